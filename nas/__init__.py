@@ -1,0 +1,1 @@
+"""Neural architecture search for the accelerator: supernet, quantization-aware training, export."""

@@ -1,0 +1,352 @@
+"""The search space: which vision transformers a supernet contains, and one point of it.
+
+A :class:`Space` lists the choices; an :class:`Arch` takes one of each. Neither knows weights. An
+:class:`Arch` becomes a :class:`rtl.shape.NetworkShape`, which the latency and resource models
+and the compiler understand, once the supernet's frozen :data:`TileOrder` says *which* row tiles
+are the sensitive ones.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from rtl.shape import LAYERS, BlockShape, NetworkShape
+
+TileOrder = Mapping[str, Sequence[int]]
+"""Per matrix (``embed``, ``blocks.i.q`` ..., ``head``) the row tiles of the *full-size* matrix,
+most sensitive first. A subnet drops those that it does not have. Missing: 0, 1, 2, ..."""
+
+NATURAL_ORDER: TileOrder = {}
+
+
+@dataclass(frozen=True)
+class BlockArch:
+    """One transformer block of a subnet.
+
+    Parameters
+    ----------
+    heads : int
+        Attention heads.
+    mlp_ratio : float
+        Hidden units of the MLP over the network's width.
+    wide : dict of str to float
+        Per layer of :data:`rtl.shape.LAYERS` the fraction of row tiles with 8-bit weights.
+    """
+
+    heads: int
+    mlp_ratio: float
+    wide: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        if tuple(self.wide) != LAYERS:
+            raise ValueError(f"wide must name the layers {LAYERS} in order, not {list(self.wide)}")
+
+    def __hash__(self) -> int:
+        return hash((self.heads, self.mlp_ratio, tuple(self.wide.items())))
+
+
+@dataclass(frozen=True)
+class Arch:
+    """A subnet: everything that is chosen, nothing that is trained.
+
+    Parameters
+    ----------
+    width : int
+        Embedding width.
+    embed_wide, head_wide : float
+        Fraction of 8-bit row tiles in the patch embedding and in the head.
+    blocks : tuple of BlockArch
+    """
+
+    width: int
+    embed_wide: float
+    head_wide: float
+    blocks: tuple[BlockArch, ...]
+
+    @property
+    def depth(self) -> int:
+        """Number of blocks."""
+        return len(self.blocks)
+
+    def hidden(self, block: int) -> int:
+        """Hidden units of block ``block``."""
+        return round(self.blocks[block].mlp_ratio * self.width)
+
+    def fraction(self, matrix: str) -> float:
+        """Fraction of 8-bit row tiles of ``embed``, ``head`` or ``blocks.i.LAYER``."""
+        if matrix == "embed":
+            return self.embed_wide
+        if matrix == "head":
+            return self.head_wide
+        _, block, layer = matrix.split(".")
+        return self.blocks[int(block)].wide[layer]
+
+    def with_fraction(self, fraction: float) -> "Arch":
+        """Return the same sizes with one fraction of 8-bit tiles in every matrix."""
+        wide = dict.fromkeys(LAYERS, fraction)
+        return replace(
+            self,
+            embed_wide=fraction,
+            head_wide=fraction,
+            blocks=tuple(replace(block, wide=wide) for block in self.blocks),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain dictionaries, lists and numbers; :meth:`from_json` is the inverse."""
+        return {
+            "width": self.width,
+            "embed_wide": self.embed_wide,
+            "head_wide": self.head_wide,
+            "blocks": [{**asdict(block), "wide": dict(block.wide)} for block in self.blocks],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Arch":
+        """Build an :class:`Arch` from what :meth:`to_json` gave.
+
+        Raises
+        ------
+        ValueError
+            If a key is missing or unknown.
+        """
+        try:
+            blocks = tuple(
+                BlockArch(
+                    block["heads"],
+                    block["mlp_ratio"],
+                    {layer: block["wide"][layer] for layer in LAYERS},
+                )
+                for block in data["blocks"]
+            )
+            return cls(data["width"], data["embed_wide"], data["head_wide"], blocks)
+        except KeyError as error:
+            raise ValueError(f"an arch needs the key {error}") from None
+
+
+@dataclass(frozen=True)
+class Space:
+    """The choices of every elastic size, in rising order, and the sizes that are fixed.
+
+    Parameters
+    ----------
+    image : tuple of int
+        (height, width, channels) in pixels.
+    patch : int
+        Patch size in pixels.
+    classes : int
+        Rows of the head.
+    head_dim : int
+        Dimensions per head.
+    widths, depths, heads : tuple of int
+        Choices of embedding width, number of blocks, attention heads per block.
+    mlp_ratios : tuple of float
+        Choices of hidden units over width, per block.
+    fractions : tuple of float
+        Choices of the fraction of 8-bit row tiles, per matrix.
+    row_granularity : int
+        Rows of a tile.
+
+    Raises
+    ------
+    ValueError
+        If a list of choices is empty, not rising, or does not fit the image.
+    """
+
+    image: tuple[int, int, int] = (28, 28, 1)
+    patch: int = 7
+    classes: int = 10
+    head_dim: int = 16
+    widths: tuple[int, ...] = (32, 48, 64)
+    depths: tuple[int, ...] = (2, 3, 4)
+    heads: tuple[int, ...] = (2, 3, 4)
+    mlp_ratios: tuple[float, ...] = (2, 3, 4)
+    fractions: tuple[float, ...] = field(default=(0.0, 0.5, 1.0))
+    row_granularity: int = 16
+
+    def __post_init__(self) -> None:
+        for name in ("widths", "depths", "heads", "mlp_ratios", "fractions"):
+            choices = getattr(self, name)
+            if not choices or list(choices) != sorted(set(choices)):
+                raise ValueError(f"{name} must be a rising list of choices, not {choices}")
+            if name != "fractions" and choices[0] <= 0:
+                raise ValueError(f"{name} must be positive, not {choices}")
+        if self.fractions[0] < 0 or self.fractions[-1] > 1:
+            raise ValueError(f"fractions must lie in 0 ... 1, not {self.fractions}")
+        if self.image[0] % self.patch or self.image[1] % self.patch:
+            raise ValueError(f"image {self.image[:2]} must be a multiple of patch {self.patch}")
+
+    # --- special points -------------------------------------------------------------------
+
+    def largest(self, fraction: float | None = None) -> Arch:
+        """Return the largest subnet, all matrices at ``fraction`` (default: the highest)."""
+        return self._uniform(-1, self.fractions[-1] if fraction is None else fraction)
+
+    def smallest(self, fraction: float | None = None) -> Arch:
+        """Return the smallest subnet, all matrices at ``fraction`` (default: the lowest)."""
+        return self._uniform(0, self.fractions[0] if fraction is None else fraction)
+
+    def middle(self, fraction: float | None = None) -> Arch:
+        """Return the subnet with the middle one of every choice of size."""
+        index = [len(choices) // 2 for choices in (self.widths, self.depths, self.heads)]
+        wide = dict.fromkeys(LAYERS, self.fractions[0] if fraction is None else fraction)
+        ratio = self.mlp_ratios[len(self.mlp_ratios) // 2]
+        block = BlockArch(self.heads[index[2]], ratio, wide)
+        blocks = (block,) * self.depths[index[1]]
+        return Arch(self.widths[index[0]], wide["q"], wide["q"], blocks)
+
+    def _uniform(self, index: int, fraction: float) -> Arch:
+        wide = dict.fromkeys(LAYERS, fraction)
+        block = BlockArch(self.heads[index], self.mlp_ratios[index], wide)
+        return Arch(self.widths[index], fraction, fraction, (block,) * self.depths[index])
+
+    # --- integer vectors: what an evolutionary search works on ------------------------------
+
+    @property
+    def gene_choices(self) -> tuple[int, ...]:
+        """Number of choices of each gene; gene ``g`` takes 0 ... ``gene_choices[g] - 1``.
+
+        Order: width, depth, embed_wide, head_wide, then for each of ``depths[-1]`` blocks heads,
+        mlp_ratio and the fractions of :data:`rtl.shape.LAYERS`. Genes of blocks beyond an arch's
+        depth have no effect.
+        """
+        fraction = len(self.fractions)
+        block = (len(self.heads), len(self.mlp_ratios)) + (fraction,) * len(LAYERS)
+        return (len(self.widths), len(self.depths), fraction, fraction) + block * self.depths[-1]
+
+    def encode(self, arch: Arch) -> np.ndarray:
+        """Return ``arch`` as an int64 vector of choice indexes; absent blocks count as 0.
+
+        Raises
+        ------
+        ValueError
+            If ``arch`` takes a value that the space does not list.
+        """
+        genes = [
+            _index("width", self.widths, arch.width),
+            _index("depth", self.depths, arch.depth),
+            _index("embed_wide", self.fractions, arch.embed_wide),
+            _index("head_wide", self.fractions, arch.head_wide),
+        ]
+        for block in arch.blocks:
+            genes.append(_index("heads", self.heads, block.heads))
+            genes.append(_index("mlp_ratio", self.mlp_ratios, block.mlp_ratio))
+            genes += [_index(f"wide {k}", self.fractions, v) for k, v in block.wide.items()]
+        genes += [0] * (len(self.gene_choices) - len(genes))
+        return np.array(genes, dtype=np.int64)
+
+    def decode(self, genes: Sequence[int] | np.ndarray) -> Arch:
+        """Return the arch of a vector of choice indexes: the inverse of :meth:`encode`."""
+        if len(genes) != len(self.gene_choices):
+            raise ValueError(f"expected {len(self.gene_choices)} genes, not {len(genes)}")
+        values = iter(int(gene) for gene in genes)
+        width, depth = self.widths[next(values)], self.depths[next(values)]
+        embed_wide, head_wide = self.fractions[next(values)], self.fractions[next(values)]
+        blocks = []
+        for _ in range(depth):
+            heads, ratio = self.heads[next(values)], self.mlp_ratios[next(values)]
+            wide = {layer: self.fractions[next(values)] for layer in LAYERS}
+            blocks.append(BlockArch(heads, ratio, wide))
+        return Arch(width, embed_wide, head_wide, tuple(blocks))
+
+    def contains(self, arch: Arch) -> bool:
+        """Tell whether every value of ``arch`` is one of the choices."""
+        try:
+            self.encode(arch)
+        except ValueError:
+            return False
+        return True
+
+    # --- random points ------------------------------------------------------------------------
+
+    def sample(self, rng: np.random.Generator, *, width: int | None = None) -> Arch:
+        """Draw every choice uniformly; ``width`` fixes that one."""
+        genes = rng.integers(0, self.gene_choices)
+        if width is not None:
+            genes[0] = _index("width", self.widths, width)
+        return self.decode(genes)
+
+    def mutate(self, arch: Arch, rng: np.random.Generator, rate: float = 0.1) -> Arch:
+        """Redraw each choice with probability ``rate``, and at least one that has an effect."""
+        choices = np.array(self.gene_choices)
+        active = 4 + (2 + len(LAYERS)) * arch.depth
+        flip = rng.random(len(choices)) < rate
+        if not flip[:active].any():
+            flip[rng.integers(active)] = True
+        # Genes of absent blocks are random, so that a mutation of depth adds a random block.
+        genes = rng.integers(0, choices)
+        genes[:active] = np.where(flip, genes, self.encode(arch))[:active]
+        return self.decode(genes)
+
+    def crossover(self, a: Arch, b: Arch, rng: np.random.Generator) -> Arch:
+        """Take each size of the network, and each block as a whole, from one of two parents."""
+        first, second = self.encode(a), self.encode(b)
+        take = np.repeat(
+            rng.random(4 + self.depths[-1]) < 0.5,
+            [1] * 4 + [2 + len(LAYERS)] * self.depths[-1],
+        )
+        genes = np.where(take, second, first)
+        # A block that the chosen parent lacks comes from the one that has it.
+        size = 2 + len(LAYERS)
+        for block in range(self.depths[-1]):
+            where = slice(4 + block * size, 4 + (block + 1) * size)
+            if block >= a.depth:
+                genes[where] = second[where]
+            elif block >= b.depth:
+                genes[where] = first[where]
+        return self.decode(genes)
+
+    # --- sizes ------------------------------------------------------------------------------------
+
+    def shape(self, arch: Arch, order: TileOrder = NATURAL_ORDER) -> NetworkShape:
+        """Return the sizes of ``arch``, with its 8-bit tiles as ``order`` ranks them."""
+
+        def wide(matrix: str, rows: int) -> tuple[bool, ...]:
+            tiles = ceil(rows / self.row_granularity)
+            return wide_tiles(tiles, arch.fraction(matrix), order.get(matrix))
+
+        blocks = []
+        for i, block in enumerate(arch.blocks):
+            inner, hidden = block.heads * self.head_dim, arch.hidden(i)
+            rows = dict(zip(LAYERS, (inner, inner, inner, arch.width, hidden, arch.width)))
+            flags = tuple((layer, wide(f"blocks.{i}.{layer}", rows[layer])) for layer in LAYERS)
+            blocks.append(BlockShape(block.heads, hidden, flags))
+        return NetworkShape(
+            image=self.image,
+            patch=self.patch,
+            width=arch.width,
+            head_dim=self.head_dim,
+            classes=self.classes,
+            row_granularity=self.row_granularity,
+            blocks=tuple(blocks),
+            embed_wide=wide("embed", arch.width),
+            head_wide=wide("head", self.classes),
+        )
+
+
+def wide_tiles(tiles: int, fraction: float, order: Sequence[int] | None = None) -> tuple[bool, ...]:
+    """Flag the ``ceil(fraction * tiles)`` most sensitive of the first ``tiles`` tiles.
+
+    >>> wide_tiles(4, 0.5, order=(5, 2, 0, 1, 3, 4))
+    (True, False, True, False)
+    """
+    present = [tile for tile in (order or range(tiles)) if tile < tiles]
+    if len(present) != tiles:
+        raise ValueError(f"the order must rank all of {tiles} tiles, not {len(present)}")
+    # As a fraction of small denominator, so that 0.1 of 10 tiles is one tile and not two.
+    count = ceil(Fraction(fraction).limit_denominator(1 << 12) * tiles)
+    chosen = set(present[:count])
+    return tuple(tile in chosen for tile in range(tiles))
+
+
+def _index(name: str, choices: Sequence[float], value: float) -> int:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {choices}, not {value}")
+    return choices.index(value)
+
+
+DIGITS = Space()
+"""The handwritten digits: 28 x 28 grey pixels, patches of 7, 10 classes."""

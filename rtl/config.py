@@ -1,0 +1,206 @@
+"""Sizes of an engine: lanes, scratchpads, memory port. Frozen and validated."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+
+from rtl import numerics
+from rtl.errors import UserError
+
+INSTRUCTION_SET_VERSION = 1
+MULTIPLIERS = ("dsp48e2", "mult18x18")
+
+
+def _is_power_of_two(value: int) -> bool:
+    return value > 0 and value & (value - 1) == 0
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """Everything that is fixed when an engine is generated.
+
+    The array multiplies ``token_lanes x row_lanes x depth_lanes`` 4-bit weights by codes of
+    ``act_bits`` per cycle. Scratchpad depths count words of one bank; docs/design/0001-engine.md
+    says what a word and a bank is in each of them.
+
+    Parameters
+    ----------
+    name : str
+        Printed in reports; not part of the hash.
+    token_lanes : int
+        Tokens per tile, even.
+    row_lanes : int
+        Output channels per tile, a power of two.
+    depth_lanes : int
+        Terms of each dot product per cycle, a power of two, at most ``row_lanes``.
+    act_bits : int
+        Bits of hidden activations: 4, 6 or 8.
+    multiplier : str
+        The hard multiplier that products are packed into: ``dsp48e2`` or ``mult18x18``.
+    activation_words : int
+        Words (``row_lanes`` codes) of each of the ``token_lanes`` activation banks.
+    pixel_words : int
+        Words (``depth_lanes`` bytes) of each of the ``token_lanes`` pixel banks.
+    key_words : int
+        Words (``row_lanes`` codes of 8 bits) of each of the ``row_lanes`` key banks.
+    value_words : int
+        Words (``row_lanes`` codes of 8 bits) of each of the ``depth_lanes`` value banks.
+    score_words : int
+        Words (``row_lanes`` raw scores) of each of the 4 score banks.
+    residual_words : int
+        Words (``row_lanes`` x 16 bits) of each of the 4 residual banks.
+    weight_words : int
+        Words (``row_lanes * depth_lanes`` nibbles) of the weight ring.
+    parameter_words : int
+        Words (``row_lanes`` records) of the row-parameter memory.
+    exponent_words : int
+        Words (``row_lanes`` x 2 bits) of the LayerNorm exponent memory.
+    queue_depth : int
+        Instructions that wait in front of each unit.
+    memory_bytes : int
+        Bytes per beat of the AXI4 memory port.
+
+    Raises
+    ------
+    UserError
+        If a size is impossible; the message names the value and the limit.
+    """
+
+    name: str
+    token_lanes: int
+    row_lanes: int
+    depth_lanes: int
+    act_bits: int
+    multiplier: str
+    activation_words: int
+    pixel_words: int
+    key_words: int
+    value_words: int
+    score_words: int
+    residual_words: int
+    weight_words: int
+    parameter_words: int
+    exponent_words: int
+    queue_depth: int = 16
+    memory_bytes: int = 16
+
+    def __post_init__(self) -> None:
+        self._check_lanes()
+        self._check_memories()
+
+    def _refuse(self, field: str, requirement: str) -> None:
+        raise UserError(
+            f"engine '{self.name}': {field} must be {requirement}, not {getattr(self, field)!r}"
+        )
+
+    def _check_lanes(self) -> None:
+        if self.act_bits not in numerics.ACT_BITS:
+            self._refuse("act_bits", "4, 6 or 8")
+        if self.multiplier not in MULTIPLIERS:
+            self._refuse("multiplier", " or ".join(MULTIPLIERS))
+        if self.token_lanes % 2 or not 2 <= self.token_lanes <= 32:
+            self._refuse("token_lanes", "even and between 2 and 32")
+        if not _is_power_of_two(self.row_lanes) or not 4 <= self.row_lanes <= 64:
+            self._refuse("row_lanes", "a power of two between 4 and 64")
+        if not _is_power_of_two(self.depth_lanes) or not 4 <= self.depth_lanes <= self.row_lanes:
+            self._refuse(
+                "depth_lanes", f"a power of two between 4 and row_lanes = {self.row_lanes}"
+            )
+        if self.token_lanes > self.row_lanes:
+            self._refuse("token_lanes", f"at most row_lanes = {self.row_lanes}")
+
+    def _check_memories(self) -> None:
+        for field in fields(self):
+            if field.name.endswith("_words") and not 2 <= getattr(self, field.name) <= 1 << 14:
+                self._refuse(field.name, f"between 2 and {1 << 14}")
+        if self.memory_bytes not in (4, 8, 16, 32, 64):
+            self._refuse("memory_bytes", "4, 8, 16, 32 or 64")
+        if not _is_power_of_two(self.queue_depth) or self.queue_depth < 2:
+            self._refuse("queue_depth", "a power of two, at least 2")
+
+    @property
+    def granules(self) -> int:
+        """Depth words (``depth_lanes`` codes) per scratchpad word of ``row_lanes`` codes."""
+        return self.row_lanes // self.depth_lanes
+
+    @property
+    def products(self) -> int:
+        """Products of a 4-bit weight and an activation per cycle."""
+        return self.token_lanes * self.row_lanes * self.depth_lanes
+
+    @property
+    def weight_word_bytes(self) -> int:
+        return self.row_lanes * self.depth_lanes // 2
+
+    @property
+    def parameter_word_bytes(self) -> int:
+        """Bytes in memory of one row tile's records, 8 per row."""
+        return 8 * self.row_lanes
+
+    @property
+    def residual_word_bytes(self) -> int:
+        return 2 * self.row_lanes
+
+    @property
+    def hash(self) -> int:
+        """64 bits over all sizes and the instruction set's version; programs carry it."""
+        sizes = {k: v for k, v in asdict(self).items() if k != "name"}
+        text = json.dumps({"isa": INSTRUCTION_SET_VERSION} | sizes, sort_keys=True)
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+
+TINY = EngineConfig(
+    name="tiny",
+    token_lanes=4,
+    row_lanes=16,
+    depth_lanes=8,
+    act_bits=6,
+    multiplier="dsp48e2",
+    activation_words=2048,
+    pixel_words=1024,
+    key_words=128,
+    value_words=512,
+    score_words=128,
+    residual_words=512,
+    weight_words=1024,
+    parameter_words=128,
+    exponent_words=64,
+)
+
+ULX3S = EngineConfig(
+    name="ulx3s",
+    token_lanes=2,
+    row_lanes=16,
+    depth_lanes=8,
+    act_bits=6,
+    multiplier="mult18x18",
+    activation_words=1024,
+    pixel_words=512,
+    key_words=32,
+    value_words=128,
+    score_words=32,
+    residual_words=256,
+    weight_words=256,
+    parameter_words=64,
+    exponent_words=32,
+)
+
+ZCU102 = EngineConfig(
+    name="zcu102",
+    token_lanes=18,
+    row_lanes=32,
+    depth_lanes=16,
+    act_bits=6,
+    multiplier="dsp48e2",
+    activation_words=1536,
+    pixel_words=1024,
+    key_words=64,
+    value_words=512,
+    score_words=256,
+    residual_words=2048,
+    weight_words=2560,
+    parameter_words=512,
+    exponent_words=64,
+)
+
+ENGINES = {engine.name: engine for engine in (TINY, ULX3S, ZCU102)}

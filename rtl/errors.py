@@ -1,0 +1,16 @@
+"""The two exceptions that a command turns into a message instead of a traceback."""
+
+
+class UserError(Exception):
+    """Something that the user can put right: exit code 2.
+
+    The message is one line and says what is wrong, the value, the limit and the remedy:
+    ``unknown board 'zcu104': choose one of sim, ulx3s, zcu102``.
+    """
+
+
+class ToolError(Exception):
+    """An external tool (Verilator, a simulation, Yosys) failed: exit code 1.
+
+    The message names the tool and ends with the last lines of its log and where the log lies.
+    """

@@ -1,0 +1,105 @@
+"""Files and directories that appear whole or not at all, and hashes of their content."""
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+
+@contextmanager
+def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Open a file that replaces ``path`` only when the block ends without an exception.
+
+    The data goes to a temporary file beside ``path``, reaches the disk, and is renamed. A crash,
+    an exception or Ctrl-C leaves an older ``path`` as it was. Missing parent directories are made.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file to write.
+    mode : str
+        ``"wb"`` for bytes, ``"w"`` for UTF-8 text.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; ``filename`` is the path that was asked for.
+    """
+    if mode not in ("wb", "w"):
+        raise ValueError(f"mode must be 'wb' or 'w', not {mode!r}")
+    path = Path(path)
+    temporary = _beside(path)
+    try:
+        with _errors_name(path, temporary):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = temporary.open(mode, encoding=None if "b" in mode else "utf-8")
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        with _errors_name(path, temporary):
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_directory(path: Path | str) -> Iterator[Path]:
+    """Fill a directory that becomes ``path`` only when the block ends without an exception.
+
+    If another process has made ``path`` in the meantime, theirs stays and this one is discarded:
+    meant for content-addressed caches, where both are equal.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(path)
+    temporary.mkdir()
+    try:
+        yield temporary
+        try:
+            temporary.rename(path)
+        except OSError:
+            if not path.is_dir():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sha256_of(*parts: bytes | str | Path) -> str:
+    """Hash a sequence of parts: 64 hexadecimal digits.
+
+    Bytes and text stand for themselves, a path for the content of its file (not for its name).
+    Each part's length is hashed too, so that ``("ab", "c")`` and ``("a", "bc")`` differ.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        data = _content(part)
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _content(part: bytes | str | Path) -> bytes:
+    if isinstance(part, Path):
+        return part.read_bytes()
+    return part.encode() if isinstance(part, str) else part
+
+
+def _beside(path: Path) -> Path:
+    """Return a fresh hidden name in the same directory, so that a rename is atomic."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+
+
+@contextmanager
+def _errors_name(path: Path, temporary: Path) -> Iterator[None]:
+    """Let an OSError name the file that the user knows, not the temporary one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename == str(temporary):
+            error.filename, error.filename2 = str(path), None
+        raise

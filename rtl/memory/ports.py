@@ -1,0 +1,214 @@
+"""Payloads and signatures at the scratchpads' ports.
+
+One place for what a beat between a unit and a scratchpad holds, so that both sides agree by
+construction. Words, granules and banks: docs/design/0001-engine.md. Every read answers
+``READ_LATENCY`` cycles after the request was taken. Every write carries the ``number`` of its
+instruction for the simulation tap; synthesis finds it unused and drops it.
+"""
+
+from amaranth.hdl import Shape, signed, unsigned
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import In, Out, Signature
+from amaranth.utils import ceil_log2
+
+from rtl import numerics
+from rtl.config import EngineConfig
+from rtl.control.layout import NUMBER_BITS
+
+READ_LATENCY = 2  # block RAM with its output register
+ADDRESS = unsigned(16)
+NUMBER = unsigned(NUMBER_BITS)
+SCORE = signed(numerics.SCORE_BITS)
+RESIDUAL = signed(numerics.RESIDUAL_BITS)
+KEY_VALUE = signed(numerics.KV_BITS)
+
+RowParameters = data.StructLayout(
+    {
+        "bias": signed(numerics.BIAS_BITS),
+        "multiplier": unsigned(numerics.MULTIPLIER_BITS),
+        "shift": unsigned(numerics.SHIFT_BITS),
+        "padding": unsigned(64 - 27 - 17 - 6),
+    }
+)
+TokenScale = data.StructLayout(
+    {"multiplier": unsigned(numerics.MULTIPLIER_BITS), "shift": unsigned(numerics.SHIFT_BITS)}
+)
+
+
+def array(length: int, shape: object) -> data.ArrayLayout:
+    return data.ArrayLayout(shape, length)
+
+
+def activation_code(config: EngineConfig) -> Shape:
+    """Raw bits of a hidden activation; whether they are signed, the reader is told."""
+    return unsigned(config.act_bits)
+
+
+# ---------------------------------------------------------------- reads: fixed latency, no stall
+
+
+class ReadPort(Signature):
+    """Read without backpressure: ``data`` belongs to the ``request`` READ_LATENCY cycles before.
+
+    Members, as the reader sees them
+    --------------------------------
+    request : Out(request shape)
+    enable : Out(1)
+    data : In(data shape)
+    """
+
+    def __init__(self, request: object, payload: object):
+        super().__init__({"request": Out(request), "enable": Out(1), "data": In(payload)})
+
+
+class SharedReadPort(Signature):
+    """Read that may have to wait its turn: ``data`` comes READ_LATENCY cycles after the handshake."""
+
+    def __init__(self, request: object, payload: object):
+        super().__init__({"request": Out(stream.Signature(request)), "data": In(payload)})
+
+
+def activation_read(config: EngineConfig) -> ReadPort:
+    """By granule address: one depth word of every token lane."""
+    word = array(config.depth_lanes, activation_code(config))
+    return ReadPort(ADDRESS, array(config.token_lanes, word))
+
+
+def pixel_read(config: EngineConfig) -> ReadPort:
+    """By word: ``depth_lanes`` bytes of every token lane."""
+    return ReadPort(ADDRESS, array(config.token_lanes, array(config.depth_lanes, unsigned(8))))
+
+
+def weight_read(config: EngineConfig) -> ReadPort:
+    """By ring word: a nibble for every row and depth lane."""
+    return ReadPort(ADDRESS, array(config.row_lanes, array(config.depth_lanes, unsigned(4))))
+
+
+def key_read(config: EngineConfig) -> ReadPort:
+    """By granule address: one depth word of ``row_lanes`` keys."""
+    return ReadPort(ADDRESS, array(config.row_lanes, array(config.depth_lanes, KEY_VALUE)))
+
+
+def value_read(config: EngineConfig) -> ReadPort:
+    """By word: ``row_lanes`` rows of ``depth_lanes`` keys; first index is the key."""
+    return ReadPort(ADDRESS, array(config.depth_lanes, array(config.row_lanes, KEY_VALUE)))
+
+
+def parameter_read(config: EngineConfig) -> ReadPort:
+    return ReadPort(ADDRESS, array(config.row_lanes, RowParameters))
+
+
+def exponent_read(config: EngineConfig) -> ReadPort:
+    exponent = unsigned(numerics.NORM_EXPONENT_BITS)
+    return ReadPort(ADDRESS, array(config.row_lanes, exponent))
+
+
+def score_read(config: EngineConfig) -> ReadPort:
+    """By bank (lane modulo 4) and word: ``row_lanes`` raw scores of one token."""
+    request = data.StructLayout({"bank": unsigned(2), "word": ADDRESS})
+    return ReadPort(request, array(config.row_lanes, SCORE))
+
+
+def residual_read(config: EngineConfig) -> SharedReadPort:
+    """By half (pair of tokens 0, 1 or 2, 3 of a group of 4) and word: 2 tokens x ``row_lanes``."""
+    request = data.StructLayout({"half": unsigned(1), "word": ADDRESS})
+    return SharedReadPort(request, array(2, array(config.row_lanes, RESIDUAL)))
+
+
+# ---------------------------------------------------------------- writes
+
+
+def activation_write(config: EngineConfig) -> data.StructLayout:
+    """A word for each of two neighbouring token lanes, ``2 * pair`` and ``2 * pair + 1``.
+
+    ``mask`` enables granules of ``depth_lanes`` codes, ``enable`` lanes.
+    """
+    return data.StructLayout(
+        {
+            "pair": unsigned(ceil_log2(max(2, config.token_lanes // 2))),
+            "enable": unsigned(2),
+            "word": ADDRESS,
+            "mask": unsigned(config.granules),
+            "codes": array(2, array(config.row_lanes, activation_code(config))),
+            "number": NUMBER,
+        }
+    )
+
+
+def pixel_write(config: EngineConfig) -> data.StructLayout:
+    return data.StructLayout(
+        {
+            "lane": unsigned(ceil_log2(config.token_lanes)),
+            "word": ADDRESS,
+            "bytes": array(config.depth_lanes, unsigned(8)),
+            "number": NUMBER,
+        }
+    )
+
+
+def key_value_write(config: EngineConfig, banks: int) -> data.StructLayout:
+    """Words of two neighbouring tokens, to banks ``2 * pair`` and ``2 * pair + 1`` of ``banks``."""
+    return data.StructLayout(
+        {
+            "pair": unsigned(ceil_log2(banks // 2)),
+            "enable": unsigned(2),
+            "word": ADDRESS,
+            "codes": array(2, array(config.row_lanes, KEY_VALUE)),
+            "number": NUMBER,
+        }
+    )
+
+
+def score_write(config: EngineConfig) -> data.StructLayout:
+    """Words of four neighbouring lanes, bank = lane modulo 4."""
+    return data.StructLayout(
+        {
+            "enable": unsigned(4),
+            "word": ADDRESS,
+            "scores": array(4, array(config.row_lanes, SCORE)),
+            "number": NUMBER,
+        }
+    )
+
+
+def residual_write(config: EngineConfig) -> data.StructLayout:
+    """Words of the two tokens of one half of a group of four."""
+    return data.StructLayout(
+        {
+            "half": unsigned(1),
+            "enable": unsigned(2),
+            "word": ADDRESS,
+            "values": array(2, array(config.row_lanes, RESIDUAL)),
+            "number": NUMBER,
+        }
+    )
+
+
+def part_write(config: EngineConfig) -> data.StructLayout:
+    """One memory beat of a word: weights, parameters and exponents; ``part`` 0 is the lowest."""
+    return data.StructLayout(
+        {
+            "word": ADDRESS,
+            "part": unsigned(8),
+            "beat": unsigned(8 * config.memory_bytes),
+            "number": NUMBER,
+        }
+    )
+
+
+def gelu_write(config: EngineConfig) -> data.StructLayout:
+    return data.StructLayout(
+        {
+            "table": unsigned(1),
+            "index": unsigned(8),
+            "code": activation_code(config),
+            "number": NUMBER,
+        }
+    )
+
+
+class WritePort(Signature):
+    """Write without backpressure: a ``beat`` of ``layout`` lands in every cycle with ``valid``."""
+
+    def __init__(self, layout: data.StructLayout):
+        super().__init__({"valid": Out(1), "beat": Out(layout)})

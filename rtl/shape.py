@@ -1,0 +1,97 @@
+"""The sizes of a network, without its weights: what cycles, memory and the program depend on."""
+
+from dataclasses import dataclass
+from math import ceil
+
+LAYERS = ("q", "k", "v", "proj", "fc1", "fc2")  # of a block, in the order of their execution
+
+
+@dataclass(frozen=True)
+class BlockShape:
+    """Sizes of one transformer block.
+
+    Parameters
+    ----------
+    heads : int
+        Attention heads.
+    hidden : int
+        Hidden units of the MLP.
+    wide : tuple of (str, tuple of bool)
+        Per layer in :data:`LAYERS` order ``(name, flags)``; ``flags[i]`` is true where row tile
+        ``i`` (``row_granularity`` rows) holds 8-bit weights.
+    """
+
+    heads: int
+    hidden: int
+    wide: tuple[tuple[str, tuple[bool, ...]], ...]
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """Sizes of a vision transformer.
+
+    Parameters
+    ----------
+    image : tuple of int
+        (height, width, channels) in pixels.
+    patch : int
+        Patch size in pixels.
+    width : int
+        Embedding width.
+    head_dim : int
+        Dimensions per head.
+    classes : int
+        Rows of the head.
+    row_granularity : int
+        Rows per tile of the width flags.
+    blocks : tuple of BlockShape
+    embed_wide, head_wide : tuple of bool
+        Width flags of patch embedding and head, as in :class:`BlockShape`.
+    """
+
+    image: tuple[int, int, int]
+    patch: int
+    width: int
+    head_dim: int
+    classes: int
+    row_granularity: int
+    blocks: tuple[BlockShape, ...]
+    embed_wide: tuple[bool, ...]
+    head_wide: tuple[bool, ...]
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Patches per column and per row of the image."""
+        return self.image[0] // self.patch, self.image[1] // self.patch
+
+    @property
+    def patches(self) -> int:
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def tokens(self) -> int:
+        """Patches and the class token."""
+        return self.patches + 1
+
+    @property
+    def patch_values(self) -> int:
+        """Pixels of one patch, all channels: the depth of the patch embedding."""
+        return self.patch * self.patch * self.image[2]
+
+    def layer_sizes(self, block: int) -> dict[str, tuple[int, int]]:
+        """``{layer: (rows, depth)}`` of one block."""
+        inner = self.blocks[block].heads * self.head_dim
+        hidden = self.blocks[block].hidden
+        attention = (inner, self.width)
+        return {
+            "q": attention,
+            "k": attention,
+            "v": attention,
+            "proj": (self.width, inner),
+            "fc1": (hidden, self.width),
+            "fc2": (self.width, hidden),
+        }
+
+    def row_tiles(self, rows: int) -> int:
+        """Tiles of ``row_granularity`` rows that hold ``rows`` rows."""
+        return ceil(rows / self.row_granularity)

@@ -1,0 +1,1 @@
+"""Golden model, Verilator toolchain, cocotb benches, whole-network runner. Needs no torch."""

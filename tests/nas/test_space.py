@@ -1,0 +1,97 @@
+"""Search space: encodings are inverse to each other, shapes follow the tile order."""
+
+import json
+
+import numpy as np
+import pytest
+
+from nas.space import DIGITS, Arch, Space, wide_tiles
+from rtl.shape import LAYERS
+
+
+def archs(count: int, seed: int = 0) -> list[Arch]:
+    rng = np.random.default_rng(seed)
+    return [DIGITS.sample(rng) for _ in range(count)]
+
+
+def test_arch_survives_json():
+    for arch in archs(20):
+        assert Arch.from_json(json.loads(json.dumps(arch.to_json()))) == arch
+    assert len({*archs(20), *archs(20)}) == len(set(archs(20)))
+
+
+def test_arch_json_names_the_missing_key():
+    data = DIGITS.largest().to_json()
+    del data["blocks"][0]["heads"]
+    with pytest.raises(ValueError, match="an arch needs the key 'heads'"):
+        Arch.from_json(data)
+
+
+def test_encode_and_decode_are_inverse():
+    for arch in archs(50):
+        genes = DIGITS.encode(arch)
+        assert DIGITS.decode(genes) == arch
+        assert ((genes >= 0) & (genes < DIGITS.gene_choices)).all()
+
+
+def test_decode_covers_the_space():
+    lowest = np.zeros(len(DIGITS.gene_choices), dtype=int)
+    assert DIGITS.decode(lowest) == DIGITS.smallest()
+    assert DIGITS.decode(np.array(DIGITS.gene_choices) - 1) == DIGITS.largest()
+    assert DIGITS.contains(DIGITS.middle())
+
+
+def test_encode_refuses_foreign_values():
+    foreign = Space(widths=(40,)).largest()
+    assert not DIGITS.contains(foreign)
+    with pytest.raises(ValueError, match=r"width must be one of \(32, 48, 64\), not 40"):
+        DIGITS.encode(foreign)
+
+
+def test_sample_is_seeded_and_can_fix_the_width():
+    assert archs(10, seed=3) == archs(10, seed=3)
+    rng = np.random.default_rng(0)
+    assert {DIGITS.sample(rng, width=48).width for _ in range(10)} == {48}
+
+
+def test_mutation_and_crossover_stay_in_the_space():
+    rng = np.random.default_rng(1)
+    for a, b in zip(archs(30, 1), archs(30, 2)):
+        assert DIGITS.contains(DIGITS.mutate(a, rng))
+        child = DIGITS.crossover(a, b, rng)
+        assert DIGITS.contains(child)
+        for i, block in enumerate(child.blocks):
+            assert block in a.blocks[i : i + 1] + b.blocks[i : i + 1]
+
+
+def test_shape_has_the_sizes_of_the_arch():
+    arch = DIGITS.largest(fraction=0.5)
+    shape = DIGITS.shape(arch, {"blocks.0.fc1": tuple(reversed(range(16)))})
+    assert shape.tokens == 17 and shape.width == 64 and len(shape.blocks) == 4
+    wide = dict(shape.blocks[0].wide)
+    assert tuple(wide) == LAYERS
+    assert wide["fc1"] == (False,) * 8 + (True,) * 8
+    assert wide["q"] == (True, True, False, False)
+    assert shape.head_wide == (True,)
+    for layer, (rows, _) in shape.layer_sizes(0).items():
+        assert len(wide[layer]) == shape.row_tiles(rows)
+
+
+def test_wide_tiles_rounds_up_and_ranks():
+    assert wide_tiles(3, 0.5) == (True, True, False)
+    assert wide_tiles(10, 0.1).count(True) == 1
+    assert wide_tiles(4, 0.5, order=(5, 2, 0, 1, 3, 4)) == (True, False, True, False)
+    assert wide_tiles(2, 0.0) == (False, False)
+    with pytest.raises(ValueError, match="must rank all of 3 tiles, not 2"):
+        wide_tiles(3, 0.5, order=(0, 1))
+
+
+def test_space_refuses_what_does_not_fit():
+    with pytest.raises(
+        ValueError, match=r"widths must be a rising list of choices, not \(64, 32\)"
+    ):
+        Space(widths=(64, 32))
+    with pytest.raises(ValueError, match=r"image \(28, 28\) must be a multiple of patch 5"):
+        Space(patch=5)
+    with pytest.raises(ValueError, match=r"fractions must lie in 0 ... 1, not \(0.0, 2.0\)"):
+        Space(fractions=(0.0, 2.0))

@@ -1,0 +1,4 @@
+#include "svdpi.h"
+#include "Vtop__Dpi.h"
+
+int scaled(int value) { return 10 * value; }
