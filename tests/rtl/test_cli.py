@@ -1,0 +1,162 @@
+"""What a user sees: exit codes and the text of messages, in this process and in a real one."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rtl.cli import command
+from rtl.errors import ToolError, UserError
+
+PROG = "python -m rtl.example"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the example.
+
+    Parameters
+    ----------
+    board : str
+        Which board to build for.
+    jobs : int
+        How many at once.
+    """
+
+    board: str = "sim"
+    jobs: int = 1
+
+    def __post_init__(self):
+        if self.jobs < 1:
+            raise UserError(f"--jobs {self.jobs}: at least 1")
+
+
+def run(error=None, args=(), result=None):
+    def main(options: Options) -> int | None:
+        """Build an engine."""
+        if error is not None:
+            raise error
+        return result
+
+    return command(main, prog=PROG, args=args)
+
+
+@pytest.mark.parametrize(("result", "code"), [(None, 0), (0, 0), (3, 3)])
+def test_return_value(result, code):
+    assert run(result=result) == code
+
+
+def test_options_come_from_the_dataclass():
+    seen = []
+
+    def main(options: Options) -> None:
+        seen.append(options)
+
+    assert command(main, prog=PROG, args=["--board", "zcu102", "--jobs", "2"]) == 0
+    assert seen == [Options("zcu102", 2)]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (UserError("unknown board 'x'"), 2, "error: unknown board 'x'"),
+        (ToolError("yosys failed:\n  line"), 1, "error: yosys failed:\n  line"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/runs/a"),
+            2,
+            "error: Permission denied: /runs/a",
+        ),
+        (OSError(errno.EXDEV, "Cross-device", "a", None, "b"), 2, "error: Cross-device: a -> b"),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "error: No space left on device"),
+        (OSError("odd"), 2, "error: odd"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (KeyboardInterrupt("epoch 3 is saved"), 130, "epoch 3 is saved"),
+    ],
+)
+def test_expected_failures(error, code, message, capsys):
+    assert run(error) == code
+    output = capsys.readouterr()
+    assert (output.out, output.err) == ("", f"{PROG}: {message}\n")
+
+
+def test_a_mistake_in_an_option_value(capsys):
+    assert run(args=["--jobs", "0"]) == 2
+    assert capsys.readouterr().err == f"{PROG}: error: --jobs 0: at least 1\n"
+
+
+def test_defects_are_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        run(ZeroDivisionError())
+
+
+def test_debug_shows_the_traceback(monkeypatch, capsys):
+    monkeypatch.setenv("PULSAR_DEBUG", "1")
+    assert run(UserError("wrong")) == 2
+    output = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in output
+    assert output.endswith(f"{PROG}: error: wrong\n")
+
+
+@pytest.mark.parametrize("args", [["--bord", "sim"], ["--jobs", "many"], ["stray"]])
+def test_wrong_usage(args, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run(args=args)
+    assert stop.value.code == 2
+    output = capsys.readouterr().err
+    assert args[0] in output
+    assert "Traceback" not in output
+
+
+def test_help(capsys):
+    with pytest.raises(SystemExit) as stop:
+        run(args=["--help"])
+    assert stop.value.code == 0
+    output = capsys.readouterr().out
+    for text in (PROG, "Build an engine.", "--board", "Which board to build for."):
+        assert text in output
+
+
+SCRIPT = """
+import sys, time
+from rtl.cli import command
+
+def main(lines: int = 0) -> None:
+    for _ in range(lines):
+        print("line")
+    print("ready", file=sys.stderr, flush=True)
+    time.sleep(0 if lines else 60)
+
+sys.exit(command(main, prog="example"))
+"""
+
+
+def start(*args: str) -> subprocess.Popen[str]:
+    root = Path(__file__).parents[2]
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+
+
+def test_ctrl_c_in_a_real_process():
+    with start() as process:
+        assert process.stderr.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == "example: interrupted\n"
+    assert process.returncode == 130
+
+
+def test_a_reader_that_goes_away():
+    with start("--lines", "100000") as process:
+        assert process.stdout.readline() == "line\n"
+        process.stdout.close()
+        assert "Traceback" not in process.stderr.read()
+    assert process.returncode == 1

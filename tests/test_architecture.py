@@ -1,0 +1,91 @@
+"""The plan of the house: who imports whom, and that rtl, sim and boards need no torch."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+MAY_IMPORT = {
+    "rtl": {"rtl", "boards"},
+    "boards": {"boards", "rtl"},
+    "sim": {"sim", "rtl", "boards"},
+    "nas": {"nas", "sim", "rtl", "boards"},
+}
+"""Imports flow one way. Nobody imports ``tests``."""
+
+OURS = {*MAY_IMPORT, "tests"}
+
+MODULES = sorted(
+    file
+    for package in MAY_IMPORT
+    for file in (ROOT / package).rglob("*.py")
+    if "__pycache__" not in file.parts
+)
+
+
+def dotted_name(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_packages(tree: ast.AST) -> Iterator[str]:
+    """Yield the first part of every absolute import, wherever in the module it stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.partition(".")[0]
+
+
+@pytest.mark.parametrize("file", MODULES, ids=dotted_name)
+def test_imports_flow_one_way(file):
+    package = file.relative_to(ROOT).parts[0]
+    imported = set(imported_packages(ast.parse(file.read_text(encoding="utf-8")))) & OURS
+    assert imported <= MAY_IMPORT[package]
+
+
+@pytest.mark.parametrize("file", MODULES, ids=dotted_name)
+def test_every_module_says_what_it_is(file):
+    assert ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+
+
+def test_the_search_finds_modules():
+    assert {"rtl.cli", "sim.toolchain", "boards"} <= set(map(dotted_name, MODULES))
+
+
+IMPORT_WITHOUT_TORCH = """
+import importlib, importlib.abc, sys
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "torchvision", "timm", "pymoo", "nas"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+print("imported", len(sys.argv) - 1)
+"""
+
+
+def test_rtl_sim_and_boards_work_without_torch():
+    names = [name for name in map(dotted_name, MODULES) if not name.startswith("nas")]
+    result = subprocess.run(
+        [sys.executable, "-c", IMPORT_WITHOUT_TORCH, *names],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout == f"imported {len(names)}\n", result.stderr
+
+
+def test_the_block_on_torch_is_real():
+    script = [sys.executable, "-c", IMPORT_WITHOUT_TORCH, "torch"]
+    result = subprocess.run(script, capture_output=True, text=True)
+    assert "No module named 'torch'" in result.stderr
