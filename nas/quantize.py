@@ -62,7 +62,7 @@ def undyadic(multiplier: Tensor, shift: Tensor) -> Tensor:
     return torch.ldexp(multiplier.double(), -shift).float()
 
 
-# --- linear layers ----------------------------------------------------------------------------
+# --- linear layers --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def linear_codes(
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, weight, bias, ln_step, ln_in, ln_out, wide, low, high):  # noqa: ANN001
+    def forward(ctx, x, weight, bias, ln_step, ln_in, ln_out, wide, low, high):
         codes = linear_codes(weight, bias, ln_step, ln_in, ln_out, wide)
         factor = undyadic(codes.multiplier, codes.shift)
         flat = x.reshape(-1, x.shape[-1])
@@ -138,7 +138,7 @@ class _Linear(torch.autograd.Function):
         return y.reshape(*x.shape[:-1], -1)
 
     @staticmethod
-    def backward(ctx, gradient):  # noqa: ANN001
+    def backward(ctx, gradient):
         flat, weight, bias, ln_step, ln_in, ln_out, wide, shifted, codes, factor = ctx.saved_tensors
         low, high = ctx.limits
         g = gradient.reshape(shifted.shape)
@@ -210,7 +210,7 @@ def linear(
     return _Linear.apply(x, weight, bias, ln_step, ln_in, ln_out, wide, *limits)
 
 
-# --- LayerNorm ----------------------------------------------------------------------------------
+# --- LayerNorm ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ def norm_codes(width: int, epsilon: float, ln_out: Tensor) -> NormCodes:
 
 class _Norm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, r, ln_out, epsilon, low, high):  # noqa: ANN001
+    def forward(ctx, r, ln_out, epsilon, low, high):
         width = r.shape[-1]
         codes = norm_codes(width, epsilon, ln_out)
         scale = r.new_full((width,), codes.gain * 2.0 ** -(codes.shift + 1))
@@ -249,7 +249,7 @@ class _Norm(torch.autograd.Function):
         return torch.floor(shifted).clamp_(low, high)
 
     @staticmethod
-    def backward(ctx, gradient):  # noqa: ANN001
+    def backward(ctx, gradient):
         r, shifted, mean, rstd, scale = ctx.saved_tensors
         low, high = ctx.limits
         g = torch.ops.aten.hardtanh_backward(gradient, shifted, low, high + 1)
@@ -268,7 +268,7 @@ def norm(r: Tensor, *, ln_out: Tensor, epsilon: float, limits: tuple[float, floa
     return _Norm.apply(r, ln_out, epsilon, *limits)
 
 
-# --- attention --------------------------------------------------------------------------------------
+# --- attention ------------------------------------------------------------------------------
 
 
 def softmax_factor(ln_q: Tensor, ln_k: Tensor, head_dim: int) -> tuple[Tensor, Tensor]:
@@ -296,7 +296,7 @@ def _decay_table(act_bits: int, device: torch.device) -> Tensor:
 
 class _AttentionWeights(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, scores, ln_q, ln_k, head_dim, act_bits):  # noqa: ANN001
+    def forward(ctx, scores, ln_q, ln_k, head_dim, act_bits):
         factor = undyadic(*softmax_factor(ln_q, ln_k, head_dim))
         u = (scores.amax(-1, keepdim=True) - scores).mul_(factor).floor_()
         u.clamp_(max=numerics.EXP2_MAX)
@@ -307,7 +307,7 @@ class _AttentionWeights(torch.autograd.Function):
         return (smooth + dither).mul_(1 / 256).floor_()
 
     @staticmethod
-    def backward(ctx, gradient):  # noqa: ANN001
+    def backward(ctx, gradient):
         u, smooth, factor = ctx.saved_tensors
         # e = 2**(-u / 256) x a constant: d e / d u = -e ln 2 / 256. The maximum counts as a
         # constant: it scales all weights of a query alike, and the context divides that out.
@@ -328,16 +328,16 @@ def attention_weights(
 
 class _Context(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, e, v, ln_v, ln_out, low, high):  # noqa: ANN001
+    def forward(ctx, e, v, ln_v, ln_out, low, high):
         factor = undyadic(*context_factor(ln_v, ln_out)) / e.sum(-1, keepdim=True)
         shifted = (e @ v).mul_(factor).add_(0.5)
-        ctx.save_for_backward(e, v, shifted, factor, ln_v, ln_out)
+        ctx.save_for_backward(e, v, shifted, factor)
         ctx.limits = low, high
         return torch.floor(shifted).clamp_(low, high)
 
     @staticmethod
-    def backward(ctx, gradient):  # noqa: ANN001
-        e, v, shifted, factor, ln_v, ln_out = ctx.saved_tensors
+    def backward(ctx, gradient):
+        e, v, shifted, factor = ctx.saved_tensors
         low, high = ctx.limits
         g = torch.ops.aten.hardtanh_backward(gradient, shifted, low, high + 1)
         along = (g * (shifted - 0.5)).sum(-1, keepdim=True)  # d y / d ln(factor)
@@ -357,7 +357,7 @@ def context(
     return _Context.apply(e, v, ln_v, ln_out, *limits)
 
 
-# --- GELU -----------------------------------------------------------------------------------------
+# --- GELU -----------------------------------------------------------------------------------
 
 
 def hidden_zero(ln_out: Tensor, signed: bool) -> int:
@@ -390,7 +390,7 @@ def gelu_table(
 
 class _Gelu(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, code, ln_in, ln_out, low, high):  # noqa: ANN001
+    def forward(ctx, code, ln_in, ln_out, low, high):
         table, exact, slope = gelu_table(ln_in, ln_out, (low, high))
         index = code.add(128).long()
         ctx.save_for_backward(index, exact, slope)
@@ -398,7 +398,7 @@ class _Gelu(torch.autograd.Function):
         return table.take(index)
 
     @staticmethod
-    def backward(ctx, gradient):  # noqa: ANN001
+    def backward(ctx, gradient):
         index, exact, slope = ctx.saved_tensors
         low, high = ctx.limits
         # Sum of gradients per table entry: the scales' gradients need no more than that.
@@ -415,7 +415,7 @@ def gelu(code: Tensor, *, ln_in: Tensor, ln_out: Tensor, limits: tuple[float, fl
     return _Gelu.apply(code, ln_in, ln_out, *limits)
 
 
-# --- initial scales ---------------------------------------------------------------------------------
+# --- initial scales -------------------------------------------------------------------------
 
 
 def best_step(x: Tensor, low: float, high: float, candidates: int = 40) -> Tensor:

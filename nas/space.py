@@ -260,7 +260,7 @@ class Space:
             return False
         return True
 
-    # --- random points ------------------------------------------------------------------------
+    # --- random points -----------------------------------------------------------------------
 
     def sample(self, rng: np.random.Generator, *, width: int | None = None) -> Arch:
         """Draw every choice uniformly; ``width`` fixes that one."""
@@ -299,7 +299,7 @@ class Space:
                 genes[where] = first[where]
         return self.decode(genes)
 
-    # --- sizes ------------------------------------------------------------------------------------
+    # --- sizes -------------------------------------------------------------------------------
 
     def shape(self, arch: Arch, order: TileOrder = NATURAL_ORDER) -> NetworkShape:
         """Return the sizes of ``arch``, with its 8-bit tiles as ``order`` ranks them."""
@@ -311,7 +311,8 @@ class Space:
         blocks = []
         for i, block in enumerate(arch.blocks):
             inner, hidden = block.heads * self.head_dim, arch.hidden(i)
-            rows = dict(zip(LAYERS, (inner, inner, inner, arch.width, hidden, arch.width)))
+            sizes = (inner, inner, inner, arch.width, hidden, arch.width)
+            rows = dict(zip(LAYERS, sizes, strict=True))
             flags = tuple((layer, wide(f"blocks.{i}.{layer}", rows[layer])) for layer in LAYERS)
             blocks.append(BlockShape(block.heads, hidden, flags))
         return NetworkShape(

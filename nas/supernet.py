@@ -140,7 +140,7 @@ class Supernet(nn.Module):
         """LayerNorm's epsilon in squared codes of the residual stream."""
         return self.EPSILON / self.residual_scale**2
 
-    # --- float mode -----------------------------------------------------------------------------
+    # --- float mode --------------------------------------------------------------------------
 
     def forward(self, images: Tensor, arch: Arch, tap: Tap | None = None) -> Tensor:
         """Run a subnet on real values.
@@ -153,7 +153,8 @@ class Supernet(nn.Module):
         x = self.embed(x, width)  # (batch, patches, width)
         r = self.position[:, :width].expand(len(images), -1, -1)
         r = tap("embed", r + functional.pad(x, (0, 0, 0, 1)))  # (batch, tokens, width)
-        for i, (block, size) in enumerate(zip(self.blocks, arch.blocks)):
+        for i, size in enumerate(arch.blocks):
+            block = self.blocks[i]
             name, inner = f"blocks.{i}.", size.heads * head_dim
             x = tap(name + "norm1", _layer_norm(r))
             last = i == arch.depth - 1
@@ -174,7 +175,7 @@ class Supernet(nn.Module):
         x = tap("norm", _layer_norm(r[:, -1]))
         return tap("logits", self.head(x, self.config.space.classes))
 
-    # --- quantized mode -----------------------------------------------------------------------------
+    # --- quantized mode ----------------------------------------------------------------------
 
     def quantized(self, images: Tensor, arch: Arch, tap: Tap | None = None) -> Tensor:
         """Run a subnet on codes, as the integer model does.
@@ -193,9 +194,7 @@ class Supernet(nn.Module):
             last = i == arch.depth - 1
             r = self._quantized_block(block, r, f"blocks.{i}.", wide, last, tap)
         signed = numerics.code_range(self.config.act_bits, signed=True)
-        x = quantize.norm(
-            r[:, -1], ln_out=self.norm_scale.ln, epsilon=self.epsilon, limits=signed
-        )
+        x = quantize.norm(r[:, -1], ln_out=self.norm_scale.ln, epsilon=self.epsilon, limits=signed)
         return self._logits(tap("norm", x), wide["head"])
 
     def _quantized_block(
@@ -280,7 +279,7 @@ class Supernet(nn.Module):
         device = self.position.device
         return {name: mask.to(device) for name, mask in masks.items()}
 
-    # --- state that is not a parameter ------------------------------------------------------------------
+    # --- state that is not a parameter -------------------------------------------------------
 
     def get_extra_state(self) -> dict[str, Any]:
         """Return what was frozen after the float stage; part of ``state_dict``."""
@@ -311,11 +310,11 @@ def _wide_rows(
 
 class _RoundStraightThrough(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x):  # noqa: ANN001, ARG004
+    def forward(ctx, x):
         return quantize.round_half_up(x).clamp_(*INT16)
 
     @staticmethod
-    def backward(ctx, gradient):  # noqa: ANN001, ARG004
+    def backward(ctx, gradient):
         return gradient
 
 
@@ -323,5 +322,5 @@ def _layer_norm(x: Tensor) -> Tensor:
     return functional.layer_norm(x, x.shape[-1:], eps=Supernet.EPSILON)
 
 
-def _pass(name: str, values: Tensor) -> Tensor:  # noqa: ARG001
+def _pass(name: str, values: Tensor) -> Tensor:
     return values

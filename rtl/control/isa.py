@@ -147,9 +147,13 @@ INSTRUCTIONS: dict[Opcode, tuple[Field, ...]] = {
         Field("base", 2, "memory region", Base),
         Field("offset", 32, "first byte, from the region's base"),
         Field("bytes", 24, "bytes to read, at least 1"),
-        Field("destination", 16, "first word; PIXELS: first word of the first segment's token tile"),
-        Field("stride", 12, "RESIDUAL: words from one group of 4 tokens to the next; "
-              "PIXELS: words from one token tile to the next"),
+        Field("destination", 16, "first word; PIXELS: of the first segment's token tile"),
+        Field(
+            "stride",
+            12,
+            "RESIDUAL: words from one group of 4 tokens to the next; "
+            "PIXELS: words from one token tile to the next",
+        ),
         Field("token", 12, "RESIDUAL: first token"),
         Field("row_words", 8, "RESIDUAL: words per token"),
         Field("lane_first", 6, "PIXELS: bank of the strip's first patch"),
@@ -160,11 +164,15 @@ INSTRUCTIONS: dict[Opcode, tuple[Field, ...]] = {
         Field("activations", 1, "source of the activation port", Activations),
         Field("weights", 2, "source of the weight port", Weights),
         Field("act_signed", 1, "activation codes are signed"),
-        Field("activation_address", 16, "first granule (CODES) or word (PIXELS) of the tile's tokens"),
+        Field("activation_address", 16, "first granule (CODES) or word (PIXELS) of the tile"),
         Field("depth_words", 10, "words of the reduction, at least 1"),
         Field("weight_address", 16, "RING: first word; KEYS: first granule; VALUES: first word"),
-        Field("weight_step", 12, "KEYS: granules from one row tile (row_lanes keys) to the next; "
-              "VALUES: words from one depth word (depth_lanes keys) to the next"),
+        Field(
+            "weight_step",
+            12,
+            "KEYS: granules from one row tile (row_lanes keys) to the next; "
+            "VALUES: words from one depth word (depth_lanes keys) to the next",
+        ),
         Field("row_tiles", 6, "row tiles, 1 to 32"),
         Field("wide", 32, "RING: bit i is set where row tile i holds 8-bit weights"),
         Field("parameter_address", 12, "row parameters of the first row tile"),
@@ -174,15 +182,19 @@ INSTRUCTIONS: dict[Opcode, tuple[Field, ...]] = {
         Field("gelu_table", 1, "which of the two tables"),
         Field("accumulate", 1, "RESIDUAL: add to what is there, saturating; else overwrite"),
         Field("residual_shift", 4, "RESIDUAL: left shift before the addition"),
-        Field("token_scale", 1, "requantize with the slot's scales by token, not with row parameters"),
+        Field("token_scale", 1, "requantize with the slot's scales by token, not by row"),
         Field("slot", 1, "SCORES: where maxima go; token_scale: where scales come from"),
         Field("destination_address", 16, "word of the first row tile and the group of ``token``"),
-        Field("destination_stride", 12, "words from one group of tokens to the next: KEYS "
-              "row_lanes tokens, VALUES depth_lanes, RESIDUAL 4; SCORES 4 lanes"),
+        Field(
+            "destination_stride",
+            12,
+            "words from one group of tokens to the next: KEYS "
+            "row_lanes tokens, VALUES depth_lanes, RESIDUAL 4; SCORES 4 lanes",
+        ),
         Field("token", 12, "token of lane 0"),
         *_LANES,
         Field("keys", 12, "SCORES: valid keys; the maximum ignores the others"),
-        Field("mask_first", 8, "ACTIVATIONS: first granule to be written, counted from the first row tile"),
+        Field("mask_first", 8, "ACTIVATIONS: first granule to be written, from the first row tile"),
         Field("mask_count", 8, "ACTIVATIONS: granules to be written"),
     ),
     Opcode.NORM: (

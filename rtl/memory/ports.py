@@ -62,7 +62,7 @@ class ReadPort(Signature):
 
 
 class SharedReadPort(Signature):
-    """Read that may have to wait its turn: ``data`` comes READ_LATENCY cycles after the handshake."""
+    """Read that may have to wait: ``data`` comes READ_LATENCY cycles after the handshake."""
 
     def __init__(self, request: object, payload: object):
         super().__init__({"request": Out(stream.Signature(request)), "data": In(payload)})

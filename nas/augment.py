@@ -1,0 +1,76 @@
+"""Random distortion of a whole batch at once: rotation, scale, shear, shift, elastic bending."""
+
+from dataclasses import dataclass
+from math import pi
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges of the distortions; each picture draws its own, uniformly.
+
+    Parameters
+    ----------
+    rotation : float
+        Degrees, either way.
+    scale, shear : float
+        Fraction, either way.
+    shift : float
+        Pixels, either way and in both directions.
+    elastic : float
+        Standard deviation, in pixels, of the displacement of the knots of a 5 x 5 grid.
+    padding : str
+        What lies outside the picture: ``"zeros"`` or ``"border"``.
+    """
+
+    rotation: float = 12.0
+    scale: float = 0.1
+    shear: float = 0.1
+    shift: float = 2.0
+    elastic: float = 0.7
+    padding: str = "zeros"
+
+    KNOTS = 5
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Distort (batch, height, width, channels) uint8 pictures: the same shape and type."""
+        batch, height, width, _ = images.shape
+        grid = functional.affine_grid(
+            self._matrices(batch, height, width, generator),
+            [batch, 1, height, width],
+            align_corners=False,
+        )  # (batch, height, width, 2): x, y in -1 ... 1
+        if self.elastic:
+            knots = torch.randn(batch, 2, self.KNOTS, self.KNOTS, generator=generator)
+            knots *= self.elastic * torch.tensor([2 / width, 2 / height]).view(1, 2, 1, 1)
+            bend = functional.interpolate(
+                knots, size=(height, width), mode="bicubic", align_corners=True
+            )
+            grid += bend.permute(0, 2, 3, 1)
+        moved = functional.grid_sample(
+            images.permute(0, 3, 1, 2).float(),
+            grid,
+            padding_mode=self.padding,
+            align_corners=False,
+        )
+        return moved.add_(0.5).clamp_(0, 255).permute(0, 2, 3, 1).to(torch.uint8)
+
+    def _matrices(self, batch: int, height: int, width: int, generator: torch.Generator) -> Tensor:
+        """(batch, 2, 3) affine maps from places in the result to places in the picture."""
+        u = torch.rand(6, batch, generator=generator) * 2 - 1
+        angle = u[0] * self.rotation * pi / 180
+        cos, sin = angle.cos(), angle.sin()
+        scale_x, scale_y = 1 + u[1] * self.scale, 1 + u[2] * self.scale
+        shear = u[3] * self.shear
+        rows = [
+            cos * scale_x,
+            (cos * shear - sin) * scale_y,
+            u[4] * self.shift * 2 / width,
+            sin * scale_x,
+            (sin * shear + cos) * scale_y,
+            u[5] * self.shift * 2 / height,
+        ]
+        return torch.stack(rows, dim=1).view(batch, 2, 3)

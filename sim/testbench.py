@@ -1,0 +1,115 @@
+"""The simulated system: an engine, a memory, and sinks for the taps, as one Verilator build."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Signature
+
+from rtl.config import EngineConfig
+from rtl.emit import emit_verilog
+from rtl.engine import Engine
+from rtl.files import atomic_write, sha256_of
+from sim import toolchain
+
+HARDWARE = Path(__file__).parent / "hardware"
+TOP = "testbench"
+MEMORY_PORTS = (
+    "arvalid arready araddr arlen rvalid rready rdata rresp rlast "
+    "awvalid awready awaddr awlen wvalid wready wdata wstrb wlast bvalid bready bresp"
+).split()
+SETTINGS = {
+    "latency": 16,
+    "bytes_per_cycle": 16,
+    "stall": 8,
+    "seed": 32,
+    "error_address": 40,
+    "tap_enable": 1,
+}
+# Yosys writes Verilog for tools with looser rules than Verilator's lint.
+WAIVERS = ["-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wno-UNOPTFLAT", "-Wno-CASEOVERLAP"]
+
+
+def build(engine: EngineConfig, *, tap: bool = True, trace: bool = False) -> toolchain.Build:
+    """Compile engine, memory and taps, or find them in the cache.
+
+    The top module ``testbench`` has ``clk``, ``rst``, ``irq``, the AXI4-Lite port ``s_axil_*``
+    and the settings of the memory (sim/hardware/memory.sv) as inputs.
+    """
+    sources = _generated(engine, tap)
+    return toolchain.build(
+        [*sources, HARDWARE / "memory.sv", HARDWARE / "memory.cpp"],
+        top=TOP,
+        arguments=[*WAIVERS, "-CFLAGS", f"-DMEMORY_BYTES={engine.memory_bytes}"],
+        trace=trace,
+    )
+
+
+def _generated(engine: EngineConfig, tap: bool) -> list[Path]:
+    """Verilog of the engine and of the testbench around it, kept by what they are made from."""
+    rtl = Path(__file__).parents[1] / "rtl"
+    code = sha256_of(*sorted(rtl.rglob("*.py")), Path(__file__))
+    folder = toolchain.cache_directory() / "verilog" / f"{engine.hash:016x}-{tap:d}-{code[:16]}"
+    files = folder / "engine.v", folder / "testbench.sv"
+    if not all(file.is_file() for file in files):
+        component = Engine(engine, tap=tap)
+        signature = component.signature
+        for file, text in zip(
+            files, (emit_verilog(component, "engine"), _testbench(signature, engine)), strict=True
+        ):
+            with atomic_write(file, "w") as target:
+                target.write(text)
+    return list(files)
+
+
+def _ports(signature: Signature) -> Iterator[tuple[tuple[str, ...], bool, int]]:
+    """Path, whether it is an input, and width of every port of the engine."""
+    component = wiring.PureInterface(signature, path=("engine",))
+    for path, member, value in signature.flatten(component):
+        width = len(value.as_value() if hasattr(value, "as_value") else value)
+        yield tuple(map(str, path)), member.flow is In, width
+
+
+def _testbench(signature: Signature, engine: EngineConfig) -> str:
+    """SystemVerilog that wires the engine's ports to memory, taps and the top's ports."""
+    top = ["input logic clk", "input logic rst", "output logic irq"]
+    top += [f"input logic [{bits - 1}:0] {name}" for name, bits in SETTINGS.items()]
+    body, pins, memory = [], [".clk(clk)", ".rst(rst)"], {}
+    taps: dict[str, dict[str, str]] = {}
+    for path, is_input, width in _ports(signature):
+        name, group = "__".join(path), path[0]
+        plain = "".join(path[1:]).replace("_", "")
+        wire = name
+        if group == "irq":
+            wire = "irq"
+        elif group == "control":
+            wire = f"s_axil_{plain}"
+            top.append(f"{'input' if is_input else 'output'} logic [{width - 1}:0] {wire}")
+        else:
+            body.append(f"  wire [{width - 1}:0] {wire};")
+        if group == "memory":
+            if plain in MEMORY_PORTS:
+                memory[plain] = wire
+            elif is_input:
+                body.append(f"  assign {wire} = '0;")
+        if group.startswith("tap_"):
+            taps.setdefault(group, {})[path[-1]] = wire
+            if path[-1] == "beat":
+                taps[group]["bits"] = str(width)
+        pins.append(f".{name}({wire})")
+    body += [f"  engine engine({', '.join(pins)});"]
+    settings = [f".{name}({name})" for name in SETTINGS if name != "tap_enable"]
+    wires = [f".{port}({wire})" for port, wire in memory.items()]
+    body += [
+        f"  axi_memory #(.BYTES({engine.memory_bytes})) memory("
+        f".clk(clk), .rst(rst), {', '.join(settings + wires)});",
+        "  memory_files files();",
+    ]
+    for channel, (tap, wire) in enumerate(sorted(taps.items())):
+        body.append(
+            f'  tap_sink #(.CHANNEL({channel}), .NAME("{tap.removeprefix("tap_")}"), '
+            f".BITS({wire['bits']})) sink_{channel}(.clk(clk), .enable(tap_enable), "
+            f".valid({wire['valid']}), .beat({wire['beat']}));"
+        )
+    separator = ",\n  "
+    return f"module {TOP}(\n  {separator.join(top)}\n);\n" + "\n".join(body) + "\nendmodule\n"

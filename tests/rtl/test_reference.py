@@ -1,0 +1,7 @@
+"""The generated references are those of the tables in the code."""
+
+from rtl.control import reference
+
+
+def test_isa_reference_is_up_to_date():
+    assert (reference.DOCS / "isa.md").read_text(encoding="utf-8") == reference.isa_reference()

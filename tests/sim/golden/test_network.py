@@ -1,0 +1,151 @@
+"""Golden against a scalar interpreter written from the same page, every tensor."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rtl.model import repack
+from sim.golden import run
+from sim.random_model import random_images, random_model
+from tests.sim.golden import scalar
+
+TINY = {
+    "image": (8, 8, 1),
+    "patch": 4,
+    "width": 16,
+    "head_dim": 8,
+    "blocks": [(2, 24), (1, 16)],
+    "classes": 5,
+    "row_granularity": 8,
+}
+COLOUR = {
+    "image": (6, 9, 3),
+    "patch": 3,
+    "width": 20,
+    "head_dim": 4,
+    "blocks": [(3, 12), (2, 30), (1, 8)],
+    "classes": 3,
+    "row_granularity": 4,
+}
+
+
+@pytest.mark.parametrize("sizes", [TINY, COLOUR], ids=["tiny", "colour"])
+@pytest.mark.parametrize("act_bits", [4, 6, 8])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_every_tensor_equals_the_scalar_interpreter(sizes, act_bits, seed):
+    model = random_model(**sizes, act_bits=act_bits, wide_fraction=0.5, seed=seed)
+    images = random_images(model.image, 3, seed + 100)
+    tensors = {}
+    logits = run(model, images, tensors=tensors)
+    for index, image in enumerate(images.tolist()):
+        expected = scalar.classify(model, image)
+        assert set(tensors) == set(expected)
+        for name, tensor in expected.items():
+            np.testing.assert_array_equal(tensors[name][index], np.array(tensor), err_msg=name)
+    np.testing.assert_array_equal(logits, tensors["logits"])
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_random_parameters_that_saturate_everywhere(seed):
+    """All scales four times as large: codes clip at both ends."""
+    model = random_model(**TINY, act_bits=6, wide_fraction=1.0, seed=seed)
+
+    def loud(layer):
+        return replace(layer, shift=np.maximum(layer.shift, 3) - 2)
+
+    names = ("q", "k", "v", "proj", "fc1", "fc2")
+    blocks = tuple(
+        replace(block, **{name: loud(getattr(block, name)) for name in names})
+        for block in model.blocks
+    )
+    model = replace(model, blocks=blocks, embed=loud(model.embed), head=loud(model.head))
+    images = random_images(model.image, 2, seed)
+    tensors = {}
+    run(model, images, tensors=tensors)
+    for name, (low, high) in {
+        "blocks.0.q": (-32, 31),
+        "blocks.0.k": (-128, 127),
+        "blocks.0.attended": (-32768, 32767),
+    }.items():
+        assert (tensors[name] == low).any() and (tensors[name] == high).any(), name
+    for index, image in enumerate(images.tolist()):
+        for name, tensor in scalar.classify(model, image).items():
+            np.testing.assert_array_equal(tensors[name][index], np.array(tensor), err_msg=name)
+
+
+def test_shapes_of_tensors():
+    model = random_model(**TINY)
+    tensors = {}
+    run(model, random_images(model.image, 2), tensors=tensors)
+    shapes = {name: tensor.shape[1:] for name, tensor in tensors.items()}
+    assert shapes == {
+        "pixels": (4, 16),
+        "embed": (5, 16),
+        "blocks.0.norm1": (5, 16),
+        "blocks.0.q": (5, 16),
+        "blocks.0.k": (5, 16),
+        "blocks.0.v": (5, 16),
+        "blocks.0.scores": (2, 5, 5),
+        "blocks.0.attention": (2, 5, 5),
+        "blocks.0.context": (5, 16),
+        "blocks.0.attended": (5, 16),
+        "blocks.0.norm2": (5, 16),
+        "blocks.0.hidden": (5, 24),
+        "blocks.0.output": (5, 16),
+        "blocks.1.norm1": (5, 16),
+        "blocks.1.q": (1, 8),
+        "blocks.1.k": (5, 8),
+        "blocks.1.v": (5, 8),
+        "blocks.1.scores": (1, 1, 5),
+        "blocks.1.attention": (1, 1, 5),
+        "blocks.1.context": (1, 8),
+        "blocks.1.attended": (1, 16),
+        "blocks.1.norm2": (1, 16),
+        "blocks.1.hidden": (1, 16),
+        "blocks.1.output": (1, 16),
+        "norm": (1, 16),
+        "logits": (5,),
+    }
+    assert {tensor.dtype for tensor in tensors.values()} == {np.dtype(np.int32)}
+
+
+def test_a_batch_equals_its_images_one_by_one(monkeypatch):
+    model = random_model(**TINY)
+    images = random_images(model.image, 7)
+    together = run(model, images)
+    monkeypatch.setattr("sim.golden.network.CHUNK_VALUES", 1)
+    tensors = {}
+    np.testing.assert_array_equal(run(model, images, tensors=tensors), together)
+    assert tensors["embed"].shape[0] == 7
+
+
+@pytest.mark.parametrize("row_granularity", [4, 8, 16, 32])
+def test_repack_keeps_the_logits(row_granularity):
+    model = random_model(row_granularity=4, blocks=[(4, 128), (3, 64)], seed=5)
+    images = random_images(model.image, 20)
+    packed = repack(model, row_granularity)
+    assert packed.row_granularity == row_granularity
+    np.testing.assert_array_equal(run(packed, images), run(model, images))
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((1, 8, 8, 1), np.float32),
+        np.zeros((1, 8, 9, 1), np.uint8),
+        np.zeros((8, 8, 1), np.uint8),
+    ],
+)
+def test_other_images_are_refused(images):
+    with pytest.raises(ValueError, match=r"images must be uint8 \(batch, 8, 8, 1\), not"):
+        run(random_model(**TINY), images)
+
+
+def test_a_thousand_digits_take_seconds():
+    model = random_model()  # width 64, depth 4
+    images = random_images(model.image, 1000)
+    start = time.perf_counter()
+    run(model, images)
+    assert time.perf_counter() - start < 10

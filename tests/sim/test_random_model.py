@@ -1,0 +1,88 @@
+"""Random models exercise what trained ones do."""
+
+import numpy as np
+import pytest
+
+from sim.golden import run
+from sim.random_model import random_images, random_model
+
+
+@pytest.fixture(scope="module", params=[4, 6, 8])
+def case(request):
+    model = random_model(blocks=[(4, 256)] * 6, act_bits=request.param, seed=request.param)
+    tensors = {}
+    run(model, random_images(model.image, 32, 77), tensors=tensors)
+    return model, tensors
+
+
+def code_limits(model, name):
+    bits = 8 if name.endswith((".k", ".v")) else model.act_bits
+    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+
+
+def test_codes_use_their_ranges(case):
+    model, tensors = case
+    for name, tensor in tensors.items():
+        if name.endswith((".q", ".k", ".v", ".context")):
+            low, high = code_limits(model, name)
+            assert high / 5 < tensor.std() < high / 2, name
+            assert ((tensor == low) | (tensor == high)).mean() < 0.1, name
+
+
+def test_residual_is_moderately_used(case):
+    _, tensors = case
+    for name, tensor in tensors.items():
+        if name == "embed" or name.endswith((".attended", ".output")):
+            assert 500 < tensor.std() < 8000, name
+            assert (np.abs(tensor) >= 32767).mean() < 0.01, name
+
+
+def test_softmax_is_neither_flat_nor_one_hot(case):
+    _, tensors = case
+    for name, tensor in tensors.items():
+        if name.endswith(".attention"):
+            p = tensor / tensor.sum(-1, keepdims=True)
+            entropy = -(p * np.log2(np.maximum(p, 1e-12))).sum(-1).mean()
+            assert 1 < entropy < np.log2(tensor.shape[-1]) - 0.1, name
+
+
+def test_logits_tell_pictures_apart(case):
+    _, tensors = case
+    assert len(set(tensors["logits"].argmax(-1).tolist())) > 2
+
+
+def test_every_feature_of_the_format_occurs(case):
+    model, _ = case
+    norms = [norm for block in model.blocks for norm in (block.norm1, block.norm2)]
+    assert {norm.signed for norm in norms} == {True, False}
+    assert any(norm.zero for norm in norms)
+    assert any(norm.exponent.any() for norm in norms)
+    assert {block.hidden_signed for block in model.blocks} == {True, False}
+    for linear in model.linears().values():
+        assert set(linear.bits.tolist()) <= {4, 8}
+    assert {linear.residual_shift for linear in model.linears().values()} >= {0, 1, 2}
+    assert {4, 8} == set(model.blocks[0].fc1.bits.tolist())
+
+
+def test_wide_fraction_by_layer():
+    model = random_model(wide_fraction={"embed": 0.0, "fc1": 1.0, "q": 0.3})
+    assert not any(model.shape.embed_wide)
+    wide = dict(model.shape.blocks[0].wide)
+    assert (sum(wide["fc1"]), sum(wide["q"]), sum(wide["k"])) == (16, 2, 0)
+
+
+def test_equal_arguments_give_equal_models():
+    assert random_model(seed=1).hash == random_model(seed=1).hash
+    assert random_model(seed=1).hash != random_model(seed=2).hash
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"image": (2, 2, 1), "patch": 2, "width": 1, "head_dim": 1, "blocks": [(1, 1)]},
+        {"image": (8, 4, 3), "patch": 4, "width": 8, "head_dim": 4, "blocks": [(1, 3)]},
+    ],
+)
+def test_smallest_networks(sizes):
+    model = random_model(**sizes, classes=2)
+    assert run(model, random_images(model.image, 2)).shape == (2, 2)
