@@ -195,7 +195,10 @@ class Supernet(nn.Module):
             r = self._quantized_block(block, r, f"blocks.{i}.", wide, last, tap)
         signed = numerics.code_range(self.config.act_bits, signed=True)
         x = quantize.norm(r[:, -1], ln_out=self.norm_scale.ln, epsilon=self.epsilon, limits=signed)
-        return self._logits(tap("norm", x), wide["head"])
+        x = tap("norm", x)
+        ln_out = self.ln_logit(width, wide["head"])
+        y = self.head.quantized(x, wide["head"], ln_in=self.norm_scale.ln, ln_out=ln_out)
+        return tap("logits", y) * ln_out.exp()
 
     def _quantized_block(
         self,
@@ -238,14 +241,6 @@ class Supernet(nn.Module):
         ln_out = self.ln_residual - block.ln_mlp_gain[:width]
         y = block.fc2.quantized(x, wide[name + "fc2"], ln_in=ln_hidden, ln_out=ln_out)
         return tap(name + "output", (r + y).clamp(*INT16))
-
-    def _logits(self, x: Tensor, wide: Tensor) -> Tensor:
-        """(batch, width) codes -> (batch, classes) real logits, at the grid of their int16 code."""
-        ln_in = self.norm_scale.ln
-        ln_out = self.ln_logit(x.shape[-1], wide)
-        limits = INT16
-        y = self.head.quantized(x, wide, ln_in=ln_in, ln_out=ln_out, limits=limits)
-        return y * ln_out.exp()
 
     @torch.no_grad()
     def ln_logit(self, width: int, wide: Tensor) -> Tensor:

@@ -73,10 +73,12 @@ def _open(path: Path) -> Image.Image:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about odd metadata
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            picture = Image.open(path)
-            picture.load()
+            with path.open("rb") as file:
+                picture = Image.open(file)
+                picture.load()
         except UNREADABLE as error:
             reason = "not a picture" if isinstance(error, Image.UnidentifiedImageError) else error
             raise UserError(f"{path}: cannot be read: {reason}") from None

@@ -187,7 +187,7 @@ class _Maker:
         layer = self.layer("head", normal, classes, norm.zero, LOGIT_RMS)
         acc = ops.matmul(normal, layer.weight)
         bias = -np.rint(acc.mean(axis=(0, 1))).astype(np.int32)
-        length = np.linalg.norm(layer.weight.astype(np.float64), axis=1)  # (classes,)
+        length = np.linalg.norm(layer.weight.astype(np.float64), axis=1).clip(1)  # (classes,)
         spread = max(((acc + bias) / length).std(), 1.0)
         scales = [dyadic(LOGIT_RMS / (spread * row)) for row in length]
         return replace(layer, bias=bias, **_rows(scales))
@@ -239,7 +239,7 @@ class _Maker:
     def softmax_scales(self, scores: np.ndarray) -> HeadScales:
         """Give each head logits with a standard deviation of 0.7 to 2.5 over the keys."""
         spread = scores.std(axis=-1).mean(axis=(0, 2))  # (heads,)
-        logits = self.rng.uniform(0.7, 2.5, len(spread)) / np.maximum(spread, 1e-3)
+        logits = self.rng.uniform(0.7, 2.5, len(spread)) / np.maximum(spread, 1.0)
         return _head_scales([dyadic(256 * log2(exp(1)) * scale, low=0) for scale in logits])
 
     def context_scales(self, means: np.ndarray) -> HeadScales:

@@ -1,3 +1,5 @@
+"""Dyadic scales: precision, and what the shift's range leaves of it."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,0 +1,90 @@
+"""Attention weight of one key, from its score's distance to the maximum."""
+
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl import numerics
+from rtl.arith.shift import SaturatingShift
+from rtl.pipeline import delayed
+
+DISTANCE = unsigned(numerics.SCORE_BITS)
+PRODUCT_BITS = numerics.SCORE_BITS + numerics.MULTIPLIER_BITS
+OCTAVE_BITS = numerics.EXP2_MAX.bit_length()  # a distance in octaves, and its fraction
+
+
+class Exp2(wiring.Component):
+    """One lane of softmax.
+
+    ``weight = ((EXP2_TABLE[u & 255] >> (u >> 8)) + dither) >> 8``,
+    ``u = min(4095, ((maximum - score) * multiplier) >> shift)``; 0 where ``valid`` is low
+
+    Latency ``LATENCY`` cycles: distance, product, sum, three of the shift, table, octaves, weight.
+    One score per cycle, no flow control: the unit takes only as many words as it has room for.
+
+    Parameters
+    ----------
+    act_bits : int
+        Bits of the weight.
+
+    Members
+    -------
+    score : In(signed(22))
+    maximum : In(signed(22))
+        Not below ``score`` where ``valid``.
+    multiplier : In(unsigned(17))
+    shift : In(unsigned(6))
+    dither : In(unsigned(8))
+    valid : In(1)
+        The key counts; padding and masked keys do not.
+    weight : Out(unsigned(act_bits))
+
+    Source: docs/numerics.md, section 5. Reference: sim.golden.ops.softmax_weights.
+    """
+
+    LATENCY = 3 + SaturatingShift.LATENCY + 3
+
+    def __init__(self, act_bits: int):
+        self.act_bits = act_bits
+        self.parameters = (act_bits,)
+        super().__init__(
+            {
+                "score": In(signed(numerics.SCORE_BITS)),
+                "maximum": In(signed(numerics.SCORE_BITS)),
+                "multiplier": In(unsigned(numerics.MULTIPLIER_BITS)),
+                "shift": In(unsigned(numerics.SHIFT_BITS)),
+                "dither": In(unsigned(8)),
+                "valid": In(1),
+                "weight": Out(unsigned(act_bits)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.octaves = octaves = SaturatingShift(PRODUCT_BITS + 1, OCTAVE_BITS + 1)
+        m.submodules.table = table = memory.Memory(
+            shape=unsigned(self.act_bits + 8),
+            depth=numerics.EXP2_ENTRIES,
+            init=numerics.exp2_table(self.act_bits),
+        )
+        distance = Signal(DISTANCE, reset_less=True)
+        multiplier = Signal.like(self.multiplier, reset_less=True)
+        product = Signal(PRODUCT_BITS, reset_less=True)
+        total = Signal(PRODUCT_BITS, reset_less=True)
+        m.d.sync += [distance.eq(self.maximum - self.score), multiplier.eq(self.multiplier)]
+        m.d.sync += product.eq(distance * multiplier)
+        m.d.sync += total.eq(product)
+
+        power = table.read_port()
+        whole = delayed(m, octaves.o[numerics.EXP2_FRACTION_BITS : OCTAVE_BITS], 1, name="whole")
+        scaled = Signal(self.act_bits + 8, reset_less=True)
+        dither = delayed(m, self.dither, self.LATENCY - 1, name="dither")
+        valid = delayed(m, self.valid, self.LATENCY - 1, name="valid")
+        m.d.comb += [
+            octaves.value.eq(total),
+            octaves.amount.eq(delayed(m, self.shift, 3, name="shift")),
+            power.addr.eq(octaves.o[: numerics.EXP2_FRACTION_BITS]),
+        ]
+        m.d.sync += scaled.eq(power.data >> whole)
+        m.d.sync += self.weight.eq(Mux(valid, (scaled + dither) >> 8, 0))
+        return m

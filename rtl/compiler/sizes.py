@@ -1,0 +1,234 @@
+"""What a network of some shape measures on an engine: tiles, padded sizes, words.
+
+Every other part of the compiler takes its numbers from here. Padding rules:
+docs/design/0001-engine.md, *Lanes*.
+"""
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+from math import lcm
+from typing import NamedTuple
+
+from rtl.config import EngineConfig
+from rtl.shape import NetworkShape
+
+
+class Tile(NamedTuple):
+    """One token tile, or the part of it that an instruction works on."""
+
+    index: int
+    token: int  # of lane 0
+    lane_first: int
+    lane_count: int
+
+    @property
+    def tokens(self) -> range:
+        first = self.token + self.lane_first
+        return range(first, first + self.lane_count)
+
+
+@dataclass(frozen=True)
+class LayerSizes:
+    """A matrix in row tiles and depth words.
+
+    Parameters
+    ----------
+    name : str
+        As in docs/format.md.
+    rows, depth : int
+        Without padding.
+    depth_words : int
+        Words of the reduction, padded.
+    wide : tuple of bool
+        Per row tile of the engine: 8-bit weights.
+    """
+
+    name: str
+    rows: int
+    depth: int
+    depth_words: int
+    wide: tuple[bool, ...]
+
+    @property
+    def row_tiles(self) -> int:
+        return len(self.wide)
+
+    def ring_words(self, tile: int) -> int:
+        """Words of the weight ring that row tile ``tile`` takes."""
+        return self.depth_words * (1 + self.wide[tile])
+
+
+def divide_up(value: int, by: int) -> int:
+    """``value / by``, rounded up."""
+    return -(-value // by)
+
+
+class Sizes:
+    """Derived sizes of ``shape`` on ``engine``.
+
+    Parameters
+    ----------
+    shape : NetworkShape
+    engine : EngineConfig
+    """
+
+    def __init__(self, shape: NetworkShape, engine: EngineConfig):
+        self.shape = shape
+        self.engine = engine
+        rows, depth, tokens = engine.row_lanes, engine.depth_lanes, shape.tokens
+        self.tokens = tokens
+        self.tiles = divide_up(tokens, engine.token_lanes)
+        self.width_tiles = divide_up(shape.width, rows)
+        self.width_depth = divide_up(shape.width, depth)
+        self.key_tiles = divide_up(tokens, rows)
+        self.value_depth = divide_up(tokens, depth)
+        self.class_tiles = divide_up(shape.classes, rows)
+        self.residual_words = divide_up(tokens, 4) * self.width_tiles
+        self.score_slot_words = divide_up(engine.token_lanes, 4) * self.key_tiles
+
+        self.head_rows = divide_up(shape.head_dim, depth) * depth  # padded
+        self.head_depth = self.head_rows // depth
+        self.unit_heads = lcm(self.head_rows, rows) // self.head_rows  # fill whole row tiles
+
+        self.segment_bytes = shape.patch * shape.image[2]
+        self.patch_row_words = divide_up(self.segment_bytes, depth)
+        self.patch_words = shape.patch * self.patch_row_words
+        self.chain_tiles = lcm(shape.grid[1], engine.token_lanes) // engine.token_lanes
+
+    # ------------------------------------------------------------ token tiles
+
+    def tile(self, index: int) -> Tile:
+        """All tokens of a tile."""
+        token = index * self.engine.token_lanes
+        return Tile(index, token, 0, min(self.engine.token_lanes, self.tokens - token))
+
+    @cached_property
+    def all_tiles(self) -> tuple[Tile, ...]:
+        return tuple(self.tile(index) for index in range(self.tiles))
+
+    @cached_property
+    def class_tile(self) -> Tile:
+        """The class token, alone in its lane."""
+        index, lane = divmod(self.tokens - 1, self.engine.token_lanes)
+        return Tile(index, index * self.engine.token_lanes, lane, 1)
+
+    @cached_property
+    def patch_tiles(self) -> tuple[Tile, ...]:
+        """Tiles without the class token."""
+        whole = (tile._replace(lane_count=self.patches_of(tile)) for tile in self.all_tiles)
+        return tuple(tile for tile in whole if tile.lane_count)
+
+    def patches_of(self, tile: Tile) -> int:
+        return min(tile.lane_count, self.shape.patches - tile.token)
+
+    # ------------------------------------------------------------ layers
+
+    @cached_property
+    def embed(self) -> LayerSizes:
+        shape = self.shape
+        flags = self._wide(shape.embed_wide, shape.width)
+        return LayerSizes("embed", shape.width, shape.patch_values, self.patch_words, flags)
+
+    @cached_property
+    def head(self) -> LayerSizes:
+        shape = self.shape
+        flags = self._wide(shape.head_wide, shape.classes)
+        return LayerSizes("head", shape.classes, shape.width, self.width_depth, flags)
+
+    def layers(self, block: int) -> dict[str, LayerSizes]:
+        """Matrices of a block by their name within it."""
+        flags = dict(self.shape.blocks[block].wide)
+        words = {"proj": self.inner_depth(block), "fc2": self.hidden_depth(block)}
+        return {
+            name: LayerSizes(
+                f"blocks.{block}.{name}",
+                rows,
+                depth,
+                words.get(name, self.width_depth),
+                self._head_wide(flags[name], rows) if name in "qkv" else self._wide(flags[name], rows),
+            )
+            for name, (rows, depth) in self.shape.layer_sizes(block).items()
+        }
+
+    def _wide(self, flags: tuple[bool, ...], rows: int) -> tuple[bool, ...]:
+        return _tile_flags(flags, self.shape.row_granularity, self.engine.row_lanes, rows)
+
+    def _head_wide(self, flags: tuple[bool, ...], rows: int) -> tuple[bool, ...]:
+        """Row tiles of Q, K, V: where heads are padded, a tile is wide if any of its rows is."""
+        if self.head_rows == self.shape.head_dim:
+            return self._wide(flags, rows)
+        return _padded_flags(
+            flags, self.shape.row_granularity, self.engine.row_lanes, rows,
+            self.shape.head_dim, self.head_rows,
+        )
+
+    # ------------------------------------------------------------ sizes of a block
+
+    def inner_rows(self, block: int) -> int:
+        """Rows of Q, K and V with padded heads."""
+        return self.shape.blocks[block].heads * self.head_rows
+
+    def inner_tiles(self, block: int) -> int:
+        return divide_up(self.inner_rows(block), self.engine.row_lanes)
+
+    def inner_depth(self, block: int) -> int:
+        return self.inner_rows(block) // self.engine.depth_lanes
+
+    def hidden_tiles(self, block: int) -> int:
+        return divide_up(self.shape.blocks[block].hidden, self.engine.row_lanes)
+
+    def hidden_depth(self, block: int) -> int:
+        return divide_up(self.shape.blocks[block].hidden, self.engine.depth_lanes)
+
+    # ------------------------------------------------------------ activations, keys, values
+
+    @property
+    def norm_words(self) -> int:
+        """The lower part of the activations: LayerNorm outputs of all tiles."""
+        return self.tiles * self.width_tiles
+
+    def attention_words(self, block: int) -> int:
+        """Q, which the context overwrites head by head, and two tiles of attention weights."""
+        return self.tiles * self.inner_tiles(block) + 2 * self.key_tiles
+
+    def mlp_tiles(self, block: int) -> int:
+        """Token tiles whose hidden activations fit at a time; 0 if not even one does."""
+        last = block == len(self.shape.blocks) - 1
+        fit = (self.engine.activation_words - self.norm_words) // self.hidden_tiles(block)
+        return max(0, min(1 if last else self.tiles, fit))
+
+    def key_value_tiles(self) -> int:
+        """Row tiles of K and of V that fit at a time."""
+        engine = self.engine
+        return min(engine.key_words // self.key_tiles, engine.value_words // self.value_depth)
+
+    def unit_tiles(self, block: int) -> int:
+        """Row tiles of the fewest heads that fill whole row tiles."""
+        heads = min(self.unit_heads, self.shape.blocks[block].heads)
+        return divide_up(heads * self.head_rows, self.engine.row_lanes)
+
+    # ------------------------------------------------------------ pixels
+
+    @property
+    def chain_words(self) -> int:
+        """Pixel words of a chain: the fewest token tiles that end where a strip ends."""
+        tiles = min(self.chain_tiles, len(self.patch_tiles))
+        return tiles * self.patch_words
+
+
+@cache
+def _tile_flags(
+    flags: tuple[bool, ...], granularity: int, row_lanes: int, rows: int
+) -> tuple[bool, ...]:
+    return tuple(flags[first // granularity] for first in range(0, rows, row_lanes))
+
+
+@cache
+def _padded_flags(
+    flags: tuple[bool, ...], granularity: int, row_lanes: int, rows: int, dim: int, padded: int
+) -> tuple[bool, ...]:
+    tiles = [False] * divide_up(rows // dim * padded, row_lanes)
+    for row in range(rows):
+        head, within = divmod(row, dim)
+        tiles[(head * padded + within) // row_lanes] |= flags[row // granularity]
+    return tuple(tiles)

@@ -1,0 +1,95 @@
+"""Faults: what stops an engine, and the record that the host reads afterwards."""
+
+from amaranth.hdl import Module, Mux, unsigned
+from amaranth.lib import data, enum, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.control.isa import UNITS
+from rtl.control.layout import NUMBER_BITS
+
+
+class FaultCode(enum.IntEnum, shape=3):
+    """Why the engine stopped; 0 is no fault."""
+
+    NONE = 0
+    OPCODE = 1  # unknown opcode, or BEGIN and END out of place
+    ADDRESS = 2  # outside a memory region or a scratchpad
+    READ = 3  # error response on AXI's read channel
+    WRITE = 4  # error response on AXI's write channel
+    ENGINE = 5  # the program is for another engine, or of another length
+    SEMAPHORE = 6  # overflow, or not zero at END
+    WATCHDOG = 7  # no progress
+
+
+UNIT_BITS = 3
+FETCH = UNITS  # in a fault's ``unit``: the fetcher; the others are isa.Unit
+
+FAULT = data.StructLayout(
+    {
+        "valid": unsigned(1),
+        "code": FaultCode,
+        "unit": unsigned(UNIT_BITS),
+        "number": unsigned(NUMBER_BITS),
+        "latest": unsigned(1),  # the number is not known here: the unit's latest instruction
+    }
+)
+
+
+def fault(valid: object, code: FaultCode, unit: int, number: object = None) -> dict[str, object]:
+    """A value of :data:`FAULT`; without ``number`` the unit's latest instruction is meant."""
+    known = number is not None
+    return {
+        "valid": valid,
+        "code": code,
+        "unit": unit,
+        "number": number if known else 0,
+        "latest": int(not known),
+    }
+
+
+class FirstFault(wiring.Component):
+    """The first of several faults of one cycle, a register later.
+
+    Members
+    -------
+    sources : In(FAULT) x sources
+    o : Out(FAULT)
+    """
+
+    def __init__(self, sources: int):
+        super().__init__({"sources": In(FAULT).array(sources), "o": Out(FAULT)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        first = self.sources[-1].as_value()
+        for source in reversed(self.sources[:-1]):
+            first = Mux(source.valid, source.as_value(), first)
+        m.d.sync += self.o.as_value().eq(first)
+        return m
+
+
+class FaultRecord(wiring.Component):
+    """Keeps the first fault until reset.
+
+    Members
+    -------
+    i : In(FAULT)
+    latest : In(NUMBER) x UNITS
+        Number of the instruction that each unit started last.
+    o : Out(FAULT)
+        ``valid`` stays set.
+    """
+
+    i: In(FAULT)
+    latest: In(unsigned(NUMBER_BITS)).array(UNITS)
+    o: Out(FAULT)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        with m.If(self.i.valid & ~self.o.valid):
+            m.d.sync += self.o.eq(self.i)
+            with m.If(self.i.latest), m.Switch(self.i.unit):
+                for unit, number in enumerate(self.latest):
+                    with m.Case(unit):
+                        m.d.sync += self.o.number.eq(number)
+        return m

@@ -1,0 +1,168 @@
+"""The multiplier array: every token lane with every row lane."""
+
+from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl import numerics
+from rtl.arith.multiplier import packed
+from rtl.arith.packing import Packing, packing
+from rtl.config import EngineConfig
+from rtl.emit import once
+from rtl.matmul.signals import ACC, Word
+from rtl.matmul.tile import Tile
+from rtl.memory.ports import array
+from rtl.pipeline import delayed
+
+QUAD = 4  # token lanes that are read together
+
+
+def quads(token_lanes: int) -> int:
+    """Groups of four lanes, the last one perhaps half empty."""
+    return -(-token_lanes // QUAD)
+
+
+def array_packing(config: EngineConfig) -> Packing:
+    return packing(numerics.ATOM_BITS, config.act_bits, config.multiplier)
+
+
+class Operands(wiring.Component):
+    """Packs the codes of one port of the array for all tiles at once, and staggers them.
+
+    ``o[group][d]`` holds codes ``i[group · pack + 0 … pack - 1][d]``, packed, for depth lane d
+    ``LATENCY + d mod cascade`` cycles after ``i``: the cascades' stages start one after another.
+
+    Parameters
+    ----------
+    lanes, depth_lanes, bits : int
+        Shape of the port.
+    pack, spacing, port_bits : int
+        As in :class:`rtl.arith.packing.Packing`.
+    cascade : int
+
+    Members
+    -------
+    i : In(lanes x depth_lanes x unsigned(bits))
+    is_signed : In(1)
+    o : Out(lanes / pack x depth_lanes x signed(port_bits))
+    """
+
+    LATENCY = 2
+
+    def __init__(
+        self, lanes: int, depth_lanes: int, bits: int, *,
+        pack: int, spacing: int, port_bits: int, cascade: int,
+    ):  # fmt: skip
+        self.pack, self.spacing, self.port_bits, self.cascade = pack, spacing, port_bits, cascade
+        super().__init__(
+            {
+                "i": In(array(lanes, array(depth_lanes, unsigned(bits)))),
+                "is_signed": In(1),
+                "o": Out(array(lanes // pack, array(depth_lanes, signed(port_bits)))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        for group, operands in enumerate(self.o):
+            lanes = [self.i[group * self.pack + n] for n in range(self.pack)]
+            for d, operand in enumerate(operands):
+                codes = [lane[d] for lane in lanes]
+                value = packed(m, codes, self.is_signed, self.spacing, self.port_bits)
+                cycles = self.LATENCY + d % self.cascade
+                m.d.comb += operand.eq(delayed(m, value, cycles, name=f"operand_{group}_{d}"))
+        return m
+
+
+class Array(wiring.Component):
+    """``token_lanes x row_lanes`` dot products over ``depth_lanes`` terms a cycle.
+
+    ``sums[t, r] = Σ_words Σ_d activations[t, d] · weights[r, d]``, per row tile: from the word with
+    ``first`` to the one with ``last``. The sums stand still, for ``select`` to read, while the
+    next row tile accumulates. Free running: words without ``valid`` are bubbles, nothing stalls.
+
+    ``LATENCY`` from the row tile's last word to its sums being selectable;
+    ``SELECT_LATENCY`` from ``select`` to ``quad``.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    activations : In(token_lanes x depth_lanes x unsigned(act_bits))
+    weights : In(row_lanes x depth_lanes x unsigned(4))
+    word : In(Word)
+        With the operands.
+    select : In(unsigned(3))
+        Group of four token lanes.
+    quad : Out(4 x row_lanes x signed(27))
+    """
+
+    SELECT_LATENCY = 1
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        self.packing = array_packing(config)
+        tokens, rows, depth = config.token_lanes, config.row_lanes, config.depth_lanes
+        super().__init__(
+            {
+                "activations": In(array(tokens, array(depth, unsigned(config.act_bits)))),
+                "weights": In(array(rows, array(depth, unsigned(numerics.ATOM_BITS)))),
+                "word": In(Word),
+                "select": In(unsigned(3)),
+                "quad": Out(array(QUAD, array(rows, ACC))),
+            }
+        )
+
+    @property
+    def LATENCY(self) -> int:
+        return Operands.LATENCY + Tile(self.config.depth_lanes, self.packing).LATENCY
+
+    def _operands(self) -> tuple[Operands, Operands]:
+        config, pack = self.config, self.packing
+        cascade = min(pack.cascade, config.depth_lanes)
+        activations = Operands(
+            config.token_lanes, config.depth_lanes, config.act_bits, pack=pack.token_pack,
+            spacing=pack.activation_spacing, port_bits=pack.activation_port_bits, cascade=cascade,
+        )  # fmt: skip
+        weights = Operands(
+            config.row_lanes, config.depth_lanes, numerics.ATOM_BITS, pack=pack.row_pack,
+            spacing=pack.weight_spacing, port_bits=pack.weight_port_bits, cascade=cascade,
+        )  # fmt: skip
+        return activations, weights
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.activations, m.submodules.weights = activations, weights = self._operands()
+        m.d.comb += [
+            activations.i.eq(self.activations),
+            activations.is_signed.eq(self.word.a_signed),
+            weights.i.eq(self.weights),
+            weights.is_signed.eq(self.word.w_signed),
+        ]
+        word = delayed(m, self.word, Operands.LATENCY, name="word")
+
+        tokens, rows = self.config.token_lanes, self.config.row_lanes
+        sums = Signal(array(quads(tokens) * QUAD, array(rows, ACC)))
+        for i in range(tokens // self.packing.token_pack):
+            for j in range(rows // self.packing.row_pack):
+                tile = Tile(self.config.depth_lanes, self.packing)
+                m.submodules[f"tile_{i}_{j}"] = once(tile, platform)
+                m.d.comb += [
+                    tile.activations.eq(activations.o[i]),
+                    tile.weights.eq(weights.o[j]),
+                    tile.word.eq(word),
+                ]
+                for t, r in data_indices(self.packing):
+                    token, row = i * self.packing.token_pack + t, j * self.packing.row_pack + r
+                    m.d.comb += sums[token][row].eq(tile.sums[t][r])
+
+        groups = data.View(array(quads(tokens), array(QUAD, array(rows, ACC))), sums)
+        m.d.sync += self.quad.eq(groups[self.select])
+        return m
+
+
+def data_indices(packing: Packing) -> list[tuple[int, int]]:
+    """All (token, row) of one tile."""
+    return [(t, r) for t in range(packing.token_pack) for r in range(packing.row_pack)]

@@ -1,0 +1,25 @@
+"""Delay lines of the rigid pipelines."""
+
+from collections.abc import Iterator
+
+from amaranth.hdl import Module, Signal, ValueLike
+
+
+def delayed(
+    m: Module, value: ValueLike, cycles: int, *, name: str, marker: bool = False
+) -> ValueLike:
+    """``value`` as it was ``cycles`` cycles ago.
+
+    Payloads have no reset, so that synthesis may put the line into shift-register LUTs; a
+    ``marker`` (the valid bit that belongs to a payload) has one: a reset empties the pipeline.
+    """
+    for stage in range(cycles):
+        register = Signal(value.shape(), name=f"{name}_{stage + 1}", reset_less=not marker)
+        m.d.sync += register.eq(value)
+        value = register
+    return value
+
+
+def halves(values: list) -> Iterator[tuple]:
+    """Neighbouring pairs of an adder tree's or a comparator tree's level."""
+    return zip(values[::2], values[1::2], strict=True)
