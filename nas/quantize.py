@@ -14,6 +14,7 @@ arXiv 1902.08153).
 """
 
 from dataclasses import dataclass
+from functools import cache
 from math import log, log2, sqrt
 
 import torch
@@ -235,28 +236,55 @@ def norm_codes(width: int, epsilon: float, ln_out: Tensor) -> NormCodes:
     )
 
 
+def rsqrt_codes(variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Return k and e of numerics section 4, with ``k`` about ``2**(15 + e) / sqrt(variance)``.
+
+    variance: int64, >= 1, any shape. Both results: int64, that shape.
+    """
+    _, bits = torch.frexp(variance.double())
+    e = (bits.long() + 1) >> 1
+    left = (numerics.RSQRT_MANTISSA_BITS - 2 * e).clamp(min=0)
+    right = (2 * e - numerics.RSQRT_MANTISSA_BITS).clamp(min=0)
+    m = variance << left >> right
+    index = (m >> numerics.RSQRT_INDEX_SHIFT) - numerics.RSQRT_INDEX_OFFSET
+    # A float32 estimate of the variance may lie one step outside at a power of two.
+    y = _rsqrt_table(variance.device).take(index.clamp(0, numerics.RSQRT_ENTRIES - 1))
+    p = m * (y * y >> 17) >> 21
+    return (y * ((3 << 20) - p) >> 22).clamp(max=(1 << 16) - 1), e
+
+
+@cache
+def _rsqrt_table(device: torch.device) -> Tensor:
+    return torch.tensor(numerics.rsqrt_table(), device=device)
+
+
 class _Norm(torch.autograd.Function):
     @staticmethod
     def forward(ctx, r, ln_out, epsilon, low, high):
         width = r.shape[-1]
         codes = norm_codes(width, epsilon, ln_out)
-        scale = r.new_full((width,), codes.gain * 2.0 ** -(codes.shift + 1))
-        shifted, mean, rstd = torch.native_layer_norm(
-            r, [width], scale, torch.full_like(scale, 0.5), codes.epsilon / width**2
+        normal, mean, rstd = torch.native_layer_norm(
+            r, [width], None, None, codes.epsilon / width**2
         )
-        ctx.save_for_backward(r, shifted, mean, rstd, scale)
-        ctx.limits = low, high
+        # The hardware's reciprocal root is cut to 16 bits: a token's constant patch would differ
+        # in every picture without it. The variance in float32 is exact enough to find it.
+        k, e = rsqrt_codes((width / rstd.double()).square_().long())
+        k = (k * codes.gain >> 16).double()
+        factor = torch.ldexp(k * width / rstd, -(e + codes.shift)).float()
+        shifted = torch.addcmul(r.new_full((), 0.5), normal, factor)
+        ctx.save_for_backward(r, normal, shifted, mean, rstd)
+        ctx.limits, ctx.scale = (low, high), codes.gain * 2.0 ** -(codes.shift + 1)
         return torch.floor(shifted).clamp_(low, high)
 
     @staticmethod
     def backward(ctx, gradient):
-        r, shifted, mean, rstd, scale = ctx.saved_tensors
+        r, normal, shifted, mean, rstd = ctx.saved_tensors
         low, high = ctx.limits
-        g = torch.ops.aten.hardtanh_backward(gradient, shifted, low, high + 1)
-        g_r, g_scale, _ = torch.ops.aten.native_layer_norm_backward(
-            g, r, list(scale.shape), mean, rstd, scale, scale, [True, True, False]
+        g = torch.ops.aten.hardtanh_backward(gradient, shifted, low, high + 1).mul_(ctx.scale)
+        g_r, _, _ = torch.ops.aten.native_layer_norm_backward(
+            g, r, [r.shape[-1]], mean, rstd, None, None, [True, False, False]
         )
-        return g_r, -(g_scale * scale).sum(), None, None, None
+        return g_r, -torch.dot(g.flatten(), normal.flatten()), None, None, None
 
 
 def norm(r: Tensor, *, ln_out: Tensor, epsilon: float, limits: tuple[float, float]) -> Tensor:
@@ -282,16 +310,12 @@ def context_factor(ln_v: Tensor, ln_out: Tensor) -> tuple[Tensor, Tensor]:
     return dyadic(torch.exp(ln_v - ln_out), bits=16, shifts=(0, 28))
 
 
-_TABLES: dict[tuple[int, torch.device], Tensor] = {}
-
-
+@cache
 def _decay_table(act_bits: int, device: torch.device) -> Tensor:
     """``EXP2_TABLE[u & 255] >> (u >> 8)`` for every distance u: (4096,) float32."""
-    if (act_bits, device) not in _TABLES:
-        table = numerics.exp2_table(act_bits)
-        values = [table[u & 0xFF] >> (u >> 8) for u in range(numerics.EXP2_MAX + 1)]
-        _TABLES[act_bits, device] = torch.tensor(values, dtype=torch.float32, device=device)
-    return _TABLES[act_bits, device]
+    table = numerics.exp2_table(act_bits)
+    values = [table[u & 0xFF] >> (u >> 8) for u in range(numerics.EXP2_MAX + 1)]
+    return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 class _AttentionWeights(torch.autograd.Function):
@@ -329,7 +353,12 @@ def attention_weights(
 class _Context(torch.autograd.Function):
     @staticmethod
     def forward(ctx, e, v, ln_v, ln_out, low, high):
-        factor = undyadic(*context_factor(ln_v, ln_out)) / e.sum(-1, keepdim=True)
+        total = e.sum(-1, keepdim=True).double()
+        constant, shift = context_factor(ln_v, ln_out)
+        _, bits = torch.frexp(total)
+        reciprocal = torch.floor(torch.ldexp(torch.ones_like(total), 15 + bits) / total)
+        multiplier = torch.floor(reciprocal * constant / (1 << 15))
+        factor = torch.ldexp(multiplier, -(bits + shift)).float()
         shifted = (e @ v).mul_(factor).add_(0.5)
         ctx.save_for_backward(e, v, shifted, factor)
         ctx.limits = low, high

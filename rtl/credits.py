@@ -30,10 +30,10 @@ class Credits(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         taken = Signal(range(self.count + 1))
-        m.d.comb += [
-            self.available.eq(taken != self.count),
+        m.d.comb += self.available.eq(taken != self.count)
+        m.d.sync += [
+            taken.eq(taken + self.take - self.give),
             Assert(~self.take | self.available),
             Assert(~self.give | (taken != 0)),
         ]
-        m.d.sync += taken.eq(taken + self.take - self.give)
         return m

@@ -5,19 +5,27 @@ from collections.abc import Iterator
 from amaranth.hdl import Module, Signal, ValueLike
 
 
-def delayed(
+def history(
     m: Module, value: ValueLike, cycles: int, *, name: str, marker: bool = False
-) -> ValueLike:
-    """``value`` as it was ``cycles`` cycles ago.
+) -> list[ValueLike]:
+    """``value`` as it was 0, 1, … ``cycles`` cycles ago.
 
     Payloads have no reset, so that synthesis may put the line into shift-register LUTs; a
     ``marker`` (the valid bit that belongs to a payload) has one: a reset empties the pipeline.
     """
+    stages = [value]
     for stage in range(cycles):
         register = Signal(value.shape(), name=f"{name}_{stage + 1}", reset_less=not marker)
-        m.d.sync += register.eq(value)
-        value = register
-    return value
+        m.d.sync += register.eq(stages[-1])
+        stages.append(register)
+    return stages
+
+
+def delayed(
+    m: Module, value: ValueLike, cycles: int, *, name: str, marker: bool = False
+) -> ValueLike:
+    """``value`` as it was ``cycles`` cycles ago; see :func:`history`."""
+    return history(m, value, cycles, name=name, marker=marker)[-1]
 
 
 def halves(values: list) -> Iterator[tuple]:

@@ -16,7 +16,7 @@ class AdderTree(wiring.Component):
     Parameters
     ----------
     count : int
-        Values, a power of two.
+        Values, a power of two, at least 2.
     shape : Shape
         Of each value.
 
@@ -28,12 +28,12 @@ class AdderTree(wiring.Component):
     Raises
     ------
     ValueError
-        If ``count`` is not a power of two.
+        If ``count`` is not a power of two, or is 1.
     """
 
     def __init__(self, count: int, shape: Shape):
-        if count < 1 or count & (count - 1):
-            raise ValueError(f"count must be a power of two, not {count}")
+        if count < 2 or count & (count - 1):
+            raise ValueError(f"count must be a power of two, at least 2, not {count}")
         self.LATENCY = ceil_log2(count)
         total = Shape(shape.width + self.LATENCY, shape.signed)
         super().__init__({"i": In(data.ArrayLayout(shape, count)), "o": Out(total)})

@@ -67,9 +67,14 @@ class Cascade(wiring.Component):
             }
         )
 
+    @staticmethod
+    def latency(length: int) -> int:
+        """``LATENCY`` of a cascade of this length."""
+        return 2 + length
+
     @property
     def LATENCY(self) -> int:
-        return 2 + self.length
+        return self.latency(self.length)
 
     def elaborate(self, platform):
         m = Module()

@@ -36,9 +36,7 @@ class Normalize(wiring.Component):
         self.digit_bits = digit_bits
         self.LATENCY = ceil_log2(digits)
         width = unsigned(digits * digit_bits)
-        super().__init__(
-            {"value": In(width), "mantissa": Out(width), "zeros": Out(range(digits))}
-        )
+        super().__init__({"value": In(width), "mantissa": Out(width), "zeros": Out(range(digits))})
 
     def elaborate(self, platform):
         m = Module()

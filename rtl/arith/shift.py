@@ -7,6 +7,8 @@ from amaranth.lib.wiring import In, Out
 from rtl.pipeline import delayed
 
 AMOUNT_BITS = 6
+STAGES = ((16, 15), (4, 3), (1, 0))
+"""Of each stage: what it shifts by 0 to 3 times, and how far the stages behind it can shift."""
 
 
 class SaturatingShift(wiring.Component):
@@ -14,9 +16,9 @@ class SaturatingShift(wiring.Component):
 
     ``o = clip(value >> amount, signed(out_bits))``
 
-    Latency ``LATENCY`` cycles, one value per cycle, no flow control. Three stages shift by 16, 4
-    and 1; each keeps only the bits that later stages can still bring into the result, and whether
-    the others were more than copies of the sign.
+    Latency ``LATENCY`` cycles, one value per cycle, no flow control. Each stage keeps only the bits
+    that later stages can still bring into the result, and whether the others were more than copies
+    of the sign. ``o`` is one multiplexer behind the last register.
 
     Parameters
     ----------
@@ -32,7 +34,7 @@ class SaturatingShift(wiring.Component):
     o : Out(signed(out_bits))
     """
 
-    LATENCY = 3
+    LATENCY = len(STAGES)
 
     def __init__(self, width: int, out_bits: int):
         self.out_bits = out_bits
@@ -46,23 +48,21 @@ class SaturatingShift(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        value, overflow = self.value, 0
-        for stage, (step, still) in enumerate(((16, 15), (4, 3), (1, 0))):
-            amount = delayed(m, self.amount, stage, name="amount").word_select(2 - stage, 2)
-            shifted = Signal(signed(max(len(value), self.out_bits + still)), name=f"shifted_{stage}")
-            with m.Switch(amount):
+        value, lost = self.value, 0
+        for stage, (step, spare) in enumerate(STAGES):
+            amount = delayed(m, self.amount, stage, name=f"amount_{stage}")
+            kept_bits = self.out_bits + spare
+            shifted = Signal(signed(max(len(value), kept_bits)), name=f"shifted_{stage}")
+            with m.Switch(amount.word_select(len(STAGES) - 1 - stage, 2)):
                 for steps in range(4):
                     with m.Case(steps):
                         m.d.comb += shifted.eq(value >> (steps * step))
-            kept = Signal(signed(self.out_bits + still), name=f"kept_{stage}", reset_less=True)
+            above = shifted[kept_bits - 1 :]
+            exceeds = lost | ~(above.all() | ~above.any())
+            value = Signal(signed(kept_bits), name=f"value_{stage}", reset_less=True)
             lost = Signal(name=f"lost_{stage}", reset_less=True)
-            rest = shifted[len(kept) - 1 :]
-            exceeds = overflow | ~(rest.all() | ~rest.any())
-            if still:
-                m.d.sync += [kept.eq(shifted), lost.eq(exceeds)]
-            value, overflow = kept, lost
-        negative = delayed(m, self.value[-1], 2, name="negative")
-        limit = Mux(negative, -(1 << (self.out_bits - 1)), (1 << (self.out_bits - 1)) - 1)
-        m.d.sync += kept.eq(Mux(exceeds, limit, shifted))
-        m.d.comb += self.o.eq(kept)
+            m.d.sync += [value.eq(shifted), lost.eq(exceeds)]
+        negative = delayed(m, self.value[-1], self.LATENCY, name="negative")
+        high = (1 << (self.out_bits - 1)) - 1
+        m.d.comb += self.o.eq(Mux(lost, Mux(negative, -high - 1, high), value))
         return m

@@ -4,9 +4,11 @@ Lowering makes requests while it lists the computing operations; :mod:`rtl.compi
 places their LOADs. A request knows where it lies in its scratchpad once it was placed.
 """
 
+from copy import copy
+
 from rtl.compiler.allocator import Ring
 from rtl.compiler.operations import Chunk, Operation, Region, Space, Subject
-from rtl.compiler.sizes import LayerSizes, Sizes, Tile, divide_up
+from rtl.compiler.sizes import LayerSizes, Sizes, Tile
 from rtl.control.isa import Base, Opcode, Target
 
 
@@ -27,6 +29,13 @@ class Run:
         flags = layer.wide[first : first + count]
         self.wide = sum(1 << i for i, wide in enumerate(flags) if wide)
         self.words = layer.depth_words * (count + sum(flags))
+        self.block: WeightBlock | None = None
+
+    def of(self, block: "WeightBlock") -> "Run":
+        """The same rows as part of another block."""
+        run = copy(self)
+        run.block = block
+        return run
 
 
 class Request:
@@ -46,6 +55,9 @@ class Request:
         """Take the place; the LOADs that fill it."""
         raise NotImplementedError
 
+    def resolve(self, operation: Operation) -> None:
+        """Tell a user of it where it lies; the default is that it knows."""
+
     def release(self, pads: "Pads") -> None:
         """Give the place back."""
 
@@ -60,7 +72,7 @@ class Pads:
         self.parameters = Ring(engine.parameter_words, wraps=False)
         self.exponents = Ring(engine.exponent_words, wraps=False)
         self.gelu: list[Request | None] = [None, None]
-        self.pixels: dict[int, int] = {}  # tile slot: strips in use
+        self.pixels: dict[int, tuple[int, set[Request]]] = {}  # place: tile, strips in use
 
 
 def load(target: Target, chunk: Chunk, region: Region, **operands: int) -> Operation:
@@ -83,7 +95,7 @@ class WeightBlock(Request):
 
     def __init__(self, runs: list[Run], weights: Chunk, parameters: Chunk):
         super().__init__()
-        self.runs = runs
+        self.runs = [run.of(self) for run in runs]
         self.weights = weights
         self.parameters = parameters
         self.words = sum(run.words for run in runs)
@@ -155,6 +167,10 @@ class Exponents(Request):
         self.address = pads.exponents.take(self.words, self)
         return [load(Target.EXPONENTS, self.chunk, self.region)]
 
+    def resolve(self, operation: Operation) -> None:
+        operation.operands["exponent_address"] = self.address
+        operation.reads.append(self.region)
+
     def release(self, pads: Pads) -> None:
         pads.exponents.release(self)
 
@@ -213,41 +229,37 @@ class Preload(Request):
 class Strip(Request):
     """A strip of the picture: all patches of one row of patches.
 
-    Token tiles of a chain have neighbouring pixel words, because a strip's LOAD goes from one to
-    the next by a constant step.
+    ``tiles`` are the token tiles of its patches, ``slot`` the place of the first one in the pixel
+    banks; the others follow, because a LOAD goes from one to the next by a constant step.
     """
 
-    def __init__(self, index: int, slots: range, sizes: Sizes):
+    def __init__(self, index: int, tiles: range, slot: int, sizes: Sizes):
         super().__init__()
         self.index = index
-        self.slots = slots  # tile slots of the pixel banks
-        self.sizes = sizes
-
-    @property
-    def region(self) -> Region:
-        words = self.sizes.patch_words
-        return Region(Space.PIXELS, self.slots.start * words, self.slots.stop * words)
+        self.places = {slot + i: tile for i, tile in enumerate(tiles)}
+        self.region = Region(
+            Space.PIXELS, slot * sizes.patch_words, (slot + len(tiles)) * sizes.patch_words
+        )
 
     def fits(self, pads: Pads) -> bool:
-        """Free, or a tile slot that the strip before, of the same chain, has begun to fill."""
-        return all(pads.pixels.get(slot) in (None, self.chain) for slot in self.slots)
-
-    @property
-    def chain(self) -> int:
-        return self.index * self.sizes.shape.grid[1] // (
-            self.sizes.chain_tiles * self.sizes.engine.token_lanes
+        """Each tile's place is free, or the strip before has begun to fill it for this tile."""
+        users = (pads.pixels.get(place, (tile, set())) for place, tile in self.places.items())
+        return all(
+            owner == tile or not strips
+            for (owner, strips), tile in zip(users, self.places.values(), strict=True)
         )
 
     def place(self, pads: Pads) -> list[Operation]:
-        for slot in self.slots:
-            pads.pixels[slot] = self.chain
-        shape, sizes = self.sizes.shape, self.sizes
-        row_bytes = shape.image[1] * shape.image[2]
+        for place, tile in self.places.items():
+            owner, strips = pads.pixels.get(place, (tile, set()))
+            pads.pixels[place] = (tile, strips | {self} if owner == tile else {self})
+        shape, sizes = pads.sizes.shape, pads.sizes
+        strip_bytes = shape.patch * shape.image[1] * shape.image[2]
         operands = {
             "target": Target.PIXELS,
             "base": Base.IMAGE,
-            "offset": self.index * shape.patch * row_bytes,
-            "bytes": shape.patch * row_bytes,
+            "offset": self.index * strip_bytes,
+            "bytes": strip_bytes,
             "destination": self.region.start,
             "stride": sizes.patch_words,
             "lane_first": self.index * shape.grid[1] % sizes.engine.token_lanes,
@@ -257,11 +269,6 @@ class Strip(Request):
         subject = Subject("load", "pixels", "", row_tile=self.index)
         return [Operation(Opcode.LOAD, operands, [], [self.region], subject)]
 
-
-class PixelChain(Request):
-    """Marks the tile slots of a chain as free once its last patch has been embedded."""
-
-
-def load_bytes(request_words: int, word_bytes: int, beat_bytes: int) -> int:
-    """Bytes of words that are padded to whole beats."""
-    return request_words * divide_up(word_bytes, beat_bytes) * beat_bytes
+    def release(self, pads: Pads) -> None:
+        for place in self.places:
+            pads.pixels[place][1].discard(self)

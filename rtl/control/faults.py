@@ -1,6 +1,6 @@
 """Faults: what stops an engine, and the record that the host reads afterwards."""
 
-from amaranth.hdl import Module, Mux, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Value, ValueLike, unsigned
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -35,16 +35,16 @@ FAULT = data.StructLayout(
 )
 
 
-def fault(valid: object, code: FaultCode, unit: int, number: object = None) -> dict[str, object]:
+def fault(valid: ValueLike, code: ValueLike, unit: int, number: ValueLike | None = None) -> Value:
     """A value of :data:`FAULT`; without ``number`` the unit's latest instruction is meant."""
-    known = number is not None
-    return {
-        "valid": valid,
-        "code": code,
-        "unit": unit,
-        "number": number if known else 0,
-        "latest": int(not known),
-    }
+    latest = number is None
+    fields = {"valid": valid, "code": code, "unit": unit, "number": 0 if latest else number, "latest": latest}
+    return Cat(_fit(fields[name], field.width) for name, field in FAULT)
+
+
+def _fit(value: ValueLike, width: int) -> Value:
+    value = Const(value, width) if isinstance(value, int) else Value.cast(value)
+    return Cat(value, Const(0, width))[:width]
 
 
 class FirstFault(wiring.Component):

@@ -14,7 +14,8 @@ from rtl.matmul.tile import Tile
 from rtl.memory.ports import array
 from rtl.pipeline import delayed
 
-QUAD = 4  # token lanes that are read together
+PAIR = 2  # token lanes of a drain beat
+QUAD = 4  # token lanes that are read together, two pairs
 
 
 def quads(token_lanes: int) -> int:
@@ -115,9 +116,14 @@ class Array(wiring.Component):
             }
         )
 
+    @staticmethod
+    def latency(config: EngineConfig) -> int:
+        """``LATENCY`` of an engine's array."""
+        return Operands.LATENCY + Tile.latency(config.depth_lanes, array_packing(config))
+
     @property
     def LATENCY(self) -> int:
-        return Operands.LATENCY + Tile(self.config.depth_lanes, self.packing).LATENCY
+        return self.latency(self.config)
 
     def _operands(self) -> tuple[Operands, Operands]:
         config, pack = self.config, self.packing
@@ -154,7 +160,7 @@ class Array(wiring.Component):
                     tile.weights.eq(weights.o[j]),
                     tile.word.eq(word),
                 ]
-                for t, r in data_indices(self.packing):
+                for t, r in tile_indices(self.packing):
                     token, row = i * self.packing.token_pack + t, j * self.packing.row_pack + r
                     m.d.comb += sums[token][row].eq(tile.sums[t][r])
 
@@ -163,6 +169,6 @@ class Array(wiring.Component):
         return m
 
 
-def data_indices(packing: Packing) -> list[tuple[int, int]]:
+def tile_indices(packing: Packing) -> list[tuple[int, int]]:
     """All (token, row) of one tile."""
     return [(t, r) for t in range(packing.token_pack) for r in range(packing.row_pack)]

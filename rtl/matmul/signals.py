@@ -25,25 +25,25 @@ Word = data.StructLayout(
 )
 """Flags of one word of operands (``depth_lanes`` terms of every product), beside the data."""
 
+Job = data.StructLayout({"work": WORK, "lane_last": LANE, "beats": unsigned(5)})
+"""An instruction, its last lane, and the beats that the drain needs for each of its row tiles."""
+
+RowTile = data.StructLayout({"work": WORK, "lane_last": LANE, "row_tile": ROW_TILE, "final": 1})
+"""A row tile of an instruction, perhaps its ``final`` one: all that the drain has to know."""
+
 Step = data.StructLayout(
     {
-        "work": WORK,
+        "word": Word,
         "start": 1,  # first word of the instruction
         "tile_start": 1,  # first word of a row tile
-        "again": 1,  # first word of a pass that reads the same weight words as the pass before
-        "next_words": 1,  # first word of a pass that reads new weight words
+        "again": 1,  # first word of a pass that reads the weight words of the pass before
+        "new_words": 1,  # first word of a pass that reads weight words not read before
         "high_nibble": 1,  # of weights
         "high_slice": 1,  # of pixels
-        "word": Word,
-        "row_tile": ROW_TILE,
-        "final": 1,  # row tile of its instruction
-        "lane_last": LANE,
+        "tile": RowTile,
     }
 )
 """One word of an instruction's loop nest."""
 
-RowTile = data.StructLayout({"work": WORK, "lane_last": LANE, "row_tile": ROW_TILE, "final": 1})
-"""What the drain needs to know about the sums of one row tile."""
-
 Beat = data.StructLayout({"tile": RowTile, "pair": PAIR, "done": 1})
-"""Two token lanes (four for SCORES) of a row tile; ``done``: the instruction's last."""
+"""Two token lanes of a row tile, for SCORES four; ``done``: the instruction's last."""

@@ -58,9 +58,14 @@ class Dot(wiring.Component):
             }
         )
 
+    @staticmethod
+    def latency(terms: int) -> int:
+        """``LATENCY`` for this many terms."""
+        return exact_log2(terms) + 2
+
     @property
     def LATENCY(self) -> int:
-        return self.levels + 2
+        return self.latency(1 << self.levels)
 
     def elaborate(self, platform):
         m = Module()
@@ -136,9 +141,15 @@ class Tile(wiring.Component):
             }
         )
 
+    @staticmethod
+    def latency(depth_lanes: int, packing: Packing) -> int:
+        """``LATENCY`` for these parameters."""
+        cascade = min(packing.cascade, depth_lanes)
+        return Cascade.latency(cascade) + Dot.latency(depth_lanes // cascade)
+
     @property
     def LATENCY(self) -> int:
-        return Cascade(self.packing, self.cascade).LATENCY + exact_log2(self.cascades) + 2
+        return self.latency(self.cascade * self.cascades, self.packing)
 
     def elaborate(self, platform):
         m = Module()

@@ -56,7 +56,7 @@ def test_sample_is_seeded_and_can_fix_the_width():
 
 def test_mutation_and_crossover_stay_in_the_space():
     rng = np.random.default_rng(1)
-    for a, b in zip(archs(30, 1), archs(30, 2)):
+    for a, b in zip(archs(30, 1), archs(30, 2), strict=True):
         assert DIGITS.contains(DIGITS.mutate(a, rng))
         child = DIGITS.crossover(a, b, rng)
         assert DIGITS.contains(child)

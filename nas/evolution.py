@@ -1,0 +1,280 @@
+"""The evolutionary search: NSGA-II over a space, for several frame rates, from one memory.
+
+Objectives are the error on the search-validation pictures and the cycles per image. A target is a
+hard limit on cycles: candidates respect it from birth. Each generation is a function of the
+population before it, the seed and its number, so a search that was saved after any generation
+continues to the same result; nothing else needs to be kept.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pymoo.algorithms.moo.nsga2 import NSGA2, binary_tournament
+from pymoo.core.duplicate import DefaultDuplicateElimination
+from pymoo.core.infill import InfillCriterion
+from pymoo.core.population import Population
+from pymoo.core.problem import Problem
+from pymoo.operators.selection.tournament import TournamentSelection
+
+from nas.cost import Cycles
+from nas.space import Arch, Space
+from rtl.errors import UserError
+from rtl.files import atomic_write
+
+STATE_SCHEMA = 1
+TIE_BREAK = 1e-3  # weight of cross-entropy: below one picture in 500 for any sensible value
+Genes = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What the search-validation pictures say about a subnet.
+
+    Parameters
+    ----------
+    error : float
+        Fraction of wrong answers.
+    cross_entropy : float
+        Mean, in nats.
+    """
+
+    error: float
+    cross_entropy: float
+
+    @property
+    def objective(self) -> float:
+        """The error; among equals the cross-entropy decides."""
+        return self.error + TIE_BREAK * self.cross_entropy
+
+
+Evaluate = Callable[[Arch], Score]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A subnet with both objectives."""
+
+    arch: Arch
+    score: Score
+    cycles: int
+
+
+@dataclass(frozen=True)
+class EvolutionConfig:
+    """Size and chance of a search.
+
+    Parameters
+    ----------
+    population : int
+        Candidates that survive a generation.
+    generations : int
+        After the initial population.
+    mutation_rate : float
+        Probability with which each choice is redrawn.
+    seed : int
+    """
+
+    population: int = 16
+    generations: int = 10
+    mutation_rate: float = 0.1
+    seed: int = 0
+
+
+@dataclass
+class EvolutionState:
+    """All that a search knows: what was evaluated, and where each target's population stands.
+
+    Parameters
+    ----------
+    identity : dict
+        JSON values that decide the result; a state is only continued under the same ones.
+    scores : dict of tuple of int to Score
+        By genes. Shared by all targets.
+    populations : list of list of tuple of int
+        Genes, per target that was begun.
+    generations : list of int
+        Generations done, per target that was begun.
+    """
+
+    identity: dict[str, Any]
+    scores: dict[Genes, Score] = field(default_factory=dict)
+    populations: list[list[Genes]] = field(default_factory=list)
+    generations: list[int] = field(default_factory=list)
+
+    def save(self, path: Path) -> None:
+        """Write the state; it appears whole or not at all."""
+        data = {
+            "schema": STATE_SCHEMA,
+            "identity": self.identity,
+            "scores": [
+                [list(genes), score.error, score.cross_entropy]
+                for genes, score in self.scores.items()
+            ],
+            "populations": self.populations,
+            "generations": self.generations,
+        }
+        with atomic_write(path, "w") as file:
+            json.dump(data, file)
+
+    @classmethod
+    def load(cls, path: Path) -> "EvolutionState":
+        """Read what :meth:`save` wrote; ``UserError`` if it is damaged."""
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            if data["schema"] != STATE_SCHEMA:
+                raise UserError(f"{path}: schema {data['schema']!r}, expected {STATE_SCHEMA}")
+            return cls(
+                identity=data["identity"],
+                scores={tuple(genes): Score(*values) for genes, *values in data["scores"]},
+                populations=[[tuple(genes) for genes in pop] for pop in data["populations"]],
+                generations=data["generations"],
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: damaged ({type(error).__name__}): delete the file") from None
+
+
+class Evolution:
+    """The search for several targets, one after the other.
+
+    Parameters
+    ----------
+    space : Space
+    cycles : callable
+        Cycles per image of a subnet, infinite where it does not fit.
+    evaluate : callable
+        The score of a subnet; called once for each.
+    limits : sequence of float
+        Most cycles per image, one for each target. The smallest subnet must respect them.
+    config : EvolutionConfig
+    state : EvolutionState
+        Continued from where it stands.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        cycles: Cycles,
+        evaluate: Evaluate,
+        limits: Sequence[float],
+        config: EvolutionConfig,
+        state: EvolutionState,
+    ) -> None:
+        self.space, self.cycles, self.evaluate = space, cycles, evaluate
+        self.limits, self.config, self.state = limits, config, state
+
+    def run(self, after_generation: Callable[[int], None]) -> None:
+        """Search to the end.
+
+        ``after_generation`` is called with the target's index after each generation (the initial
+        population counts as one), when the state may be saved.
+        """
+        for target in range(len(self.limits)):
+            if target == len(self.state.populations):
+                population = self._initial(target)
+                self._evaluate(population)
+                self.state.populations.append(population)
+                self.state.generations.append(0)
+                after_generation(target)
+            while self.state.generations[target] < self.config.generations:
+                self.state.populations[target] = self._next_generation(target)
+                self.state.generations[target] += 1
+                after_generation(target)
+
+    def candidates(self) -> list[Candidate]:
+        """Everything that was evaluated, for whichever target, in that order."""
+        return [self._candidate(genes) for genes in self.state.scores]
+
+    def winner(self, target: int) -> Candidate:
+        """Most accurate of all candidates that reach the target; among equals the fastest."""
+        reaching = [c for c in self.candidates() if c.cycles <= self.limits[target]]
+        return min(reaching, key=lambda c: (c.score.error, c.cycles, c.score.cross_entropy))
+
+    def _candidate(self, genes: Genes) -> Candidate:
+        arch = self.space.decode(genes)
+        return Candidate(arch, self.state.scores[genes], int(self.cycles(arch)))
+
+    def _evaluate(self, population: Sequence[Genes]) -> None:
+        for genes in population:
+            if genes not in self.state.scores:
+                self.state.scores[genes] = self.evaluate(self.space.decode(genes))
+
+    # --- one generation -----------------------------------------------------------------------
+
+    def _initial(self, target: int) -> list[Genes]:
+        """Draw distinct candidates, the largest possible ones among them."""
+        rng = np.random.default_rng([self.config.seed, target, 0])
+        drawn = {self._born(self.space.largest(fraction), target, rng): None
+                 for fraction in self.space.fractions}  # fmt: skip
+        for _ in range(20 * self.config.population):
+            if len(drawn) >= self.config.population:
+                break
+            drawn[self._born(self.space.sample(rng), target, rng)] = None
+        return list(drawn)[: self.config.population]
+
+    def _next_generation(self, target: int) -> list[Genes]:
+        """One step of NSGA-II from the population as it stands."""
+        generation = self.state.generations[target] + 1
+        seed = np.random.SeedSequence([self.config.seed, target, generation])
+        parents = self.state.populations[target]
+        algorithm = NSGA2(
+            pop_size=self.config.population,
+            sampling=self._population(parents),
+            mating=_Mating(lambda a, b, rng: self._child(a, b, target, rng)),
+            termination=("n_gen", 3),
+        )
+        choices = np.array(self.space.gene_choices)
+        problem = Problem(n_var=len(choices), n_obj=2, xl=0, xu=choices - 1, vtype=int)
+        algorithm.setup(problem, seed=int(seed.generate_state(1)[0]))
+        algorithm.tell(infills=algorithm.ask())
+        children = algorithm.ask()
+        if children is None:  # every subnet within reach is in the population
+            return parents
+        genes = [tuple(int(gene) for gene in x) for x in children.get("X")]
+        self._evaluate(genes)
+        algorithm.tell(infills=self._population(genes))
+        return [tuple(int(gene) for gene in x) for x in algorithm.pop.get("X")]
+
+    def _population(self, population: Sequence[Genes]) -> Population:
+        """Evaluated candidates as pymoo has them."""
+        candidates = [self._candidate(genes) for genes in population]
+        objectives = [(c.score.objective, float(c.cycles)) for c in candidates]
+        result = Population.new("X", np.array(population), "F", np.array(objectives))
+        for individual in result:
+            individual.evaluated = {"F"}
+        return result
+
+    def _child(self, a: Genes, b: Genes, target: int, rng: np.random.Generator) -> Genes:
+        crossed = self.space.crossover(self.space.decode(a), self.space.decode(b), rng)
+        return self._born(self.space.mutate(crossed, rng, self.config.mutation_rate), target, rng)
+
+    def _born(self, arch: Arch, target: int, rng: np.random.Generator) -> Genes:
+        """Lower choices at random, one step at a time, until the limits hold."""
+        genes = self.space.encode(arch)
+        while self.cycles(arch) > self.limits[target]:
+            lowerable = np.flatnonzero(genes)
+            if not len(lowerable):
+                raise ValueError(f"the smallest subnet takes {self.cycles(arch)} cycles")
+            genes[rng.choice(lowerable)] -= 1
+            arch = self.space.decode(genes)
+            genes = self.space.encode(arch)  # a lower depth clears the blocks that are gone
+        return tuple(int(gene) for gene in genes)
+
+
+class _Mating(InfillCriterion):
+    """Parents by binary tournament; children by a function of two parents' genes."""
+
+    def __init__(self, child: Callable[[Any, Any, np.random.Generator], Genes]) -> None:
+        super().__init__(eliminate_duplicates=DefaultDuplicateElimination(), n_max_iterations=20)
+        self.child = child
+        self.select = TournamentSelection(func_comp=binary_tournament)
+
+    def _do(self, problem, pop, n_offsprings, random_state=None, **kwargs):  # noqa: ANN001, ANN003
+        pairs = self.select(
+            problem, pop, n_offsprings, 2, to_pop=False, random_state=random_state, **kwargs
+        )
+        genes = [self.child(pop[a].X, pop[b].X, random_state) for a, b in pairs]
+        return Population.new("X", np.array(genes))

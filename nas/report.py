@@ -1,0 +1,182 @@
+"""The final report: winners on the test pictures and on the RTL. Nothing before it sees those."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from nas.cost import Hardware
+from nas.data import Pictures
+from nas.evaluate import evaluate, evaluate_subnet, paired_difference
+from nas.evolution import Candidate
+from nas.integer import IntegerNetwork
+from nas.summary import Winner
+from nas.supernet import Supernet
+from nas.testset import load_digits_test
+from rtl.model import IntegerModel
+from sim import golden
+
+GOLDEN_BATCH = 100  # pictures whose tensors are held at a time, twice
+
+Advance = Callable[[str], None]
+"""Called with what begins now."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Codes that two executors of one integer model do not agree on.
+
+    Parameters
+    ----------
+    images : int
+        Pictures that both ran.
+    mismatches : int
+        Codes, of all tensors, that differ.
+    first : str or None
+        Where the first divergence is.
+    """
+
+    images: int
+    mismatches: int
+    first: str | None = None
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What the engine did.
+
+    Parameters
+    ----------
+    agreement : Agreement
+        With golden.
+    cycles : int or None
+        Per image, mean.
+    """
+
+    agreement: Agreement
+    cycles: int | None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A winner's entry in the summary, and what disagreed."""
+
+    winner: Winner
+    golden: Agreement
+    rtl: Agreement
+
+
+def measure(
+    net: Supernet,
+    candidate: Candidate,
+    model: IntegerModel,
+    *,
+    target_fps: float,
+    file: str,
+    hardware: Hardware,
+    images: int,
+    advance: Advance,
+) -> Measurement:
+    """Measure one winner on the test set.
+
+    Parameters
+    ----------
+    net : Supernet
+    candidate : Candidate
+    model : IntegerModel
+        Of ``candidate``.
+    target_fps : float
+    file : str
+        Name of the model's file, for the summary.
+    hardware : Hardware
+    images : int
+        Test pictures to run on the RTL.
+    advance : callable
+    """
+    test = load_digits_test()
+    network = IntegerNetwork(model)
+    advance("accuracy on the test pictures")
+    qat = evaluate_subnet(net, candidate.arch, test)
+    integer = evaluate(lambda part: network.run(part) * model.output_scale, test)
+    difference = paired_difference(integer.correct, qat.correct)
+    advance("PyTorch's integer mode against golden")
+    compared = compare_with_golden(network, test)
+    execution = execute(model, test.take(spread(len(test), images)), hardware, advance)
+    winner = Winner(
+        target_fps=target_fps,
+        predicted_cycles=candidate.cycles,
+        predicted_fps=_fps(hardware, candidate.cycles),
+        rtl_cycles=execution.cycles,
+        rtl_fps=None if execution.cycles is None else _fps(hardware, execution.cycles),
+        accuracy_validation=1 - candidate.score.error,
+        accuracy_qat=qat.accuracy,
+        accuracy_integer=integer.accuracy,
+        accuracy_integer_interval=integer.interval,
+        accuracy_difference=difference.mean,
+        accuracy_difference_interval=(difference.low, difference.high),
+        golden_images=compared.images,
+        golden_mismatches=compared.mismatches,
+        rtl_images=execution.agreement.images,
+        rtl_mismatches=execution.agreement.mismatches,
+        arch=candidate.arch.to_json(),
+        model=file,
+        model_hash=model.hash,
+    )
+    return Measurement(winner, compared, execution.agreement)
+
+
+def spread(count: int, chosen: int) -> np.ndarray:
+    """``chosen`` of ``count`` positions, evenly spread: the test set is sorted by class."""
+    return np.arange(chosen) * count // max(chosen, 1)
+
+
+def compare_with_golden(network: IntegerNetwork, pictures: Pictures) -> Agreement:
+    """Compare PyTorch's integer mode with golden, every code of every tensor."""
+    mismatches, first = 0, None
+    for part in pictures.batches(GOLDEN_BATCH):
+        expected: dict[str, np.ndarray] = {}
+        found: dict[str, torch.Tensor] = {}
+        golden.run(network.model, part.images.numpy(), tensors=expected)
+        network.run(part.images, tensors=found)
+        for name, codes in expected.items():
+            differing = int((found[name].cpu().numpy() != codes).sum())
+            mismatches += differing
+            if differing and first is None:
+                first = f"tensor {name}"
+    return Agreement(len(pictures), mismatches, first)
+
+
+def execute(
+    model: IntegerModel, pictures: Pictures, hardware: Hardware, advance: Advance
+) -> Execution:
+    """Run pictures on the engine, back to back without reset, every tensor against golden."""
+    if not len(pictures):
+        return Execution(Agreement(0, 0), None)
+    advance("building the simulation")
+    result = _simulate(model, pictures, hardware, advance)
+    # Apart from the runner's own checks: the logits against PyTorch's integer mode.
+    logits = IntegerNetwork(model).run(pictures.images).numpy()
+    mismatches, first = result.mismatches, result.first_mismatch
+    if not mismatches and (result.logits != logits).any():
+        mismatches, first = int((result.logits != logits).sum()), "the logits in memory"
+    cycles = round(float(np.mean(result.cycles_per_image)))
+    return Execution(Agreement(len(pictures), mismatches, first), cycles)
+
+
+def _simulate(
+    model: IntegerModel, pictures: Pictures, hardware: Hardware, advance: Advance
+) -> "runner.Result":
+    # Imported here: without pictures on the RTL no simulator is needed.
+    from sim import runner
+
+    def progress(done: int, total: int) -> None:
+        advance(f"on the RTL, image {done} of {total}")
+
+    return runner.run(
+        model, pictures.images.numpy(), hardware.board, check=True, progress=progress
+    )
+
+
+def _fps(hardware: Hardware, cycles: float) -> float:
+    return round(hardware.frames_per_second(cycles), 3)

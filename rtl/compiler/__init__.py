@@ -1,0 +1,91 @@
+"""The compiler: integer model and engine to program, memory image, symbols and static report.
+
+::
+
+    compiled = compile_model(model, ENGINES["tiny"])
+    compiled.region            # bytes of the MODEL region
+    compiled.memory            # MemoryMap: where the program is, sizes of the regions
+    predict(shape, engine, memory).cycles
+
+Source: docs/design/0001-engine.md.
+"""
+
+from dataclasses import dataclass
+
+from rtl.compiler.bind import bind
+from rtl.compiler.image import MemoryMap, content_hash, model_region
+from rtl.compiler.limits import check, check_model
+from rtl.compiler.lowering import lower
+from rtl.compiler.operations import Operation, Program
+from rtl.compiler.symbols import Divergence, Expected, Symbols, compare, symbol_table
+from rtl.compiler.synchronise import check_semaphores
+from rtl.compiler.timing import MemoryTiming, Prediction, UnitLatencies, predict
+from rtl.config import EngineConfig
+from rtl.model import IntegerModel
+
+__all__ = [
+    "Compiled",
+    "Divergence",
+    "Expected",
+    "MemoryMap",
+    "MemoryTiming",
+    "Operation",
+    "Prediction",
+    "Program",
+    "Symbols",
+    "UnitLatencies",
+    "check",
+    "check_model",
+    "compare",
+    "compile_model",
+    "lower",
+    "predict",
+    "symbol_table",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A model compiled for an engine.
+
+    Parameters
+    ----------
+    model : IntegerModel
+    program : Program
+        Operations with their subjects; the index is the instruction's number.
+    region : bytes
+        Content of the MODEL region: constants, then the program at ``memory.program_offset``.
+    memory : MemoryMap
+    hash : str
+        SHA-256 of ``region``.
+    """
+
+    model: IntegerModel
+    program: Program
+    region: bytes
+    memory: MemoryMap
+    hash: str
+
+    @property
+    def code(self) -> bytes:
+        """The program alone."""
+        return self.region[self.memory.program_offset :]
+
+    def symbols(self) -> Symbols:
+        """What each instruction must write, given golden's tensors."""
+        return Symbols(self.program, self.region, self.model.position)
+
+
+def compile_model(model: IntegerModel, engine: EngineConfig) -> Compiled:
+    """Compile; deterministic to the byte.
+
+    Raises
+    ------
+    UserError
+        If the engine cannot run the model: names the limit and by how much it is exceeded.
+    """
+    program = lower(check_model(model, engine))
+    check_semaphores(program.operations, engine.queue_depth)
+    bind(program, model)
+    region = model_region(program, model)
+    return Compiled(model, program, region, MemoryMap.of(program), content_hash(region))

@@ -1,0 +1,100 @@
+"""``python -m rtl.compiler``: an integer model to program, memory image and static report."""
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import boards
+import tyro
+from rich.console import Console
+
+from rtl import config
+from rtl.cli import command
+from rtl.compiler import Compiled, MemoryTiming, compile_model, symbol_table
+from rtl.compiler.report import report, tables
+from rtl.compiler.timing import simulate
+from rtl.control.isa import Base
+from rtl.files import atomic_write
+from rtl.model import IntegerModel
+
+
+@dataclass(frozen=True)
+class Options:
+    """Compile an integer model for a board's engine, and say what it will take.
+
+    Cycles are the timing model's, for one picture from start to done. With --out, the files that
+    a host needs are written: model.bin (the MODEL region), memory.json (where what lies),
+    symbols.json (what each instruction computes), program.txt (disassembly), report.json.
+    """
+
+    model: Annotated[Path, tyro.conf.Positional]
+    """Integer model file (docs/format.md)."""
+
+    board: str = "sim"
+    """Board: its engine, clock and memory. A name, or the path of a .toml file."""
+
+    engine: str | None = None
+    """Another engine than the board's."""
+
+    out: Path | None = None
+    """Directory for the files."""
+
+    disassemble: bool = False
+    """Print the program, one instruction per line."""
+
+    json: bool = False
+    """Print the report as JSON instead of tables."""
+
+
+def main(options: Options) -> None:
+    """Compile one model."""
+    board = boards.load(options.board)
+    engine = config.engine(options.engine or board.engine)
+    compiled = compile_model(IntegerModel.load(options.model), engine)
+    memory = MemoryTiming(board.bytes_per_cycle(), board.memory.latency_cycles)
+    figures = report(compiled.program, simulate(compiled.program, memory), board.clock_hz)
+    figures |= {"model": str(options.model), "board": board.name, "hash": compiled.hash}
+    if options.out:
+        _write(compiled, figures, options.out)
+    if options.disassemble:
+        print(disassembly(compiled), end="")
+    elif options.json:
+        print(json.dumps(figures, indent=2))
+    else:
+        Console().print(tables(figures))
+
+
+def disassembly(compiled: Compiled) -> str:
+    """One line per instruction: number, instruction, what it is about."""
+    lines = []
+    for number, operation in enumerate(compiled.program.operations):
+        subject = operation.subject
+        tokens = f" tokens {subject.tile.tokens.start}+{subject.tile.lane_count}" if subject.tile else ""
+        head = f" head {subject.head}" if subject.head >= 0 else ""
+        lines.append(f"{number:6} {operation.instruction()}  ; {subject.tensor}{tokens}{head}\n")
+    return "".join(lines)
+
+
+def _write(compiled: Compiled, figures: dict, folder: Path) -> None:
+    memory = asdict(compiled.memory) | {
+        "hash": compiled.hash,
+        "engine": figures["engine"],
+        "regions": [base.name.lower() for base in Base],
+    }
+    texts = {
+        "memory.json": json.dumps(memory, indent=2) + "\n",
+        "symbols.json": json.dumps(symbol_table(compiled.program)) + "\n",
+        "program.txt": disassembly(compiled),
+        "report.json": json.dumps(figures, indent=2) + "\n",
+    }
+    with atomic_write(folder / "model.bin") as file:
+        file.write(compiled.region)
+    for name, text in texts.items():
+        with atomic_write(folder / name, "w") as file:
+            file.write(text)
+
+
+if __name__ == "__main__":
+    sys.exit(command(main, prog="python -m rtl.compiler"))

@@ -1,0 +1,64 @@
+"""The model's constants that stand in instructions: scales, zero points, codes."""
+
+from rtl.compiler.operations import Operation, Program
+from rtl.control.isa import Destination, Opcode
+from rtl.model import Block, IntegerModel, Norm
+
+
+def bind(program: Program, model: IntegerModel) -> None:
+    """Fill in the operands that lowering leaves open."""
+    linears = model.linears()
+    norms = _norms(model)
+    for operation in program.operations:
+        subject = operation.subject
+        if operation.opcode is Opcode.NORM:
+            operation.operands |= _norm_operands(norms[subject.layer])
+        elif operation.opcode is Opcode.SOFTMAX:
+            operation.operands |= _softmax_operands(model.blocks[subject.block], subject.head)
+        elif operation.opcode is Opcode.MATMUL:
+            if subject.layer in linears:
+                operation.operands["act_signed"] = int(_input_signed(model, operation))
+            if operation.operands["destination"] == Destination.RESIDUAL:
+                operation.operands["residual_shift"] = linears[subject.layer].residual_shift
+
+
+def _norms(model: IntegerModel) -> dict[str, Norm]:
+    norms = {"norm": model.norm}
+    for i, block in enumerate(model.blocks):
+        norms |= {f"blocks.{i}.norm1": block.norm1, f"blocks.{i}.norm2": block.norm2}
+    return norms
+
+
+def _norm_operands(norm: Norm) -> dict[str, int]:
+    return {
+        "epsilon": norm.epsilon,
+        "gain": norm.gain,
+        "shift": norm.shift,
+        "zero": norm.zero,
+        "signed": int(norm.signed),
+    }
+
+
+def _softmax_operands(block: Block, head: int) -> dict[str, int]:
+    return {
+        "multiplier": block.softmax.multiplier[head],
+        "shift": block.softmax.shift[head],
+        "context_multiplier": block.context.multiplier[head],
+        "context_shift": block.context.shift[head],
+    }
+
+
+def _input_signed(model: IntegerModel, operation: Operation) -> bool:
+    """Whether the codes that enter a layer are signed."""
+    name = operation.subject.layer
+    if name == "embed":
+        return False
+    if name == "head":
+        return model.norm.signed
+    block = model.blocks[operation.subject.block]
+    layer = name.rpartition(".")[2]
+    if layer == "proj":
+        return True
+    if layer == "fc2":
+        return block.hidden_signed
+    return block.norm2.signed if layer == "fc1" else block.norm1.signed

@@ -1,0 +1,167 @@
+"""The memory image: constants and program as bytes, equal to the byte for equal input.
+
+Weights lie in the order in which the ring takes them. Per row tile: all words of a 4-bit tile, or
+all words of high nibbles and then all words of low nibbles of an 8-bit one; in a word, nibble
+``row * depth_lanes + d``, two to a byte, the lower nibble first. Row parameters are records of 64
+bits (bias 27, multiplier 17, shift 6 bits, from the lowest), exponents 2 bits per channel in one
+memory beat per word, GELU tables 256 bytes, the position tensor int16, padded to whole words.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from rtl.compiler.operations import Chunk, Program
+from rtl.compiler.padding import depth_map, row_map
+from rtl.compiler.sizes import LayerSizes, Sizes
+from rtl.model import IntegerModel, Linear, Norm
+from rtl.numerics import BIAS_BITS, MULTIPLIER_BITS
+
+PADDING_SHIFT = 1  # of padded rows, whose bias and multiplier are 0
+
+
+@dataclass(frozen=True)
+class MemoryMap:
+    """Regions that the host provides; offsets and sizes in bytes.
+
+    Parameters
+    ----------
+    program_offset : int
+        Of BEGIN in the MODEL region; constants lie before it.
+    model_bytes, image_bytes, output_bytes : int
+        Sizes of MODEL, and of IMAGE and OUTPUT for one picture.
+    """
+
+    program_offset: int
+    model_bytes: int
+    image_bytes: int
+    output_bytes: int
+
+    @classmethod
+    def of(cls, program: Program) -> "MemoryMap":
+        sizes = program.sizes
+        height, width, channels = sizes.shape.image
+        return cls(
+            program_offset=program.constant_bytes,
+            model_bytes=program.constant_bytes + program.program_bytes,
+            image_bytes=height * width * channels,
+            output_bytes=sizes.class_tiles * sizes.engine.row_lanes * 4,
+        )
+
+
+def model_region(program: Program, model: IntegerModel) -> bytes:
+    """Content of the MODEL region: constants, then the program."""
+    memory = np.zeros(program.constant_bytes, np.uint8)
+    layers = layers_by_name(program.sizes)
+    for chunk in program.chunks:
+        content = _content(chunk, model, program.sizes, layers)
+        assert content.nbytes == chunk.bytes, chunk
+        memory[chunk.offset : chunk.offset + chunk.bytes] = content.reshape(-1).view(np.uint8)
+    code = b"".join(operation.instruction().encode() for operation in program.operations)
+    return memory.tobytes() + code
+
+
+def content_hash(region: bytes) -> str:
+    """SHA-256 of the MODEL region, hexadecimal."""
+    return hashlib.sha256(region).hexdigest()
+
+
+def layers_by_name(sizes: Sizes) -> dict[str, LayerSizes]:
+    blocks = range(len(sizes.shape.blocks))
+    layers = [sizes.embed, *(x for i in blocks for x in sizes.layers(i).values()), sizes.head]
+    return {layer.name: layer for layer in layers}
+
+
+def _content(
+    chunk: Chunk, model: IntegerModel, sizes: Sizes, layers: dict[str, LayerSizes]
+) -> np.ndarray:
+    name = chunk.parts[0][0]
+    if chunk.what == "position":
+        return position_words(model.position, sizes)
+    if chunk.what == "gelu":
+        return _gelu_bytes(model.blocks[int(name.split(".")[1])].gelu, model.act_bits)
+    if chunk.what == "exponents":
+        return _exponent_beats(_norm(model, name), sizes)
+    linears = model.linears()
+    pack = _weight_words if chunk.what == "weights" else parameter_records
+    parts = [
+        pack(linears[layer], layers[layer], sizes, first, count)
+        for layer, first, count in chunk.parts
+    ]
+    return np.concatenate(parts)
+
+
+def _norm(model: IntegerModel, name: str) -> Norm:
+    _, _, rest = name.partition("blocks.")
+    if not rest:
+        return model.norm
+    block, norm = rest.split(".")
+    return getattr(model.blocks[int(block)], norm)
+
+
+def _weight_words(
+    linear: Linear, layer: LayerSizes, sizes: Sizes, first: int, count: int
+) -> np.ndarray:
+    """Bytes of row tiles ``first`` ... ``first + count - 1``."""
+    padded = padded_weights(linear, layer, sizes, first, count)
+    words = []
+    for tile, weights in enumerate(padded, first):
+        if layer.wide[tile]:
+            words.append(_nibble_words(weights >> 4, sizes))
+        words.append(_nibble_words(weights, sizes))
+    return np.concatenate(words)
+
+
+def padded_weights(
+    linear: Linear, layer: LayerSizes, sizes: Sizes, first: int, count: int
+) -> np.ndarray:
+    """(count, row_lanes, padded depth) int8 weights, zeros for padding."""
+    rows = row_map(sizes, layer)[first * sizes.engine.row_lanes :][: count * sizes.engine.row_lanes]
+    columns = depth_map(sizes, layer)
+    padded = linear.weight[rows[:, None], columns[None, :]]
+    padded[rows < 0] = 0
+    padded[:, columns < 0] = 0
+    return padded.reshape(count, sizes.engine.row_lanes, -1)
+
+
+def _nibble_words(weights: np.ndarray, sizes: Sizes) -> np.ndarray:
+    """(row_lanes, padded depth) to bytes: word by word, the low four bits of each weight."""
+    lanes = sizes.engine.depth_lanes
+    words = weights.reshape(len(weights), -1, lanes).swapaxes(0, 1).reshape(-1, 2)
+    nibbles = words.view(np.uint8) & 15
+    return nibbles[:, 0] | nibbles[:, 1] << 4
+
+
+def parameter_records(
+    linear: Linear, layer: LayerSizes, sizes: Sizes, first: int, count: int
+) -> np.ndarray:
+    """uint64 records of row tiles ``first`` ... ``first + count - 1``."""
+    rows = row_map(sizes, layer)[first * sizes.engine.row_lanes :][: count * sizes.engine.row_lanes]
+    bias = linear.bias[rows].astype(np.int64) & ((1 << BIAS_BITS) - 1)
+    shift = linear.shift[rows].astype(np.int64) << (BIAS_BITS + MULTIPLIER_BITS)
+    records = bias | linear.multiplier[rows].astype(np.int64) << BIAS_BITS | shift
+    records[rows < 0] = PADDING_SHIFT << (BIAS_BITS + MULTIPLIER_BITS)
+    return records.astype("<u8")
+
+
+def _exponent_beats(norm: Norm, sizes: Sizes) -> np.ndarray:
+    lanes = sizes.engine.row_lanes
+    exponents = np.zeros(sizes.width_tiles * lanes, np.uint8)
+    exponents[: len(norm.exponent)] = norm.exponent
+    fours = exponents.reshape(sizes.width_tiles, lanes // 4, 4)
+    beats = np.zeros((sizes.width_tiles, sizes.engine.memory_bytes), np.uint8)
+    beats[:, : lanes // 4] = (fours << np.array([0, 2, 4, 6], np.uint8)).sum(2, dtype=np.uint8)
+    return beats
+
+
+def _gelu_bytes(table: np.ndarray, act_bits: int) -> np.ndarray:
+    """Byte i is the code of pre-activation i - 128."""
+    return (table & ((1 << act_bits) - 1)).astype(np.uint8)
+
+
+def position_words(position: np.ndarray, sizes: Sizes) -> np.ndarray:
+    """(tokens, padded width) int16."""
+    padded = np.zeros((sizes.tokens, sizes.width_tiles * sizes.engine.row_lanes), "<i2")
+    padded[:, : position.shape[1]] = position
+    return padded

@@ -1,0 +1,139 @@
+"""What does not fit is refused, with the limit's name, the value, and by how much."""
+
+from rtl import numerics
+from rtl.compiler.sizes import LayerSizes, Sizes
+from rtl.config import EngineConfig
+from rtl.control.isa import INSTRUCTIONS, Opcode
+from rtl.errors import UserError
+from rtl.model import IntegerModel
+from rtl.shape import NetworkShape
+
+
+def check(shape: NetworkShape, engine: EngineConfig) -> Sizes:
+    """Sizes of a network that runs on an engine. Cheap: no program is made.
+
+    Raises
+    ------
+    UserError
+        If the engine cannot hold the network.
+    """
+    _check_shape(shape, engine)
+    sizes = Sizes(shape, engine)
+    limits = _Limits(engine)
+    _check_scratchpads(limits, sizes)
+    _check_fields(limits, sizes)
+    for block in range(len(shape.blocks)):
+        _check_block(limits, sizes, block)
+    for layer in (sizes.embed, sizes.head):
+        _check_layer(limits, layer)
+    return sizes
+
+
+def check_model(model: IntegerModel, engine: EngineConfig) -> Sizes:
+    """As :func:`check`, and that codes have the engine's width."""
+    if model.act_bits != engine.act_bits:
+        raise UserError(
+            f"model has act_bits {model.act_bits}, engine '{engine.name}' {engine.act_bits}"
+        )
+    return check(model.shape, engine)
+
+
+class _Limits:
+    def __init__(self, engine: EngineConfig):
+        self.engine = engine
+
+    def buffer(self, what: str, needed: int, field: str) -> None:
+        """Compare with a size of the engine."""
+        self.most(what, needed, getattr(self.engine, field), f"engine '{self.engine.name}' {field}")
+
+    def operand(self, what: str, needed: int, opcode: Opcode, name: str) -> None:
+        """Compare with what a field of an instruction holds."""
+        bits = next(field.bits for field in INSTRUCTIONS[opcode] if field.name == name)
+        limit = f"{opcode.name} {name} ({bits} bits)"
+        self.most(what, needed, (1 << bits) - 1, limit)
+
+    def most(self, what: str, needed: int, available: int, limit: str) -> None:
+        if needed > available:
+            raise UserError(
+                f"{what}: {needed:,} needed, {available:,} available,"
+                f" {needed - available:,} too many ({limit})"
+            )
+
+
+def _check_shape(shape: NetworkShape, engine: EngineConfig) -> None:
+    limits = _Limits(engine)
+    if shape.row_granularity % engine.row_lanes:
+        raise UserError(
+            f"row_granularity {shape.row_granularity} is no multiple of row_lanes"
+            f" {engine.row_lanes} of engine '{engine.name}': repack the model"
+        )
+    if any(size % shape.patch for size in shape.image[:2]):
+        raise UserError(
+            f"image of {shape.image[0]} x {shape.image[1]} pixels is not made of whole patches"
+            f" of {shape.patch}"
+        )
+    if not shape.blocks:
+        raise UserError("network has no blocks: depth must be at least 1")
+    limits.most("tokens", shape.tokens, numerics.MAX_TOKENS, "MAX_TOKENS")
+    limits.most("width", shape.width, numerics.MAX_WIDTH, "MAX_WIDTH")
+    beat = engine.memory_bytes
+    if min(engine.weight_word_bytes, engine.parameter_word_bytes, 4 * beat) < beat or (
+        2 * engine.row_lanes > 8 * beat
+    ):
+        raise UserError(
+            f"engine '{engine.name}': memory_bytes {beat} must hold a word of exponents"
+            f" ({engine.row_lanes // 4} bytes) and not exceed a word of weights"
+            f" ({engine.weight_word_bytes} bytes)"
+        )
+
+
+def _check_scratchpads(limits: _Limits, sizes: Sizes) -> None:
+    tokens, width = sizes.tokens, sizes.shape.width
+    limits.buffer(
+        f"residual stream of {tokens} tokens, width {width}",
+        sizes.residual_words,
+        "residual_words",
+    )
+    limits.buffer(f"{sizes.shape.classes} classes", sizes.class_tiles, "residual_words")
+    limits.buffer(f"scores of {tokens} keys", sizes.score_slot_words, "score_words")
+    limits.buffer(f"exponents of width {width}", sizes.width_tiles, "exponent_words")
+    limits.buffer(
+        f"pixels of {min(sizes.chain_tiles, len(sizes.patch_tiles))} token tiles, patch"
+        f" {sizes.shape.patch}",
+        sizes.chain_words,
+        "pixel_words",
+    )
+
+
+def _check_fields(limits: _Limits, sizes: Sizes) -> None:
+    shape = sizes.shape
+    limits.most(f"tokens {sizes.tokens}: row tiles of keys", sizes.key_tiles, 32, "32 row tiles")
+    limits.operand("row words of a token", sizes.width_tiles, Opcode.NORM, "row_words")
+    limits.operand("row words of the classes", sizes.class_tiles, Opcode.STORE, "row_words")
+    limits.operand("bytes of a patch row", sizes.segment_bytes, Opcode.LOAD, "segment_bytes")
+    limits.operand("patches in a row", shape.grid[1], Opcode.LOAD, "segments")
+    limits.operand("pixel words of a patch", sizes.patch_words, Opcode.LOAD, "stride")
+
+
+def _check_block(limits: _Limits, sizes: Sizes, block: int) -> None:
+    engine, name = sizes.engine, f"blocks.{block}"
+    hidden = sizes.shape.blocks[block].hidden
+    attention = sizes.norm_words + sizes.attention_words(block)
+    limits.buffer(f"{name} attention, activation words", attention, "activation_words")
+    mlp = sizes.norm_words + sizes.hidden_tiles(block)
+    limits.buffer(f"{name} MLP of {hidden} hidden units", mlp, "activation_words")
+    tiles = sizes.unit_tiles(block)
+    limits.buffer(f"{name} keys of {sizes.tokens} tokens", tiles * sizes.key_tiles, "key_words")
+    limits.buffer(
+        f"{name} values of {sizes.tokens} tokens", tiles * sizes.value_depth, "value_words"
+    )
+    granules = max(engine.activation_words, engine.key_words) * engine.granules
+    limits.operand("granules", granules - 1, Opcode.MATMUL, "activation_address")
+    for layer in sizes.layers(block).values():
+        _check_layer(limits, layer)
+
+
+def _check_layer(limits: _Limits, layer: LayerSizes) -> None:
+    words = max(layer.ring_words(i) for i in range(layer.row_tiles))
+    limits.buffer(f"{layer.name}, a row tile of {layer.depth} terms", words, "weight_words")
+    limits.operand(f"{layer.name} depth", layer.depth_words, Opcode.MATMUL, "depth_words")

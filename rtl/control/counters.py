@@ -1,0 +1,59 @@
+"""Where the cycles went: counters per unit, for a run."""
+
+from amaranth.hdl import Module, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.control.isa import UNITS, Unit
+
+COUNTER_BITS = 32  # they wrap
+STALLS = 4  # causes that a unit may tell apart
+
+ACTIVITY = data.StructLayout(
+    {
+        "busy": unsigned(1),
+        "waits": unsigned(UNITS),
+        "starved": unsigned(1),
+        "stalls": unsigned(STALLS),
+    }
+)
+"""What a unit does in a cycle: works; its next instruction waits for a producer (the first one
+missing); has nothing in its queue; stands still for one of its causes."""
+
+EVENTS = (
+    "busy",
+    *(f"waits_for_{producer.name.lower()}" for producer in Unit),
+    "starved",
+    *(f"stall_{cause}" for cause in range(STALLS)),
+)
+"""Names of ACTIVITY's bits."""
+
+
+class Counters(wiring.Component):
+    """Counts each bit of each unit's activity while the engine runs.
+
+    Members
+    -------
+    activities : In(ACTIVITY) x UNITS
+    start : In(1)
+        Back to zero.
+    running : In(1)
+    counts : Out(32) x UNITS x len(EVENTS)
+    """
+
+    activities: In(ACTIVITY).array(UNITS)
+    start: In(1)
+    running: In(1)
+    counts: Out(COUNTER_BITS).array(UNITS, len(EVENTS))
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        assert ACTIVITY.size == len(EVENTS)
+        for unit, activity in enumerate(self.activities):
+            counted = Signal(ACTIVITY.size, name=f"counted_{unit}")
+            m.d.sync += counted.eq(activity.as_value() & self.running.replicate(ACTIVITY.size))
+            for event, count in enumerate(self.counts[unit]):
+                m.d.sync += count.eq(count + counted[event])
+                with m.If(self.start):
+                    m.d.sync += count.eq(0)
+        return m

@@ -1,0 +1,92 @@
+"""Between a unit's queue and the unit: waits for semaphores."""
+
+from amaranth.hdl import Module, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.control.isa import UNITS, Opcode
+from rtl.control.layout import NUMBER_BITS, dispatch_layout, operands_layout
+
+
+def queued_layout(opcode: Opcode) -> data.StructLayout:
+    """An instruction in its unit's queue."""
+    return data.StructLayout(
+        {
+            "operands": operands_layout(opcode),
+            "wait": unsigned(UNITS),
+            "signal": unsigned(UNITS),
+            "number": unsigned(NUMBER_BITS),
+        }
+    )
+
+
+class Issue(wiring.Component):
+    """Starts a unit's oldest instruction once every producer in ``wait`` has signalled.
+
+    ``LATENCY`` cycle from the queue's head to the unit if nothing is missing; one instruction per
+    cycle.
+
+    Parameters
+    ----------
+    opcode : Opcode
+        Of the unit.
+
+    Members
+    -------
+    i : In(stream of queued_layout)
+    o : Out(stream of dispatch_layout)
+    available : In(UNITS)
+        Producers whose semaphore is above zero.
+    taken : Out(UNITS)
+        Semaphores that the instruction lowers as it starts.
+    missing : Out(UNITS)
+        Producers that the oldest instruction waits for.
+    halt : In(1)
+        Start nothing more.
+    started : Out(1)
+        An instruction was started.
+    latest : Out(NUMBER)
+        The instruction that was started last.
+    idle : Out(1)
+        Nothing waits here.
+    """
+
+    LATENCY = 1
+
+    def __init__(self, opcode: Opcode):
+        super().__init__(
+            {
+                "i": In(stream.Signature(queued_layout(opcode))),
+                "o": Out(stream.Signature(dispatch_layout(opcode))),
+                "available": In(UNITS),
+                "taken": Out(UNITS),
+                "missing": Out(UNITS),
+                "halt": In(1),
+                "started": Out(1),
+                "latest": Out(NUMBER_BITS),
+                "idle": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        free = Signal()
+        m.d.comb += [
+            free.eq((~self.o.valid | self.o.ready) & ~self.halt),
+            self.missing.eq(self.i.p.wait & ~self.available & self.i.valid.replicate(UNITS)),
+            self.i.ready.eq(free & ~self.missing.any()),
+            self.started.eq(self.i.valid & self.i.ready),
+            self.idle.eq(~self.i.valid & ~self.o.valid),
+            self.latest.eq(self.o.p.number),
+        ]
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(self.started):
+            m.d.comb += self.taken.eq(self.i.p.wait)
+            m.d.sync += [
+                self.o.valid.eq(1),
+                self.o.p.operands.eq(self.i.p.operands),
+                self.o.p.signal.eq(self.i.p.signal),
+                self.o.p.number.eq(self.i.p.number),
+            ]
+        return m

@@ -1,0 +1,172 @@
+"""The drain: the sums of a row tile become codes, scores or residual values in a scratchpad."""
+
+from amaranth.hdl import Module, Mux, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.arith.requantize import Requantize
+from rtl.config import EngineConfig
+from rtl.control.isa import Destination
+from rtl.control.layout import COMPLETION
+from rtl.link import link
+from rtl.matmul.array import PAIR, QUAD, Array
+from rtl.matmul.beats import Beats, Placement
+from rtl.matmul.lanes import Lanes
+from rtl.matmul.scores import SLOTS, Scores
+from rtl.matmul.signals import ACC, RowTile
+from rtl.matmul.writers import Writers
+from rtl.memory.ports import (
+    READ_LATENCY,
+    SCORE,
+    TokenScale,
+    WritePort,
+    activation_write,
+    array,
+    gelu_write,
+    key_value_write,
+    parameter_read,
+    residual_read,
+    residual_write,
+    score_write,
+)
+from rtl.pipeline import delayed, history
+from rtl.vector.gelu import Gelu
+from rtl.vector.residual import Residual
+
+
+class Drain(wiring.Component):
+    """From the sums of a row tile to its destination, one beat of 2 tokens x ``row_lanes`` (raw
+    scores: 4 tokens) per cycle.
+
+    Rigid: the feed keeps row tiles apart, scratchpads never refuse, so that nothing in here can
+    stall. ``SELECT_LATENCY`` from ``tile`` to its first beat's ``select``, when the sums must be
+    there; ``LATENCY`` from ``select`` to ``done``.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    tile : In(RowTile)
+    tile_valid : In(1)
+    select : Out(unsigned(3))
+        Group of four token lanes.
+    quad : In(4 x row_lanes x signed(27))
+        ``Array.SELECT_LATENCY`` cycles after ``select``.
+    parameters, residual : Out
+        Read ports; ``residual`` must never be refused.
+    scales : In(2 slots x token_lanes x TokenScale)
+    gelu_write : In
+        Write port of the GELU tables.
+    activation_write, key_write, value_write, score_write, residual_write : Out
+        Write ports.
+    maxima : Out(2 slots x token_lanes x SCORE)
+    done : Out(COMPLETION)
+    """
+
+    SELECT_LATENCY = Beats.LATENCY + Placement.LATENCY
+    CODES_LATENCY = Lanes.LATENCY + Requantize.LATENCY
+    WRITE_LATENCY = CODES_LATENCY + Residual.LATENCY
+    LATENCY = WRITE_LATENCY + 1
+    assert Gelu.LATENCY + Writers.LATENCY == Residual.LATENCY  # both ways are equally long
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        super().__init__(
+            {
+                "tile": In(RowTile),
+                "tile_valid": In(1),
+                "select": Out(3),
+                "quad": In(array(QUAD, array(config.row_lanes, ACC))),
+                "parameters": Out(parameter_read(config)),
+                "residual": Out(residual_read(config)),
+                "scales": In(array(SLOTS, array(config.token_lanes, TokenScale))),
+                "gelu_write": In(WritePort(gelu_write(config))),
+                "activation_write": Out(WritePort(activation_write(config))),
+                "key_write": Out(WritePort(key_value_write(config, config.row_lanes))),
+                "value_write": Out(WritePort(key_value_write(config, config.depth_lanes))),
+                "score_write": Out(WritePort(score_write(config))),
+                "residual_write": Out(WritePort(residual_write(config))),
+                "maxima": Out(array(SLOTS, array(config.token_lanes, SCORE))),
+                "done": Out(COMPLETION),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        count = PAIR * self.config.row_lanes
+        m.submodules.beats = beats = Beats()
+        m.submodules.placement = placement = Placement(self.config)
+        m.submodules.scores = scores = Scores(self.config)
+        m.submodules.lanes = lanes = Lanes(self.config)
+        m.submodules.requantize = requantize = Requantize(count, self.config.act_bits)
+        m.submodules.gelu = gelu = Gelu(self.config, count)
+        m.submodules.residual = residual = Residual(count)
+        m.submodules.writers = writers = Writers(self.config)
+
+        # place[n], valid[n], operands[n]: of the beat that was selected n cycles ago
+        cycles = self.WRITE_LATENCY - Writers.LATENCY
+        place = history(m, placement.o, cycles, name="place")
+        valid = history(m, placement.o_valid, cycles, name="valid", marker=True)
+        operands = [old.beat.tile.work.operands for old in place]
+        residual_read = self.CODES_LATENCY + Residual.RESIDUAL_LATENCY - READ_LATENCY
+        codes = delayed(m, requantize.codes, Gelu.LATENCY, name="codes")
+        m.d.comb += [
+            beats.tile.eq(self.tile),
+            beats.tile_valid.eq(self.tile_valid),
+            placement.beat.eq(beats.beat),
+            placement.valid.eq(beats.valid),
+            self.select.eq(place[0].beat.pair >> 1),
+            self.parameters.enable.eq(valid[0]),
+            self.parameters.request.eq(
+                operands[0].parameter_address + place[0].beat.tile.row_tile
+            ),
+            scores.place.eq(place[Array.SELECT_LATENCY]),
+            scores.valid.eq(valid[Array.SELECT_LATENCY]),
+            scores.quad.eq(self.quad),
+            self.maxima.eq(scores.maxima),
+            lanes.place.eq(place[0]),
+            lanes.quad.eq(self.quad),
+            lanes.parameters.eq(self.parameters.data),
+            lanes.token_scales.eq(self.scales),
+            requantize.acc.eq(lanes.acc),
+            requantize.scales.eq(lanes.scales),
+            requantize.format.eq(operands[Lanes.LATENCY].format),
+            _truncated(gelu.i, requantize.codes),
+            gelu.table.eq(operands[self.CODES_LATENCY].gelu_table),
+            residual.y.eq(requantize.codes),
+            residual.shift.eq(operands[self.CODES_LATENCY].residual_shift),
+            residual.residual.eq(self.residual.data),
+            residual.accumulate.eq(
+                operands[self.CODES_LATENCY + Residual.RESIDUAL_LATENCY].accumulate
+            ),
+            self.residual.request.p.half.eq(place[residual_read].token[1]),
+            self.residual.request.p.word.eq(place[residual_read].word),
+            self.residual.request.valid.eq(
+                valid[residual_read]
+                & operands[residual_read].accumulate
+                & (operands[residual_read].destination == Destination.RESIDUAL)
+            ),
+            writers.place.eq(place[-1]),
+            writers.valid.eq(valid[-1]),
+            _choose(writers.codes, operands[-1].gelu, gelu.o, codes),
+            writers.residual.eq(residual.o),
+            self.done.eq(writers.done),
+        ]
+        link(m, wiring.flipped(self.gelu_write), gelu.write)
+        link(m, scores.write, wiring.flipped(self.score_write))
+        for name in ("activation_write", "key_write", "value_write", "residual_write"):
+            link(m, getattr(writers, name), wiring.flipped(getattr(self, name)))
+        return m
+
+
+def _truncated(narrow: data.View, wide: data.View) -> list:
+    return [a.eq(b) for a, b in zip(narrow, wide, strict=True)]
+
+
+def _choose(chosen: data.View, hidden_wanted: Value, hidden: data.View, codes: data.View) -> list:
+    """The GELU's codes or the requantizers', lane by lane."""
+    return [
+        o.eq(Mux(hidden_wanted, a, b)) for o, a, b in zip(chosen, hidden, codes, strict=True)
+    ]

@@ -1,0 +1,132 @@
+"""The drain's way for raw attention scores: no requantization, running maxima."""
+
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from rtl import numerics
+from rtl.config import EngineConfig
+from rtl.control.isa import Destination
+from rtl.emit import once
+from rtl.matmul.array import QUAD
+from rtl.matmul.beats import placement_layout
+from rtl.matmul.signals import ACC
+from rtl.memory.ports import SCORE, WritePort, array, score_write
+from rtl.pipeline import delayed, halves
+
+SLOTS = 2
+
+
+class RowMaximum(wiring.Component):
+    """Largest of ``rows`` scores; latency ``LATENCY``, free running.
+
+    Members
+    -------
+    scores : In(rows x SCORE)
+    valid : In(rows)
+        Scores that count.
+    maximum : Out(SCORE)
+        The lowest score if none counts.
+    """
+
+    def __init__(self, rows: int):
+        self.rows = rows
+        self.parameters = (rows,)
+        super().__init__(
+            {"scores": In(array(rows, SCORE)), "valid": In(rows), "maximum": Out(SCORE)}
+        )
+
+    @property
+    def LATENCY(self) -> int:
+        return exact_log2(self.rows) + 1
+
+    def elaborate(self, platform):
+        m = Module()
+        scores, valid = list(self.scores), list(self.valid)
+        for level in range(exact_log2(self.rows)):
+            pairs = list(zip(halves(scores), halves(valid), strict=True))
+            scores, valid = [], []
+            for k, ((a, b), (a_valid, b_valid)) in enumerate(pairs):
+                larger = Signal(SCORE, name=f"larger_{level}_{k}", reset_less=True)
+                counts = Signal(name=f"counts_{level}_{k}", reset_less=True)
+                m.d.sync += [
+                    larger.eq(Mux(b_valid & (~a_valid | (b > a)), b, a)),
+                    counts.eq(a_valid | b_valid),
+                ]
+                scores.append(larger)
+                valid.append(counts)
+        lowest, _ = numerics.code_range(numerics.SCORE_BITS, signed=True)
+        m.d.sync += self.maximum.eq(Mux(valid[0], scores[0], Const(lowest, SCORE)))
+        return m
+
+
+class Scores(wiring.Component):
+    """Writes beats of 4 x ``row_lanes`` raw scores and keeps each query's largest one.
+
+    ``maxima[slot][lane] = max over row tiles and valid keys``, started afresh at an instruction's
+    first row tile. Free running; ``LATENCY`` from a beat to its write.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    quad : In(4 x row_lanes x signed(27))
+    place : In(placement_layout(config))
+        With ``quad``.
+    valid : In(1)
+    write : Out(WritePort(score_write(config)))
+    maxima : Out(2 slots x token_lanes x SCORE)
+    """
+
+    LATENCY = 1
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        super().__init__(
+            {
+                "quad": In(array(QUAD, array(config.row_lanes, ACC))),
+                "place": In(placement_layout(config)),
+                "valid": In(1),
+                "write": Out(WritePort(score_write(config))),
+                "maxima": Out(array(SLOTS, array(config.token_lanes, SCORE))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        work, beat = self.place.beat.tile.work, self.write.beat
+        valid = self.valid & (work.operands.destination == Destination.SCORES)
+        m.d.sync += [
+            self.write.valid.eq(valid),
+            beat.enable.eq(self.place.enable),
+            beat.word.eq(self.place.word),
+            beat.number.eq(work.number),
+        ]
+        keys = delayed(m, self.place.keys, self.LATENCY, name="keys")
+        rows = [RowMaximum(self.config.row_lanes) for _ in range(QUAD)]
+        for k, row in enumerate(rows):
+            m.submodules[f"row_{k}"] = once(row, platform)
+            m.d.sync += [
+                score.eq(sums) for score, sums in zip(beat.scores[k], self.quad[k], strict=True)
+            ]
+            m.d.comb += [row.scores.eq(beat.scores[k]), row.valid.eq(keys)]
+
+        cycles = self.LATENCY + rows[0].LATENCY
+        place = delayed(m, self.place, cycles, name="place")
+        self._update(m, place, delayed(m, valid, cycles, name="valid", marker=True), rows)
+        return m
+
+    def _update(self, m: Module, place: data.View, valid: Signal, rows: list[RowMaximum]) -> None:
+        tile = place.beat.tile
+        for lane in range(self.config.token_lanes):
+            group, k = divmod(lane, QUAD)
+            running = Signal(SCORE, name=f"running_{lane}", reset_less=True)
+            keep = (tile.row_tile != 0) & (running > rows[k].maximum)
+            with m.If(valid & (place.beat.pair[1:] == group) & place.enable[k] & ~keep):
+                m.d.sync += running.eq(rows[k].maximum)
+                for slot in range(SLOTS):
+                    with m.If(tile.work.operands.slot == slot):
+                        m.d.sync += self.maxima[slot][lane].eq(rows[k].maximum)

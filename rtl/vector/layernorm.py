@@ -1,0 +1,166 @@
+"""LayerNorm of a tile of tokens."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.config import EngineConfig
+from rtl.control.layout import COMPLETION
+from rtl.control.queue import Queue
+from rtl.control.retire import Retire
+from rtl.memory import ports
+from rtl.pipeline import delayed
+from rtl.vector.norm_issue import DISPATCH, NormIssue
+from rtl.vector.norm_lanes import NormLanes
+from rtl.vector.norm_statistics import NormStatistics
+
+
+class NormUnit(wiring.Component):
+    """Normalise the channels of each token of a tile: the residual stream in, codes out.
+
+    Pass 1 reads the tokens for their sums, pass 2 for their codes, 2 tokens x ``row_lanes``
+    channels per beat, one beat per cycle over both passes. Pass 2 of a pair of tokens begins
+    as soon as the pair's scalars are there, pass 1 of the next instruction meanwhile. From the
+    read to the output queue the unit is rigid; only requests stall.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    i : In(stream.Signature(dispatch_layout(Opcode.NORM)))
+        ``token`` is even; at most 4 instructions are under way.
+    done : Out(COMPLETION)
+        After the last write was taken.
+    idle, busy : Out(1)
+    residual : Out(residual_read(config))
+    exponents : Out(exponent_read(config))
+    activations : Out(stream.Signature(activation_write(config)))
+    stall_read, stall_write : Out(1)
+        A request, or a write, was refused in this cycle.
+
+    Timing, unstalled, for a model: an instruction taken in cycle t issues its first beat of pass 1
+    in cycle t + 1 + lane_first // 2, then one per cycle, unless a beat of pass 2 goes first. Pass 2
+    of a pair may issue ``pair_cycles(config)`` after the last beat of its pass 1; ``done`` is
+    ``DONE_CYCLES`` after the issue of the last beat. Between two instructions each pass leaves at
+    least one cycle to the other; with one word per token pass 1 issues in every second cycle.
+
+    Source: docs/numerics.md, section 4. Reference: sim.golden.ops.layer_norm.
+    """
+
+    PAIRS = 32
+    BEATS = 32
+    DATA_CYCLES = 1 + ports.READ_LATENCY + 1  # from a beat's issue until the lanes have its data
+    DONE_CYCLES = DATA_CYCLES + NormLanes.LATENCY + Queue.LATENCY + Retire.LATENCY
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        super().__init__(
+            {
+                "i": In(stream.Signature(DISPATCH)),
+                "done": Out(COMPLETION),
+                "idle": Out(1),
+                "busy": Out(1),
+                "residual": Out(ports.residual_read(config)),
+                "exponents": Out(ports.exponent_read(config)),
+                "activations": Out(stream.Signature(ports.activation_write(config))),
+                "stall_read": Out(1),
+                "stall_write": Out(1),
+            }
+        )
+
+    @classmethod
+    def pair_cycles(cls, config: EngineConfig) -> int:
+        """From the issue of a pair's last beat of pass 1 until its pass 2 may issue."""
+        return cls.DATA_CYCLES + NormStatistics.latency(config.row_lanes) + 1
+
+    def elaborate(self, platform):
+        m = Module()
+        result = data.StructLayout({"final": 1, "write": ports.activation_write(self.config)})
+        m.submodules.retire = retire = Retire(1)
+        m.submodules.issue = issue = NormIssue(self.PAIRS, self.BEATS)
+        m.submodules.lanes = lanes = NormLanes(self.config)
+        m.submodules.statistics = statistics = NormStatistics(self.config, self.PAIRS)
+        m.submodules.output = output = Queue(result, self.BEATS)
+
+        self._connect_control(m, retire, issue, output)
+        beat, sums, codes = self._connect_reads(m, issue, lanes)
+        operands = beat.dispatch.operands
+        m.d.comb += [
+            lanes.squaring.eq(sums),
+            lanes.scalars.eq(statistics.pairs.payload),
+            lanes.zero.eq(operands.zero),
+            lanes.signed.eq(operands.signed),
+            statistics.valid.eq(sums),
+            statistics.first.eq(beat.first),
+            statistics.last.eq(beat.last),
+            statistics.values.eq(lanes.residuals),
+            statistics.squares.eq(lanes.squares),
+            statistics.pairs.ready.eq(codes & beat.last),
+            issue.pair_ready.eq(statistics.ready),
+            issue.pair_used.eq(codes & beat.last),
+        ]
+        for name in statistics.parameters.shape().members:
+            m.d.comb += statistics.parameters[name].eq(operands[name])
+
+        written = delayed(m, beat, lanes.LATENCY, name="written")
+        write = output.i.payload.write
+        m.d.comb += [
+            output.i.valid.eq(delayed(m, codes, lanes.LATENCY, name="code_valid", marker=True)),
+            output.i.payload.final.eq(written.final),
+            write.pair.eq(written.pair),
+            write.enable.eq(written.enable),
+            write.word.eq(written.dispatch.operands.destination_address + written.column),
+            write.mask.eq(~0),
+            write.codes.eq(lanes.codes),
+            write.number.eq(written.dispatch.number),
+        ]
+        return m
+
+    def _connect_control(self, m, retire, issue, output):
+        """Instructions in, completions and codes out."""
+        taken = Signal()
+        m.d.comb += [
+            self.i.ready.eq(retire.i.ready & issue.i.ready),
+            retire.i.valid.eq(self.i.valid & issue.i.ready),
+            retire.i.payload.signal.eq(self.i.payload.signal),
+            retire.i.payload.number.eq(self.i.payload.number),
+            issue.i.valid.eq(self.i.valid & retire.i.ready),
+            issue.i.payload.eq(self.i.payload),
+            self.activations.valid.eq(output.o.valid),
+            self.activations.payload.eq(output.o.payload.write),
+            output.o.ready.eq(self.activations.ready),
+            taken.eq(output.o.valid & output.o.ready),
+            issue.beat_written.eq(taken),
+            retire.ended.eq(taken & output.o.payload.final),
+            self.done.eq(retire.done),
+            self.idle.eq(retire.idle),
+            self.busy.eq(~retire.idle),
+            self.stall_read.eq(self.residual.request.valid & ~self.residual.request.ready),
+            self.stall_write.eq(self.activations.valid & ~self.activations.ready),
+        ]
+
+    def _connect_reads(self, m, issue, lanes):
+        """Requests out, words in; the beat that the lanes have now, and the pass it belongs to."""
+        request = self.residual.request
+        tagged, operands = issue.o.payload, issue.o.payload.beat.dispatch.operands
+        taken = Signal()
+        residuals = Signal.like(self.residual.data, reset_less=True)
+        exponents = Signal.like(self.exponents.data, reset_less=True)
+        m.d.comb += [
+            request.valid.eq(issue.o.valid),
+            request.payload.half.eq(tagged.beat.half),
+            request.payload.word.eq(tagged.beat.word),
+            issue.o.ready.eq(request.ready),
+            taken.eq(request.valid & request.ready),
+            self.exponents.enable.eq(taken & tagged.codes),
+            self.exponents.request.eq(operands.exponent_address + tagged.beat.column),
+            lanes.residuals.eq(residuals),
+            lanes.exponents.eq(exponents),
+        ]
+        m.d.sync += [residuals.eq(self.residual.data), exponents.eq(self.exponents.data)]
+        passes = Cat(taken & ~tagged.codes, taken & tagged.codes)
+        cycles = ports.READ_LATENCY + 1
+        beat = delayed(m, tagged.beat, cycles, name="beat")
+        return beat, *delayed(m, passes, cycles, name="passes", marker=True)

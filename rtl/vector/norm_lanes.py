@@ -1,0 +1,77 @@
+"""The channels of two tokens, side by side."""
+
+from amaranth.hdl import Module, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.config import EngineConfig
+from rtl.emit import once
+from rtl.memory.ports import RESIDUAL, activation_code, array
+from rtl.pipeline import delayed
+from rtl.vector.norm_lane import EXPONENT, SQUARE, NormCode, NormLane, NormScalar
+
+
+class NormLanes(wiring.Component):
+    """``2 x row_lanes`` lanes of LayerNorm; see :class:`rtl.vector.norm_lane.NormLane`.
+
+    Rigid: a beat enters in each cycle. Squares leave ``SQUARE_LATENCY`` cycles later, codes
+    ``LATENCY`` cycles later.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    residuals : In(2 x row_lanes x signed(16))
+    squaring : In(1)
+    scalars : In(2 x NormScalar)
+        By token.
+    exponents : In(row_lanes x 2)
+        By channel.
+    zero : In(8)
+    signed : In(1)
+    squares : Out(2 x row_lanes x unsigned(31))
+    codes : Out(2 x row_lanes x unsigned(act_bits))
+    """
+
+    SQUARE_LATENCY = NormLane.SQUARE_LATENCY
+    LATENCY = NormLane.LATENCY + NormCode.LATENCY
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        rows = config.row_lanes
+        super().__init__(
+            {
+                "residuals": In(array(2, array(rows, RESIDUAL))),
+                "squaring": In(1),
+                "scalars": In(array(2, NormScalar)),
+                "exponents": In(array(rows, EXPONENT)),
+                "zero": In(unsigned(8)),
+                "signed": In(1),
+                "squares": Out(array(2, array(rows, SQUARE))),
+                "codes": Out(array(2, array(rows, activation_code(config)))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        zero = delayed(m, self.zero, NormLane.LATENCY, name="zero")
+        is_signed = delayed(m, self.signed, NormLane.LATENCY, name="signed")
+        for token in range(2):
+            for row in range(self.config.row_lanes):
+                lane, code = NormLane(self.config.act_bits), NormCode(self.config.act_bits)
+                m.submodules[f"lane_{token}_{row}"] = once(lane, platform)
+                m.submodules[f"code_{token}_{row}"] = once(code, platform)
+                m.d.comb += [
+                    lane.residual.eq(self.residuals[token][row]),
+                    lane.squares.eq(self.squaring),
+                    lane.scalar.eq(self.scalars[token]),
+                    lane.exponent.eq(self.exponents[row]),
+                    code.normal.eq(lane.normal),
+                    code.zero.eq(zero),
+                    code.signed.eq(is_signed),
+                    self.squares[token][row].eq(lane.square),
+                    self.codes[token][row].eq(code.code),
+                ]
+        return m

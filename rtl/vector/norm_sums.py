@@ -1,0 +1,79 @@
+"""Sums over a token's channels."""
+
+from amaranth.hdl import Module, Mux, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from rtl import numerics
+from rtl.arith.adder_tree import AdderTree
+from rtl.memory.ports import RESIDUAL, array
+from rtl.pipeline import delayed
+from rtl.vector.norm_lane import SQUARE, NormLane
+
+WIDTH_BITS = numerics.MAX_WIDTH.bit_length() - 1
+NormTotals = data.StructLayout(
+    {
+        "values": signed(numerics.RESIDUAL_BITS + WIDTH_BITS),
+        "squares": unsigned(2 * numerics.RESIDUAL_BITS - 1 + WIDTH_BITS),
+    }
+)
+"""S1 and S2 of docs/numerics.md, section 4."""
+
+
+class NormSums(wiring.Component):
+    """Sum of a token's channels and of their squares, ``row_lanes`` of them per cycle.
+
+    ``totals.values = sum(r)``, ``totals.squares = sum(r**2)``
+
+    Rigid: a beat may enter in each cycle. ``totals`` hold the sums up to a beat ``LATENCY`` cycles
+    after it, until the next beat.
+
+    Parameters
+    ----------
+    row_lanes : int
+
+    Members
+    -------
+    valid : In(1)
+        A beat enters.
+    first : In(1)
+        It is its token's first.
+    values : In(row_lanes x signed(16))
+    squares : In(row_lanes x unsigned(31))
+        Of the values that entered ``NormLane.SQUARE_LATENCY`` cycles before.
+    totals : Out(NormTotals)
+    """
+
+    def __init__(self, row_lanes: int):
+        self.row_lanes = row_lanes
+        self.LATENCY = self.latency(row_lanes)
+        super().__init__(
+            {
+                "valid": In(1),
+                "first": In(1),
+                "values": In(array(row_lanes, RESIDUAL)),
+                "squares": In(array(row_lanes, SQUARE)),
+                "totals": Out(NormTotals),
+            }
+        )
+
+    @staticmethod
+    def latency(row_lanes: int) -> int:
+        """Squares, adder tree, accumulator."""
+        return NormLane.SQUARE_LATENCY + ceil_log2(row_lanes) + 1
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.values = values = AdderTree(self.row_lanes, RESIDUAL)
+        m.submodules.squares = squares = AdderTree(self.row_lanes, SQUARE)
+        valid = delayed(m, self.valid, self.LATENCY - 1, name="valid", marker=True)
+        first = delayed(m, self.first, self.LATENCY - 1, name="first")
+        sum_of_values = delayed(m, values.o, NormLane.SQUARE_LATENCY, name="sum_of_values")
+        m.d.comb += [values.i.eq(self.values), squares.i.eq(self.squares)]
+        with m.If(valid):
+            m.d.sync += [
+                self.totals.values.eq(sum_of_values + Mux(first, 0, self.totals.values)),
+                self.totals.squares.eq(squares.o + Mux(first, 0, self.totals.squares)),
+            ]
+        return m

@@ -1,0 +1,77 @@
+"""A space, pictures and a training run so small that a test takes a second."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from nas.data import Pictures, TrainingData
+from nas.space import Space
+from nas.supernet import SupernetConfig
+from nas.train import TrainConfig, train_supernet
+from rtl.model import Preprocessing
+
+SPACE = Space(
+    image=(8, 8, 1),
+    patch=4,
+    classes=3,
+    head_dim=8,
+    widths=(8, 16),
+    depths=(1, 2),
+    heads=(1, 2),
+    mlp_ratios=(1, 2),
+    fractions=(0.0, 0.5, 1.0),
+    row_granularity=4,
+)
+
+
+def _pictures(count: int, seed: int) -> Pictures:
+    """Bars of three directions under noise, which a tiny network learns in seconds."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 60, (count, 8, 8, 1))
+    labels = np.arange(count) % 3
+    for image, label in zip(images, labels, strict=True):
+        where = rng.integers(1, 7)
+        if label == 0:
+            image[where] += 180
+        elif label == 1:
+            image[:, where] += 180
+        else:
+            image[np.arange(8), np.arange(8)] += 180
+    return Pictures(torch.from_numpy(images.astype(np.uint8)), torch.from_numpy(labels))
+
+
+@pytest.fixture(scope="session")
+def tiny_space() -> Space:
+    return SPACE
+
+
+@pytest.fixture(scope="session")
+def tiny_data() -> TrainingData:
+    preprocessing = Preprocessing(crop=(8, 8), mode="L")
+    return TrainingData(
+        _pictures(192, 0), _pictures(60, 1), ("row", "column", "line"), preprocessing
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> TrainConfig:
+    return TrainConfig(
+        supernet=SupernetConfig(space=SPACE, pixel_mean=(40,), pixel_std=60.0),
+        batch=32,
+        float_epochs=6,
+        quantized_epochs=6,
+        learning_rate=1e-2,
+        quantized_learning_rate=1e-2,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(
+    tiny_config: TrainConfig, tiny_data: TrainingData, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return the checkpoint of a finished run."""
+    directory = tmp_path_factory.mktemp("supernets")
+    return train_supernet(tiny_config, directory, tiny_data, console=Console(quiet=True))

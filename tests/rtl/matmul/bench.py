@@ -1,0 +1,227 @@
+"""Scratchpads around a simulated matmul unit: NumPy arrays behind its ports."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from amaranth.hdl import ResetInserter, Signal
+from amaranth.lib.data import View
+from amaranth.sim import Simulator
+
+from rtl.config import EngineConfig
+from rtl.control.isa import INSTRUCTIONS, Opcode
+from rtl.matmul.unit import MatmulUnit
+from rtl.memory.ports import READ_LATENCY
+from tests.rtl.matmul.model import Scratchpads, _signed
+
+FIELDS = {field.name: field.bits for field in INSTRUCTIONS[Opcode.MATMUL]}
+
+
+def bits_of(codes: np.ndarray, width: int) -> int:
+    """Codes, first one lowest, as one integer."""
+    codes = np.asarray(codes, np.int64).ravel()
+    bits = (codes[:, None] >> np.arange(width) & 1).astype(np.uint8)
+    return int.from_bytes(np.packbits(bits, bitorder="little").tobytes(), "little")
+
+
+def codes_of(bits: int, count: int, width: int, signed: bool) -> np.ndarray:
+    """The inverse of :func:`bits_of`."""
+    raw = np.frombuffer(bits.to_bytes(-(-count * width // 8), "little"), np.uint8)
+    table = np.unpackbits(raw, bitorder="little")[: count * width].reshape(count, width)
+    codes = table.astype(np.int64) @ (1 << np.arange(width, dtype=np.int64))
+    return _signed(codes, width) if signed else codes
+
+
+@dataclass
+class Done:
+    """A completion pulse."""
+
+    cycle: int
+    number: int
+    signal: int
+
+
+@dataclass
+class Bench:
+    """A matmul unit, the scratchpads behind its ports, and a record of what happened when."""
+
+    config: EngineConfig
+    memory: Scratchpads
+    cycle: int = 0
+    accepted: list[int] = field(default_factory=list)
+    done: list[Done] = field(default_factory=list)
+    busy: int = 0
+    stalled: int = 0
+
+    def run(self, scenario: Callable[["Bench", object], Awaitable[None]]) -> None:
+        """Simulate ``scenario(bench, ctx)``."""
+        self.unit, self.reset = MatmulUnit(self.config), Signal()
+        simulator = Simulator(ResetInserter(self.reset)(self.unit))
+        simulator.add_clock(1e-6)
+        simulator.add_process(self._serve)
+
+        async def testbench(ctx):
+            await self._load_tables(ctx)
+            await scenario(self, ctx)
+
+        simulator.add_testbench(testbench)
+        simulator.run()
+
+    async def issue(self, ctx, op: dict[str, int], *, number: int, signal: int = 0) -> None:
+        """Hand over one instruction."""
+        stream = self.unit.i
+        payload = {"operands": {name: op.get(name, 0) for name in FIELDS}}
+        ctx.set(stream.p, payload | {"number": number, "signal": signal})
+        ctx.set(stream.valid, 1)
+        await ctx.tick().until(stream.ready)
+        self.accepted.append(self.cycle)
+        ctx.set(stream.valid, 0)
+
+    async def finish(self, ctx, instructions: int, *, timeout: int = 4000) -> None:
+        """Wait for that many completions in all, and for idleness."""
+        for _ in range(timeout):
+            if len(self.done) >= instructions and ctx.get(self.unit.idle):
+                break
+            await ctx.tick()
+        else:
+            raise AssertionError(f"{len(self.done)} of {instructions} instructions are done")
+        self.memory.maxima[:] = [[ctx.get(lane) for lane in slot] for slot in self.unit.maxima]
+
+    async def pulse_reset(self, ctx) -> None:
+        ctx.set(self.reset, 1)
+        await ctx.tick()
+        ctx.set(self.reset, 0)
+
+    async def _load_tables(self, ctx) -> None:
+        port = self.unit.gelu_write
+        ctx.set(port.valid, 1)
+        for (table, index), code in np.ndenumerate(self.memory.gelu):
+            ctx.set(port.beat, {"table": table, "index": index, "code": int(code), "number": 0})
+            await ctx.tick()
+        ctx.set(port.valid, 0)
+        for slot in range(2):
+            for lane in range(self.config.token_lanes):
+                scale = {
+                    "multiplier": int(self.memory.scale_multiplier[slot, lane]),
+                    "shift": int(self.memory.scale_shift[slot, lane]),
+                }
+                ctx.set(self.unit.scales[slot][lane], scale)
+        await ctx.tick().repeat(2)
+
+    async def _serve(self, ctx) -> None:
+        """Be the scratchpads: answer reads READ_LATENCY cycles later, take writes at once."""
+        unit = self.unit
+        reads = self._reads()
+        writes = [
+            (unit.activation_write, self._write_activations),
+            (unit.key_write, self._write_keys),
+            (unit.value_write, self._write_values),
+            (unit.score_write, self._write_scores),
+            (unit.residual_write, self._write_residual),
+        ]
+        raw = [_raw(port.request) for port, _, _ in reads]
+        raw += [port.valid for port, _ in writes] + [_raw(port.beat) for port, _ in writes]
+        events = [unit.done.valid, unit.done.number, unit.done.signal, unit.busy, unit.stall_drain]
+        enables = [enable for _, enable, _ in reads]
+        ctx.set(unit.residual.request.ready, 1)
+        assert READ_LATENCY == 2
+        pending = [None] * len(reads)
+        async for _, _, *now in ctx.tick().sample(*events, *enables, *raw):
+            now = [int(value) for value in now]
+            valid, number, signal, busy, stall = now[:5]
+            if valid:
+                self.done.append(Done(self.cycle, number, signal))
+            self.busy += busy
+            self.stalled += stall
+            enabled, requests = now[5 : 5 + len(reads)], now[5 + len(reads) : 5 + 2 * len(reads)]
+            for index, (port, _, answer) in enumerate(reads):
+                if pending[index] is not None:
+                    ctx.set(_raw(port.data), pending[index])
+                pending[index] = answer(requests[index]) if enabled[index] else None
+            valids = now[5 + 2 * len(reads) : 5 + 2 * len(reads) + len(writes)]
+            beats = now[5 + 2 * len(reads) + len(writes) :]
+            for valid, bits, (port, write) in zip(valids, beats, writes, strict=True):
+                if valid:
+                    write(_unpack(port.beat.shape(), bits))
+            self.cycle += 1
+
+    def _reads(self) -> list:
+        """(port, enable, answer to a request) of each read port."""
+        unit, memory, c = self.unit, self.memory, self.config
+
+        def granule(bank: np.ndarray, address: int) -> np.ndarray:
+            return bank.reshape(len(bank), -1, c.depth_lanes)[:, address]
+
+        def parameters(word: int) -> int:
+            records = zip(
+                memory.bias[word], memory.multiplier[word], memory.shift[word], strict=True
+            )
+            packed = [(int(b) & (1 << 27) - 1) | int(m) << 27 | int(s) << 44 for b, m, s in records]
+            return sum(record << 64 * row for row, record in enumerate(packed))
+
+        def residual(request: int) -> int:
+            half, word = request & 1, request >> 1
+            return bits_of(memory.residual[2 * half : 2 * half + 2, word], 16)
+
+        direct = [
+            (unit.activations, lambda a: bits_of(granule(memory.activations, a), c.act_bits)),
+            (unit.pixels, lambda a: bits_of(memory.pixels[:, a], 8)),
+            (unit.weights, lambda a: bits_of(memory.ring[a], 4)),
+            (unit.keys, lambda a: bits_of(granule(memory.keys, a), 8)),
+            (unit.values, lambda a: bits_of(memory.values[:, a], 8)),
+            (unit.parameters, parameters),
+        ]
+        shared = _Shared(unit.residual)
+        return [(port, port.enable, answer) for port, answer in direct] + [
+            (shared, shared.enable, residual)
+        ]
+
+    def _write_activations(self, beat: dict) -> None:
+        c = self.config
+        codes = codes_of(beat["codes"], 2 * c.row_lanes, c.act_bits, False).reshape(2, -1)
+        mask = np.repeat([beat["mask"] >> g & 1 for g in range(c.granules)], c.depth_lanes)
+        for k in range(2):
+            if beat["enable"] >> k & 1:
+                word = self.memory.activations[2 * beat["pair"] + k, beat["word"]]
+                word[mask == 1] = codes[k][mask == 1]
+
+    def _write_keys(self, beat: dict) -> None:
+        self._write_banks(self.memory.keys, beat)
+
+    def _write_values(self, beat: dict) -> None:
+        self._write_banks(self.memory.values, beat)
+
+    def _write_banks(self, banks: np.ndarray, beat: dict) -> None:
+        codes = codes_of(beat["codes"], 2 * self.config.row_lanes, 8, True).reshape(2, -1)
+        for k in range(2):
+            if beat["enable"] >> k & 1:
+                banks[2 * beat["pair"] + k, beat["word"]] = codes[k]
+
+    def _write_scores(self, beat: dict) -> None:
+        scores = codes_of(beat["scores"], 4 * self.config.row_lanes, 22, True).reshape(4, -1)
+        for k in range(4):
+            if beat["enable"] >> k & 1:
+                self.memory.scores[k, beat["word"]] = scores[k]
+
+    def _write_residual(self, beat: dict) -> None:
+        values = codes_of(beat["values"], 2 * self.config.row_lanes, 16, True).reshape(2, -1)
+        for k in range(2):
+            if beat["enable"] >> k & 1:
+                self.memory.residual[2 * beat["half"] + k, beat["word"]] = values[k]
+
+
+class _Shared:
+    """The shared read port, looking like the others."""
+
+    def __init__(self, port):
+        self.request, self.enable, self.data = port.request.payload, port.request.valid, port.data
+
+
+def _raw(value):
+    return value.as_value() if isinstance(value, View) else value
+
+
+def _unpack(layout, bits: int) -> dict[str, int]:
+    return {
+        name: bits >> member.offset & ((1 << member.width) - 1) for name, member in layout
+    }

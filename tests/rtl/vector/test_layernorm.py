@@ -1,0 +1,104 @@
+"""NormUnit against golden: values, stalls, reset, and the cycles that it promises."""
+
+import random
+
+import pytest
+
+from rtl.vector.layernorm import NormUnit
+from tests.rtl.sizes import ODD, SIZES, SMALL, TINY
+from tests.rtl.vector.norm_bench import Bench, check, make_case
+
+NAMES = [config.name for config in SIZES]
+
+
+def whole_tile(config, row_words):
+    return {"lane_first": 0, "lane_count": config.token_lanes, "row_words": row_words}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("config", SIZES, ids=NAMES)
+def test_values(config, seed):
+    rng = random.Random(seed)
+    cases = [make_case(config, rng, number) for number in range(1, 13)]
+    check(config, cases, Bench(config, cases).run())
+
+
+@pytest.mark.parametrize(("read", "write"), [(0.5, 0), (0, 0.6), (0.3, 0.3), (0.9, 0.1), (0, 0.95)])
+@pytest.mark.parametrize("config", SIZES, ids=NAMES)
+def test_stalls_leave_the_output_unchanged(config, read, write):
+    rng = random.Random(7)
+    cases = [make_case(config, rng, number) for number in range(1, 7)]
+    free = Bench(config, cases).run()
+    slow = Bench(config, cases, refuse_read=read, refuse_write=write).run()
+    check(config, cases, slow)
+    assert [w for _, w in slow.writes] == [w for _, w in free.writes]
+    assert free.stalls == [0, 0]
+    assert [stalls > 0 for stalls in slow.stalls] == [read > 0, write > 0]
+
+
+@pytest.mark.parametrize("reset_at", [5, 40, 61, 90])
+def test_reset_in_mid_stream(reset_at):
+    rng = random.Random(8)
+    cases = [make_case(TINY, rng, number, **whole_tile(TINY, 3)) for number in range(1, 5)]
+    check(TINY, cases, Bench(TINY, cases, reset_at=reset_at).run())
+
+
+@pytest.mark.parametrize("config", SIZES, ids=NAMES)
+def test_every_choice_of_lanes(config):
+    rng = random.Random(9)
+    lanes = range(config.token_lanes)
+    spans = [(first, last) for first in lanes for last in lanes[first:]]
+    cases = [
+        make_case(
+            config, rng, n, lane_first=first, lane_count=last - first + 1, row_words=1 + n % 2
+        )
+        for n, (first, last) in enumerate(spans, 1)
+    ]
+    check(config, cases, Bench(config, cases).run())
+
+
+@pytest.mark.parametrize("row_words", [1, 2, 3, 12])
+@pytest.mark.parametrize("config", SIZES, ids=NAMES)
+def test_latency_of_one_instruction(config, row_words):
+    case = make_case(config, random.Random(1), 1, **whole_tile(config, row_words))
+    result = Bench(config, [case]).run()
+    pairs = config.token_lanes // 2
+    assert result.done[0][0] - result.taken[0] == single(config, pairs, row_words)
+
+
+def single(config, pairs, row_words):
+    """Cycles from taking a lone instruction to ``done``: one issue slot after the other."""
+    slot, sums, codes = 0, [0, 0], [0, 0]  # pair and word that each pass issues next
+    ready, pause = {}, -1
+    while codes[0] < pairs:
+        slot += 1
+        if ready.get(codes[0], slot + 1) <= slot:
+            codes = [codes[0], codes[1] + 1] if codes[1] + 1 < row_words else [codes[0] + 1, 0]
+        elif sums[0] < pairs and slot != pause:
+            if sums[1] + 1 < row_words:
+                sums = [sums[0], sums[1] + 1]
+            else:
+                ready[sums[0]] = slot + NormUnit.pair_cycles(config)
+                pause = slot + 1 if row_words == 1 else -1
+                sums = [sums[0] + 1, 0]
+    return slot + NormUnit.DONE_CYCLES
+
+
+@pytest.mark.parametrize(("config", "row_words"), [(TINY, 3), (ODD, 4), (ODD, 12), (SMALL, 12)])
+def test_throughput_is_a_beat_per_cycle_over_both_passes(config, row_words):
+    """Once the pipeline is full, an instruction takes twice its beats."""
+    rng = random.Random(2)
+    count = 24
+    cases = [
+        make_case(config, rng, n, **whole_tile(config, row_words)) for n in range(1, count + 1)
+    ]
+    result = Bench(config, cases).run()
+    check(config, cases, result)
+    done = [cycle for cycle, *_ in result.done]
+    beats = config.token_lanes // 2 * row_words
+    assert done[-1] - done[11] == pytest.approx(2 * beats * (count - 12), abs=beats + 2)
+
+
+def test_latencies():
+    assert NormUnit.DONE_CYCLES == 16
+    assert {c.name: NormUnit.pair_cycles(c) for c in SIZES} == {"tiny": 42, "small": 40, "odd": 42}
