@@ -42,7 +42,7 @@ from rtl.model import IntegerModel
 
 STATE, PREDICTIONS, SUMMARY, PLOT = "search.json", "predictions.json", "summary.json", "pareto.png"
 TARGET_QUANTILES = (0.95, 0.5, 0.1)  # of the space's predicted cycles: slowest target first
-TARGET_SAMPLES = 200
+TARGET_SAMPLES = 60
 QUICK_EPOCHS = 1
 QUICK_EVERY = 7  # pictures: one in seven
 QUICK_EVOLUTION = {"generations": 2, "population": 6}
@@ -439,7 +439,7 @@ def _cells(winner: Winner) -> tuple[str, ...]:
 
 
 def describe(arch: Arch) -> str:
-    """A subnet in a few words: ``width 48, 3 blocks`` and the mean fraction of 8-bit tiles."""
+    """Width x depth, and below it the mean fraction of 8-bit tiles."""
     fractions = [value for block in arch.blocks for value in block.wide.values()]
     mean = float(np.mean([arch.embed_wide, arch.head_wide, *fractions]))
     return f"{arch.width} x {arch.depth}\n{mean:.0%}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -166,7 +167,7 @@ def execute(
 
 def _simulate(
     model: IntegerModel, pictures: Pictures, hardware: Hardware, advance: Advance
-) -> "runner.Result":
+) -> Any:
     # Imported here: without pictures on the RTL no simulator is needed.
     from sim import runner
 

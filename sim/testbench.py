@@ -93,9 +93,10 @@ def _testbench(signature: Signature, engine: EngineConfig) -> str:
             elif is_input:
                 body.append(f"  assign {wire} = '0;")
         if group.startswith("tap_"):
-            taps.setdefault(group, {})[path[-1]] = wire
+            tap = taps.setdefault("_".join(path[:-1]), {})
+            tap[path[-1]] = wire
             if path[-1] == "beat":
-                taps[group]["bits"] = str(width)
+                tap["bits"] = str(width)
         pins.append(f".{name}({wire})")
     body += [f"  engine engine({', '.join(pins)});"]
     settings = [f".{name}({name})" for name in SETTINGS if name != "tap_enable"]

@@ -36,7 +36,7 @@ class Options:
     """Board: its engine, clock and memory. A name, or the path of a .toml file."""
 
     engine: str | None = None
-    """Another engine than the board's."""
+    """Engine to compile for instead of the board's default."""
 
     out: Path | None = None
     """Directory for the files."""
@@ -44,8 +44,8 @@ class Options:
     disassemble: bool = False
     """Print the program, one instruction per line."""
 
-    json: bool = False
-    """Print the report as JSON instead of tables."""
+    json: Path | None = None
+    """Also write the report to this file."""
 
 
 def main(options: Options) -> None:
@@ -58,10 +58,11 @@ def main(options: Options) -> None:
     figures |= {"model": str(options.model), "board": board.name, "hash": compiled.hash}
     if options.out:
         _write(compiled, figures, options.out)
+    if options.json:
+        with atomic_write(options.json, "w") as file:
+            file.write(json.dumps(figures, indent=2) + "\n")
     if options.disassemble:
         print(disassembly(compiled), end="")
-    elif options.json:
-        print(json.dumps(figures, indent=2))
     else:
         Console().print(tables(figures))
 
@@ -70,10 +71,11 @@ def disassembly(compiled: Compiled) -> str:
     """One line per instruction: number, instruction, what it is about."""
     lines = []
     for number, operation in enumerate(compiled.program.operations):
-        subject = operation.subject
-        tokens = f" tokens {subject.tile.tokens.start}+{subject.tile.lane_count}" if subject.tile else ""
+        subject, tile = operation.subject, operation.subject.tile
+        tokens = f" tokens {tile.tokens.start}+{tile.lane_count}" if tile else ""
         head = f" head {subject.head}" if subject.head >= 0 else ""
-        lines.append(f"{number:6} {operation.instruction()}  ; {subject.tensor}{tokens}{head}\n")
+        about = f"  ; {subject.tensor}{tokens}{head}" if subject.tensor else ""
+        lines.append(f"{number:6} {operation.instruction()}{about}\n")
     return "".join(lines)
 
 

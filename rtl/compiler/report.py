@@ -10,7 +10,7 @@ from rtl.compiler.operations import Program, Space
 from rtl.compiler.timing import Prediction
 from rtl.config import EngineConfig
 
-SCHEMA = "pulsar.compile/1"
+SCHEMA = 1
 UNITS_OF_SPACE = {
     Space.ACTIVATIONS: "granules",
     Space.RESIDUAL: "words",

@@ -17,7 +17,7 @@ from rtl.control.fetch import IMAGES_BITS, STRIDE_BITS
 from rtl.control.isa import UNITS, Base, Unit
 from rtl.control.layout import NUMBER_BITS
 from rtl.control.watchdog import CYCLES_BITS
-from rtl.memory.axi import ADDRESS_BITS, LITE_ADDRESS_BITS, Axi4Lite, Response, pass_through
+from rtl.memory.axi import ADDRESS_BITS, LITE_ADDRESS_BITS, Axi4Lite, Response
 from rtl.memory.dma import BYTES_BITS
 
 IDENTITY = int.from_bytes(b"PVIT", "little")
@@ -258,7 +258,7 @@ class RegisterFile(wiring.Component):
                     with m.If(chosen):
                         m.d.sync += bits.eq(written)
                 elif register.access == "wo":
-                    m.d.comb += bits.eq((self.data & enabled)[: len(bits)] & chosen.replicate(len(bits)))
+                    m.d.comb += bits.eq(self.data & enabled & chosen.replicate(WORD_BITS))
                 values.append(Const(0, WORD_BITS) if register.access == "wo" else bits)
         self._read(m, values)
         return m
@@ -272,10 +272,3 @@ class RegisterFile(wiring.Component):
             m.d.sync += chosen.eq(Array(values[first : first + self.GROUP])[self.word[:group_bits]])
             groups.append(chosen)
         m.d.sync += self.value.eq(Array(groups)[self.word[group_bits:]])
-
-
-class Registers(wiring.Component):
-    """The whole block: port and file. Members are the file's registers, ``host``, ``resetting``.
-
-    ``clear`` resets the registers, not the port.
-    """

@@ -34,7 +34,7 @@ class Retire(wiring.Component):
     """
 
     LATENCY = 2
-    DEPTH = 4
+    DEPTH = 8
 
     def __init__(self, parts: int):
         self.parts = parts

@@ -30,7 +30,7 @@ class NormUnit(wiring.Component):
     Members
     -------
     i : In(stream.Signature(dispatch_layout(Opcode.NORM)))
-        ``token`` is even; at most 4 instructions are under way.
+        ``token`` is even; at most 8 instructions are under way.
     done : Out(COMPLETION)
         After the last write was taken.
     idle, busy : Out(1)

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Packed operands and cascades."""
 
 import random

@@ -1,0 +1,189 @@
+"""Softmax of a tile of tokens, one head."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.attention.context_scale import ContextScale
+from rtl.attention.softmax_lanes import SoftmaxLanes, WeightSum
+from rtl.attention.softmax_walk import DISPATCH, SoftmaxWalk
+from rtl.config import EngineConfig
+from rtl.control.layout import COMPLETION
+from rtl.control.queue import Queue
+from rtl.control.retire import Retire
+from rtl.credits import Credits
+from rtl.memory import ports
+from rtl.pipeline import delayed
+
+MAXIMUM_CYCLES = 2  # to choose a maximum among all slots and lanes
+
+
+class SoftmaxUnit(wiring.Component):
+    """Attention weights relative to each token's maximum, and the scale that their sum calls for.
+
+    One word, ``row_lanes`` keys of one token, per cycle, token after token without gaps. From the
+    read to the output queue the unit is rigid; a word is read only where the queue has room.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    i : In(stream.Signature(dispatch_layout(Opcode.SOFTMAX)))
+        At most 8 instructions are under way.
+    done : Out(COMPLETION)
+        After the last write was taken and the last scale is in its register.
+    idle, busy : Out(1)
+    scores : Out(score_read(config))
+    maxima : In(2 x token_lanes x SCORE)
+        By slot and lane; constant while an instruction of the slot is under way.
+    activations : Out(stream.Signature(activation_write(config)))
+        One lane of a pair at a time.
+    scales : Out(2 x token_lanes x TokenScale)
+        By slot and lane.
+    stall_write : Out(1)
+        A write was refused in this cycle.
+
+    Timing, unstalled, for a model: an instruction taken in cycle t issues its first word in cycle
+    t + 1 + lane_first // 4, then one word per cycle; ``done`` is ``done_cycles(config)`` after the
+    issue of the last. The next instruction is taken in the cycle after that issue.
+
+    Source: docs/numerics.md, section 5. Reference: sim.golden.ops.softmax_weights, context_scale.
+    """
+
+    BEATS = 32
+    DATA_CYCLES = 1 + ports.READ_LATENCY + 1  # from a word's issue until the lanes have its data
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        lanes = config.token_lanes
+        super().__init__(
+            {
+                "i": In(stream.Signature(DISPATCH)),
+                "done": Out(COMPLETION),
+                "idle": Out(1),
+                "busy": Out(1),
+                "scores": Out(ports.score_read(config)),
+                "maxima": In(ports.array(2, ports.array(lanes, ports.SCORE))),
+                "activations": Out(stream.Signature(ports.activation_write(config))),
+                "scales": Out(ports.array(2, ports.array(lanes, ports.TokenScale))),
+                "stall_write": Out(1),
+            }
+        )
+
+    @classmethod
+    def done_cycles(cls, config: EngineConfig) -> int:
+        """From the issue of an instruction's last word until ``done``: its scale lands last."""
+        scale = WeightSum.latency(config.row_lanes) + ContextScale.LATENCY + 1
+        return cls.DATA_CYCLES + SoftmaxLanes.LATENCY + scale - 1 + Retire.LATENCY
+
+    def elaborate(self, platform):
+        m = Module()
+        result = data.StructLayout({"final": 1, "write": ports.activation_write(self.config)})
+        m.submodules.retire = retire = Retire(2)
+        m.submodules.walk = walk = SoftmaxWalk(self.config.row_lanes)
+        m.submodules.credits = credits = Credits(self.BEATS)
+        m.submodules.lanes = lanes = SoftmaxLanes(self.config)
+        m.submodules.sum = total = WeightSum(self.config)
+        m.submodules.scale = scale = ContextScale()
+        m.submodules.output = output = Queue(result, self.BEATS)
+
+        self._connect_control(m, retire, walk)
+        valid, beat = self._connect_reads(m, walk, credits, lanes)
+
+        valid = delayed(m, valid, lanes.LATENCY, name="weights_valid", marker=True)
+        beat = delayed(m, beat, lanes.LATENCY, name="weights_beat")
+        m.d.comb += [total.valid.eq(valid), total.first.eq(beat.first)]
+        m.d.comb += total.weights.eq(lanes.weights)
+        self._connect_writes(m, valid, beat, lanes, output)
+        taken = output.o.valid & output.o.ready
+        m.d.comb += [credits.give.eq(taken), retire.ended[0].eq(taken & output.o.payload.final)]
+
+        complete = delayed(m, valid & beat.last, total.LATENCY, name="complete", marker=True)
+        beat = delayed(m, beat, total.LATENCY, name="complete_beat")
+        m.d.comb += [
+            scale.total.eq(total.total),
+            scale.multiplier.eq(beat.dispatch.operands.context_multiplier),
+            scale.shift.eq(beat.dispatch.operands.context_shift),
+        ]
+        landed = delayed(m, complete, scale.LATENCY, name="landed", marker=True)
+        beat = delayed(m, beat, scale.LATENCY, name="landed_beat")
+        with m.If(landed):
+            slot = self.scales[beat.dispatch.operands.slot]
+            m.d.sync += slot[beat.lane].eq(scale.scale)
+        m.d.comb += retire.ended[1].eq(landed & beat.final)
+        return m
+
+    def _connect_control(self, m, retire, walk):
+        """Instructions in, completions out."""
+        m.d.comb += [
+            self.i.ready.eq(retire.i.ready & walk.i.ready),
+            retire.i.valid.eq(self.i.valid & walk.i.ready),
+            retire.i.payload.signal.eq(self.i.payload.signal),
+            retire.i.payload.number.eq(self.i.payload.number),
+            walk.i.valid.eq(self.i.valid & retire.i.ready),
+            walk.i.payload.eq(self.i.payload),
+            self.done.eq(retire.done),
+            self.idle.eq(retire.idle),
+            self.busy.eq(~retire.idle),
+            self.stall_write.eq(self.activations.valid & ~self.activations.ready),
+        ]
+
+    def _connect_reads(self, m, walk, credits, lanes):
+        """Requests out, scores in; whether the lanes have a word now, and its beat."""
+        issue = Signal()
+        scores = Signal.like(self.scores.data, reset_less=True)
+        m.d.comb += [
+            walk.o.ready.eq(credits.available),
+            issue.eq(walk.o.valid & credits.available),
+            credits.take.eq(issue),
+        ]
+        requested = delayed(m, issue, 1, name="requested", marker=True)
+        beat = delayed(m, walk.o.payload, 1, name="requested_beat")
+        m.d.comb += [
+            self.scores.enable.eq(requested),
+            self.scores.request.bank.eq(beat.lane[:2]),
+            self.scores.request.word.eq(beat.word),
+        ]
+        m.d.sync += scores.eq(self.scores.data)
+        cycles = ports.READ_LATENCY + 1
+        valid = delayed(m, requested, cycles, name="valid", marker=True)
+        early = delayed(m, beat, cycles - MAXIMUM_CYCLES, name="early_beat")
+        beat = delayed(m, early, MAXIMUM_CYCLES, name="beat")
+        m.d.comb += [
+            lanes.scores.eq(scores),
+            lanes.maximum.eq(self._maximum(m, early)),
+            lanes.multiplier.eq(beat.dispatch.operands.multiplier),
+            lanes.shift.eq(beat.dispatch.operands.shift),
+            lanes.keys_left.eq(beat.keys_left),
+            lanes.dither.eq(beat.dither),
+        ]
+        return valid, beat
+
+    def _maximum(self, m, beat):
+        """The maximum of a beat's lane, ``MAXIMUM_CYCLES`` after the beat."""
+        by_slot = Signal(ports.array(2, ports.SCORE), reset_less=True)
+        maximum = Signal(ports.SCORE, reset_less=True)
+        slot = delayed(m, beat.dispatch.operands.slot, 1, name="slot")
+        m.d.sync += [by_slot[index].eq(self.maxima[index][beat.lane]) for index in range(2)]
+        m.d.sync += maximum.eq(by_slot[slot])
+        return maximum
+
+    def _connect_writes(self, m, valid, beat, lanes, output):
+        """Weights into the output queue, and out of it."""
+        write = output.i.payload.write
+        m.d.comb += [
+            output.i.valid.eq(valid),
+            output.i.payload.final.eq(beat.final),
+            write.pair.eq(beat.lane >> 1),
+            write.enable.eq(1 << beat.lane[0]),
+            write.word.eq(beat.dispatch.operands.destination_address + beat.column),
+            write.mask.eq(~0),
+            write.number.eq(beat.dispatch.number),
+            self.activations.valid.eq(output.o.valid),
+            self.activations.payload.eq(output.o.payload.write),
+            output.o.ready.eq(self.activations.ready),
+        ]
+        m.d.comb += [codes.eq(lanes.weights) for codes in write.codes]
+        return m

@@ -1,0 +1,116 @@
+"""The order in which softmax reads raw scores."""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl import numerics
+from rtl.control.isa import Opcode
+from rtl.control.layout import dispatch_layout
+from rtl.memory.ports import ADDRESS
+
+DISPATCH = dispatch_layout(Opcode.SOFTMAX)
+OPERANDS = DISPATCH["operands"].shape
+LANE = unsigned(5)
+KEYS = OPERANDS["keys"].shape
+DITHER = unsigned(8)
+
+SoftmaxBeat = data.StructLayout(
+    {
+        "word": ADDRESS,
+        "lane": LANE,
+        "column": OPERANDS["key_words"].shape,
+        "keys_left": KEYS,
+        "dither": DITHER,
+        "first": unsigned(1),
+        "last": unsigned(1),
+        "final": unsigned(1),
+        "dispatch": DISPATCH,
+    }
+)
+"""One read: where, whose (``lane``), which word of the lane (``column``: the ``first``, the
+``last``), how many valid keys lie in it and behind it, the dither of its first key, the
+instruction, and whether it is the instruction's ``final`` one."""
+
+
+class SoftmaxWalk(wiring.Component):
+    """One beat per cycle: lane by lane, and the words of each lane.
+
+    A group of four lanes that lies before the first lane costs a cycle without a beat. Between two
+    instructions there is one such cycle too.
+
+    Parameters
+    ----------
+    row_lanes : int
+        Keys per word.
+
+    Members
+    -------
+    i : In(stream.Signature(dispatch_layout(Opcode.SOFTMAX)))
+    o : Out(stream.Signature(SoftmaxBeat))
+    """
+
+    def __init__(self, row_lanes: int):
+        self.row_lanes = row_lanes
+        super().__init__(
+            {"i": In(stream.Signature(DISPATCH)), "o": Out(stream.Signature(SoftmaxBeat))}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        beat = self.o.payload
+        operands = beat.dispatch.operands
+        dispatch = Signal(DISPATCH)
+        active = Signal()
+        lane, lane_end = Signal(LANE), Signal(LANE)
+        skip = Signal(LANE.width - 2)  # groups of four lanes before the first lane
+        base = Signal(ADDRESS)
+        column, keys_left = Signal.like(beat.column), Signal(KEYS)
+        dither = Signal(DITHER)
+        m.d.comb += [
+            self.i.ready.eq(~active),
+            self.o.valid.eq(active & (skip == 0)),
+            beat.dispatch.eq(dispatch),
+            beat.word.eq(base + column),
+            beat.lane.eq(lane),
+            beat.column.eq(column),
+            beat.keys_left.eq(keys_left),
+            beat.dither.eq(dither),
+            beat.first.eq(column == 0),
+            beat.last.eq(column == operands.key_words - 1),
+            beat.final.eq(beat.last & (lane == lane_end)),
+        ]
+        with m.If(self.i.valid & self.i.ready):
+            started = self.i.payload.operands
+            m.d.sync += [
+                active.eq(1),
+                dispatch.eq(self.i.payload),
+                lane.eq(started.lane_first),
+                lane_end.eq(started.lane_first + started.lane_count - 1),
+                skip.eq(started.lane_first[2:]),
+                base.eq(started.source_address),
+                column.eq(0),
+                keys_left.eq(started.keys),
+                dither.eq(0),
+            ]
+        next_group = base + operands.source_stride
+        with m.If(active & (skip != 0)):
+            m.d.sync += [skip.eq(skip - 1), base.eq(next_group)]
+        with m.If(self.o.valid & self.o.ready):
+            beyond = keys_left < self.row_lanes
+            m.d.sync += [
+                column.eq(column + 1),
+                keys_left.eq(Mux(beyond, 0, keys_left - self.row_lanes)),
+                dither.eq(dither + numerics.dither(self.row_lanes)),
+            ]
+            with m.If(beat.last):
+                m.d.sync += [
+                    lane.eq(lane + 1),
+                    base.eq(Mux(lane[:2] == 3, next_group, base)),
+                    column.eq(0),
+                    keys_left.eq(operands.keys),
+                    dither.eq(0),
+                ]
+            with m.If(beat.final):
+                m.d.sync += active.eq(0)
+        return m

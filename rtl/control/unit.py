@@ -1,0 +1,265 @@
+"""The control unit: registers, fetcher, queues, semaphores, faults. Wiring only."""
+
+from types import SimpleNamespace
+
+from amaranth.hdl import Cat, Const, Module, ResetInserter
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.config import EngineConfig
+from rtl.control.counters import ACTIVITY, EVENTS, STALLS, Counters
+from rtl.control.faults import FAULT, FaultRecord, FirstFault
+from rtl.control.fetch import Fetch
+from rtl.control.isa import UNIT_OF, UNITS, Base, Opcode, Unit
+from rtl.control.issue import Issue, queued_layout
+from rtl.control.layout import COMPLETION, NUMBER_BITS, dispatch_layout
+from rtl.control.queue import Queue
+from rtl.control.registers import IDENTITY, VERSION, RegisterBus, RegisterFile
+from rtl.control.run import STATUS, Run, SoftReset
+from rtl.control.semaphores import Semaphores
+from rtl.control.watchdog import Watchdog
+from rtl.link import link
+from rtl.memory.axi import Axi4Lite
+from rtl.memory.dma import ReadClient
+from rtl.memory.regions import REGIONS
+
+NAMES = tuple(unit.name.lower() for unit in Unit)
+RESETTING = STATUS["resetting"].offset
+OPCODES = {unit: opcode for opcode, unit in UNIT_OF.items()}
+
+
+class UnitControl(wiring.Component):
+    """What stands before one unit: its queue and its issue; and what the unit's counters count.
+
+    Members
+    -------
+    i : In(stream of queued_layout)
+    o : Out(stream of dispatch_layout)
+    available, taken, missing, halt, started, latest, idle : as of Issue
+    busy : In(1)
+    stall : In(STALLS)
+    activity : Out(ACTIVITY)
+    """
+
+    def __init__(self, config: EngineConfig, opcode: Opcode):
+        self.config = config
+        self.opcode = opcode
+        super().__init__(
+            {
+                "i": In(stream.Signature(queued_layout(opcode))),
+                "o": Out(stream.Signature(dispatch_layout(opcode))),
+                "available": In(UNITS),
+                "taken": Out(UNITS),
+                "missing": Out(UNITS),
+                "halt": In(1),
+                "started": Out(1),
+                "latest": Out(NUMBER_BITS),
+                "idle": Out(1),
+                "busy": In(1),
+                "stall": In(STALLS),
+                "activity": Out(ACTIVITY),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.queue = queue = Queue(queued_layout(self.opcode), self.config.queue_depth)
+        m.submodules.issue = issue = Issue(self.opcode)
+        link(m, wiring.flipped(self.i), queue.i)
+        link(m, queue.o, issue.i)
+        link(m, issue.o, wiring.flipped(self.o))
+        missing = issue.missing
+        m.d.comb += [
+            issue.available.eq(self.available),
+            issue.halt.eq(self.halt),
+            self.taken.eq(issue.taken),
+            self.missing.eq(missing),
+            self.started.eq(issue.started),
+            self.latest.eq(issue.latest),
+            self.idle.eq(issue.idle & (queue.level == 0)),
+            self.activity.busy.eq(self.busy),
+            self.activity.waits.eq(missing & ~(missing - 1)),  # the first one missing
+            self.activity.starved.eq(~self.busy & ~queue.o.valid & ~issue.o.valid),
+            self.activity.stalls.eq(self.stall),
+        ]
+        return m
+
+
+class ControlUnit(wiring.Component):
+    """Everything between the host's registers and the units.
+
+    Parameters
+    ----------
+    config : EngineConfig
+    faults : int
+        Fault inputs: one for each scratchpad and unit that has any.
+
+    Members
+    -------
+    host : In(Axi4Lite)
+    irq : Out(1)
+    program : Out(ReadClient)
+    regions : Out(REGIONS)
+    load, matmul, norm, softmax, store : Out(stream of dispatch_layout)
+    done_load ... done_store : In(COMPLETION)
+    idle_load ... idle_store : In(1)
+        The unit has nothing, and its last completion was seen.
+    busy_load ... busy_store : In(1)
+    stall_load ... stall_store : In(STALLS)
+        For the counters alone.
+    faults : In(FAULT) x faults
+    moved : In(1)
+        Something moved on a bus.
+    quiet : In(1)
+        Nothing is outstanding on a bus.
+    clear : Out(1)
+        Everything but the bus masters is held in reset, these forget their commands.
+    """
+
+    def __init__(self, config: EngineConfig, *, faults: int):
+        self.config = config
+        units = {}
+        for unit, name in enumerate(NAMES):
+            units |= {
+                name: Out(stream.Signature(dispatch_layout(OPCODES[Unit(unit)]))),
+                f"done_{name}": In(COMPLETION),
+                f"idle_{name}": In(1),
+                f"busy_{name}": In(1),
+                f"stall_{name}": In(STALLS),
+            }
+        super().__init__(
+            units
+            | {
+                "host": In(Axi4Lite()),
+                "irq": Out(1),
+                "program": Out(ReadClient(config.memory_bytes)),
+                "regions": Out(REGIONS),
+                "faults": In(FAULT).array(faults),
+                "moved": In(1),
+                "quiet": In(1),
+                "clear": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.bus = bus = RegisterBus()
+        m.submodules.soft_reset = soft_reset = SoftReset()
+        parts = {
+            "registers": RegisterFile(),
+            "run": Run(),
+            "fetch": Fetch(self.config),
+            "semaphores": Semaphores(),
+            "watchdog": Watchdog(),
+            "counters": Counters(),
+            "record": FaultRecord(),
+            "first_fault": FirstFault(len(self.faults) + 3),
+        }
+        units = {
+            name: UnitControl(self.config, OPCODES[unit])
+            for unit, name in zip(Unit, NAMES, strict=True)
+        }
+        for name, part in (parts | units).items():
+            m.submodules[name] = ResetInserter(soft_reset.clear)(part)
+        p = SimpleNamespace(bus=bus, soft_reset=soft_reset, units=units, **parts)
+
+        link(m, wiring.flipped(self.host), bus.host)
+        link(m, p.fetch.reader, wiring.flipped(self.program))
+        m.d.comb += [
+            soft_reset.request.eq(p.run.control.reset),
+            soft_reset.quiet.eq(self.quiet),
+            self.clear.eq(soft_reset.clear),
+            bus.resetting.eq(soft_reset.clear),
+            self.regions.eq(p.fetch.regions),
+            self.irq.eq(p.run.irq),
+        ]
+        self._connect_bus(m, p)
+        self._connect_registers(m, p)
+        self._connect_run(m, p)
+        self._connect_units(m, p)
+        self._connect_faults(m, p)
+        return m
+
+    def _connect_bus(self, m: Module, p: SimpleNamespace) -> None:
+        m.d.comb += [
+            p.registers.word.eq(p.bus.word),
+            p.registers.write.eq(p.bus.write),
+            p.registers.data.eq(p.bus.data),
+            p.registers.strobe.eq(p.bus.strobe),
+            p.bus.value.eq(p.registers.value),
+        ]
+
+    def _connect_registers(self, m: Module, p: SimpleNamespace) -> None:
+        registers, fetch, error = p.registers, p.fetch, p.record.o
+        m.d.comb += [
+            registers.identity.eq(IDENTITY),
+            registers.version.eq(VERSION),
+            registers.engine.eq(self.config.hash),
+            registers.status.eq(p.run.status.as_value() | p.soft_reset.clear << RESETTING),
+            registers.error.eq(
+                Cat(error.code, Const(0, 1), error.unit, Const(0, 1), error.number)
+            ),
+            registers.waits.eq(Cat(p.watchdog.waits)),
+            p.watchdog.cycles.eq(registers.watchdog_cycles),
+            p.run.control.eq(registers.control),
+            p.run.irq_enable.eq(registers.irq_enable),
+        ]
+        for name in ("program_address", "program_bytes", "images", "image_stride", "output_stride"):
+            m.d.comb += getattr(fetch, name).eq(getattr(registers, name))
+        for base in Base:
+            region, name = fetch.initial[base], base.name.lower()
+            m.d.comb += [
+                region.base.eq(getattr(registers, f"{name}_base")),
+                region.limit.eq(getattr(registers, f"{name}_limit")),
+            ]
+        for name in ("images_done", "cycles", "cycles_first", "cycles_last"):
+            m.d.comb += getattr(registers, name).eq(getattr(p.run, name))
+        for name, counts in zip(NAMES, p.counters.counts, strict=True):
+            for event, count in zip(EVENTS, counts, strict=True):
+                m.d.comb += getattr(registers, f"{name}_{event}").eq(count)
+
+    def _connect_run(self, m: Module, p: SimpleNamespace) -> None:
+        halted = p.record.o.valid
+        settled = Cat(
+            unit.idle & getattr(self, f"idle_{name}") for name, unit in p.units.items()
+        ).all()
+        m.d.comb += [
+            p.fetch.start.eq(p.run.start),
+            p.fetch.settled.eq(settled),
+            p.fetch.balanced.eq(p.semaphores.empty),
+            p.fetch.halt.eq(halted),
+            p.run.running.eq(p.fetch.running),
+            p.run.image_done.eq(p.fetch.image_done),
+            p.run.finished.eq(p.fetch.finished),
+            p.run.failed.eq(halted),
+            p.counters.start.eq(p.run.start),
+            p.counters.running.eq(p.fetch.running),
+            p.watchdog.running.eq(p.fetch.running),
+        ]
+
+    def _connect_units(self, m: Module, p: SimpleNamespace) -> None:
+        progress = [self.moved, p.fetch.moved]
+        for index, (name, unit) in enumerate(p.units.items()):
+            done = getattr(self, f"done_{name}")
+            link(m, getattr(p.fetch, name), unit.i)
+            link(m, unit.o, wiring.flipped(getattr(self, name)))
+            m.d.comb += [
+                unit.available.eq(p.semaphores.available[index]),
+                unit.halt.eq(p.record.o.valid),
+                unit.busy.eq(getattr(self, f"busy_{name}")),
+                unit.stall.eq(getattr(self, f"stall_{name}")),
+                p.semaphores.taken[index].eq(unit.taken),
+                p.semaphores.completions[index].eq(done),
+                p.watchdog.missing[index].eq(unit.missing),
+                p.counters.activities[index].eq(unit.activity),
+                p.record.latest[index].eq(unit.latest),
+            ]
+            progress += [unit.started, done.valid]
+        m.d.comb += p.watchdog.progress.eq(Cat(progress).any())
+
+    def _connect_faults(self, m: Module, p: SimpleNamespace) -> None:
+        sources = (*self.faults, p.fetch.fault, p.semaphores.fault, p.watchdog.fault)
+        m.d.comb += [
+            sink.eq(source) for sink, source in zip(p.first_fault.sources, sources, strict=True)
+        ]
+        m.d.comb += p.record.i.eq(p.first_fault.o)

@@ -1,0 +1,245 @@
+"""Whole networks on the simulated engine, every write compared with the golden model."""
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from boards import Board
+from rtl import config
+from rtl.compiler import Compiled, compile_model
+from rtl.config import EngineConfig
+from rtl.errors import ToolError
+from rtl.model import IntegerModel
+from sim import golden, testbench
+from sim.check import check_writes
+
+PAGE = 4096
+LIMIT_CYCLES = 50_000_000
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the engine did.
+
+    Parameters
+    ----------
+    logits : (images, classes) int32
+    cycles : tuple of int
+        Per image, from start to done.
+    mismatches : int
+        Written words, of any tensor, that differ from the golden model; and logits.
+    first_mismatch : str or None
+        Image, tensor, token and row of the first one.
+    words : int
+        Words that were compared.
+    counters : list of dict
+        Per image and unit, cycles busy, starved and waiting.
+    wall_s, build_s : float
+    """
+
+    logits: np.ndarray
+    cycles: tuple[int, ...]
+    mismatches: int = 0
+    first_mismatch: str | None = None
+    words: int = 0
+    counters: list[dict[str, Any]] = field(default_factory=list)
+    wall_s: float = 0.0
+    build_s: float = 0.0
+
+
+def engine_of(board: Board) -> EngineConfig:
+    """The board's default engine."""
+    return config.engine(board.engine)
+
+
+def run(
+    model: IntegerModel,
+    images: np.ndarray,
+    board: Board,
+    *,
+    engine: EngineConfig | None = None,
+    check: bool = True,
+    stall: int = 0,
+    seed: int = 1,
+    corrupt: Callable[[bytearray], None] | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Classify images on the engine in Verilator, back to back without reset.
+
+    Parameters
+    ----------
+    model : IntegerModel
+    images : (images, height, width, channels) uint8
+    board : Board
+        Gives memory latency, bandwidth and the engine, unless ``engine`` does.
+    check : bool
+        Compare every scratchpad write with the golden model, not only the logits.
+    stall : int
+        Memory channels hold still in ``stall`` of 256 cycles, at random from ``seed``.
+    corrupt : callable, optional
+        Changes the memory before the run: how tests inject faults.
+    progress : callable, optional
+        Called with images done and their number.
+
+    Raises
+    ------
+    UserError
+        If the engine cannot run the model.
+    ToolError
+        If the engine stops with a fault; names code, unit and instruction.
+    """
+    engine = engine or engine_of(board)
+    compiled = compile_model(model, engine)
+    started = time.monotonic()
+    build = testbench.build(engine, tap=check)
+    built = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="pulsar-network-") as name:
+        job = _Job(compiled, images, board, engine, Path(name))
+        job.write(corrupt, stall, seed)
+        results = job.simulate(build, check, progress)
+        logits = job.logits()
+        run = Run(
+            logits,
+            tuple(result["cycles"] for result in results),
+            counters=results,
+            wall_s=time.monotonic() - built,
+            build_s=built - started,
+        )
+        return _checked(run, job, results) if check else _compare_logits(run, model, images)
+
+
+def _compare_logits(run: Run, model: IntegerModel, images: np.ndarray) -> Run:
+    expected = golden.run(model, images)
+    wrong = np.argwhere(expected != run.logits)
+    first = f"image {wrong[0][0]}: logits[{wrong[0][1]}]" if len(wrong) else None
+    return _replace(run, mismatches=len(wrong), first_mismatch=first, words=expected.size)
+
+
+def _checked(run: Run, job: "_Job", results: list[dict[str, Any]]) -> Run:
+    """Compare taps and logits with golden, image by image."""
+    tensors: dict[str, np.ndarray] = {}
+    golden.run(job.compiled.model, job.images, tensors=tensors)
+    spans = [(result["first_cycle"], result["last_cycle"]) for result in results]
+    report = check_writes(job.compiled, tensors, job.taps, spans)
+    run = _replace(
+        run,
+        mismatches=report.mismatches,
+        first_mismatch=report.first,
+        words=report.words,
+    )
+    logits = _compare_logits(run, job.compiled.model, job.images)
+    if report.mismatches == 0:
+        return _replace(logits, words=report.words + logits.words)
+    return _replace(run, mismatches=report.mismatches + logits.mismatches)
+
+
+def _replace(run: Run, **changes: Any) -> Run:
+    return Run(**(run.__dict__ | changes))
+
+
+class _Job:
+    """The files of one simulation: memory before and after, job, result, taps."""
+
+    def __init__(
+        self,
+        compiled: Compiled,
+        images: np.ndarray,
+        board: Board,
+        engine: EngineConfig,
+        folder: Path,
+    ):
+        self.compiled = compiled
+        self.images = images
+        self.board = board
+        self.folder = folder
+        self.taps = folder / "taps"
+        self.image_bytes = int(np.prod(images.shape[1:]))
+        self.image_stride = _round_up(self.image_bytes, PAGE)
+        self.output_bytes = 4 * _round_up(compiled.model.classes, engine.row_lanes)
+        self.output_stride = _round_up(self.output_bytes, PAGE)
+        self.images_at = _round_up(len(compiled.region), PAGE)
+        self.outputs_at = self.images_at + len(images) * self.image_stride
+        self.bytes = self.outputs_at + len(images) * self.output_stride
+
+    def write(
+        self, corrupt: Callable[[bytearray], None] | None, stall: int, seed: int
+    ) -> None:
+        """Memory contents and the job for the bench."""
+        memory = bytearray(self.bytes)
+        memory[: len(self.compiled.region)] = self.compiled.region
+        for i, image in enumerate(self.images):
+            address = self.images_at + i * self.image_stride
+            memory[address : address + self.image_bytes] = np.ascontiguousarray(image).tobytes()
+        if corrupt:
+            corrupt(memory)
+        (self.folder / "memory.bin").write_bytes(memory)
+        (self.folder / "job.json").write_text(json.dumps(self._job(stall, seed)))
+        self.taps.mkdir()
+
+    def _job(self, stall: int, seed: int) -> dict[str, Any]:
+        memory = self.compiled.memory
+        return {
+            "memory": {
+                "latency": self.board.memory.latency_cycles,
+                "bytes_per_cycle": round(self.board.bytes_per_cycle() * 256),
+                "stall": stall,
+                "seed": seed,
+                "error_address": (1 << 40) - 1,
+                "tap_enable": 1,
+            },
+            "registers": {
+                "program_address": memory.program_offset,
+                "program_bytes": len(self.compiled.code),
+                "model_base": 0,
+                "model_limit": len(self.compiled.region),
+                "irq_enable": 1,
+            },
+            "images": [
+                [self.images_at + i * self.image_stride, self.outputs_at + i * self.output_stride]
+                for i in range(len(self.images))
+            ],
+            "image_bytes": self.image_stride,
+            "output_bytes": self.output_bytes,
+            "limit_cycles": LIMIT_CYCLES,
+        }
+
+    def simulate(
+        self, build: Any, check: bool, progress: Progress | None
+    ) -> list[dict[str, Any]]:
+        """Run the bench; the results per image."""
+        plusargs = [
+            f"+memory={self.folder / 'memory.bin'}",
+            f"+memory_bytes={self.bytes}",
+            f"+dump={self.folder / 'dump.bin'}",
+        ]
+        build.run(
+            "sim.benches.network",
+            env={"PULSAR_JOB": str(self.folder / "job.json")},
+            plusargs=plusargs + ([f"+tap={self.taps}"] if check else []),
+            directory=self.folder,
+        )
+        results = json.loads((self.folder / "result.json").read_text())
+        if results[-1]["error"]:
+            raise ToolError(f"the engine stopped at image {len(results) - 1}: {results[-1]['error']}")
+        if progress:
+            progress(len(self.images), len(self.images))
+        return results
+
+    def logits(self) -> np.ndarray:
+        """(images, classes) int32, from the memory after the run."""
+        dump = np.fromfile(self.folder / "dump.bin", np.uint8)
+        outputs = dump[self.outputs_at :].reshape(len(self.images), self.output_stride)
+        words = np.ascontiguousarray(outputs[:, : self.output_bytes]).view("<i4")
+        return words[:, : self.compiled.model.classes].astype(np.int32)
+
+
+def _round_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple

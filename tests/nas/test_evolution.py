@@ -1,0 +1,178 @@
+"""The search without a supernet: limits from birth, one result however often it is interrupted."""
+
+import re
+from itertools import pairwise
+from math import inf
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from nas import pareto
+from nas.evolution import Candidate, Evolution, EvolutionConfig, EvolutionState, Score
+from nas.space import DIGITS, Arch, Space
+from rtl.errors import UserError
+
+LIMITS = (3000.0, 1500.0, 600.0)
+CONFIG = EvolutionConfig(population=8, generations=4, seed=3)
+
+
+def cycles(arch: Arch) -> int:
+    """A timing model fast enough for a test: grows with every choice."""
+    per_block = [
+        (block.heads * 16 * (4 + sum(list(block.wide.values())[:4]))
+         + block.mlp_ratio * arch.width * (2 + sum(list(block.wide.values())[4:]))) * arch.width
+        for block in arch.blocks
+    ]  # fmt: skip
+    embed = 64 * arch.width * (1 + arch.embed_wide) + 10 * arch.width * (1 + arch.head_wide)
+    return 100 + int((sum(per_block) + embed) / 64)
+
+
+def score(arch: Arch) -> Score:
+    """More work, fewer errors, with ripples that make the search worth its while."""
+    noise = np.random.default_rng(list(DIGITS.encode(arch))).random()
+    error = 30 / cycles(arch) ** 0.5 + 0.2 * noise
+    return Score(round(error / 2, 3), error)
+
+
+def search(state=None, evaluate=score, limits=LIMITS, after=lambda target: None, config=CONFIG):
+    evolution = Evolution(DIGITS, cycles, evaluate, limits, config, state or EvolutionState({}))
+    evolution.run(after)
+    return evolution
+
+
+def test_equal_seeds_find_equal_subnets_and_others_do_not():
+    first, second = search().state, search().state
+    assert first == second
+    other = search(config=EvolutionConfig(population=8, generations=4, seed=4)).state
+    assert other.scores.keys() != first.scores.keys()
+
+
+def test_candidates_respect_the_limit_from_birth():
+    limit = min(cycles(DIGITS.smallest()) * 1.3, LIMITS[0])
+    seen = []
+
+    def evaluate(arch):
+        seen.append(arch)
+        return score(arch)
+
+    evolution = search(evaluate=evaluate, limits=[limit])
+    assert len(seen) > CONFIG.population
+    assert all(cycles(arch) <= limit for arch in seen)
+    assert len(set(seen)) == len(seen) == len(evolution.candidates())
+
+
+def test_what_does_not_fit_the_engine_is_never_evaluated():
+    def fitting(arch):
+        return inf if arch.width == 64 else cycles(arch)
+
+    state = EvolutionState({})
+    evolution = Evolution(DIGITS, fitting, score, [1e9], CONFIG, state)
+    evolution.run(lambda target: None)
+    assert {candidate.arch.width for candidate in evolution.candidates()} <= {32, 48}
+
+
+def test_winners_are_the_most_accurate_that_reach_the_target():
+    evolution = search()
+    winners = [evolution.winner(i) for i in range(len(LIMITS))]
+    for limit, winner in zip(LIMITS, winners, strict=True):
+        assert winner.cycles <= limit
+        reaching = [c for c in evolution.candidates() if c.cycles <= limit]
+        assert winner.score.error == min(c.score.error for c in reaching)
+    errors = [winner.score.error for winner in winners]
+    assert errors == sorted(errors)
+
+
+def test_search_beats_random_draws_of_the_same_number():
+    config = EvolutionConfig(population=12, generations=12)
+    evolution = search(limits=[1500.0], config=config)
+    rng = np.random.default_rng(0)
+    drawn = [DIGITS.sample(rng) for _ in range(10 * len(evolution.candidates()))]
+    reaching = [arch for arch in drawn if cycles(arch) <= 1500][: len(evolution.candidates())]
+    assert evolution.winner(0).score.error < min(score(arch).error for arch in reaching)
+
+
+def test_fewer_cycles_win_among_equals():
+    evolution = search(evaluate=lambda arch: Score(0.1, 1.0), limits=[3000.0])
+    assert evolution.winner(0).cycles == min(c.cycles for c in evolution.candidates())
+
+
+class Killed(Exception):
+    """Stands for a power failure: nothing runs after it."""
+
+
+@pytest.mark.parametrize("evaluations", [3, 12, 25, 40, 60])
+def test_resumed_after_a_kill_equals_uninterrupted(evaluations, tmp_path):
+    path = tmp_path / "search.json"
+    left = SimpleNamespace(evaluations=evaluations)
+
+    def evaluate_and_die(arch):
+        left.evaluations -= 1
+        if left.evaluations < 0:
+            raise Killed
+        return score(arch)
+
+    state = EvolutionState({"seed": 3})
+    with pytest.raises(Killed):
+        search(state, evaluate_and_die, after=lambda target: state.save(path))
+    resumed = EvolutionState.load(path) if path.exists() else EvolutionState({"seed": 3})
+    uninterrupted = search(EvolutionState({"seed": 3}))
+    assert search(resumed).state == uninterrupted.state
+
+
+def test_a_finished_search_evaluates_nothing(tmp_path):
+    path = tmp_path / "search.json"
+    search().state.save(path)
+
+    def never(arch):
+        raise AssertionError(f"{arch} was evaluated again")
+
+    search(EvolutionState.load(path), never)
+
+
+def test_a_space_with_one_subnet():
+    single = Space(widths=(32,), depths=(2,), heads=(2,), mlp_ratios=(2,), fractions=(0.0,))
+    state = EvolutionState({})
+    evolution = Evolution(single, cycles, score, [1e9], CONFIG, state)
+    evolution.run(lambda target: None)
+    assert evolution.winner(0).arch == single.smallest()
+
+
+def test_a_limit_below_the_smallest_subnet():
+    with pytest.raises(ValueError, match=r"the smallest subnet takes \d+ cycles"):
+        search(limits=[10.0])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "damaged (JSONDecodeError): delete the file"),
+        ("[]", "damaged (TypeError): delete the file"),
+        ('{"schema": 1}', "damaged (KeyError): delete the file"),
+        ('{"schema": 9}', "schema 9, expected 1"),
+    ],
+)
+def test_damaged_state(text, message, tmp_path):
+    path = tmp_path / "search.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=re.escape(f"{path}: {message}")):
+        EvolutionState.load(path)
+
+
+def test_front_holds_what_no_candidate_beats():
+    candidates = search().candidates()
+    front = pareto.front(candidates)
+    for fast, slow in pairwise(front):
+        assert fast.cycles < slow.cycles and fast.score.error > slow.score.error
+    for candidate in candidates:
+        assert any(
+            f.cycles <= candidate.cycles and f.score.error <= candidate.score.error for f in front
+        )
+
+
+def test_plot_is_a_picture(tmp_path):
+    candidates = [Candidate(DIGITS.smallest(), Score(0.1 / i, 0.2), 1000 * i) for i in (1, 2, 3)]
+    path = tmp_path / "pareto.png"
+    pareto.plot(path, candidates, candidates[:1], (9000.0,), 1e8, "title")
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert list(tmp_path.iterdir()) == [path]
