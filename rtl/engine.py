@@ -1,13 +1,174 @@
 """The engine: control, units, scratchpads and memory port. Wiring only."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module, ResetInserter
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.attention.softmax import SoftmaxUnit
 from rtl.config import EngineConfig
-from rtl.control.unit import ControlUnit
+from rtl.control.unit import NAMES, ControlUnit
 from rtl.link import link
 from rtl.matmul.unit import MatmulUnit
 from rtl.memory import scratchpad
+from rtl.memory.axi import Axi4, Axi4Lite
+from rtl.memory.dma import Dma
+from rtl.memory.load import LoadUnit
+from rtl.memory.ports import gelu_write
+from rtl.memory.scratchpad import TapSignature
+from rtl.memory.store import StoreUnit
 from rtl.vector.layernorm import NormUnit
+
+MEMORIES = {
+    "activations": scratchpad.ActivationMemory,
+    "pixels": scratchpad.PixelMemory,
+    "keys": scratchpad.KeyMemory,
+    "values": scratchpad.ValueMemory,
+    "scores": scratchpad.ScoreMemory,
+    "residual": scratchpad.ResidualMemory,
+    "weights": scratchpad.WeightMemory,
+    "parameters": scratchpad.ParameterMemory,
+    "exponents": scratchpad.ExponentMemory,
+}
+STALLS = {  # what each unit reports, bit by bit; docs/registers.md: stall_0, stall_1
+    "load": ("stall",),
+    "matmul": ("stall_drain",),
+    "norm": ("stall_read", "stall_write"),
+    "softmax": ("stall_write",),
+    "store": ("stall",),
+}
+
+
+class Engine(wiring.Component):
+    """A vision transformer accelerator: uint8 pixels in memory to int32 logits in memory.
+
+    ::
+
+        host ─► control ─► load, matmul, norm, softmax, store      (instructions, completions)
+                  │          │      │      │      │       │
+        memory ◄─► dma ◄─────┘   scratchpads: activations, pixels, keys, values, scores,
+                    ▲            residual, weights, parameters, exponents │
+                    └─────────────────────────────────────────────────────┘
+
+    Parameters
+    ----------
+    config : EngineConfig
+    tap : bool
+        For simulation: show every write to every scratchpad.
+
+    Members
+    -------
+    control : In(Axi4Lite)
+        Registers: docs/registers.md.
+    memory : Out(Axi4)
+    irq : Out(1)
+    tap_<scratchpad> : Out
+        With ``tap``: a ``valid`` and the ``beat`` that lands, by writer.
+
+    Source: docs/design/0001-engine.md.
+    """
+
+    def __init__(self, config: EngineConfig, *, tap: bool = False):
+        self.config = config
+        self.tap = tap
+        self._memories = {name: kind(config, tap=tap) for name, kind in MEMORIES.items()}
+        taps = {}
+        if tap:
+            taps = {
+                f"tap_{name}": Out(memory.signature.members["tap"].signature)
+                for name, memory in self._memories.items()
+            }
+            taps["tap_gelu"] = Out(TapSignature(gelu_write(config)))
+        super().__init__(
+            {
+                "control": In(Axi4Lite()),
+                "memory": Out(Axi4(config.memory_bytes)),
+                "irq": Out(1),
+            }
+            | taps
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        memories, config = self._memories, self.config
+        units = {
+            "load": LoadUnit(config),
+            "matmul": MatmulUnit(config),
+            "norm": NormUnit(config),
+            "softmax": SoftmaxUnit(config),
+            "store": StoreUnit(config),
+        }
+        faults = [part.fault for part in (*memories.values(), units["load"], units["store"])]
+        m.submodules.control = control = ControlUnit(config, faults=len(faults))
+        m.submodules.dma = dma = Dma(config)
+        for name, part in (units | memories).items():
+            m.submodules[name] = ResetInserter(control.clear)(part)
+
+        link(m, wiring.flipped(self.control), control.host)
+        link(m, dma.memory, wiring.flipped(self.memory))
+        m.d.comb += [
+            self.irq.eq(control.irq),
+            control.moved.eq(dma.moved),
+            control.quiet.eq(dma.quiet),
+            dma.clear.eq(control.clear),
+        ]
+        m.d.comb += [sink.eq(source) for sink, source in zip(control.faults, faults, strict=True)]
+        self._connect_instructions(m, control, units)
+        self._connect_memory(m, control, dma, units)
+        self._connect_reads(m, units, memories)
+        self._connect_writes(m, units, memories)
+        if self.tap:
+            self._connect_taps(m, units, memories)
+        return m
+
+    def _connect_instructions(self, m: Module, control: ControlUnit, units: dict) -> None:
+        """Instructions out, completions and activity back."""
+        for name in NAMES:
+            unit = units[name]
+            link(m, getattr(control, name), unit.i)
+            stalls = Cat(getattr(unit, stall) for stall in STALLS[name])
+            m.d.comb += [
+                getattr(control, f"done_{name}").eq(unit.done),
+                getattr(control, f"idle_{name}").eq(unit.idle),
+                getattr(control, f"busy_{name}").eq(unit.busy),
+                getattr(control, f"stall_{name}").eq(stalls),
+            ]
+
+    def _connect_memory(self, m: Module, control: ControlUnit, dma: Dma, units: dict) -> None:
+        """Program, loads and stores share the memory port."""
+        link(m, control.program, dma.program)
+        link(m, units["load"].reader, dma.load)
+        link(m, units["store"].writer, dma.store)
+        m.d.comb += [units[name].regions.eq(control.regions) for name in ("load", "store")]
+
+    def _connect_reads(self, m: Module, units: dict, memories: dict) -> None:
+        matmul, norm, softmax = units["matmul"], units["norm"], units["softmax"]
+        for name in ("activations", "pixels", "weights", "keys", "values", "parameters"):
+            link(m, getattr(matmul, name), memories[name].read)
+        link(m, norm.exponents, memories["exponents"].read)
+        link(m, softmax.scores, memories["scores"].read)
+        link(m, matmul.residual, memories["residual"].drain_read)
+        link(m, norm.residual, memories["residual"].norm_read)
+        link(m, units["store"].residual, memories["residual"].store_read)
+        m.d.comb += [softmax.maxima.eq(matmul.maxima), matmul.scales.eq(softmax.scales)]
+
+    def _connect_writes(self, m: Module, units: dict, memories: dict) -> None:
+        load, matmul = units["load"], units["matmul"]
+        for name in ("pixels", "weights", "parameters", "exponents"):
+            link(m, getattr(load, name), memories[name].write)
+        link(m, load.gelu, matmul.gelu_write)
+        link(m, load.residual, memories["residual"].load)
+        link(m, matmul.activation_write, memories["activations"].drain)
+        link(m, units["softmax"].activations, memories["activations"].softmax)
+        link(m, units["norm"].activations, memories["activations"].norm)
+        link(m, matmul.key_write, memories["keys"].write)
+        link(m, matmul.value_write, memories["values"].write)
+        link(m, matmul.score_write, memories["scores"].write)
+        link(m, matmul.residual_write, memories["residual"].drain)
+
+    def _connect_taps(self, m: Module, units: dict, memories: dict) -> None:
+        for name, memory in memories.items():
+            link(m, memory.tap, wiring.flipped(getattr(self, f"tap_{name}")))
+        m.d.comb += [
+            self.tap_gelu.valid.eq(units["load"].gelu.valid),
+            self.tap_gelu.beat.eq(units["load"].gelu.beat),
+        ]

@@ -38,7 +38,13 @@ FAULT = data.StructLayout(
 def fault(valid: ValueLike, code: ValueLike, unit: int, number: ValueLike | None = None) -> Value:
     """A value of :data:`FAULT`; without ``number`` the unit's latest instruction is meant."""
     latest = number is None
-    fields = {"valid": valid, "code": code, "unit": unit, "number": 0 if latest else number, "latest": latest}
+    fields = {
+        "valid": valid,
+        "code": code,
+        "unit": unit,
+        "number": 0 if latest else number,
+        "latest": latest,
+    }
     return Cat(_fit(fields[name], field.width) for name, field in FAULT)
 
 

@@ -107,6 +107,26 @@ class Decoder(wiring.Component):
         return (operands.engine != self.hash) | (operands.instructions != self.count)
 
 
+LOOP_MEMBERS = {
+    "start": In(1),
+    "program_address": In(ADDRESS_BITS),
+    "program_bytes": In(BYTES_BITS),
+    "images": In(IMAGES_BITS),
+    "image_stride": In(STRIDE_BITS),
+    "output_stride": In(STRIDE_BITS),
+    "initial": In(REGIONS),
+    "regions": Out(REGIONS),
+    "settled": In(1),
+    "balanced": In(1),
+    "halt": In(1),
+    "running": Out(1),
+    "image_done": Out(1),
+    "finished": Out(1),
+    "fault": Out(FAULT),
+}
+"""Members that the fetcher has from its loop."""
+
+
 class ImageLoop(wiring.Component):
     """Runs the program once per image, from bases that advance by the strides.
 
@@ -146,26 +166,12 @@ class ImageLoop(wiring.Component):
         self.alignment = max(INSTRUCTION_BYTES, config.memory_bytes)
         client = ReadClient(config.memory_bytes)
         super().__init__(
-            {
-                "start": In(1),
-                "program_address": In(ADDRESS_BITS),
-                "program_bytes": In(BYTES_BITS),
-                "images": In(IMAGES_BITS),
-                "image_stride": In(STRIDE_BITS),
-                "output_stride": In(STRIDE_BITS),
-                "initial": In(REGIONS),
-                "regions": Out(REGIONS),
+            LOOP_MEMBERS
+            | {
                 "command": client.members["command"],
                 "begin": Out(1),
                 "count": Out(NUMBER_BITS),
                 "end": In(1),
-                "settled": In(1),
-                "balanced": In(1),
-                "halt": In(1),
-                "running": Out(1),
-                "image_done": Out(1),
-                "finished": Out(1),
-                "fault": Out(FAULT),
             }
         )
 
@@ -230,29 +236,26 @@ class ImageLoop(wiring.Component):
 
 
 class Fetch(wiring.Component):
-    """Reads, checks and distributes the program; members as of ImageLoop and Decoder.
+    """Reads, checks and distributes the program.
 
     An instruction per cycle, or one per 32 / memory_bytes cycles where beats are narrower.
+
+    Members, beyond LOOP_MEMBERS
+    ----------------------------
+    reader : Out(ReadClient)
+    load, matmul, norm, softmax, store : Out(stream of queued_layout)
+    moved : Out(1)
+        An instruction was decoded.
     """
 
     def __init__(self, config: EngineConfig):
         self.config = config
-        inner = {"command", "begin", "count", "end", "fault", "halt"}
         queues = {
             unit.name.lower(): Out(stream.Signature(queued_layout(opcode)))
             for opcode, unit in UNIT_OF.items()
         }
-        loop = ImageLoop(config).signature.members
-        super().__init__(
-            {name: member for name, member in loop.items() if name not in inner}
-            | queues
-            | {
-                "reader": Out(ReadClient(config.memory_bytes)),
-                "halt": In(1),
-                "moved": Out(1),
-                "fault": Out(FAULT),
-            }
-        )
+        reader = Out(ReadClient(config.memory_bytes))
+        super().__init__(LOOP_MEMBERS | queues | {"reader": reader, "moved": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -266,8 +269,8 @@ class Fetch(wiring.Component):
         for unit in UNIT_OF.values():
             name = unit.name.lower()
             link(m, getattr(decoder, name), wiring.flipped(getattr(self, name)))
-        for name, member in loop.signature.members.items():
-            if name in self.signature.members and name != "fault":
+        for name, member in LOOP_MEMBERS.items():
+            if name != "fault":
                 inner, outer = getattr(loop, name), getattr(self, name)
                 m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
         m.d.comb += [

@@ -14,9 +14,7 @@ STATUS = data.StructLayout(
         "irq": unsigned(1),
     }
 )
-CONTROL = data.StructLayout(
-    {"start": unsigned(1), "reset": unsigned(1), "irq_clear": unsigned(1)}
-)
+CONTROL = data.StructLayout({"start": unsigned(1), "reset": unsigned(1), "irq_clear": unsigned(1)})
 CYCLES = unsigned(64)
 
 
@@ -106,9 +104,7 @@ class Run(wiring.Component):
         with m.If(self.image_done):
             m.d.sync += [
                 self.images_done.eq(self.images_done + 1),
-                self.cycles_first.eq(
-                    Mux(self.images_done == 0, self.cycles, self.cycles_first)
-                ),
+                self.cycles_first.eq(Mux(self.images_done == 0, self.cycles, self.cycles_first)),
                 self.cycles_last.eq(self.cycles),
             ]
         with m.If(ends):

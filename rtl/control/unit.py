@@ -196,9 +196,7 @@ class ControlUnit(wiring.Component):
             registers.version.eq(VERSION),
             registers.engine.eq(self.config.hash),
             registers.status.eq(p.run.status.as_value() | p.soft_reset.clear << RESETTING),
-            registers.error.eq(
-                Cat(error.code, Const(0, 1), error.unit, Const(0, 1), error.number)
-            ),
+            registers.error.eq(Cat(error.code, Const(0, 1), error.unit, Const(0, 1), error.number)),
             registers.waits.eq(Cat(p.watchdog.waits)),
             p.watchdog.cycles.eq(registers.watchdog_cycles),
             p.run.control.eq(registers.control),

@@ -47,7 +47,5 @@ class Watchdog(wiring.Component):
             self.fault.eq(fault(barks, FaultCode.WATCHDOG, unit)),
         ]
         with m.If(barks):
-            m.d.sync += [
-                kept.eq(now) for kept, now in zip(self.waits, self.missing, strict=True)
-            ]
+            m.d.sync += [kept.eq(now) for kept, now in zip(self.waits, self.missing, strict=True)]
         return m

@@ -128,9 +128,7 @@ def pass_through(m: Module, outer: wiring.PureInterface, inner: wiring.PureInter
         m.d.comb += getattr(sink, name).eq(getattr(source, name))
 
 
-def drive_address(
-    m: Module, port: wiring.PureInterface, prefix: str, data_bytes: int
-) -> None:
+def drive_address(m: Module, port: wiring.PureInterface, prefix: str, data_bytes: int) -> None:
     """The constant signals of an address channel: incrementing bursts of whole beats, ID 0."""
     constants = {
         "id": 0,

@@ -239,7 +239,7 @@ class Reader(wiring.Component):
         self.data_bytes = config.memory_bytes
         client = In(ReadClient(self.data_bytes))
         super().__init__(
-            {name: client for name in self.ROOM}
+            dict.fromkeys(self.ROOM, client)
             | {
                 "clear": In(1),
                 "quiet": Out(1),

@@ -437,7 +437,9 @@ class Router(wiring.Component):
             self.done.valid.eq(finished),
             self.done.signal.eq(load.signal),
             self.done.number.eq(load.number),
-            self.fault.eq(fault(taken & self.beats.p.error, FaultCode.READ, Unit.LOAD, load.number)),
+            self.fault.eq(
+                fault(taken & self.beats.p.error, FaultCode.READ, Unit.LOAD, load.number)
+            ),
         ]
         return m
 

@@ -30,7 +30,6 @@ from rtl.memory.ports import (
     WritePort,
     activation_read,
     activation_write,
-    array,
     exponent_read,
     key_read,
     key_value_write,
@@ -142,9 +141,7 @@ class Landing(wiring.Component):
         m.d.sync += [
             self.o.valid.eq(self.i.valid & inside),
             self.o.beat.eq(beat),
-            self.fault.eq(
-                fault(self.i.valid & ~inside, FaultCode.ADDRESS, self.unit, beat.number)
-            ),
+            self.fault.eq(fault(self.i.valid & ~inside, FaultCode.ADDRESS, self.unit, beat.number)),
         ]
         return m
 
@@ -539,9 +536,7 @@ class PartMemory(Scratchpad):
     read : In(read)
     """
 
-    def __init__(
-        self, config: EngineConfig, read: ReadPort, depth: int, unit: Unit, tap: bool
-    ):
+    def __init__(self, config: EngineConfig, read: ReadPort, depth: int, unit: Unit, tap: bool):
         self.depth = depth
         self.unit = unit
         layout = part_write(config)
@@ -727,9 +722,7 @@ class ResidualReads(wiring.Component):
         for reader in (self.drain, self.norm, self.store):
             request = reader.request
             taken = Signal(name="taken")
-            m.d.comb += taken.eq(
-                Cat(r.valid & (r.p.half == request.p.half) for r in earlier).any()
-            )
+            m.d.comb += taken.eq(Cat(r.valid & (r.p.half == request.p.half) for r in earlier).any())
             m.d.comb += request.ready.eq(~taken)
             for half in range(2):
                 with m.If(request.valid & ~taken & (request.p.half == half)):

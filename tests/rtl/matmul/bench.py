@@ -74,7 +74,7 @@ class Bench:
         ctx.set(stream.p, payload | {"number": number, "signal": signal})
         ctx.set(stream.valid, 1)
         await ctx.tick().until(stream.ready)
-        self.accepted.append(self.cycle)
+        self.accepted.append(self.cycle - 1)
         ctx.set(stream.valid, 0)
 
     async def finish(self, ctx, instructions: int, *, timeout: int = 4000) -> None:

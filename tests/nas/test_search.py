@@ -1,0 +1,314 @@
+"""``python -m nas.search --quick``: what it writes, refuses, repeats and resumes.
+
+Training is real but tiny. The RTL is left out (``--images 0``), or a stand-in at the one function
+that calls the simulator: whole networks on the RTL are tested in tests/sim.
+"""
+
+import fcntl
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from nas import report, testset
+from nas.integer import IntegerNetwork
+from nas.job import Job, default_targets, thinned
+from nas.search import Options, main
+from nas.summary import Summary
+from rtl.cli import command
+from rtl.model import IntegerModel
+
+ROOT = Path(__file__).parents[2]
+PROG = "python -m nas.search"
+QUICK = ("--quick", "--images", "0", "--targets", "9000", "14000", "28000")
+REQUIRED = {
+    "target_fps", "predicted_cycles", "rtl_cycles", "accuracy_qat", "accuracy_integer",
+    "rtl_images", "rtl_mismatches", "arch", "model",
+}  # fmt: skip
+
+
+def run(out: Path, *arguments: str) -> int:
+    return command(main, prog=PROG, args=["--out", str(out), *QUICK, *arguments])
+
+
+def start(out: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "nas.search", "--out", str(out), *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+
+
+def comparable(folder: Path) -> dict:
+    summary = json.loads((folder / "summary.json").read_text())
+    return {key: value for key, value in summary.items() if key not in ("wall_s", "versions")}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    """A folder with one finished run, ``digits``."""
+    out = tmp_path_factory.mktemp("runs")
+    assert run(out) == 0
+    return out
+
+
+def test_summary_has_its_schema(runs):
+    data = json.loads((runs / "digits" / "summary.json").read_text())
+    assert data["schema"] == 1 and data["seed"] == 0 and data["wall_s"] > 0
+    assert {"python", "torch", "numpy", "pymoo"} <= data["versions"].keys()
+    assert [winner["target_fps"] for winner in data["winners"]] == [9000, 14000, 28000]
+    for winner in data["winners"]:
+        assert winner.keys() >= REQUIRED
+        assert winner["predicted_cycles"] <= 100e6 / winner["target_fps"]
+        assert 0 < winner["accuracy_integer"] <= 1 and 0 < winner["accuracy_qat"] <= 1
+        assert (winner["golden_images"], winner["golden_mismatches"]) == (1000, 0)
+        assert (winner["rtl_images"], winner["rtl_mismatches"]) == (0, 0)
+        assert winner["rtl_cycles"] is None
+    assert Summary.load(runs / "digits" / "summary.json").seed == 0
+
+
+def test_models_are_the_winners(runs):
+    folder = runs / "digits"
+    frozen = json.loads((folder / "predictions.json").read_text())["predictions"]
+    for winner, prediction in zip(comparable(folder)["winners"], frozen, strict=True):
+        model = IntegerModel.load(folder / winner["model"])
+        assert model.hash == winner["model_hash"] == prediction["model_hash"]
+        assert model.info["arch"] == winner["arch"]
+        assert winner["predicted_cycles"] == prediction["predicted_cycles"]
+        test = testset.load_digits_test()
+        predicted = IntegerNetwork(model).run(test.images).argmax(1)
+        accuracy = (predicted == test.labels).float().mean().item()
+        assert accuracy == pytest.approx(winner["accuracy_integer"])
+
+
+def test_nothing_else_is_left_behind(runs):
+    names = {path.name for path in (runs / "digits").iterdir()} - {".lock"}
+    models = {f"winner-{rate}fps.pulsar" for rate in (9000, 14000, 28000)}
+    assert names == models | {"summary.json", "predictions.json", "search.json", "pareto.png"}
+
+
+def test_equal_options_give_equal_bytes(runs):
+    assert run(runs, "--name", "again") == 0
+    first, second = (comparable(runs / name) for name in ("digits", "again"))
+    assert json.dumps(first) == json.dumps(second)
+    for winner in first["winners"]:
+        files = [(runs / name / winner["model"]).read_bytes() for name in ("digits", "again")]
+        assert files[0] == files[1]
+
+
+def test_a_finished_run_is_reused(runs, monkeypatch):
+    def never(*args):
+        raise AssertionError("a subnet was evaluated again")
+
+    monkeypatch.setattr("nas.job.evaluate_subnet", never)
+    before = comparable(runs / "digits")
+    assert run(runs) == 0
+    assert comparable(runs / "digits") == before
+
+
+def test_another_seed_gives_another_run(runs):
+    assert run(runs, "--name", "seed1", "--seed", "1") == 0
+    assert comparable(runs / "seed1")["winners"] != comparable(runs / "digits")["winners"]
+
+
+# --- the test set -------------------------------------------------------------------------------
+
+
+def test_search_never_touches_the_test_set(runs, monkeypatch):
+    def poison():
+        raise AssertionError("the test set was loaded")
+
+    monkeypatch.setattr(report, "load_digits_test", poison)
+    monkeypatch.setattr(testset, "load_digits_test", poison)
+    with pytest.raises(AssertionError, match="the test set was loaded"):
+        run(runs, "--name", "poisoned")
+    # All is decided and written down by then, equal to the run that could load it.
+    folders = [runs / name for name in ("poisoned", "digits")]
+    for file in ("search.json", "predictions.json"):
+        assert (folders[0] / file).read_bytes() == (folders[1] / file).read_bytes()
+    assert not (folders[0] / "summary.json").exists()
+
+
+def test_no_test_picture_is_among_those_of_the_search(runs):
+    job = Job.prepare(Options(out=runs, targets=(9000.0,)))
+    pictures = {
+        name: {image.numpy().tobytes() for image in part.images}
+        for name, part in (
+            ("train", job.data.train),
+            ("validation", job.data.validation),
+            ("test", testset.load_digits_test()),
+        )
+    }
+    assert {name: len(part) for name, part in pictures.items()} == {
+        "train": 3500, "validation": 500, "test": 1000,
+    }  # fmt: skip
+    assert not pictures["test"] & (pictures["train"] | pictures["validation"])
+
+
+def test_quick_keeps_every_class(runs):
+    data = thinned(Job.prepare(Options(out=runs, targets=(9000.0,))).data, 7)
+    for part in (data.train, data.validation):
+        assert set(part.labels.tolist()) == set(range(10))
+
+
+# --- the RTL ------------------------------------------------------------------------------------
+
+
+def stand_in(monkeypatch, mismatches: int = 0, wrong_logits: bool = False) -> list[np.ndarray]:
+    seen = []
+
+    def simulate(model, pictures, hardware, advance):
+        seen.append(pictures.labels.numpy())
+        logits = IntegerNetwork(model).run(pictures.images).numpy() + wrong_logits
+        first = "blocks.0.q, token 3, row 5, image 1" if mismatches else None
+        cycles = [1000 + i for i in range(len(pictures))]
+        return SimpleNamespace(
+            logits=logits, cycles_per_image=cycles, mismatches=mismatches, first_mismatch=first
+        )
+
+    monkeypatch.setattr(report, "_simulate", simulate)
+    return seen
+
+
+def test_rtl_runs_pictures_of_all_classes(runs, monkeypatch):
+    seen = stand_in(monkeypatch)
+    assert run(runs, "--name", "rtl", "--images", "16") == 0
+    assert [len(labels) for labels in seen] == [16] * 3
+    assert all(set(labels) == set(range(10)) for labels in seen)
+    for winner in comparable(runs / "rtl")["winners"]:
+        assert (winner["rtl_images"], winner["rtl_mismatches"]) == (16, 0)
+        assert winner["rtl_cycles"] == 1008  # the mean of 1000 to 1015, half to even
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ({"mismatches": 7}, "7 codes of winner-9000fps.pulsar, first in blocks.0.q, token 3"),
+        ({"wrong_logits": True}, "40 codes of winner-9000fps.pulsar, first in the logits"),
+    ],
+)
+def test_a_mismatch_fails_the_command(fault, message, runs, monkeypatch, capsys):
+    stand_in(monkeypatch, **fault)
+    assert run(runs, "--name", "fault", "--images", "4") == 1
+    output = capsys.readouterr().err.splitlines()[-1]
+    assert output.startswith(f"{PROG}: error: the engine differs from golden in {message}")
+    winners = comparable(runs / "fault")["winners"]  # written all the same
+    assert all(winner["rtl_mismatches"] for winner in winners)
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--board", "zcu104"],
+            "unknown board 'zcu104': choose one of sim, ulx3s, zcu102, or a path ending in .toml",
+        ),
+        (["--engine", "huge"], "unknown engine 'huge': choose one of tiny, ulx3s, zcu102"),
+        (["--images", "1001"], "--images must be from 0 to 1000, not 1001"),
+        (["--population", "3"], "--population must be at least 4, not 3"),
+        (["--seed", "-1"], "--seed must be at least 0, not -1"),
+        (["--threads", "0"], "--threads must be at least 1, not 0"),
+        (["--targets", "0"], "--targets must be positive, not 0"),
+        (["--targets", "100", "100"], "--targets must differ from each other"),
+        (["--name", "a/b"], "--name must be the name of a folder in OUT, not 'a/b'"),
+        (["--name", "supernets"], "--name must be the name of a folder in OUT, not 'supernets'"),
+        (
+            ["--seed", "5"],
+            "OUT/digits holds a run with other settings (seed 0, now 5; supernet ",
+        ),
+        (
+            ["--targets", "9000"],
+            "OUT/digits holds a run with other settings (targets [9000.0, 14000.0, 28000.0],"
+            " now [9000.0]): choose another --name, or discard it with --restart",
+        ),
+    ],
+)
+def test_refused_in_one_line(arguments, message, runs, capsys):
+    assert run(runs, *arguments) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{PROG}: error: {message.replace('OUT', str(runs))}")
+
+
+def test_an_impossible_target_says_what_is_possible(runs, capsys):
+    assert run(runs, "--name", "fast", "--targets", "1000000") == 2
+    text = capsys.readouterr().err
+    pattern = (
+        r"error: no subnet reaches 1e\+06 frames per second on board 'sim':"
+        r" the fastest takes ([\d,]+) cycles, (\d+) frames per second\n"
+    )
+    cycles, rate = re.search(pattern, text).groups()
+    assert int(rate) <= 100e6 / int(cycles.replace(",", "")) < int(rate) * 1.1
+    assert not (runs / "fast").exists()
+
+
+def test_default_targets_can_be_reached(runs):
+    job = Job.prepare(Options(out=runs))
+    assert len(job.targets) == 3 and list(job.targets) == sorted(job.targets)
+    assert job.targets == default_targets(job.hardware, job.space)
+
+
+def test_restart_discards_the_run_and_only_that(runs):
+    assert run(runs, "--name", "other") == 0
+    (runs / "other" / "notes.txt").write_text("mine")
+    assert run(runs, "--name", "other", "--targets", "20000", "--restart") == 0
+    assert [winner["target_fps"] for winner in comparable(runs / "other")["winners"]] == [20000]
+    names = {path.name for path in (runs / "other").glob("*.pulsar")}
+    assert names == {"winner-20000fps.pulsar"}
+    assert (runs / "other" / "notes.txt").read_text() == "mine"
+
+
+def test_unwritable_run_directory(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert run(tmp_path / "file") == 2
+    expected = f"cannot write to run directory {tmp_path / 'file' / 'digits'}: Not a directory"
+    assert capsys.readouterr().err == f"{PROG}: error: {expected}\n"
+
+
+def test_two_searches_in_one_folder(runs, capsys):
+    with (runs / "digits" / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert run(runs) == 2
+    expected = f"error: another search is at work in {runs / 'digits'}\n"
+    assert capsys.readouterr().err.endswith(expected)
+
+
+# --- in a process of its own ------------------------------------------------------------------------
+
+
+def test_interrupted_in_the_search_and_resumed(runs, tmp_path):
+    state = tmp_path / "digits" / "search.json"
+    with start(tmp_path, *QUICK) as process:
+        while not state.exists() and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    expected = f"{PROG}: interrupted: what was done is saved, the same command resumes"
+    assert error.rstrip("\n").splitlines()[-1] == expected
+    assert "Traceback" not in error
+    assert not (tmp_path / "digits" / "summary.json").exists()
+    assert run(tmp_path) == 0
+    assert comparable(tmp_path / "digits") == comparable(runs / "digits")
+
+
+def test_exit_code_of_the_command(tmp_path):
+    with start(tmp_path, "--board", "zcu104") as process:
+        output, error = process.communicate(timeout=60)
+    assert (process.returncode, output) == (2, "")
+    assert error.startswith(f"{PROG}: error: unknown board 'zcu104'")
+    assert len(error.splitlines()) == 1
