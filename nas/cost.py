@@ -71,9 +71,7 @@ class SubnetCost:
         Ranks the row tiles, as the trained supernet froze it.
     """
 
-    def __init__(
-        self, hardware: Hardware, space: Space, order: TileOrder = NATURAL_ORDER
-    ) -> None:
+    def __init__(self, hardware: Hardware, space: Space, order: TileOrder = NATURAL_ORDER) -> None:
         self.hardware, self.space, self.order = hardware, space, order
         self._known: dict[Arch, float] = {}
 

@@ -220,9 +220,11 @@ class Evolution:
         generation = self.state.generations[target] + 1
         seed = np.random.SeedSequence([self.config.seed, target, generation])
         parents = self.state.populations[target]
+        # Annotated: pymoo takes evaluated individuals here, but its default's type says otherwise.
+        initial: Any = self._population(parents)
         algorithm = NSGA2(
             pop_size=self.config.population,
-            sampling=self._population(parents),
+            sampling=initial,
             mating=_Mating(lambda a, b, rng: self._child(a, b, target, rng)),
             termination=("n_gen", 3),
         )
@@ -272,7 +274,9 @@ class _Mating(InfillCriterion):
         self.child = child
         self.select = TournamentSelection(func_comp=binary_tournament)
 
-    def _do(self, problem, pop, n_offsprings, random_state=None, **kwargs):  # noqa: ANN001, ANN003
+    def _do(
+        self, problem: Any, pop: Any, n_offsprings: int, random_state: Any = None, **kwargs: Any
+    ) -> Population:
         pairs = self.select(
             problem, pop, n_offsprings, 2, to_pop=False, random_state=random_state, **kwargs
         )

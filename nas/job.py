@@ -348,7 +348,7 @@ def require_reachable(targets: Sequence[float], hardware: Hardware, space: Space
             )
 
 
-# --- the run's folder -----------------------------------------------------------------------------
+# --- the run's folder ---------------------------------------------------------------------------
 
 
 def model_file(target_fps: float) -> str:
@@ -395,7 +395,7 @@ def thinned(data: TrainingData, every: int) -> TrainingData:
     return replace(data, **parts)
 
 
-# --- the result ------------------------------------------------------------------------------------
+# --- the result ---------------------------------------------------------------------------------
 
 
 def table(summary: Summary) -> Table:
@@ -404,7 +404,7 @@ def table(summary: Summary) -> Table:
         title=f"Digits on board '{summary.board}' at {summary.clock_hz / 1e6:g} MHz:"
         f" the best of {summary.candidates} subnets",
         caption="accuracy: integer model, 1,000 test pictures, 95 % interval; QAT: its difference"
-        " from quantized training mode; differ: codes unlike golden's, PyTorch + RTL",
+        " from quantized training mode; differ: values unlike golden's, PyTorch + RTL",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
@@ -454,7 +454,7 @@ def refuse_mismatches(measurements: Sequence[Measurement]) -> None:
         ):
             if found.mismatches:
                 raise ToolError(
-                    f"{executor} differs from golden in {found.mismatches} codes of"
+                    f"{executor} differs from golden {found.mismatches} times with"
                     f" {measurement.winner.model}, first in {found.first}"
                 )
 

@@ -161,13 +161,11 @@ def execute(
     mismatches, first = result.mismatches, result.first_mismatch
     if not mismatches and (result.logits != logits).any():
         mismatches, first = int((result.logits != logits).sum()), "the logits in memory"
-    cycles = round(float(np.mean(result.cycles_per_image)))
+    cycles = round(float(np.mean(result.cycles)))
     return Execution(Agreement(len(pictures), mismatches, first), cycles)
 
 
-def _simulate(
-    model: IntegerModel, pictures: Pictures, hardware: Hardware, advance: Advance
-) -> Any:
+def _simulate(model: IntegerModel, pictures: Pictures, hardware: Hardware, advance: Advance) -> Any:
     # Imported here: without pictures on the RTL no simulator is needed.
     from sim import runner
 
@@ -175,7 +173,12 @@ def _simulate(
         advance(f"on the RTL, image {done} of {total}")
 
     return runner.run(
-        model, pictures.images.numpy(), hardware.board, check=True, progress=progress
+        model,
+        pictures.images.numpy(),
+        hardware.board,
+        engine=hardware.engine,
+        check=True,
+        progress=progress,
     )
 
 

@@ -1,4 +1,4 @@
-"""``python -m nas.search``: the main job, from pictures to searched networks that ran on the RTL."""
+"""``python -m nas.search``: the main job, from pictures to searched networks run on the RTL."""
 
 import sys
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Options:
     out: Path = Path("runs")
     """Folder of all runs. Trained supernets lie in OUT/supernets and serve every run."""
     board: str = "sim"
-    """Board, by name or path of a .toml file: its clock and engine decide what a frame rate asks."""
+    """Board, by name or path of a .toml file: clock and engine decide what a frame rate asks."""
     engine: str | None = None
     """Engine instead of the board's default one: tiny, ulx3s or zcu102."""
     targets: tuple[float, ...] = ()

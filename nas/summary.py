@@ -47,7 +47,8 @@ class Winner(_Record):
         Test pictures on which PyTorch's integer mode was compared with golden, and codes that
         differed, of all tensors.
     rtl_images, rtl_mismatches : int
-        The same for the engine.
+        Test pictures that the engine ran, back to back, and writes of any tensor (or logits) that
+        differed from golden.
     arch : dict
         As :meth:`nas.space.Arch.to_json`.
     model : str

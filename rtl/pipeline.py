@@ -1,13 +1,12 @@
 """Delay lines of the rigid pipelines."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from amaranth.hdl import Module, Signal, ValueLike
+from amaranth.hdl import Module, Signal
 
 
-def history(
-    m: Module, value: ValueLike, cycles: int, *, name: str, marker: bool = False
-) -> list[ValueLike]:
+def history(m: Module, value: Any, cycles: int, *, name: str, marker: bool = False) -> list[Any]:
     """``value`` as it was 0, 1, … ``cycles`` cycles ago.
 
     Payloads have no reset, so that synthesis may put the line into shift-register LUTs; a
@@ -21,9 +20,7 @@ def history(
     return stages
 
 
-def delayed(
-    m: Module, value: ValueLike, cycles: int, *, name: str, marker: bool = False
-) -> ValueLike:
+def delayed(m: Module, value: Any, cycles: int, *, name: str, marker: bool = False) -> Any:
     """``value`` as it was ``cycles`` cycles ago; see :func:`history`."""
     return history(m, value, cycles, name=name, marker=marker)[-1]
 

@@ -268,7 +268,8 @@ class FunctionalEngine:
         self.gelu[i["destination"]] = data
 
     def _load_exponents(self, i: Instruction, data: np.ndarray) -> None:
-        beats = data.reshape(-1, self.config.memory_bytes)[:, : self.config.row_lanes // 4]
+        used, beat = self.config.row_lanes // 4, self.config.memory_bytes
+        beats = data.reshape(-1, -(-used // beat) * beat)[:, :used]
         exponents = (beats[..., None] >> np.array([0, 2, 4, 6]) & 3).reshape(len(beats), -1)
         self._window(self.exponents, i["destination"], len(beats), axis=0)[:] = exponents
 

@@ -173,7 +173,6 @@ def _product_range(w_bits: int, w_signed: bool, a_bits: int, a_signed: bool) -> 
 def _fits(bits: int, count: int, spacing: int, port_bits: int) -> bool:
     """Whether a packed operand fits a two's complement port, be it signed or unsigned."""
     lowest, highest = code_range(port_bits, signed=True)
-    extremes = [
-        pack([value] * count, spacing) for signed in (False, True) for value in code_range(bits, signed)
-    ]
+    ends = {*code_range(bits, signed=False), *code_range(bits, signed=True)}
+    extremes = [pack([value] * count, spacing) for value in ends]
     return lowest <= min(extremes) and max(extremes) <= highest

@@ -35,9 +35,10 @@ def format_bits(act_bits: int) -> dict[Format, tuple[int, bool]]:
 class RequantizeLane(wiring.Component):
     """Rescale one accumulator per cycle.
 
-    ``code = clip(((acc + bias) · multiplier + half) >> shift, lo, hi)``, ``half = 1 << (shift - 1)``,
-    shift 1 to 47, lo and hi of the format. All ranges end at powers of two, so that clipping looks
-    at whether the upper bits are all equal. One multiplier of 27 x 18 bits with 48 bits of sum.
+    ``code = clip(((acc + bias) · multiplier + half) >> shift, lo, hi)`` with
+    ``half = 1 << (shift - 1)``, shift 1 to 47, lo and hi of the format. All ranges end at powers
+    of two, so that clipping looks at whether the upper bits are all equal. One multiplier of
+    27 x 18 bits with 48 bits of sum.
 
     Free running, because the drain that it belongs to is never refused. Latency ``LATENCY``.
 

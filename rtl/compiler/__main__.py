@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-import boards
 import tyro
 from rich.console import Console
 
+import boards
 from rtl import config
 from rtl.cli import command
 from rtl.compiler import Compiled, MemoryTiming, compile_model, symbol_table

@@ -35,8 +35,8 @@ class Constants:
         )
 
     def exponents(self, norm: str) -> Chunk:
-        beat = self.sizes.engine.memory_bytes
-        return self.add("exponents", ((norm, 0, 0),), self.sizes.width_tiles * beat)
+        word_bytes = self.sizes.exponent_word_bytes
+        return self.add("exponents", ((norm, 0, 0),), self.sizes.width_tiles * word_bytes)
 
     def gelu(self, block: int) -> Chunk:
         return self.add("gelu", ((f"blocks.{block}.gelu", 0, 0),), 256)

@@ -3,8 +3,8 @@
 Weights lie in the order in which the ring takes them. Per row tile: all words of a 4-bit tile, or
 all words of high nibbles and then all words of low nibbles of an 8-bit one; in a word, nibble
 ``row * depth_lanes + d``, two to a byte, the lower nibble first. Row parameters are records of 64
-bits (bias 27, multiplier 17, shift 6 bits, from the lowest), exponents 2 bits per channel in one
-memory beat per word, GELU tables 256 bytes, the position tensor int16, padded to whole words.
+bits (bias 27, multiplier 17, shift 6 bits, from the lowest), exponents 2 bits per channel in
+whole memory beats per word, GELU tables 256 bytes, the position tensor int16, padded to whole words.
 """
 
 import hashlib
@@ -150,7 +150,7 @@ def _exponent_beats(norm: Norm, sizes: Sizes) -> np.ndarray:
     exponents = np.zeros(sizes.width_tiles * lanes, np.uint8)
     exponents[: len(norm.exponent)] = norm.exponent
     fours = exponents.reshape(sizes.width_tiles, lanes // 4, 4)
-    beats = np.zeros((sizes.width_tiles, sizes.engine.memory_bytes), np.uint8)
+    beats = np.zeros((sizes.width_tiles, sizes.exponent_word_bytes), np.uint8)
     beats[:, : lanes // 4] = (fours << np.array([0, 2, 4, 6], np.uint8)).sum(2, dtype=np.uint8)
     return beats
 

@@ -76,14 +76,15 @@ def _check_shape(shape: NetworkShape, engine: EngineConfig) -> None:
         raise UserError("network has no blocks: depth must be at least 1")
     limits.most("tokens", shape.tokens, numerics.MAX_TOKENS, "MAX_TOKENS")
     limits.most("width", shape.width, numerics.MAX_WIDTH, "MAX_WIDTH")
-    beat = engine.memory_bytes
-    if min(engine.weight_word_bytes, engine.parameter_word_bytes, 4 * beat) < beat or (
-        2 * engine.row_lanes > 8 * beat
+    for what, word_bytes in (
+        ("weights", engine.weight_word_bytes),
+        ("logits", 4 * engine.row_lanes),
     ):
-        raise UserError(
-            f"engine '{engine.name}': memory_bytes {beat} must hold a word of exponents"
-            f" ({engine.row_lanes // 4} bytes) and not exceed a word of weights"
-            f" ({engine.weight_word_bytes} bytes)"
+        limits.most(
+            f"memory_bytes of engine '{engine.name}'",
+            engine.memory_bytes,
+            word_bytes,
+            f"bytes of a word of {what}",
         )
 
 

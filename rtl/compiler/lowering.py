@@ -229,9 +229,7 @@ class _Lowering:
 
     def words(self, address: int, count: int) -> Region:
         """Whole activation words as a region (of granules)."""
-        return Region(
-            Space.ACTIVATIONS, address * self.granules, (address + count) * self.granules
-        )
+        return Region(Space.ACTIVATIONS, address * self.granules, (address + count) * self.granules)
 
     def matmul(self, kind: str, tensor: str, run: Run, tile: Tile, source: Region) -> Operation:
         """A multiplication by weights; the destination is added by the caller."""
@@ -247,9 +245,7 @@ class _Lowering:
             "lane_count": tile.lane_count,
         }
         subject = Subject(kind, tensor, layer.name, _block_of(layer.name), tile, -1, run.first)
-        return Operation(
-            Opcode.MATMUL, operands, [source], [], subject, (run.block,), run
-        )
+        return Operation(Opcode.MATMUL, operands, [source], [], subject, (run.block,), run)
 
     def to_residual(self, kind: str, run: Run, tile: Tile, address: int) -> Operation:
         """A layer that adds to the residual stream; ``address`` is the word of its input."""
@@ -480,7 +476,9 @@ class _Attention:
     def scores(self, group: int, head: int, tile: Tile, slot: int) -> Operation:
         sizes, granules = self.sizes, self.lowering.granules
         query, keys, scores = (
-            self.head_granules(tile, head), self.key_region(group), self.score_region(slot),
+            self.head_granules(tile, head),
+            self.key_region(group),
+            self.score_region(slot),
         )
         within = head - group * self.group_heads
         operands = {

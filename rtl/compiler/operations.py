@@ -1,6 +1,6 @@
-"""Operations: instructions together with what they are about and the scratchpad words they touch."""
+"""Operations: instructions with what they are about and the scratchpad words they touch."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -108,7 +108,6 @@ class Program:
     operations: list[Operation]
     chunks: list[Chunk]
     constant_bytes: int
-    signals: dict = field(default_factory=dict)
 
     @property
     def program_bytes(self) -> int:

@@ -28,9 +28,7 @@ def report(program: Program, prediction: Prediction, clock_hz: int) -> dict[str,
         "fps": clock_hz / prediction.cycles,
         "clock_hz": clock_hz,
         "matmul_cycles": {kind: round(value) for kind, value in prediction.by_kind.items()},
-        "busy_cycles": {
-            unit.name.lower(): round(value) for unit, value in prediction.busy.items()
-        },
+        "busy_cycles": {unit.name.lower(): round(value) for unit, value in prediction.busy.items()},
         "bytes": {
             "moved": prediction.bytes,
             "constants": program.constant_bytes,
@@ -88,7 +86,8 @@ def tables(figures: dict[str, Any]) -> RenderableType:
         cycles.add_row(kind, f"{value:,}", f"{value / total:.1%}")
     waiting = total - sum(figures["matmul_cycles"].values())
     cycles.add_row("idle", f"{waiting:,}", f"{waiting / total:.1%}")
-    cycles.add_row("image", f"{total:,}", f"{figures['fps']:,.1f} frames per second", end_section=True)
+    rate = f"{figures['fps']:,.1f} frames per second"
+    cycles.add_row("image", f"{total:,}", rate)
 
     units = Table(title="Units")
     for column in ("unit", "instructions", "busy"):

@@ -95,6 +95,12 @@ class Sizes:
         self.patch_words = shape.patch * self.patch_row_words
         self.chain_tiles = lcm(shape.grid[1], engine.token_lanes) // engine.token_lanes
 
+    @property
+    def exponent_word_bytes(self) -> int:
+        """A word of channel exponents in memory: whole beats."""
+        beat = self.engine.memory_bytes
+        return divide_up(2 * self.engine.row_lanes, 8 * beat) * beat
+
     # ------------------------------------------------------------ token tiles
 
     def tile(self, index: int) -> Tile:
@@ -138,6 +144,7 @@ class Sizes:
     def layers(self, block: int) -> dict[str, LayerSizes]:
         """Matrices of a block by their name within it."""
         flags = dict(self.shape.blocks[block].wide)
+        tiles = {name: self._head_wide if name in "qkv" else self._wide for name in flags}
         words = {"proj": self.inner_depth(block), "fc2": self.hidden_depth(block)}
         return {
             name: LayerSizes(
@@ -145,7 +152,7 @@ class Sizes:
                 rows,
                 depth,
                 words.get(name, self.width_depth),
-                self._head_wide(flags[name], rows) if name in "qkv" else self._wide(flags[name], rows),
+                tiles[name](flags[name], rows),
             )
             for name, (rows, depth) in self.shape.layer_sizes(block).items()
         }
@@ -158,8 +165,12 @@ class Sizes:
         if self.head_rows == self.shape.head_dim:
             return self._wide(flags, rows)
         return _padded_flags(
-            flags, self.shape.row_granularity, self.engine.row_lanes, rows,
-            self.shape.head_dim, self.head_rows,
+            flags,
+            self.shape.row_granularity,
+            self.engine.row_lanes,
+            rows,
+            self.shape.head_dim,
+            self.head_rows,
         )
 
     # ------------------------------------------------------------ sizes of a block

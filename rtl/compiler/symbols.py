@@ -135,15 +135,16 @@ def compare(
     allowed = expected.written[index] & (index != UNKNOWN)[:, None]
     wrong = enabled & (~allowed | (expected.known[index] & (expected.values[index] != values)))
     if wrong.any():
-        record, lane = np.argwhere(wrong)[0]
-        return _difference(expected, index[record], lane, allowed[record, lane], banks[record],
-                           words[record], values[record, lane])
+        record, lane = np.argwhere(wrong)[0].tolist()
+        got_value = int(values[record, lane])
+        if allowed[record, lane]:
+            return _difference(expected, int(index[record]), lane, got_value)
+        place = f"{expected.buffer} bank {banks[record]} word {words[record]} lane {lane}"
+        return Divergence(expected.number, place, None, got_value)
     seen = np.zeros(expected.written.shape, bool)
     np.logical_or.at(seen, index, enabled)
-    for i, lane in np.argwhere(expected.written & ~seen)[:1]:
-        return Divergence(
-            expected.number, expected.element(i, lane), int(expected.values[i, lane]), None
-        )
+    for i, lane in np.argwhere(expected.written & ~seen)[:1].tolist():
+        return _difference(expected, i, lane, None)
     return None
 
 
@@ -151,14 +152,9 @@ def _keys(banks: np.ndarray, words: np.ndarray) -> np.ndarray:
     return np.asarray(banks, np.int64) << 32 | np.asarray(words, np.int64)
 
 
-def _difference(
-    expected: Expected, index: int, lane: int, allowed: bool, bank: int, word: int, value: int
-) -> Divergence:
-    if not allowed:
-        place = f"{expected.buffer} bank {bank} word {word} lane {lane}"
-        return Divergence(expected.number, place, None, int(value))
-    element = expected.element(index, lane)
-    return Divergence(expected.number, element, int(expected.values[index, lane]), int(value))
+def _difference(expected: Expected, index: int, lane: int, got: int | None) -> Divergence:
+    value = int(expected.values[index, lane])
+    return Divergence(expected.number, expected.element(index, lane), value, got)
 
 
 class Symbols:
@@ -331,7 +327,7 @@ class Symbols:
         word_bytes = {
             Target.WEIGHTS: self.engine.weight_word_bytes,
             Target.PARAMETERS: self.engine.parameter_word_bytes,
-            Target.EXPONENTS: self.engine.memory_bytes,
+            Target.EXPONENTS: self.sizes.exponent_word_bytes,
             Target.GELU: 1,
         }[target]
         data = self.region[operands["offset"] :][: operands["bytes"]].reshape(-1, word_bytes)

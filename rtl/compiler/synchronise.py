@@ -10,9 +10,9 @@ reads what an earlier drain writes. All other units finish an instruction before
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from rtl.compiler.operations import Operation, Space
+from rtl.compiler.operations import Operation, Region, Space
 from rtl.control.isa import SEMAPHORE_BITS, UNITS, Unit
 from rtl.errors import UserError
 
@@ -20,38 +20,56 @@ FED_BY_DRAIN = frozenset({Space.ACTIVATIONS, Space.KEYS, Space.VALUES})
 NEVER = -1
 
 
-class _Accesses:
-    """Latest writer and reader of each address of one space, by unit.
+class _Segment:
+    """Addresses that were always accessed together.
 
-    Addresses are kept as segments between boundaries that some region has; ``writers[i]`` and
-    ``readers[i]`` belong to addresses ``starts[i]`` ... ``starts[i + 1] - 1``.
+    The latest writer is enough: it started after all earlier accesses were complete. Readers are
+    those since then, the latest of each unit.
     """
 
+    __slots__ = ("readers", "stop", "writer", "writer_unit")
+
+    def __init__(self, stop: int, writer_unit: int, writer: int, readers: dict[int, int]):
+        self.stop = stop
+        self.writer_unit = writer_unit
+        self.writer = writer
+        self.readers = readers
+
+
+class _Accesses:
+    """Latest writer and readers of each address of one space."""
+
     def __init__(self) -> None:
-        self.starts = [0]
-        self.writers = [[NEVER] * UNITS]
-        self.readers = [[NEVER] * UNITS]
+        self.starts = [0]  # of the segments, ascending
+        self.segments = {0: _Segment(1 << 32, 0, NEVER, {})}
 
-    def segments(self, start: int, stop: int) -> range:
-        """Indices of the segments that make up a region."""
-        first = self._cut(start)
-        return range(first, self._cut(stop))
+    def of(self, region: Region) -> Iterator[_Segment]:
+        """Segments that make up a region."""
+        start, stop = region.start, region.stop
+        if start not in self.segments:
+            self._cut(start)
+        if stop not in self.segments:
+            self._cut(stop)
+        while start < stop:
+            segment = self.segments[start]
+            yield segment
+            start = segment.stop
 
-    def _cut(self, address: int) -> int:
-        """Index of the segment that starts at ``address``, made if there is none."""
-        i = bisect_right(self.starts, address) - 1
-        if self.starts[i] == address:
-            return i
-        self.starts.insert(i + 1, address)
-        self.writers.insert(i + 1, self.writers[i].copy())
-        self.readers.insert(i + 1, self.readers[i].copy())
-        return i + 1
+    def _cut(self, address: int) -> None:
+        """Let a segment begin at ``address``."""
+        i = bisect_right(self.starts, address)
+        before = self.segments[self.starts[i - 1]]
+        self.segments[address] = _Segment(
+            before.stop, before.writer_unit, before.writer, before.readers.copy()
+        )
+        before.stop = address
+        self.starts.insert(i, address)
 
 
 def dependencies(operations: Sequence[Operation]) -> list[list[int]]:
-    """Per operation and unit, the latest earlier operation that must be complete before it starts.
+    """Per operation and unit, an earlier operation that must be complete before it starts.
 
-    ``NEVER`` where there is none.
+    ``NEVER`` where there is none. Together with what those depend on, this is enough.
     """
     spaces = [_Accesses() for _ in Space]
     return [_needed(operation, i, spaces) for i, operation in enumerate(operations)]
@@ -62,26 +80,33 @@ def _needed(operation: Operation, number: int, spaces: list[_Accesses]) -> list[
     unit = operation.unit
     if unit is None:
         return needed
-    own = NEVER
-    touched = []
+    fed = NEVER  # the latest MATMUL whose results this one's feed reads
     for region in operation.reads:
-        accesses = spaces[region.space]
-        for i in accesses.segments(region.start, region.stop):
-            writers = accesses.writers[i]
-            needed = list(map(max, needed, writers))
-            if region.space in FED_BY_DRAIN:
-                own = max(own, writers[unit])
-        touched.append((accesses, region, False))
+        for segment in spaces[region.space].of(region):
+            if segment.writer > needed[segment.writer_unit]:
+                needed[segment.writer_unit] = segment.writer
+            if segment.writer_unit == unit and region.space in FED_BY_DRAIN:
+                fed = max(fed, segment.writer)
     for region in operation.writes:
-        accesses = spaces[region.space]
-        for i in accesses.segments(region.start, region.stop):
-            needed = list(map(max, needed, accesses.writers[i], accesses.readers[i]))
-        touched.append((accesses, region, True))
-    for accesses, region, written in touched:
-        for i in accesses.segments(region.start, region.stop):
-            (accesses.writers if written else accesses.readers)[i][unit] = number
-    needed[unit] = own if unit is Unit.MATMUL else NEVER
+        for segment in spaces[region.space].of(region):
+            if segment.writer > needed[segment.writer_unit]:
+                needed[segment.writer_unit] = segment.writer
+            for reader_unit, reader in segment.readers.items():
+                if reader > needed[reader_unit]:
+                    needed[reader_unit] = reader
+    _record(operation, unit, number, spaces)
+    needed[unit] = fed if unit is Unit.MATMUL else NEVER
     return needed
+
+
+def _record(operation: Operation, unit: Unit, number: int, spaces: list[_Accesses]) -> None:
+    for region in operation.reads:
+        for segment in spaces[region.space].of(region):
+            segment.readers[unit] = number
+    for region in operation.writes:
+        for segment in spaces[region.space].of(region):
+            segment.writer_unit, segment.writer = unit, number
+            segment.readers = {}
 
 
 def synchronise(operations: Sequence[Operation]) -> None:

@@ -6,7 +6,7 @@ that one waits for comes before it. What an instruction takes is a formula of it
 the constants of :class:`UnitLatencies`.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -45,57 +45,50 @@ class MemoryTiming:
 
 @dataclass(frozen=True)
 class UnitLatencies:
-    """Pipeline constants in cycles.
+    """Pipeline constants in cycles. The defaults are TINY's.
+
+    :func:`rtl.compiler.latencies.unit_latencies` takes them from the RTL of any engine. "Taken"
+    is the cycle in which a unit accepts an instruction.
 
     Parameters
     ----------
     fetch : int
-        From start to the first request for instructions.
-    instruction : int
-        Between two instructions that the fetcher hands out, at least.
+        From start to the first request for instructions, and from data to the first decoded one.
     dispatch : int
-        From the fetcher to the start in an idle unit.
+        From the fetcher to an idle unit that waits for nothing.
     signal : int
-        From the last write of an instruction to the start of one that waits for it.
-    gap : int
-        Between the end of a unit's instruction and the next one's first cycle.
-    matmul_fill : int
-        From the feed's last request of a row tile to the drain's first beat.
-    drain_tail : int
-        From the drain's last beat to its write.
-    norm_scalar : int
-        Between the passes: sums, reciprocal square root of the first token.
-    norm_token : int
-        Each further token on the scalar path.
-    norm_fill : int
-        From the last request of pass 2 to its write.
-    softmax_fill : int
-        From the last score of a lane to the end of its scale.
-    load_tail : int
-        From the last beat of memory to the last write.
-    load_overlaps : bool
-        Whether the reads of a LOAD are requested while the one before still arrives.
-    store_tail : int
-        From the last word to the response of memory.
+        From ``done`` of an instruction until one that waits for it is taken.
+    matmul_start, matmul_finish : int
+        ``START_CYCLES`` and ``finish_cycles`` of :class:`rtl.matmul.unit.MatmulUnit`.
+    norm_pair : int
+        From the last beat of a pair's pass 1 to the first of its pass 2.
+    norm_done, softmax_done : int
+        From the last read to ``done``.
+    load_check : int
+        From taken to the request.
+    load_gap : int
+        Between the data of two LOADs.
+    store_word : int
+        Reading a word; its beats follow.
+    store_answer : int
+        From the last beat to ``done``.
     end : int
-        From the last unit's idleness to ``done``.
+        From the last ``done`` to the engine's.
     """
 
-    fetch: int = 4
-    instruction: int = 2
-    dispatch: int = 3
-    signal: int = 2
-    gap: int = 2
-    matmul_fill: int = 12
-    drain_tail: int = 8
-    norm_scalar: int = 40
-    norm_token: int = 6
-    norm_fill: int = 8
-    softmax_fill: int = 30
-    load_tail: int = 4
-    load_overlaps: bool = True
-    store_tail: int = 20
-    end: int = 4
+    fetch: int = 12
+    dispatch: int = 4
+    signal: int = 3
+    matmul_start: int = 4
+    matmul_finish: int = 35
+    norm_pair: int = 50
+    norm_done: int = 15
+    softmax_done: int = 50
+    load_check: int = 8
+    load_gap: int = 2
+    store_word: int = 3
+    store_answer: int = 10
+    end: int = 12
 
 
 @dataclass(frozen=True)
@@ -154,14 +147,15 @@ class _Simulation:
         self.engine = program.sizes.engine
         self.program = program
         self.memory = memory
+        self.bytes_per_cycle = min(memory.bytes_per_cycle, self.engine.memory_bytes)
         self.latencies = latencies
         self.free = [0.0] * UNITS  # when a unit can take its next instruction
         self.last_word = 0.0  # of the latest row tile, in the feed
         self.last_beats = 0  # that its drain takes
         self.port = 0.0  # memory is busy until then
         self.fetch_debt = 0  # bytes of instructions that delay the next transfer
-        self.busy: Counter[Unit] = Counter()
-        self.by_kind: Counter[str] = Counter()
+        self.busy: defaultdict[Unit, float] = defaultdict(float)
+        self.by_kind: defaultdict[str, float] = defaultdict(float)
         self.bytes = 0
         self.starts: list[float] = []
         self.ends: list[float] = []
@@ -183,7 +177,7 @@ class _Simulation:
             Opcode.SOFTMAX: self._softmax,
             Opcode.STORE: self._store,
         }
-        step = max(latencies.instruction, INSTRUCTION_BYTES / self.memory.bytes_per_cycle)
+        step = max(1, INSTRUCTION_BYTES / self.bytes_per_cycle)
         clock = latencies.fetch + self.memory.latency_cycles
         queued: list[list[float]] = [[] for _ in range(UNITS)]  # starts of a unit's instructions
         raised: list[list[list[float]]] = [[[] for _ in range(UNITS)] for _ in range(UNITS)]
@@ -211,7 +205,6 @@ class _Simulation:
             end = execute[operation.opcode](operation, start)
             self.starts.append(start)
             self.ends.append(end)
-            self.busy[unit] += self.free[unit] - start
             if operation.signal:
                 for consumer in range(UNITS):
                     if operation.signal >> consumer & 1:
@@ -226,57 +219,61 @@ class _Simulation:
         narrow, wide = self._passes(operands)
         wide_tiles = operands.get("wide", 0)
         beats = _drain_beats(operands)
+        begin = max(start + latencies.matmul_start - 1, self.last_word)
         first = words * (wide if wide_tiles & 1 else narrow)
-        last = max(start + first, self.last_word + self.last_beats)
+        last = max(begin + first, self.last_word + self.last_beats)
         more_wide = (wide_tiles >> 1).bit_count()
         last += more_wide * max(words * wide, beats)
         last += (row_tiles - 1 - more_wide) * max(words * narrow, beats)
         self.last_word, self.last_beats = last, beats
-        self.free[Unit.MATMUL] = last + latencies.gap
-        self.by_kind[operation.subject.kind] += last + latencies.gap - start
-        return last + latencies.matmul_fill + beats + latencies.drain_tail
+        # The next instruction is taken while this one is fed.
+        self.free[Unit.MATMUL] = last - latencies.matmul_start
+        self.busy[Unit.MATMUL] += last - begin
+        self.by_kind[operation.subject.kind] += last - begin
+        return last + beats + latencies.matmul_finish
 
     def _passes(self, operands: dict[str, int]) -> tuple[int, int]:
         """Passes of a row tile with 4-bit and with 8-bit weights."""
         if operands["weights"] != Weights.RING:
             return 2, 2
-        sliced = (
-            operands.get("activations", 0) == Activations.PIXELS and self.engine.act_bits < 8
-        )
+        sliced = operands.get("activations", 0) == Activations.PIXELS and self.engine.act_bits < 8
         return (2, 4) if sliced else (1, 2)
 
     def _norm(self, operation: Operation, start: float) -> float:
+        """Two passes share the beats; pass 2 follows pair by pair, before the next one's pass 1."""
         operands, latencies = operation.operands, self.latencies
-        lanes = operands["lane_count"]
-        one_pass = _pairs(operands) * operands["row_words"]
-        scalar = latencies.norm_scalar + (lanes - 1) * latencies.norm_token
-        # The scalar path follows the first pass token by token.
-        sums_end = start + max(one_pass, (lanes - 1) * latencies.norm_token)
-        self.free[Unit.NORM] = (
-            min(sums_end + latencies.norm_scalar, start + one_pass + scalar) + one_pass
-            + latencies.gap
-        )
-        return self.free[Unit.NORM] + latencies.norm_fill
+        row_words = operands["row_words"]
+        beats = _pairs(operands) * row_words
+        begin = start + 1 + operands["lane_first"] // 2
+        read = begin + max(2 * beats, beats + latencies.norm_pair + row_words)
+        self.free[Unit.NORM] = begin + max(beats, 2 * beats - latencies.norm_pair)
+        self.busy[Unit.NORM] += 2 * beats
+        return read + latencies.norm_done
 
     def _softmax(self, operation: Operation, start: float) -> float:
-        operands, latencies = operation.operands, self.latencies
-        self.free[Unit.SOFTMAX] = (
-            start + operands["lane_count"] * operands["key_words"] + latencies.gap
-        )
-        return self.free[Unit.SOFTMAX] + latencies.softmax_fill
+        operands = operation.operands
+        words = operands["lane_count"] * operands["key_words"]
+        read = start + 1 + operands["lane_first"] // 4 + words
+        self.free[Unit.SOFTMAX] = read
+        self.busy[Unit.SOFTMAX] += words
+        return read + self.latencies.softmax_done
 
     def _load(self, operation: Operation, start: float) -> float:
+        """Requests run ahead of the data; data of all LOADs follow one another."""
         operands, latencies = operation.operands, self.latencies
         size = operands["bytes"]
         self.bytes += size
-        arrives = max(start + self.memory.latency_cycles, self.port)
-        transfer = (size + self.fetch_debt) / self.memory.bytes_per_cycle
+        begin = max(start + latencies.load_check + self.memory.latency_cycles, self.port)
+        transfer = (size + self.fetch_debt) / self.bytes_per_cycle
         self.fetch_debt = 0
-        arrived = arrives + max(transfer, self._write_cycles(operands))
-        self.port = arrived
-        overlap = self.memory.latency_cycles if latencies.load_overlaps else 0
-        self.free[Unit.LOAD] = max(start, arrived - overlap) + latencies.gap
-        return arrived + latencies.load_tail
+        cycles = latencies.load_gap + max(transfer, self._write_cycles(operands))
+        self.port = begin + cycles
+        self.busy[Unit.LOAD] += cycles
+        self.free[Unit.LOAD] = max(
+            start + latencies.load_check,
+            self.port - latencies.load_check - self.memory.latency_cycles,
+        )
+        return self.port
 
     def _write_cycles(self, operands: dict[str, int]) -> int:
         """Cycles of the scratchpad's write port."""
@@ -291,11 +288,14 @@ class _Simulation:
         return -(-size // self.engine.memory_bytes)
 
     def _store(self, operation: Operation, start: float) -> float:
-        size = operation.operands["row_words"] * self.engine.row_lanes * 4
-        self.bytes += size
-        end = start + size / self.memory.bytes_per_cycle + self.latencies.store_tail
-        self.free[Unit.STORE] = end
-        return end
+        """A word is read, then sent, then the next."""
+        words = operation.operands["row_words"]
+        word_bytes = self.engine.row_lanes * 4
+        self.bytes += words * word_bytes
+        cycles = words * (self.latencies.store_word + word_bytes / self.bytes_per_cycle)
+        self.busy[Unit.STORE] += cycles
+        self.free[Unit.STORE] = start + cycles + self.latencies.store_answer
+        return self.free[Unit.STORE]
 
 
 def _pairs(operands: dict[str, int]) -> int:

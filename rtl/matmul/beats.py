@@ -103,9 +103,7 @@ class Placement(wiring.Component):
             Destination.RESIDUAL: exact_log2(RESIDUAL_GROUP),
         }
         layout = placement_layout(config)
-        super().__init__(
-            {"beat": In(Beat), "valid": In(1), "o": Out(layout), "o_valid": Out(1)}
-        )
+        super().__init__({"beat": In(Beat), "valid": In(1), "o": Out(layout), "o_valid": Out(1)})
 
     def elaborate(self, platform):
         m = Module()

@@ -119,9 +119,7 @@ class Drain(wiring.Component):
             placement.valid.eq(beats.valid),
             self.select.eq(place[0].beat.pair >> 1),
             self.parameters.enable.eq(valid[0]),
-            self.parameters.request.eq(
-                operands[0].parameter_address + place[0].beat.tile.row_tile
-            ),
+            self.parameters.request.eq(operands[0].parameter_address + place[0].beat.tile.row_tile),
             scores.place.eq(place[Array.SELECT_LATENCY]),
             scores.valid.eq(valid[Array.SELECT_LATENCY]),
             scores.quad.eq(self.quad),
@@ -167,6 +165,4 @@ def _truncated(narrow: data.View, wide: data.View) -> list:
 
 def _choose(chosen: data.View, hidden_wanted: Value, hidden: data.View, codes: data.View) -> list:
     """The GELU's codes or the requantizers', lane by lane."""
-    return [
-        o.eq(Mux(hidden_wanted, a, b)) for o, a, b in zip(chosen, hidden, codes, strict=True)
-    ]
+    return [o.eq(Mux(hidden_wanted, a, b)) for o, a, b in zip(chosen, hidden, codes, strict=True)]

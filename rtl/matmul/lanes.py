@@ -81,8 +81,8 @@ class Lanes(wiring.Component):
         tokens, groups = self.config.token_lanes, quads(self.config.token_lanes)
         padded = Signal(array(SLOTS, array(groups * QUAD // PAIR, array(PAIR, TokenScale))))
         for slot in range(SLOTS):
-            m.d.comb += padded[slot].as_value()[: tokens * TokenScale.size].eq(
-                self.token_scales[slot]
+            m.d.comb += (
+                padded[slot].as_value()[: tokens * TokenScale.size].eq(self.token_scales[slot])
             )
         slot = Signal(padded[0].shape(), reset_less=True)
         scales = Signal(padded[0][0].shape(), reset_less=True)

@@ -71,12 +71,14 @@ class Dot(wiring.Component):
         m = Module()
         values, borrows = list(self.fields), list(self.borrows)
         for level in range(self.levels):
-            for k, ((a, b), (carry, kept)) in enumerate(zip(halves(values), halves(borrows))):
+            pairs = list(zip(halves(values), halves(borrows), strict=True))
+            values, borrows = [], []
+            for k, ((a, b), (carry, kept)) in enumerate(pairs):
                 total = Signal(signed(len(a) + 1), name=f"total_{level}_{k}", reset_less=True)
                 borrow = Signal(name=f"borrow_{level}_{k}", reset_less=True)
                 m.d.sync += [total.eq(add(a, b, carry)), borrow.eq(kept)]
-                values[k], borrows[k] = total, borrow
-            del values[k + 1 :], borrows[k + 1 :]
+                values.append(total)
+                borrows.append(borrow)
 
         word = delayed(m, self.word, self.levels, name="word")
         last = delayed(m, word.valid & word.last, 1, name="last")

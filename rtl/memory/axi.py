@@ -1,6 +1,6 @@
 """AXI4 and AXI4-Lite, with the standard's signal names, as the manager sees them.
 
-Amaranth names a port ``<member>__<signal>``: a member ``memory`` gives ``memory__araddr`` and so on.
+Amaranth names a port ``<member>__<signal>``: a member ``memory`` gives ``memory__araddr``.
 """
 
 from amaranth.hdl import Module

@@ -2,9 +2,9 @@
 
 ::
 
-    dispatch -> LoadCheck -> transfers (queue) -> PartLoader, ResidualLoader, StripLoader, TableLoader
-                    |                                       ^
-                    +-> reader's command ... reader's beats +
+    dispatch -> LoadCheck -> transfers (queue) -> router -> PartLoader, ResidualLoader,
+                    |                               ^       StripLoader, TableLoader
+                    +-> reader's command ... beats -+
 
 The check runs ahead of the data: several instructions' reads are outstanding at a time.
 """
@@ -433,13 +433,12 @@ class Router(wiring.Component):
         finished = self.transfer.valid & self.transfer.ready
         with m.If(finished):
             m.d.sync += ended.eq(0)
+        failed = taken & self.beats.p.error
         m.d.sync += [
             self.done.valid.eq(finished),
             self.done.signal.eq(load.signal),
             self.done.number.eq(load.number),
-            self.fault.eq(
-                fault(taken & self.beats.p.error, FaultCode.READ, Unit.LOAD, load.number)
-            ),
+            self.fault.eq(fault(failed, FaultCode.READ, Unit.LOAD, load.number)),
         ]
         return m
 

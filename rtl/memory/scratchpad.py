@@ -44,6 +44,7 @@ from rtl.memory.ports import (
     value_read,
     weight_read,
 )
+from rtl.pipeline import delayed
 
 WRITE_LATENCY = 2
 
@@ -168,15 +169,6 @@ class ReadGuard(wiring.Component):
         return m
 
 
-def delayed(m: Module, value: Value, cycles: int) -> Value:
-    """``value`` so many cycles ago."""
-    for _ in range(cycles):
-        later = Signal.like(value)
-        m.d.sync += later.eq(value)
-        value = later
-    return value
-
-
 class Scratchpad(wiring.Component):
     """What all scratchpads have in common: landings, guards, faults, taps."""
 
@@ -206,7 +198,7 @@ class Scratchpad(wiring.Component):
         return landings
 
     def guard(self, m: Module, read: wiring.PureInterface, depth: int, unit: Unit) -> ReadGuard:
-        """Watches a read port that is addressed by words, or granules, of which there are ``depth``."""
+        """Watches a read port; ``depth`` is the number of its words or granules."""
         m.submodules.guard = guard = ReadGuard(depth, unit)
         m.d.comb += [guard.enable.eq(read.enable), guard.word.eq(read.request)]
         return guard
@@ -284,7 +276,7 @@ class ActivationMemory(Scratchpad):
         self.report(m, *landings, guard)
 
         word, granule = _split_granule(config, self.read.request)
-        late = delayed(m, granule, READ_LATENCY)
+        late = delayed(m, granule, READ_LATENCY, name="granule")
         for pair in range(config.token_lanes // 2):
             port = PairPort(config, len(landings))
             bank = Bank(depth, 2 * config.granules, config.depth_lanes * config.act_bits)
@@ -465,7 +457,7 @@ class KeyMemory(PairedMemory):
         guard = self.guard(m, self.read, self.depth * self.config.granules, Unit.MATMUL)
         self.report(m, landing, guard)
         word, granule = _split_granule(self.config, self.read.request)
-        late = delayed(m, granule, READ_LATENCY)
+        late = delayed(m, granule, READ_LATENCY, name="granule")
         for pair, bank in enumerate(self.banks(m, platform, landing, word)):
             keys = _granules(bank.read_data, self.config, numerics.KV_BITS, late)
             for i, key in enumerate(keys):
@@ -513,7 +505,7 @@ class ScoreMemory(Scratchpad):
         self.report(m, landing, guard)
         m.submodules.bank = bank = Bank(depth, self.LANES, bits)
         request = self.read.request
-        late = delayed(m, request.bank, READ_LATENCY)
+        late = delayed(m, request.bank, READ_LATENCY, name="lane")
         m.d.comb += [
             guard.enable.eq(self.read.enable),
             guard.word.eq(request.word),
@@ -727,7 +719,7 @@ class ResidualReads(wiring.Component):
             for half in range(2):
                 with m.If(request.valid & ~taken & (request.p.half == half)):
                     m.d.comb += [self.enable[half].eq(1), self.word[half].eq(request.p.word)]
-            half = delayed(m, request.p.half, READ_LATENCY)
+            half = delayed(m, request.p.half, READ_LATENCY, name="half")
             m.d.comb += reader.data.as_value().eq(Mux(half, self.words[1], self.words[0]))
             earlier.append(request)
         return m

@@ -186,8 +186,11 @@ class NormIssue(wiring.Component):
         wiring.connect(m, arbiter.o, wiring.flipped(self.o))
 
         ready = Signal(range(self.pairs + 1))  # pairs whose scalars are there, for pass 2 to begin
-        pause = Signal()
-        sums_may = pair_credits.available & ~pause
+        # The two tokens of a pair share the way to the scalars, so pairs must not end in successive
+        # cycles: a pair of one beat does not follow while the end of another waits to be read.
+        ending = self.o.valid & ~self.o.payload.codes & self.o.payload.beat.last
+        single = sums.o.payload.first & sums.o.payload.last
+        sums_may = pair_credits.available & ~(ending & single)
         codes_may = beat_credits.available & (ready != 0)
         sums_go, codes_go = Signal(), Signal()
         m.d.comb += [
@@ -209,7 +212,5 @@ class NormIssue(wiring.Component):
             beat_credits.take.eq(codes_go),
             beat_credits.give.eq(self.beat_written),
         ]
-        # The two tokens of a pair share the way to the scalars: not a new pair in every cycle.
-        m.d.sync += pause.eq(sums_go & sums.o.payload.first)
         m.d.sync += ready.eq(ready + self.pair_ready - (codes_go & codes.o.payload.last))
         return m

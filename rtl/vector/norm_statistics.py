@@ -1,6 +1,6 @@
 """Pass 1 of LayerNorm: from the residual stream to the scalars of two tokens."""
 
-from amaranth.hdl import Module, Mux
+from amaranth.hdl import Assert, Module, Mux
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -82,6 +82,7 @@ class NormStatistics(wiring.Component):
 
         complete = delayed(m, self.valid & self.last, even.LATENCY, name="complete", marker=True)
         second = delayed(m, complete, 1, name="second", marker=True)
+        m.d.sync += Assert(~(complete & second))
         parameters = delayed(m, self.parameters, even.LATENCY, name="parameters")
         odd_totals = delayed(m, odd.totals, 1, name="odd_totals")
         odd_parameters = delayed(m, parameters, 1, name="odd_parameters")

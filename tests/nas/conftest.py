@@ -13,6 +13,9 @@ from nas.supernet import SupernetConfig
 from nas.train import TrainConfig, train_supernet
 from rtl.model import Preprocessing
 
+# Tensors this small gain nothing from threads, which wait for one another on a busy machine.
+torch.set_num_threads(1)
+
 SPACE = Space(
     image=(8, 8, 1),
     patch=4,

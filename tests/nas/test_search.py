@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +29,11 @@ from rtl.model import IntegerModel
 
 ROOT = Path(__file__).parents[2]
 PROG = "python -m nas.search"
-QUICK = ("--quick", "--images", "0", "--targets", "9000", "14000", "28000")
+QUICK = (
+    "--quick", "--images", "0", "--targets", "9500", "28000",
+    "--generations", "1", "--population", "4",
+)  # fmt: skip
+RATES = (9500, 28000)
 REQUIRED = {
     "target_fps", "predicted_cycles", "rtl_cycles", "accuracy_qat", "accuracy_integer",
     "rtl_images", "rtl_mismatches", "arch", "model",
@@ -63,11 +68,18 @@ def runs(tmp_path_factory) -> Path:
     return out
 
 
+def copied(runs: Path, name: str) -> str:
+    """Return the name of a copy of the finished run: its search need not be done again."""
+    shutil.copytree(runs / "digits", runs / name, dirs_exist_ok=True)
+    (runs / name / "summary.json").unlink()
+    return name
+
+
 def test_summary_has_its_schema(runs):
     data = json.loads((runs / "digits" / "summary.json").read_text())
     assert data["schema"] == 1 and data["seed"] == 0 and data["wall_s"] > 0
     assert {"python", "torch", "numpy", "pymoo"} <= data["versions"].keys()
-    assert [winner["target_fps"] for winner in data["winners"]] == [9000, 14000, 28000]
+    assert [winner["target_fps"] for winner in data["winners"]] == list(RATES)
     for winner in data["winners"]:
         assert winner.keys() >= REQUIRED
         assert winner["predicted_cycles"] <= 100e6 / winner["target_fps"]
@@ -94,7 +106,7 @@ def test_models_are_the_winners(runs):
 
 def test_nothing_else_is_left_behind(runs):
     names = {path.name for path in (runs / "digits").iterdir()} - {".lock"}
-    models = {f"winner-{rate}fps.pulsar" for rate in (9000, 14000, 28000)}
+    models = {f"winner-{rate}fps.pulsar" for rate in RATES}
     assert names == models | {"summary.json", "predictions.json", "search.json", "pareto.png"}
 
 
@@ -119,7 +131,11 @@ def test_a_finished_run_is_reused(runs, monkeypatch):
 
 def test_another_seed_gives_another_run(runs):
     assert run(runs, "--name", "seed1", "--seed", "1") == 0
-    assert comparable(runs / "seed1")["winners"] != comparable(runs / "digits")["winners"]
+    archs = [
+        [winner["arch"] for winner in comparable(runs / name)["winners"]]
+        for name in ("seed1", "digits")
+    ]
+    assert archs[0] != archs[1]
 
 
 # --- the test set -------------------------------------------------------------------------------
@@ -140,22 +156,6 @@ def test_search_never_touches_the_test_set(runs, monkeypatch):
     assert not (folders[0] / "summary.json").exists()
 
 
-def test_no_test_picture_is_among_those_of_the_search(runs):
-    job = Job.prepare(Options(out=runs, targets=(9000.0,)))
-    pictures = {
-        name: {image.numpy().tobytes() for image in part.images}
-        for name, part in (
-            ("train", job.data.train),
-            ("validation", job.data.validation),
-            ("test", testset.load_digits_test()),
-        )
-    }
-    assert {name: len(part) for name, part in pictures.items()} == {
-        "train": 3500, "validation": 500, "test": 1000,
-    }  # fmt: skip
-    assert not pictures["test"] & (pictures["train"] | pictures["validation"])
-
-
 def test_quick_keeps_every_class(runs):
     data = thinned(Job.prepare(Options(out=runs, targets=(9000.0,))).data, 7)
     for part in (data.train, data.validation):
@@ -174,7 +174,7 @@ def stand_in(monkeypatch, mismatches: int = 0, wrong_logits: bool = False) -> li
         first = "blocks.0.q, token 3, row 5, image 1" if mismatches else None
         cycles = [1000 + i for i in range(len(pictures))]
         return SimpleNamespace(
-            logits=logits, cycles_per_image=cycles, mismatches=mismatches, first_mismatch=first
+            logits=logits, cycles=cycles, mismatches=mismatches, first_mismatch=first
         )
 
     monkeypatch.setattr(report, "_simulate", simulate)
@@ -183,8 +183,8 @@ def stand_in(monkeypatch, mismatches: int = 0, wrong_logits: bool = False) -> li
 
 def test_rtl_runs_pictures_of_all_classes(runs, monkeypatch):
     seen = stand_in(monkeypatch)
-    assert run(runs, "--name", "rtl", "--images", "16") == 0
-    assert [len(labels) for labels in seen] == [16] * 3
+    assert run(runs, "--name", copied(runs, "rtl"), "--images", "16") == 0
+    assert [len(labels) for labels in seen] == [16] * 2
     assert all(set(labels) == set(range(10)) for labels in seen)
     for winner in comparable(runs / "rtl")["winners"]:
         assert (winner["rtl_images"], winner["rtl_mismatches"]) == (16, 0)
@@ -194,20 +194,20 @@ def test_rtl_runs_pictures_of_all_classes(runs, monkeypatch):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ({"mismatches": 7}, "7 codes of winner-9000fps.pulsar, first in blocks.0.q, token 3"),
-        ({"wrong_logits": True}, "40 codes of winner-9000fps.pulsar, first in the logits"),
+        ({"mismatches": 7}, "7 times with winner-9500fps.pulsar, first in blocks.0.q, token 3"),
+        ({"wrong_logits": True}, "40 times with winner-9500fps.pulsar, first in the logits"),
     ],
 )
 def test_a_mismatch_fails_the_command(fault, message, runs, monkeypatch, capsys):
     stand_in(monkeypatch, **fault)
-    assert run(runs, "--name", "fault", "--images", "4") == 1
+    assert run(runs, "--name", copied(runs, "fault"), "--images", "4") == 1
     output = capsys.readouterr().err.splitlines()[-1]
-    assert output.startswith(f"{PROG}: error: the engine differs from golden in {message}")
+    assert output.startswith(f"{PROG}: error: the engine differs from golden {message}")
     winners = comparable(runs / "fault")["winners"]  # written all the same
     assert all(winner["rtl_mismatches"] for winner in winners)
 
 
-# --- bad input ------------------------------------------------------------------------------------
+# --- bad input ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_a_mismatch_fails_the_command(fault, message, runs, monkeypatch, capsys)
         ),
         (
             ["--targets", "9000"],
-            "OUT/digits holds a run with other settings (targets [9000.0, 14000.0, 28000.0],"
+            "OUT/digits holds a run with other settings (targets [9500.0, 28000.0],"
             " now [9000.0]): choose another --name, or discard it with --restart",
         ),
     ],
@@ -263,7 +263,7 @@ def test_default_targets_can_be_reached(runs):
 
 
 def test_restart_discards_the_run_and_only_that(runs):
-    assert run(runs, "--name", "other") == 0
+    copied(runs, "other")
     (runs / "other" / "notes.txt").write_text("mine")
     assert run(runs, "--name", "other", "--targets", "20000", "--restart") == 0
     assert [winner["target_fps"] for winner in comparable(runs / "other")["winners"]] == [20000]
@@ -287,7 +287,7 @@ def test_two_searches_in_one_folder(runs, capsys):
     assert capsys.readouterr().err.endswith(expected)
 
 
-# --- in a process of its own ------------------------------------------------------------------------
+# --- in a process of its own --------------------------------------------------------------------
 
 
 def test_interrupted_in_the_search_and_resumed(runs, tmp_path):

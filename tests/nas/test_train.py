@@ -114,7 +114,8 @@ def test_config_refuses_no_epochs():
 def test_every_width_and_fraction_is_sampled(tiny_config, tiny_data, tmp_path):
     trainer = Trainer(tiny_config, tiny_data, tmp_path / "none.pt")
     widths, fractions = set(), set()
-    for trainer.step in range(trainer.float_steps, trainer.float_steps + 6):
+    for turn in range(6):
+        trainer.step = trainer.float_steps + turn
         subnets = trainer._subnets()
         assert list(subnets) == ["largest", "random0", "random1", "smallest"]
         widths |= {subnets["random0"].width, subnets["random1"].width}

@@ -96,8 +96,10 @@ def test_full_cascades_of_extremes(act_bits, multiplier):
             product(code_range(act_bits, a_signed), repeat=found.token_pack),
         )
         for weights, activations in ends:
-            total = depth * pack(weights, found.weight_spacing) * pack(
-                activations, found.activation_spacing
+            total = (
+                depth
+                * pack(weights, found.weight_spacing)
+                * pack(activations, found.activation_spacing)
             )
             fields = unpack(total, found.products, found.field_bits, w_signed or a_signed)
             for t, r in product(range(found.token_pack), range(found.row_pack)):

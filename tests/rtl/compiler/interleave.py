@@ -7,7 +7,8 @@ import numpy as np
 
 from rtl.control.isa import SEMAPHORE_BITS, UNITS, Instruction, Unit
 
-IN_FLIGHT = {Unit.MATMUL: 2}  # the drain works on one instruction while the feed has the next
+# Instructions that a unit may have taken and not completed: more than any unit of ours.
+IN_FLIGHT = {Unit.LOAD: 8, Unit.MATMUL: 4, Unit.NORM: 2, Unit.SOFTMAX: 2, Unit.STORE: 1}
 
 
 def events(
@@ -17,8 +18,8 @@ def events(
 
     Asserts that it does end, that no semaphore passes its width, and that all end at zero.
     """
-    queues = [deque() for _ in range(UNITS)]
-    flight = [deque() for _ in range(UNITS)]
+    queues: list[deque[int]] = [deque() for _ in range(UNITS)]
+    flight: list[deque[int]] = [deque() for _ in range(UNITS)]
     semaphores = np.zeros((UNITS, UNITS), int)  # [producer, consumer]
     speed = rng.choice([0.01, 1.0, 30.0], size=(3, UNITS))  # start, finish, fetch of each unit
     fetched = 0
@@ -26,16 +27,15 @@ def events(
         choices: list[tuple[str, int]] = []
         for unit in range(UNITS):
             head = program[queues[unit][0]] if queues[unit] else None
-            free = len(flight[unit]) < IN_FLIGHT.get(Unit(unit), 1)
+            free = len(flight[unit]) < IN_FLIGHT[Unit(unit)]
             if head and free and all(semaphores[p, unit] for p in producers(head)):
                 choices.append(("start", unit))
             if flight[unit]:
                 choices.append(("finish", unit))
-        target = program[fetched].unit if fetched < len(program) else None
-        while fetched < len(program) and target is None:  # BEGIN and END
+        while fetched < len(program) and program[fetched].unit is None:  # BEGIN and END
             fetched += 1
-            target = program[fetched].unit if fetched < len(program) else None
-        if fetched < len(program) and len(queues[target]) < queue_depth:
+        target = program[fetched].unit if fetched < len(program) else None
+        if target is not None and len(queues[target]) < queue_depth:
             choices.append(("fetch", target))
         if not choices:
             break

@@ -61,7 +61,7 @@ class Bench:
         simulator.add_process(self._serve)
 
         async def testbench(ctx):
-            await self._load_tables(ctx)
+            self._set_scales(ctx)
             await scenario(self, ctx)
 
         simulator.add_testbench(testbench)
@@ -92,21 +92,21 @@ class Bench:
         await ctx.tick()
         ctx.set(self.reset, 0)
 
-    async def _load_tables(self, ctx) -> None:
+    async def load_gelu(self, ctx) -> None:
+        """Write both tables."""
         port = self.unit.gelu_write
         ctx.set(port.valid, 1)
         for (table, index), code in np.ndenumerate(self.memory.gelu):
             ctx.set(port.beat, {"table": table, "index": index, "code": int(code), "number": 0})
             await ctx.tick()
         ctx.set(port.valid, 0)
-        for slot in range(2):
-            for lane in range(self.config.token_lanes):
-                scale = {
-                    "multiplier": int(self.memory.scale_multiplier[slot, lane]),
-                    "shift": int(self.memory.scale_shift[slot, lane]),
-                }
-                ctx.set(self.unit.scales[slot][lane], scale)
         await ctx.tick().repeat(2)
+
+    def _set_scales(self, ctx) -> None:
+        for (slot, lane), multiplier in np.ndenumerate(self.memory.scale_multiplier):
+            shift = int(self.memory.scale_shift[slot, lane])
+            scale = {"multiplier": int(multiplier), "shift": shift}
+            ctx.set(self.unit.scales[slot][lane], scale)
 
     async def _serve(self, ctx) -> None:
         """Be the scratchpads: answer reads READ_LATENCY cycles later, take writes at once."""
@@ -222,6 +222,4 @@ def _raw(value):
 
 
 def _unpack(layout, bits: int) -> dict[str, int]:
-    return {
-        name: bits >> member.offset & ((1 << member.width) - 1) for name, member in layout
-    }
+    return {name: bits >> member.offset & ((1 << member.width) - 1) for name, member in layout}

@@ -6,9 +6,13 @@ import pytest
 
 from rtl.control.isa import Activations, Destination, Format, Weights
 from rtl.matmul.unit import MatmulUnit
-from tests.rtl.matmul.bench import Bench
+from tests.rtl.matmul.bench import FIELDS, Bench
 from tests.rtl.matmul.model import Scratchpads
 from tests.rtl.matmul.test_unit import CONFIGS, SMALL, check_equal, independent, random_op
+
+
+def random_ops(config, choose: random.Random, count: int) -> list[dict[str, int]]:
+    return independent([random_op(config, choose) | {"gelu": 0} for _ in range(count)])
 
 
 def tile_words(config, op: dict[str, int]) -> list[int]:
@@ -25,7 +29,9 @@ def beats(op: dict[str, int]) -> int:
     return last // lanes - op["lane_first"] // lanes + 1
 
 
-def predicted_done(unit: MatmulUnit, first: int, ops: list[dict[str, int]]) -> tuple[list[int], int]:
+def predicted_done(
+    unit: MatmulUnit, first: int, ops: list[dict[str, int]]
+) -> tuple[list[int], int]:
     """Cycles of the completions of instructions back to back, and of words held back."""
     last, before, stalled, done = first + unit.START_CYCLES - 1, 0, 0, []
     for op in ops:
@@ -40,7 +46,7 @@ def predicted_done(unit: MatmulUnit, first: int, ops: list[dict[str, int]]) -> t
 @pytest.mark.parametrize("name", ["small", "least", "act8"])
 def test_cycles_of_instructions_back_to_back(name):
     config, choose = CONFIGS[name], random.Random(name)
-    ops = independent([random_op(config, choose) | {"depth_words": 2} for _ in range(15)])
+    ops = [op | {"depth_words": 2} for op in random_ops(config, choose, 15)]
     bench = Bench(config, Scratchpads(config))
 
     async def scenario(bench, ctx):
@@ -70,7 +76,7 @@ def test_the_drain_limits_short_row_tiles():
 
     bench.run(scenario)
     expected = Scratchpads(config)
-    expected.run({name: 0 for name in random_op(config, random.Random())} | op)
+    expected.run(dict.fromkeys(FIELDS, 0) | op)
     check_equal(bench.memory, expected)
     assert bench.stalled == 19
     done, _ = predicted_done(
@@ -83,8 +89,8 @@ def test_the_drain_limits_short_row_tiles():
 def test_reset_in_mid_stream(wait):
     """Nothing of what was under way is written or completed later; then all runs as if new."""
     config, choose = SMALL, random.Random(wait)
-    before = [random_op(config, choose) for _ in range(3)]
-    after = independent([random_op(config, choose) for _ in range(4)])
+    before = random_ops(config, choose, 3)
+    after = random_ops(config, choose, 4)
     expected = Scratchpads(config)
     bench = Bench(config, Scratchpads(config))
 

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Gearbox and Cutter against byte strings, with random stalls."""
 
 import random

@@ -191,7 +191,7 @@ def test_scores_read_one_lane():
             ctx.set(dut.write.valid, 1)
             await ctx.tick()
             ctx.set(dut.write.valid, 0)
-            model |= {(i, word): r for i, r in enumerate(raw) if enable >> i & 1}
+            model.update({(i, word): r for i, r in enumerate(raw) if enable >> i & 1})
             await ctx.tick()
             bank = rng.randrange(4)
             assert await read(ctx, dut.read, {"bank": bank, "word": word}) == model.get(

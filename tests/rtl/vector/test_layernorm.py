@@ -37,6 +37,14 @@ def test_stalls_leave_the_output_unchanged(config, read, write):
     assert slow.stalls[1] == 0 or write
 
 
+@pytest.mark.parametrize("read", [0, 0.3, 0.7])
+def test_pairs_of_one_beat_do_not_collide(read):
+    rng = random.Random(3)
+    words = [2, 1, 1, 3, 1, 1, 1, 2, 1, 1]
+    cases = [make_case(ODD, rng, n, row_words=count) for n, count in enumerate(words, 1)]
+    check(ODD, cases, Bench(ODD, cases, refuse_read=read).run())
+
+
 @pytest.mark.parametrize("reset_at", [40, 70])
 def test_reset_in_mid_stream(reset_at):
     rng = random.Random(8)

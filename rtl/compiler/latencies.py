@@ -1,0 +1,26 @@
+"""Pipeline constants of an engine, from its RTL. Needs Amaranth, unlike the rest of the compiler."""
+
+from functools import cache
+
+from rtl.attention.softmax import SoftmaxUnit
+from rtl.compiler.timing import UnitLatencies
+from rtl.config import EngineConfig
+from rtl.matmul.unit import MatmulUnit
+from rtl.memory.load import LoadCheck, LoadUnit
+from rtl.memory.store import StoreUnit
+from rtl.vector.layernorm import NormUnit
+
+
+@cache
+def unit_latencies(config: EngineConfig) -> UnitLatencies:
+    """Constants of the units; those between units are :class:`UnitLatencies`' defaults."""
+    return UnitLatencies(
+        matmul_start=MatmulUnit.START_CYCLES,
+        matmul_finish=MatmulUnit.finish_cycles(config),
+        norm_pair=NormUnit.pair_cycles(config),
+        norm_done=NormUnit.DONE_CYCLES,
+        softmax_done=SoftmaxUnit.done_cycles(config),
+        load_check=LoadCheck.LATENCY,
+        load_gap=LoadUnit.CYCLES,
+        store_word=StoreUnit.CYCLES_PER_WORD,
+    )

@@ -1,0 +1,110 @@
+"""A wrong, missing or stray write is named: tensor, head, token, row."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rtl.compiler import compare, compile_model, symbol_table
+from rtl.config import TINY
+from sim import golden
+from sim.random_model import random_images, random_model
+
+MODEL = random_model(patch=14, width=32, head_dim=16, blocks=((2, 64),) * 2, classes=5)
+COMPILED = compile_model(MODEL, TINY)
+SYMBOLS = COMPILED.symbols()
+
+
+@pytest.fixture(scope="module")
+def tensors():
+    record = {}
+    golden.run(MODEL, random_images(MODEL.image, 1), tensors=record)
+    return {name: value[0] for name, value in record.items()}
+
+
+def expected_writes(tensors, kind, tensor, head=-1):
+    expected = SYMBOLS.expected_writes(number_of(kind, tensor, head), tensors)
+    assert expected is not None
+    return expected
+
+
+def number_of(kind, tensor, head=-1):
+    for number, operation in enumerate(COMPILED.program.operations):
+        subject = operation.subject
+        if (subject.kind, subject.tensor, subject.head) == (kind, tensor, head):
+            return number
+    raise AssertionError((kind, tensor, head))
+
+
+CASES = [
+    ("embed", "embed", -1),
+    ("norm", "blocks.0.norm1", -1),
+    ("qkv", "blocks.0.q", -1),
+    ("qkv", "blocks.0.k", -1),
+    ("qkv", "blocks.0.v", -1),
+    ("scores", "blocks.0.scores", 1),
+    ("softmax", "blocks.0.attention", 1),
+    ("context", "blocks.0.context", 1),
+    ("fc1", "blocks.1.hidden", -1),
+    ("fc2", "blocks.1.output", -1),
+    ("head", "logits", -1),
+]
+
+
+@pytest.mark.parametrize("kind, tensor, head", CASES)
+def test_one_flipped_bit_is_named(tensors, kind, tensor, head):
+    expected = expected_writes(tensors, kind, tensor, head)
+    index, lane = np.argwhere(expected.known & (expected.columns >= 0))[-1]
+    values = expected.values.copy()
+    values[index, lane] ^= 1
+    found = compare(expected, expected.banks, expected.words, values, expected.written)
+    token, column = expected.tokens[index], expected.columns[index, lane]
+    place = f"head {head}, token {token}, {column}" if head >= 0 else f"token {token}, {column}"
+    assert f"{tensor}[{place}] ({expected.buffer} bank" in str(found)
+    assert (found.expected, found.got) == (expected.values[index, lane], values[index, lane])
+
+
+def test_order_and_parts_of_words_do_not_matter(tensors):
+    expected = expected_writes(tensors, "qkv", "blocks.0.q")
+    half = np.arange(TINY.row_lanes) < TINY.depth_lanes
+    banks, words, values = (
+        np.concatenate([x[::-1], x]) for x in (expected.banks, expected.words, expected.values)
+    )
+    parts = np.concatenate([expected.written[::-1] & half, expected.written & ~half])
+    assert compare(expected, banks, words, values, parts) is None
+    missing = compare(expected, banks[:-1], words[:-1], values[:-1], parts[:-1])
+    assert "was not written, expected" in str(missing)
+
+
+def test_a_stray_write_is_named(tensors):
+    expected = expected_writes(tensors, "context", "blocks.0.context", 1)
+    everything = np.ones_like(expected.written)
+    stray = compare(expected, expected.banks, expected.words, expected.values, everything)
+    if expected.written.all():
+        assert stray is None
+    elsewhere = compare(
+        expected, expected.banks, expected.words + 500, expected.values, expected.written
+    )
+    assert "unexpected write of" in str(elsewhere) and "activations bank" in str(elsewhere)
+
+
+def test_constants_are_known_byte_by_byte(tensors):
+    expected = expected_writes(tensors, "load", "weights")
+    assert expected.buffer == "weights" and expected.values.shape[1] == TINY.weight_word_bytes
+    wrong = replace(expected, values=expected.values ^ 1)
+    found = compare(expected, wrong.banks, wrong.words, wrong.values, wrong.written)
+    assert "weights (weights bank 0 word 0 lane 0)" in str(found)
+
+
+def test_every_instruction_has_a_symbol():
+    table = symbol_table(COMPILED.program)
+    assert [entry["instruction"] for entry in table] == list(range(len(table)))
+    scores = [entry for entry in table if entry["kind"] == "scores"]
+    assert scores[0] == {
+        "instruction": scores[0]["instruction"],
+        "opcode": "MATMUL",
+        "kind": "scores",
+        "tensor": "blocks.0.scores",
+        "tokens": [0, 4],
+        "head": 0,
+    }

@@ -1,0 +1,69 @@
+"""The timing model: bounds that always hold, and what it reacts to."""
+
+from dataclasses import replace
+
+import pytest
+
+from rtl.compiler import MemoryTiming, UnitLatencies, check, lower, predict
+from rtl.compiler.timing import simulate
+from rtl.config import TINY, ZCU102
+from rtl.control.isa import Unit
+from sim.random_model import random_model
+from tests.rtl.compiler.test_limits import VIT, network
+
+DIGITS = random_model(patch=7).shape
+DEIT_TINY = network(**VIT | {"width": 192, "blocks": ((3, 768),) * 12})
+FAST = MemoryTiming(bytes_per_cycle=1000.0, latency_cycles=1)
+NO_OVERHEAD = UnitLatencies(**dict.fromkeys(UnitLatencies.__dataclass_fields__, 0))
+
+
+def test_the_array_of_the_zcu102_works_as_long_as_the_bound_says():
+    """DESIGN section 7: 153.1 k cycles of whole tiles for DeiT-T, less what the drain adds."""
+    program = lower(check(DEIT_TINY, ZCU102))
+    prediction = simulate(program, FAST, NO_OVERHEAD)
+    assert sum(prediction.by_kind.values()) == pytest.approx(153_100, rel=0.005)
+
+
+def test_no_unit_works_longer_than_the_image_takes():
+    prediction = predict(DIGITS, TINY)
+    assert max(prediction.busy.values()) < prediction.cycles
+    assert prediction.busy[Unit.MATMUL] == sum(prediction.by_kind.values())
+
+
+def test_constants_come_from_the_rtl():
+    pytest.importorskip("amaranth")
+    from rtl.compiler.latencies import unit_latencies
+
+    latencies = unit_latencies(ZCU102)
+    assert latencies.matmul_finish > unit_latencies(TINY).matmul_finish > 20
+    assert predict(DIGITS, TINY, latencies=unit_latencies(TINY)).cycles == pytest.approx(
+        predict(DIGITS, TINY).cycles, rel=0.05
+    )
+
+
+def test_memory_and_weights_cost_cycles():
+    cycles = [
+        predict(DIGITS, TINY, MemoryTiming(bandwidth)).cycles for bandwidth in (4.0, 8.0, 16.0)
+    ]
+    assert cycles == sorted(cycles, reverse=True)
+    slow = predict(DIGITS, TINY, MemoryTiming(16.0, latency_cycles=500)).cycles
+    assert slow >= cycles[-1] + 400
+    narrow = replace(DIGITS, head_wide=(False,) * len(DIGITS.head_wide))
+    assert predict(narrow, TINY).cycles <= cycles[-1]
+
+
+def test_instructions_keep_their_order_within_a_unit():
+    program = lower(check(DIGITS, TINY))
+    prediction = simulate(program)
+    for unit in Unit:
+        numbers = [i for i, op in enumerate(program.operations) if op.unit is unit]
+        starts = [prediction.starts[i] for i in numbers]
+        ends = [prediction.ends[i] for i in numbers]
+        assert starts == sorted(starts) and ends == sorted(ends)
+
+
+def test_lowering_needs_no_weights_and_is_deterministic():
+    first, second = (lower(check(DIGITS, TINY)) for _ in range(2))
+    assert [op.instruction().encode() for op in first.operations] == [
+        op.instruction().encode() for op in second.operations
+    ]

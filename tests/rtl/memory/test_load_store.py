@@ -1,0 +1,360 @@
+# amaranth: UnusedElaboratable=no
+"""Load and store units against golden scratchpads, with a memory of random latency and stalls."""
+
+import random
+from dataclasses import replace
+
+import pytest
+from amaranth.sim import Simulator
+
+from rtl.config import TINY
+from rtl.control.faults import FaultCode
+from rtl.control.isa import Base, Target, Unit
+from rtl.memory.load import LoadUnit
+from rtl.memory.store import StoreUnit
+
+MEMORY = random.Random(0).randbytes(1 << 16)
+REGIONS = [{"base": 0x1000, "limit": 0x9000}, {"base": 0x9003, "limit": 0xF000},
+           {"base": 0xF000, "limit": 0x10000}]  # fmt: skip
+
+
+def simulate(dut, bench, *background):
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    for other in background:
+        simulator.add_testbench(other, background=True)
+    simulator.run()
+
+
+async def take(ctx, port):
+    """One transfer's payload (no ``until``: a background bench may be left in the middle)."""
+    ctx.set(port.ready, 1)
+    while not ctx.get(port.valid):
+        await ctx.tick()
+    payload = ctx.get(port.payload)
+    await ctx.tick()
+    ctx.set(port.ready, 0)
+    return payload
+
+
+async def give(ctx, port):
+    """Hand over the payload that was set."""
+    ctx.set(port.valid, 1)
+    while not ctx.get(port.ready):
+        await ctx.tick()
+    await ctx.tick()
+    ctx.set(port.valid, 0)
+
+
+def memory(dut, rng, stall, *, beat_bytes, errors=()):
+    """Answers the unit's read commands, in order."""
+
+    async def answer(ctx):
+        port = dut.reader
+        while True:
+            command = await take(ctx, port.command)
+            first = command.address // beat_bytes
+            last = (command.address + command.bytes - 1) // beat_bytes
+            for beat in range(first, last + 1):
+                while rng.random() < stall:
+                    await ctx.tick()
+                content = MEMORY[beat * beat_bytes : (beat + 1) * beat_bytes]
+                ctx.set(port.beats.payload.data, int.from_bytes(content, "little"))
+                ctx.set(port.beats.payload.last, beat == last)
+                ctx.set(port.beats.payload.error, beat in errors)
+                await give(ctx, port.beats)
+
+    return answer
+
+
+async def start(ctx, dut, number, **operands):
+    ctx.set(dut.i.payload, {"operands": operands, "signal": number % 32, "number": number})
+    await give(ctx, dut.i)
+
+
+async def set_regions(ctx, dut):
+    for index, region in enumerate(REGIONS):
+        ctx.set(dut.regions[index], region)
+
+
+class Watcher:
+    """Everything that a load unit writes, and its completions, cycle by cycle."""
+
+    def __init__(self, dut, refuse=0.0):
+        self.dut, self.refuse = dut, refuse
+        self.writes, self.done, self.cycles = [], [], []
+
+    async def watch(self, ctx):
+        dut, rng = self.dut, random.Random(9)
+        cycle = 0
+        while True:
+            ctx.set(dut.residual.ready, rng.random() >= self.refuse)
+            self.see(ctx)
+            if ctx.get(dut.done.valid):
+                self.done.append((ctx.get(dut.done.number), ctx.get(dut.done.signal)))
+                self.cycles.append(cycle)
+            await ctx.tick()
+            cycle += 1
+
+    def see(self, ctx):
+        dut = self.dut
+        for name in ("weights", "parameters", "exponents"):
+            port = getattr(dut, name)
+            if ctx.get(port.valid):
+                beat = ctx.get(port.beat)
+                self.writes.append((name, beat.word, beat.part, beat.beat, beat.number))
+        if ctx.get(dut.gelu.valid):
+            beat = ctx.get(dut.gelu.beat)
+            self.writes.append(("gelu", beat.table, beat.index, beat.code, beat.number))
+        if ctx.get(dut.pixels.valid):
+            beat = ctx.get(dut.pixels.beat)
+            content = bytes(ctx.get(byte) for byte in dut.pixels.beat.bytes)
+            self.writes.append(("pixels", beat.lane, beat.word, content, beat.number))
+        if ctx.get(dut.residual.valid) and ctx.get(dut.residual.ready):
+            beat = ctx.get(dut.residual.payload)
+            word = ctx.get(dut.residual.payload["values"].as_value())
+            self.writes.append(
+                ("residual", beat.half, beat.enable, beat.word,
+                 word & ((1 << len(dut.residual.payload["values"].as_value()) // 2) - 1),
+                 beat.number)
+            )  # fmt: skip
+
+
+def expected(config, number, target, base, offset, bytes, **operands):
+    """What LOAD means, written down a second time."""
+    start = REGIONS[base]["base"] + offset
+    content = MEMORY[start : start + bytes]
+    destination = operands.get("destination", 0)
+    beat = config.memory_bytes
+    if target in (Target.WEIGHTS, Target.PARAMETERS, Target.EXPONENTS):
+        size = {
+            Target.WEIGHTS: config.weight_word_bytes,
+            Target.PARAMETERS: config.parameter_word_bytes,
+            Target.EXPONENTS: beat,
+        }[target]
+        for i in range(bytes // beat):
+            word = destination + i * beat // size
+            if target == Target.WEIGHTS:
+                word %= config.weight_words
+            value = int.from_bytes(content[i * beat : (i + 1) * beat], "little")
+            yield target.name.lower(), word, i * beat % size // beat, value, number
+    elif target == Target.GELU:
+        for i, code in enumerate(content):
+            yield "gelu", destination & 1, i, code & 63, number
+    elif target == Target.RESIDUAL:
+        size = config.residual_word_bytes
+        for i in range(bytes // size):
+            token = operands["token"] + i // operands["row_words"]
+            groups = token // 4 - operands["token"] // 4
+            word = destination + groups * operands["stride"] + i % operands["row_words"]
+            value = int.from_bytes(content[i * size : (i + 1) * size], "little")
+            yield "residual", token // 2 % 2, 1 << token % 2, word, value, number
+    else:
+        segment, segments = operands["segment_bytes"], operands["segments"]
+        words = -(-segment // config.depth_lanes)
+        for y in range(bytes // (segment * segments)):
+            for s in range(segments):
+                tile, lane = divmod(operands["lane_first"] + s, config.token_lanes)
+                row = content[(y * segments + s) * segment :][:segment]
+                for x in range(words):
+                    part = row[x * config.depth_lanes : (x + 1) * config.depth_lanes]
+                    word = destination + tile * operands["stride"] + y * words + x
+                    yield "pixels", lane, word, part.ljust(config.depth_lanes, b"\0"), number
+
+
+LOADS = [
+    {"target": Target.WEIGHTS, "base": Base.MODEL, "offset": 64, "bytes": 512, "destination": 1021},
+    {"target": Target.RESIDUAL, "base": Base.MODEL, "offset": 0x400, "bytes": 32 * 2 * 7,
+     "destination": 40, "stride": 2, "token": 3, "row_words": 2},
+    {"target": Target.PARAMETERS, "base": Base.MODEL, "offset": 0x800, "bytes": 384,
+     "destination": 3},
+    {"target": Target.PIXELS, "base": Base.IMAGE, "offset": 0, "bytes": 7 * 4 * 7,
+     "destination": 11, "stride": 7, "lane_first": 2, "segment_bytes": 7, "segments": 4},
+    {"target": Target.PIXELS, "base": Base.IMAGE, "offset": 10, "bytes": 48 * 6 * 3,
+     "destination": 100, "stride": 96, "lane_first": 3, "segment_bytes": 48, "segments": 6},
+    {"target": Target.EXPONENTS, "base": Base.MODEL, "offset": 0, "bytes": 64, "destination": 5},
+    {"target": Target.GELU, "base": Base.MODEL, "offset": 0x1000, "bytes": 256, "destination": 1},
+    {"target": Target.WEIGHTS, "base": Base.MODEL, "offset": 0x2000, "bytes": 64},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("stall, refuse", [(0, 0), (0.5, 0), (0, 0.5), (0.3, 0.3)])
+@pytest.mark.parametrize("memory_bytes", [8, 16, 64])
+def test_loads(memory_bytes, stall, refuse):
+    config = replace(TINY, memory_bytes=memory_bytes)
+    dut = LoadUnit(config)
+    watcher = Watcher(dut, refuse)
+    loads = [dict(load) for load in LOADS]
+    for load in loads:
+        if load["target"] == Target.EXPONENTS:
+            load["bytes"] = 4 * memory_bytes
+
+    async def bench(ctx):
+        await set_regions(ctx, dut)
+        for number, load in enumerate(loads):
+            await start(ctx, dut, number, **load)
+        while not ctx.get(dut.idle):
+            await ctx.tick()
+
+    simulate(dut, bench, memory(dut, random.Random(1), stall, beat_bytes=memory_bytes), watcher.watch)
+    assert watcher.writes == [
+        write for number, load in enumerate(loads) for write in expected(config, number, **load)
+    ]
+    assert watcher.done == [(number, number) for number in range(len(loads))]
+
+
+def test_cycles_of_loads_that_follow_each_other():
+    """CYCLES and the beats of each, once the first one's data are there."""
+    dut = LoadUnit(TINY)
+    watcher = Watcher(dut)
+
+    async def bench(ctx):
+        await set_regions(ctx, dut)
+        for number in range(4):
+            await start(ctx, dut, number, target=Target.WEIGHTS, base=0, offset=0, bytes=1024)
+        while not ctx.get(dut.idle):
+            await ctx.tick()
+
+    simulate(dut, bench, memory(dut, random.Random(1), 0, beat_bytes=16), watcher.watch)
+    first, *others = watcher.cycles
+    steps = [b - a for a, b in zip(watcher.cycles, others, strict=False)]
+    assert max(steps) <= 1024 // 16 + LoadUnit.CYCLES, steps
+
+
+REFUSED = {
+    "beyond the limit": ({"target": 0, "base": 0, "offset": 0x7FF0, "bytes": 32}, "ADDRESS"),
+    "no such region": ({"target": 0, "base": 3, "offset": 0, "bytes": 16}, "ADDRESS"),
+    "no bytes": ({"target": 0, "base": 0, "offset": 0, "bytes": 0}, "ADDRESS"),
+    "not aligned": ({"target": 0, "base": 0, "offset": 8, "bytes": 16}, "ADDRESS"),
+    "far away": ({"target": 0, "base": 0, "offset": 0xFFFFFFF0, "bytes": 16}, "ADDRESS"),
+    "ragged residual": ({"target": 4, "base": 0, "offset": 0, "bytes": 48}, "ADDRESS"),
+    "no such target": ({"target": 7, "base": 0, "offset": 0, "bytes": 16}, "OPCODE"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_before_anything_moves(case):
+    operands, code = REFUSED[case]
+    dut = LoadUnit(TINY)
+    faults = []
+
+    async def bench(ctx):
+        await set_regions(ctx, dut)
+        await start(ctx, dut, 77, **operands)
+        for _ in range(20):
+            assert not ctx.get(dut.reader.command.valid)
+            if ctx.get(dut.fault.valid):
+                faults.append((ctx.get(dut.fault.code), ctx.get(dut.fault.number)))
+            await ctx.tick()
+        assert not ctx.get(dut.i.ready)
+
+    simulate(dut, bench)
+    assert faults == [(FaultCode[code], 77)]
+
+
+def test_an_error_response_is_a_fault_with_the_instruction():
+    dut = LoadUnit(TINY)
+    faults = []
+
+    async def bench(ctx):
+        await set_regions(ctx, dut)
+        for number in (4, 5):
+            await start(ctx, dut, number, target=0, base=0, offset=64 * number, bytes=64)
+        for _ in range(100):
+            if ctx.get(dut.fault.valid):
+                faults.append(ctx.get(dut.fault))
+            await ctx.tick()
+
+    errors = ((0x1000 + 64 * 5) // 16 + 2,)
+    simulate(dut, bench, memory(dut, random.Random(1), 0, beat_bytes=16, errors=errors))
+    (fault,) = faults
+    assert (fault["code"], fault["unit"], fault["number"]) == (FaultCode.READ, Unit.LOAD, 5)
+
+
+@pytest.mark.parametrize("stall", [0, 0.5])
+@pytest.mark.parametrize("memory_bytes", [16, 64])
+@pytest.mark.parametrize("error", [0, 1])
+def test_store(memory_bytes, stall, error):
+    config = replace(TINY, memory_bytes=memory_bytes)
+    dut = StoreUnit(config)
+    rng = random.Random(3)
+    words = {
+        (half, word): [[rng.randrange(-(1 << 15), 1 << 15) for _ in range(16)] for _ in range(2)]
+        for half in range(2)
+        for word in range(64)
+    }
+    written, commands, faults = bytearray(), [], []
+
+    async def residual(ctx):
+        pending = [None, None]
+        while True:
+            ctx.set(dut.residual.request.ready, rng.random() >= stall)
+            data = pending.pop(0)
+            if data:
+                ctx.set(dut.residual.data, data)
+            request = None
+            if ctx.get(dut.residual.request.valid) and ctx.get(dut.residual.request.ready):
+                payload = ctx.get(dut.residual.request.payload)
+                request = words[payload.half, payload.word]
+            pending.append(request)
+            await ctx.tick()
+
+    async def writer(ctx):
+        port = dut.writer
+        while True:
+            command = await take(ctx, port.command)
+            commands.append(command.address)
+            for _ in range(command.beats):
+                while rng.random() < stall:
+                    await ctx.tick()
+                beat = await take(ctx, port.beats)
+                written.extend(beat.to_bytes(memory_bytes, "little"))
+            await ctx.tick().repeat(5)
+            ctx.set(port.done, 1)
+            ctx.set(port.error, error)
+            await ctx.tick()
+            ctx.set(port.done, 0)
+
+    async def bench(ctx):
+        await set_regions(ctx, dut)
+        await start(
+            ctx, dut, 12, base=Base.OUTPUT, offset=0x40, source_address=9, token=7, row_words=3
+        )
+        while not ctx.get(dut.done.valid):
+            await ctx.tick()
+            if ctx.get(dut.fault.valid):
+                faults.append((ctx.get(dut.fault.code), ctx.get(dut.fault.number)))
+        assert ctx.get(dut.done.signal) == 12
+
+    simulate(dut, bench, residual, writer)
+    values = [value for word in (9, 10, 11) for value in words[1, word][1]]
+    assert written == b"".join(value.to_bytes(4, "little", signed=True) for value in values)
+    assert commands == [0xF040]
+    assert faults == ([(FaultCode.WRITE, 12)] if error else [])
+
+
+@pytest.mark.parametrize("offset, row_words", [(0xFC0, 2), (8, 1), (0, 0)])
+def test_store_refuses(offset, row_words):
+    dut = StoreUnit(TINY)
+    faults = []
+
+    async def bench(ctx):
+        await set_regions(ctx, dut)
+        await start(ctx, dut, 3, base=Base.OUTPUT, offset=offset, row_words=row_words)
+        for _ in range(20):
+            assert not ctx.get(dut.writer.command.valid)
+            if ctx.get(dut.fault.valid):
+                faults.append((ctx.get(dut.fault.code), ctx.get(dut.fault.number)))
+            await ctx.tick()
+
+    simulate(dut, bench)
+    assert faults == [(FaultCode.ADDRESS, 3)]
+
+
+def test_memory_beats_wider_than_words_are_refused():
+    narrow = replace(TINY, row_lanes=4, depth_lanes=4, memory_bytes=64)
+    with pytest.raises(ValueError, match="at most a weight word's 8 bytes, not 64"):
+        LoadUnit(narrow)
+    with pytest.raises(ValueError, match=r"at most 4 \* row_lanes = 16, not 64"):
+        StoreUnit(narrow)
