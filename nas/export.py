@@ -111,8 +111,15 @@ class _Exporter:
             q=self.linear(name + "q", width, s1, ln_q),
             k=self.linear(name + "k", width, s1, ln_k),
             v=self.linear(name + "v", width, s1, ln_v),
-            softmax=_head_scales(quantize.softmax_factor(ln_q, ln_k, block.head_dim), heads),
-            context=_head_scales(quantize.context_factor(ln_v, ln_context), heads),
+            softmax=_head_scales(
+                quantize.softmax_factor(ln_q, ln_k, block.head_dim), heads, shifts=(0, 47)
+            ),
+            context=_head_scales(
+                quantize.context_factor(ln_v, ln_context),
+                heads,
+                bits=quantize.CONTEXT_BITS,
+                shifts=(0, 28),
+            ),
             proj=self.linear(name + "proj", heads * block.head_dim, ln_context, attended),
             norm2=self.norm(s2),
             fc1=self.linear(name + "fc1", width, s2, ln_fc1),
@@ -130,6 +137,7 @@ class _Exporter:
         wide = self.wide[name]
         codes = layer.codes(depth, wide, ln_in, ln_out)
         weight, bias = _array(codes.weight, np.int64), _array(codes.bias, np.int64)
+        multiplier, shift = quantize.dyadic(codes.factor)
         if zero is not None:
             bias = bias - weight @ zero.numpy()
         # Out of range of the file's type means out of the accumulator's bound: the constructor of
@@ -139,8 +147,8 @@ class _Exporter:
             weight=weight.astype(np.int8),
             bits=np.where(wide.cpu().numpy(), 8, 4).astype(np.uint8),
             bias=bias.clip(-limit, limit).astype(np.int32),
-            multiplier=_array(codes.multiplier, np.uint32),
-            shift=_array(codes.shift, np.uint8),
+            multiplier=_array(multiplier, np.uint32),
+            shift=_array(shift, np.uint8),
         )
 
     def norm(self, ln_out: Tensor) -> Norm:
@@ -216,8 +224,10 @@ def _at_limit(codes: Tensor, low: float, high: float) -> float:
     return float(((codes <= low) | (codes >= high)).float().mean())
 
 
-def _head_scales(factor: tuple[Tensor, Tensor], heads: int) -> HeadScales:
-    multiplier, shift = (int(part) for part in factor)
+def _head_scales(
+    factor: Tensor, heads: int, *, bits: int = numerics.MULTIPLIER_BITS, shifts: tuple[int, int]
+) -> HeadScales:
+    multiplier, shift = (int(part) for part in quantize.dyadic(factor, bits, shifts))
     return HeadScales((multiplier,) * heads, (shift,) * heads)
 
 

@@ -261,7 +261,7 @@ def _bit_length(x: Tensor) -> Tensor:
 
 
 def _tensor(values: np.ndarray, device: torch.device) -> Tensor:
-    """Copy to an int64 tensor; torch has little arithmetic for uint32, and none for read-only."""
+    """Copy to int64: torch cannot share read-only arrays, nor compute with uint32."""
     return torch.from_numpy(values.astype(np.int64)).to(device)
 
 

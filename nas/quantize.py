@@ -15,7 +15,7 @@ arXiv 1902.08153).
 
 from dataclasses import dataclass
 from functools import cache
-from math import log, log2, sqrt
+from math import log, sqrt
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ from rtl import numerics
 
 INT8 = numerics.code_range(8, signed=True)
 INT16 = numerics.code_range(16, signed=True)
-WIDE_BITS, NARROW_BITS = 8, 4
+CONTEXT_BITS = GAIN_BITS = 16  # of the constants C (attention) and G (LayerNorm)
 
 
 def round_half_up(x: Tensor) -> Tensor:
@@ -32,15 +32,26 @@ def round_half_up(x: Tensor) -> Tensor:
     return torch.floor(x + 0.5)
 
 
+def dyadic_value(value: Tensor, bits: int = numerics.MULTIPLIER_BITS) -> Tensor:
+    """Round positive factors to ``bits`` significant bits, halves up: float32, the same shape.
+
+    These are the factors that a multiplier of ``bits`` bits and a shift can express. Works on the
+    float32 itself, whose significand has 24 bits: three operations instead of a dozen.
+    """
+    dropped = 24 - bits
+    rounded = (value.view(torch.int32) + (1 << (dropped - 1))) & -(1 << dropped)
+    return rounded.view(torch.float32)
+
+
 def dyadic(
     value: Tensor, bits: int = numerics.MULTIPLIER_BITS, shifts: tuple[int, int] = (1, 47)
 ) -> tuple[Tensor, Tensor]:
-    """Split positive factors into ``multiplier * 2**-shift``.
+    """Split positive factors into ``multiplier * 2**-shift``: :func:`dyadic_value`, taken apart.
 
     Parameters
     ----------
     value : Tensor
-        Any shape, float, > 0.
+        Any shape, float32, > 0.
     bits : int
         Bits of the multiplier; its highest bit is set unless the shift's limit prevents that.
     shifts : tuple of int
@@ -51,16 +62,16 @@ def dyadic(
     multiplier, shift : Tensor
         int64, the shape of ``value``.
     """
-    value = value.double()
+    value = dyadic_value(value, bits).double()
     _, exponent = torch.frexp(value)
     shift = (bits - exponent).clamp(*shifts)
     multiplier = round_half_up(torch.ldexp(value, shift)).clamp(1, (1 << bits) - 1)
     return multiplier.long(), shift.long()
 
 
-def undyadic(multiplier: Tensor, shift: Tensor) -> Tensor:
-    """Return the factor that multiplier and shift stand for, exact in float32 up to 24 bits."""
-    return torch.ldexp(multiplier.double(), -shift).float()
+def _look_up(table: Tensor, index: Tensor) -> Tensor:
+    """``table[index]`` for a float index: several times faster than ``take`` on a CPU."""
+    return table.index_select(0, index.int().flatten()).view(index.shape)
 
 
 # --- linear layers --------------------------------------------------------------------------
@@ -76,14 +87,13 @@ class LinearCodes:
         (rows, depth) float32, integers.
     bias : Tensor
         (rows,) float32, integers, in units of the accumulator.
-    multiplier, shift : Tensor
-        (rows,) int64.
+    factor : Tensor
+        (rows,) float32, from accumulator to output code; :func:`dyadic` takes it apart.
     """
 
     weight: Tensor
     bias: Tensor
-    multiplier: Tensor
-    shift: Tensor
+    factor: Tensor
 
 
 def weight_limits(wide: Tensor) -> tuple[Tensor, Tensor]:
@@ -114,21 +124,20 @@ def linear_codes(
         Logarithms of input scale, scalar, and output scale, scalar or (rows,).
     """
     low, high = weight_limits(wide)
-    codes = round_half_up(weight * torch.exp(-ln_step).unsqueeze(1))
-    codes = torch.clamp(codes, low.unsqueeze(1), high.unsqueeze(1))
+    codes = (weight * torch.exp(-ln_step).unsqueeze(1)).add_(0.5).floor_()
+    codes = codes.clamp_(low.unsqueeze(1), high.unsqueeze(1))
     if bias is None:
         bias_codes = torch.zeros_like(ln_step)
     else:
         bias_codes = round_half_up(bias * torch.exp(-ln_step - ln_in))
-    multiplier, shift = dyadic(torch.exp(ln_in + ln_step - ln_out))
-    return LinearCodes(codes, bias_codes, multiplier, shift)
+    return LinearCodes(codes, bias_codes, dyadic_value(torch.exp(ln_in + ln_step - ln_out)))
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weight, bias, ln_step, ln_in, ln_out, wide, low, high):
         codes = linear_codes(weight, bias, ln_step, ln_in, ln_out, wide)
-        factor = undyadic(codes.multiplier, codes.shift)
+        factor = codes.factor
         flat = x.reshape(-1, x.shape[-1])
         shifted = torch.addmm(codes.bias, flat, codes.weight.t()).mul_(factor).add_(0.5)
         y = torch.floor(shifted).clamp_(low, high)
@@ -226,7 +235,7 @@ class NormCodes:
 def norm_codes(width: int, epsilon: float, ln_out: Tensor) -> NormCodes:
     """Constants for ``width`` channels; ``epsilon`` is a variance in squared residual codes."""
     # The gain G and shift s0 hold 1 / scale = G * 2**-(s0 + 1).
-    gain, shift = dyadic(torch.exp(-ln_out.detach()), bits=16, shifts=(1, 16))
+    gain, shift = dyadic(torch.exp(-ln_out.detach()), GAIN_BITS, shifts=(1, 16))
     if not 1 << 15 <= int(gain) < 1 << 16:
         raise ValueError(f"a LayerNorm's output scale must be below 2, not {float(ln_out.exp())}")
     return NormCodes(
@@ -248,7 +257,7 @@ def rsqrt_codes(variance: Tensor) -> tuple[Tensor, Tensor]:
     m = variance << left >> right
     index = (m >> numerics.RSQRT_INDEX_SHIFT) - numerics.RSQRT_INDEX_OFFSET
     # A float32 estimate of the variance may lie one step outside at a power of two.
-    y = _rsqrt_table(variance.device).take(index.clamp(0, numerics.RSQRT_ENTRIES - 1))
+    y = _look_up(_rsqrt_table(variance.device), index.clamp(0, numerics.RSQRT_ENTRIES - 1))
     p = m * (y * y >> 17) >> 21
     return (y * ((3 << 20) - p) >> 22).clamp(max=(1 << 16) - 1), e
 
@@ -299,15 +308,15 @@ def norm(r: Tensor, *, ln_out: Tensor, epsilon: float, limits: tuple[float, floa
 # --- attention ------------------------------------------------------------------------------
 
 
-def softmax_factor(ln_q: Tensor, ln_k: Tensor, head_dim: int) -> tuple[Tensor, Tensor]:
-    """Multiplier and shift from raw scores to 1/256 octaves: scalars, int64."""
-    octave = log(log2(2.718281828459045) * numerics.EXP2_ENTRIES / sqrt(head_dim))
-    return dyadic(torch.exp(ln_q + ln_k + octave), shifts=(0, numerics.SHIFT_MAX))
+def softmax_factor(ln_q: Tensor, ln_k: Tensor, head_dim: int) -> Tensor:
+    """Return the factor from raw scores to 1/256 octaves: scalar, of 17 bits."""
+    octave = log(numerics.EXP2_ENTRIES / log(2) / sqrt(head_dim))
+    return dyadic_value(torch.exp(ln_q + ln_k + octave))
 
 
-def context_factor(ln_v: Tensor, ln_out: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the 16-bit constant C and its shift (0 ... 28), from values to context codes."""
-    return dyadic(torch.exp(ln_v - ln_out), bits=16, shifts=(0, 28))
+def context_factor(ln_v: Tensor, ln_out: Tensor) -> Tensor:
+    """Return the factor from values to context codes: scalar, of 16 bits."""
+    return dyadic_value(torch.exp(ln_v - ln_out), CONTEXT_BITS)
 
 
 @cache
@@ -321,10 +330,10 @@ def _decay_table(act_bits: int, device: torch.device) -> Tensor:
 class _AttentionWeights(torch.autograd.Function):
     @staticmethod
     def forward(ctx, scores, ln_q, ln_k, head_dim, act_bits):
-        factor = undyadic(*softmax_factor(ln_q, ln_k, head_dim))
+        factor = softmax_factor(ln_q, ln_k, head_dim)
         u = (scores.amax(-1, keepdim=True) - scores).mul_(factor).floor_()
         u.clamp_(max=numerics.EXP2_MAX)
-        smooth = _decay_table(act_bits, scores.device).take(u.long())
+        smooth = _look_up(_decay_table(act_bits, scores.device), u)
         keys = torch.arange(scores.shape[-1], device=scores.device)
         dither = (numerics.DITHER_STEP * keys & 0xFF).float()
         ctx.save_for_backward(u, smooth, factor)
@@ -354,7 +363,7 @@ class _Context(torch.autograd.Function):
     @staticmethod
     def forward(ctx, e, v, ln_v, ln_out, low, high):
         total = e.sum(-1, keepdim=True).double()
-        constant, shift = context_factor(ln_v, ln_out)
+        constant, shift = dyadic(context_factor(ln_v, ln_out), CONTEXT_BITS, shifts=(0, 28))
         _, bits = torch.frexp(total)
         reciprocal = torch.floor(torch.ldexp(torch.ones_like(total), 15 + bits) / total)
         multiplier = torch.floor(reciprocal * constant / (1 << 15))
@@ -421,22 +430,22 @@ class _Gelu(torch.autograd.Function):
     @staticmethod
     def forward(ctx, code, ln_in, ln_out, low, high):
         table, exact, slope = gelu_table(ln_in, ln_out, (low, high))
-        index = code.add(128).long()
+        index = code.add(128)
         ctx.save_for_backward(index, exact, slope)
         ctx.limits = low, high
-        return table.take(index)
+        return _look_up(table, index)
 
     @staticmethod
     def backward(ctx, gradient):
         index, exact, slope = ctx.saved_tensors
         low, high = ctx.limits
         # Sum of gradients per table entry: the scales' gradients need no more than that.
-        total = torch.bincount(index.flatten(), gradient.flatten(), minlength=256)
+        total = slope.new_zeros(256).index_add_(0, index.int().flatten(), gradient.flatten())
         code = torch.arange(-128, 128, device=slope.device)
         inside = (exact >= low - 0.5) & (exact < high + 0.5)
         g_in = (total * slope * code).sum().float()
         g_out = -(total * exact * inside).sum().float()
-        return gradient * slope.take(index), g_in, g_out, None, None
+        return gradient * _look_up(slope, index), g_in, g_out, None, None
 
 
 def gelu(code: Tensor, *, ln_in: Tensor, ln_out: Tensor, limits: tuple[float, float]) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from nas.contract import compare
 from nas.cost import Hardware
 from nas.data import Pictures
 from nas.evaluate import evaluate, evaluate_subnet, paired_difference
@@ -19,13 +20,14 @@ from rtl.model import IntegerModel
 from sim import golden
 
 GOLDEN_BATCH = 100  # pictures whose tensors are held at a time, twice
+CONTRACT_PICTURES = 200  # on which quantized mode is compared operation by operation
 
 Advance = Callable[[str], None]
 """Called with what begins now."""
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Comparison:
     """Codes that two executors of one integer model do not agree on.
 
     Parameters
@@ -49,13 +51,13 @@ class Execution:
 
     Parameters
     ----------
-    agreement : Agreement
+    comparison : Comparison
         With golden.
     cycles : int or None
         Per image, mean.
     """
 
-    agreement: Agreement
+    comparison: Comparison
     cycles: int | None
 
 
@@ -64,8 +66,8 @@ class Measurement:
     """A winner's entry in the summary, and what disagreed."""
 
     winner: Winner
-    golden: Agreement
-    rtl: Agreement
+    golden: Comparison
+    rtl: Comparison
 
 
 def measure(
@@ -103,6 +105,9 @@ def measure(
     difference = paired_difference(integer.correct, qat.correct)
     advance("PyTorch's integer mode against golden")
     compared = compare_with_golden(network, test)
+    worst, fraction = compare(
+        net, candidate.arch, model, test.take(spread(len(test), CONTRACT_PICTURES))
+    ).worst
     execution = execute(model, test.take(spread(len(test), images)), hardware, advance)
     winner = Winner(
         target_fps=target_fps,
@@ -116,15 +121,18 @@ def measure(
         accuracy_integer_interval=integer.interval,
         accuracy_difference=difference.mean,
         accuracy_difference_interval=(difference.low, difference.high),
+        quantized_top1_equal=float((qat.predicted == integer.predicted).mean()),
+        quantized_codes_equal=fraction,
+        quantized_worst_tensor=worst,
         golden_images=compared.images,
         golden_mismatches=compared.mismatches,
-        rtl_images=execution.agreement.images,
-        rtl_mismatches=execution.agreement.mismatches,
+        rtl_images=execution.comparison.images,
+        rtl_mismatches=execution.comparison.mismatches,
         arch=candidate.arch.to_json(),
         model=file,
         model_hash=model.hash,
     )
-    return Measurement(winner, compared, execution.agreement)
+    return Measurement(winner, compared, execution.comparison)
 
 
 def spread(count: int, chosen: int) -> np.ndarray:
@@ -132,7 +140,7 @@ def spread(count: int, chosen: int) -> np.ndarray:
     return np.arange(chosen) * count // max(chosen, 1)
 
 
-def compare_with_golden(network: IntegerNetwork, pictures: Pictures) -> Agreement:
+def compare_with_golden(network: IntegerNetwork, pictures: Pictures) -> Comparison:
     """Compare PyTorch's integer mode with golden, every code of every tensor."""
     mismatches, first = 0, None
     for part in pictures.batches(GOLDEN_BATCH):
@@ -145,7 +153,7 @@ def compare_with_golden(network: IntegerNetwork, pictures: Pictures) -> Agreemen
             mismatches += differing
             if differing and first is None:
                 first = f"tensor {name}"
-    return Agreement(len(pictures), mismatches, first)
+    return Comparison(len(pictures), mismatches, first)
 
 
 def execute(
@@ -153,7 +161,7 @@ def execute(
 ) -> Execution:
     """Run pictures on the engine, back to back without reset, every tensor against golden."""
     if not len(pictures):
-        return Execution(Agreement(0, 0), None)
+        return Execution(Comparison(0, 0), None)
     advance("building the simulation")
     result = _simulate(model, pictures, hardware, advance)
     # Apart from the runner's own checks: the logits against PyTorch's integer mode.
@@ -162,7 +170,7 @@ def execute(
     if not mismatches and (result.logits != logits).any():
         mismatches, first = int((result.logits != logits).sum()), "the logits in memory"
     cycles = round(float(np.mean(result.cycles)))
-    return Execution(Agreement(len(pictures), mismatches, first), cycles)
+    return Execution(Comparison(len(pictures), mismatches, first), cycles)
 
 
 def _simulate(model: IntegerModel, pictures: Pictures, hardware: Hardware, advance: Advance) -> Any:

@@ -43,6 +43,11 @@ class Winner(_Record):
         Integer minus quantized mode, paired over the test pictures.
     accuracy_difference_interval : (float, float)
         95 %.
+    quantized_top1_equal : float
+        Test pictures on which quantized mode, run freely, and integer model give the same answer.
+    quantized_codes_equal : float
+        Codes at which they agree at the worst tensor, each operation fed golden's inputs.
+    quantized_worst_tensor : str
     golden_images, golden_mismatches : int
         Test pictures on which PyTorch's integer mode was compared with golden, and codes that
         differed, of all tensors.
@@ -67,6 +72,9 @@ class Winner(_Record):
     accuracy_integer_interval: Interval
     accuracy_difference: float
     accuracy_difference_interval: Interval
+    quantized_top1_equal: Fraction
+    quantized_codes_equal: Fraction
+    quantized_worst_tensor: str
     golden_images: NonNegativeInt
     golden_mismatches: NonNegativeInt
     rtl_images: NonNegativeInt

@@ -48,7 +48,9 @@ def build(engine: EngineConfig, *, tap: bool = True, trace: bool = False) -> too
 def _generated(engine: EngineConfig, tap: bool) -> list[Path]:
     """Verilog of the engine and of the testbench around it, kept by what they are made from."""
     rtl = Path(__file__).parents[1] / "rtl"
-    code = sha256_of(*sorted(rtl.rglob("*.py")), Path(__file__))
+    software = rtl / "compiler"
+    modules = [file for file in sorted(rtl.rglob("*.py")) if software not in file.parents]
+    code = sha256_of(*modules, Path(__file__))
     folder = toolchain.cache_directory() / "verilog" / f"{engine.hash:016x}-{tap:d}-{code[:16]}"
     files = folder / "engine.v", folder / "testbench.sv"
     if not all(file.is_file() for file in files):

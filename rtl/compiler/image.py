@@ -3,8 +3,9 @@
 Weights lie in the order in which the ring takes them. Per row tile: all words of a 4-bit tile, or
 all words of high nibbles and then all words of low nibbles of an 8-bit one; in a word, nibble
 ``row * depth_lanes + d``, two to a byte, the lower nibble first. Row parameters are records of 64
-bits (bias 27, multiplier 17, shift 6 bits, from the lowest), exponents 2 bits per channel in
-whole memory beats per word, GELU tables 256 bytes, the position tensor int16, padded to whole words.
+bits (bias 27, multiplier 17, shift 6 bits, from the lowest). Exponents take 2 bits per channel,
+each word whole memory beats. GELU tables have 256 bytes, byte i for pre-activation i - 128. The
+position tensor is int16, tokens padded to whole words.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Pipeline constants of an engine, from its RTL. Needs Amaranth, unlike the rest of the compiler."""
+"""Pipeline constants of an engine, from its RTL: the compiler's only part that needs Amaranth."""
 
 from functools import cache
 

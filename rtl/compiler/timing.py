@@ -80,11 +80,11 @@ class UnitLatencies:
     dispatch: int = 4
     signal: int = 3
     matmul_start: int = 4
-    matmul_finish: int = 35
-    norm_pair: int = 50
-    norm_done: int = 15
-    softmax_done: int = 50
-    load_check: int = 8
+    matmul_finish: int = 28
+    norm_pair: int = 42
+    norm_done: int = 16
+    softmax_done: int = 45
+    load_check: int = 6
     load_gap: int = 2
     store_word: int = 3
     store_answer: int = 10

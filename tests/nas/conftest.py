@@ -7,6 +7,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from nas.augment import Augmentation
 from nas.data import Pictures, TrainingData
 from nas.space import Space
 from nas.supernet import SupernetConfig
@@ -63,9 +64,10 @@ def tiny_data() -> TrainingData:
 def tiny_config() -> TrainConfig:
     return TrainConfig(
         supernet=SupernetConfig(space=SPACE, pixel_mean=(40,), pixel_std=60.0),
+        augmentation=Augmentation(rotation=4, shift=0.5, elastic=0.1),
         batch=32,
-        float_epochs=6,
-        quantized_epochs=6,
+        float_epochs=8,
+        quantized_epochs=8,
         learning_rate=1e-2,
         quantized_learning_rate=1e-2,
     )

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from nas import quantize
 from rtl import numerics
+from rtl.dyadic import dyadic
 from sim.golden import ops
 
 INFINITE = float("inf")
@@ -65,7 +66,15 @@ def test_round_half_up_is_not_half_to_even():
 def test_dyadic_is_close_and_in_range(value: float):
     multiplier, shift = quantize.dyadic(torch.tensor(value))
     assert 1 <= int(multiplier) < 1 << 17 and 1 <= int(shift) <= 47
-    assert float(quantize.undyadic(multiplier, shift)) == pytest.approx(value, rel=2**-16)
+    factor = float(quantize.dyadic_value(torch.tensor(value)))
+    assert int(multiplier) / 2 ** int(shift) == factor == pytest.approx(value, rel=2**-17)
+    assert (int(multiplier), int(shift)) == dyadic(float(torch.tensor(value)))
+
+
+def test_dyadic_value_carries_into_the_exponent():
+    value = torch.tensor(2 - 2.0**-20)
+    assert float(quantize.dyadic_value(value)) == 2.0
+    assert [int(part) for part in quantize.dyadic(value)] == [1 << 16, 15]
 
 
 def test_dyadic_keeps_tiny_factors_at_the_last_shift():

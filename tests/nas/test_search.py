@@ -84,6 +84,7 @@ def test_summary_has_its_schema(runs):
         assert winner.keys() >= REQUIRED
         assert winner["predicted_cycles"] <= 100e6 / winner["target_fps"]
         assert 0 < winner["accuracy_integer"] <= 1 and 0 < winner["accuracy_qat"] <= 1
+        assert winner["quantized_codes_equal"] >= 0.999
         assert (winner["golden_images"], winner["golden_mismatches"]) == (1000, 0)
         assert (winner["rtl_images"], winner["rtl_mismatches"]) == (0, 0)
         assert winner["rtl_cycles"] is None
