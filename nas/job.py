@@ -403,15 +403,16 @@ def table(summary: Summary) -> Table:
     result = Table(
         title=f"Digits on board '{summary.board}' at {summary.clock_hz / 1e6:g} MHz:"
         f" the best of {summary.candidates} subnets",
-        caption="accuracy: integer model, 1,000 test pictures, 95 % interval; QAT: its difference"
-        " from quantized training mode; differ: values unlike golden's, PyTorch + RTL",
+        caption="8-bit: mean share of row tiles; accuracy: integer model, 1,000 test pictures, 95 %"
+        " interval; minus QAT: paired difference from quantized training mode, points; differ:"
+        " values unlike golden's, in PyTorch + on the RTL",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
     result.add_column("target\nfps", justify="right")
-    result.add_column("network\n8-bit tiles")
+    result.add_column("network\n8-bit")
     result.add_column("accuracy\n%", justify="right")
-    result.add_column("QAT\npoints", justify="right")
+    result.add_column("minus\nQAT", justify="right")
     result.add_column("cycles\npredicted", justify="right")
     result.add_column("cycles\nRTL", justify="right")
     result.add_column("fps\nRTL", justify="right")
@@ -429,7 +430,7 @@ def _cells(winner: Winner) -> tuple[str, ...]:
         f"{winner.target_fps:g}",
         describe(Arch.from_json(winner.arch)),
         f"{100 * winner.accuracy_integer:.1f}\n{low:.1f}..{high:.1f}",
-        f"{-100 * winner.accuracy_difference:+.1f}",
+        f"{100 * winner.accuracy_difference:+.1f}",
         f"{winner.predicted_cycles:,}",
         "-" if cycles is None else f"{cycles:,}\n{cycles / winner.predicted_cycles - 1:+.1%}",
         "-" if fps is None else f"{fps:,.0f}",

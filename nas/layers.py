@@ -83,6 +83,7 @@ class ElasticLinear(nn.Module):
         ln_in: Tensor,
         ln_out: Tensor,
         limits: tuple[float, float] = INT16,
+        exact: bool = False,
     ) -> Tensor:
         """Quantized mode: (..., depth) centred codes to (..., rows) codes.
 
@@ -99,6 +100,7 @@ class ElasticLinear(nn.Module):
             ln_out=ln_out,
             wide=wide,
             limits=limits,
+            exact=exact,
         )
 
     @torch.no_grad()

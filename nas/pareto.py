@@ -49,7 +49,8 @@ def plot(
         return [clock_hz / c.cycles for c in some], [100 * (1 - c.score.error) for c in some]
 
     axes.plot(*points(candidates), ".", color="0.7", label=f"{len(candidates)} candidates")
-    axes.step(*points(front(candidates)), where="pre", color="C0", label="Pareto front")
+    # From fast to slow: an accuracy is to be had at every lower rate, up to the next better one.
+    axes.step(*points(front(candidates)), where="post", color="C0", label="Pareto front")
     axes.plot(*points(winners), "*", color="C3", markersize=12, label="winners")
     for target in targets:
         axes.axvline(target, color="0.5", linestyle=":", linewidth=1)

@@ -135,12 +135,14 @@ def linear_codes(
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, weight, bias, ln_step, ln_in, ln_out, wide, low, high):
+    def forward(ctx, x, weight, bias, ln_step, ln_in, ln_out, wide, low, high, exact):
         codes = linear_codes(weight, bias, ln_step, ln_in, ln_out, wide)
         factor = codes.factor
         flat = x.reshape(-1, x.shape[-1])
-        shifted = torch.addmm(codes.bias, flat, codes.weight.t()).mul_(factor).add_(0.5)
-        y = torch.floor(shifted).clamp_(low, high)
+        acc = torch.addmm(codes.bias, flat, codes.weight.t())
+        shifted = (acc.double() if exact else acc).mul_(factor).add_(0.5)
+        y = torch.floor(shifted).clamp_(low, high).float()
+        shifted = shifted.float()
         ctx.save_for_backward(
             flat, weight, bias, ln_step, ln_in, ln_out, wide, shifted, codes.weight, factor
         )
@@ -187,6 +189,7 @@ class _Linear(torch.autograd.Function):
             None,
             None,
             None,
+            None,
         )
 
 
@@ -200,6 +203,7 @@ def linear(
     ln_out: Tensor,
     wide: Tensor,
     limits: tuple[float, float],
+    exact: bool = False,
 ) -> Tensor:
     """Matrix product and requantization (numerics section 2).
 
@@ -209,6 +213,8 @@ def linear(
         (..., depth) centred codes.
     limits : tuple of float
         Lowest and highest centred code of the output.
+    exact : bool
+        Requantize in float64: for codes in the thousands, where float32 rounds too many away.
     weight, bias, ln_step, ln_in, ln_out, wide : Tensor
         As in :func:`linear_codes`.
 
@@ -217,7 +223,7 @@ def linear(
     Tensor
         (..., rows) codes.
     """
-    return _Linear.apply(x, weight, bias, ln_step, ln_in, ln_out, wide, *limits)
+    return _Linear.apply(x, weight, bias, ln_step, ln_in, ln_out, wide, *limits, exact)
 
 
 # --- LayerNorm ------------------------------------------------------------------------------

@@ -197,7 +197,9 @@ class Supernet(nn.Module):
         x = quantize.norm(r[:, -1], ln_out=self.norm_scale.ln, epsilon=self.epsilon, limits=signed)
         x = tap("norm", x)
         ln_out = self.ln_logit(width, wide["head"])
-        y = self.head.quantized(x, wide["head"], ln_in=self.norm_scale.ln, ln_out=ln_out)
+        y = self.head.quantized(
+            x, wide["head"], ln_in=self.norm_scale.ln, ln_out=ln_out, exact=True
+        )
         return tap("logits", y) * ln_out.exp()
 
     def _quantized_block(

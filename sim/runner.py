@@ -1,10 +1,9 @@
 """Whole networks on the simulated engine, every write compared with the golden model."""
 
 import json
-import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from rtl.errors import ToolError
 from rtl.model import IntegerModel
 from sim import golden, testbench
 from sim.check import check_writes
+from sim.toolchain import Build, Results
 
 PAGE = 4096
 LIMIT_CYCLES = 50_000_000
@@ -67,8 +67,8 @@ def run(
     *,
     engine: EngineConfig | None = None,
     check: bool = True,
-    stall: int = 0,
-    seed: int = 1,
+    settings: Mapping[str, int] | None = None,
+    registers: Mapping[str, int] | None = None,
     corrupt: Callable[[bytearray], None] | None = None,
     progress: Progress | None = None,
 ) -> Run:
@@ -82,8 +82,11 @@ def run(
         Gives memory latency, bandwidth and the engine, unless ``engine`` does.
     check : bool
         Compare every scratchpad write with the golden model, not only the logits.
-    stall : int
-        Memory channels hold still in ``stall`` of 256 cycles, at random from ``seed``.
+    settings : dict of str to int, optional
+        Of the memory (sim/hardware/memory.sv) in place of the board's: ``latency``,
+        ``bytes_per_cycle``, ``stall``, ``seed``, ``error_address``.
+    registers : dict of str to int, optional
+        Written before the first start, beyond the usual ones.
     corrupt : callable, optional
         Changes the memory before the run: how tests inject faults.
     progress : callable, optional
@@ -102,8 +105,8 @@ def run(
     build = testbench.build(engine, tap=check)
     built = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="pulsar-network-") as name:
-        job = _Job(compiled, images, board, engine, Path(name))
-        job.write(corrupt, stall, seed)
+        job = Job(compiled, images, board, engine, Path(name))
+        job.write(settings or {}, registers or {}, corrupt)
         results = job.simulate(build, check, progress)
         logits = job.logits()
         run = Run(
@@ -123,7 +126,7 @@ def _compare_logits(run: Run, model: IntegerModel, images: np.ndarray) -> Run:
     return _replace(run, mismatches=len(wrong), first_mismatch=first, words=expected.size)
 
 
-def _checked(run: Run, job: "_Job", results: list[dict[str, Any]]) -> Run:
+def _checked(run: Run, job: "Job", results: list[dict[str, Any]]) -> Run:
     """Compare taps and logits with golden, image by image."""
     tensors: dict[str, np.ndarray] = {}
     golden.run(job.compiled.model, job.images, tensors=tensors)
@@ -145,8 +148,11 @@ def _replace(run: Run, **changes: Any) -> Run:
     return Run(**(run.__dict__ | changes))
 
 
-class _Job:
-    """The files of one simulation: memory before and after, job, result, taps."""
+class Job:
+    """The files of one simulation: memory before and after, job, result, taps.
+
+    The memory holds the MODEL region, then the pictures, then their outputs, each page-aligned.
+    """
 
     def __init__(
         self,
@@ -170,9 +176,12 @@ class _Job:
         self.bytes = self.outputs_at + len(images) * self.output_stride
 
     def write(
-        self, corrupt: Callable[[bytearray], None] | None, stall: int, seed: int
+        self,
+        settings: Mapping[str, int] | None = None,
+        registers: Mapping[str, int] | None = None,
+        corrupt: Callable[[bytearray], None] | None = None,
     ) -> None:
-        """Memory contents and the job for the bench."""
+        """Memory contents and the job for the bench; arguments as of :func:`run`."""
         memory = bytearray(self.bytes)
         memory[: len(self.compiled.region)] = self.compiled.region
         for i, image in enumerate(self.images):
@@ -181,19 +190,20 @@ class _Job:
         if corrupt:
             corrupt(memory)
         (self.folder / "memory.bin").write_bytes(memory)
-        (self.folder / "job.json").write_text(json.dumps(self._job(stall, seed)))
+        (self.folder / "job.json").write_text(json.dumps(self._job(settings or {}, registers or {})))
         self.taps.mkdir()
 
-    def _job(self, stall: int, seed: int) -> dict[str, Any]:
+    def _job(self, settings: Mapping[str, int], registers: Mapping[str, int]) -> dict[str, Any]:
         memory = self.compiled.memory
         return {
             "memory": {
                 "latency": self.board.memory.latency_cycles,
                 "bytes_per_cycle": round(self.board.bytes_per_cycle() * 256),
-                "stall": stall,
-                "seed": seed,
+                "stall": 0,
+                "seed": 1,
                 "error_address": (1 << 40) - 1,
                 "tap_enable": 1,
+                **settings,
             },
             "registers": {
                 "program_address": memory.program_offset,
@@ -201,6 +211,7 @@ class _Job:
                 "model_base": 0,
                 "model_limit": len(self.compiled.region),
                 "irq_enable": 1,
+                **registers,
             },
             "images": [
                 [self.images_at + i * self.image_stride, self.outputs_at + i * self.output_stride]
@@ -212,26 +223,30 @@ class _Job:
         }
 
     def simulate(
-        self, build: Any, check: bool, progress: Progress | None
+        self, build: Build, check: bool, progress: Progress | None
     ) -> list[dict[str, Any]]:
         """Run the bench; the results per image."""
-        plusargs = [
-            f"+memory={self.folder / 'memory.bin'}",
-            f"+memory_bytes={self.bytes}",
-            f"+dump={self.folder / 'dump.bin'}",
-        ]
-        build.run(
-            "sim.benches.network",
-            env={"PULSAR_JOB": str(self.folder / "job.json")},
-            plusargs=plusargs + ([f"+tap={self.taps}"] if check else []),
-            directory=self.folder,
-        )
+        self.start(build, "sim.benches.network", check)
         results = json.loads((self.folder / "result.json").read_text())
         if results[-1]["error"]:
             raise ToolError(f"the engine stopped at image {len(results) - 1}: {results[-1]['error']}")
         if progress:
             progress(len(self.images), len(self.images))
         return results
+
+    def start(self, build: Build, bench: str, tap: bool) -> Results:
+        """Simulate a bench with this job's memory."""
+        plusargs = [
+            f"+memory={self.folder / 'memory.bin'}",
+            f"+memory_bytes={self.bytes}",
+            f"+dump={self.folder / 'dump.bin'}",
+        ]
+        return build.run(
+            bench,
+            env={"PULSAR_JOB": str(self.folder / "job.json")},
+            plusargs=plusargs + ([f"+tap={self.taps}"] if tap else []),
+            directory=self.folder,
+        )
 
     def logits(self) -> np.ndarray:
         """(images, classes) int32, from the memory after the run."""

@@ -473,7 +473,7 @@ class LoadUnit(wiring.Component):
     """
 
     AHEAD = 8
-    CYCLES = 2
+    CYCLES = 1
 
     def __init__(self, config: EngineConfig):
         if config.weight_word_bytes < config.memory_bytes:

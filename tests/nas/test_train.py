@@ -38,8 +38,9 @@ def assert_same_state(a: dict, b: dict) -> None:
 
 def test_subnets_learn(tiny_checkpoint, tiny_data):
     net = load_supernet(tiny_checkpoint)
-    for arch in (net.config.space.largest(0.0), net.config.space.smallest(1.0)):
-        assert evaluate_subnet(net, arch, tiny_data.validation).accuracy > 0.8
+    space = net.config.space  # its smallest subnet has 8 channels and one head; chance is 1/3
+    for arch, least in ((space.largest(0.0), 0.8), (space.smallest(1.0), 0.5)):
+        assert evaluate_subnet(net, arch, tiny_data.validation).accuracy > least
 
 
 def test_same_seed_same_weights(short, tiny_data, tmp_path):

@@ -1,0 +1,273 @@
+"""cocotb: programs of LOAD and STORE through registers and AXI, with stalls, errors, resets."""
+
+import itertools
+import random
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles
+from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
+
+from rtl.config import TINY
+from rtl.control.faults import FETCH, FaultCode
+from rtl.control.isa import Base, Instruction, Opcode, Target, Unit, UnitSet
+from rtl.control.registers import IDENTITY, OFFSETS, REGISTERS
+
+PROGRAM, MODEL, IMAGE, OUTPUT = 0x0_1000, 0x1_0000, 0x2_0000, 0x3_0000
+SIZE = 0x4_0000
+WIDE = {register.name: register.words for register in REGISTERS}
+BUSY, DONE, ERROR, IGNORED, RESETTING, IRQ = (1 << i for i in range(6))
+
+
+def program(instructions, *, engine=TINY.hash, count=None):
+    """Encoded, with BEGIN and END around."""
+    count = len(instructions) + 2 if count is None else count
+    begin = Instruction(Opcode.BEGIN, {"engine": engine, "instructions": count})
+    whole = [begin, *instructions, Instruction(Opcode.END, {})]
+    return b"".join(i.encode() for i in whole)
+
+
+def load(offset, tokens, *, base=Base.MODEL, token=0, **more):
+    operands = {"target": Target.RESIDUAL, "base": base, "offset": offset, "bytes": 64 * tokens,
+                "stride": 2, "token": token, "row_words": 2, "destination": token // 4 * 2}  # fmt: skip
+    return Instruction(Opcode.LOAD, operands, **more)
+
+
+def store(offset, token, **more):
+    operands = {"base": Base.OUTPUT, "offset": offset, "source_address": token // 4 * 2,
+                "token": token, "row_words": 2}  # fmt: skip
+    return Instruction(Opcode.STORE, operands, **more)
+
+
+SIGNAL = {"signal": UnitSet.STORE}
+WAIT = {"wait": UnitSet.LOAD}
+COPY = [load(0, 9, **SIGNAL), load(9 * 64, 3, base=Base.IMAGE, token=9, **SIGNAL),
+        store(0, 5, **WAIT), store(0x80, 10, **WAIT)]  # fmt: skip
+
+
+def as_int32(raw):
+    values = [int.from_bytes(raw[i : i + 2], "little", signed=True) for i in range(0, len(raw), 2)]
+    return b"".join(value.to_bytes(4, "little", signed=True) for value in values)
+
+
+def pauses(seed, probability):
+    rng = random.Random(seed)
+    return (rng.random() < probability for _ in itertools.count())
+
+
+class Bench:
+    """The design with a memory and a host."""
+
+    def __init__(self, dut):
+        self.dut = dut
+        Clock(dut.clk, 10, unit="ns", impl="gpi").start()
+        self.host = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "host_"), dut.clk, dut.rst)
+        self.ram = AxiRam(AxiBus.from_prefix(dut, "memory_"), dut.clk, dut.rst, size=SIZE)
+        for part in (self.host.write_if, self.host.read_if, self.ram.write_if, self.ram.read_if):
+            part.log.setLevel("WARNING")
+        self.content = random.Random(1).randbytes(0x2000)
+        self.ram.write(MODEL, self.content)
+        self.ram.write(IMAGE, self.content[::-1])
+
+    def stall(self, probability):
+        read, write = self.ram.read_if, self.ram.write_if
+        channels = (read.ar_channel, read.r_channel, write.aw_channel, write.w_channel,
+                    write.b_channel)  # fmt: skip
+        for seed, channel in enumerate(channels):
+            channel.set_pause_generator(pauses(seed, probability))
+
+    def fail(self, interface, method, address):
+        """Answer accesses that touch ``address`` with an error (SLVERR, as cocotbext-axi does)."""
+        original = getattr(interface, method)
+
+        async def failing(first, what):
+            size = what if isinstance(what, int) else len(what)
+            if first <= address < first + size:
+                raise OSError("an error on purpose")
+            return await original(first, what)
+
+        setattr(interface, method, failing)
+
+    async def reset(self):
+        self.dut.rst.value = 1
+        await ClockCycles(self.dut.clk, 4)
+        self.dut.rst.value = 0
+        await ClockCycles(self.dut.clk, 4)
+
+    async def read(self, name):
+        value = await self.host.read(OFFSETS[name], 4 * WIDE[name])
+        return int.from_bytes(value.data, "little")
+
+    async def write(self, name, value):
+        return await self.host.write(OFFSETS[name], value.to_bytes(4 * WIDE[name], "little"))
+
+    async def start(self, code, *, images=1, watchdog=2000, **registers):
+        self.ram.write(PROGRAM, code)
+        values = {
+            "program_address": PROGRAM, "program_bytes": len(code), "images": images,
+            "model_base": MODEL, "model_limit": MODEL + 0x2000, "image_base": IMAGE,
+            "image_limit": IMAGE + 0x2000, "output_base": OUTPUT, "output_limit": OUTPUT + 0x1000,
+            "image_stride": 0x400, "output_stride": 0x100, "watchdog_cycles": watchdog,
+            "irq_enable": 1,
+        }  # fmt: skip
+        for name, value in (values | registers).items():
+            await self.write(name, value)
+        await self.write("control", 1)
+
+    async def done(self):
+        for _ in range(500):
+            status = await self.read("status")
+            if status & DONE:
+                return status
+            await ClockCycles(self.dut.clk, 20)
+        raise AssertionError("the engine hangs")
+
+    async def error(self):
+        assert await self.done() == DONE | ERROR | IRQ
+        error = await self.read("error")
+        return FaultCode(error & 15), error >> 4 & 15, error >> 8
+
+    async def soft_reset(self):
+        await self.write("control", 2)
+        for _ in range(100):
+            if not await self.read("status") & RESETTING:
+                break
+        assert await self.read("status") == 0
+        assert await self.read("program_address") == 0
+
+    def check_copy(self, images=1):
+        for image in range(images):
+            at = OUTPUT + 0x100 * image
+            assert self.ram.read(at, 0x80) == as_int32(self.content[5 * 64 : 6 * 64])
+            pixels = self.content[::-1][0x400 * image + 9 * 64 :]
+            assert self.ram.read(at + 0x80, 0x80) == as_int32(pixels[64:128])
+
+
+async def prepared(dut, stall=0.0):
+    bench = Bench(dut)
+    bench.stall(stall)
+    await bench.reset()
+    return bench
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.3, 0.7])
+async def copies_and_counts(dut, stall):
+    bench = await prepared(dut, stall)
+    assert await bench.read("identity") == IDENTITY
+    assert await bench.read("engine") == TINY.hash
+    for _ in range(2):  # twice, without reset
+        bench.ram.write(OUTPUT, bytes(0x1000))
+        await bench.start(program(COPY), images=3)
+        assert await bench.done() == DONE | IRQ
+        assert dut.irq.value == 1
+        bench.check_copy(3)
+        assert await bench.read("images_done") == 3
+        first, last = await bench.read("cycles_first"), await bench.read("cycles_last")
+        assert 0 < first < last <= await bench.read("cycles")
+        assert await bench.read("load_busy") > 0
+        assert await bench.read("store_waits_for_load") > 0
+        dut._log.info(f"stall {stall}: first {first}, all {last} cycles")
+    await bench.write("control", 4)
+    assert dut.irq.value == 0
+
+
+def bad(instruction, **header):
+    raw = int.from_bytes(instruction.encode(), "little")
+    for shift, value in header.values():
+        raw |= value << shift
+    return raw.to_bytes(32, "little")
+
+
+LOCKED = [load(0, 1), store(0, 0, wait=UnitSet.MATMUL)]
+FAULTS = {
+    "opcode": (program(COPY).replace(COPY[2].encode(), bytes(32)), FaultCode.OPCODE, FETCH, 3),
+    "no begin": (program(COPY)[32:], FaultCode.OPCODE, FETCH, 0),
+    "no end": (program(COPY)[:-32], FaultCode.ENGINE, FETCH, 0),
+    "engine": (program(COPY, engine=1), FaultCode.ENGINE, FETCH, 0),
+    "length": (program(COPY, count=7), FaultCode.ENGINE, FETCH, 0),
+    "address": (program([load(0, 1), load(0x2000, 1)]), FaultCode.ADDRESS, Unit.LOAD, 2),
+    "scratchpad": (program([load(0, 1, token=4 * 256)]), FaultCode.ADDRESS, Unit.LOAD, 1),
+    "scratchpad read": (program([store(0, 4 * 256)]), FaultCode.ADDRESS, Unit.STORE, 1),
+    "imbalance": (program([load(0, 1, **SIGNAL)]), FaultCode.SEMAPHORE, FETCH, 2),
+    "overflow": (program([load(0, 1, **SIGNAL)] * 256), FaultCode.SEMAPHORE, Unit.LOAD, 256),
+    "deadlock": (program(LOCKED), FaultCode.WATCHDOG, Unit.STORE, None),
+}
+
+
+@cocotb.test()
+@cocotb.parametrize(case=list(FAULTS))
+async def faults_stop_the_engine(dut, case):
+    code, fault, unit, number = FAULTS[case]
+    bench = await prepared(dut)
+    await bench.start(code)
+    seen = await bench.error()
+    assert seen[:2] == (fault, unit), (case, seen)
+    if number is not None:
+        assert seen[2] == number, (case, seen)
+    if case == "deadlock":
+        assert await bench.read("waits") == UnitSet.MATMUL << 5 * Unit.STORE
+        assert seen[2] == 2
+    await bench.write("control", 1)  # a fault is cleared by reset alone
+    assert await bench.read("status") == DONE | ERROR | IRQ | IGNORED
+    await bench.soft_reset()
+    await bench.start(program(COPY))
+    assert await bench.done() == DONE | IRQ
+    bench.check_copy()
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.4])
+async def error_responses_are_faults(dut, stall):
+    for kind, address, fault, unit, number in (
+        ("program", PROGRAM + 3 * 32 + 5, FaultCode.READ, FETCH, 3),
+        ("load", MODEL + 8 * 64, FaultCode.READ, Unit.LOAD, 1),
+        ("store", OUTPUT + 0xF0, FaultCode.WRITE, Unit.STORE, 4),
+    ):
+        bench = await prepared(dut, stall)
+        write = kind == "store"
+        interface = bench.ram.write_if if write else bench.ram.read_if
+        original = interface._write if write else interface._read
+        bench.fail(interface, "_write" if write else "_read", address)
+        await bench.start(program(COPY))
+        seen = await bench.error()
+        # A burst is one access of cocotbext-axi's memory: all its beats fail together.
+        assert seen[:2] == (fault, unit), (kind, seen)
+        assert seen[2] <= number if kind == "program" else seen[2] == number, (kind, seen)
+        setattr(interface, "_write" if write else "_read", original)
+        await bench.soft_reset()
+        await bench.start(program(COPY))
+        assert await bench.done() == DONE | IRQ
+        bench.check_copy()
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.5])
+async def reset_in_mid_run(dut, stall):
+    bench = await prepared(dut, stall)
+    for wait in (0, 7, 40, 90, 150, 230, 310, 420):
+        await bench.start(program(COPY * 3), images=5)
+        await ClockCycles(dut.clk, wait)
+        await bench.soft_reset()
+        bench.ram.write(OUTPUT, bytes(0x1000))
+        await bench.start(program(COPY))
+        assert await bench.done() == DONE | IRQ
+        bench.check_copy()
+
+
+@cocotb.test()
+async def second_start_is_ignored(dut):
+    bench = await prepared(dut, 0.5)
+    await bench.start(program(COPY), images=4)
+    await bench.write("control", 1)
+    assert await bench.done() == DONE | IRQ | IGNORED
+    bench.check_copy(4)
+
+
+@cocotb.test()
+async def unknown_registers_are_refused(dut):
+    bench = await prepared(dut)
+    assert (await bench.host.read(0xFFC, 4)).resp == 2
+    assert (await bench.host.write(0xFFC, bytes(4))).resp == 2
+    await bench.host.write(OFFSETS["images"] + 1, b"\x05")  # a byte alone
+    assert await bench.read("images") == 0x501

@@ -1,0 +1,70 @@
+"""The engine without its arithmetic: control unit, DMA, load, store, residual. A bench's design."""
+
+from amaranth.hdl import Module, ResetInserter
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.config import EngineConfig
+from rtl.control.unit import NAMES, ControlUnit
+from rtl.link import link
+from rtl.memory.axi import Axi4, Axi4Lite, pass_through
+from rtl.memory.dma import Dma
+from rtl.memory.load import LoadUnit
+from rtl.memory.scratchpad import ResidualMemory
+from rtl.memory.store import StoreUnit
+
+
+class Shell(wiring.Component):
+    """A program may LOAD to the residual and STORE from it; other units complete nothing.
+
+    Members
+    -------
+    host : In(Axi4Lite)
+    memory : Out(Axi4)
+    irq : Out(1)
+    """
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        super().__init__(
+            {"host": In(Axi4Lite()), "memory": Out(Axi4(config.memory_bytes)), "irq": Out(1)}
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        control = ControlUnit(self.config, faults=3)
+        cleared = ResetInserter(control.clear)
+        dma, load, store = Dma(self.config), LoadUnit(self.config), StoreUnit(self.config)
+        residual = ResidualMemory(self.config)
+        m.submodules.control, m.submodules.dma = control, dma
+        for name, unit in (("load", load), ("store", store), ("residual", residual)):
+            m.submodules[name] = cleared(unit)
+
+        link(m, wiring.flipped(self.host), control.host)
+        pass_through(m, self.memory, dma.memory)
+        link(m, control.program, dma.program)
+        link(m, load.reader, dma.load)
+        link(m, store.writer, dma.store)
+        link(m, load.residual, residual.load)
+        link(m, store.residual, residual.store_read)
+        m.d.comb += [
+            self.irq.eq(control.irq),
+            control.moved.eq(dma.moved),
+            control.quiet.eq(dma.quiet),
+            dma.clear.eq(control.clear),
+        ]
+        for index, unit in enumerate((load, store, residual)):
+            m.d.comb += control.faults[index].eq(unit.fault)
+        for name, unit in (("load", load), ("store", store)):
+            link(m, getattr(control, name), unit.i)
+            m.d.comb += [
+                unit.regions.eq(control.regions),
+                getattr(control, f"done_{name}").eq(unit.done),
+                getattr(control, f"idle_{name}").eq(unit.idle),
+                getattr(control, f"busy_{name}").eq(unit.busy),
+                getattr(control, f"stall_{name}").eq(unit.stall),
+            ]
+        for name in NAMES:
+            if name not in ("load", "store"):
+                m.d.comb += getattr(control, f"idle_{name}").eq(1)
+        return m

@@ -1,0 +1,186 @@
+"""The whole engine in Verilator: equal to golden in every word, and what happens when it is not.
+
+Networks are small but odd; sizes, stalls and faults are the point.
+"""
+
+import json
+
+import numpy as np
+import pytest
+
+import boards
+from rtl import config
+from rtl.compiler import compile_model
+from rtl.control.isa import INSTRUCTION_BYTES, Instruction, Opcode, UnitSet
+from rtl.errors import ToolError, UserError
+from sim import golden, runner, testbench
+from sim.random_model import random_images, random_model
+
+pytestmark = pytest.mark.sim
+SIM = boards.load("sim")
+SMALL = {"image": (28, 28, 1), "patch": 7, "width": 32, "blocks": [(2, 64), (2, 48)], "seed": 5}
+
+
+def make(**changes):
+    return random_model(**(SMALL | {"head_dim": 16, "classes": 10} | changes))
+
+
+@pytest.fixture(scope="module")
+def small():
+    return make()
+
+
+NETWORKS = {
+    "digits": {"width": 64, "blocks": [(4, 256)] * 3 + [(2, 128)], "wide_fraction": 0.5},
+    "197 tokens": {"image": (224, 224, 3), "patch": 16, "width": 48, "blocks": [(3, 96)] * 2},
+    "50 tokens, odd sizes": {
+        "image": (98, 98, 1),
+        "patch": 14,
+        "width": 40,
+        "head_dim": 24,
+        "blocks": [(1, 56), (3, 104)],
+        "classes": 19,
+    },
+    "two heads in a row tile": {"head_dim": 8, "blocks": [(3, 40), (4, 64)], "wide_fraction": 1.0},
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_word_is_golden(name):
+    model = make(**NETWORKS[name])
+    images = random_images(model.image, 1 if "197" in name else 3, seed=7)
+
+    run = runner.run(model, images, SIM)
+
+    assert run.mismatches == 0, run.first_mismatch
+    assert run.words > 1000
+    assert np.array_equal(run.logits, golden.run(model, images))
+    assert len(set(run.cycles)) == 1  # nothing is left over from the picture before
+
+
+@pytest.mark.parametrize("stall", [40, 200])
+def test_random_stalls_of_memory_change_nothing_but_time(small, stall):
+    images = random_images(small.image, 2, seed=8)
+    free = runner.run(small, images, SIM)
+    stalled = runner.run(small, images, SIM, settings={"stall": stall, "seed": 3 * stall})
+    assert stalled.mismatches == 0, stalled.first_mismatch
+    assert min(stalled.cycles) > max(free.cycles)
+
+
+def edit(opcode, index=0, **operands):
+    """A corruption: the ``index``-th instruction of ``opcode`` gets other operands."""
+
+    def corrupt(memory, start, count):
+        found = 0
+        for number in range(count):
+            at = start + INSTRUCTION_BYTES * number
+            instruction = Instruction.decode(bytes(memory[at : at + INSTRUCTION_BYTES]))
+            if instruction.opcode is opcode:
+                if found == index:
+                    header = {k: operands.pop(k) for k in ("wait", "signal") if k in operands}
+                    changed = Instruction(
+                        opcode,
+                        {**instruction.operands, **operands},
+                        UnitSet(header.get("wait", instruction.wait)),
+                        UnitSet(header.get("signal", instruction.signal)),
+                    )
+                    memory[at : at + INSTRUCTION_BYTES] = changed.encode()
+                    return
+                found += 1
+        raise AssertionError(f"there is no {opcode.name} number {index}")
+
+    return corrupt
+
+
+def run_corrupted(model, corruption, images=1, **options):
+    compiled = compile_model(model, config.engine(SIM.engine))
+    start, count = compiled.memory.program_offset, len(compiled.program.operations)
+    pictures = random_images(model.image, images, seed=9)
+    return runner.run(
+        model, pictures, SIM, corrupt=lambda memory: corruption(memory, start, count), **options
+    )
+
+
+FAULTY = {
+    "load": (edit(Opcode.LOAD, 0, offset=64), None),
+    "matmul": (edit(Opcode.MATMUL, 0, residual_shift=9), "embed"),
+    "norm": (edit(Opcode.NORM, 0, gain=33000), "blocks.0.norm1"),
+    "softmax": (edit(Opcode.SOFTMAX, 0, shift=3), "blocks.0.attention"),
+    "store": (edit(Opcode.STORE, 0, source_address=0), "logits"),
+}
+
+
+@pytest.mark.parametrize("unit", FAULTY)
+def test_a_fault_in_a_unit_is_reported_at_its_tensor(small, unit):
+    corruption, tensor = FAULTY[unit]
+    run = run_corrupted(small, corruption)
+    assert run.mismatches > 0
+    assert run.first_mismatch.startswith("image 0: ")
+    if tensor:
+        assert tensor in run.first_mismatch
+
+
+def flip_bytes(memory, start, count):
+    """One flipped bit in every 512 bytes of the constants."""
+    for address in range(0, start, 512):
+        memory[address] ^= 1
+
+
+def test_flipped_bits_in_memory_are_seen_where_they_are_loaded(small):
+    run = run_corrupted(small, flip_bytes)
+    assert run.mismatches > 0
+
+
+def test_an_unknown_opcode_stops_the_engine(small):
+    def corrupt(memory, start, count):
+        memory[start + 3 * INSTRUCTION_BYTES] = 0x0F
+
+    with pytest.raises(ToolError, match="fault OPCODE in fetch, instruction 3"):
+        run_corrupted(small, corrupt)
+
+
+def test_a_program_for_another_engine_is_refused(small):
+    def corrupt(memory, start, count):
+        begin = Instruction.decode(bytes(memory[start : start + INSTRUCTION_BYTES]))
+        other = Instruction(Opcode.BEGIN, begin.operands | {"engine": 1234})
+        memory[start : start + INSTRUCTION_BYTES] = other.encode()
+
+    with pytest.raises(ToolError, match="fault ENGINE in fetch, instruction 0"):
+        run_corrupted(small, corrupt)
+
+
+def test_a_deadlock_ends_in_the_watchdog(small):
+    corruption = edit(Opcode.STORE, 0, wait=int(UnitSet.SOFTMAX))
+    with pytest.raises(ToolError, match="fault WATCHDOG"):
+        run_corrupted(small, corruption, registers={"watchdog_cycles": 3000})
+
+
+def test_an_unbalanced_program_is_a_fault(small):
+    corruption = edit(Opcode.SOFTMAX, 0, signal=int(UnitSet.MATMUL | UnitSet.STORE))
+    with pytest.raises(ToolError, match="fault SEMAPHORE"):
+        run_corrupted(small, corruption)
+
+
+def test_a_scratchpad_address_outside_is_a_fault(small):
+    with pytest.raises(ToolError, match="fault ADDRESS in norm"):
+        run_corrupted(small, edit(Opcode.NORM, 0, destination_address=60_000))
+
+
+def test_a_host_s_mistakes(small, tmp_path):
+    engine = config.engine(SIM.engine)
+    job = runner.Job(
+        compile_model(small, engine), random_images(small.image, 2, seed=1), SIM, engine, tmp_path
+    )
+    job.write()
+    description = json.loads((tmp_path / "job.json").read_text())
+    (tmp_path / "job.json").write_text(json.dumps(description | {"engine": engine.hash}))
+    results = job.start(testbench.build(engine), "sim.benches.engine", tap=False)
+    assert len(results.tests) == 8
+    assert np.array_equal(job.logits()[0], golden.run(small, job.images)[0])
+
+
+def test_a_network_larger_than_the_engine_is_refused():
+    with pytest.raises(UserError, match="activations|residual"):
+        runner.run(make(width=512, image=(224, 224, 1)), np.zeros((1, 224, 224, 1), np.uint8), SIM)
+
+
