@@ -8,7 +8,7 @@ inside the multipliers already.
 
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from nas import quantize
 from nas.data import Pictures
-from nas.layers import ElasticBlock, ElasticLinear
+from nas.layers import ElasticLinear
 from nas.quantize import INT16
 from nas.space import Arch
 from nas.supernet import Supernet
@@ -94,7 +94,7 @@ class _Exporter:
         )
 
     def block(self, index: int) -> Block:
-        block: ElasticBlock = self.net.blocks[index]  # type: ignore[assignment]
+        block = self.net.block(index)
         name, width, hidden = f"blocks.{index}.", self.arch.width, self.arch.hidden(index)
         heads = self.arch.blocks[index].heads
         s1, s2, ln_context = block.norm1_scale.ln, block.norm2_scale.ln, block.context_scale.ln
@@ -133,7 +133,7 @@ class _Exporter:
         self, name: str, depth: int, ln_in: Tensor, ln_out: Tensor, zero: Tensor | None = None
     ) -> Linear:
         """Layer ``name``; ``zero`` (depth,) are the zero points of its input."""
-        layer: ElasticLinear = self.net.get_submodule(name)  # type: ignore[assignment]
+        layer = cast(ElasticLinear, self.net.get_submodule(name))
         wide = self.wide[name]
         codes = layer.codes(depth, wide, ln_in, ln_out)
         weight, bias = _array(codes.weight, np.int64), _array(codes.bias, np.int64)
@@ -204,7 +204,7 @@ def _norms(net: Supernet, arch: Arch) -> list[tuple[str, str, Tensor]]:
     """Name, residual tensor that it reads, and scale of each LayerNorm."""
     result, source = [], "embed"
     for i in range(arch.depth):
-        block: ElasticBlock = net.blocks[i]  # type: ignore[assignment]
+        block = net.block(i)
         result.append((f"blocks.{i}.norm1", source, block.norm1_scale.ln))
         result.append((f"blocks.{i}.norm2", f"blocks.{i}.attended", block.norm2_scale.ln))
         source = f"blocks.{i}.output"

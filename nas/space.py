@@ -192,14 +192,16 @@ class Space:
     def middle(self, fraction: float | None = None) -> Arch:
         """Return the subnet with the middle one of every choice of size."""
         index = [len(choices) // 2 for choices in (self.widths, self.depths, self.heads)]
-        wide = dict.fromkeys(LAYERS, self.fractions[0] if fraction is None else fraction)
+        wide: dict[str, float] = dict.fromkeys(
+            LAYERS, self.fractions[0] if fraction is None else fraction
+        )
         ratio = self.mlp_ratios[len(self.mlp_ratios) // 2]
         block = BlockArch(self.heads[index[2]], ratio, wide)
         blocks = (block,) * self.depths[index[1]]
         return Arch(self.widths[index[0]], wide["q"], wide["q"], blocks)
 
     def _uniform(self, index: int, fraction: float) -> Arch:
-        wide = dict.fromkeys(LAYERS, fraction)
+        wide: dict[str, float] = dict.fromkeys(LAYERS, fraction)
         block = BlockArch(self.heads[index], self.mlp_ratios[index], wide)
         return Arch(self.widths[index], fraction, fraction, (block,) * self.depths[index])
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from math import log
-from typing import Any
+from typing import Any, cast
 
 import torch
 from timm.layers.weight_init import trunc_normal_
@@ -126,6 +126,10 @@ class Supernet(nn.Module):
 
     # --- shared by both modes ---------------------------------------------------------------
 
+    def block(self, index: int) -> ElasticBlock:
+        """Return one block, typed."""
+        return cast(ElasticBlock, self.blocks[index])
+
     def shape(self, arch: Arch) -> NetworkShape:
         """Return the sizes of a subnet with its 8-bit row tiles."""
         return self.config.space.shape(arch, self.order)
@@ -154,7 +158,7 @@ class Supernet(nn.Module):
         r = self.position[:, :width].expand(len(images), -1, -1)
         r = tap("embed", r + functional.pad(x, (0, 0, 0, 1)))  # (batch, tokens, width)
         for i, size in enumerate(arch.blocks):
-            block = self.blocks[i]
+            block = self.block(i)
             name, inner = f"blocks.{i}.", size.heads * head_dim
             x = tap(name + "norm1", _layer_norm(r))
             last = i == arch.depth - 1
@@ -163,8 +167,8 @@ class Supernet(nn.Module):
             q = tap(name + "q", block.q(queries, inner))
             k = tap(name + "k", block.k(x, inner))
             v = tap(name + "v", block.v(x, inner))
-            heads = (split_heads(t, head_dim) for t in (q, k, v))
-            x = join_heads(functional.scaled_dot_product_attention(*heads))
+            q, k, v = (split_heads(t, head_dim) for t in (q, k, v))
+            x = join_heads(functional.scaled_dot_product_attention(q, k, v))
             x = tap(name + "context", x)
             r = r + block.proj(x, width) * block.ln_attention_gain[:width].exp()
             x = tap(name + "norm2", _layer_norm(tap(name + "attended", r)))
@@ -190,9 +194,9 @@ class Supernet(nn.Module):
         y = self.embed.quantized(pixels, wide["embed"], ln_in=self.ln_pixel, ln_out=ln_residual)
         position = self.position_codes(width).expand(len(images), -1, -1)
         r = tap("embed", (position + functional.pad(y, (0, 0, 0, 1))).clamp(*INT16))
-        for i, block in enumerate(self.blocks[: arch.depth]):
+        for i in range(arch.depth):
             last = i == arch.depth - 1
-            r = self._quantized_block(block, r, f"blocks.{i}.", wide, last, tap)
+            r = self._quantized_block(self.block(i), r, f"blocks.{i}.", wide, last, tap)
         signed = numerics.code_range(self.config.act_bits, signed=True)
         x = quantize.norm(r[:, -1], ln_out=self.norm_scale.ln, epsilon=self.epsilon, limits=signed)
         x = tap("norm", x)

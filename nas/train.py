@@ -323,14 +323,10 @@ class Trainer:
         return losses
 
     def _backward(self, logits: Tensor, labels: Tensor, teacher: Tensor | None = None) -> float:
-        share = 0.0 if teacher is None else self.config.distillation
-        loss = logits.new_zeros(())
-        if share < 1:
-            smooth = self.config.label_smoothing
-            hard = functional.cross_entropy(logits, labels, label_smoothing=smooth)
-            loss = loss + (1 - share) * hard
-        if share > 0:
-            loss = loss + share * functional.cross_entropy(logits, teacher)
+        smooth = self.config.label_smoothing
+        loss = functional.cross_entropy(logits, labels, label_smoothing=smooth)
+        if teacher is not None:
+            loss = loss.lerp(functional.cross_entropy(logits, teacher), self.config.distillation)
         loss.backward()
         return loss.item()
 
@@ -399,8 +395,8 @@ class Trainer:
         # A short memory at first, or the start of the stage would weigh on its end.
         done = self.step - self.float_steps
         decay = min(self.config.average, done / (done + 10))
-        parameters = [parameter.detach() for parameter in self.net.parameters()]
-        torch._foreach_lerp_(list(self.averages.values()), parameters, 1 - decay)
+        for name, parameter in self.net.named_parameters():
+            self.averages[name].lerp_(parameter, 1 - decay)
 
     def _finish(self) -> None:
         with torch.no_grad():

@@ -89,6 +89,7 @@ class Host:
 
     async def _write_word(self, address: int, value: int) -> None:
         dut = self.dut
+        await RisingEdge(dut.clk)
         dut.s_axil_awaddr.value = address
         dut.s_axil_wdata.value = value
         dut.s_axil_wstrb.value = 0xF
@@ -107,6 +108,7 @@ class Host:
 
     async def _read_word(self, address: int) -> int:
         dut = self.dut
+        await RisingEdge(dut.clk)
         dut.s_axil_araddr.value = address
         dut.s_axil_arvalid.value = 1
         dut.s_axil_rready.value = 1
@@ -123,7 +125,7 @@ class Host:
     async def _handshake(self, valid: str, ready: str) -> None:
         """Leave at the falling edge after the rising edge at which both are high.
 
-        Sampling at falling edges, half a cycle before the edge that counts, sees settled values.
+        Signals change after rising edges; sampled at falling edges they are settled.
         """
         dut = self.dut
         await FallingEdge(dut.clk)

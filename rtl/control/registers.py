@@ -264,11 +264,13 @@ class RegisterFile(wiring.Component):
         return m
 
     def _read(self, m: Module, values: list[object]) -> None:
-        """Two levels of multiplexer, a register each."""
+        """Two levels of multiplexer, a register each; readable in reset too (``resetting``)."""
         group_bits = ceil_log2(self.GROUP)
         groups = []
         for first in range(0, len(values), self.GROUP):
-            chosen = Signal(WORD_BITS, name=f"group_{first}")
+            chosen = Signal(WORD_BITS, name=f"group_{first}", reset_less=True)
             m.d.sync += chosen.eq(Array(values[first : first + self.GROUP])[self.word[:group_bits]])
             groups.append(chosen)
-        m.d.sync += self.value.eq(Array(groups)[self.word[group_bits:]])
+        value = Signal(WORD_BITS, reset_less=True)
+        m.d.sync += value.eq(Array(groups)[self.word[group_bits:]])
+        m.d.comb += self.value.eq(value)

@@ -36,6 +36,8 @@ class UnitControl(wiring.Component):
     i : In(stream of queued_layout)
     o : Out(stream of dispatch_layout)
     available, taken, missing, halt, started, latest, idle : as of Issue
+    head : Out(NUMBER)
+        The oldest instruction in the queue.
     busy : In(1)
     stall : In(STALLS)
     activity : Out(ACTIVITY)
@@ -54,6 +56,7 @@ class UnitControl(wiring.Component):
                 "halt": In(1),
                 "started": Out(1),
                 "latest": Out(NUMBER_BITS),
+                "head": Out(NUMBER_BITS),
                 "idle": Out(1),
                 "busy": In(1),
                 "stall": In(STALLS),
@@ -76,6 +79,7 @@ class UnitControl(wiring.Component):
             self.missing.eq(missing),
             self.started.eq(issue.started),
             self.latest.eq(issue.latest),
+            self.head.eq(queue.o.p.number),
             self.idle.eq(issue.idle & (queue.level == 0)),
             self.activity.busy.eq(self.busy),
             self.activity.waits.eq(missing & ~(missing - 1)),  # the first one missing
@@ -249,6 +253,7 @@ class ControlUnit(wiring.Component):
                 p.semaphores.taken[index].eq(unit.taken),
                 p.semaphores.completions[index].eq(done),
                 p.watchdog.missing[index].eq(unit.missing),
+                p.watchdog.heads[index].eq(unit.head),
                 p.counters.activities[index].eq(unit.activity),
                 p.record.latest[index].eq(unit.latest),
             ]

@@ -1,0 +1,1 @@
+"""cocotb benches: what runs inside a simulation."""

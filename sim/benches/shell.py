@@ -76,9 +76,10 @@ class Bench:
         for seed, channel in enumerate(channels):
             channel.set_pause_generator(pauses(seed, probability))
 
-    def fail(self, interface, method, address):
-        """Answer accesses that touch ``address`` with an error (SLVERR, as cocotbext-axi does)."""
-        original = getattr(interface, method)
+    def fail(self, access, address):
+        """Answer reads or writes that touch ``address`` with an error; returns how to undo it."""
+        interface = self.ram.write_if if access == "write" else self.ram.read_if
+        original = getattr(interface, f"_{access}")
 
         async def failing(first, what):
             size = what if isinstance(what, int) else len(what)
@@ -86,7 +87,8 @@ class Bench:
                 raise OSError("an error on purpose")
             return await original(first, what)
 
-        setattr(interface, method, failing)
+        setattr(interface, f"_{access}", failing)
+        return lambda: setattr(interface, f"_{access}", original)
 
     async def reset(self):
         self.dut.rst.value = 1
@@ -120,7 +122,8 @@ class Bench:
             if status & DONE:
                 return status
             await ClockCycles(self.dut.clk, 20)
-        raise AssertionError("the engine hangs")
+        state = {name: await self.read(name) for name in ("status", "error", "cycles", "images")}
+        raise AssertionError(f"the engine hangs: {state}")
 
     async def error(self):
         assert await self.done() == DONE | ERROR | IRQ
@@ -216,29 +219,29 @@ async def faults_stop_the_engine(dut, case):
     bench.check_copy()
 
 
+ERRORS = {
+    "program": (PROGRAM + 3 * 32 + 5, FaultCode.READ, FETCH, 3),
+    "load": (MODEL + 8 * 64, FaultCode.READ, Unit.LOAD, 1),
+    "store": (OUTPUT + 0xF0, FaultCode.WRITE, Unit.STORE, 4),
+}
+
+
 @cocotb.test()
-@cocotb.parametrize(stall=[0.0, 0.4])
-async def error_responses_are_faults(dut, stall):
-    for kind, address, fault, unit, number in (
-        ("program", PROGRAM + 3 * 32 + 5, FaultCode.READ, FETCH, 3),
-        ("load", MODEL + 8 * 64, FaultCode.READ, Unit.LOAD, 1),
-        ("store", OUTPUT + 0xF0, FaultCode.WRITE, Unit.STORE, 4),
-    ):
-        bench = await prepared(dut, stall)
-        write = kind == "store"
-        interface = bench.ram.write_if if write else bench.ram.read_if
-        original = interface._write if write else interface._read
-        bench.fail(interface, "_write" if write else "_read", address)
-        await bench.start(program(COPY))
-        seen = await bench.error()
-        # A burst is one access of cocotbext-axi's memory: all its beats fail together.
-        assert seen[:2] == (fault, unit), (kind, seen)
-        assert seen[2] <= number if kind == "program" else seen[2] == number, (kind, seen)
-        setattr(interface, "_write" if write else "_read", original)
-        await bench.soft_reset()
-        await bench.start(program(COPY))
-        assert await bench.done() == DONE | IRQ
-        bench.check_copy()
+@cocotb.parametrize(kind=list(ERRORS), stall=[0.0, 0.4])
+async def error_responses_are_faults(dut, kind, stall):
+    address, fault, unit, number = ERRORS[kind]
+    bench = await prepared(dut, stall)
+    restore = bench.fail("write" if kind == "store" else "read", address)
+    await bench.start(program(COPY))
+    seen = await bench.error()
+    # A burst is one access of cocotbext-axi's memory: all its beats fail together.
+    assert seen[:2] == (fault, unit), seen
+    assert seen[2] <= number if kind == "program" else seen[2] == number, seen
+    restore()
+    await bench.soft_reset()
+    await bench.start(program(COPY))
+    assert await bench.done() == DONE | IRQ
+    bench.check_copy()
 
 
 @cocotb.test()

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from nas.calibrate import calibrate
 from nas.contract import compare
+from nas.data import Pictures
 from nas.export import export, norm_report
-from nas.supernet import Supernet
+from nas.supernet import Supernet, SupernetConfig
 from nas.train import load_supernet
 from rtl.errors import UserError
-from rtl.model import IntegerModel
+from rtl.model import IntegerModel, Preprocessing
 from sim import golden
+from sim.random_model import random_images
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +48,21 @@ def test_other_codes_agree_with_golden(net, tiny_data, change):
                 parameter.data += np.log(2.0) * (6 - change["act_bits"])
     arch = other.config.space.largest(0.5)
     agreement = compare(other, arch, exported(other, arch, tiny_data), tiny_data.validation)
+    assert agreement.worst[1] >= 0.999, agreement.worst
+
+
+def test_colour_pictures_agree_with_golden(net):
+    space = replace(net.config.space, image=(8, 12, 3))
+    torch.manual_seed(0)
+    colour = Supernet(SupernetConfig(space, pixel_mean=(124, 116, 104), pixel_std=58.0))
+    pictures = Pictures(
+        torch.from_numpy(random_images(space.image, 40)), torch.zeros(40, dtype=torch.int64)
+    )
+    calibrate(colour, pictures.images)
+    preprocessing = Preprocessing(crop=(8, 12), mode="RGB", resize=8)
+    arch = space.largest(0.5)
+    model = export(colour, arch, class_names=("a", "b", "c"), preprocessing=preprocessing)
+    agreement = compare(colour, arch, model, pictures)
     assert agreement.worst[1] >= 0.999, agreement.worst
 
 
@@ -97,6 +115,6 @@ def test_export_refuses_what_no_accumulator_holds(net, tiny_data):
     broken = Supernet(net.config)
     broken.load_state_dict(net.state_dict())
     with torch.no_grad():
-        broken.blocks[0].fc1.bias[1] = 1e9
+        broken.block(0).fc1.get_parameter("bias")[1] = 1e9
     with pytest.raises(UserError, match=r"blocks\.0\.fc1 row 1: \|bias\|"):
         exported(broken, broken.config.space.largest(), tiny_data)

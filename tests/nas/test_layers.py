@@ -11,7 +11,7 @@ from sim.golden import ops
 def layer(rows: int = 12, depth: int = 20) -> ElasticLinear:
     torch.manual_seed(0)
     made = ElasticLinear(rows, depth, init_std=0.3)
-    torch.nn.init.normal_(made.bias)
+    torch.nn.init.normal_(made.get_parameter("bias"))
     made.calibrate()
     return made
 
@@ -21,7 +21,7 @@ def test_sliced_layer_equals_a_standalone_one():
     alone = torch.nn.Linear(16, 8)
     with torch.no_grad():
         alone.weight.copy_(elastic.weight[:8, :16])
-        alone.bias.copy_(elastic.bias[:8])
+        alone.get_parameter("bias").copy_(elastic.get_parameter("bias")[:8])
     torch.testing.assert_close(elastic(x, 8), alone(x))
 
 
@@ -29,7 +29,7 @@ def test_sliced_quantized_layer_equals_a_standalone_one():
     elastic, alone = layer(), ElasticLinear(8, 16)
     with torch.no_grad():
         alone.weight.copy_(elastic.weight[:8, :16])
-        alone.bias.copy_(elastic.bias[:8])
+        alone.get_parameter("bias").copy_(elastic.get_parameter("bias")[:8])
         alone.ln_step.copy_(elastic.ln_step[:, :8])
     x = torch.randint(-32, 32, (3, 7, 16)).float()
     wide = torch.tensor([True] * 4 + [False] * 4)
@@ -55,11 +55,12 @@ def test_gradients_of_a_slice_stay_in_it():
     x = torch.randint(-32, 32, (5, 16)).float()
     y = elastic.quantized(x, wide, ln_in=torch.tensor(-3.0), ln_out=torch.tensor(-5.0))
     y.square().sum().backward()
-    gradient = elastic.weight.grad
+    gradient, step = elastic.weight.grad, elastic.ln_step.grad
+    assert gradient is not None and step is not None
     assert gradient[:8, :16].abs().sum() > 0
     assert gradient[8:].abs().sum() == 0 and gradient[:, 16:].abs().sum() == 0
-    assert elastic.ln_step.grad[0, :8].abs().min() > 0  # 4-bit steps of these rows
-    assert elastic.ln_step.grad[1].abs().sum() == 0
+    assert step[0, :8].abs().min() > 0  # 4-bit steps of these rows
+    assert step[1].abs().sum() == 0
 
 
 def test_codes_are_in_the_range_of_each_row():
@@ -86,9 +87,8 @@ def test_heads_split_and_join():
 
 def test_attention_in_float_mode_is_softmax_attention():
     q, k, v = torch.randn(3, 2, 5, 16).unbind(0)
-    ours = join_heads(
-        functional.scaled_dot_product_attention(*(split_heads(t, 8) for t in (q, k, v)))
-    )
+    heads = [split_heads(t, 8) for t in (q, k, v)]
+    ours = join_heads(functional.scaled_dot_product_attention(heads[0], heads[1], heads[2]))
     first = (q[..., :8] @ k[..., :8].transpose(1, 2) / 8**0.5).softmax(-1) @ v[..., :8]
     torch.testing.assert_close(ours[..., :8], first)
 

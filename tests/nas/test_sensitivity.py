@@ -30,8 +30,8 @@ def test_permutation_keeps_the_function_and_moves_all_state(tiny_config, tiny_da
     images, arch = tiny_data.validation.images, net.config.space.largest()
     before = net(images, arch)
     averages = {name: p.detach().clone() for name, p in net.named_parameters()}
-    moment = optimizer.state[net.blocks[0].fc1.weight]["exp_avg"].clone()
-    weight = net.blocks[0].fc1.weight.detach().clone()
+    moment = optimizer.state[net.block(0).fc1.weight]["exp_avg"].clone()
+    weight = net.block(0).fc1.weight.detach().clone()
     sensitivity = row_sensitivity(net, tiny_data.train)
     permutation = row_permutation(net, sensitivity)
     permute_training(net, optimizer, averages, permutation)
@@ -39,8 +39,8 @@ def test_permutation_keeps_the_function_and_moves_all_state(tiny_config, tiny_da
     torch.testing.assert_close(net(images, arch), before)
     order = sensitivity["blocks.0.fc1"].argsort(descending=True)
     assert not torch.equal(order, torch.arange(len(order)))
-    assert torch.equal(net.blocks[0].fc1.weight, weight[order])
-    assert torch.equal(optimizer.state[net.blocks[0].fc1.weight]["exp_avg"], moment[order])
+    assert torch.equal(net.block(0).fc1.weight, weight[order])
+    assert torch.equal(optimizer.state[net.block(0).fc1.weight]["exp_avg"], moment[order])
     for name, parameter in net.named_parameters():
         assert torch.equal(averages[name], parameter)
 

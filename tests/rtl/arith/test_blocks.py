@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """MultiplyAdd, AdderTree, Normalize and SaturatingShift against plain integers."""
 
 import random
