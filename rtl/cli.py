@@ -16,9 +16,11 @@ line; tyro makes the flags and the ``--help`` text from the types and docstrings
         sys.exit(command(main, prog="python -m rtl.build"))
 """
 
+import dataclasses
 import os
 import sys
 import traceback
+import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -60,7 +62,8 @@ def command(
     prog : str
         What the user typed, for example ``"python -m nas.search"``.
     description : str, optional
-        Text above the options in ``--help``. By default the docstring of ``main``.
+        Text above the options in ``--help``. By default the docstring of the dataclass, else of
+        ``main``.
     args : sequence of str, optional
         Instead of ``sys.argv[1:]``.
 
@@ -91,9 +94,21 @@ def _parse_and_run(
     description: str | None,
     args: Sequence[str] | None,
 ) -> Any:
-    return tyro.cli(
-        main, prog=prog, description=description, args=args, config=(tyro.conf.OmitArgPrefixes,)
-    )
+    options = _options_class(main)
+    settings: dict[str, Any] = {
+        "prog": prog,
+        "description": description,
+        "args": args,
+        "config": (tyro.conf.OmitArgPrefixes,),
+    }
+    return main(tyro.cli(options, **settings)) if options else tyro.cli(main, **settings)
+
+
+def _options_class(main: Callable[..., int | None]) -> type | None:
+    """The dataclass that is ``main``'s one parameter, so that its docstring heads the help."""
+    hints = {k: v for k, v in typing.get_type_hints(main).items() if k != "return"}
+    kinds = list(hints.values())
+    return kinds[0] if len(kinds) == 1 and dataclasses.is_dataclass(kinds[0]) else None
 
 
 def _report(prog: str, message: str, exit_code: int) -> int:

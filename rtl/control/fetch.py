@@ -93,10 +93,10 @@ class Decoder(wiring.Component):
 
         refused = self.i.valid & ~stopped & (code != FaultCode.NONE)
         m.d.sync += self.fault.eq(fault(refused, code, FETCH, self.number))
-        with m.If(refused):
+        with m.If(refused | self.end):  # what a beat holds behind END is no instruction
             m.d.sync += stopped.eq(1)
         with m.If(self.begin):
-            m.d.sync += self.number.eq(0)
+            m.d.sync += [self.number.eq(0), stopped.eq(0)]
         with m.Elif(self.i.valid & self.i.ready):
             m.d.sync += self.number.eq(self.number + 1)
         return m

@@ -48,7 +48,7 @@ class Gearbox(wiring.Component):
         return m
 
     def _gather(self, m: Module, beats: int) -> None:
-        count = Signal(range(beats))
+        count = Signal(range(max(2, beats)))
         m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)

@@ -74,7 +74,7 @@ class StoreUnit(wiring.Component):
         store = Signal(STORE)
         operands = store.operands
         column = Signal.like(operands.row_words)
-        beat = Signal(range(self.beats_per_word))
+        beat = Signal(range(max(2, self.beats_per_word)))
         word = Signal(LOGIT_BITS * self.config.row_lanes)
         request, writer = self.residual.request, self.writer
         self._wire(m, check, store, column, word)

@@ -1,7 +1,9 @@
 """cocotb: programs of LOAD and STORE through registers and AXI, with stalls, errors, resets."""
 
 import itertools
+import os
 import random
+from dataclasses import replace
 
 import cocotb
 from cocotb.clock import Clock
@@ -12,14 +14,16 @@ from rtl.config import TINY
 from rtl.control.faults import FETCH, FaultCode
 from rtl.control.isa import Base, Instruction, Opcode, Target, Unit, UnitSet
 from rtl.control.registers import IDENTITY, OFFSETS, REGISTERS
+from sim.benches.axi_rules import AxiRules
 
+CONFIG = replace(TINY, memory_bytes=int(os.environ.get("MEMORY_BYTES", "16")))
 PROGRAM, MODEL, IMAGE, OUTPUT = 0x0_1000, 0x1_0000, 0x2_0000, 0x3_0000
 SIZE = 0x4_0000
 WIDE = {register.name: register.words for register in REGISTERS}
 BUSY, DONE, ERROR, IGNORED, RESETTING, IRQ = (1 << i for i in range(6))
 
 
-def program(instructions, *, engine=TINY.hash, count=None):
+def program(instructions, *, engine=CONFIG.hash, count=None):
     """Encoded, with BEGIN and END around."""
     count = len(instructions) + 2 if count is None else count
     begin = Instruction(Opcode.BEGIN, {"engine": engine, "instructions": count})
@@ -28,8 +32,10 @@ def program(instructions, *, engine=TINY.hash, count=None):
 
 
 def load(offset, tokens, *, base=Base.MODEL, token=0, **more):
-    operands = {"target": Target.RESIDUAL, "base": base, "offset": offset, "bytes": 64 * tokens,
-                "stride": 2, "token": token, "row_words": 2, "destination": token // 4 * 2}  # fmt: skip
+    operands = {
+        "target": Target.RESIDUAL, "base": base, "offset": offset, "bytes": 64 * tokens,
+        "stride": 2, "token": token, "row_words": 2, "destination": token // 4 * 2,
+    }  # fmt: skip
     return Instruction(Opcode.LOAD, operands, **more)
 
 
@@ -65,6 +71,7 @@ class Bench:
         self.ram = AxiRam(AxiBus.from_prefix(dut, "memory_"), dut.clk, dut.rst, size=SIZE)
         for part in (self.host.write_if, self.host.read_if, self.ram.write_if, self.ram.read_if):
             part.log.setLevel("WARNING")
+        self.rules = AxiRules(dut, CONFIG.memory_bytes)
         self.content = random.Random(1).randbytes(0x2000)
         self.ram.write(MODEL, self.content)
         self.ram.write(IMAGE, self.content[::-1])
@@ -95,6 +102,7 @@ class Bench:
         await ClockCycles(self.dut.clk, 4)
         self.dut.rst.value = 0
         await ClockCycles(self.dut.clk, 4)
+        cocotb.start_soon(self.rules.watch())
 
     async def read(self, name):
         value = await self.host.read(OFFSETS[name], 4 * WIDE[name])
@@ -158,7 +166,7 @@ async def prepared(dut, stall=0.0):
 async def copies_and_counts(dut, stall):
     bench = await prepared(dut, stall)
     assert await bench.read("identity") == IDENTITY
-    assert await bench.read("engine") == TINY.hash
+    assert await bench.read("engine") == CONFIG.hash
     for _ in range(2):  # twice, without reset
         bench.ram.write(OUTPUT, bytes(0x1000))
         await bench.start(program(COPY), images=3)

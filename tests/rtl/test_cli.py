@@ -117,7 +117,7 @@ def test_help(capsys):
         run(args=["--help"])
     assert stop.value.code == 0
     output = capsys.readouterr().out
-    for text in (PROG, "Build an engine.", "--board", "Which board to build for."):
+    for text in (PROG, "Options of the example.", "--board", "Which board to build for."):
         assert text in output
 
 

@@ -69,26 +69,35 @@ def test_gearbox(beat, word, idle, stall):
     assert [last for _, last in seen] == [0] * (len(seen) - 1) + [1]
 
 
-def test_gearbox_gathers_a_word_per_its_beats_and_splits_a_word_per_cycle():
-    for beat, word, cycles in ((16, 32, 8 * 2 + 1), (32, 16, 16 + 1)):
-        dut = Gearbox(beat, word)
-        elapsed = 0
+@pytest.mark.parametrize("beat, word, cycles", [(16, 32, 8 * 2 + 1), (32, 16, 16 + 1)])
+def test_gearbox_throughput(beat, word, cycles):
+    dut = Gearbox(beat, word)
+    elapsed = 0
 
-        async def source(ctx):
-            await send(ctx, dut.i, [bytes(beat)] * (8 * max(beat, word) // beat), random, 0)  # noqa: B023
+    async def source(ctx):
+        await send(ctx, dut.i, [bytes(beat)] * (8 * max(beat, word) // beat), random, 0)
 
-        async def sink(ctx):
-            nonlocal elapsed
-            ctx.set(dut.o.ready, 1)
-            while not (ctx.get(dut.o.valid) and ctx.get(dut.o.payload.last)):  # noqa: B023
-                await ctx.tick()
-                elapsed += 1
+    async def sink(ctx):
+        nonlocal elapsed
+        ctx.set(dut.o.ready, 1)
+        while not (ctx.get(dut.o.valid) and ctx.get(dut.o.payload.last)):
+            await ctx.tick()
+            elapsed += 1
 
-        simulate(dut, source, sink)
-        assert elapsed + 1 == cycles
+    simulate(dut, source, sink)
+    assert elapsed + 1 == cycles
 
 
-CUTS = [(16, 8, 7, 5), (16, 8, 0, 21), (16, 16, 3, 48), (16, 8, 15, 1), (4, 4, 1, 3), (64, 16, 33, 40)]
+CUTS = [  # beat, word, first, segment
+    (16, 8, 7, 5), (16, 8, 0, 21), (16, 16, 3, 48), (16, 8, 15, 1), (4, 4, 1, 3), (64, 16, 33, 40),
+]  # fmt: skip
+    (16, 8, 7, 5),
+    (16, 8, 0, 21),
+    (16, 16, 3, 48),
+    (16, 8, 15, 1),
+    (4, 4, 1, 3),
+    (64, 16, 33, 40),
+]
 
 
 @pytest.mark.parametrize("idle, stall", [(0, 0), (0.5, 0), (0, 0.5), (0.4, 0.4)])

@@ -208,7 +208,9 @@ def test_loads(memory_bytes, stall, refuse):
             await start(ctx, dut, number, **load)
         await idle(ctx, dut)
 
-    simulate(dut, bench, memory(dut, random.Random(1), stall, beat_bytes=memory_bytes), watcher.watch)
+    simulate(
+        dut, bench, memory(dut, random.Random(1), stall, beat_bytes=memory_bytes), watcher.watch
+    )
     assert watcher.writes == [
         write for number, load in enumerate(loads) for write in expected(config, number, **load)
     ]

@@ -258,7 +258,7 @@ def test_residual_reads_take_turns_by_half():
         history = []
         for _ in range(300):
             granted, halves = [], set()
-            for i, reader in enumerate(readers):
+            for reader in readers:
                 valid, half = rng.random() < 0.6, rng.randrange(2)
                 word = rng.randrange(SMALL.residual_words)
                 ctx.set(reader.request.valid, valid)

@@ -1,0 +1,121 @@
+"""``python -m sim.run``: classify pictures on the simulated engine, from an integer model file."""
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+import boards
+from rtl import config
+from rtl.cli import command
+from rtl.compiler import check_model
+from rtl.errors import ToolError, UserError
+from rtl.files import atomic_write
+from rtl.image import prepare
+from rtl.model import IntegerModel
+from sim import runner
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """Classify pictures with an integer model on the engine, simulated cycle by cycle.
+
+    The engine's Verilog runs in Verilator (built at first, about two minutes, then cached), and
+    every word that it writes is compared with the golden model. Prints the class and the cycles
+    of each picture. Example:
+
+    python -m sim.run examples/digits.pulsar examples/*.png
+    """
+
+    model: Annotated[Path, tyro.conf.Positional]
+    """Integer model file, such as runs/digits/winner-9000fps.pulsar."""
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """Pictures (PNG, JPEG, ...); prepared as the model file says."""
+    board: str = "sim"
+    """Board, by name or path of a .toml file: gives clock, memory and engine."""
+    engine: str | None = None
+    """Another engine than the board's: tiny, ulx3s or zcu102."""
+    check: bool = True
+    """Compare every scratchpad write with the golden model; without, the logits alone."""
+    json: Path | None = None
+    """Also write logits, cycles and counters to this file."""
+
+
+def main(options: Options) -> None:
+    """Run the engine on the pictures."""
+    board = boards.load(options.board)
+    engine = config.engine(options.engine or board.engine)
+    if not options.images:
+        raise UserError("no picture given: name at least one image file after the model")
+    model = IntegerModel.load(options.model)
+    check_model(model, engine)
+    pictures = np.stack([prepare(p, model.preprocessing, model.image) for p in options.images])
+    with Console(stderr=True).status(
+        f"Simulating {len(pictures)} pictures on engine '{engine.name}' (the first time: building)"
+    ):
+        run = runner.run(model, pictures, board, engine=engine, check=options.check)
+    Console().print(_table(options, model, board, run))
+    Console().print(_verdict(run))
+    if options.json:
+        with atomic_write(options.json, "w") as file:
+            json.dump(_report(options, model, board, engine, run), file, indent=2)
+    if run.mismatches:
+        raise ToolError(f"the engine differs from the golden model: {run.first_mismatch}")
+
+
+def _table(options: Options, model: IntegerModel, board: boards.Board, run: runner.Run) -> Table:
+    table = Table(title=f"{options.model.name} on board {board.name}, {board.clock_hz / 1e6:g} MHz")
+    for heading in ("picture", "class", "logit", "next", "cycles", "frames/s"):
+        table.add_column(heading, justify="left" if heading in ("picture", "class") else "right")
+    for path, logits, cycles in zip(options.images, run.logits, run.cycles, strict=True):
+        best, second = np.argsort(-logits, kind="stable")[:2]
+        table.add_row(
+            str(path),
+            model.class_names[best],
+            f"{logits[best] * model.output_scale:.2f}",
+            f"{model.class_names[second]} {logits[second] * model.output_scale:.2f}",
+            f"{cycles:,}",
+            f"{board.frames_per_second(cycles):,.0f}",
+        )
+    return table
+
+
+def _verdict(run: runner.Run) -> str:
+    compared = f"{run.words:,} words compared with the golden model, {run.mismatches} differ"
+    return f"{compared}; {sum(run.cycles):,} cycles simulated in {run.wall_s:.1f} s"
+
+
+def _report(
+    options: Options,
+    model: IntegerModel,
+    board: boards.Board,
+    engine: config.EngineConfig,
+    run: runner.Run,
+) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "model": model.hash,
+        "board": board.name,
+        "engine": asdict(engine) | {"hash": f"{engine.hash:016x}"},
+        "images": [str(path) for path in options.images],
+        "classes": [model.class_names[i] for i in run.logits.argmax(axis=1)],
+        "logits": run.logits.tolist(),
+        "cycles": list(run.cycles),
+        "words": run.words,
+        "mismatches": run.mismatches,
+        "first_mismatch": run.first_mismatch,
+        "counters": run.counters,
+        "wall_s": run.wall_s,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(command(main, prog="python -m sim.run"))

@@ -1,0 +1,166 @@
+# amaranth: UnusedElaboratable=no
+"""Semaphores, issue, queue, watchdog, soft reset; the register table."""
+
+import random
+
+import pytest
+from amaranth.sim import Simulator
+
+from rtl.control import registers
+from rtl.control.faults import FETCH, FaultCode
+from rtl.control.isa import UNITS, Opcode, Unit
+from rtl.control.issue import Issue
+from rtl.control.queue import Queue
+from rtl.control.run import SoftReset
+from rtl.control.semaphores import Semaphores
+from rtl.control.watchdog import Watchdog
+
+
+def simulate(dut, bench):
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
+def test_semaphores_against_a_matrix():
+    dut = Semaphores()
+    rng = random.Random(1)
+
+    async def bench(ctx):
+        counts = [[0] * UNITS for _ in range(UNITS)]
+        for _ in range(1000):
+            for consumer in range(UNITS):
+                seen = ctx.get(dut.available[consumer])
+                assert seen == sum((counts[p][consumer] > 0) << p for p in range(UNITS))
+            assert ctx.get(dut.empty) == (not any(map(sum, counts)))
+            for producer in range(UNITS):
+                valid, signal = rng.random() < 0.2, rng.randrange(1 << UNITS)
+                ctx.set(dut.completions[producer], {"valid": valid, "signal": signal})
+                for consumer in range(UNITS):
+                    counts[producer][consumer] += valid and signal >> consumer & 1
+            for consumer in range(UNITS):
+                taken = ctx.get(dut.available[consumer]) & rng.randrange(1 << UNITS)
+                ctx.set(dut.taken[consumer], taken)
+                for producer in range(UNITS):
+                    counts[producer][consumer] -= taken >> producer & 1
+            await ctx.tick()
+
+    simulate(dut, bench)
+
+
+def test_the_256th_signal_without_a_taker_is_a_fault():
+    dut = Semaphores()
+
+    async def bench(ctx):
+        for number in range(256):
+            completion = {"valid": 1, "signal": 1 << Unit.NORM, "number": number}
+            ctx.set(dut.completions[Unit.MATMUL], completion)
+            assert not ctx.get(dut.fault.valid)
+            await ctx.tick()
+        fault = ctx.get(dut.fault)
+        assert (fault["valid"], fault["code"]) == (1, FaultCode.SEMAPHORE)
+        assert (fault["unit"], fault["number"]) == (Unit.MATMUL, 255)
+
+    simulate(dut, bench)
+
+
+def test_issue_waits_takes_and_halts():
+    dut = Issue(Opcode.NORM)
+
+    async def bench(ctx):
+        ctx.set(dut.i.payload, {"wait": 0b00101, "signal": 0b10, "number": 9})
+        ctx.set(dut.i.valid, 1)
+        for available, missing in ((0, 0b101), (0b100, 0b001)):
+            ctx.set(dut.available, available)
+            assert ctx.get(dut.missing) == missing
+            assert not ctx.get(dut.i.ready) and not ctx.get(dut.taken)
+            await ctx.tick()
+        ctx.set(dut.available, 0b111)
+        ctx.set(dut.halt, 1)
+        assert not ctx.get(dut.i.ready)
+        ctx.set(dut.halt, 0)
+        assert ctx.get(dut.taken) == 0b101 and ctx.get(dut.started)
+        await ctx.tick()
+        assert ctx.get(dut.o.valid) and ctx.get(dut.o.payload.number) == 9
+        assert not ctx.get(dut.i.ready)  # the unit has not taken the first one
+        ctx.set(dut.o.ready, 1)
+        assert ctx.get(dut.i.ready)
+
+    simulate(dut, bench)
+
+
+def test_queue_latency_and_order():
+    dut = Queue(8, 4)
+
+    async def bench(ctx):
+        ctx.set(dut.i.payload, 1)
+        ctx.set(dut.i.valid, 1)
+        for cycle in range(Queue.LATENCY):
+            assert not ctx.get(dut.o.valid), cycle
+            await ctx.tick()
+            ctx.set(dut.i.payload, cycle + 2)
+        assert ctx.get(dut.o.valid) and ctx.get(dut.o.payload) == 1
+        ctx.set(dut.o.ready, 1)
+        for value in range(1, 20):
+            assert ctx.get(dut.o.valid) and ctx.get(dut.o.payload) == value
+            await ctx.tick()
+            ctx.set(dut.i.payload, value + Queue.LATENCY + 1)
+
+    simulate(dut, bench)
+
+
+def test_queue_refuses_a_depth():
+    with pytest.raises(ValueError, match="depth must be a power of two, at least 2, not 12"):
+        Queue(8, 12)
+
+
+def test_watchdog_names_the_unit_that_waits():
+    dut = Watchdog()
+
+    async def bench(ctx):
+        ctx.set(dut.cycles, 10)
+        ctx.set(dut.running, 1)
+        ctx.set(dut.progress, 1)
+        await ctx.tick().repeat(20)
+        assert not ctx.get(dut.fault.valid)
+        ctx.set(dut.progress, 0)
+        ctx.set(dut.missing[Unit.SOFTMAX], 0b10)
+        ctx.set(dut.heads[Unit.SOFTMAX], 33)
+        await ctx.tick().repeat(11)
+        fault = ctx.get(dut.fault)
+        assert (fault["valid"], fault["code"]) == (1, FaultCode.WATCHDOG)
+        assert (fault["unit"], fault["number"]) == (Unit.SOFTMAX, 33)
+        assert ctx.get(dut.waits[Unit.SOFTMAX]) == 0b10
+        ctx.set(dut.missing[Unit.SOFTMAX], 0)
+        await ctx.tick().repeat(11)
+        assert ctx.get(dut.fault.unit) == FETCH
+
+    simulate(dut, bench)
+
+
+def test_soft_reset_lasts_until_memory_is_quiet():
+    dut = SoftReset()
+
+    async def bench(ctx):
+        ctx.set(dut.request, 1)
+        await ctx.tick()
+        ctx.set(dut.request, 0)
+        for _ in range(2 * SoftReset.CYCLES):
+            assert ctx.get(dut.clear)
+            await ctx.tick()
+        ctx.set(dut.quiet, 1)
+        await ctx.tick()
+        assert not ctx.get(dut.clear)
+
+    simulate(dut, bench)
+
+
+def test_registers_do_not_overlap():
+    taken = [
+        registers.OFFSETS[register.name] + 4 * word
+        for register in registers.REGISTERS
+        for word in range(register.words)
+    ]
+    assert taken == list(range(0, 4 * registers.WORDS, 4))
+    assert len(registers.OFFSETS) == len(registers.REGISTERS)

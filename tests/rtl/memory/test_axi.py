@@ -1,0 +1,25 @@
+"""Everything AXI in Verilator, against cocotbext-axi: sim/benches/dma.py and shell.py."""
+
+from dataclasses import replace
+
+import pytest
+
+from rtl.config import TINY
+from rtl.emit import emit_verilog
+from rtl.memory.dma import Dma
+from sim import toolchain
+from sim.benches.shell_design import Shell
+
+WARNINGS = ("-Wno-fatal", "-Wno-lint", "-Wno-style")  # about generated Verilog
+DESIGNS = {"dma": Dma, "shell": Shell}
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("memory_bytes", [16, 64])
+@pytest.mark.parametrize("name", DESIGNS)
+def test_bench(name, memory_bytes, tmp_path):
+    design = DESIGNS[name](replace(TINY, memory_bytes=memory_bytes))
+    source = tmp_path / f"{name}.v"
+    source.write_text(emit_verilog(design, name))
+    build = toolchain.build([source], top=name, arguments=WARNINGS)
+    build.run(f"sim.benches.{name}", env={"MEMORY_BYTES": str(memory_bytes)})
