@@ -1,8 +1,8 @@
-"""``python -m rtl.control.reference``: writes docs/isa.md from the instruction table."""
+"""``python -m rtl.control.reference``: writes docs/isa.md and docs/registers.md."""
 
 from pathlib import Path
 
-from rtl.control import isa
+from rtl.control import isa, registers
 from rtl.files import atomic_write
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -55,6 +55,8 @@ def main() -> None:
     """Write the references."""
     with atomic_write(DOCS / "isa.md", "w") as file:
         file.write(isa_reference())
+    with atomic_write(DOCS / "registers.md", "w") as file:
+        file.write(registers.reference())
 
 
 if __name__ == "__main__":

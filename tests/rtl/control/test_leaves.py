@@ -2,6 +2,7 @@
 """Semaphores, issue, queue, watchdog, soft reset; the register table."""
 
 import random
+from pathlib import Path
 
 import pytest
 from amaranth.sim import Simulator
@@ -164,3 +165,8 @@ def test_registers_do_not_overlap():
     ]
     assert taken == list(range(0, 4 * registers.WORDS, 4))
     assert len(registers.OFFSETS) == len(registers.REGISTERS)
+
+
+def test_registers_reference_is_current():
+    page = Path(__file__).parents[3] / "docs" / "registers.md"
+    assert page.read_text() == registers.reference(), "run python -m rtl.control.reference"

@@ -89,8 +89,6 @@ def test_gearbox_throughput(beat, word, cycles):
 
 
 CUTS = [  # beat, word, first, segment
-    (16, 8, 7, 5), (16, 8, 0, 21), (16, 16, 3, 48), (16, 8, 15, 1), (4, 4, 1, 3), (64, 16, 33, 40),
-]  # fmt: skip
     (16, 8, 7, 5),
     (16, 8, 0, 21),
     (16, 16, 3, 48),

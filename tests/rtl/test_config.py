@@ -1,0 +1,51 @@
+"""Engine sizes are checked where they are stated."""
+
+from dataclasses import replace
+
+import pytest
+
+from rtl.config import ENGINES, TINY, ULX3S, ZCU102, engine
+from rtl.errors import UserError
+
+
+def test_products_per_cycle():
+    assert TINY.products == 512
+    assert ZCU102.products == 9216
+
+
+def test_words():
+    assert TINY.granules == 2
+    assert TINY.weight_word_bytes == 64
+    assert ZCU102.parameter_word_bytes == 256
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"act_bits": 5}, "act_bits must be 4, 6 or 8, not 5"),
+        ({"token_lanes": 3}, "token_lanes must be even and between 2 and 32, not 3"),
+        ({"row_lanes": 24}, "row_lanes must be a power of two between 4 and 64, not 24"),
+        ({"depth_lanes": 32}, "depth_lanes must be a power of two between 4 and row_lanes = 16"),
+        ({"multiplier": "dsp58"}, "multiplier must be dsp48e2 or mult18x18, not 'dsp58'"),
+        ({"score_words": 1}, "score_words must be between 2 and 16384, not 1"),
+        ({"queue_depth": 12}, "queue_depth must be a power of two, at least 2, not 12"),
+        ({"memory_bytes": 64}, "memory_bytes must be a power of two between 8 and 32, not 64"),
+        ({"memory_bytes": 4}, "memory_bytes must be a power of two between 8 and 32, not 4"),
+    ],
+)
+def test_an_impossible_size_is_named(changes, message):
+    with pytest.raises(UserError) as error:
+        replace(TINY, **changes)
+    assert str(error.value).startswith(f"engine 'tiny': {message}")
+
+
+def test_the_hash_is_of_the_sizes():
+    assert len({each.hash for each in ENGINES.values()}) == 3
+    assert replace(TINY, name="other").hash == TINY.hash
+    assert replace(TINY, queue_depth=8).hash != TINY.hash
+
+
+def test_engines_by_name():
+    assert engine("ULX3S") is ULX3S
+    with pytest.raises(UserError, match="unknown engine 'zcu104': choose one of tiny, ulx3s, zc"):
+        engine("zcu104")
