@@ -145,18 +145,14 @@ def _check_instruction(
     if records is None:
         element = expected.element(0, int(expected.written[0].argmax()))
         return Divergence(number, element, int(expected.values[0, 0]), None), 0
-    divergence = compare(
-        expected, records.banks, records.words, records.values, records.enabled
-    )
+    divergence = compare(expected, records.banks, records.words, records.values, records.enabled)
     return divergence, len(expected.words)
 
 
 # ---------------------------------------------------------------- tap records to words
 
 
-def _read(
-    file: Path, buffer: str, layout: data.StructLayout, engine: EngineConfig
-) -> Writes:
+def _read(file: Path, buffer: str, layout: data.StructLayout, engine: EngineConfig) -> Writes:
     parts = [_empty(buffer, engine)]
     parts += [_words(beats, buffer, engine) for beats in taps.read(file, layout)]
     names = Writes.__dataclass_fields__
@@ -212,9 +208,7 @@ def _words(beats: taps.Beats, buffer: str, engine: EngineConfig) -> Writes:
 
 def _plain(beats: taps.Beats, banks: np.ndarray, words: np.ndarray, values: np.ndarray) -> Writes:
     every = np.ones(values.shape, bool)
-    return Writes(
-        beats.fields["number"], beats.cycle.astype(np.int64), banks, words, values, every
-    )
+    return Writes(beats.fields["number"], beats.cycle.astype(np.int64), banks, words, values, every)
 
 
 def _part(beats: taps.Beats, word_bytes: int, beat_bytes: int) -> Writes:

@@ -2,8 +2,10 @@
 
 import json
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from sim.toolchain import Build, Results
 
 PAGE = 4096
 LIMIT_CYCLES = 50_000_000
+POLL_SECONDS = 0.2
 Progress = Callable[[int, int], None]
 
 
@@ -190,7 +193,8 @@ class Job:
         if corrupt:
             corrupt(memory)
         (self.folder / "memory.bin").write_bytes(memory)
-        (self.folder / "job.json").write_text(json.dumps(self._job(settings or {}, registers or {})))
+        job = self._job(settings or {}, registers or {})
+        (self.folder / "job.json").write_text(json.dumps(job))
         self.taps.mkdir()
 
     def _job(self, settings: Mapping[str, int], registers: Mapping[str, int]) -> dict[str, Any]:
@@ -226,13 +230,37 @@ class Job:
         self, build: Build, check: bool, progress: Progress | None
     ) -> list[dict[str, Any]]:
         """Run the bench; the results per image."""
-        self.start(build, "sim.benches.network", check)
+        with self._reporting(progress):
+            self.start(build, "sim.benches.network", check)
         results = json.loads((self.folder / "result.json").read_text())
-        if results[-1]["error"]:
-            raise ToolError(f"the engine stopped at image {len(results) - 1}: {results[-1]['error']}")
-        if progress:
-            progress(len(self.images), len(self.images))
+        if error := results[-1]["error"]:
+            raise ToolError(f"the engine stopped at image {len(results) - 1}: {error}")
         return results
+
+    @contextmanager
+    def _reporting(self, progress: Progress | None) -> Iterator[None]:
+        """Call ``progress`` as the bench, in another process, finishes images."""
+        ended = threading.Event()
+        file = self.folder / "images_done"
+
+        def watch() -> None:
+            last = 0
+            while progress and last < len(self.images):
+                over = ended.wait(POLL_SECONDS)
+                text = file.read_text() if file.is_file() else ""
+                if text and int(text) > last:
+                    last = int(text)
+                    progress(last, len(self.images))
+                if over:
+                    return
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
 
     def start(self, build: Build, bench: str, tap: bool) -> Results:
         """Simulate a bench with this job's memory."""

@@ -38,7 +38,7 @@ async def network(dut: Any) -> None:
         await host.command("start")
         await host.wait_for_interrupt(job["limit_cycles"])
         runs.append(await _result(host, first_cycle))
-        print(f"PULSAR image {len(runs)}", flush=True)
+        path.with_name("images_done").write_text(str(len(runs)))
         if runs[-1]["error"]:
             break
         await host.command("irq_clear")

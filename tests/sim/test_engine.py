@@ -181,5 +181,5 @@ def test_a_host_s_mistakes(small, tmp_path):
 
 def test_a_network_larger_than_the_engine_is_refused():
     model = make(width=256, image=(224, 224, 1), patch=14)
-    with pytest.raises(UserError, match=r"engine 'tiny'.*\d"):
+    with pytest.raises(UserError, match=r"1,040 needed, 512 available.*residual_words"):
         runner.run(model, np.zeros((1, 224, 224, 1), np.uint8), SIM)
