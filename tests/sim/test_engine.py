@@ -4,6 +4,7 @@ Networks are small but odd; sizes, stalls and faults are the point.
 """
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,15 +14,22 @@ from rtl import config
 from rtl.compiler import compile_model
 from rtl.control.isa import INSTRUCTION_BYTES, Instruction, Opcode, UnitSet
 from rtl.errors import ToolError, UserError
+from rtl.model import IntegerModel
 from sim import golden, runner, testbench
 from sim.random_model import random_images, random_model
 
 pytestmark = pytest.mark.sim
 SIM = boards.load("sim")
-SMALL = {"image": (28, 28, 1), "patch": 7, "width": 32, "blocks": [(2, 64), (2, 48)], "seed": 5}
+SMALL: dict[str, Any] = {
+    "image": (28, 28, 1),
+    "patch": 7,
+    "width": 32,
+    "blocks": [(2, 64), (2, 48)],
+    "seed": 5,
+}
 
 
-def make(**changes):
+def make(**changes: Any) -> IntegerModel:
     return random_model(**(SMALL | {"head_dim": 16, "classes": 10} | changes))
 
 
