@@ -5,6 +5,9 @@ from functools import cache
 from rtl.attention.softmax import SoftmaxUnit
 from rtl.compiler.timing import UnitLatencies
 from rtl.config import EngineConfig
+from rtl.control.fetch import ImageLoop
+from rtl.control.issue import Issue
+from rtl.control.queue import Queue
 from rtl.matmul.unit import MatmulUnit
 from rtl.memory.load import LoadCheck, LoadUnit
 from rtl.memory.store import StoreUnit
@@ -23,4 +26,7 @@ def unit_latencies(config: EngineConfig) -> UnitLatencies:
         load_check=LoadCheck.LATENCY,
         load_gap=LoadUnit.CYCLES,
         store_word=StoreUnit.CYCLES_PER_WORD,
+        queue=Queue.LATENCY,
+        issue=Issue.LATENCY,
+        end=ImageLoop.SETTLE + 1,
     )

@@ -1,46 +1,27 @@
 """Cycles of a program: an event simulation of its instructions.
 
-Each unit takes its instructions in order from its queue, as soon as the fetcher has put them
-there and the semaphores allow. Instructions are visited in program order, which is enough: all
-that one waits for comes before it. What an instruction takes is a formula of its operands, with
-the constants of :class:`UnitLatencies`.
+The fetcher decodes in order and fills the units' queues; each unit takes its oldest instruction
+as soon as the semaphores allow; memory serves program and LOADs burst by burst
+(:mod:`rtl.compiler.port`). What an instruction takes is a formula of its operands, with the
+constants of :class:`UnitLatencies`. All times are clock cycles of the RTL, counted from the start.
+
+Every step knows all times that it depends on, also those that lie ahead, so nothing needs to be
+simulated in the order of time but the one choice that depends on it: whose burst comes first.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rtl.compiler.limits import check
 from rtl.compiler.lowering import lower
 from rtl.compiler.operations import Operation, Program
+from rtl.compiler.port import BURST_BEATS, NEVER, Loads, Memory, MemoryTiming, ProgramReads
 from rtl.config import EngineConfig
-from rtl.control.isa import (
-    INSTRUCTION_BYTES,
-    UNITS,
-    Activations,
-    Destination,
-    Opcode,
-    Target,
-    Unit,
-    Weights,
-)
+from rtl.control.isa import UNITS, Activations, Destination, Opcode, Unit, Weights
 from rtl.shape import NetworkShape
 
-
-@dataclass(frozen=True)
-class MemoryTiming:
-    """The external memory as the engine sees it.
-
-    Parameters
-    ----------
-    bytes_per_cycle : float
-        Sustained, reads and writes together.
-    latency_cycles : int
-        From a read's address to its first data.
-    """
-
-    bytes_per_cycle: float = 16.0
-    latency_cycles: int = 100
+FETCH = UNITS  # the fetcher's place among the units
 
 
 @dataclass(frozen=True)
@@ -52,12 +33,14 @@ class UnitLatencies:
 
     Parameters
     ----------
-    fetch : int
-        From start to the first request for instructions, and from data to the first decoded one.
-    dispatch : int
-        From the fetcher to an idle unit that waits for nothing.
+    request : int
+        From the start to the command that reads the program.
+    queue : int
+        ``LATENCY`` of :class:`rtl.control.queue.Queue`.
+    issue : int
+        ``LATENCY`` of :class:`rtl.control.issue.Issue`: from a queue's head to taken.
     signal : int
-        From ``done`` of an instruction until one that waits for it is taken.
+        From ``done`` to the semaphore.
     matmul_start, matmul_finish : int
         ``START_CYCLES`` and ``finish_cycles`` of :class:`rtl.matmul.unit.MatmulUnit`.
     norm_pair : int
@@ -65,30 +48,37 @@ class UnitLatencies:
     norm_done, softmax_done : int
         From the last read to ``done``.
     load_check : int
-        From taken to the request.
+        From taken until the next LOAD can be taken.
     load_gap : int
         Between the data of two LOADs.
+    load_done : int
+        From the last write to ``done``.
+    store_check : int
+        From taken to the reading of the first word.
     store_word : int
         Reading a word; its beats follow.
     store_answer : int
-        From the last beat to ``done``.
+        From the last beat to ``done``, without the memory's latency.
     end : int
         From the last ``done`` to the engine's.
     """
 
-    fetch: int = 12
-    dispatch: int = 4
-    signal: int = 3
+    request: int = 2
+    queue: int = 2
+    issue: int = 1
+    signal: int = 1
     matmul_start: int = 4
     matmul_finish: int = 28
     norm_pair: int = 42
     norm_done: int = 16
     softmax_done: int = 45
     load_check: int = 6
-    load_gap: int = 2
+    load_gap: int = 1
+    load_done: int = 1
+    store_check: int = 5
     store_word: int = 3
-    store_answer: int = 10
-    end: int = 12
+    store_answer: int = 3
+    end: int = 9
 
 
 @dataclass(frozen=True)
@@ -100,7 +90,7 @@ class Prediction:
     cycles : int
         From start to done, one picture.
     starts, ends : list of float
-        Per instruction; 0 for BEGIN, END.
+        Per instruction, when it is taken and when it is done; 0 for BEGIN, END.
     busy : dict of Unit to float
         Cycles in which a unit works.
     by_kind : dict of str to float
@@ -139,95 +129,205 @@ def simulate(
     latencies: UnitLatencies = UnitLatencies(),
 ) -> Prediction:
     """Cycles of a program; its operations must be synchronised."""
-    return _Simulation(program, memory, latencies).result()
+    simulation = _Simulation(program, memory, latencies)
+    simulation.run()
+    return simulation.result()
+
+
+class _Station:
+    """A unit with its queue: what was decoded for it, started, taken."""
+
+    __slots__ = ("available", "done", "numbers", "signals", "started", "taken", "used", "waiting")
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []  # instructions that were decoded
+        self.available: list[float] = []  # when each is at the queue's head, at the earliest
+        self.started: list[float] = []  # when each leaves the queue
+        self.taken = 0.0  # when the unit took the latest one
+        self.waiting: float | None = None  # started, not taken yet
+        self.done = 0  # instructions whose end is known
+        self.signals: list[list[float]] = [[] for _ in range(UNITS)]  # by producer
+        self.used = [0] * UNITS  # signals that were waited for
 
 
 class _Simulation:
     def __init__(self, program: Program, memory: MemoryTiming, latencies: UnitLatencies):
-        self.engine = program.sizes.engine
+        self.engine = engine = program.sizes.engine
+        self.operations = program.operations
         self.program = program
-        self.memory = memory
-        self.bytes_per_cycle = min(memory.bytes_per_cycle, self.engine.memory_bytes)
+        self.timing = memory
         self.latencies = latencies
+        self.memory = Memory(memory, engine.memory_bytes)
+        self.fetched = 0
+        self.fetch = ProgramReads(
+            program.constant_bytes,
+            len(program.operations),
+            engine.memory_bytes,
+            requested=latencies.request,
+            queue=latencies.queue,
+        )
+        self.loads = Loads(engine, latencies.load_check, latencies.load_gap, latencies.queue)
+        self.chosen = 0.0  # when the latest burst was chosen
+        self.stations = [_Station() for _ in range(UNITS)]
+        self.todo: list[int] = [FETCH]
+        self.execute: dict[int, Callable[[Operation, float], float]] = {
+            Unit.MATMUL: self._matmul,
+            Unit.NORM: self._norm,
+            Unit.SOFTMAX: self._softmax,
+            Unit.STORE: self._store,
+        }
         self.free = [0.0] * UNITS  # when a unit can take its next instruction
         self.last_word = 0.0  # of the latest row tile, in the feed
         self.last_beats = 0  # that its drain takes
-        self.port = 0.0  # memory is busy until then
-        self.fetch_debt = 0  # bytes of instructions that delay the next transfer
+        self.pass_2: list[tuple[float, int]] = []  # of norm: start and beats of each pair's
+        self.pass_2_end = 0.0
         self.busy: defaultdict[Unit, float] = defaultdict(float)
         self.by_kind: defaultdict[str, float] = defaultdict(float)
-        self.bytes = 0
-        self.starts: list[float] = []
-        self.ends: list[float] = []
-        self._run(program.operations)
+        self.bytes = program.program_bytes
+        self.starts = [0.0] * len(program.operations)
+        self.ends = [0.0] * len(program.operations)
 
     def result(self) -> Prediction:
         cycles = round(max(self.ends) + self.latencies.end)
-        total = self.bytes + self.program.program_bytes
+        self.busy[Unit.LOAD] = self.loads.busy
         return Prediction(
-            cycles, self.starts, self.ends, dict(self.busy), dict(self.by_kind), total
+            cycles, self.starts, self.ends, dict(self.busy), dict(self.by_kind), self.bytes
         )
 
-    def _run(self, operations: Sequence[Operation]) -> None:
-        latencies = self.latencies
-        execute = {
-            Opcode.LOAD: self._load,
-            Opcode.MATMUL: self._matmul,
-            Opcode.NORM: self._norm,
-            Opcode.SOFTMAX: self._softmax,
-            Opcode.STORE: self._store,
-        }
-        step = max(1, INSTRUCTION_BYTES / self.bytes_per_cycle)
-        clock = latencies.fetch + self.memory.latency_cycles
-        queued: list[list[float]] = [[] for _ in range(UNITS)]  # starts of a unit's instructions
-        raised: list[list[list[float]]] = [[[] for _ in range(UNITS)] for _ in range(UNITS)]
-        taken = [[0] * UNITS for _ in range(UNITS)]
+    def run(self) -> None:
+        """Do what can be done without another burst, then choose a burst, and so on."""
+        todo = self.todo
+        while True:
+            while todo:
+                process = todo.pop()
+                if process == FETCH:
+                    self._decode()
+                else:
+                    self._advance(process)
+            if not self._burst():
+                return
+
+    def _wake(self, process: int) -> None:
+        if process not in self.todo:
+            self.todo.append(process)
+
+    # ------------------------------------------------------------ memory, fetcher, semaphores
+
+    def _burst(self) -> bool:
+        """Choose bursts until one has an effect on an instruction; whether there was one.
+
+        A client whose next burst is not known yet waits for one of the other's.
+        """
+        program = self.fetch.candidate()
+        while True:
+            load = self.loads.candidate()
+            chosen = max(self.chosen + 1, min(program, load))
+            if chosen == NEVER:
+                return False
+            self.chosen = chosen
+            if program <= chosen:
+                self.fetch.issue(chosen, self.memory)
+                self._wake(FETCH)
+                return True
+            last_write = self.loads.issue(chosen, self.memory)
+            if last_write is not None:
+                self._complete(Unit.LOAD, last_write + self.latencies.load_done)
+                self._wake(Unit.LOAD)
+                return True
+
+    def _decode(self) -> None:
+        """Decode instructions as far as beats are there and queues have room."""
         depth = self.engine.queue_depth
-        for operation in operations:
-            clock += step
-            self.fetch_debt += INSTRUCTION_BYTES
-            unit = operation.unit
-            if unit is None:
-                self.starts.append(0.0)
-                self.ends.append(0.0)
-                continue
-            before = queued[unit]
-            if len(before) >= depth:
-                clock = max(clock, before[-depth])
-            start = max(clock + latencies.dispatch, self.free[unit])
-            if operation.wait:
-                for producer in range(UNITS):
-                    if operation.wait >> producer & 1:
-                        at = raised[producer][unit][taken[producer][unit]]
-                        taken[producer][unit] += 1
-                        start = max(start, at + latencies.signal)
-            before.append(start)
-            end = execute[operation.opcode](operation, start)
-            self.starts.append(start)
-            self.ends.append(end)
-            if operation.signal:
-                for consumer in range(UNITS):
-                    if operation.signal >> consumer & 1:
-                        raised[unit][consumer].append(end)
+        while self.fetched < len(self.operations):
+            at = self.fetch.decodable()
+            if at == NEVER:
+                return
+            unit = self.operations[self.fetched].unit
+            if unit is not None:
+                station = self.stations[unit]
+                full = len(station.numbers) - depth
+                if full >= 0:
+                    if full >= len(station.started):
+                        return
+                    at = max(at, station.started[full] + 1)
+                station.numbers.append(self.fetched)
+                station.available.append(at + self.latencies.queue)
+                self._wake(unit)
+            self.fetch.decode(at)
+            self.fetched += 1
 
-    # ------------------------------------------------------------ one instruction: end of its work
+    def _advance(self, unit: int) -> None:
+        """Start and take a unit's instructions as far as their times are known."""
+        station = self.stations[unit]
+        while True:
+            if station.waiting is None and not self._start(station):
+                return
+            ready = self.loads.ready() if unit == Unit.LOAD else self.free[unit]
+            if ready == NEVER:
+                return
+            station.taken = taken = max(station.waiting + self.latencies.issue, ready)
+            station.waiting = None
+            number = station.numbers[len(station.started) - 1]
+            operation = self.operations[number]
+            self.starts[number] = taken
+            if unit == Unit.LOAD:
+                self.loads.take(taken, operation.operands)
+                self.bytes += operation.operands["bytes"]
+            else:
+                self._complete(unit, self.execute[unit](operation, taken))
 
-    def _matmul(self, operation: Operation, start: float) -> float:
+    def _start(self, station: _Station) -> bool:
+        """Take the oldest instruction out of the queue, if all that it waits for is known."""
+        index = len(station.started)
+        if index == len(station.numbers):
+            return False
+        at = max(station.available[index], station.taken)
+        wait = self.operations[station.numbers[index]].wait
+        if wait:
+            producers = [producer for producer in range(UNITS) if wait >> producer & 1]
+            for producer in producers:
+                signals, used = station.signals[producer], station.used[producer]
+                if used == len(signals):
+                    return False
+                at = max(at, signals[used] + self.latencies.signal)
+            for producer in producers:
+                station.used[producer] += 1
+        station.started.append(at)
+        station.waiting = at
+        if self.fetched < len(self.operations):
+            self._wake(FETCH)
+        return True
+
+    def _complete(self, unit: int, end: float) -> None:
+        """The end of a unit's next instruction is known."""
+        station = self.stations[unit]
+        number = station.numbers[station.done]
+        station.done += 1
+        self.ends[number] = end
+        signal = self.operations[number].signal
+        for consumer in range(UNITS):
+            if signal >> consumer & 1:
+                self.stations[consumer].signals[unit].append(end)
+                self._wake(consumer)
+
+    # ------------------------------------------------------------ an instruction: when it is done
+
+    def _matmul(self, operation: Operation, taken: float) -> float:
         """Feed a row tile in its passes while the one before drains, whichever takes longer."""
         operands, latencies = operation.operands, self.latencies
         words, row_tiles = operands["depth_words"], operands["row_tiles"]
         narrow, wide = self._passes(operands)
         wide_tiles = operands.get("wide", 0)
         beats = _drain_beats(operands)
-        begin = max(start + latencies.matmul_start - 1, self.last_word)
+        # Two instructions are held ready in front of the one that is fed.
+        begin = max(taken + latencies.matmul_start - 1, self.last_word)
+        self.free[Unit.MATMUL] = max(taken + 2, self.last_word)
         first = words * (wide if wide_tiles & 1 else narrow)
         last = max(begin + first, self.last_word + self.last_beats)
         more_wide = (wide_tiles >> 1).bit_count()
         last += more_wide * max(words * wide, beats)
         last += (row_tiles - 1 - more_wide) * max(words * narrow, beats)
         self.last_word, self.last_beats = last, beats
-        # The next instruction is taken while this one is fed.
-        self.free[Unit.MATMUL] = last - latencies.matmul_start
         self.busy[Unit.MATMUL] += last - begin
         self.by_kind[operation.subject.kind] += last - begin
         return last + beats + latencies.matmul_finish
@@ -239,63 +339,57 @@ class _Simulation:
         sliced = operands.get("activations", 0) == Activations.PIXELS and self.engine.act_bits < 8
         return (2, 4) if sliced else (1, 2)
 
-    def _norm(self, operation: Operation, start: float) -> float:
-        """Two passes share the beats; pass 2 follows pair by pair, before the next one's pass 1."""
+    def _norm(self, operation: Operation, taken: float) -> float:
+        """Both passes share the reads; a pair's pass 2 goes before any pass 1 once it may."""
         operands, latencies = operation.operands, self.latencies
-        row_words = operands["row_words"]
-        beats = _pairs(operands) * row_words
-        begin = start + 1 + operands["lane_first"] // 2
-        read = begin + max(2 * beats, beats + latencies.norm_pair + row_words)
-        self.free[Unit.NORM] = begin + max(beats, 2 * beats - latencies.norm_pair)
-        self.busy[Unit.NORM] += 2 * beats
-        return read + latencies.norm_done
+        words, pairs = operands["row_words"], _pairs(operands)
+        at = taken + 1 + operands["lane_first"] // 2  # of the next read of pass 1
+        waiting = [pair for pair in self.pass_2 if pair[0] + pair[1] > at]
+        self.pass_2_end += 1  # a cycle between two instructions
+        for _ in range(pairs):
+            left = max(words, 2)  # pairs of one word are two cycles apart
+            while waiting and waiting[0][0] < at + left:
+                begin, beats = waiting.pop(0)
+                left -= max(0, begin - at)
+                at = max(at, begin) + beats
+            at += left
+            begin = max(at - 1 + latencies.norm_pair, self.pass_2_end)
+            self.pass_2_end = begin + words
+            waiting.append((begin, words))
+        self.free[Unit.NORM] = at
+        self.pass_2 = waiting
+        self.busy[Unit.NORM] += 2 * pairs * words
+        return self.pass_2_end - 1 + latencies.norm_done
 
-    def _softmax(self, operation: Operation, start: float) -> float:
+    def _softmax(self, operation: Operation, taken: float) -> float:
         operands = operation.operands
         words = operands["lane_count"] * operands["key_words"]
-        read = start + 1 + operands["lane_first"] // 4 + words
-        self.free[Unit.SOFTMAX] = read
+        last = taken + operands["lane_first"] // 4 + words
+        self.free[Unit.SOFTMAX] = last + 1
         self.busy[Unit.SOFTMAX] += words
-        return read + self.latencies.softmax_done
+        return last + self.latencies.softmax_done
 
-    def _load(self, operation: Operation, start: float) -> float:
-        """Requests run ahead of the data; data of all LOADs follow one another."""
+    def _store(self, operation: Operation, taken: float) -> float:
+        """A word is read, then sent, then the next; every burst waits for its answer."""
         operands, latencies = operation.operands, self.latencies
-        size = operands["bytes"]
-        self.bytes += size
-        begin = max(start + latencies.load_check + self.memory.latency_cycles, self.port)
-        transfer = (size + self.fetch_debt) / self.bytes_per_cycle
-        self.fetch_debt = 0
-        cycles = latencies.load_gap + max(transfer, self._write_cycles(operands))
-        self.port = begin + cycles
-        self.busy[Unit.LOAD] += cycles
-        self.free[Unit.LOAD] = max(
-            start + latencies.load_check,
-            self.port - latencies.load_check - self.memory.latency_cycles,
-        )
-        return self.port
-
-    def _write_cycles(self, operands: dict[str, int]) -> int:
-        """Cycles of the scratchpad's write port."""
-        size, target = operands["bytes"], operands["target"]
-        if target == Target.GELU:
-            return size
-        if target == Target.PIXELS:
-            segment = operands["segment_bytes"]
-            return size // segment * -(-segment // self.engine.depth_lanes)
-        if target == Target.RESIDUAL:
-            return size // self.engine.residual_word_bytes
-        return -(-size // self.engine.memory_bytes)
-
-    def _store(self, operation: Operation, start: float) -> float:
-        """A word is read, then sent, then the next."""
-        words = operation.operands["row_words"]
+        words = operands["row_words"]
         word_bytes = self.engine.row_lanes * 4
+        beat_bytes = self.engine.memory_bytes
         self.bytes += words * word_bytes
-        cycles = words * (self.latencies.store_word + word_bytes / self.bytes_per_cycle)
-        self.busy[Unit.STORE] += cycles
-        self.free[Unit.STORE] = start + cycles + self.latencies.store_answer
-        return self.free[Unit.STORE]
+        beat = operands["offset"] // beat_bytes
+        at = taken + latencies.store_check
+        answer = latencies.store_answer + self.timing.latency_cycles
+        pause = 0.0
+        for _ in range(words):
+            at += latencies.store_word
+            for _ in range(word_bytes // beat_bytes):
+                at = max(at, pause) + self.memory.interval
+                beat += 1
+                if beat % BURST_BEATS == 0:
+                    pause = at + answer
+        self.free[Unit.STORE] = end = at - 1 + answer
+        self.busy[Unit.STORE] += end - taken
+        return end
 
 
 def _pairs(operands: dict[str, int]) -> int:

@@ -30,7 +30,8 @@ SMALL: dict[str, Any] = {
 
 
 def make(**changes: Any) -> IntegerModel:
-    return random_model(**(SMALL | {"head_dim": 16, "classes": 10} | changes))
+    sizes: dict[str, Any] = {**SMALL, "head_dim": 16, "classes": 10, **changes}
+    return random_model(**sizes)
 
 
 @pytest.fixture(scope="module")
