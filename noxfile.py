@@ -33,13 +33,16 @@ def tests(session: nox.Session) -> None:
 
     Further arguments go to pytest: nox -s tests -- tests/rtl -k requantize
     """
-    run(session, "pytest", *session.posargs)
+    run(session, "pytest", "-n", "auto", *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def sim(session: nox.Session) -> None:
-    """Run the cocotb benches in Verilator: every unit, the engine, and two whole networks."""
-    run(session, "pytest", "-m", "sim", *session.posargs)
+    """Simulate the hardware: every unit, the buses, the engine, and whole networks.
+
+    Leaf units run in Amaranth's simulator; buses and the engine with cocotb in Verilator.
+    """
+    run(session, "pytest", "-n", "auto", "-m", "sim", *session.posargs)
 
 
 @nox.session(venv_backend="none")

@@ -39,6 +39,7 @@ from nas.train import TrainConfig
 from rtl.errors import ToolError, UserError
 from rtl.files import atomic_write
 from rtl.model import IntegerModel
+from sim import testbench
 
 STATE, PREDICTIONS, SUMMARY, PLOT = "search.json", "predictions.json", "summary.json", "pareto.png"
 TARGET_QUANTILES = (0.95, 0.5, 0.1)  # of the space's predicted cycles: slowest target first
@@ -65,6 +66,8 @@ def run(options: Options) -> Summary:
     job = Job.prepare(options)
     with locked(job.folder):
         state = job.state()
+        if options.images:
+            testbench.build_meanwhile(job.hardware.engine)  # on a core that training leaves idle
         net = job.supernet(console)
         evolution = job.search(net, state, console)
         candidates = [evolution.winner(i) for i in range(len(job.targets))]

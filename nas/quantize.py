@@ -70,7 +70,7 @@ def dyadic(
 
 
 def _look_up(table: Tensor, index: Tensor) -> Tensor:
-    """``table[index]`` for a float index: several times faster than ``take`` on a CPU."""
+    """``table[index]``, index of any type: several times faster than ``take`` on a CPU."""
     return table.index_select(0, index.int().flatten()).view(index.shape)
 
 
@@ -89,11 +89,14 @@ class LinearCodes:
         (rows,) float32, integers, in units of the accumulator.
     factor : Tensor
         (rows,) float32, from accumulator to output code; :func:`dyadic` takes it apart.
+    scaled : Tensor
+        (rows, depth) float32, ``weight`` before rounding and clipping.
     """
 
     weight: Tensor
     bias: Tensor
     factor: Tensor
+    scaled: Tensor
 
 
 def weight_limits(wide: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,13 +127,14 @@ def linear_codes(
         Logarithms of input scale, scalar, and output scale, scalar or (rows,).
     """
     low, high = weight_limits(wide)
-    codes = (weight * torch.exp(-ln_step).unsqueeze(1)).add_(0.5).floor_()
-    codes = codes.clamp_(low.unsqueeze(1), high.unsqueeze(1))
+    scaled = weight * torch.exp(-ln_step).unsqueeze(1)
+    codes = scaled.add(0.5).floor_().clamp_(low.unsqueeze(1), high.unsqueeze(1))
     if bias is None:
         bias_codes = torch.zeros_like(ln_step)
     else:
         bias_codes = round_half_up(bias * torch.exp(-ln_step - ln_in))
-    return LinearCodes(codes, bias_codes, dyadic_value(torch.exp(ln_in + ln_step - ln_out)))
+    factor = dyadic_value(torch.exp(ln_in + ln_step - ln_out))
+    return LinearCodes(codes, bias_codes, factor, scaled)
 
 
 class _Linear(torch.autograd.Function):
@@ -144,41 +148,33 @@ class _Linear(torch.autograd.Function):
         y = torch.floor(shifted).clamp_(low, high).float()
         shifted = shifted.float()
         ctx.save_for_backward(
-            flat, weight, bias, ln_step, ln_in, ln_out, wide, shifted, codes.weight, factor
+            flat, bias, ln_step, ln_in, ln_out, shifted, codes.weight, codes.scaled, factor
         )
         ctx.limits = low, high
         return y.reshape(*x.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx, gradient):
-        flat, weight, bias, ln_step, ln_in, ln_out, wide, shifted, codes, factor = ctx.saved_tensors
+        flat, bias, ln_step, ln_in, ln_out, shifted, codes, scaled, factor = ctx.saved_tensors
         low, high = ctx.limits
         g = gradient.reshape(shifted.shape)
         # Zero where the output was clipped; ``shifted`` carries the 1/2 of rounding.
         g = torch.ops.aten.hardtanh_backward(g, shifted, low, high + 1)
         g_x = (g @ (codes * factor.unsqueeze(1))).reshape(*gradient.shape[:-1], -1)
-        g_codes = (g.t() @ flat) * factor.unsqueeze(1)  # (rows, depth), of the weight codes
-        g_bias_codes = g.sum(0) * factor
-        inverse = torch.exp(-ln_step)
-        scaled = weight * inverse.unsqueeze(1)
-        lowest, highest = weight_limits(wide)
+        g_codes = (g.t() @ flat).mul_(factor.unsqueeze(1))  # (rows, depth), of the weight codes
         # d y / d ln(factor) summed over tokens, without another pass over the activations.
         g_factor = (g_codes * codes).sum(1)
-        g_codes = torch.where(
-            (scaled >= lowest.unsqueeze(1) - 0.5) & (scaled < highest.unsqueeze(1) + 0.5),
-            g_codes,
-            0.0,
-        )
-        g_weight = g_codes * inverse.unsqueeze(1)
-        g_step = -(g_codes * scaled).sum(1)
+        # A code further from its value than rounding takes it was clipped.
+        g_codes.masked_fill_((scaled - codes).abs_() > 0.5, 0.0)
+        g_step = g_factor - (g_codes * scaled).sum(1)
+        g_weight = g_codes.mul_(torch.exp(-ln_step).unsqueeze(1))
         g_bias = None
         if bias is not None:
             # The term of ln_step and ln_in cancels between the bias code and the factor.
-            g_bias = g_bias_codes * torch.exp(-ln_step - ln_in)
+            g_bias = g.sum(0) * factor * torch.exp(-ln_step - ln_in)
             g_out = -(g_factor + g_bias * bias)
         else:
             g_out = -g_factor
-        g_step = g_step + g_factor
         return (
             g_x,
             g_weight,
@@ -254,23 +250,26 @@ def norm_codes(width: int, epsilon: float, ln_out: Tensor) -> NormCodes:
 def rsqrt_codes(variance: Tensor) -> tuple[Tensor, Tensor]:
     """Return k and e of numerics section 4, with ``k`` about ``2**(15 + e) / sqrt(variance)``.
 
-    variance: int64, >= 1, any shape. Both results: int64, that shape.
+    variance: float64, integers >= 1, any shape. Results: float64 and int32, that shape. All steps
+    are exact in float64, which a CPU handles several times faster than 64-bit integers.
     """
-    _, bits = torch.frexp(variance.double())
-    e = (bits.long() + 1) >> 1
-    left = (numerics.RSQRT_MANTISSA_BITS - 2 * e).clamp(min=0)
-    right = (2 * e - numerics.RSQRT_MANTISSA_BITS).clamp(min=0)
-    m = variance << left >> right
-    index = (m >> numerics.RSQRT_INDEX_SHIFT) - numerics.RSQRT_INDEX_OFFSET
+    _, bits = torch.frexp(variance)
+    e = (bits + 1) >> 1
+    table, power_of_4 = _rsqrt_tables(variance.device)
+    m = (variance * _look_up(power_of_4, e)).floor_()
+    index = (m * 2.0**-numerics.RSQRT_INDEX_SHIFT).floor_() - numerics.RSQRT_INDEX_OFFSET
     # A float32 estimate of the variance may lie one step outside at a power of two.
-    y = _look_up(_rsqrt_table(variance.device), index.clamp(0, numerics.RSQRT_ENTRIES - 1))
-    p = m * (y * y >> 17) >> 21
-    return (y * ((3 << 20) - p) >> 22).clamp(max=(1 << 16) - 1), e
+    y = _look_up(table, index.clamp_(0, numerics.RSQRT_ENTRIES - 1))
+    p = (m * (y * y * 2.0**-17).floor_()).mul_(2.0**-21).floor_()
+    return (y * (3 * 2.0**20 - p)).mul_(2.0**-22).floor_().clamp_(max=2.0**16 - 1), e
 
 
 @cache
-def _rsqrt_table(device: torch.device) -> Tensor:
-    return torch.tensor(numerics.rsqrt_table(), device=device)
+def _rsqrt_tables(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Estimates of the reciprocal root, and the factor that gives e's variances 26 bits."""
+    powers = [2.0 ** (numerics.RSQRT_MANTISSA_BITS - 2 * e) for e in range(32)]
+    made = torch.tensor(numerics.rsqrt_table()), torch.tensor(powers)
+    return made[0].to(device).double(), made[1].to(device).double()
 
 
 class _Norm(torch.autograd.Function):
@@ -283,9 +282,10 @@ class _Norm(torch.autograd.Function):
         )
         # The hardware's reciprocal root is cut to 16 bits: a token's constant patch would differ
         # in every picture without it. The variance in float32 is exact enough to find it.
-        k, e = rsqrt_codes((width / rstd.double()).square_().long())
-        k = (k * codes.gain >> 16).double()
-        factor = torch.ldexp(k * width / rstd, -(e + codes.shift)).float()
+        root = width / rstd.double()
+        k, e = rsqrt_codes((root * root).floor_())
+        k = (k * (codes.gain * 2.0**-16)).floor_()
+        factor = torch.ldexp(k.mul_(root), -(e + codes.shift)).float()
         shifted = torch.addcmul(r.new_full((), 0.5), normal, factor)
         ctx.save_for_backward(r, normal, shifted, mean, rstd)
         ctx.limits, ctx.scale = (low, high), codes.gain * 2.0 ** -(codes.shift + 1)
@@ -436,7 +436,7 @@ class _Gelu(torch.autograd.Function):
     @staticmethod
     def forward(ctx, code, ln_in, ln_out, low, high):
         table, exact, slope = gelu_table(ln_in, ln_out, (low, high))
-        index = code.add(128)
+        index = code.add(128).int()
         ctx.save_for_backward(index, exact, slope)
         ctx.limits = low, high
         return _look_up(table, index)
@@ -446,7 +446,7 @@ class _Gelu(torch.autograd.Function):
         index, exact, slope = ctx.saved_tensors
         low, high = ctx.limits
         # Sum of gradients per table entry: the scales' gradients need no more than that.
-        total = slope.new_zeros(256).index_add_(0, index.int().flatten(), gradient.flatten())
+        total = slope.new_zeros(256).index_add_(0, index.flatten(), gradient.flatten())
         code = torch.arange(-128, 128, device=slope.device)
         inside = (exact >= low - 0.5) & (exact < high + 0.5)
         g_in = (total * slope * code).sum().float()

@@ -1,11 +1,19 @@
-"""The simulated system: an engine, a memory, and sinks for the taps, as one Verilator build."""
+"""The simulated system: an engine, a memory, and sinks for the taps, as one Verilator build.
 
+``python -m sim.testbench`` builds one ahead of its use.
+"""
+
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Signature
 
+from rtl import config
+from rtl.cli import command
 from rtl.config import EngineConfig
 from rtl.emit import emit_verilog
 from rtl.engine import Engine
@@ -116,3 +124,36 @@ def _testbench(signature: Signature, engine: EngineConfig) -> str:
         )
     separator = ",\n  "
     return f"module {TOP}(\n  {separator.join(top)}\n);\n" + "\n".join(body) + "\nendmodule\n"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Build a simulated engine ahead of its use; what was built already is found in the cache."""
+
+    engine: str = "tiny"
+    """Engine: tiny, ulx3s or zcu102."""
+    tap: bool = True
+    """With the taps, through which every write is compared; without, it is smaller and faster."""
+
+
+def main(options: Options) -> None:
+    """Build one engine."""
+    print(build(config.engine(options.engine), tap=options.tap).directory)
+
+
+def build_meanwhile(engine: EngineConfig) -> None:
+    """Start building an engine of :data:`rtl.config.ENGINES` in another process, and go on.
+
+    A later :func:`build` waits for it, or repeats it and reports what failed.
+    """
+    if config.ENGINES.get(engine.name) == engine:
+        subprocess.Popen(
+            [sys.executable, "-m", "sim.testbench", "--engine", engine.name],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(command(main, prog="python -m sim.testbench"))

@@ -18,7 +18,7 @@ from rtl.compiler.lowering import lower
 from rtl.compiler.operations import Operation, Program
 from rtl.compiler.port import BURST_BEATS, NEVER, Loads, Memory, MemoryTiming, ProgramReads
 from rtl.config import EngineConfig
-from rtl.control.isa import UNITS, Activations, Destination, Opcode, Unit, Weights
+from rtl.control.isa import UNITS, Activations, Destination, Unit, Weights
 from rtl.shape import NetworkShape
 
 FETCH = UNITS  # the fetcher's place among the units

@@ -222,3 +222,13 @@ def test_best_step_beats_the_range():
 
     assert (error(step) < error(x.abs().amax(1) / 8)).all()
     assert step[1] / step[2] == pytest.approx(50, rel=0.2)
+
+
+def test_rsqrt_equals_golden():
+    generator = np.random.default_rng(0)
+    small = np.arange(1, 5000)
+    large = np.floor(2.0 ** generator.uniform(0, 51, 20000)).astype(np.int64)
+    variance = np.concatenate([small, large])
+    k, e = quantize.rsqrt_codes(torch.from_numpy(variance.astype(np.float64)))
+    expected_k, expected_e = ops.rsqrt(variance)
+    assert (k.numpy() == expected_k).all() and (e.numpy() == expected_e).all()
