@@ -9,6 +9,7 @@ from boards import Board
 from nas.space import NATURAL_ORDER, Arch, Space, TileOrder
 from rtl import config
 from rtl.compiler import MemoryTiming, check, predict
+from rtl.compiler.latencies import unit_latencies
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.shape import NetworkShape
@@ -49,7 +50,7 @@ class Hardware:
     def cycles(self, shape: NetworkShape) -> int:
         """Cycles per image, by the timing model."""
         memory = MemoryTiming(self.board.bytes_per_cycle(), self.board.memory.latency_cycles)
-        return predict(shape, self.engine, memory).cycles
+        return predict(shape, self.engine, memory, unit_latencies(self.engine)).cycles
 
     def frames_per_second(self, cycles: float) -> float:
         """Return the frame rate at the board's clock."""

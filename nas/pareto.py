@@ -5,6 +5,7 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from nas.evolution import Candidate
 from rtl.files import atomic_write
@@ -55,6 +56,8 @@ def plot(
     for target in targets:
         axes.axvline(target, color="0.5", linestyle=":", linewidth=1)
     axes.set_xscale("log")
+    for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        axis(StrMethodFormatter("{x:,.0f}"))
     axes.set_xlabel("frames per second, predicted")
     axes.set_ylabel("accuracy on the search-validation pictures, %")
     axes.set_title(title)

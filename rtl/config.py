@@ -113,11 +113,8 @@ class EngineConfig:
         for field in fields(self):
             if field.name.endswith("_words") and not 2 <= getattr(self, field.name) <= 1 << 14:
                 self._refuse(field.name, f"between 2 and {1 << 14}")
-        # A beat holds a depth word of pixels and a word of exponents, and fits the other words.
-        least = max(self.depth_lanes, self.row_lanes // 4)
-        most = min(self.weight_word_bytes, self.residual_word_bytes)
-        if self.memory_bytes not in (4, 8, 16, 32, 64) or not least <= self.memory_bytes <= most:
-            self._refuse("memory_bytes", f"a power of two between {least} and {min(most, 64)}")
+        if self.memory_bytes not in (4, 8, 16, 32, 64):
+            self._refuse("memory_bytes", "4, 8, 16, 32 or 64")
         if not _is_power_of_two(self.queue_depth) or self.queue_depth < 2:
             self._refuse("queue_depth", "a power of two, at least 2")
 

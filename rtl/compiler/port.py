@@ -7,7 +7,6 @@ as its loaders write. Cycles are those of the RTL.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from rtl.config import EngineConfig
 from rtl.control.isa import INSTRUCTION_BYTES, Target
@@ -53,34 +52,41 @@ class Memory:
 
     def burst(self, chosen: float, beats: int) -> tuple[float, float]:
         """Cycles of the first and last beat of a burst that was chosen in a cycle."""
-        first = max(chosen + self.latency, self.last + 1)
-        if self.interval == 1:
-            self.last = first + beats - 1
-            return first, self.last
-        saved = SAVED_BEATS * self.interval
-        first = max(first, self.paid - saved)
-        due = max(first, self.paid)
-        self.paid = due + beats * self.interval
-        self.last = max(first + beats - 1, self.paid - self.interval - saved)
+        first = chosen + self.latency
+        if first <= self.last:
+            first = self.last + 1
+        first, self.last = self.send(first, beats)
         return first, self.last
+
+    def send(self, first: float, beats: int) -> tuple[float, float]:
+        """Cycles of the first and last of successive beats, from ``first`` on, by the bandwidth."""
+        interval = self.interval
+        if interval == 1:
+            return first, first + beats - 1
+        saved = SAVED_BEATS * interval
+        first = max(first, self.paid - saved)
+        self.paid = max(first, self.paid) + beats * interval
+        return first, max(first + beats - 1, self.paid - interval - saved)
 
 
 class Extent:
-    """What a command has still to read, in beats: the next burst ends with a block of memory."""
+    """What a command has still to read, in beats: a burst ends with its block of memory.
 
-    __slots__ = ("beat", "left")
+    ``burst`` is the next one's length, 0 at the end.
+    """
+
+    __slots__ = ("beat", "burst", "left")
 
     def __init__(self, address: int, size: int, beat_bytes: int):
         self.beat = address // beat_bytes
         self.left = -(-(address + size) // beat_bytes) - self.beat
+        self.burst = min(self.left, BURST_BEATS - self.beat % BURST_BEATS)
 
-    def next(self) -> int:
-        """Beats of the next burst."""
-        return min(self.left, BURST_BEATS - self.beat % BURST_BEATS)
-
-    def advance(self, beats: int) -> None:
-        self.beat += beats
-        self.left -= beats
+    def advance(self) -> None:
+        """Go on behind the next burst."""
+        self.beat += self.burst
+        self.left -= self.burst
+        self.burst = min(self.left, BURST_BEATS)
 
 
 class ProgramReads:
@@ -107,26 +113,27 @@ class ProgramReads:
         self.earliest = requested + 1  # choice of the next burst
         self.buffered: list[float] = []  # cycle in which each beat can leave the buffer
         self.taken: list[float] = []  # cycle in which it leaves
-        self.word = -1.0  # cycle of the latest instruction, decoded
+        self.leaving: list[float] = []  # the same for the beats of the next instruction
+        self.word = 0.0  # cycle in which the latest instruction is decoded
         self.inside = 0  # instructions of the latest beat that are still there
 
     def candidate(self) -> float:
         """Earliest choice of the next burst; NEVER if unknown."""
         if not self.extent.left:
             return NEVER
-        needed = self.issued + self.extent.next() - PROGRAM_ROOM
+        needed = self.issued + self.extent.burst - PROGRAM_ROOM
         if needed > len(self.taken):
             return NEVER
         return max(self.earliest, self.taken[needed - 1] + 1) if needed > 0 else self.earliest
 
     def issue(self, chosen: float, memory: Memory) -> None:
         """Read the next burst."""
-        beats = self.extent.next()
+        beats = self.extent.burst
         first, last = memory.burst(chosen, beats)
         step = (last - first) / (beats - 1) if beats > 1 else 0
         at = first + self.queue
         self.buffered += [at + i * step for i in range(beats)]
-        self.extent.advance(beats)
+        self.extent.advance()
         self.issued += beats
         self.earliest = chosen + 1
 
@@ -134,39 +141,32 @@ class ProgramReads:
         """Earliest cycle in which the next instruction can be decoded; NEVER if unknown."""
         if self.inside:
             return self.word + 1
-        done = len(self.taken)
-        if done + self.beats > len(self.buffered):
-            return NEVER
-        at = self.word - 1
-        for i in range(done, done + self.beats):
-            at = max(at + 1, self.buffered[i])
-        return at + 1
+        leaving, buffered = self.leaving, self.buffered
+        at = leaving[-1] + 1 if leaving else self.word
+        beat = len(self.taken) + len(leaving)
+        while len(leaving) < self.beats:
+            if beat == len(buffered):
+                return NEVER
+            if buffered[beat] > at:
+                at = buffered[beat]
+            leaving.append(at)
+            at += 1
+            beat += 1
+        return at
 
     def decode(self, cycle: float) -> None:
         """Decode the next instruction: its beats leave the buffer."""
         if self.inside:
             self.inside -= 1
         else:
-            at = self.word - 1
-            for i in range(len(self.taken), len(self.taken) + self.beats):
-                at = max(at + 1, self.buffered[i])
-                self.taken.append(at)
+            self.taken += self.leaving
+            self.leaving.clear()
             self.inside = self.per_beat - 1
         self.word = cycle
 
 
-class Consumed(NamedTuple):
-    """Beats up to ``total`` have left the load unit's buffer, the latest ``beats`` of them evenly
-    from ``first`` to ``last``."""
-
-    total: int
-    beats: int
-    first: float
-    last: float
-
-
 class Loads:
-    """The load unit: its client of the reader, and its loaders.
+    """The load unit's client: instructions become commands, commands bursts.
 
     Parameters
     ----------
@@ -176,62 +176,53 @@ class Loads:
     """
 
     def __init__(self, engine: EngineConfig, check: int, gap: int, queue: int):
-        self.engine = engine
+        self.beat_bytes = engine.memory_bytes
         self.check = check
-        self.gap = gap
         self.queue = queue
-        self.commands: list[tuple[float, dict[str, int]]] = []  # taken, operands
+        self.loaders = Loaders(engine, gap)
+        self.waiting: list[tuple[float, dict[str, int]]] = []  # taken, operands; at most two
         self.extent: Extent | None = None  # of the command that is being cut into bursts
-        self.next_command = 0
-        self.earliest = 0.0  # choice of the next burst
+        self.earliest = 0.0  # choice of the next burst, or the next command
         self.issued = 0
-        self.consumed: list[Consumed] = []
+        self.left: list[tuple[int, int, float, float]] = []  # total, beats, first, last: see issue
         self.oldest = 0  # of those that matter
-        self.transfers: list[float] = []  # cycle in which each LOAD entered the loaders' queue
-        self.finished: list[float] = []  # cycle of each LOAD's last write
-        self.busy = 0.0
-        self._begin = -1.0  # of the current LOAD's first beat
-        self._end = 0.0  # of what has been taken or written so far
+        self.entered: list[float] = []  # when each LOAD entered the loaders' queue
 
     def take(self, cycle: float, operands: dict[str, int]) -> None:
         """Accept an instruction."""
-        self.commands.append((cycle, operands))
+        self.waiting.append((cycle, operands))
         self._command()
 
     def ready(self) -> float:
         """Earliest cycle in which an instruction can be accepted; NEVER if unknown."""
-        if not self.commands:
-            return 0.0
-        if len(self.transfers) < len(self.commands):
+        if self.waiting:
             return NEVER
-        return self.transfers[-1] + 1
+        return self.entered[-1] + 1 if self.entered else 0.0
 
     def _command(self) -> None:
         """Hand the next command to the reader, if the one before has all its bursts."""
-        if self.extent is not None or self.next_command == len(self.commands):
+        if self.extent is not None or not self.waiting:
             return
-        taken, operands = self.commands[self.next_command]
-        self.next_command += 1
+        taken, operands = self.waiting.pop(0)
         at = max(taken + self.check - 2, self.earliest)
-        entered = at + 1
-        if len(self.transfers) >= LOADS_AHEAD:
-            entered = max(entered, self.finished[len(self.transfers) - LOADS_AHEAD] + 1)
-        self.transfers.append(entered)
-        self.extent = Extent(operands["offset"], operands["bytes"], self.engine.memory_bytes)
+        entered, ahead = at + 1, len(self.entered) - LOADS_AHEAD
+        if ahead >= 0:
+            entered = max(entered, self.loaders.finished[ahead] + 1)
+        self.entered.append(entered)
+        self.extent = Extent(operands["offset"], operands["bytes"], self.beat_bytes)
         self.earliest = at + 1
-        self._total = self.extent.left
-        self._prepare(operands)
+        self.loaders.begin(operands, self.extent.left, entered + self.queue)
 
     def candidate(self) -> float:
         """Earliest choice of the next burst; NEVER if there is none."""
         if self.extent is None:
             return NEVER
-        needed = self.issued + self.extent.next() - LOAD_ROOM
+        needed = self.issued + self.extent.burst - LOAD_ROOM
         if needed <= 0:
             return self.earliest
-        while self.consumed[self.oldest].total < needed:
+        while self.left[self.oldest][0] < needed:
             self.oldest += 1
-        total, beats, first, last = self.consumed[self.oldest]
+        total, beats, first, last = self.left[self.oldest]
         if total > needed:
             last -= (total - needed) * (last - first) / (beats - 1)
         return max(self.earliest, last + 1)
@@ -240,63 +231,82 @@ class Loads:
         """Read the next burst; the cycle of the instruction's last write if that ends it."""
         extent = self.extent
         assert extent is not None
-        beats = extent.next()
+        beats = extent.burst
         first, last = memory.burst(chosen, beats)
-        extent.advance(beats)
+        extent.advance()
         self.issued += beats
         self.earliest = chosen + 1
-        self._consume(first + self.queue, last + self.queue, beats)
+        first, last = self.loaders.consume(first + self.queue, last + self.queue, beats)
+        # The buffer's beats up to ``issued`` leave it, the latest ones evenly from first to last.
+        self.left.append((self.issued, beats, first, last))
         if extent.left:
             return None
         self.extent = None
-        end = self._finish()
+        end = self.loaders.finish()
         self._command()
         return end
 
-    # ------------------------------------------------------------ loaders
 
-    def _prepare(self, operands: dict[str, int]) -> None:
-        """Set the current LOAD's rates: words of its loader per beat of memory."""
-        engine, target, size = self.engine, operands["target"], operands["bytes"]
-        free = self.finished[-1] + 1 if self.finished else 0.0
-        seen = self.transfers[-1] + self.queue
+class Loaders:
+    """Takes beats out of the load unit's buffer and writes them, one LOAD after the other.
+
+    Parameters
+    ----------
+    engine : EngineConfig
+    gap : int
+        Cycles in which a loader sets its counters.
+    """
+
+    def __init__(self, engine: EngineConfig, gap: int):
+        self.engine = engine
+        self.gap = gap
+        self.finished: list[float] = []  # cycle of each LOAD's last write
+        self.busy = 0.0
+        self._ready = 0.0  # when the next beat can be taken
+        self._end = 0.0  # of what was written so far
+
+    def begin(self, operands: dict[str, int], beats: int, seen: float) -> None:
+        """Begin a LOAD of ``beats``, which the loaders see from a cycle on."""
+        target = operands["target"]
+        free = max(self.finished[-1] + 1, seen) if self.finished else seen
+        self.busy -= free
+        self._words = self._word_count(operands, beats) / beats  # written per beat
         self._cut = target in (Target.PIXELS, Target.GELU)
-        self._words = self._total
-        if target == Target.RESIDUAL:
-            self._words = size // engine.residual_word_bytes
-            self._ready = max(free, seen)
-        else:
-            self._ready = max(free, seen) + self.gap
-            if target == Target.GELU:
-                self._words = size
-            elif target == Target.PIXELS:
-                segment = operands["segment_bytes"]
-                self._words = size // segment * -(-segment // engine.depth_lanes)
-        self._rate = self._words / self._total
-        self._through = target == Target.RESIDUAL  # a word is held for a cycle
-        self._first_burst = True
-        self.busy -= max(free, seen)
+        self._step = max(1.0, self._words)
+        self._held = self._step if target == Target.RESIDUAL else 0.0  # a register more
+        self._ready = free if target == Target.RESIDUAL else free + self.gap
+        self._begun = False
 
-    def _consume(self, first: float, last: float, beats: int) -> None:
-        """Let the loader take a burst's beats, which can leave the buffer from first to last."""
+    def _word_count(self, operands: dict[str, int], beats: int) -> int:
+        """Words of the scratchpad, or its parts that a beat fills."""
+        size, target = operands["bytes"], operands["target"]
+        if target == Target.GELU:
+            return size
+        if target == Target.PIXELS:
+            segment = operands["segment_bytes"]
+            return size // segment * -(-segment // self.engine.depth_lanes)
+        if target == Target.RESIDUAL:
+            return size // self.engine.residual_word_bytes
+        return beats
+
+    def consume(self, first: float, last: float, beats: int) -> tuple[float, float]:
+        """Take a burst's beats, which are there from first to last; when they are taken."""
         start = max(first, self._ready)
-        rate = self._rate
         if self._cut:
-            # Two beats are held while their words are written one by one.
-            if self._first_burst:
-                self._end = start
-            self._end = max(self._end + beats * rate, last + 1 + rate)
-            stop = max(last, self._end - 2 * rate, start + beats - 1)
+            # A cutter holds two beats, whose words are written from the next cycle on.
+            if not self._begun:
+                self._end, self._begun = start, True
+            self._end = max(self._end + beats * self._words, last + 1 + self._words)
+            stop = max(last, self._end - 2 * self._words, start + beats - 1)
             self._ready = stop + 1
         else:
-            stop = max(last, start + (beats - 1) * max(1.0, rate))
-            self._ready = stop + max(1.0, rate)
-            self._end = stop + (max(1.0, rate) if self._through else 0)
-        self._first_burst = False
-        total = self.consumed[-1].total if self.consumed else 0
-        self.consumed.append(Consumed(total + beats, beats, start, stop))
+            stop = max(last, start + (beats - 1) * self._step)
+            self._ready = stop + self._step
+            self._end = stop + self._held
+        return start, stop
 
-    def _finish(self) -> float:
+    def finish(self) -> float:
+        """End the LOAD; the cycle of its last write."""
         self.finished.append(self._end)
         self.busy += self._end + 1
         return self._end

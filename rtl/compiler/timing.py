@@ -22,6 +22,10 @@ from rtl.control.isa import UNITS, Activations, Destination, Unit, Weights
 from rtl.shape import NetworkShape
 
 FETCH = UNITS  # the fetcher's place among the units
+MEMBERS = tuple(
+    tuple(unit for unit in range(UNITS) if marks >> unit & 1) for marks in range(1 << UNITS)
+)
+"""The units in a set of marks, wait or signal."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,7 @@ class _Simulation:
             queue=latencies.queue,
         )
         self.loads = Loads(engine, latencies.load_check, latencies.load_gap, latencies.queue)
+        self.full: _Station | None = None  # whose queue the fetcher waits for
         self.chosen = 0.0  # when the latest burst was chosen
         self.stations = [_Station() for _ in range(UNITS)]
         self.todo: list[int] = [FETCH]
@@ -189,7 +194,7 @@ class _Simulation:
 
     def result(self) -> Prediction:
         cycles = round(max(self.ends) + self.latencies.end)
-        self.busy[Unit.LOAD] = self.loads.busy
+        self.busy[Unit.LOAD] = self.loads.loaders.busy
         return Prediction(
             cycles, self.starts, self.ends, dict(self.busy), dict(self.by_kind), self.bytes
         )
@@ -205,6 +210,7 @@ class _Simulation:
                 else:
                     self._advance(process)
             if not self._burst():
+                assert all(len(s.numbers) == s.done for s in self.stations), "deadlock"
                 return
 
     def _wake(self, process: int) -> None:
@@ -248,6 +254,7 @@ class _Simulation:
                 full = len(station.numbers) - depth
                 if full >= 0:
                     if full >= len(station.started):
+                        self.full = station
                         return
                     at = max(at, station.started[full] + 1)
                 station.numbers.append(self.fetched)
@@ -284,7 +291,7 @@ class _Simulation:
         at = max(station.available[index], station.taken)
         wait = self.operations[station.numbers[index]].wait
         if wait:
-            producers = [producer for producer in range(UNITS) if wait >> producer & 1]
+            producers = MEMBERS[wait]
             for producer in producers:
                 signals, used = station.signals[producer], station.used[producer]
                 if used == len(signals):
@@ -294,7 +301,8 @@ class _Simulation:
                 station.used[producer] += 1
         station.started.append(at)
         station.waiting = at
-        if self.fetched < len(self.operations):
+        if self.full is station:
+            self.full = None
             self._wake(FETCH)
         return True
 
@@ -305,10 +313,9 @@ class _Simulation:
         station.done += 1
         self.ends[number] = end
         signal = self.operations[number].signal
-        for consumer in range(UNITS):
-            if signal >> consumer & 1:
-                self.stations[consumer].signals[unit].append(end)
-                self._wake(consumer)
+        for consumer in MEMBERS[signal]:
+            self.stations[consumer].signals[unit].append(end)
+            self._wake(consumer)
 
     # ------------------------------------------------------------ an instruction: when it is done
 
@@ -372,22 +379,19 @@ class _Simulation:
     def _store(self, operation: Operation, taken: float) -> float:
         """A word is read, then sent, then the next; every burst waits for its answer."""
         operands, latencies = operation.operands, self.latencies
-        words = operands["row_words"]
-        word_bytes = self.engine.row_lanes * 4
-        beat_bytes = self.engine.memory_bytes
-        self.bytes += words * word_bytes
-        beat = operands["offset"] // beat_bytes
-        at = taken + latencies.store_check
+        words, beats = operands["row_words"], self.engine.row_lanes * 4 // self.engine.memory_bytes
+        self.bytes += words * beats * self.engine.memory_bytes
         answer = latencies.store_answer + self.timing.latency_cycles
-        pause = 0.0
+        in_block = operands["offset"] // self.engine.memory_bytes % BURST_BEATS
+        at = taken + latencies.store_check - 1  # of the latest beat
         for _ in range(words):
-            at += latencies.store_word
-            for _ in range(word_bytes // beat_bytes):
-                at = max(at, pause) + self.memory.interval
-                beat += 1
-                if beat % BURST_BEATS == 0:
-                    pause = at + answer
-        self.free[Unit.STORE] = end = at - 1 + answer
+            first = at + latencies.store_word + 1
+            if in_block >= BURST_BEATS:
+                in_block -= BURST_BEATS
+                first = max(first, at + answer + 1)
+            _, at = self.memory.send(first, beats)
+            in_block += beats
+        self.free[Unit.STORE] = end = at + answer
         self.busy[Unit.STORE] += end - taken
         return end
 

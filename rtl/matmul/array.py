@@ -1,12 +1,13 @@
 """The multiplier array: every token lane with every row lane."""
 
 from amaranth.hdl import Module, Signal, signed, unsigned
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl import numerics
 from rtl.arith.multiplier import packed
 from rtl.arith.packing import Packing, packing
+from rtl.choose import choose
 from rtl.config import EngineConfig
 from rtl.emit import once
 from rtl.matmul.signals import ACC, Word
@@ -150,7 +151,7 @@ class Array(wiring.Component):
         word = delayed(m, self.word, Operands.LATENCY, name="word")
 
         tokens, rows = self.config.token_lanes, self.config.row_lanes
-        sums = Signal(array(quads(tokens) * QUAD, array(rows, ACC)))
+        sums = Signal(array(quads(tokens), array(QUAD, array(rows, ACC))))
         for i in range(tokens // self.packing.token_pack):
             for j in range(rows // self.packing.row_pack):
                 tile = Tile(self.config.depth_lanes, self.packing)
@@ -162,10 +163,10 @@ class Array(wiring.Component):
                 ]
                 for t, r in tile_indices(self.packing):
                     token, row = i * self.packing.token_pack + t, j * self.packing.row_pack + r
-                    m.d.comb += sums[token][row].eq(tile.sums[t][r])
+                    m.d.comb += sums[token // QUAD][token % QUAD][row].eq(tile.sums[t][r])
 
-        groups = data.View(array(quads(tokens), array(QUAD, array(rows, ACC))), sums)
-        m.d.sync += self.quad.eq(groups[self.select])
+        groups = [sums[group].as_value() for group in range(quads(tokens))]
+        m.d.sync += self.quad.eq(choose(groups, self.select))
         return m
 
 

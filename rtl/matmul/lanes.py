@@ -56,9 +56,8 @@ class Lanes(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         odd = delayed(m, self.place.beat.pair[0], Array.SELECT_LATENCY, name="odd")
-        pairs = data.View(array(QUAD // PAIR, array(PAIR, self.quad[0].shape())), self.quad)
-        pair = Signal(pairs[0].shape(), reset_less=True)
-        m.d.sync += pair.eq(pairs[odd])
+        pair = Signal(array(PAIR, self.quad[0].shape()), reset_less=True)
+        m.d.sync += pair.eq(Mux(odd, self.quad[PAIR:].as_value(), self.quad[:PAIR].as_value()))
 
         by_token = self.place.beat.tile.work.operands.token_scale
         by_token = delayed(m, by_token, READ_LATENCY, name="by_token")

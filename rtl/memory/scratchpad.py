@@ -10,14 +10,13 @@ Every scratchpad has ``fault``, and with ``tap=True`` ``tap``, by writer: a ``va
 ``beat`` that lands. Without, the port does not exist.
 """
 
-from collections.abc import Sequence
-
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, Signature
 from amaranth.utils import ceil_log2, exact_log2
 
 from rtl import numerics
+from rtl.choose import choose
 from rtl.config import EngineConfig
 from rtl.control.faults import FAULT, FaultCode, FirstFault, fault
 from rtl.control.isa import Unit
@@ -229,13 +228,9 @@ def _granules(word: Value, config: EngineConfig, code_bits: int, granule: Value)
     words = len(word) // (config.granules * bits)
     parts = [word[i * bits : (i + 1) * bits] for i in range(words * config.granules)]
     return [
-        _choose(parts[i * config.granules : (i + 1) * config.granules], granule)
+        choose(parts[i * config.granules : (i + 1) * config.granules], granule)
         for i in range(words)
     ]
-
-
-def _choose(values: Sequence[Value], index: Value) -> Value:
-    return Cat(*values).word_select(index, len(values[0])) if len(values) > 1 else values[0]
 
 
 # ---------------------------------------------------------------- three writers
@@ -506,6 +501,7 @@ class ScoreMemory(Scratchpad):
         m.submodules.bank = bank = Bank(depth, self.LANES, bits)
         request = self.read.request
         late = delayed(m, request.bank, READ_LATENCY, name="lane")
+        lanes = [bank.read_data[lane * bits : (lane + 1) * bits] for lane in range(self.LANES)]
         m.d.comb += [
             guard.enable.eq(self.read.enable),
             guard.word.eq(request.word),
@@ -514,7 +510,7 @@ class ScoreMemory(Scratchpad):
             bank.write_data.eq(landing.o.beat.scores),
             bank.read_enable.eq(self.read.enable),
             bank.read_word.eq(request.word),
-            self.read.data.as_value().eq(bank.read_data.word_select(late, bits)),
+            self.read.data.as_value().eq(choose(lanes, late)),
         ]
         return m
 

@@ -109,7 +109,7 @@ class StoreUnit(wiring.Component):
             with m.State("SEND"):
                 m.d.comb += writer.beats.valid.eq(1)
                 with m.If(writer.beats.ready):
-                    m.d.sync += [word.eq(word >> 8 * self.config.memory_bytes), beat.eq(beat + 1)]
+                    m.d.sync += [word.eq(word[8 * self.config.memory_bytes :]), beat.eq(beat + 1)]
                     with m.If(beat == self.beats_per_word - 1):
                         m.d.sync += column.eq(column + 1)
                         m.next = "READ"

@@ -1,0 +1,58 @@
+"""The contract: one trained network, equal in PyTorch, golden and RTL.
+
+The network is the trained digits model in examples/, the pictures are real digits.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import boards
+from nas.data import load_digits
+from nas.integer import IntegerNetwork
+from rtl.image import prepare
+from rtl.model import IntegerModel
+from sim import golden, runner
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.fixture(scope="module")
+def model() -> IntegerModel:
+    return IntegerModel.load(EXAMPLES / "digits.pulsar")
+
+
+@pytest.fixture(scope="module")
+def pictures() -> np.ndarray:
+    """The 500 search-validation pictures; the test set is for final reports alone."""
+    return load_digits().validation.images.numpy()
+
+
+def test_pytorch_equals_golden_on_every_code(model, pictures):
+    expected: dict[str, np.ndarray] = {}
+    got: dict[str, torch.Tensor] = {}
+    golden.run(model, pictures, tensors=expected)
+    IntegerNetwork(model, torch.device("cpu")).run(torch.from_numpy(pictures), tensors=got)
+    assert list(got) == list(expected)
+    for name, tensor in expected.items():
+        assert np.array_equal(got[name].numpy(), tensor), name
+
+
+@pytest.mark.sim
+def test_the_engine_equals_golden_on_every_word(model, pictures):
+    run = runner.run(model, pictures[:4], boards.load("sim"))
+    assert run.mismatches == 0, run.first_mismatch
+    assert np.array_equal(run.logits, golden.run(model, pictures[:4]))
+
+
+def test_the_example_is_a_good_classifier(model, pictures):
+    labels = load_digits().validation.labels.numpy()
+    assert (golden.run(model, pictures).argmax(axis=1) == labels).mean() > 0.95
+
+
+def test_the_example_pictures_are_recognised(model):
+    for path in sorted(EXAMPLES.glob("*.png")):
+        pixels = prepare(path, model.preprocessing, model.image)[None]
+        assert model.class_names[golden.run(model, pixels).argmax()] in path.stem
