@@ -263,7 +263,7 @@ class Job:
             watcher.join()
 
     def start(self, build: Build, bench: str, tap: bool) -> Results:
-        """Simulate a bench with this job's memory."""
+        """Simulate a bench with this job's memory; a build with trace leaves ``dump.vcd``."""
         plusargs = [
             f"+memory={self.folder / 'memory.bin'}",
             f"+memory_bytes={self.bytes}",
@@ -274,6 +274,7 @@ class Job:
             env={"PULSAR_JOB": str(self.folder / "job.json")},
             plusargs=plusargs + ([f"+tap={self.taps}"] if tap else []),
             directory=self.folder,
+            trace=build.trace,
         )
 
     def logits(self) -> np.ndarray:

@@ -5,6 +5,7 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,12 +148,9 @@ def build_meanwhile(engine: EngineConfig) -> None:
     A later :func:`build` waits for it, or repeats it and reports what failed.
     """
     if config.ENGINES.get(engine.name) == engine:
-        subprocess.Popen(
-            [sys.executable, "-m", "sim.testbench", "--engine", engine.name],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        command = [sys.executable, "-m", "sim.testbench", "--engine", engine.name]
+        quiet = {"stdin": subprocess.DEVNULL, "capture_output": True}
+        threading.Thread(target=subprocess.run, args=(command,), kwargs=quiet, daemon=True).start()
 
 
 if __name__ == "__main__":

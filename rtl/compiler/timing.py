@@ -21,6 +21,7 @@ from rtl.config import EngineConfig
 from rtl.control.isa import UNITS, Activations, Destination, Unit, Weights
 from rtl.shape import NetworkShape
 
+SIMULATED_MEMORY = MemoryTiming()  # of board sim
 FETCH = UNITS  # the fetcher's place among the units
 MEMBERS = tuple(
     tuple(unit for unit in range(UNITS) if marks >> unit & 1) for marks in range(1 << UNITS)
@@ -114,7 +115,7 @@ class Prediction:
 def predict(
     shape: NetworkShape,
     engine: EngineConfig,
-    memory: MemoryTiming = MemoryTiming(),
+    memory: MemoryTiming = SIMULATED_MEMORY,
     latencies: UnitLatencies = UnitLatencies(),
 ) -> Prediction:
     """Cycles of a network on an engine, without weights.
@@ -129,7 +130,7 @@ def predict(
 
 def simulate(
     program: Program,
-    memory: MemoryTiming = MemoryTiming(),
+    memory: MemoryTiming = SIMULATED_MEMORY,
     latencies: UnitLatencies = UnitLatencies(),
 ) -> Prediction:
     """Cycles of a program; its operations must be synchronised."""
@@ -148,7 +149,7 @@ class _Station:
         self.available: list[float] = []  # when each is at the queue's head, at the earliest
         self.started: list[float] = []  # when each leaves the queue
         self.taken = 0.0  # when the unit took the latest one
-        self.waiting: float | None = None  # started, not taken yet
+        self.waiting = NEVER  # when the latest one started, if it was not taken yet
         self.done = 0  # instructions whose end is known
         self.signals: list[list[float]] = [[] for _ in range(UNITS)]  # by producer
         self.used = [0] * UNITS  # signals that were waited for
@@ -267,13 +268,13 @@ class _Simulation:
         """Start and take a unit's instructions as far as their times are known."""
         station = self.stations[unit]
         while True:
-            if station.waiting is None and not self._start(station):
+            if station.waiting == NEVER and not self._start(station):
                 return
             ready = self.loads.ready() if unit == Unit.LOAD else self.free[unit]
             if ready == NEVER:
                 return
             station.taken = taken = max(station.waiting + self.latencies.issue, ready)
-            station.waiting = None
+            station.waiting = NEVER
             number = station.numbers[len(station.started) - 1]
             operation = self.operations[number]
             self.starts[number] = taken

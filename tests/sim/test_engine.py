@@ -4,6 +4,7 @@ Networks are small but odd; sizes, stalls and faults are the point.
 """
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,35 @@ def test_every_word_is_golden(name):
     assert run.words > 1000
     assert np.array_equal(run.logits, golden.run(model, images))
     assert len(set(run.cycles)) == 1  # nothing is left over from the picture before
+
+
+LANES = {"row_lanes": 8, "memory_bytes": 8}
+WORDS = {
+    "activation_words": 256,
+    "pixel_words": 128,
+    "key_words": 32,
+    "value_words": 64,
+    "score_words": 32,
+    "residual_words": 128,
+    "weight_words": 256,
+    "parameter_words": 64,
+    "exponent_words": 16,
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"act_bits": 4, "token_lanes": 2, "depth_lanes": 8},
+        {"act_bits": 8, "token_lanes": 4, "depth_lanes": 4, "multiplier": "mult18x18"},
+    ],
+    ids=["act 4", "act 8 on 18 x 18 multipliers"],
+)
+def test_other_engines(changes):
+    engine = replace(config.TINY, name="other", **LANES, **WORDS, **changes)
+    model = make(act_bits=engine.act_bits, row_granularity=8, wide_fraction=0.5)
+    run = runner.run(model, random_images(model.image, 2, seed=3), SIM, engine=engine)
+    assert run.mismatches == 0, run.first_mismatch
 
 
 @pytest.mark.parametrize("stall", [40, 200])
