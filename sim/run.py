@@ -18,7 +18,7 @@ from rtl.compiler import check_model
 from rtl.errors import ToolError, UserError
 from rtl.files import atomic_write
 from rtl.image import prepare
-from rtl.model import IntegerModel
+from rtl.model import IntegerModel, repack
 from sim import runner
 
 SCHEMA = 1
@@ -43,6 +43,8 @@ class Options:
     """Board, by name or path of a .toml file: gives clock, memory and engine."""
     engine: str | None = None
     """Another engine than the board's: tiny, ulx3s or zcu102."""
+    repack: bool = False
+    """Widen the model's row tiles where the engine's are larger; the logits stay the same."""
     check: bool = True
     """Compare every scratchpad write with the golden model; without, the logits alone."""
     json: Path | None = None
@@ -56,6 +58,8 @@ def main(options: Options) -> None:
     if not options.images:
         raise UserError("no picture given: name at least one image file after the model")
     model = IntegerModel.load(options.model)
+    if options.repack:
+        model = repack(model, engine.row_lanes)
     check_model(model, engine)
     pictures = np.stack([prepare(p, model.preprocessing, model.image) for p in options.images])
     with Console(stderr=True).status(

@@ -18,7 +18,7 @@ from rtl.compiler.report import report, tables
 from rtl.compiler.timing import simulate
 from rtl.control.isa import Base
 from rtl.files import atomic_write
-from rtl.model import IntegerModel
+from rtl.model import IntegerModel, repack
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,9 @@ class Options:
     engine: str | None = None
     """Engine to compile for instead of the board's default."""
 
+    repack: bool = False
+    """Widen the model's row tiles where the engine's are larger; the logits stay the same."""
+
     out: Path | None = None
     """Directory for the files."""
 
@@ -53,7 +56,8 @@ def main(options: Options) -> None:
     """Compile one model."""
     board = boards.load(options.board)
     engine = config.engine(options.engine or board.engine)
-    compiled = compile_model(IntegerModel.load(options.model), engine)
+    model = IntegerModel.load(options.model)
+    compiled = compile_model(repack(model, engine.row_lanes) if options.repack else model, engine)
     memory = MemoryTiming(board.bytes_per_cycle(), board.memory.latency_cycles)
     prediction = simulate(compiled.program, memory, unit_latencies(engine))
     figures = report(compiled.program, prediction, board.clock_hz)

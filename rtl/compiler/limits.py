@@ -65,7 +65,7 @@ def _check_shape(shape: NetworkShape, engine: EngineConfig) -> None:
     if shape.row_granularity % engine.row_lanes:
         raise UserError(
             f"row_granularity {shape.row_granularity} is no multiple of row_lanes"
-            f" {engine.row_lanes} of engine '{engine.name}': repack the model"
+            f" {engine.row_lanes} of engine '{engine.name}': repack it (--repack)"
         )
     if any(size % shape.patch for size in shape.image[:2]):
         raise UserError(

@@ -99,7 +99,8 @@ REFUSED = {
     "granularity": (
         ZCU102,
         {},
-        "row_granularity 16 is no multiple of row_lanes 32 of engine 'zcu102': repack the model",
+        "row_granularity 16 is no multiple of row_lanes 32 of engine 'zcu102':"
+        " repack it (--repack)",
     ),
     "patches": (TINY, {"patch": 8}, "image of 28 x 28 pixels is not made of whole patches of 8"),
     "depth": (TINY, {"blocks": ()}, "depth must be at least 1"),
