@@ -30,8 +30,8 @@ from nas.data import TrainingData, load_digits
 from nas.evaluate import evaluate_subnet
 from nas.evolution import Candidate, Evolution, EvolutionConfig, EvolutionState, Score
 from nas.export import export
+from nas.options import SUPERNETS, Options
 from nas.report import Measurement, measure
-from nas.search import SUPERNETS, Options
 from nas.space import DIGITS, Arch, Space
 from nas.summary import Summary, Winner, versions
 from nas.supernet import Supernet, SupernetConfig

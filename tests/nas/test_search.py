@@ -22,7 +22,8 @@ import pytest
 from nas import report, testset
 from nas.integer import IntegerNetwork
 from nas.job import Job, default_targets, thinned
-from nas.search import Options, main
+from nas.options import Options
+from nas.search import main
 from nas.summary import Summary
 from rtl.cli import command
 from rtl.model import IntegerModel

@@ -1,0 +1,148 @@
+"""``python -m rtl.build``: files, report, table, and what it says when something is wrong."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from rtl import build, emit
+from rtl.build import PROG, main
+from rtl.cli import command
+from rtl.synthesis import Module, Resources, Utilization
+from tests.rtl import sizes
+
+SMALL = replace(sizes.SMALL, memory_bytes=8)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """A small engine under the name ``small``."""
+    monkeypatch.setitem(build.config.ENGINES, "small", SMALL)
+
+
+def run(*args):
+    return command(main, prog=PROG, args=args)
+
+
+def used(lut):
+    """As if synthesis had counted this."""
+    total, own = Resources(dsp=3, lut=lut, ff=7, bram36=1.5), Resources(ff=2)
+    rest = Resources(dsp=3, lut=lut, ff=5, bram36=1.5)
+    modules = {"pulsar_small": Module(1, own), "pulsar_small.matmul": Module(1, rest)}
+    return lambda *_: Utilization(total, {"pulsar_small.matmul": rest}, modules)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("build")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(build.config.ENGINES, "small", SMALL)
+        args = ("--board", "zcu102", "--engine", "small", "--no-synthesis", "--out", str(folder))
+        assert run(*args) == 0
+    return folder
+
+
+def test_files_of_a_build(built):
+    assert sorted(file.name for file in built.iterdir()) == [
+        f"pulsar_small.{suffix}" for suffix in ("json", "tcl", "v", "xdc")
+    ]
+    assert "-part xczu9eg-ffvb1156-2-e" in (built / "pulsar_small.tcl").read_text()
+    assert "-period 6.667" in (built / "pulsar_small.xdc").read_text()
+
+
+def test_verilog_is_plain_and_complete(built):
+    verilog = (built / "pulsar_small.v").read_text()
+    modules = set(re.findall(r"^module (\S+?)\s*\(", verilog, re.M))
+    assert "pulsar_small" in modules
+    assert not re.search(r"^\s*assert ", verilog, re.M)  # Vivado reads .v as Verilog-2001
+
+
+def test_the_same_engine_gives_the_same_verilog(built, tmp_path):
+    args = ("--board", "ulx3s", "--engine", "small", "--no-synthesis", "--out", str(tmp_path))
+    assert run(*args) == 0
+    assert (tmp_path / "pulsar_small.v").read_bytes() == (built / "pulsar_small.v").read_bytes()
+
+
+def test_memories_start_as_zeros(built):
+    verilog = (built / "pulsar_small.v").read_text()
+    memories = re.findall(r"^  reg (?:\[\d+:0\] )?(\S+) ? \[\d+:0\];\n(.*)\n(.*)$", verilog, re.M)
+    assert memories
+    for _, following, initial in memories:
+        assert "initial" in following + initial
+
+
+def test_report(built):
+    report = json.loads((built / "pulsar_small.json").read_text())
+    assert report["schema"] == build.SCHEMA
+    assert (report["board"], report["engine"]["name"]) == ("zcu102", "small")
+    assert len(report["verilog_sha256"]) == 64
+    assert report["elapsed_s"] > 0
+
+
+def test_resources_are_reported(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(build, "utilization", used(lut=1000))
+    copy = tmp_path / "elsewhere" / "report.json"
+    args = ("--board", "zcu102", "--engine", "small", "--out", str(tmp_path), "--json", str(copy))
+    assert run(*args) == 0
+    report = json.loads(copy.read_text())
+    assert report == json.loads((tmp_path / "pulsar_small.json").read_text())
+    assert (report["dsp"], report["lut"], report["ff"], report["bram36"]) == (3, 1000, 7, 1.5)
+    assert report["excess"] is None
+    assert report["limits"]["lut"] == 274_080
+    assert report["modules"]["pulsar_small.matmul"] == {
+        "instances": 1, "dsp": 3, "lut": 1000, "ff": 5, "bram36": 1.5,
+    }  # fmt: skip
+    output = capsys.readouterr()
+    assert "warning" not in output.err
+    assert re.search(r"total .* 1,000 ", output.out)
+
+
+def test_what_exceeds_the_board_is_marked_and_written(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(build, "utilization", used(lut=300_000))
+    assert run("--board", "zcu102", "--engine", "small", "--out", str(tmp_path)) == 0
+    output = capsys.readouterr()
+    warning = "does not fit board 'zcu102': lut 300,000 > 274,080"
+    assert f"{PROG}: warning: {warning}\n" in output.err
+    assert "exceeds" in output.out
+    assert json.loads((tmp_path / "pulsar_small.json").read_text())["excess"] == warning
+    assert (tmp_path / "pulsar_small.v").is_file()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--board", "zcu104"], "unknown board 'zcu104': choose one of sim, ulx3s, zcu102"),
+        (["--engine", "huge"], "unknown engine 'huge': choose one of tiny, ulx3s, zcu102"),
+        (["--out", "/dev/null/build"], "Not a directory: "),
+        (["--json", "/dev/null/report.json"], "File exists: /dev/null"),
+    ],
+)
+def test_wrong_input_is_one_line(args, message, tmp_path, capsys):
+    args = args if "--out" in args else [*args, "--out", str(tmp_path)]
+    assert run(*args) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{PROG}: error: {message}")
+
+
+def test_a_folder_that_may_not_be_written(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(build.os, "access", lambda *_: False)  # root may write everywhere
+    assert run("--out", str(tmp_path)) == 2
+    assert capsys.readouterr().err == f"{PROG}: error: {tmp_path}: not writable\n"
+
+
+def test_without_yosys(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(emit.importlib.util, "find_spec", lambda name: None)
+    assert run("--out", str(tmp_path)) == 2
+    assert capsys.readouterr().err == (
+        f"{PROG}: error: Yosys not found: pip install 'pulsar-vit[rtl]'\n"
+    )
+
+
+def test_help_says_what_is_written(capsys):
+    with pytest.raises(SystemExit):
+        run("--help")
+    text = " ".join(capsys.readouterr().out.split())
+    for word in ("Vivado", "constraints", "--board", "--engine", "--no-synthesis", "vivado -mode"):
+        assert word in text
