@@ -32,8 +32,8 @@ LARGEST = 12  # kinds of module that the table shows
 class Options:
     """Generate the Verilog of an engine for a board, and count its resources.
 
-    Writes pulsar_ENGINE.v, a Vivado script (.tcl), its timing constraints (.xdc) and a report
-    (.json) to the output folder, and prints a table of resources: by unit, by the largest modules,
+    Writes pulsar_ENGINE.v, a report (.json) and, for AMD's devices, a Vivado script (.tcl) with
+    timing constraints (.xdc) to the output folder, and prints a table of resources: by unit, by the largest modules,
     in total, and next to what the board has. Yosys counts them after synthesis for the board's
     device; no vendor's tool is needed. A design that is too large for the board is still written:
     the table and a warning say what exceeds it.
@@ -95,7 +95,7 @@ def main(options: Options) -> None:
         with watch.step("synthesis_s", f"Synthesising for {board.device} (Yosys), some minutes"):
             used = utilization(rtlil, design, board.device)
         report |= _counts(used, board)
-        Console().print(_table(used, board, engine))
+        _print(_table(used, board, engine))
         if report["excess"]:
             print(f"{PROG}: warning: {report['excess']}", file=sys.stderr)
     report |= watch.seconds | {"elapsed_s": round(sum(watch.seconds.values()), 1)}
@@ -138,22 +138,29 @@ def _write_files(out: Path, design: str, verilog: str, board: boards.Board) -> l
         "clock_mhz": f"{board.clock_hz / 1e6:g}",
         "period_ns": f"{1e9 / board.clock_hz:.3f}",
     }
-    texts = {
-        f"{design}.v": verilog,
-        f"{design}.tcl": Template((TEMPLATES / "vivado.tcl").read_text()).substitute(values),
-        f"{design}.xdc": Template((TEMPLATES / "timing.xdc").read_text()).substitute(values),
-    }
+    texts = {f"{design}.v": verilog}
+    if board.device.startswith("xc"):
+        for suffix, template in (("tcl", "vivado.tcl"), ("xdc", "timing.xdc")):
+            text = Template((TEMPLATES / template).read_text()).substitute(values)
+            texts[f"{design}.{suffix}"] = text
     for name, text in texts.items():
         with atomic_write(out / name, "w") as file:
             file.write(text)
     return [out / name for name in texts]
 
 
+def _print(table: Table) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)  # a file or a pipe has no width to keep to
+    console.print(table)
+
+
 def _table(used: Utilization, board: boards.Board, engine: config.EngineConfig) -> Table:
     """Resources by unit and by kind of module, with the board's limits below."""
     names = tuple(asdict(Resources()))
     table = Table(title=f"Engine {engine.name} on {board.name} ({board.device}), by Yosys")
-    table.add_column("module")
+    table.add_column("module", no_wrap=True)
     for name in ("instances", *names):
         table.add_column(name, justify="right", no_wrap=True)
 
@@ -178,7 +185,7 @@ def _table(used: Utilization, board: boards.Board, engine: config.EngineConfig) 
             _share(value, limit) for value, limit in zip(used.total.values(), limits, strict=True)
         ]
         table.add_row("board has", "", *("" if limit is None else f"{limit:,}" for limit in limits))
-        table.add_row("used", "", *shares, style="bold")
+        table.add_row("used (!: exceeds)", "", *shares, style="bold")
     return table
 
 
@@ -186,7 +193,7 @@ def _share(value: float, limit: int | None) -> str:
     if limit is None:
         return ""
     share = f"{value / limit:.1%}"
-    return f"[red]{share} exceeds[/red]" if value > limit else share
+    return f"[red]{share} ![/red]" if value > limit else share
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ FAMILIES = {
             techmap -map +/lattice/latches_map.v
             abc -lut 4:7
             clean
-            techmap -map +/lattice/cells_map.v
+            techmap -map +/lattice/cells_map_trellis.v
             opt_lut_ins -tech lattice
             clean
         """,
@@ -116,6 +116,11 @@ FAMILIES = {
         },
     ),
 }
+
+
+# Nothing here depends on what a read returns of a word that is being written (as the scratchpads
+# say; Amaranth's queues never do it): without this, ECP5's memories get logic that returns the old.
+COLLISIONS = "setparam -set COLLISION_X_MASK 1'1 r:CLK_ENABLE=1 r:TRANSPARENCY_MASK=1'0 %i"
 
 
 def family_of(device: str) -> str:
@@ -176,7 +181,10 @@ def utilization(rtlil: str, top: str, device: str) -> Utilization:
         Path(folder, "design.il").write_text(rtlil)
         script = f"""
             read_rtlil design.il
+            {COLLISIONS}
             chformal -remove
+            proc
+            opt_clean -purge
             {family.script.format(top=top)}
             tee -q -o statistics.json stat -json
         """
