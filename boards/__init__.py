@@ -10,9 +10,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
+from rtl import config
 from rtl.errors import UserError
 
 FOLDER = Path(__file__).parent
+
+Word = Annotated[str, Field(pattern=r"^[\w.+-]+$")]
+"""A name that tables, Tcl scripts and file names take as it is."""
 
 
 class _Record(BaseModel):
@@ -46,17 +50,17 @@ class Memory(_Record):
     Parameters
     ----------
     gigabytes_per_second : float
-        Sustained, reads and writes together; 1 GB is 10⁹ bytes.
+        Sustained, reads and writes together; 1 GB is 10⁹ bytes. At least 0.01.
     latency_cycles : int
-        From a read's address to its first data.
+        From a read's address to its first data, up to 65,535 (the simulated memory has 16 bits).
     ports : int
         AXI4 ports, 1 to 4.
     port_bits : int
         Data width of a port: 32, 64, 128 or 256.
     """
 
-    gigabytes_per_second: Annotated[float, Field(gt=0)]
-    latency_cycles: Annotated[int, Field(ge=1)]
+    gigabytes_per_second: Annotated[float, Field(ge=0.01, allow_inf_nan=False)]
+    latency_cycles: Annotated[int, Field(ge=1, le=0xFFFF)]
     ports: Annotated[int, Field(ge=1, le=4)] = 1
     port_bits: Annotated[int, Field(ge=32, le=256, multiple_of=32)] = 128
 
@@ -83,8 +87,8 @@ class Board(_Record):
     memory : Memory
     """
 
-    name: str
-    device: str
+    name: Word
+    device: Word
     clock_hz: Annotated[int, Field(ge=1_000_000, le=1_000_000_000)]
     engine: str
     limits: Limits = Limits()
@@ -151,11 +155,15 @@ def load(name: str) -> Board:
 
 def _read(file: Path) -> Board:
     try:
-        return Board.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        board = Board.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        config.engine(board.engine)
+        return board
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: not a TOML file: {error}") from None
     except ValidationError as error:
         raise UserError(f"{file}: {_first_problem(error)}") from None
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -39,7 +39,7 @@ from nas.train import TrainConfig
 from rtl.errors import ToolError, UserError
 from rtl.files import atomic_write
 from rtl.model import IntegerModel
-from sim import testbench
+from sim import testbench, toolchain
 
 STATE, PREDICTIONS, SUMMARY, PLOT = "search.json", "predictions.json", "summary.json", "pareto.png"
 TARGET_QUANTILES = (0.95, 0.5, 0.1)  # of the space's predicted cycles: slowest target first
@@ -64,6 +64,8 @@ def run(options: Options) -> Summary:
     console = Console(stderr=True)
     torch.set_num_threads(options.threads)
     job = Job.prepare(options)
+    if options.images:
+        toolchain.require()  # not only after all the training
     with locked(job.folder):
         state = job.state()
         if options.images:
@@ -95,7 +97,7 @@ def run(options: Options) -> Summary:
         )
         summary.save(job.folder / SUMMARY)
     Console().print(table(summary))
-    Console().print(f"Wrote {job.folder}: {SUMMARY}, {PLOT}, {len(models)} models (.pulsar)")
+    print(f"Wrote {job.folder}: {SUMMARY}, {PLOT}, {len(models)} models (.pulsar)")
     refuse_mismatches(measurements)
     return summary
 

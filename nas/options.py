@@ -3,12 +3,22 @@
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
+from typing import Annotated
 
+import tyro
+
+from rtl.cli import BoardName, EngineName, Flag
 from rtl.errors import UserError
 
 SUPERNETS = "supernets"  # beside the runs: trained supernets, by the hash of their configuration
 TEST_PICTURES = 1000
-LEAST_POPULATION = 4
+LIMITS = {
+    "images": (0, TEST_PICTURES),
+    "seed": (0, 2**32 - 1),
+    "generations": (0, 10_000),
+    "population": (4, 10_000),
+    "threads": (1, 256),
+}
 
 
 @dataclass(frozen=True)
@@ -23,20 +33,26 @@ class Options:
     Writes to OUT/NAME: summary.json, pareto.png, one .pulsar file per winner, predictions.json
     (made before anything is simulated), search.json (what the search knows). An interrupted run
     continues when the same command is given again. Equal options give equal results.
+
+    Without --targets there are three, from the predicted cycles of random networks: one that lets
+    almost the largest through, one for the middle, one for the smallest. With them, for example:
+
+    python -m nas.search --name fast --targets 15000 25000
     """
 
     name: str = "digits"
     """Name of the run, and of its folder."""
     out: Path = Path("runs")
     """Folder of all runs. Trained supernets lie in OUT/supernets and serve every run."""
-    board: str = "sim"
-    """Board, by name or path of a .toml file: clock and engine decide what a frame rate asks."""
-    engine: str | None = None
-    """Engine instead of the board's default one: tiny, ulx3s or zcu102."""
-    targets: tuple[float, ...] = ()
-    """Frame rates to reach, in frames per second. By default three, from the predicted cycles of
-    the search space: one that lets almost the largest networks through, one for the middle, one
-    for the smallest."""
+    board: BoardName = "sim"
+    """Board: sim, ulx3s, zcu102, or a file. Its clock and engine decide about frame rates."""
+    engine: EngineName = None
+    """Engine: tiny, ulx3s or zcu102."""
+    targets: Annotated[
+        tuple[float, ...],
+        tyro.conf.arg(metavar="FPS [FPS ...]", help_behavior_hint="(default: three, from cycles)"),
+    ] = ()
+    """Frame rates to reach, in frames per second."""
     images: int = 16
     """Test pictures that each winner classifies on the RTL (0 to 1000)."""
     seed: int = 0
@@ -46,24 +62,20 @@ class Options:
     population: int = 16
     """Candidates that survive a generation."""
     threads: int = 1
-    """Threads of PyTorch. They change the last bits of training, so the number is fixed, not that
-    of the cores: equal options give equal results anywhere."""
-    quick: bool = False
+    """Threads of PyTorch; another number changes the last bits of training, hence the results."""
+    quick: Flag = False
     """Try the command: hardly any training, at most 2 generations of 6. Accuracies mean nothing."""
-    restart: bool = False
+    restart: Flag = False
     """Discard what OUT/NAME holds. (Trained supernets are kept.)"""
 
     def __post_init__(self) -> None:
-        if Path(self.name).name != self.name or self.name == SUPERNETS:
+        if Path(self.name).name != self.name or self.name in ("", "..", SUPERNETS):
             raise UserError(f"--name must be the name of a folder in {self.out}, not {self.name!r}")
-        if not 0 <= self.images <= TEST_PICTURES:
-            raise UserError(f"--images must be from 0 to {TEST_PICTURES}, not {self.images}")
-        least = {"seed": 0, "generations": 0, "population": LEAST_POPULATION, "threads": 1}
-        for name, limit in least.items():
-            if getattr(self, name) < limit:
-                raise UserError(f"--{name} must be at least {limit}, not {getattr(self, name)}")
+        for name, (low, high) in LIMITS.items():
+            if not low <= getattr(self, name) <= high:
+                raise UserError(f"--{name} must be from {low} to {high}, not {getattr(self, name)}")
         for target in self.targets:
             if not isfinite(target) or target <= 0:
                 raise UserError(f"--targets must be positive, not {target:g}")
-        if len(set(self.targets)) < len(self.targets):
-            raise UserError("--targets must differ from each other")
+        if len({f"{target:g}" for target in self.targets}) < len(self.targets):
+            raise UserError("--targets must differ from each other within six digits")

@@ -5,6 +5,7 @@ step is drawn from (seed, step), so a checkpoint needs no generator's state and 
 run continues bit for bit.
 """
 
+import io
 import json
 import signal
 import threading
@@ -423,8 +424,11 @@ class Trainer:
         }
         if not self.finished:
             state |= {"optimizer": self.optimizer.state_dict(), "averages": self.averages}
+        # By way of memory: on a full disk torch's own writer fails with an error that hides why.
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
         with atomic_write(self.path) as file:
-            torch.save(state, file)
+            file.write(buffer.getbuffer())
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self.net.load_state_dict(state["net"])

@@ -1,7 +1,6 @@
 """``python -m rtl.build``: an engine's Verilog, the files a vendor's tool needs, its resources."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -15,11 +14,11 @@ from rich.table import Table
 
 import boards
 from rtl import config
-from rtl.cli import command
+from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
 from rtl.emit import emit_rtlil, require_yosys, verilog_of
 from rtl.engine import Engine
 from rtl.errors import UserError
-from rtl.files import atomic_write, sha256_of
+from rtl.files import atomic_write, require_writable, sha256_of
 from rtl.synthesis import Resources, Utilization, utilization
 
 PROG = "python -m rtl.build"
@@ -33,26 +32,26 @@ class Options:
     """Generate the Verilog of an engine for a board, and count its resources.
 
     Writes pulsar_ENGINE.v, a report (.json) and, for AMD's devices, a Vivado script (.tcl) with
-    timing constraints (.xdc) to the output folder, and prints a table of resources: by unit, by the largest modules,
-    in total, and next to what the board has. Yosys counts them after synthesis for the board's
-    device; no vendor's tool is needed. A design that is too large for the board is still written:
-    the table and a warning say what exceeds it.
+    timing constraints (.xdc) to the output folder, and prints a table of resources: by unit, by
+    the largest modules, in total, and next to what the board has. Yosys counts them after
+    synthesis for the board's device; no vendor's tool is needed. A design that is too large for
+    the board is still written, with exit code 0: the table and a warning say what exceeds it.
 
     The same engine gives the same Verilog, byte for byte. It is yours, without conditions.
 
     Synthesis on the vendor's side: cd build && vivado -mode batch -source pulsar_zcu102.tcl
     """
 
-    board: str = "sim"
-    """Board: sim, ulx3s, zcu102, or the path of a .toml file."""
-    engine: str | None = None
-    """Engine to build instead of the board's default: tiny, ulx3s or zcu102."""
+    board: BoardName = "sim"
+    """Board: sim, ulx3s, zcu102, or a file."""
+    engine: EngineName = None
+    """Engine: tiny, ulx3s or zcu102."""
     out: Path = Path("build")
     """Folder that receives the files; it is made if there is none."""
-    json: Path | None = None
+    json: OptionalPath = None
     """Write the report to this file as well."""
-    synthesis: bool = True
-    """Count resources, which takes minutes. Without: Verilog alone, in less than one."""
+    synthesis: Flag = True
+    """Don't count resources, which takes minutes: Verilog alone, in less than one."""
 
 
 @dataclass
@@ -76,7 +75,7 @@ def main(options: Options) -> None:
     design = f"pulsar_{engine.name}"
     reports = [options.out / f"{design}.json", *([options.json] if options.json else [])]
     for file in reports:
-        _require_writable(file.parent)
+        require_writable(file)
     require_yosys()
     watch = Stopwatch()
     with watch.step("elaboration_s", f"Elaborating engine '{engine.name}'"):
@@ -104,13 +103,6 @@ def main(options: Options) -> None:
             json.dump(report, file, indent=2)
     times = ", ".join(f"{name[:-2]} {value:g} s" for name, value in watch.seconds.items())
     print(f"Wrote {', '.join(map(str, [*files, *reports]))} ({times})")
-
-
-def _require_writable(folder: Path) -> None:
-    """Refuse, before minutes of work, a folder that can't take the results."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"{folder}: not writable")
 
 
 def _counts(used: Utilization, board: boards.Board) -> dict:

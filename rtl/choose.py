@@ -24,4 +24,5 @@ def choose(values: Sequence[Value], index: Value) -> Value:
         return values[0]
     zero = Const(0, len(values[0]))
     pairs = zip_longest(values[0::2], values[1::2], fillvalue=zero)
-    return choose([Mux(index[0], odd, even) for even, odd in pairs], index[1:])
+    chosen = [Mux(index[0], odd, even) for even, odd in pairs]
+    return choose(chosen, Value.cast(index[1:]))

@@ -17,18 +17,36 @@ line; tyro makes the flags and the ``--help`` text from the types and docstrings
 """
 
 import dataclasses
+import inspect
 import os
+import re
+import shutil
 import sys
+import textwrap
 import traceback
 import typing
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import tyro
 
 from rtl.errors import ToolError, UserError
 
 EXIT_TOOL, EXIT_USER, EXIT_INTERRUPT = 1, 2, 130
+HELP_WIDTH = 80
+PACKAGES = ("rtl", "sim", "nas", "boards")  # the first three are extras of the distribution, too
+
+# --- options that several commands have ----------------------------------------------------------
+
+BoardName = Annotated[str, tyro.conf.arg(metavar="NAME|FILE.toml")]
+EngineName = Annotated[
+    str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: the board's)")
+]
+Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
+OptionalPath = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
+
+# --- running a command ---------------------------------------------------------------------------
 
 
 def command(
@@ -47,6 +65,7 @@ def command(
     wrong usage             2          tyro's message (leaves by ``SystemExit``)
     ``UserError``           2          ``prog: error: message``
     ``OSError``             2          ``prog: error: reason: path``
+    a package is missing    2          ``prog: error: `` its name and the extra that brings it
     ``ToolError``           1          ``prog: error: message`` with log lines
     ``KeyboardInterrupt``   130        ``prog: interrupted``, or its own message
     anything else           (raises)   a traceback: it is a defect of ours
@@ -78,6 +97,13 @@ def command(
         return _report(prog, f"error: {error}", EXIT_USER)
     except ToolError as error:
         return _report(prog, f"error: {error}", EXIT_TOOL)
+    except ModuleNotFoundError as error:
+        name = (error.name or "").partition(".")[0]
+        if not name or name in PACKAGES:
+            raise
+        extra = prog.rpartition(" ")[2].partition(".")[0]
+        message = f"Python package {name!r} not found: pip install 'pulsar-vit[{extra}]'"
+        return _report(prog, f"error: {message}", EXIT_USER)
     except BrokenPipeError:
         # The reader (head, less) has gone; what Python still flushes at exit goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -97,11 +123,21 @@ def _parse_and_run(
     options = _options_class(main)
     settings: dict[str, Any] = {
         "prog": prog,
-        "description": description,
+        "description": _wrapped(description or inspect.getdoc(options or main) or ""),
         "args": args,
-        "config": (tyro.conf.OmitArgPrefixes,),
+        "config": (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     }
     return main(tyro.cli(options, **settings)) if options else tyro.cli(main, **settings)
+
+
+def _wrapped(description: str) -> str:
+    """Break the lines, which tyro leaves to the terminal; without a docstring's sections."""
+    text = re.split(r"\n\n\w+\n-+\n", description)[0]
+    width = min(shutil.get_terminal_size().columns, HELP_WIDTH) - 2
+    paragraphs = [textwrap.fill(part, width) for part in text.split("\n\n")]
+    # tyro joins lines unless they begin with a space, and doubles those that are empty: hence the
+    # indentation, and lines of one zero-width space.
+    return textwrap.indent("\n\u200b\n".join(paragraphs), "  ").replace("  \u200b", "\u200b")
 
 
 def _options_class(main: Callable[..., int | None]) -> type | None:

@@ -1,5 +1,6 @@
 """Files and directories that appear whole or not at all, and hashes of their content."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -33,15 +34,15 @@ def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
         raise ValueError(f"mode must be 'wb' or 'w', not {mode!r}")
     path = Path(path)
     temporary = _beside(path)
+    _make_folder(path.parent)
     try:
         with _errors_name(path, temporary):
-            path.parent.mkdir(parents=True, exist_ok=True)
             file = temporary.open(mode, encoding=None if "b" in mode else "utf-8")
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
         with _errors_name(path, temporary):
+            with file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -55,9 +56,10 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
     meant for content-addressed caches, where both are equal.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     temporary = _beside(path)
-    temporary.mkdir()
+    with _errors_name(path, temporary):
+        temporary.mkdir()
     try:
         yield temporary
         try:
@@ -67,6 +69,26 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def require_writable(path: Path | str) -> None:
+    """Find out before long work, not after it, whether a file can be written later.
+
+    Makes missing parent directories, and otherwise leaves everything as it was.
+
+    Raises
+    ------
+    OSError
+        As :func:`atomic_write`.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    _make_folder(path.parent)
+    temporary = _beside(path)
+    with _errors_name(path, temporary):
+        temporary.touch()
+        temporary.unlink()
 
 
 def sha256_of(*parts: bytes | str | Path) -> str:
@@ -89,6 +111,14 @@ def _content(part: bytes | str | Path) -> bytes:
     return part.encode() if isinstance(part, str) else part
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:  # what is in the way is a file: "File exists" would mislead
+        reason = os.strerror(errno.ENOTDIR)
+        raise NotADirectoryError(errno.ENOTDIR, reason, error.filename) from None
+
+
 def _beside(path: Path) -> Path:
     """Return a fresh hidden name in the same directory, so that a rename is atomic."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
@@ -96,10 +126,10 @@ def _beside(path: Path) -> Path:
 
 @contextmanager
 def _errors_name(path: Path, temporary: Path) -> Iterator[None]:
-    """Let an OSError name the file that the user knows, not the temporary one."""
+    """Let an OSError name the file that the user knows, not the temporary one, or none."""
     try:
         yield
     except OSError as error:
-        if error.filename == str(temporary):
+        if error.filename in (None, str(temporary)):
             error.filename, error.filename2 = str(path), None
         raise

@@ -39,7 +39,7 @@ def read(path: Path | str) -> tuple[Header, Tensors]:
         If the file is absent, not an integer model, newer than :data:`FORMAT`, or altered.
     """
     if not Path(path).is_file():
-        raise UserError("no such file")
+        raise UserError("not a file" if Path(path).exists() else "no such file")
     try:
         with safe_open(path, framework="numpy") as file:
             header = _parse((file.metadata() or {}).get(HEADER))

@@ -31,10 +31,15 @@ class Resources:
     bram36: float = 0
 
     def __add__(self, other: "Resources") -> "Resources":
-        return Resources(*(a + b for a, b in zip(self.values(), other.values(), strict=True)))
+        return Resources(
+            self.dsp + other.dsp,
+            self.lut + other.lut,
+            self.ff + other.ff,
+            self.bram36 + other.bram36,
+        )
 
     def __mul__(self, count: int) -> "Resources":
-        return Resources(*(count * value for value in self.values()))
+        return Resources(count * self.dsp, count * self.lut, count * self.ff, count * self.bram36)
 
     def values(self) -> tuple[float, ...]:
         return tuple(asdict(self).values())

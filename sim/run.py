@@ -10,14 +10,14 @@ import numpy as np
 import tyro
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import boards
 from rtl import config
-from rtl.cli import command
+from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
 from rtl.compiler import check_model
 from rtl.errors import ToolError, UserError
-from rtl.files import atomic_write
-from rtl.image import prepare
+from rtl.files import atomic_write, require_writable
 from rtl.model import IntegerModel, repack
 from sim import runner
 
@@ -37,22 +37,29 @@ class Options:
 
     model: Annotated[Path, tyro.conf.Positional]
     """Integer model file, such as runs/digits/winner-9000fps.pulsar."""
-    images: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    images: Annotated[
+        tuple[Path, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="IMAGE [IMAGE ...]", help_behavior_hint="(at least one)"),
+    ] = ()
     """Pictures (PNG, JPEG, ...); prepared as the model file says."""
-    board: str = "sim"
-    """Board, by name or path of a .toml file: gives clock, memory and engine."""
-    engine: str | None = None
-    """Another engine than the board's: tiny, ulx3s or zcu102."""
-    repack: bool = False
+    board: BoardName = "sim"
+    """Board: sim, ulx3s, zcu102, or a file. Gives clock, memory and engine."""
+    engine: EngineName = None
+    """Engine: tiny, ulx3s or zcu102."""
+    repack: Flag = False
     """Widen the model's row tiles where the engine's are larger; the logits stay the same."""
-    check: bool = True
-    """Compare every scratchpad write with the golden model; without, the logits alone."""
-    json: Path | None = None
+    check: Flag = True
+    """Compare the logits alone with the golden model, instead of every scratchpad write: faster."""
+    json: OptionalPath = None
     """Also write logits, cycles and counters to this file."""
 
 
 def main(options: Options) -> None:
     """Run the engine on the pictures."""
+    # Imported here: should Pillow be missing, the command says how to get it.
+    from rtl.image import prepare
+
     board = boards.load(options.board)
     engine = config.engine(options.engine or board.engine)
     if not options.images:
@@ -62,6 +69,8 @@ def main(options: Options) -> None:
         model = repack(model, engine.row_lanes)
     check_model(model, engine)
     pictures = np.stack([prepare(p, model.preprocessing, model.image) for p in options.images])
+    if options.json:
+        require_writable(options.json)
     with Console(stderr=True).status(
         f"Simulating {len(pictures)} pictures on engine '{engine.name}' (the first time: building)"
     ):
@@ -76,16 +85,21 @@ def main(options: Options) -> None:
 
 
 def _table(options: Options, model: IntegerModel, board: boards.Board, run: runner.Run) -> Table:
-    table = Table(title=f"{options.model.name} on board {board.name}, {board.clock_hz / 1e6:g} MHz")
+    # Names of files and classes are Text: in plain strings rich would look for markup.
+    title = f"{options.model.name} on board {board.name}, {board.clock_hz / 1e6:g} MHz"
+    table = Table(title=Text(title))
     for heading in ("picture", "class", "logit", "next", "cycles", "frames/s"):
         table.add_column(heading, justify="left" if heading in ("picture", "class") else "right")
     for path, logits, cycles in zip(options.images, run.logits, run.cycles, strict=True):
-        best, second = np.argsort(-logits, kind="stable")[:2]
+        best, *others = np.argsort(-logits, kind="stable")
+        following = [
+            f"{model.class_names[i]} {logits[i] * model.output_scale:.2f}" for i in others[:1]
+        ]
         table.add_row(
-            str(path),
-            model.class_names[best],
+            Text(str(path)),
+            Text(model.class_names[best]),
             f"{logits[best] * model.output_scale:.2f}",
-            f"{model.class_names[second]} {logits[second] * model.output_scale:.2f}",
+            Text(following[0] if following else ""),
             f"{cycles:,}",
             f"{board.frames_per_second(cycles):,.0f}",
         )

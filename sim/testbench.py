@@ -14,7 +14,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Signature
 
 from rtl import config
-from rtl.cli import command
+from rtl.cli import Flag, command
 from rtl.config import EngineConfig
 from rtl.emit import emit_verilog
 from rtl.engine import Engine
@@ -44,6 +44,7 @@ def build(engine: EngineConfig, *, tap: bool = True, trace: bool = False) -> too
     The top module ``testbench`` has ``clk``, ``rst``, ``irq``, the AXI4-Lite port ``s_axil_*``
     and the settings of the memory (sim/hardware/memory.sv) as inputs.
     """
+    toolchain.require()
     sources = _generated(engine, tap)
     return toolchain.build(
         [WAIVERS, *sources, HARDWARE / "memory.sv", HARDWARE / "memory.cpp"],
@@ -61,14 +62,13 @@ def _generated(engine: EngineConfig, tap: bool) -> list[Path]:
     code = sha256_of(*modules, Path(__file__))
     folder = toolchain.cache_directory() / "verilog" / f"{engine.hash:016x}-{tap:d}-{code[:16]}"
     files = folder / "engine.v", folder / "testbench.sv"
-    if not all(file.is_file() for file in files):
-        component = Engine(engine, tap=tap)
-        signature = component.signature
-        for file, text in zip(
-            files, (emit_verilog(component, "engine"), _testbench(signature, engine)), strict=True
-        ):
-            with atomic_write(file, "w") as target:
-                target.write(text)
+    with toolchain.locked(folder.with_suffix(".lock")):
+        if not all(file.is_file() for file in files):
+            component = Engine(engine, tap=tap)
+            texts = emit_verilog(component, "engine"), _testbench(component.signature, engine)
+            for file, text in zip(files, texts, strict=True):
+                with atomic_write(file, "w") as target:
+                    target.write(text)
     return list(files)
 
 
@@ -132,8 +132,8 @@ class Options:
 
     engine: str = "tiny"
     """Engine: tiny, ulx3s or zcu102."""
-    tap: bool = True
-    """With the taps, through which every write is compared; without, it is smaller and faster."""
+    tap: Flag = True
+    """Leave out the taps, through which every write is compared: smaller and faster."""
 
 
 def main(options: Options) -> None:

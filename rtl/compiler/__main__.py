@@ -11,7 +11,7 @@ from rich.console import Console
 
 import boards
 from rtl import config
-from rtl.cli import command
+from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
 from rtl.compiler import Compiled, MemoryTiming, compile_model, symbol_table
 from rtl.compiler.latencies import unit_latencies
 from rtl.compiler.report import report, tables
@@ -27,28 +27,30 @@ class Options:
 
     Cycles are the timing model's, for one picture from start to done. With --out, the files that
     a host needs are written: model.bin (the MODEL region), memory.json (where what lies),
-    symbols.json (what each instruction computes), program.txt (disassembly), report.json.
+    symbols.json (what each instruction computes), program.txt (disassembly), report.json. Example:
+
+    python -m rtl.compiler examples/digits.pulsar --out build/digits
     """
 
     model: Annotated[Path, tyro.conf.Positional]
     """Integer model file (docs/format.md)."""
 
-    board: str = "sim"
-    """Board: its engine, clock and memory. A name, or the path of a .toml file."""
+    board: BoardName = "sim"
+    """Board: sim, ulx3s, zcu102, or a file. Gives engine, clock and memory."""
 
-    engine: str | None = None
-    """Engine to compile for instead of the board's default."""
+    engine: EngineName = None
+    """Engine to compile for: tiny, ulx3s or zcu102."""
 
-    repack: bool = False
+    repack: Flag = False
     """Widen the model's row tiles where the engine's are larger; the logits stay the same."""
 
-    out: Path | None = None
+    out: OptionalPath = None
     """Directory for the files."""
 
-    disassemble: bool = False
+    disassemble: Flag = False
     """Print the program, one instruction per line."""
 
-    json: Path | None = None
+    json: OptionalPath = None
     """Also write the report to this file."""
 
 

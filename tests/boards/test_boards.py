@@ -102,7 +102,19 @@ def test_missing_file_is_an_os_error(tmp_path):
         ("dsp = 100", "dps = 100", "limits.dps = 100: no such field"),
         ("latency_cycles = 50", "", "memory.latency_cycles is missing"),
         ("= 50", "= 50\nports = 5", "memory.ports = 5: input should be less than or equal to 4"),
-        ("= 6.4", "= 0.0", "memory.gigabytes_per_second = 0.0: input should be greater than 0"),
+        (
+            "= 6.4",
+            "= 0.001",
+            "memory.gigabytes_per_second = 0.001: input should be greater than or equal to 0.01",
+        ),
+        ("= 6.4", "= inf", "memory.gigabytes_per_second = inf: input should be a finite number"),
+        (
+            "latency_cycles = 50",
+            "latency_cycles = 65536",
+            "memory.latency_cycles = 65536: input should be less than or equal to 65535",
+        ),
+        ('"mine"', '"[b]"', "name = '[b]': string should match pattern '^[\\w.+-]+$'"),
+        ('"TINY"', '"BIG"', "unknown engine 'BIG': choose one of tiny, ulx3s, zcu102"),
         (
             "200_000_000",
             "2_000",

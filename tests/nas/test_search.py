@@ -221,11 +221,16 @@ def test_a_mismatch_fails_the_command(fault, message, runs, monkeypatch, capsys)
         ),
         (["--engine", "huge"], "unknown engine 'huge': choose one of tiny, ulx3s, zcu102"),
         (["--images", "1001"], "--images must be from 0 to 1000, not 1001"),
-        (["--population", "3"], "--population must be at least 4, not 3"),
-        (["--seed", "-1"], "--seed must be at least 0, not -1"),
-        (["--threads", "0"], "--threads must be at least 1, not 0"),
+        (["--population", "3"], "--population must be from 4 to 10000, not 3"),
+        (["--seed", "-1"], "--seed must be from 0 to 4294967295, not -1"),
+        (["--threads", "0"], "--threads must be from 1 to 256, not 0"),
         (["--targets", "0"], "--targets must be positive, not 0"),
         (["--targets", "100", "100"], "--targets must differ from each other"),
+        (["--targets", "9000", "9000.0001"], "--targets must differ from each other within six"),
+        (["--seed", "4294967296"], "--seed must be from 0 to 4294967295, not 4294967296"),
+        (["--threads", "100000"], "--threads must be from 1 to 256, not 100000"),
+        (["--name", ""], "--name must be the name of a folder in OUT, not ''"),
+        (["--name", ".."], "--name must be the name of a folder in OUT, not '..'"),
         (["--name", "a/b"], "--name must be the name of a folder in OUT, not 'a/b'"),
         (["--name", "supernets"], "--name must be the name of a folder in OUT, not 'supernets'"),
         (
@@ -281,6 +286,15 @@ def test_unwritable_run_directory(tmp_path, capsys):
     assert capsys.readouterr().err == f"{PROG}: error: {expected}\n"
 
 
+def test_what_the_rtl_needs_is_missed_before_training(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("PULSAR_CACHE", str(tmp_path / "file"))
+    assert run(tmp_path, "--images", "1") == 2
+    error = f"{PROG}: error: cannot write to cache directory {tmp_path / 'file'} (environment"
+    assert capsys.readouterr().err.startswith(error)
+    assert not (tmp_path / "supernets").exists()
+
+
 def test_two_searches_in_one_folder(runs, capsys):
     with (runs / "digits" / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -298,7 +312,7 @@ def test_interrupted_in_the_search_and_resumed(runs, tmp_path):
         while not state.exists() and process.poll() is None:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=600)
     assert process.returncode == 130, error
     expected = f"{PROG}: interrupted: what was done is saved, the same command resumes"
     assert error.rstrip("\n").splitlines()[-1] == expected
@@ -310,7 +324,7 @@ def test_interrupted_in_the_search_and_resumed(runs, tmp_path):
 
 def test_exit_code_of_the_command(tmp_path):
     with start(tmp_path, "--board", "zcu104") as process:
-        output, error = process.communicate(timeout=60)
+        output, error = process.communicate(timeout=600)
     assert (process.returncode, output) == (2, "")
     assert error.startswith(f"{PROG}: error: unknown board 'zcu104'")
     assert len(error.splitlines()) == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rtl.cli import command
+from rtl.cli import EngineName, Flag, OptionalPath, command
 from rtl.errors import ToolError, UserError
 
 PROG = "python -m rtl.example"
@@ -34,6 +34,22 @@ class Options:
     def __post_init__(self):
         if self.jobs < 1:
             raise UserError(f"--jobs {self.jobs}: at least 1")
+
+
+@dataclass(frozen=True)
+class Wordy:
+    """The first paragraph.
+
+    A second one with more words in it than fit in a line of eighty columns, so that it is broken
+    (here even before a parenthesis) into two or three lines, wherever it was broken in the source.
+    """
+
+    engine: EngineName = None
+    """Which engine."""
+    check: Flag = True
+    """Leave out the check."""
+    json: OptionalPath = None
+    """Also write this file."""
 
 
 def run(error=None, args=(), result=None):
@@ -74,6 +90,11 @@ def test_options_come_from_the_dataclass():
         (OSError(errno.EXDEV, "Cross-device", "a", None, "b"), 2, "error: Cross-device: a -> b"),
         (OSError(errno.ENOSPC, "No space left on device"), 2, "error: No space left on device"),
         (OSError("odd"), 2, "error: odd"),
+        (
+            ModuleNotFoundError("No module named 'torch'", name="torch.nn"),
+            2,
+            "error: Python package 'torch' not found: pip install 'pulsar-vit[rtl]'",
+        ),
         (KeyboardInterrupt(), 130, "interrupted"),
         (KeyboardInterrupt("epoch 3 is saved"), 130, "epoch 3 is saved"),
     ],
@@ -89,9 +110,12 @@ def test_a_mistake_in_an_option_value(capsys):
     assert capsys.readouterr().err == f"{PROG}: error: --jobs 0: at least 1\n"
 
 
-def test_defects_are_not_hidden():
-    with pytest.raises(ZeroDivisionError):
-        run(ZeroDivisionError())
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError(), ModuleNotFoundError("No module", name="rtl.gone")]
+)
+def test_defects_are_not_hidden(error):
+    with pytest.raises(type(error)):
+        run(error)
 
 
 def test_debug_shows_the_traceback(monkeypatch, capsys):
@@ -119,6 +143,23 @@ def test_help(capsys):
     output = capsys.readouterr().out
     for text in (PROG, "Options of the example.", "--board", "Which board to build for."):
         assert text in output
+
+
+def test_help_fits_80_columns(monkeypatch, capsys):
+    def main(options: Wordy) -> None: ...
+
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        command(main, prog=PROG, args=["--help"])
+    text = capsys.readouterr().out.replace("\u200b", "")
+    lines = [line.rstrip() for line in text.splitlines()]
+    assert max(map(len, lines)) <= 80
+    first = lines.index("  The first paragraph.")
+    assert lines[first + 1] == "" and lines[first + 2].startswith("  A second one")
+    assert " ".join(Wordy.__doc__.split()) in " ".join(text.split())
+    assert "--engine NAME" in text and "(default: the board's)" in text
+    assert "--no-check" in text and " --check" not in text
+    assert "None" not in text and "True" not in text
 
 
 SCRIPT = """

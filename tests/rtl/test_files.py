@@ -1,11 +1,12 @@
 """Files appear whole or not at all."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from rtl.files import atomic_directory, atomic_write, sha256_of
+from rtl.files import atomic_directory, atomic_write, require_writable, sha256_of
 
 
 def test_bytes_and_text(tmp_path):
@@ -40,14 +41,38 @@ def test_nothing_is_visible_before_the_end(tmp_path):
 
 def test_the_error_names_the_file_that_was_asked_for(tmp_path):
     (tmp_path / "plain").write_text("a file, not a directory")
-    with pytest.raises(OSError) as error, atomic_write(tmp_path / "plain" / "x"):
+    with pytest.raises(NotADirectoryError) as error, atomic_write(tmp_path / "plain" / "x"):
         pass
-    assert str(tmp_path / "plain") in str(error.value.filename)
+    assert error.value.filename == str(tmp_path / "plain")
     (tmp_path / "directory" / "inside").mkdir(parents=True)
     with pytest.raises(IsADirectoryError) as error, atomic_write(tmp_path / "directory") as file:
         file.write(b"")
     assert error.value.filename == str(tmp_path / "directory")
     assert sorted(os.listdir(tmp_path)) == ["directory", "plain"]
+
+
+def test_the_error_names_the_file_on_a_full_disk(tmp_path):
+    path = tmp_path / "file"
+    with pytest.raises(OSError) as error, atomic_write(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as write() does
+    assert error.value.filename == str(path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_require_writable(tmp_path):
+    old = tmp_path / "old"
+    old.write_text("old")
+    for path in (old, tmp_path / "folder" / "new"):
+        require_writable(path)
+    assert old.read_text() == "old"
+    assert sorted(os.listdir(tmp_path)) == ["folder", "old"]
+    assert os.listdir(tmp_path / "folder") == []
+    with pytest.raises(IsADirectoryError) as error:
+        require_writable(tmp_path / "folder")
+    assert error.value.filename == str(tmp_path / "folder")
+    for path in (old / "x", old / "x" / "y"):
+        with pytest.raises(NotADirectoryError):
+            require_writable(path)
 
 
 def test_mode_is_checked(tmp_path):

@@ -111,7 +111,7 @@ def test_preprocessing_for_another_network():
 def test_unreadable_files(tmp_path):
     absent = tmp_path / "absent.png"
     assert refusal(absent) == f"{absent}: no such file"
-    assert refusal(tmp_path) == f"{tmp_path}: no such file"
+    assert refusal(tmp_path) == f"{tmp_path}: not a file"
     text = tmp_path / "text.png"
     text.write_text("not a picture at all")
     assert refusal(text) == f"{text}: cannot be read: not a picture"

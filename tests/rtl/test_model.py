@@ -128,7 +128,7 @@ class TestRoundTrip:
 class TestDamagedFiles:
     def test_absent(self, path, tmp_path):
         assert refusal(path) == "no such file"
-        assert refusal(tmp_path) == "no such file"
+        assert refusal(tmp_path) == "not a file"
 
     @pytest.mark.parametrize("kept", [0, 1, 7, 8, 9, 200, -1])
     def test_truncated(self, model, path, kept):

@@ -1,0 +1,100 @@
+"""``python -m sim.run``: its table, and what it refuses; test_engine.py runs the engine."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rtl.cli import command
+from rtl.files import atomic_write
+from sim import runner, testbench
+from sim.random_model import random_model
+from sim.run import main
+
+PROG = "python -m sim.run"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+MODEL, DIGIT = EXAMPLES / "digits.pulsar", EXAMPLES / "digit-0.png"
+
+
+def run(*args: object) -> int:
+    return command(main, prog=PROG, args=[str(arg) for arg in args])
+
+
+@pytest.fixture
+def never(monkeypatch):
+    """Nothing may be simulated."""
+
+    def simulate(*args, **kwargs):
+        raise AssertionError("the simulation was begun")
+
+    monkeypatch.setattr(runner, "run", simulate)
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """Logits without an engine: class 0 wins."""
+
+    def simulate(model, pictures, board, **settings):
+        logits = np.tile(-np.arange(model.classes, dtype=np.int32), (len(pictures), 1))
+        return runner.Run(logits, (1000,) * len(pictures))
+
+    monkeypatch.setattr(runner, "run", simulate)
+
+
+def test_names_are_shown_as_they_are(stand_in, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    model = random_model(blocks=((4, 64),), classes=2)
+    model = replace(model, class_names=("[red]a[/bad]", "b"))
+    model.save("[m].pulsar")
+    Image.new("L", (28, 28)).save("[x].png")
+    assert run("[m].pulsar", "[x].png") == 0
+    output = capsys.readouterr().out
+    for text in ("[m].pulsar on board sim", "[x].png", "[red]a[/bad]"):
+        assert text in output
+
+
+def test_a_single_class(stand_in, tmp_path):
+    random_model(blocks=((4, 64),), classes=1).save(tmp_path / "one.pulsar")
+    assert run(tmp_path / "one.pulsar", DIGIT) == 0
+
+
+def test_refused_in_one_line(never, tmp_path, capsys):
+    large = tmp_path / "large.pulsar"
+    random_model(blocks=((4, 8192),)).save(large)
+    truncated, altered = tmp_path / "truncated.pulsar", tmp_path / "altered.pulsar"
+    data = MODEL.read_bytes()
+    for path, content in ((truncated, data[:-1]), (altered, data[:-1] + bytes([data[-1] ^ 1]))):
+        with atomic_write(path) as file:
+            file.write(content)
+    deep = tmp_path / "deep.png"
+    Image.new("I;16", (28, 28)).save(deep)
+    for args, message in (
+        ([MODEL], "no picture given: name at least one image file after the model"),
+        ([MODEL, DIGIT, "--board", "zcu104"], "unknown board 'zcu104': choose one of sim,"),
+        ([MODEL, DIGIT, "--engine", "huge"], "unknown engine 'huge': choose one of tiny,"),
+        ([DIGIT, DIGIT], f"{DIGIT}: truncated, or not an integer model ("),
+        ([truncated, DIGIT], f"{truncated}: truncated, or not an integer model ("),
+        ([altered, DIGIT], f"{altered}: altered since it was written: its content does not"),
+        ([large, DIGIT], "blocks.0.fc2, a row tile of 8192 terms: 2,048 needed, 1,024 available"),
+        ([MODEL, MODEL], f"{MODEL}: cannot be read: not a picture"),
+        ([MODEL, deep], f"{deep}: pixel mode I;16 has more than 8 bits per channel"),
+        ([MODEL, tmp_path], f"{tmp_path}: not a file"),
+        ([MODEL, DIGIT, "--json", deep / "x"], f"Not a directory: {deep}"),
+    ):
+        assert run(*args) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1
+        assert lines[0].startswith(f"{PROG}: error: {message}")
+
+
+def test_unwritable_cache(monkeypatch, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("PULSAR_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(testbench, "Engine", None)  # nothing is elaborated
+    assert run(MODEL, DIGIT) == 2
+    assert capsys.readouterr().err == (
+        f"{PROG}: error: cannot write to cache directory {tmp_path / 'file'}"
+        " (environment variable PULSAR_CACHE chooses another): Not a directory\n"
+    )
