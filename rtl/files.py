@@ -37,9 +37,7 @@ def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
     _make_folder(path.parent)
     try:
         with _errors_name(path, temporary):
-            file = temporary.open(mode, encoding=None if "b" in mode else "utf-8")
-        with _errors_name(path, temporary):
-            with file:
+            with temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

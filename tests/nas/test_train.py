@@ -1,5 +1,7 @@
 """Training: it learns, it is a function of its seed, and being killed changes nothing."""
 
+import os
+import resource
 import signal
 from dataclasses import replace
 
@@ -105,6 +107,21 @@ def test_damaged_checkpoint_is_named(short, tiny_data, tmp_path):
         train_supernet(short, tmp_path, tiny_data, console=QUIET)
     with pytest.raises(UserError, match=r"absent\.pt: no such checkpoint"):
         load_supernet(tmp_path / "absent.pt")
+
+
+def test_a_full_disk_is_named_and_leaves_the_old_checkpoint(short, tiny_data, tmp_path):
+    trainer = Trainer(short, tiny_data, tmp_path / "run.pt")
+    trainer.save()
+    old = trainer.path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(old) // 2, limits[1]))
+    try:
+        with pytest.raises(OSError) as error:
+            trainer.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert error.value.filename == str(trainer.path)
+    assert trainer.path.read_bytes() == old and os.listdir(tmp_path) == ["run.pt"]
 
 
 def test_config_refuses_no_epochs():

@@ -64,12 +64,13 @@ RANDOM_VALUES = {
 
 
 @pytest.mark.parametrize("case", RANDOM_VALUES, ids=str)
-def test_error_beside_a_sink(case):
+def test_error_beside_a_sink(case: tuple[int, float]):
     found = []
     for seed in range(3):
         rng = np.random.default_rng(seed)
         values = rng.normal(0, 1, (197, 64))
-        logits = beside_a_sink(*case, values, rng)
+        sink, spread = case
+        logits = beside_a_sink(sink, spread, values, rng)
         found.append(
             [100 * error(weights_of, logits, values) for weights_of in (dithered, rounded)]
         )
