@@ -1,5 +1,6 @@
 """Settings of the whole suite: hypothesis, and a mark for the benches of the hardware."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,11 @@ HARDWARE = [RTL / part for part in ("arith", "attention", "control", "matmul", "
 # Equal cases in every run, and no deadlines: a busy machine is no error.
 settings.register_profile("pulsar", deadline=None, derandomize=True)
 settings.load_profile("pulsar")
+
+# A shell starts background jobs with SIGINT ignored, and children inherit that; the tests of
+# Ctrl-C need it, wherever the suite runs.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
