@@ -40,7 +40,8 @@ def tests(session: nox.Session) -> None:
 def sim(session: nox.Session) -> None:
     """Simulate the hardware: every unit, the buses, the engine, and whole networks.
 
-    Leaf units run in Amaranth's simulator; buses and the engine with cocotb in Verilator.
+    Units run in Amaranth's simulator, and again with cocotb in Verilator, as the Verilog that
+    users synthesise; buses, the engine and whole networks with cocotb alone.
     """
     run(session, "pytest", "-n", "auto", "-m", "sim", *session.posargs)
 

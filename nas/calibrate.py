@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nas.layers import ElasticLinear
-from nas.quantize import INT8, INT16
+from nas.quantize.codes import INT8, INT16
 from nas.supernet import Supernet
 from rtl import numerics
 

@@ -15,10 +15,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas import quantize
 from nas.data import Pictures
 from nas.layers import ElasticLinear
-from nas.quantize import INT16
+from nas.quantize.attention import (
+    CONTEXT_BITS,
+    CONTEXT_SHIFTS,
+    context_factor,
+    softmax_factor,
+)
+from nas.quantize.codes import INT16
+from nas.quantize.dyadic import dyadic
+from nas.quantize.gelu import gelu_table
+from nas.quantize.norm import norm_codes
 from nas.space import Arch
 from nas.supernet import Supernet
 from rtl import numerics
@@ -102,7 +110,7 @@ class _Exporter:
         ln_fc1, ln_hidden = block.fc1_scale.ln, block.hidden_scale.ln
         attended = self.net.ln_residual - block.ln_attention_gain[:width]
         output = self.net.ln_residual - block.ln_mlp_gain[:width]
-        table, _, _ = quantize.gelu_table(ln_fc1, ln_hidden, block.hidden_limits)
+        table, _, _ = gelu_table(ln_fc1, ln_hidden, block.hidden_limits)
         zero = block.hidden_zero
         return Block(
             heads=heads,
@@ -111,14 +119,9 @@ class _Exporter:
             q=self.linear(name + "q", width, s1, ln_q),
             k=self.linear(name + "k", width, s1, ln_k),
             v=self.linear(name + "v", width, s1, ln_v),
-            softmax=_head_scales(
-                quantize.softmax_factor(ln_q, ln_k, block.head_dim), heads, shifts=(0, 47)
-            ),
+            softmax=_head_scales(softmax_factor(ln_q, ln_k, block.head_dim), heads, shifts=(0, 47)),
             context=_head_scales(
-                quantize.context_factor(ln_v, ln_context),
-                heads,
-                bits=quantize.CONTEXT_BITS,
-                shifts=(0, 28),
+                context_factor(ln_v, ln_context), heads, bits=CONTEXT_BITS, shifts=CONTEXT_SHIFTS
             ),
             proj=self.linear(name + "proj", heads * block.head_dim, ln_context, attended),
             norm2=self.norm(s2),
@@ -137,7 +140,7 @@ class _Exporter:
         wide = self.wide[name]
         codes = layer.codes(depth, wide, ln_in, ln_out)
         weight, bias = _array(codes.weight, np.int64), _array(codes.bias, np.int64)
-        multiplier, shift = quantize.dyadic(codes.factor)
+        multiplier, shift = dyadic(codes.factor)
         if zero is not None:
             bias = bias - weight @ zero.numpy()
         # Out of range of the file's type means out of the accumulator's bound: the constructor of
@@ -153,7 +156,7 @@ class _Exporter:
 
     def norm(self, ln_out: Tensor) -> Norm:
         width = self.arch.width
-        codes = quantize.norm_codes(width, self.net.epsilon, ln_out)
+        codes = norm_codes(width, self.net.epsilon, ln_out)
         return Norm(
             epsilon=codes.epsilon,
             gain=codes.gain,
@@ -227,7 +230,7 @@ def _at_limit(codes: Tensor, low: float, high: float) -> float:
 def _head_scales(
     factor: Tensor, heads: int, *, bits: int = numerics.MULTIPLIER_BITS, shifts: tuple[int, int]
 ) -> HeadScales:
-    multiplier, shift = (int(part) for part in quantize.dyadic(factor, bits, shifts))
+    multiplier, shift = (int(part) for part in dyadic(factor, bits, shifts))
     return HeadScales((multiplier,) * heads, (shift,) * heads)
 
 

@@ -1,18 +1,14 @@
 """The main job, stage by stage; each leaves on disk what the next one, or a later run, needs."""
 
-import fcntl
 import json
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -22,28 +18,28 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.table import Table
 
-from nas import pareto, train
+from nas import pareto, run_folder
+from nas.checkpoint import load_supernet
 from nas.cost import Hardware, SubnetCost
-from nas.data import TrainingData, load_digits
+from nas.data import TrainingData, load_digits, thinned
 from nas.evaluate import evaluate_subnet
 from nas.evolution import Candidate, Evolution, EvolutionConfig, EvolutionState, Score
 from nas.export import export
 from nas.options import SUPERNETS, Options
-from nas.report import Measurement, measure
+from nas.recipe import TrainConfig
+from nas.report import Measurement, measure, refuse_mismatches
 from nas.space import DIGITS, Arch, Space
-from nas.summary import Summary, Winner, versions
+from nas.summary import Summary, versions
 from nas.supernet import Supernet, SupernetConfig
-from nas.train import TrainConfig
-from rtl.errors import ToolError, UserError
+from nas.table import winners_table
+from nas.targets import default_targets, require_reachable
+from nas.train import train_supernet
 from rtl.files import atomic_write
 from rtl.model import IntegerModel
-from sim import testbench, toolchain
+from sim import testbench
+from sim.toolchain import builder
 
-STATE, PREDICTIONS, SUMMARY, PLOT = "search.json", "predictions.json", "summary.json", "pareto.png"
-TARGET_QUANTILES = (0.95, 0.5, 0.1)  # of the space's predicted cycles: slowest target first
-TARGET_SAMPLES = 60
 QUICK_EPOCHS = 1
 QUICK_EVERY = 7  # pictures: one in seven
 QUICK_EVOLUTION = {"generations": 2, "population": 6}
@@ -65,8 +61,8 @@ def run(options: Options) -> Summary:
     torch.set_num_threads(options.threads)
     job = Job.prepare(options)
     if options.images:
-        toolchain.require()  # not only after all the training
-    with locked(job.folder):
+        builder.require()  # not only after all the training
+    with run_folder.locked(job.folder):
         state = job.state()
         if options.images:
             testbench.build_meanwhile(job.hardware.engine)  # on a core that training leaves idle
@@ -76,7 +72,7 @@ def run(options: Options) -> Summary:
         models = job.export(net, candidates)
         job.freeze_predictions(candidates, models)
         pareto.plot(
-            job.folder / PLOT,
+            job.folder / run_folder.PLOT,
             evolution.candidates(),
             candidates,
             job.targets,
@@ -95,9 +91,12 @@ def run(options: Options) -> Summary:
             supernet=job.supernet_key,
             winners=tuple(measurement.winner for measurement in measurements),
         )
-        summary.save(job.folder / SUMMARY)
-    Console().print(table(summary))
-    print(f"Wrote {job.folder}: {SUMMARY}, {PLOT}, {len(models)} models (.pulsar)")
+        summary.save(job.folder / run_folder.SUMMARY)
+    Console().print(winners_table(summary))
+    print(
+        f"Wrote {job.folder}: {run_folder.SUMMARY}, {run_folder.PLOT},"
+        f" {len(models)} models (.pulsar)"
+    )
     refuse_mismatches(measurements)
     return summary
 
@@ -137,7 +136,7 @@ class Job:
         targets = options.targets or default_targets(hardware, space)
         require_reachable(targets, hardware, space)
         supernet = SupernetConfig(space=space, act_bits=hardware.engine.act_bits)
-        training = TrainConfig(supernet=supernet, seed=options.seed)
+        training = TrainConfig(supernet=supernet, seed=options.seed, threads=options.threads)
         evolution = EvolutionConfig(
             population=options.population, generations=options.generations, seed=options.seed
         )
@@ -158,27 +157,11 @@ class Job:
         """Hash of the supernet's configuration and pictures."""
         return self.training.key(self.data)
 
-    # --- what a former invocation left ------------------------------------------------------
-
     def state(self) -> EvolutionState:
-        """Read what the search knows already; a new state if there is none."""
-        path = self.folder / STATE
+        """Read what a former invocation found; a new state if there is none."""
         if self.options.restart:
-            discard(self.folder)
-        if not path.exists():
-            return EvolutionState(self.identity)
-        state = EvolutionState.load(path)
-        differing = [
-            f"{key} {state.identity.get(key)}, now {value}"
-            for key, value in self.identity.items()
-            if state.identity.get(key) != value
-        ]
-        if differing:
-            raise UserError(
-                f"{self.folder} holds a run with other settings ({'; '.join(differing)}):"
-                " choose another --name, or discard it with --restart"
-            )
-        return state
+            run_folder.discard(self.folder)
+        return run_folder.load_state(self.folder, self.identity)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -204,8 +187,7 @@ class Job:
     def supernet(self, console: Console) -> Supernet:
         """Train the supernet, or load the one with the same configuration."""
         folder = self.options.out / SUPERNETS
-        path = train.train_supernet(self.training, folder, self.data, console=console)
-        return train.load_supernet(path)
+        return load_supernet(train_supernet(self.training, folder, self.data, console=console))
 
     def search(self, net: Supernet, state: EvolutionState, console: Console) -> Evolution:
         """Search for every target, saving the state after each generation."""
@@ -223,7 +205,7 @@ class Job:
                 return Score(1 - result.accuracy, float(result.cross_entropy.mean()))
 
             def after_generation(target: int) -> None:
-                state.save(self.folder / STATE)
+                state.save(self.folder / run_folder.STATE)
                 show(target)
 
             def show(target: int) -> None:
@@ -261,7 +243,7 @@ class Job:
                 pictures=self.data.validation,
                 info=info,
             )
-            model.save(self.folder / model_file(target))
+            model.save(self.folder / run_folder.model_file(target))
             models.append(model)
         return models
 
@@ -273,12 +255,12 @@ class Job:
             {
                 "target_fps": target,
                 "predicted_cycles": winner.cycles,
-                "model": model_file(target),
+                "model": run_folder.model_file(target),
                 "model_hash": model.hash,
             }
             for target, winner, model in zip(self.targets, winners, models, strict=True)
         ]
-        with atomic_write(self.folder / PREDICTIONS, "w") as file:
+        with atomic_write(self.folder / run_folder.PREDICTIONS, "w") as file:
             json.dump({"schema": 1, "predictions": predictions}, file, indent=2)
 
     def measure(
@@ -303,7 +285,7 @@ class Job:
                         winner,
                         model,
                         target_fps=target,
-                        file=model_file(target),
+                        file=run_folder.model_file(target),
                         hardware=self.hardware,
                         images=self.options.images,
                         advance=advance,
@@ -311,158 +293,6 @@ class Job:
                 )
                 progress.advance(task)
         return measurements
-
-
-# --- targets ------------------------------------------------------------------------------------
-
-
-def default_targets(hardware: Hardware, space: Space) -> tuple[float, ...]:
-    """Three frame rates, from the predicted cycles of random subnets; two digits each.
-
-    Raises
-    ------
-    UserError
-        If the engine cannot run even the smallest subnet; it names the limit.
-    """
-    hardware.check(space.shape(space.smallest()))
-    rng = np.random.default_rng(0)
-    cost = SubnetCost(hardware, space)
-    cycles = [cost(space.sample(rng)) for _ in range(TARGET_SAMPLES)]
-    cycles = [value for value in cycles if np.isfinite(value)] or [cost(space.smallest())]
-    rates = [hardware.frames_per_second(q) for q in np.quantile(cycles, TARGET_QUANTILES)]
-    return tuple(dict.fromkeys(_floor_to_two_digits(rate) for rate in rates))
-
-
-def _floor_to_two_digits(rate: float) -> float:
-    unit = 10.0 ** (np.floor(np.log10(rate)) - 1)
-    return float(f"{np.floor(rate / unit) * unit:.6g}")
-
-
-def require_reachable(targets: Sequence[float], hardware: Hardware, space: Space) -> None:
-    """Refuse a target that not even the smallest subnet reaches; say what it does reach."""
-    smallest = space.smallest()
-    shape = space.shape(smallest)
-    hardware.check(shape)
-    cycles = hardware.cycles(shape)
-    for target in targets:
-        if cycles > hardware.cycle_limit(target):
-            raise UserError(
-                f"no subnet reaches {target:g} frames per second on board"
-                f" '{hardware.board.name}': the fastest takes {cycles:,} cycles,"
-                f" {_floor_to_two_digits(hardware.frames_per_second(cycles)):g} frames per second"
-            )
-
-
-# --- the run's folder ---------------------------------------------------------------------------
-
-
-def model_file(target_fps: float) -> str:
-    """Name of a winner's integer model."""
-    return f"winner-{target_fps:g}fps.pulsar"
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Make a run's folder and keep other searches out of it while the block runs.
-
-    Raises
-    ------
-    UserError
-        If it cannot be written, or another search is at work in it.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("w")
-    except OSError as error:
-        raise UserError(f"cannot write to run directory {folder}: {error.strerror}") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another search is at work in {folder}") from None
-        yield
-
-
-def discard(folder: Path) -> None:
-    """Delete what a search wrote to its folder, and nothing else."""
-    for path in [folder / name for name in (STATE, PREDICTIONS, SUMMARY, PLOT)]:
-        path.unlink(missing_ok=True)
-    for path in folder.glob(model_file(0).replace("0", "*", 1)):
-        path.unlink()
-
-
-def thinned(data: TrainingData, every: int) -> TrainingData:
-    """Every ``every``-th picture; the sets are sorted by class, so all classes stay."""
-    parts = {
-        name: getattr(data, name).take(np.arange(0, len(getattr(data, name)), every))
-        for name in ("train", "validation")
-    }
-    return replace(data, **parts)
-
-
-# --- the result ---------------------------------------------------------------------------------
-
-
-def table(summary: Summary) -> Table:
-    """Winners, one a row; fits 80 columns."""
-    result = Table(
-        title=f"Digits on board '{summary.board}' at {summary.clock_hz / 1e6:g} MHz:"
-        f" the best of {summary.candidates} subnets",
-        caption="8-bit: mean share of row tiles; accuracy: integer model, 1,000 test pictures, 95 %"
-        " interval; minus QAT: paired difference from quantized training mode, points; differ:"
-        " values unlike golden's, in PyTorch + on the RTL",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
-    result.add_column("target\nfps", justify="right")
-    result.add_column("network\n8-bit")
-    result.add_column("accuracy\n%", justify="right")
-    result.add_column("minus\nQAT", justify="right")
-    result.add_column("cycles\npredicted", justify="right")
-    result.add_column("cycles\nRTL", justify="right")
-    result.add_column("fps\nRTL", justify="right")
-    result.add_column("images\nRTL", justify="right")
-    result.add_column("differ", justify="right")
-    for winner in summary.winners:
-        result.add_row(*_cells(winner))
-    return result
-
-
-def _cells(winner: Winner) -> tuple[str, ...]:
-    low, high = (100 * limit for limit in winner.accuracy_integer_interval)
-    cycles, fps = winner.rtl_cycles, winner.rtl_fps
-    return (
-        f"{winner.target_fps:g}",
-        describe(Arch.from_json(winner.arch)),
-        f"{100 * winner.accuracy_integer:.1f}\n{low:.1f}..{high:.1f}",
-        f"{100 * winner.accuracy_difference:+.1f}",
-        f"{winner.predicted_cycles:,}",
-        "-" if cycles is None else f"{cycles:,}\n{cycles / winner.predicted_cycles - 1:+.1%}",
-        "-" if fps is None else f"{fps:,.0f}",
-        f"{winner.rtl_images}",
-        f"{winner.golden_mismatches} + {winner.rtl_mismatches}",
-    )
-
-
-def describe(arch: Arch) -> str:
-    """Width x depth, and below it the mean fraction of 8-bit tiles."""
-    fractions = [value for block in arch.blocks for value in block.wide.values()]
-    mean = float(np.mean([arch.embed_wide, arch.head_wide, *fractions]))
-    return f"{arch.width} x {arch.depth}\n{mean:.0%}"
-
-
-def refuse_mismatches(measurements: Sequence[Measurement]) -> None:
-    """Fail if any executor disagreed with golden: the numbers above could not be trusted."""
-    for measurement in measurements:
-        for executor, found in (
-            ("PyTorch's integer mode", measurement.golden),
-            ("the engine", measurement.rtl),
-        ):
-            if found.mismatches:
-                raise ToolError(
-                    f"{executor} differs from golden {found.mismatches} times with"
-                    f" {measurement.winner.model}, first in {found.first}"
-                )
 
 
 def _progress(console: Console) -> Progress:

@@ -12,8 +12,10 @@ from timm.layers.weight_init import trunc_normal_
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas import quantize
-from nas.quantize import INT16, LinearCodes
+from nas.quantize import gelu
+from nas.quantize.codes import INT16
+from nas.quantize.linear import LinearCodes, linear, linear_codes
+from nas.quantize.steps import best_step
 from rtl import numerics
 
 
@@ -33,7 +35,7 @@ class Scale(nn.Module):
     @torch.no_grad()
     def calibrate(self, values: Tensor, limits: tuple[float, float]) -> None:
         """Choose the scale with the least squared error on ``values``, any shape."""
-        self.ln.copy_(quantize.best_step(values.reshape(1, -1), *limits).squeeze(0).log())
+        self.ln.copy_(best_step(values.reshape(1, -1), *limits).squeeze(0).log())
 
 
 class ElasticLinear(nn.Module):
@@ -91,7 +93,7 @@ class ElasticLinear(nn.Module):
         (rows,): layer scaling enters there.
         """
         weight, bias = self.slice(wide.shape[0], x.shape[-1])
-        return quantize.linear(
+        return linear(
             x,
             weight,
             bias,
@@ -107,14 +109,14 @@ class ElasticLinear(nn.Module):
     def codes(self, depth: int, wide: Tensor, ln_in: Tensor, ln_out: Tensor) -> LinearCodes:
         """Return the stored constants of a subnet's layer, as :meth:`quantized` uses them."""
         weight, bias = self.slice(wide.shape[0], depth)
-        return quantize.linear_codes(weight, bias, self.step(wide), ln_in, ln_out, wide)
+        return linear_codes(weight, bias, self.step(wide), ln_in, ln_out, wide)
 
     @torch.no_grad()
     def calibrate(self) -> None:
         """Set the steps of both precisions to those of the least squared error."""
         for index, bits in enumerate(numerics.WEIGHT_BITS):
             limits = numerics.code_range(bits, signed=True)
-            self.ln_step[index] = quantize.best_step(self.weight, *limits).log()
+            self.ln_step[index] = best_step(self.weight, *limits).log()
 
 
 class ElasticBlock(nn.Module):
@@ -165,7 +167,7 @@ class ElasticBlock(nn.Module):
     @property
     def hidden_zero(self) -> int:
         """Zero point of the hidden code."""
-        return quantize.hidden_zero(self.hidden_scale.ln, self.signed_hidden)
+        return gelu.hidden_zero(self.hidden_scale.ln, self.signed_hidden)
 
     @property
     def hidden_limits(self) -> tuple[int, int]:

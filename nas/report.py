@@ -1,6 +1,6 @@
 """The final report: winners on the test pictures and on the RTL. Nothing before it sees those."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from nas.integer import IntegerNetwork
 from nas.summary import Winner
 from nas.supernet import Supernet
 from nas.testset import load_digits_test
+from rtl.errors import ToolError
 from rtl.model import IntegerModel
 from sim import golden
 
@@ -133,6 +134,26 @@ def measure(
         model_hash=model.hash,
     )
     return Measurement(winner, compared, execution.comparison)
+
+
+def refuse_mismatches(measurements: Sequence[Measurement]) -> None:
+    """Fail if any executor disagreed with golden: no number of the report could be trusted.
+
+    Raises
+    ------
+    ToolError
+        Names executor, model, and where the first difference is.
+    """
+    for measurement in measurements:
+        for executor, found in (
+            ("PyTorch's integer mode", measurement.golden),
+            ("the engine", measurement.rtl),
+        ):
+            if found.mismatches:
+                raise ToolError(
+                    f"{executor} differs from golden {found.mismatches} times with"
+                    f" {measurement.winner.model}, first in {found.first}"
+                )
 
 
 def spread(count: int, chosen: int) -> np.ndarray:

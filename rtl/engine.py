@@ -7,27 +7,33 @@ from amaranth.lib.wiring import In, Out
 from rtl.attention.softmax import SoftmaxUnit
 from rtl.config import EngineConfig
 from rtl.control.unit import NAMES, ControlUnit
+from rtl.control.unit_port import connect_unit
 from rtl.link import link
 from rtl.matmul.unit import MatmulUnit
-from rtl.memory import scratchpad
 from rtl.memory.axi import Axi4, Axi4Lite
 from rtl.memory.dma import Dma
-from rtl.memory.load import LoadUnit
+from rtl.memory.load.unit import LoadUnit
 from rtl.memory.ports import gelu_write
-from rtl.memory.scratchpad import TapSignature
+from rtl.memory.scratchpads.activations import ActivationMemory
+from rtl.memory.scratchpads.keys_values import KeyMemory, ValueMemory
+from rtl.memory.scratchpads.landing import TapSignature
+from rtl.memory.scratchpads.parts import ExponentMemory, ParameterMemory, WeightMemory
+from rtl.memory.scratchpads.pixels import PixelMemory
+from rtl.memory.scratchpads.residual import ResidualMemory
+from rtl.memory.scratchpads.scores import ScoreMemory
 from rtl.memory.store import StoreUnit
 from rtl.vector.layernorm import NormUnit
 
 MEMORIES = {
-    "activations": scratchpad.ActivationMemory,
-    "pixels": scratchpad.PixelMemory,
-    "keys": scratchpad.KeyMemory,
-    "values": scratchpad.ValueMemory,
-    "scores": scratchpad.ScoreMemory,
-    "residual": scratchpad.ResidualMemory,
-    "weights": scratchpad.WeightMemory,
-    "parameters": scratchpad.ParameterMemory,
-    "exponents": scratchpad.ExponentMemory,
+    "activations": ActivationMemory,
+    "pixels": PixelMemory,
+    "keys": KeyMemory,
+    "values": ValueMemory,
+    "scores": ScoreMemory,
+    "residual": ResidualMemory,
+    "weights": WeightMemory,
+    "parameters": ParameterMemory,
+    "exponents": ExponentMemory,
 }
 STALLS = {  # what each unit reports, bit by bit; docs/registers.md: stall_0, stall_1
     "load": ("stall",),
@@ -124,14 +130,9 @@ class Engine(wiring.Component):
         """Instructions out, completions and activity back."""
         for name in NAMES:
             unit = units[name]
-            link(m, getattr(control, name), unit.i)
+            connect_unit(m, getattr(control, name), unit)
             stalls = Cat(getattr(unit, stall) for stall in STALLS[name])
-            m.d.comb += [
-                getattr(control, f"done_{name}").eq(unit.done),
-                getattr(control, f"idle_{name}").eq(unit.idle),
-                getattr(control, f"busy_{name}").eq(unit.busy),
-                getattr(control, f"stall_{name}").eq(stalls),
-            ]
+            m.d.comb += getattr(control, f"stall_{name}").eq(stalls)
 
     def _connect_memory(self, m: Module, control: ControlUnit, dma: Dma, units: dict) -> None:
         """Program, loads and stores share the memory port."""

@@ -171,7 +171,22 @@ class Utilization:
     modules: dict[str, Module]
 
 
-def utilization(rtlil: str, top: str, device: str) -> Utilization:
+@dataclass(frozen=True)
+class Synthesis:
+    """What Yosys made of a design.
+
+    Parameters
+    ----------
+    used : Utilization
+    netlist : dict
+        Its ``write_json`` of the design's own modules, for rtl.netlist.
+    """
+
+    used: Utilization
+    netlist: dict
+
+
+def synthesise(rtlil: str, top: str, device: str) -> Synthesis:
     """Synthesise RTLIL text for ``device`` with its hierarchy kept, and count cells.
 
     A module that is instantiated n times is synthesised once and counted n times.
@@ -192,11 +207,14 @@ def utilization(rtlil: str, top: str, device: str) -> Utilization:
             opt_clean -purge
             {family.script.format(top=top)}
             tee -q -o statistics.json stat -json
+            select =A:blackbox =A:whitebox %u %n
+            write_json -selected netlist.json
         """
         Path(folder, "synthesis.ys").write_text(script)
         yosys(["-q", "synthesis.ys"], cwd=Path(folder))
         statistics = json.loads(Path(folder, "statistics.json").read_text())
-    return count(statistics["modules"], top, family.cells)
+        netlist = json.loads(Path(folder, "netlist.json").read_text())
+    return Synthesis(count(statistics["modules"], top, family.cells), netlist)
 
 
 def count(statistics: dict, top: str, cells: Mapping[str, Resources]) -> Utilization:

@@ -20,7 +20,7 @@ from rtl.errors import ToolError
 from rtl.model import IntegerModel
 from sim import golden, testbench
 from sim.check import check_writes
-from sim.toolchain import Build, Results
+from sim.toolchain.simulation import Build, Results
 
 PAGE = 4096
 LIMIT_CYCLES = 50_000_000

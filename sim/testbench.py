@@ -16,10 +16,12 @@ from amaranth.lib.wiring import In, Signature
 from rtl import config
 from rtl.cli import Flag, command
 from rtl.config import EngineConfig
-from rtl.emit import emit_verilog
+from rtl.emit import Primitives, emit_verilog
 from rtl.engine import Engine
 from rtl.files import atomic_write, sha256_of
-from sim import toolchain
+from sim.toolchain import builder
+from sim.toolchain.cache import cache_directory, locked
+from sim.toolchain.simulation import Build
 
 HARDWARE = Path(__file__).parent / "hardware"
 TOP = "testbench"
@@ -38,34 +40,46 @@ SETTINGS = {
 WAIVERS = HARDWARE / "generated.vlt"  # a reason for each; what else Verilator finds is an error
 
 
-def build(engine: EngineConfig, *, tap: bool = True, trace: bool = False) -> toolchain.Build:
+def build(
+    engine: EngineConfig,
+    *,
+    tap: bool = True,
+    trace: bool = False,
+    primitives: Primitives | None = None,
+) -> Build:
     """Compile engine, memory and taps, or find them in the cache.
+
+    With ``primitives`` the engine is the one for devices that have them, and these are models. It
+    does the same in the same cycles; by default it is plain, which is faster.
 
     The top module ``testbench`` has ``clk``, ``rst``, ``irq``, the AXI4-Lite port ``s_axil_*``
     and the settings of the memory (sim/hardware/memory.sv) as inputs.
     """
-    toolchain.require()
-    sources = _generated(engine, tap)
-    return toolchain.build(
-        [WAIVERS, *sources, HARDWARE / "memory.sv", HARDWARE / "memory.cpp"],
+    builder.require()
+    sources = _generated(engine, tap, primitives)
+    models = [HARDWARE / f"{primitives.value}.sv"] if primitives else []
+    return builder.build(
+        [WAIVERS, *sources, *models, HARDWARE / "memory.sv", HARDWARE / "memory.cpp"],
         top=TOP,
         arguments=["-Wall", "-CFLAGS", f"-DMEMORY_BYTES={engine.memory_bytes}"],
         trace=trace,
     )
 
 
-def _generated(engine: EngineConfig, tap: bool) -> list[Path]:
+def _generated(engine: EngineConfig, tap: bool, primitives: Primitives | None) -> list[Path]:
     """Verilog of the engine and of the testbench around it, kept by what they are made from."""
     rtl = Path(__file__).parents[1] / "rtl"
     software = rtl / "compiler"
     modules = [file for file in sorted(rtl.rglob("*.py")) if software not in file.parents]
     code = sha256_of(*modules, Path(__file__))
-    folder = toolchain.cache_directory() / "verilog" / f"{engine.hash:016x}-{tap:d}-{code[:16]}"
+    kind = f"-{primitives.value}" if primitives else ""
+    folder = cache_directory() / "verilog" / f"{engine.hash:016x}-{tap:d}{kind}-{code[:16]}"
     files = folder / "engine.v", folder / "testbench.sv"
-    with toolchain.locked(folder.with_suffix(".lock")):
+    with locked(folder.with_suffix(".lock")):
         if not all(file.is_file() for file in files):
             component = Engine(engine, tap=tap)
-            texts = emit_verilog(component, "engine"), _testbench(component.signature, engine)
+            verilog = emit_verilog(component, "engine", primitives)
+            texts = verilog, _testbench(component.signature, engine)
             for file, text in zip(files, texts, strict=True):
                 with atomic_write(file, "w") as target:
                     target.write(text)

@@ -1,54 +1,91 @@
 """Sum of many values."""
 
-from amaranth.hdl import Module, Shape, Signal
+from amaranth.hdl import Module, Shape, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
+from amaranth.utils import exact_log2
+
+from rtl.arith import ultrascale
+from rtl.emit import Primitives, primitives
 
 
 class AdderTree(wiring.Component):
-    """Add the values of a vector, in pairs, with a register behind every adder.
+    """Add the values of a vector, in groups, with a register behind every adder.
 
     ``o = sum(i)``
 
-    Latency ``LATENCY = log2(count)`` cycles, one vector per cycle, no flow control.
+    Adders of three values take no more LUTs of six inputs than those of two, and make fewer
+    registers. Synthesis may not see that, so with UltraScale's primitives they are built of them.
+    Where LUTs have four inputs, adders of two are smaller.
+
+    Latency ``LATENCY`` cycles, one vector per cycle, no flow control; 0 for one value.
 
     Parameters
     ----------
     count : int
-        Values, a power of two, at least 2.
+        Values, a power of two.
     shape : Shape
         Of each value.
+    adder_terms : int
+        Values that one adder adds: 2 or 3.
 
     Members
     -------
     i : In(data.ArrayLayout(shape, count))
-    o : Out(Shape(shape.width + LATENCY, shape.signed))
+    o : Out(Shape(shape.width + log2(count), shape.signed))
 
     Raises
     ------
     ValueError
-        If ``count`` is not a power of two, or is 1.
+        If ``count`` is not a power of two, or ``adder_terms`` neither 2 nor 3.
     """
 
-    def __init__(self, count: int, shape: Shape):
-        if count < 2 or count & (count - 1):
-            raise ValueError(f"count must be a power of two, at least 2, not {count}")
-        self.LATENCY = ceil_log2(count)
-        total = Shape(shape.width + self.LATENCY, shape.signed)
+    def __init__(self, count: int, shape: Shape, adder_terms: int = 2):
+        if count < 1 or count & (count - 1):
+            raise ValueError(f"count must be a power of two, not {count}")
+        if adder_terms not in (2, 3):
+            raise ValueError(f"adder_terms must be 2 or 3, not {adder_terms}")
+        self.shape, self.adder_terms = shape, adder_terms
+        self.LATENCY = self.latency(count, adder_terms)
+        total = Shape(shape.width + exact_log2(count), shape.signed)
         super().__init__({"i": In(data.ArrayLayout(shape, count)), "o": Out(total)})
+
+    @staticmethod
+    def latency(count: int, adder_terms: int = 2) -> int:
+        """``LATENCY`` for these parameters."""
+        return 1 + AdderTree.latency(-(-count // adder_terms), adder_terms) if count > 1 else 0
 
     def elaborate(self, platform):
         m = Module()
-        values = list(self.i)
+        values = [(value, 1) for value in self.i]  # each with how many are in it
         for level in range(self.LATENCY):
-            pairs = zip(values[::2], values[1::2], strict=True)
-            values = [left + right for left, right in pairs]
-            sums = [
-                Signal(value.shape(), name=f"sum_{level}_{index}", reset_less=True)
-                for index, value in enumerate(values)
-            ]
-            m.d.sync += [total.eq(value) for total, value in zip(sums, values, strict=True)]
-            values = sums
-        m.d.comb += self.o.eq(values[0])
+            groups, values = _groups(values, self.adder_terms), []
+            for index, group in enumerate(groups):
+                count = sum(n for _, n in group)
+                name = f"sum_{level}_{index}"
+                total = Signal(self._shape(count), name=name, reset_less=True)
+                terms = [value for value, _ in group]
+                m.d.sync += total.eq(_add(m, f"add_{level}_{index}", terms, len(total), platform))
+                values.append((total, count))
+        m.d.comb += self.o.eq(values[0][0])
         return m
+
+    def _shape(self, count: int) -> Shape:
+        """What a sum of ``count`` values needs."""
+        bits = self.shape.width - self.shape.signed
+        return Shape(
+            (count * ((1 << bits) - 1)).bit_length() + self.shape.signed, self.shape.signed
+        )
+
+
+def _groups(values: list, size: int) -> list[list]:
+    """As few groups of at most ``size`` as possible, as equal as possible."""
+    count = -(-len(values) // size)
+    return [values[len(values) * n // count : len(values) * (n + 1) // count] for n in range(count)]
+
+
+def _add(m: Module, name: str, terms: list[Value], bits: int, platform: object) -> Value:
+    """Sum of up to three values, in at least ``bits`` bits."""
+    if len(terms) == 3 and primitives(platform) is Primitives.ULTRASCALE:
+        return ultrascale.add_three(m, name, terms, bits)
+    return sum(terms[1:], terms[0])

@@ -5,6 +5,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl import numerics
+from rtl.arith.multiply import MultiplyAdd
 from rtl.arith.shift import SaturatingShift
 from rtl.pipeline import delayed
 
@@ -19,7 +20,7 @@ class Exp2(wiring.Component):
     ``weight = ((EXP2_TABLE[u & 255] >> (u >> 8)) + dither) >> 8``,
     ``u = min(4095, ((maximum - score) * multiplier) >> shift)``; 0 where ``valid`` is low
 
-    Latency ``LATENCY`` cycles: distance, product, sum, three of the shift, table, octaves, weight.
+    Latency ``LATENCY`` cycles: three of the product, three of the shift, table, octaves, weight.
     One score per cycle, no flow control: the unit takes only as many words as it has room for.
 
     Parameters
@@ -42,7 +43,7 @@ class Exp2(wiring.Component):
     Source: docs/numerics.md, section 5. Reference: sim.golden.ops.softmax_weights.
     """
 
-    LATENCY = 3 + SaturatingShift.LATENCY + 3
+    LATENCY = MultiplyAdd.LATENCY + SaturatingShift.LATENCY + 3
 
     def __init__(self, act_bits: int):
         self.act_bits = act_bits
@@ -67,22 +68,19 @@ class Exp2(wiring.Component):
             depth=numerics.EXP2_ENTRIES,
             init=numerics.exp2_table(self.act_bits),
         )
-        distance = Signal(DISTANCE, reset_less=True)
-        multiplier = Signal.like(self.multiplier, reset_less=True)
-        product = Signal(PRODUCT_BITS, reset_less=True)
-        total = Signal(PRODUCT_BITS, reset_less=True)
-        m.d.sync += [distance.eq(self.maximum - self.score), multiplier.eq(self.multiplier)]
-        m.d.sync += product.eq(distance * multiplier)
-        m.d.sync += total.eq(product)
-
+        m.submodules.multiply = multiply = MultiplyAdd(
+            DISTANCE, self.multiplier.shape(), unsigned(PRODUCT_BITS)
+        )
         power = table.read_port()
         whole = delayed(m, octaves.o[numerics.EXP2_FRACTION_BITS : OCTAVE_BITS], 1, name="whole")
         scaled = Signal(self.act_bits + 8, reset_less=True)
         dither = delayed(m, self.dither, self.LATENCY - 1, name="dither")
         valid = delayed(m, self.valid, self.LATENCY - 1, name="valid")
         m.d.comb += [
-            octaves.value.eq(total),
-            octaves.amount.eq(delayed(m, self.shift, 3, name="shift")),
+            multiply.a.eq(self.maximum - self.score),
+            multiply.b.eq(self.multiplier),
+            octaves.value.eq(multiply.o),
+            octaves.amount.eq(delayed(m, self.shift, multiply.LATENCY, name="shift")),
             power.addr.eq(octaves.o[: numerics.EXP2_FRACTION_BITS]),
         ]
         m.d.sync += scaled.eq(power.data >> whole)

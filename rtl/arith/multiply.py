@@ -1,8 +1,12 @@
-"""A multiplier with an adder behind it, registered as a DSP block wants it."""
+"""Multipliers with an adder before or behind them, registered as a DSP block wants it."""
 
-from amaranth.hdl import Module, Shape, Signal, unsigned
+from amaranth.hdl import Module, Shape, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
+from rtl.arith import ultrascale
+from rtl.emit import Primitives, primitives
+from rtl.pipeline import delayed
 
 
 class MultiplyAdd(wiring.Component):
@@ -12,7 +16,7 @@ class MultiplyAdd(wiring.Component):
 
     Latency ``LATENCY`` cycles: operands, product and sum are registers, and none of them has a
     reset, so that all three fit into the DSP block. No flow control: it belongs inside rigid
-    pipelines.
+    pipelines. Of a DSP48E2 where it fits one, else inferred.
 
     Parameters
     ----------
@@ -28,25 +32,76 @@ class MultiplyAdd(wiring.Component):
     a : In(a)
     b : In(b)
     c : In(c)
+        If there is an addend.
     o : Out(o)
     """
 
     LATENCY = 3
 
     def __init__(self, a: Shape, b: Shape, o: Shape, c: Shape | None = None):
-        addend = unsigned(0) if c is None else c
-        super().__init__({"a": In(a), "b": In(b), "c": In(addend), "o": Out(o)})
+        self.has_addend = c is not None
+        addend = {"c": In(c)} if c is not None else {}
+        super().__init__({"a": In(a), "b": In(b), "o": Out(o)} | addend)
 
     def elaborate(self, platform):
         m = Module()
-        a = Signal.like(self.a, reset_less=True)
-        b = Signal.like(self.b, reset_less=True)
-        c = Signal.like(self.c, reset_less=True)
+        c = delayed(m, self.c, 1, name="c") if self.has_addend else None
+        if _is_dsp48e2(platform, self.a, self.b, self.o):
+            m.d.comb += self.o.eq(ultrascale.dsp48e2(m, "dsp", self.a, self.b, c=c).p)
+            return m
+        a, b = delayed(m, self.a, 1, name="a"), delayed(m, self.b, 1, name="b")
         product = Signal((a * b).shape(), reset_less=True)
-        addend = Signal.like(self.c, reset_less=True)
+        addend = delayed(m, c, 1, name="addend") if self.has_addend else 0
         total = Signal.like(self.o, reset_less=True)
-        m.d.sync += [a.eq(self.a), b.eq(self.b), c.eq(self.c)]
-        m.d.sync += [product.eq(a * b), addend.eq(c)]
-        m.d.sync += total.eq(product + addend)
+        m.d.sync += [product.eq(a * b), total.eq(product + addend)]
         m.d.comb += self.o.eq(total)
         return m
+
+
+class AddMultiply(wiring.Component):
+    """Add and multiply.
+
+    ``o = (a + d) * b``, where the sum wraps at the width of ``a``
+
+    Latency ``LATENCY`` cycles, as :class:`MultiplyAdd`: operands, sum, product, result.
+
+    Parameters
+    ----------
+    a : Shape
+        Both terms, at most ``signed(27)`` for a DSP48E2.
+    b : Shape
+        Factor, at most ``signed(18)`` for a DSP48E2.
+    o : Shape
+        Result.
+
+    Members
+    -------
+    a, d : In(a)
+    b : In(b)
+    o : Out(o)
+    """
+
+    LATENCY = 4
+
+    def __init__(self, a: Shape, b: Shape, o: Shape):
+        super().__init__({"a": In(a), "d": In(a), "b": In(b), "o": Out(o)})
+
+    def elaborate(self, platform):
+        m = Module()
+        # Only a sum of the whole port's width wraps where the port does.
+        is_whole = len(self.a) == ultrascale.WIDE_BITS
+        if is_whole and _is_dsp48e2(platform, self.a, self.b, self.o):
+            m.d.comb += self.o.eq(ultrascale.dsp48e2(m, "dsp", self.a, self.b, d=self.d).p)
+            return m
+        a, d = delayed(m, self.a, 1, name="a"), delayed(m, self.d, 1, name="d")
+        b = delayed(m, self.b, 2, name="b")
+        total = Signal.like(self.a, reset_less=True)
+        product = Signal((total * b).shape(), reset_less=True)
+        m.d.sync += [total.eq(a + d), product.eq(total * b)]
+        m.d.comb += self.o.eq(delayed(m, product, 1, name="product"))
+        return m
+
+
+def _is_dsp48e2(platform: object, a: Value, b: Value, o: Value) -> bool:
+    is_ultrascale = primitives(platform) is Primitives.ULTRASCALE
+    return is_ultrascale and ultrascale.fits(a.shape(), b.shape(), o.shape())

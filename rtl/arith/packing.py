@@ -3,8 +3,9 @@
 ``A = Σ a_i · 2^(i · activation_spacing)`` and ``W = Σ w_j · 2^(j · weight_spacing)`` on the two
 ports of a multiplier give every product ``a_i · w_j`` in a field of its own of ``A · W``. Sums of
 such products (a *cascade* of multipliers) stay in their fields as long as no field overflows.
-Fields are signed unless both operands are unsigned; a negative field borrows 1 from the field
-above, which is added back when fields are taken apart.
+Fields are signed unless both operands are unsigned. A negative field would borrow from the one
+above it; so where fields are signed, each is *lifted*: half of its range is added to it. Then
+none is negative, and all fields are plain unsigned numbers in every mode.
 """
 
 from collections.abc import Iterator
@@ -17,16 +18,25 @@ from rtl.numerics import code_range
 
 @dataclass(frozen=True)
 class Multiplier:
-    """Port widths of a hard multiplier, two's complement, and of the sum that it cascades into."""
+    """A hard multiplier, and the logic around it.
+
+    Parameters
+    ----------
+    wide_bits, narrow_bits, sum_bits : int
+        Widths of the ports, two's complement, and of the sum that it cascades into.
+    adder_terms : int
+        Numbers that the device's logic adds on one carry chain.
+    """
 
     wide_bits: int
     narrow_bits: int
     sum_bits: int
+    adder_terms: int
 
 
 MULTIPLIERS = {
-    "dsp48e2": Multiplier(wide_bits=27, narrow_bits=18, sum_bits=48),
-    "mult18x18": Multiplier(wide_bits=18, narrow_bits=18, sum_bits=54),
+    "dsp48e2": Multiplier(wide_bits=27, narrow_bits=18, sum_bits=48, adder_terms=3),
+    "mult18x18": Multiplier(wide_bits=18, narrow_bits=18, sum_bits=54, adder_terms=2),
 }
 
 SIGN_MODES = tuple(product((False, True), repeat=2))
@@ -52,6 +62,8 @@ class Packing:
         Fields between neighbouring activations, and between neighbouring weights.
     activation_port_bits, weight_port_bits, sum_bits : int
         Widths of the ports that the operands take, and of the sum.
+    adder_terms : int
+        As in :class:`Multiplier`.
 
     Example: 4 x 6 bits on a DSP48E2 are 2 x 2 products in fields of 11 bits, A = a0 + a1 · 2^11
     on the 18-bit port, W = w0 + w1 · 2^22 on the 27-bit port, cascades of 2.
@@ -67,6 +79,7 @@ class Packing:
     activation_port_bits: int
     weight_port_bits: int
     sum_bits: int
+    adder_terms: int
 
     @property
     def products(self) -> int:
@@ -87,20 +100,22 @@ class Packing:
         return token * self.activation_step + row * self.weight_step
 
     def depth(self, w_signed: bool, a_signed: bool) -> int:
-        """Products that a field can sum up without overflow, in one sign mode.
-
-        A signed field keeps one more value free below: the borrow of the field under it.
-        """
+        """Products that a field can sum up without overflow, in one sign mode."""
         low, high = _product_range(self.weight_bits, w_signed, self.act_bits, a_signed)
         if low >= 0:
             return ((1 << self.field_bits) - 1) // high
         lowest, highest = code_range(self.field_bits, signed=True)
-        return min((lowest + 1) // low, highest // high)
+        return min(lowest // low, highest // high)
 
     @property
     def cascade(self) -> int:
         """Multipliers in a cascade: what fits in all sign modes, as a power of two."""
         return 1 << (min(self.depth(*mode) for mode in SIGN_MODES).bit_length() - 1)
+
+    @property
+    def lift(self) -> int:
+        """What is added to a sum whose fields are signed: half of a field's range to each."""
+        return pack([1 << self.field_bits - 1] * self.products, self.field_bits)
 
     @property
     def _possible(self) -> bool:
@@ -137,18 +152,9 @@ def pack(values: list[int], spacing: int) -> int:
     return sum(value << index * spacing for index, value in enumerate(values))
 
 
-def unpack(total: int, fields: int, field_bits: int, signed: bool) -> list[int]:
-    """Take the fields of a sum of packed products apart, lowest first.
-
-    A field above a raw field that is negative gets 1 added back. Unsigned fields never borrow.
-    """
-    values, borrow = [], 0
-    for index in range(fields):
-        raw = total >> index * field_bits & ((1 << field_bits) - 1)
-        negative = signed and raw >> field_bits - 1
-        values.append((raw - (1 << field_bits) if negative else raw) + borrow)
-        borrow = 1 if negative else 0
-    return values
+def unpack(total: int, fields: int, field_bits: int) -> list[int]:
+    """Take the fields of a sum of packed products apart, lowest first; all are unsigned."""
+    return [total >> index * field_bits & ((1 << field_bits) - 1) for index in range(fields)]
 
 
 def _options(weight_bits: int, act_bits: int, multiplier: Multiplier) -> Iterator[Packing]:
@@ -157,8 +163,9 @@ def _options(weight_bits: int, act_bits: int, multiplier: Multiplier) -> Iterato
     for tokens, rows, field_bits in product(TOKEN_PACKS, ROW_PACKS, sizes):
         for ports, steps in (((narrow, wide), (1, tokens)), ((wide, narrow), (rows, 1))):
             option = Packing(
-                weight_bits, act_bits, tokens, rows, field_bits, *steps, *ports, multiplier.sum_bits
-            )
+                weight_bits, act_bits, tokens, rows, field_bits, *steps, *ports,
+                multiplier.sum_bits, multiplier.adder_terms,
+            )  # fmt: skip
             if option._possible:
                 yield option
 

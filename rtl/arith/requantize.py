@@ -1,15 +1,17 @@
 """Accumulators to codes: bias, multiplier, rounding shift, clip."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl import numerics
+from rtl.arith.multiply import AddMultiply
+from rtl.arith.shift import SaturatingShift
 from rtl.control.isa import Format
 from rtl.emit import once
 from rtl.pipeline import delayed
 
-SUM_BITS = 48  # of the hard multiplier that adds the rounding constant
+PRODUCT = signed(numerics.ACC_BITS + numerics.MULTIPLIER_BITS)
 CODE = signed(numerics.RESIDUAL_BITS)  # holds every format's codes
 
 Scale = data.StructLayout(
@@ -38,7 +40,8 @@ class RequantizeLane(wiring.Component):
     ``code = clip(((acc + bias) · multiplier + half) >> shift, lo, hi)`` with
     ``half = 1 << (shift - 1)``, shift 1 to 47, lo and hi of the format. All ranges end at powers
     of two, so that clipping looks at whether the upper bits are all equal. One multiplier of
-    27 x 18 bits with 48 bits of sum.
+    27 x 18 bits, which adds the bias as well. The shift is by one less, so that adding 1 to the
+    last bit, and dropping it, rounds; it saturates just beyond the widest format.
 
     Free running, because the drain that it belongs to is never refused. Latency ``LATENCY``.
 
@@ -57,8 +60,7 @@ class RequantizeLane(wiring.Component):
     Source: docs/numerics.md, section 2. Reference: sim.golden.ops.requantize.
     """
 
-    LATENCY = 8
-    COARSE = 4  # shift bits that the second stage of the shifter takes
+    LATENCY = AddMultiply.LATENCY + SaturatingShift.LATENCY + 3
 
     def __init__(self, act_bits: int):
         self.act_bits = act_bits
@@ -74,36 +76,30 @@ class RequantizeLane(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        total, shift = self._multiply(m)  # 4 stages
-        coarse, value = _registers(SUM_BITS, "coarse", "value")
-        fine = delayed(m, shift[: self.COARSE], 1, name="fine")
-        m.d.sync += [  # 2 stages
-            coarse.eq(total >> (shift[self.COARSE :] << self.COARSE)),
-            value.eq(coarse >> fine),
-        ]
-        format_ = delayed(m, self.format, 6, name="format")
-        low = delayed(m, value[: len(self.code)], 1, name="low")
-        negative, fits = self._inspect(m, value, format_)  # 1 stage
-        clipped = self._limits(m, delayed(m, format_, 1, name="format_clip"), negative)
-        m.d.sync += self.code.eq(Mux(fits, low, clipped))  # 1 stage
-        return m
-
-    def _multiply(self, m: Module) -> tuple[Value, Value]:
-        """``(acc + bias) · multiplier + half`` and its shift, after 4 stages."""
-        biased = Signal(signed(numerics.ACC_BITS), reset_less=True)
-        operand = Signal.like(biased, reset_less=True)
-        product, total = _registers(SUM_BITS, "product", "total")
-        multiplier = delayed(m, self.scale.multiplier, 2, name="multiplier")
-        shift = delayed(m, self.scale.shift, 2, name="shift")
-        half = Signal(SUM_BITS, reset_less=True)
+        m.submodules.multiply = multiply = AddMultiply(
+            self.acc.shape(), unsigned(numerics.MULTIPLIER_BITS), PRODUCT
+        )
+        # A bit more on either side: the one that rounds, and the one that shows what is too large.
+        m.submodules.shift = shift = SaturatingShift(PRODUCT.width, CODE.width + 1)
+        amount = Signal(numerics.SHIFT_BITS, reset_less=True)
+        value = Signal(signed(CODE.width + 1), reset_less=True)
         m.d.sync += [
-            biased.eq(self.acc + self.scale.bias),
-            operand.eq(biased),
-            product.eq(operand * Cat(multiplier, 0).as_signed()),
-            half.eq(Cat(shift == bit + 1 for bit in range(SUM_BITS))),
-            total.eq(product + half),
+            amount.eq(self.scale.shift - 1),
+            value.eq((shift.o >> 1) + shift.o[0]),
         ]
-        return total, delayed(m, shift, 2, name="shift_total")
+        m.d.comb += [
+            multiply.a.eq(self.acc),
+            multiply.d.eq(self.scale.bias),
+            multiply.b.eq(self.scale.multiplier),
+            shift.value.eq(multiply.o),
+            shift.amount.eq(delayed(m, amount, multiply.LATENCY - 1, name="amount")),
+        ]
+        format_ = delayed(m, self.format, self.LATENCY - 2, name="format")
+        low = delayed(m, value[: len(self.code)], 1, name="low")
+        negative, fits = self._inspect(m, value, format_)
+        clipped = self._limits(m, delayed(m, format_, 1, name="format_clip"), negative)
+        m.d.sync += self.code.eq(Mux(fits, low, clipped))
+        return m
 
     def _inspect(self, m: Module, value: Value, format_: Value) -> tuple[Value, Value]:
         """Sign of ``value``, and whether it lies in its format's range."""
@@ -165,7 +161,3 @@ class Requantize(wiring.Component):
                 self.codes[index].eq(lane.code),
             ]
         return m
-
-
-def _registers(bits: int, *names: str) -> list[Signal]:
-    return [Signal(signed(bits), name=name, reset_less=True) for name in names]

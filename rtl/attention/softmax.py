@@ -1,18 +1,21 @@
 """Softmax of a tile of tokens, one head."""
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.attention.context_scale import ContextScale
 from rtl.attention.softmax_lanes import SoftmaxLanes, WeightSum
-from rtl.attention.softmax_walk import DISPATCH, SoftmaxWalk
+from rtl.attention.softmax_walk import SoftmaxWalk
 from rtl.config import EngineConfig
-from rtl.control.layout import COMPLETION
-from rtl.control.queue import Queue
+from rtl.control.isa import Opcode
 from rtl.control.retire import Retire
+from rtl.control.unit_port import UnitPort
 from rtl.credits import Credits
+from rtl.fork import fork
+from rtl.link import link
 from rtl.memory import ports
+from rtl.memory.write_queue import WriteQueue
 from rtl.pipeline import delayed
 
 MAXIMUM_CYCLES = 2  # to choose a maximum among all slots and lanes
@@ -60,10 +63,7 @@ class SoftmaxUnit(wiring.Component):
         lanes = config.token_lanes
         super().__init__(
             {
-                "i": In(stream.Signature(DISPATCH)),
-                "done": Out(COMPLETION),
-                "idle": Out(1),
-                "busy": Out(1),
+                **UnitPort(Opcode.SOFTMAX).members,
                 "scores": Out(ports.score_read(config)),
                 "maxima": In(ports.array(2, ports.array(lanes, ports.SCORE))),
                 "activations": Out(stream.Signature(ports.activation_write(config))),
@@ -80,16 +80,15 @@ class SoftmaxUnit(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        result = data.StructLayout({"final": 1, "write": ports.activation_write(self.config)})
         m.submodules.retire = retire = Retire(2)
         m.submodules.walk = walk = SoftmaxWalk(self.config.row_lanes)
         m.submodules.credits = credits = Credits(self.BEATS)
         m.submodules.lanes = lanes = SoftmaxLanes(self.config)
         m.submodules.sum = total = WeightSum(self.config)
         m.submodules.scale = scale = ContextScale()
-        m.submodules.output = output = Queue(result, self.BEATS)
+        m.submodules.output = output = WriteQueue(self.config, self.BEATS)
 
-        self._connect_control(m, retire, walk)
+        self._connect_control(m, retire, walk, output)
         valid, beat = self._connect_reads(m, walk, credits, lanes)
 
         valid = delayed(m, valid, lanes.LATENCY, name="weights_valid", marker=True)
@@ -97,8 +96,7 @@ class SoftmaxUnit(wiring.Component):
         m.d.comb += [total.valid.eq(valid), total.first.eq(beat.first)]
         m.d.comb += total.weights.eq(lanes.weights)
         self._connect_writes(m, valid, beat, lanes, output)
-        taken = output.o.valid & output.o.ready
-        m.d.comb += [credits.give.eq(taken), retire.ended[0].eq(taken & output.o.payload.final)]
+        m.d.comb += [credits.give.eq(output.taken), retire.ended[0].eq(output.ended)]
 
         complete = delayed(m, valid & beat.last, total.LATENCY, name="complete", marker=True)
         beat = delayed(m, beat, total.LATENCY, name="complete_beat")
@@ -115,19 +113,15 @@ class SoftmaxUnit(wiring.Component):
         m.d.comb += retire.ended[1].eq(landed & beat.final)
         return m
 
-    def _connect_control(self, m, retire, walk):
-        """Instructions in, completions out."""
+    def _connect_control(self, m, retire, walk, output):
+        """Instructions in, completions and weights out."""
+        fork(m, self.i, retire.i, walk.i)
+        link(m, output.o, wiring.flipped(self.activations))
         m.d.comb += [
-            self.i.ready.eq(retire.i.ready & walk.i.ready),
-            retire.i.valid.eq(self.i.valid & walk.i.ready),
-            retire.i.payload.signal.eq(self.i.payload.signal),
-            retire.i.payload.number.eq(self.i.payload.number),
-            walk.i.valid.eq(self.i.valid & retire.i.ready),
-            walk.i.payload.eq(self.i.payload),
             self.done.eq(retire.done),
             self.idle.eq(retire.idle),
             self.busy.eq(~retire.idle),
-            self.stall_write.eq(self.activations.valid & ~self.activations.ready),
+            self.stall_write.eq(output.stall),
         ]
 
     def _connect_reads(self, m, walk, credits, lanes):
@@ -171,19 +165,15 @@ class SoftmaxUnit(wiring.Component):
         return maximum
 
     def _connect_writes(self, m, valid, beat, lanes, output):
-        """Weights into the output queue, and out of it."""
-        write = output.i.payload.write
+        """Weights into the output queue."""
+        write = output.write.beat
         m.d.comb += [
-            output.i.valid.eq(valid),
-            output.i.payload.final.eq(beat.final),
+            output.write.valid.eq(valid),
+            output.final.eq(beat.final),
             write.pair.eq(beat.lane >> 1),
             write.enable.eq(1 << beat.lane[0]),
             write.word.eq(beat.dispatch.operands.destination_address + beat.column),
             write.mask.eq(~0),
             write.number.eq(beat.dispatch.number),
-            self.activations.valid.eq(output.o.valid),
-            self.activations.payload.eq(output.o.payload.write),
-            output.o.ready.eq(self.activations.ready),
         ]
         m.d.comb += [codes.eq(lanes.weights) for codes in write.codes]
-        return m

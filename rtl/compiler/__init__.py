@@ -13,13 +13,16 @@ Source: docs/design/0001-engine.md.
 from dataclasses import dataclass
 
 from rtl.compiler.bind import bind
+from rtl.compiler.divergence import Divergence, Expected, compare
 from rtl.compiler.image import MemoryMap, content_hash, model_region
 from rtl.compiler.limits import check, check_model
 from rtl.compiler.lowering import lower
 from rtl.compiler.operations import Operation, Program
-from rtl.compiler.symbols import Divergence, Expected, Symbols, compare, symbol_table
+from rtl.compiler.port import MemoryTiming
+from rtl.compiler.symbols import Symbols, symbol_table
 from rtl.compiler.synchronise import check_semaphores
-from rtl.compiler.timing import MemoryTiming, Prediction, UnitLatencies, predict
+from rtl.compiler.timing import Prediction, predict
+from rtl.compiler.units import UnitLatencies
 from rtl.config import EngineConfig
 from rtl.model import IntegerModel
 

@@ -1,10 +1,13 @@
-"""Two rings: one that wraps inside an allocation (weights), one that does not (everything else).
+"""Who has which part of the scratchpads that LOADs fill, at a point of the program.
 
-Both are filled and emptied in the order of the program; the hazards between the old content and
-the new are found by :mod:`rtl.compiler.synchronise`, not here.
+Most are rings, taken and given back in the order of the program: one wraps inside an allocation
+(weights), the others do not. Hazards between the old content and the new are found by
+:mod:`rtl.compiler.synchronise`, not here.
 """
 
 from collections import deque
+
+from rtl.compiler.sizes import Sizes
 
 
 class Ring:
@@ -30,6 +33,7 @@ class Ring:
         return 0 if self.wraps or self.next + words <= self.words else self.words - self.next
 
     def fits(self, words: int) -> bool:
+        """Whether ``words`` can be taken now."""
         if not self._live:
             return words <= self.words
         return self.used + self._skip(words) + words <= self.words
@@ -38,16 +42,14 @@ class Ring:
         """Reserve ``words``; returns the first one's address."""
         assert self.fits(words), (words, self.used, self.words)
         skip = self._skip(words)
-        if not self._live:
-            self.used, skip_counted = 0, 0
-        else:
-            skip_counted = skip
         if skip:
             self.next = 0
+        # In an empty ring nothing is between the end and the new place: skipped words are free.
+        taken = words + (skip if self._live else 0)
         address = self.next
         self.next = (self.next + words) % self.words
-        self.used += words + skip_counted
-        self._live.append([key, words + skip_counted, True])
+        self.used += taken
+        self._live.append([key, taken, True])
         return address
 
     def release(self, key: object) -> None:
@@ -57,3 +59,29 @@ class Ring:
                 entry[2] = False
         while self._live and not self._live[0][2]:
             self.used -= self._live.popleft()[1]
+
+
+class Scratchpads:
+    """Which parts of the loaded scratchpads are taken at a point of the program.
+
+    Parameters
+    ----------
+    sizes : Sizes
+
+    Attributes
+    ----------
+    weights, parameters, exponents : Ring
+    gelu : list
+        For whom each of the two tables is taken, or None.
+    pixels : dict of int to (int, set)
+        Per place of a token tile that was ever taken: the tile, and for whom it is still taken.
+    """
+
+    def __init__(self, sizes: Sizes):
+        engine = sizes.engine
+        self.sizes = sizes
+        self.weights = Ring(engine.weight_words, wraps=True)
+        self.parameters = Ring(engine.parameter_words, wraps=False)
+        self.exponents = Ring(engine.exponent_words, wraps=False)
+        self.gelu: list[object] = [None, None]
+        self.pixels: dict[int, tuple[int, set[object]]] = {}

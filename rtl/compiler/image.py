@@ -15,7 +15,7 @@ import numpy as np
 
 from rtl.compiler.operations import Chunk, Program
 from rtl.compiler.padding import depth_map, row_map
-from rtl.compiler.sizes import LayerSizes, Sizes
+from rtl.compiler.sizes import LOGIT_BYTES, LayerSizes, Sizes
 from rtl.model import IntegerModel, Linear, Norm
 from rtl.numerics import BIAS_BITS, MULTIPLIER_BITS
 
@@ -24,7 +24,7 @@ PADDING_SHIFT = 1  # of padded rows, whose bias and multiplier are 0
 
 @dataclass(frozen=True)
 class MemoryMap:
-    """Regions that the host provides; offsets and sizes in bytes.
+    """Regions of memory that the host provides; offsets and sizes in bytes.
 
     Parameters
     ----------
@@ -41,22 +41,22 @@ class MemoryMap:
 
     @classmethod
     def of(cls, program: Program) -> "MemoryMap":
+        """What a program needs."""
         sizes = program.sizes
         height, width, channels = sizes.shape.image
         return cls(
             program_offset=program.constant_bytes,
             model_bytes=program.constant_bytes + program.program_bytes,
             image_bytes=height * width * channels,
-            output_bytes=sizes.class_tiles * sizes.engine.row_lanes * 4,
+            output_bytes=sizes.class_tiles * sizes.engine.row_lanes * LOGIT_BYTES,
         )
 
 
 def model_region(program: Program, model: IntegerModel) -> bytes:
-    """Content of the MODEL region: constants, then the program."""
+    """Content of the MODEL region: constants, then the program, its operands all filled in."""
     memory = np.zeros(program.constant_bytes, np.uint8)
-    layers = layers_by_name(program.sizes)
     for chunk in program.chunks:
-        content = _content(chunk, model, program.sizes, layers)
+        content = _content(chunk, model, program.sizes)
         assert content.nbytes == chunk.bytes, chunk
         memory[chunk.offset : chunk.offset + chunk.bytes] = content.reshape(-1).view(np.uint8)
     code = b"".join(operation.instruction().encode() for operation in program.operations)
@@ -68,15 +68,8 @@ def content_hash(region: bytes) -> str:
     return hashlib.sha256(region).hexdigest()
 
 
-def layers_by_name(sizes: Sizes) -> dict[str, LayerSizes]:
-    blocks = range(len(sizes.shape.blocks))
-    layers = [sizes.embed, *(x for i in blocks for x in sizes.layers(i).values()), sizes.head]
-    return {layer.name: layer for layer in layers}
-
-
-def _content(
-    chunk: Chunk, model: IntegerModel, sizes: Sizes, layers: dict[str, LayerSizes]
-) -> np.ndarray:
+def _content(chunk: Chunk, model: IntegerModel, sizes: Sizes) -> np.ndarray:
+    """A chunk's bytes, as an array of any type."""
     name = chunk.parts[0][0]
     if chunk.what == "position":
         return position_words(model.position, sizes)
@@ -85,15 +78,16 @@ def _content(
     if chunk.what == "exponents":
         return _exponent_beats(_norm(model, name), sizes)
     linears = model.linears()
-    pack = _weight_words if chunk.what == "weights" else parameter_records
+    pack = _weight_words if chunk.what == "weights" else _parameter_records
     parts = [
-        pack(linears[layer], layers[layer], sizes, first, count)
+        pack(linears[layer], sizes.all_layers[layer], sizes, first, count)
         for layer, first, count in chunk.parts
     ]
     return np.concatenate(parts)
 
 
 def _norm(model: IntegerModel, name: str) -> Norm:
+    """``norm``, or ``blocks.0.norm1`` and the like."""
     _, _, rest = name.partition("blocks.")
     if not rest:
         return model.norm
@@ -105,7 +99,7 @@ def _weight_words(
     linear: Linear, layer: LayerSizes, sizes: Sizes, first: int, count: int
 ) -> np.ndarray:
     """Bytes of row tiles ``first`` ... ``first + count - 1``."""
-    padded = padded_weights(linear, layer, sizes, first, count)
+    padded = _padded_weights(linear, layer, sizes, first, count)
     words = []
     for tile, weights in enumerate(padded, first):
         if layer.wide[tile]:
@@ -114,7 +108,7 @@ def _weight_words(
     return np.concatenate(words)
 
 
-def padded_weights(
+def _padded_weights(
     linear: Linear, layer: LayerSizes, sizes: Sizes, first: int, count: int
 ) -> np.ndarray:
     """(count, row_lanes, padded depth) int8 weights, zeros for padding."""
@@ -134,7 +128,7 @@ def _nibble_words(weights: np.ndarray, sizes: Sizes) -> np.ndarray:
     return nibbles[:, 0] | nibbles[:, 1] << 4
 
 
-def parameter_records(
+def _parameter_records(
     linear: Linear, layer: LayerSizes, sizes: Sizes, first: int, count: int
 ) -> np.ndarray:
     """uint64 records of row tiles ``first`` ... ``first + count - 1``."""
@@ -147,6 +141,7 @@ def parameter_records(
 
 
 def _exponent_beats(norm: Norm, sizes: Sizes) -> np.ndarray:
+    """(width tiles, bytes of a word) uint8: four exponents a byte, the first one lowest."""
     lanes = sizes.engine.row_lanes
     exponents = np.zeros(sizes.width_tiles * lanes, np.uint8)
     exponents[: len(norm.exponent)] = norm.exponent

@@ -3,13 +3,14 @@
 from functools import cache
 
 from rtl.attention.softmax import SoftmaxUnit
-from rtl.compiler.timing import UnitLatencies
+from rtl.compiler.units import UnitLatencies
 from rtl.config import EngineConfig
 from rtl.control.fetch import ImageLoop
 from rtl.control.issue import Issue
 from rtl.control.queue import Queue
 from rtl.matmul.unit import MatmulUnit
-from rtl.memory.load import LoadCheck, LoadUnit
+from rtl.memory.load.check import LoadCheck
+from rtl.memory.load.unit import LoadUnit
 from rtl.memory.regions import RegionCheck
 from rtl.memory.store import StoreUnit
 from rtl.vector.layernorm import NormUnit

@@ -1,7 +1,11 @@
-"""What does not fit is refused, with the limit's name, the value, and by how much."""
+"""What does not fit is refused, with the limit's name, the value, and by how much.
+
+Lowering relies on every limit here and checks none itself.
+"""
 
 from rtl import numerics
-from rtl.compiler.sizes import LayerSizes, Sizes
+from rtl.compiler.runs import MAX_ROW_TILES
+from rtl.compiler.sizes import LOGIT_BYTES, LayerSizes, Sizes
 from rtl.config import EngineConfig
 from rtl.control.isa import INSTRUCTIONS, Opcode
 from rtl.errors import UserError
@@ -30,7 +34,13 @@ def check(shape: NetworkShape, engine: EngineConfig) -> Sizes:
 
 
 def check_model(model: IntegerModel, engine: EngineConfig) -> Sizes:
-    """As :func:`check`, and that codes have the engine's width."""
+    """As :func:`check`, and that codes have the engine's width.
+
+    Raises
+    ------
+    UserError
+        If they have not, or the engine cannot hold the network.
+    """
     if model.act_bits != engine.act_bits:
         raise UserError(
             f"model has act_bits {model.act_bits}, engine '{engine.name}' {engine.act_bits}"
@@ -39,6 +49,8 @@ def check_model(model: IntegerModel, engine: EngineConfig) -> Sizes:
 
 
 class _Limits:
+    """Comparisons that say what they compared."""
+
     def __init__(self, engine: EngineConfig):
         self.engine = engine
 
@@ -78,7 +90,7 @@ def _check_shape(shape: NetworkShape, engine: EngineConfig) -> None:
     limits.most("width", shape.width, numerics.MAX_WIDTH, "MAX_WIDTH")
     for what, word_bytes in (
         ("weights", engine.weight_word_bytes),
-        ("logits", 4 * engine.row_lanes),
+        ("logits", LOGIT_BYTES * engine.row_lanes),
     ):
         limits.most(
             f"memory_bytes of engine '{engine.name}'",
@@ -108,7 +120,12 @@ def _check_scratchpads(limits: _Limits, sizes: Sizes) -> None:
 
 def _check_fields(limits: _Limits, sizes: Sizes) -> None:
     shape = sizes.shape
-    limits.most(f"tokens {sizes.tokens}: row tiles of keys", sizes.key_tiles, 32, "32 row tiles")
+    limits.most(
+        f"tokens {sizes.tokens}: row tiles of keys",
+        sizes.key_tiles,
+        MAX_ROW_TILES,
+        f"{MAX_ROW_TILES} row tiles",
+    )
     limits.operand("row words of a token", sizes.width_tiles, Opcode.NORM, "row_words")
     limits.operand("row words of the classes", sizes.class_tiles, Opcode.STORE, "row_words")
     limits.operand("bytes of a patch row", sizes.segment_bytes, Opcode.LOAD, "segment_bytes")

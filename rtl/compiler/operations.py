@@ -2,14 +2,18 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from rtl.compiler.runs import Run
 from rtl.compiler.sizes import Sizes, Tile
-from rtl.control.isa import UNIT_OF, Instruction, Opcode, Unit, UnitSet
+from rtl.control.isa import INSTRUCTION_BYTES, UNIT_OF, Instruction, Opcode, Unit, UnitSet
+
+if TYPE_CHECKING:  # a request makes operations
+    from rtl.compiler.requests import Request
 
 
 class Space(IntEnum):
-    """What regions count in."""
+    """What an instruction reads and writes on the chip; beside each, what its regions count."""
 
     ACTIVATIONS = 0  # granules
     PIXELS = 1  # words
@@ -21,12 +25,16 @@ class Space(IntEnum):
     PARAMETERS = 7  # words
     EXPONENTS = 8  # words
     GELU = 9  # tables
-    MAXIMA = 10  # slots
-    SCALES = 11  # slots
+    MAXIMA = 10  # slots: the largest score of each token, for softmax
+    SCALES = 11  # slots: scale and shift of each token, for the context
 
 
 class Region(NamedTuple):
-    """Addresses ``start`` ... ``stop - 1`` of a space, in all its banks."""
+    """Addresses ``start`` ... ``stop - 1`` of a space, in all its banks.
+
+    Finer than that, nothing is synchronised: two instructions that touch the same address in
+    different banks wait for each other.
+    """
 
     space: Space
     start: int
@@ -36,9 +44,10 @@ class Region(NamedTuple):
 class Subject(NamedTuple):
     """What an operation computes: for constants, symbols and reports.
 
-    ``tensor`` is the name of numerics section 8 (of a LOAD: ``weights``, ``parameters``, ...),
-    ``layer`` the matrix or LayerNorm with the constants, ``head`` the attention head,
-    ``row_tile`` the first row tile.
+    ``tensor`` is the name of docs/numerics.md section 8 (of a LOAD: what it fetches, as in
+    :class:`Chunk`, or ``pixels``), ``layer`` the matrix or LayerNorm with the constants, ``head``
+    the attention head, ``row_tile`` the first row tile (of a LOAD of pixels: the strip). -1 where
+    there is none.
     """
 
     kind: str  # embed, norm, qkv, scores, softmax, context, proj, fc1, fc2, head, load, store
@@ -54,8 +63,20 @@ class Subject(NamedTuple):
 class Operation:
     """One instruction under construction.
 
-    ``needs`` are requests (:mod:`rtl.compiler.requests`) that must have been loaded; ``run`` is
-    the part of a weight block that a MATMUL multiplies with.
+    Parameters
+    ----------
+    opcode : Opcode
+    operands : dict of str to int
+        Fields of :data:`rtl.control.isa.INSTRUCTIONS`; missing ones are 0.
+    reads, writes : list of Region
+        All that it touches on the chip.
+    subject : Subject
+    needs : tuple of Request
+        What must have been loaded (:mod:`rtl.compiler.requests`).
+    run : Run or None
+        The part of a weight block that a MATMUL multiplies by.
+    wait, signal : int
+        A bit per unit; set by :func:`rtl.compiler.synchronise.synchronise`.
     """
 
     opcode: Opcode
@@ -63,16 +84,18 @@ class Operation:
     reads: list[Region]
     writes: list[Region]
     subject: Subject
-    needs: tuple = ()
-    run: object = None
+    needs: tuple["Request", ...] = ()
+    run: Run | None = None
     wait: int = 0
     signal: int = 0
 
     @property
     def unit(self) -> Unit | None:
+        """Who executes it; None for BEGIN and END, which are the fetcher's."""
         return UNIT_OF.get(self.opcode)
 
     def instruction(self) -> Instruction:
+        """Ready to be encoded."""
         return Instruction(self.opcode, self.operands, UnitSet(self.wait), UnitSet(self.signal))
 
 
@@ -85,7 +108,7 @@ class Chunk(NamedTuple):
 
     what: str
     parts: tuple[tuple[str, int, int], ...]
-    offset: int
+    offset: int  # in bytes, from the region's base
     bytes: int
 
 
@@ -111,4 +134,4 @@ class Program:
 
     @property
     def program_bytes(self) -> int:
-        return 32 * len(self.operations)
+        return INSTRUCTION_BYTES * len(self.operations)

@@ -1,22 +1,21 @@
-"""The memory port in the timing model: bursts of the program and of LOADs, and where beats go.
+"""The memory port in the timing model: when beats arrive, and what the program needs of it.
 
-What :mod:`rtl.memory.dma` and :mod:`rtl.memory.load` do, burst by burst. A client's burst is
-issued when its buffer has room for it, the program's before a LOAD's; memory answers all bursts
-in their order. Beats leave the program's buffer as instructions are decoded, and the load unit's
-as its loaders write. Cycles are those of the RTL.
+What :mod:`rtl.memory.reader` and the fetcher do, burst by burst. A client's burst is issued when
+its buffer has room for it, the program's before a LOAD's (:mod:`rtl.compiler.loads`); memory
+answers all bursts in their order. Beats leave the program's buffer as instructions are decoded.
+All times are clock cycles of the RTL.
 """
 
 from dataclasses import dataclass
 
-from rtl.config import EngineConfig
-from rtl.control.isa import INSTRUCTION_BYTES, Target
+from rtl.compiler.sizes import divide_up
+from rtl.control.isa import INSTRUCTION_BYTES
 
 BURST_BEATS = 16  # rtl.memory.axi.BURST_BEATS
-PROGRAM_ROOM, LOAD_ROOM = 32, 256  # rtl.memory.dma.Reader.ROOM
-LOADS_AHEAD = 8  # rtl.memory.load.LoadUnit.AHEAD
+PROGRAM_ROOM = 32  # beats; rtl.memory.reader.Reader.ROOM
 READ_CYCLES = 2  # from a burst's choice to its first beat, without the memory's latency
 SAVED_BEATS = 3  # that an idle memory may send without a pause, beyond its bandwidth
-NEVER = float("inf")
+NEVER = float("inf")  # a time that is not known yet
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,7 @@ class Memory:
     ----------
     timing : MemoryTiming
     beat_bytes : int
+        Width of the port.
     """
 
     def __init__(self, timing: MemoryTiming, beat_bytes: int):
@@ -70,16 +70,31 @@ class Memory:
 
 
 class Extent:
-    """What a command has still to read, in beats: a burst ends with its block of memory.
+    """What a command has still to read, in beats.
 
-    ``burst`` is the next one's length, 0 at the end.
+    A burst ends with its block of ``BURST_BEATS`` aligned beats, so that none crosses 4 KB.
+
+    Parameters
+    ----------
+    address, size : int
+        In bytes.
+    beat_bytes : int
+
+    Attributes
+    ----------
+    beat : int
+        Address of the next one, in beats.
+    left : int
+        Beats.
+    burst : int
+        Length of the next one in beats, 0 at the end.
     """
 
     __slots__ = ("beat", "burst", "left")
 
     def __init__(self, address: int, size: int, beat_bytes: int):
         self.beat = address // beat_bytes
-        self.left = -(-(address + size) // beat_bytes) - self.beat
+        self.left = divide_up(address + size, beat_bytes) - self.beat
         self.burst = min(self.left, BURST_BEATS - self.beat % BURST_BEATS)
 
     def advance(self) -> None:
@@ -94,22 +109,24 @@ class ProgramReads:
 
     Parameters
     ----------
-    address, instructions : int
+    address : int
+        First byte of the program.
+    instructions : int
     beat_bytes : int
     requested : float
         Cycle of the command.
     queue : int
-        Latency of the buffer.
+        Latency of the buffer in cycles.
     """
 
     def __init__(
         self, address: int, instructions: int, beat_bytes: int, requested: float, queue: int
     ):
         self.extent = Extent(address, instructions * INSTRUCTION_BYTES, beat_bytes)
-        self.per_beat = max(1, beat_bytes // INSTRUCTION_BYTES)
-        self.beats = max(1, INSTRUCTION_BYTES // beat_bytes)
+        self.per_beat = max(1, beat_bytes // INSTRUCTION_BYTES)  # instructions
+        self.beats = max(1, INSTRUCTION_BYTES // beat_bytes)  # per instruction
         self.queue = queue
-        self.issued = 0
+        self.issued = 0  # beats
         self.earliest = requested + 1  # choice of the next burst
         self.buffered: list[float] = []  # cycle in which each beat can leave the buffer
         self.taken: list[float] = []  # cycle in which it leaves
@@ -163,150 +180,3 @@ class ProgramReads:
             self.leaving.clear()
             self.inside = self.per_beat - 1
         self.word = cycle
-
-
-class Loads:
-    """The load unit's client: instructions become commands, commands bursts.
-
-    Parameters
-    ----------
-    engine : EngineConfig
-    check, gap, queue : int
-        ``LoadCheck.LATENCY``, ``LoadUnit.CYCLES``, latency of a queue.
-    """
-
-    def __init__(self, engine: EngineConfig, check: int, gap: int, queue: int):
-        self.beat_bytes = engine.memory_bytes
-        self.check = check
-        self.queue = queue
-        self.loaders = Loaders(engine, gap)
-        self.waiting: list[tuple[float, dict[str, int]]] = []  # taken, operands; at most two
-        self.extent: Extent | None = None  # of the command that is being cut into bursts
-        self.earliest = 0.0  # choice of the next burst, or the next command
-        self.issued = 0
-        self.left: list[tuple[int, int, float, float]] = []  # total, beats, first, last: see issue
-        self.oldest = 0  # of those that matter
-        self.entered: list[float] = []  # when each LOAD entered the loaders' queue
-
-    def take(self, cycle: float, operands: dict[str, int]) -> None:
-        """Accept an instruction."""
-        self.waiting.append((cycle, operands))
-        self._command()
-
-    def ready(self) -> float:
-        """Earliest cycle in which an instruction can be accepted; NEVER if unknown."""
-        if self.waiting:
-            return NEVER
-        return self.entered[-1] + 1 if self.entered else 0.0
-
-    def _command(self) -> None:
-        """Hand the next command to the reader, if the one before has all its bursts."""
-        if self.extent is not None or not self.waiting:
-            return
-        taken, operands = self.waiting.pop(0)
-        at = max(taken + self.check - 2, self.earliest)
-        entered, ahead = at + 1, len(self.entered) - LOADS_AHEAD
-        if ahead >= 0:
-            entered = max(entered, self.loaders.finished[ahead] + 1)
-        self.entered.append(entered)
-        self.extent = Extent(operands["offset"], operands["bytes"], self.beat_bytes)
-        self.earliest = at + 1
-        self.loaders.begin(operands, self.extent.left, entered + self.queue)
-
-    def candidate(self) -> float:
-        """Earliest choice of the next burst; NEVER if there is none."""
-        if self.extent is None:
-            return NEVER
-        needed = self.issued + self.extent.burst - LOAD_ROOM
-        if needed <= 0:
-            return self.earliest
-        while self.left[self.oldest][0] < needed:
-            self.oldest += 1
-        total, beats, first, last = self.left[self.oldest]
-        if total > needed:
-            last -= (total - needed) * (last - first) / (beats - 1)
-        return max(self.earliest, last + 1)
-
-    def issue(self, chosen: float, memory: Memory) -> float | None:
-        """Read the next burst; the cycle of the instruction's last write if that ends it."""
-        extent = self.extent
-        assert extent is not None
-        beats = extent.burst
-        first, last = memory.burst(chosen, beats)
-        extent.advance()
-        self.issued += beats
-        self.earliest = chosen + 1
-        first, last = self.loaders.consume(first + self.queue, last + self.queue, beats)
-        # The buffer's beats up to ``issued`` leave it, the latest ones evenly from first to last.
-        self.left.append((self.issued, beats, first, last))
-        if extent.left:
-            return None
-        self.extent = None
-        end = self.loaders.finish()
-        self._command()
-        return end
-
-
-class Loaders:
-    """Takes beats out of the load unit's buffer and writes them, one LOAD after the other.
-
-    Parameters
-    ----------
-    engine : EngineConfig
-    gap : int
-        Cycles in which a loader sets its counters.
-    """
-
-    def __init__(self, engine: EngineConfig, gap: int):
-        self.engine = engine
-        self.gap = gap
-        self.finished: list[float] = []  # cycle of each LOAD's last write
-        self.busy = 0.0
-        self._ready = 0.0  # when the next beat can be taken
-        self._end = 0.0  # of what was written so far
-
-    def begin(self, operands: dict[str, int], beats: int, seen: float) -> None:
-        """Begin a LOAD of ``beats``, which the loaders see from a cycle on."""
-        target = operands["target"]
-        free = max(self.finished[-1] + 1, seen) if self.finished else seen
-        self.busy -= free
-        self._words = self._word_count(operands, beats) / beats  # written per beat
-        self._cut = target in (Target.PIXELS, Target.GELU)
-        self._step = max(1.0, self._words)
-        self._held = self._step if target == Target.RESIDUAL else 0.0  # a register more
-        self._ready = free if target == Target.RESIDUAL else free + self.gap
-        self._begun = False
-
-    def _word_count(self, operands: dict[str, int], beats: int) -> int:
-        """Words of the scratchpad, or its parts that a beat fills."""
-        size, target = operands["bytes"], operands["target"]
-        if target == Target.GELU:
-            return size
-        if target == Target.PIXELS:
-            segment = operands["segment_bytes"]
-            return size // segment * -(-segment // self.engine.depth_lanes)
-        if target == Target.RESIDUAL:
-            return size // self.engine.residual_word_bytes
-        return beats
-
-    def consume(self, first: float, last: float, beats: int) -> tuple[float, float]:
-        """Take a burst's beats, which are there from first to last; when they are taken."""
-        start = max(first, self._ready)
-        if self._cut:
-            # A cutter holds two beats, whose words are written from the next cycle on.
-            if not self._begun:
-                self._end, self._begun = start, True
-            self._end = max(self._end + beats * self._words, last + 1 + self._words)
-            stop = max(last, self._end - 2 * self._words, start + beats - 1)
-            self._ready = stop + 1
-        else:
-            stop = max(last, start + (beats - 1) * self._step)
-            self._ready = stop + self._step
-            self._end = stop + self._held
-        return start, stop
-
-    def finish(self) -> float:
-        """End the LOAD; the cycle of its last write."""
-        self.finished.append(self._end)
-        self.busy += self._end + 1
-        return self._end

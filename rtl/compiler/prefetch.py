@@ -2,15 +2,19 @@
 
 Requests are loaded in the order of their first use. After each computing operation, requests that
 fit in front of what is still needed are placed, up to a number of waiting LOADs that the load
-unit's queue can hold: more would make the fetcher wait, and every other unit with it.
+unit's queue can hold: more would make the fetcher wait, and every other unit with it. A place that
+is taken again may still be in use when the LOAD is decoded; that the LOAD then waits is up to
+:mod:`rtl.compiler.synchronise`.
 """
 
 from collections import deque
 from collections.abc import Iterable
 
-from rtl.compiler.operations import Operation, Region, Space
-from rtl.compiler.requests import Pads, Request, ring_regions
+from rtl.compiler.operations import Operation
+from rtl.compiler.requests import Request, Scratchpads
 from rtl.compiler.sizes import Sizes
+
+QUEUE_RESERVE = 4  # entries of the load unit's queue that LOADs ahead of their use leave free
 
 
 def prefetch(compute: list[Operation], sizes: Sizes) -> list[Operation]:
@@ -19,12 +23,14 @@ def prefetch(compute: list[Operation], sizes: Sizes) -> list[Operation]:
 
 
 class _Prefetch:
+    """The program so far, and what is loaded at this point of it."""
+
     def __init__(self, compute: list[Operation], sizes: Sizes):
-        self.pads = Pads(sizes)
+        self.pads = Scratchpads(sizes)
         self.waiting = deque(_by_first_use(compute))
-        self.limit = max(2, sizes.engine.queue_depth - 4)
-        self.ahead: dict[Request, int] = {}  # placed and not used yet: LOADs
-        self.ahead_loads = 0
+        self.limit = max(2, sizes.engine.queue_depth - QUEUE_RESERVE)  # of LOADs ahead of their use
+        self.ahead: dict[Request, int] = {}  # placed and not used yet, with their LOADs
+        self.ahead_loads = 0  # their sum
         self.operations: list[Operation] = []
         for operation in compute:
             self._add(operation)
@@ -37,8 +43,6 @@ class _Prefetch:
             if request in self.ahead:
                 self.ahead_loads -= self.ahead.pop(request)
             request.resolve(operation)
-        if operation.run is not None:
-            _resolve(operation, self.pads.weights.words)
         self.operations.append(operation)
         for request in operation.needs:
             request.users -= 1
@@ -66,14 +70,3 @@ def _by_first_use(compute: Iterable[Operation]) -> Iterable[Request]:
             order[request] = None
             request.users += 1
     return order
-
-
-def _resolve(operation: Operation, ring_words: int) -> None:
-    """Fill in where a MATMUL's weights and parameters lie."""
-    run = operation.run
-    address = (run.block.address + run.word) % ring_words
-    parameters = run.block.parameter_address + run.parameter
-    operation.operands["weight_address"] = address
-    operation.operands["parameter_address"] = parameters
-    operation.reads += ring_regions(address, run.words, ring_words)
-    operation.reads.append(Region(Space.PARAMETERS, parameters, parameters + run.count))

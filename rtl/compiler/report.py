@@ -6,20 +6,25 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from rtl.compiler.lowering.layout import logits_address
 from rtl.compiler.operations import Program, Space
 from rtl.compiler.timing import Prediction
 from rtl.config import EngineConfig
 
 SCHEMA = 1
-UNITS_OF_SPACE = {
-    Space.ACTIVATIONS: "granules",
-    Space.RESIDUAL: "words",
-    Space.GELU: "tables",
-}
+COUNTED_IN = {Space.ACTIVATIONS: "granules", Space.GELU: "tables"}  # all others: words
 
 
 def report(program: Program, prediction: Prediction, clock_hz: int) -> dict[str, Any]:
-    """All figures as a JSON object."""
+    """All figures as a JSON object.
+
+    Parameters
+    ----------
+    program : Program
+    prediction : Prediction
+        Of this program.
+    clock_hz : int
+    """
     engine = program.sizes.engine
     return {
         "schema": SCHEMA,
@@ -52,17 +57,16 @@ def _buffers(program: Program) -> list[tuple[str, int, int, str]]:
     for operation in program.operations:
         for region in (*operation.reads, *operation.writes):
             highest[region.space] = max(highest[region.space], region.stop)
-    logits = sizes.class_tiles + min(
-        sizes.residual_words, engine.residual_words - sizes.class_tiles
-    )
-    highest[Space.RESIDUAL] = max(sizes.residual_words, logits)
+    logits = logits_address(sizes) + sizes.class_tiles
+    highest[Space.RESIDUAL] = max(sizes.residual_words, logits)  # regions count tokens there
     return [
-        (space.name.lower(), highest[space], capacity, UNITS_OF_SPACE.get(space, "words"))
+        (space.name.lower(), highest[space], capacity, COUNTED_IN.get(space, "words"))
         for space, capacity in _capacities(engine).items()
     ]
 
 
 def _capacities(engine: EngineConfig) -> dict[Space, int]:
+    """Size of each scratchpad, in what the report counts."""
     return {
         Space.ACTIVATIONS: engine.activation_words * engine.granules,
         Space.PIXELS: engine.pixel_words,
@@ -78,7 +82,7 @@ def _capacities(engine: EngineConfig) -> dict[Space, int]:
 
 
 def tables(figures: dict[str, Any]) -> RenderableType:
-    """The report for a terminal."""
+    """What :func:`report` returns, for a terminal."""
     cycles, total = Table(title="Cycles of the matmul unit"), figures["cycles"]
     for column in ("layers", "cycles", "of the image"):
         cycles.add_column(column, justify="left" if column == "layers" else "right")

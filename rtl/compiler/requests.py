@@ -1,45 +1,28 @@
-"""What computing needs from memory: each request becomes one to four LOADs.
+"""What computing needs from memory: each request becomes one to three LOADs.
 
 Lowering makes requests while it lists the computing operations; :mod:`rtl.compiler.prefetch`
-places their LOADs. A request knows where it lies in its scratchpad once it was placed.
+places their LOADs. A request knows where it lies in its scratchpad once it was placed; then it
+fills this in where it is used.
 """
 
-from copy import copy
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
-from rtl.compiler.allocator import Ring
+from rtl.compiler.allocator import Scratchpads
 from rtl.compiler.operations import Chunk, Operation, Region, Space, Subject
-from rtl.compiler.sizes import LayerSizes, Sizes, Tile
+from rtl.compiler.runs import Run
+from rtl.compiler.sizes import Sizes, Tile
 from rtl.control.isa import Base, Opcode, Target
 
+UNPLACED = -1  # an address that is not known yet
 
-class Run:
-    """Consecutive row tiles of one layer inside a weight block: what one MATMUL multiplies by.
 
-    ``word`` and ``parameter`` count from the block's first ones.
+class Request(ABC):
+    """Something that must be loaded before its users, and may be overwritten after them.
+
+    ``placed`` and ``users``, the operations that still need it, are kept by
+    :mod:`rtl.compiler.prefetch`.
     """
-
-    __slots__ = ("block", "count", "first", "layer", "parameter", "wide", "word", "words")
-
-    def __init__(self, layer: LayerSizes, first: int, count: int, word: int, parameter: int):
-        self.layer = layer
-        self.first = first
-        self.count = count
-        self.word = word
-        self.parameter = parameter
-        flags = layer.wide[first : first + count]
-        self.wide = sum(1 << i for i, wide in enumerate(flags) if wide)
-        self.words = layer.depth_words * (count + sum(flags))
-        self.block: WeightBlock | None = None
-
-    def of(self, block: "WeightBlock") -> "Run":
-        """The same rows as part of another block."""
-        run = copy(self)
-        run.block = block
-        return run
-
-
-class Request:
-    """Something to be loaded before ``users`` operations, which may be dropped after them."""
 
     loads = 1  # instructions, at most
 
@@ -47,32 +30,21 @@ class Request:
         self.users = 0
         self.placed = False
 
-    def fits(self, pads: "Pads") -> bool:
+    @abstractmethod
+    def fits(self, pads: Scratchpads) -> bool:
         """Whether its place in the scratchpads is free at this point of the program."""
-        raise NotImplementedError
 
-    def place(self, pads: "Pads") -> list[Operation]:
+    @abstractmethod
+    def place(self, pads: Scratchpads) -> list[Operation]:
         """Take the place; the LOADs that fill it."""
-        raise NotImplementedError
 
     def resolve(self, operation: Operation) -> None:
-        """Tell a user of it where it lies; the default is that it knows."""
+        """Fill in a user's operands and reads that depend on the place; by default none do."""
+        return
 
-    def release(self, pads: "Pads") -> None:
-        """Give the place back."""
-
-
-class Pads:
-    """Which parts of the loaded scratchpads are taken at a point of the program."""
-
-    def __init__(self, sizes: Sizes):
-        engine = sizes.engine
-        self.sizes = sizes
-        self.weights = Ring(engine.weight_words, wraps=True)
-        self.parameters = Ring(engine.parameter_words, wraps=False)
-        self.exponents = Ring(engine.exponent_words, wraps=False)
-        self.gelu: list[Request | None] = [None, None]
-        self.pixels: dict[int, tuple[int, set[Request]]] = {}  # place: tile, strips in use
+    def release(self, pads: Scratchpads) -> None:
+        """Give the place back; by default nobody else wants it."""
+        return
 
 
 def load(target: Target, chunk: Chunk, region: Region, **operands: int) -> Operation:
@@ -89,41 +61,52 @@ def load(target: Target, chunk: Chunk, region: Region, **operands: int) -> Opera
 
 
 class WeightBlock(Request):
-    """Row tiles that are resident together, with their parameters."""
+    """Row tiles that are resident together, with their parameters.
 
-    loads = 3
+    Parameters
+    ----------
+    runs : sequence of Run
+    weights, parameters : Chunk
+        Their constants.
+    """
 
-    def __init__(self, runs: list[Run], weights: Chunk, parameters: Chunk):
+    loads = 3  # parameters; weights, in two parts at the end of the ring
+
+    def __init__(self, runs: Sequence[Run], weights: Chunk, parameters: Chunk):
         super().__init__()
-        self.runs = [run.of(self) for run in runs]
+        self.runs = runs
         self.weights = weights
         self.parameters = parameters
         self.words = sum(run.words for run in runs)
         self.row_tiles = sum(run.count for run in runs)
-        self.address = self.parameter_address = -1
+        self.address = self.parameter_address = self.ring_words = UNPLACED
 
     def again(self) -> "WeightBlock":
         """The same constants, to be loaded once more."""
         return WeightBlock(self.runs, self.weights, self.parameters)
 
-    def fits(self, pads: Pads) -> bool:
+    def used_by(self, matmul: Operation) -> Operation:
+        """A MATMUL by one of the runs, now with the block among its needs, in the first place."""
+        matmul.needs = (self, *matmul.needs)
+        return matmul
+
+    def fits(self, pads: Scratchpads) -> bool:
         return pads.weights.fits(self.words) and pads.parameters.fits(self.row_tiles)
 
-    def place(self, pads: Pads) -> list[Operation]:
+    def place(self, pads: Scratchpads) -> list[Operation]:
+        self.ring_words = pads.weights.words
         self.address = pads.weights.take(self.words, self)
         self.parameter_address = pads.parameters.take(self.row_tiles, self)
-        parameters = Region(
-            Space.PARAMETERS, self.parameter_address, self.parameter_address + self.row_tiles
-        )
+        parameters = _parameter_region(self.parameter_address, self.row_tiles)
         return [
             load(Target.PARAMETERS, self.parameters, parameters),
-            *self._weight_loads(pads.sizes.engine.weight_word_bytes, pads.weights.words),
+            *self._weight_loads(pads.sizes.engine.weight_word_bytes),
         ]
 
-    def _weight_loads(self, word_bytes: int, ring_words: int) -> list[Operation]:
+    def _weight_loads(self, word_bytes: int) -> list[Operation]:
         """One LOAD, or two where the block goes over the end of the ring."""
         operations, done = [], 0
-        for region in ring_regions(self.address, self.words, ring_words):
+        for region in _ring_regions(self.address, self.words, self.ring_words):
             part = self.weights._replace(
                 offset=self.weights.offset + done, bytes=(region.stop - region.start) * word_bytes
             )
@@ -131,12 +114,26 @@ class WeightBlock(Request):
             done += part.bytes
         return operations
 
-    def release(self, pads: Pads) -> None:
+    def resolve(self, operation: Operation) -> None:
+        run = operation.run
+        assert run is not None
+        address = (self.address + run.word) % self.ring_words
+        parameters = self.parameter_address + run.parameter
+        operation.operands["weight_address"] = address
+        operation.operands["parameter_address"] = parameters
+        operation.reads += _ring_regions(address, run.words, self.ring_words)
+        operation.reads.append(_parameter_region(parameters, run.count))
+
+    def release(self, pads: Scratchpads) -> None:
         pads.weights.release(self)
         pads.parameters.release(self)
 
 
-def ring_regions(address: int, words: int, ring_words: int) -> list[Region]:
+def _parameter_region(address: int, count: int) -> Region:
+    return Region(Space.PARAMETERS, address, address + count)
+
+
+def _ring_regions(address: int, words: int, ring_words: int) -> list[Region]:
     """The one or two address ranges of ``words`` ring words from ``address``."""
     stop = address + words
     if stop <= ring_words:
@@ -148,22 +145,22 @@ def ring_regions(address: int, words: int, ring_words: int) -> list[Region]:
 
 
 class Exponents(Request):
-    """Channel exponents of a LayerNorm."""
+    """Channel exponents of a LayerNorm; ``words`` of the exponents' scratchpad."""
 
     def __init__(self, chunk: Chunk, words: int):
         super().__init__()
         self.chunk = chunk
         self.words = words
-        self.address = -1
+        self.address = UNPLACED
 
     @property
     def region(self) -> Region:
         return Region(Space.EXPONENTS, self.address, self.address + self.words)
 
-    def fits(self, pads: Pads) -> bool:
+    def fits(self, pads: Scratchpads) -> bool:
         return pads.exponents.fits(self.words)
 
-    def place(self, pads: Pads) -> list[Operation]:
+    def place(self, pads: Scratchpads) -> list[Operation]:
         self.address = pads.exponents.take(self.words, self)
         return [load(Target.EXPONENTS, self.chunk, self.region)]
 
@@ -171,12 +168,12 @@ class Exponents(Request):
         operation.operands["exponent_address"] = self.address
         operation.reads.append(self.region)
 
-    def release(self, pads: Pads) -> None:
+    def release(self, pads: Scratchpads) -> None:
         pads.exponents.release(self)
 
 
 class GeluTable(Request):
-    """A block's GELU table."""
+    """A block's GELU table, into place 0 or 1 as ``table`` says."""
 
     def __init__(self, chunk: Chunk, table: int):
         super().__init__()
@@ -184,14 +181,14 @@ class GeluTable(Request):
         self.table = table
         self.region = Region(Space.GELU, table, table + 1)
 
-    def fits(self, pads: Pads) -> bool:
+    def fits(self, pads: Scratchpads) -> bool:
         return pads.gelu[self.table] is None
 
-    def place(self, pads: Pads) -> list[Operation]:
+    def place(self, pads: Scratchpads) -> list[Operation]:
         pads.gelu[self.table] = self
         return [load(Target.GELU, self.chunk, self.region)]
 
-    def release(self, pads: Pads) -> None:
+    def release(self, pads: Scratchpads) -> None:
         pads.gelu[self.table] = None
 
 
@@ -203,10 +200,10 @@ class Preload(Request):
         self.chunk = chunk
         self.tile = tile
 
-    def fits(self, pads: Pads) -> bool:
+    def fits(self, pads: Scratchpads) -> bool:
         return True
 
-    def place(self, pads: Pads) -> list[Operation]:
+    def place(self, pads: Scratchpads) -> list[Operation]:
         sizes, tile = pads.sizes, self.tile
         token_bytes = sizes.width_tiles * sizes.engine.residual_word_bytes
         part = self.chunk._replace(
@@ -217,7 +214,7 @@ class Preload(Request):
             Target.RESIDUAL,
             part,
             Region(Space.RESIDUAL, tile.token, tile.token + tile.lane_count),
-            destination=tile.token // 4 * sizes.width_tiles,
+            destination=sizes.residual_word(tile.token),
             stride=sizes.width_tiles,
             token=tile.token,
             row_words=sizes.width_tiles,
@@ -229,19 +226,26 @@ class Preload(Request):
 class Strip(Request):
     """A strip of the picture: all patches of one row of patches.
 
-    ``tiles`` are the token tiles of its patches, ``slot`` the place of the first one in the pixel
-    banks; the others follow, because a LOAD goes from one to the next by a constant step.
+    Parameters
+    ----------
+    index : int
+        Number of the strip, from the top.
+    tiles : range
+        Token tiles of its patches.
+    first_place : int
+        Place of the first tile in the pixel banks. The others follow, because a LOAD goes from
+        one to the next by a constant step.
+    sizes : Sizes
     """
 
-    def __init__(self, index: int, tiles: range, slot: int, sizes: Sizes):
+    def __init__(self, index: int, tiles: range, first_place: int, sizes: Sizes):
         super().__init__()
         self.index = index
-        self.places = {slot + i: tile for i, tile in enumerate(tiles)}
-        self.region = Region(
-            Space.PIXELS, slot * sizes.patch_words, (slot + len(tiles)) * sizes.patch_words
-        )
+        self.places = {first_place + i: tile for i, tile in enumerate(tiles)}
+        words = sizes.patch_words
+        self.region = Region(Space.PIXELS, first_place * words, (first_place + len(tiles)) * words)
 
-    def fits(self, pads: Pads) -> bool:
+    def fits(self, pads: Scratchpads) -> bool:
         """Each tile's place is free, or the strip before has begun to fill it for this tile."""
         users = (pads.pixels.get(place, (tile, set())) for place, tile in self.places.items())
         return all(
@@ -249,7 +253,7 @@ class Strip(Request):
             for (owner, strips), tile in zip(users, self.places.values(), strict=True)
         )
 
-    def place(self, pads: Pads) -> list[Operation]:
+    def place(self, pads: Scratchpads) -> list[Operation]:
         for place, tile in self.places.items():
             owner, strips = pads.pixels.get(place, (tile, set()))
             pads.pixels[place] = (tile, strips | {self} if owner == tile else {self})
@@ -269,6 +273,6 @@ class Strip(Request):
         subject = Subject("load", "pixels", "", row_tile=self.index)
         return [Operation(Opcode.LOAD, operands, [], [self.region], subject)]
 
-    def release(self, pads: Pads) -> None:
+    def release(self, pads: Scratchpads) -> None:
         for place in self.places:
             pads.pixels[place][1].discard(self)

@@ -4,46 +4,58 @@ Every other part of the compiler takes its numbers from here. Padding rules:
 docs/design/0001-engine.md, *Lanes*.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import pairwise
 from math import lcm
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from rtl.config import EngineConfig
 from rtl.shape import NetworkShape
 
+RESIDUAL_BANKS = 4  # a group of 4 tokens lies side by side, at the same address
+SCORE_BANKS = 4  # so does a group of 4 lanes
+LOGIT_BYTES = 4  # in memory: STORE widens int16 to int32
+
+Item = TypeVar("Item")
+
 
 class Tile(NamedTuple):
-    """One token tile, or the part of it that an instruction works on."""
+    """One token tile (``token_lanes`` tokens), or the part of it that an instruction works on."""
 
     index: int
-    token: int  # of lane 0
+    token: int  # in lane 0
     lane_first: int
     lane_count: int
 
     @property
     def tokens(self) -> range:
+        """Tokens of the lanes that take part."""
         first = self.token + self.lane_first
         return range(first, first + self.lane_count)
 
 
 @dataclass(frozen=True)
 class LayerSizes:
-    """A matrix in row tiles and depth words.
+    """A matrix in row tiles (``row_lanes`` rows) and depth words (``depth_lanes`` columns).
 
     Parameters
     ----------
     name : str
-        As in docs/format.md.
+        As in docs/format.md: ``embed``, ``blocks.0.q``, ..., ``head``.
+    block : int
+        -1 outside of blocks.
     rows, depth : int
         Without padding.
     depth_words : int
         Words of the reduction, padded.
     wide : tuple of bool
-        Per row tile of the engine: 8-bit weights.
+        Per row tile of the engine: whether it holds 8-bit weights.
     """
 
     name: str
+    block: int
     rows: int
     depth: int
     depth_words: int
@@ -63,13 +75,42 @@ def divide_up(value: int, by: int) -> int:
     return -(-value // by)
 
 
+def evenly(items: Sequence[Item], parts: int) -> list[Sequence[Item]]:
+    """``items`` in order, cut into ``parts`` whose lengths differ by one at most."""
+    cuts = [len(items) * i // parts for i in range(parts + 1)]
+    return [items[start:stop] for start, stop in pairwise(cuts)]
+
+
 class Sizes:
-    """Derived sizes of ``shape`` on ``engine``.
+    """Derived sizes of ``shape`` on ``engine``; nothing is checked, see :mod:`.limits`.
 
     Parameters
     ----------
     shape : NetworkShape
     engine : EngineConfig
+
+    Attributes
+    ----------
+    tokens, tiles : int
+        Tokens, and token tiles that hold them.
+    width_tiles, width_depth : int
+        The embedding width in words of ``row_lanes`` and of ``depth_lanes`` channels.
+    key_tiles, value_depth : int
+        The tokens as keys, in words of ``row_lanes`` and of ``depth_lanes``.
+    class_tiles : int
+        The logits in words of ``row_lanes``.
+    residual_words, score_slot_words : int
+        Words per bank that the residual stream and the scores of one token tile take.
+    head_rows, head_depth : int
+        Padded dimensions of a head, and the words of ``depth_lanes`` that they make.
+    unit_heads : int
+        The fewest heads that fill whole row tiles.
+    segment_bytes : int
+        One row of pixels of a patch, all channels.
+    patch_row_words, patch_words : int
+        Pixel words of such a row and of a patch.
+    chain_tiles : int
+        The fewest token tiles that end where a row of patches ends.
     """
 
     def __init__(self, shape: NetworkShape, engine: EngineConfig):
@@ -83,12 +124,12 @@ class Sizes:
         self.key_tiles = divide_up(tokens, rows)
         self.value_depth = divide_up(tokens, depth)
         self.class_tiles = divide_up(shape.classes, rows)
-        self.residual_words = divide_up(tokens, 4) * self.width_tiles
-        self.score_slot_words = divide_up(engine.token_lanes, 4) * self.key_tiles
+        self.residual_words = divide_up(tokens, RESIDUAL_BANKS) * self.width_tiles
+        self.score_slot_words = divide_up(engine.token_lanes, SCORE_BANKS) * self.key_tiles
 
-        self.head_rows = divide_up(shape.head_dim, depth) * depth  # padded
+        self.head_rows = divide_up(shape.head_dim, depth) * depth
         self.head_depth = self.head_rows // depth
-        self.unit_heads = lcm(self.head_rows, rows) // self.head_rows  # fill whole row tiles
+        self.unit_heads = lcm(self.head_rows, rows) // self.head_rows
 
         self.segment_bytes = shape.patch * shape.image[2]
         self.patch_row_words = divide_up(self.segment_bytes, depth)
@@ -114,13 +155,13 @@ class Sizes:
 
     @cached_property
     def class_tile(self) -> Tile:
-        """The class token, alone in its lane."""
+        """The class token, the last one, alone in its lane."""
         index, lane = divmod(self.tokens - 1, self.engine.token_lanes)
         return Tile(index, index * self.engine.token_lanes, lane, 1)
 
     @cached_property
     def patch_tiles(self) -> tuple[Tile, ...]:
-        """Tiles without the class token."""
+        """All tiles without the class token; if that is alone in a tile, one tile less."""
         whole = (tile._replace(lane_count=self.patches_of(tile)) for tile in self.all_tiles)
         return tuple(tile for tile in whole if tile.lane_count)
 
@@ -133,22 +174,23 @@ class Sizes:
     def embed(self) -> LayerSizes:
         shape = self.shape
         flags = self._wide(shape.embed_wide, shape.width)
-        return LayerSizes("embed", shape.width, shape.patch_values, self.patch_words, flags)
+        return LayerSizes("embed", -1, shape.width, shape.patch_values, self.patch_words, flags)
 
     @cached_property
     def head(self) -> LayerSizes:
         shape = self.shape
         flags = self._wide(shape.head_wide, shape.classes)
-        return LayerSizes("head", shape.classes, shape.width, self.width_depth, flags)
+        return LayerSizes("head", -1, shape.classes, shape.width, self.width_depth, flags)
 
     def layers(self, block: int) -> dict[str, LayerSizes]:
-        """Matrices of a block by their name within it."""
+        """Matrices of a block by their name within it: ``q``, ``k``, ``v``, ``proj``, ..."""
         flags = dict(self.shape.blocks[block].wide)
         tiles = {name: self._head_wide if name in "qkv" else self._wide for name in flags}
         words = {"proj": self.inner_depth(block), "fc2": self.hidden_depth(block)}
         return {
             name: LayerSizes(
                 f"blocks.{block}.{name}",
+                block,
                 rows,
                 depth,
                 words.get(name, self.width_depth),
@@ -156,6 +198,13 @@ class Sizes:
             )
             for name, (rows, depth) in self.shape.layer_sizes(block).items()
         }
+
+    @cached_property
+    def all_layers(self) -> dict[str, LayerSizes]:
+        """Every matrix by its name."""
+        blocks = range(len(self.shape.blocks))
+        inner = (layer for block in blocks for layer in self.layers(block).values())
+        return {layer.name: layer for layer in (self.embed, *inner, self.head)}
 
     def _wide(self, flags: tuple[bool, ...], rows: int) -> tuple[bool, ...]:
         return _tile_flags(flags, self.shape.row_granularity, self.engine.row_lanes, rows)
@@ -191,7 +240,11 @@ class Sizes:
     def hidden_depth(self, block: int) -> int:
         return divide_up(self.shape.blocks[block].hidden, self.engine.depth_lanes)
 
-    # ------------------------------------------------------------ activations, keys, values
+    # ------------------------------------------------------------ scratchpads
+
+    def residual_word(self, token: int) -> int:
+        """First residual word of a token: the address is shared by a group of four."""
+        return token // RESIDUAL_BANKS * self.width_tiles
 
     @property
     def norm_words(self) -> int:
@@ -209,7 +262,7 @@ class Sizes:
         return max(0, min(1 if last else self.tiles, fit))
 
     def key_value_tiles(self) -> int:
-        """Row tiles of K and of V that fit at a time."""
+        """Row tiles of K, and as many of V, that the banks hold at a time."""
         engine = self.engine
         return min(engine.key_words // self.key_tiles, engine.value_words // self.value_depth)
 
@@ -218,11 +271,9 @@ class Sizes:
         heads = min(self.unit_heads, self.shape.blocks[block].heads)
         return divide_up(heads * self.head_rows, self.engine.row_lanes)
 
-    # ------------------------------------------------------------ pixels
-
     @property
     def chain_words(self) -> int:
-        """Pixel words of a chain: the fewest token tiles that end where a strip ends."""
+        """Pixel words of ``chain_tiles`` token tiles, or of all if they are fewer."""
         tiles = min(self.chain_tiles, len(self.patch_tiles))
         return tiles * self.patch_words
 
@@ -231,6 +282,7 @@ class Sizes:
 def _tile_flags(
     flags: tuple[bool, ...], granularity: int, row_lanes: int, rows: int
 ) -> tuple[bool, ...]:
+    """Flags per ``granularity`` rows to flags per ``row_lanes`` rows."""
     return tuple(flags[first // granularity] for first in range(0, rows, row_lanes))
 
 
@@ -238,6 +290,7 @@ def _tile_flags(
 def _padded_flags(
     flags: tuple[bool, ...], granularity: int, row_lanes: int, rows: int, dim: int, padded: int
 ) -> tuple[bool, ...]:
+    """The same for heads of ``dim`` rows that are padded to ``padded``."""
     tiles = [False] * divide_up(rows // dim * padded, row_lanes)
     for row in range(rows):
         head, within = divmod(row, dim)

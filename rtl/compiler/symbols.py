@@ -1,93 +1,25 @@
 """From instructions and scratchpad addresses back to tensors, tokens and rows.
 
-:func:`expected_writes` says what an instruction must write, in which words of which banks, given
-golden's tensors; :func:`compare` finds the first element that differs and names it.
+:meth:`Symbols.expected_writes` says what an instruction must write, in which words of which banks,
+given golden's tensors; :func:`rtl.compiler.divergence.compare` finds the first element that
+differs and names it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from rtl.compiler.image import layers_by_name, position_words
+from rtl.compiler.divergence import UNKNOWN, Expected
+from rtl.compiler.image import position_words
 from rtl.compiler.operations import Operation, Program
 from rtl.compiler.padding import padded_head_rows, row_map
+from rtl.compiler.sizes import RESIDUAL_BANKS, SCORE_BANKS
 from rtl.control.isa import Destination, Opcode, Target
-
-UNKNOWN = -1
-
-
-@dataclass(frozen=True, eq=False)
-class Expected:
-    """All words that an instruction writes, in any order.
-
-    Parameters
-    ----------
-    number : int
-        Of the instruction.
-    buffer : str
-        ``activations``, ``pixels``, ``keys``, ``values``, ``scores``, ``residual``, ``weights``,
-        ``parameters``, ``exponents`` or ``gelu``; the last four are given as bytes.
-    tensor : str
-        Name of docs/numerics.md section 8, or what the LOAD fetches.
-    head : int
-        Attention head, or -1.
-    banks, words : (n,)
-        Where. The GELU table counts as bank, a code as word.
-    values : (n, lanes) int64
-        Activations raw, that is, unsigned; all others signed where their code is.
-    written : (n, lanes) bool
-        Lanes that are written (an activation word may be written in part).
-    known : (n, lanes) bool
-        Lanes whose value is specified; padding is not.
-    tokens : (n,)
-        Token, UNKNOWN for constants.
-    columns : (n, lanes)
-        Row, channel or key of the tensor, UNKNOWN for padding and constants.
-    """
-
-    number: int
-    buffer: str
-    tensor: str
-    head: int
-    banks: np.ndarray
-    words: np.ndarray
-    values: np.ndarray
-    written: np.ndarray
-    known: np.ndarray
-    tokens: np.ndarray
-    columns: np.ndarray
-
-    def element(self, index: int, lane: int) -> str:
-        """Name of one element, such as ``blocks.0.scores[head 1, token 5, 17]``."""
-        place = f"{self.buffer} bank {self.banks[index]} word {self.words[index]} lane {lane}"
-        token, column = self.tokens[index], self.columns[index, lane]
-        if token == UNKNOWN:
-            return f"{self.tensor} ({place})"
-        head = f"head {self.head}, " if self.head >= 0 else ""
-        row = "padding" if column == UNKNOWN else str(column)
-        return f"{self.tensor}[{head}token {token}, {row}] ({place})"
-
-
-@dataclass(frozen=True)
-class Divergence:
-    """The first element in which an engine differs."""
-
-    number: int
-    element: str
-    expected: int | None
-    got: int | None
-
-    def __str__(self) -> str:
-        if self.expected is None:
-            return f"instruction {self.number}: unexpected write of {self.got} to {self.element}"
-        got = "was not written" if self.got is None else f"is {self.got}"
-        return f"instruction {self.number}: {self.element} {got}, expected {self.expected}"
 
 
 def symbol_table(program: Program) -> list[dict[str, Any]]:
-    """Per instruction what it is about, for files and humans."""
+    """Per instruction what it is about: one JSON object each, for files and humans."""
     return [_symbol(i, operation) for i, operation in enumerate(program.operations)]
 
 
@@ -109,54 +41,6 @@ def _symbol(number: int, operation: Operation) -> dict[str, Any]:
     return symbol
 
 
-def compare(
-    expected: Expected,
-    banks: np.ndarray,
-    words: np.ndarray,
-    values: np.ndarray,
-    enabled: np.ndarray,
-) -> Divergence | None:
-    """The first difference between what must be written and what was.
-
-    Parameters
-    ----------
-    expected : Expected
-    banks, words : (records,)
-        Where the engine wrote, in its order; a word may be written in several parts.
-    values : (records, lanes)
-    enabled : (records, lanes) bool
-        Lanes that a record writes.
-    """
-    order = np.argsort(_keys(expected.banks, expected.words), kind="stable")
-    keys = _keys(expected.banks, expected.words)[order]
-    got = _keys(banks, words)
-    found = np.minimum(np.searchsorted(keys, got), len(keys) - 1)
-    index = np.where(keys[found] == got, order[found], UNKNOWN)
-    allowed = expected.written[index] & (index != UNKNOWN)[:, None]
-    wrong = enabled & (~allowed | (expected.known[index] & (expected.values[index] != values)))
-    if wrong.any():
-        record, lane = np.argwhere(wrong)[0].tolist()
-        got_value = int(values[record, lane])
-        if allowed[record, lane]:
-            return _difference(expected, int(index[record]), lane, got_value)
-        place = f"{expected.buffer} bank {banks[record]} word {words[record]} lane {lane}"
-        return Divergence(expected.number, place, None, got_value)
-    seen = np.zeros(expected.written.shape, bool)
-    np.logical_or.at(seen, index, enabled)
-    for i, lane in np.argwhere(expected.written & ~seen)[:1].tolist():
-        return _difference(expected, i, lane, None)
-    return None
-
-
-def _keys(banks: np.ndarray, words: np.ndarray) -> np.ndarray:
-    return np.asarray(banks, np.int64) << 32 | np.asarray(words, np.int64)
-
-
-def _difference(expected: Expected, index: int, lane: int, got: int | None) -> Divergence:
-    value = int(expected.values[index, lane])
-    return Divergence(expected.number, expected.element(index, lane), value, got)
-
-
 class Symbols:
     """What every instruction of a program must write.
 
@@ -175,7 +59,6 @@ class Symbols:
         self.engine = program.sizes.engine
         self.region = np.frombuffer(region, np.uint8)
         self.position = position_words(position, self.sizes)
-        self.layers = layers_by_name(self.sizes)
 
     def expected_writes(self, number: int, tensors: Mapping[str, np.ndarray]) -> Expected | None:
         """What instruction ``number`` writes; None if that is not to a scratchpad.
@@ -185,6 +68,11 @@ class Symbols:
         number : int
         tensors : dict of str to array
             Golden's tensors of one picture: shapes of docs/numerics.md section 8.
+
+        Raises
+        ------
+        KeyError
+            If ``tensors`` lacks what the instruction computes.
         """
         operation = self.program.operations[number]
         if operation.opcode is Opcode.LOAD:
@@ -209,15 +97,13 @@ class Symbols:
         destination = Destination(operation.operands["destination"])
         if destination is Destination.ACTIVATIONS:
             return self._activations(number, operation, tensors, columns)
-        banks, groups = {
-            Destination.KEYS: (self.engine.row_lanes, 0),
-            Destination.VALUES: (self.engine.depth_lanes, 0),
-            Destination.RESIDUAL: (4, 0),
-            Destination.SCORES: (4, 1),
+        banks = {
+            Destination.KEYS: self.engine.row_lanes,
+            Destination.VALUES: self.engine.depth_lanes,
+            Destination.RESIDUAL: RESIDUAL_BANKS,
+            Destination.SCORES: SCORE_BANKS,
         }[destination]
-        return self._by_group(
-            number, operation, tensors, columns, destination.name.lower(), banks, bool(groups)
-        )
+        return self._by_group(number, operation, tensors, columns, destination, banks)
 
     def _matmul_columns(self, operation: Operation) -> np.ndarray:
         """Column of the tensor for each row of the instruction's row tiles."""
@@ -232,7 +118,7 @@ class Symbols:
             columns = np.full((subject.row_tile * lanes) + count + rows.max(), UNKNOWN)
             columns[rows] = np.arange(inner)
         else:
-            columns = row_map(self.sizes, self.layers[subject.layer])
+            columns = row_map(self.sizes, self.sizes.all_layers[subject.layer])
         return columns[subject.row_tile * lanes :][:count]
 
     def _lanes_of(self, operation: Operation) -> int:
@@ -254,6 +140,7 @@ class Symbols:
     def _activations(
         self, number: int, operation: Operation, tensors: Mapping, columns: np.ndarray
     ) -> Expected:
+        """Words at destination_address + row tile, in the banks of the lanes that take part."""
         operands, tile, lanes = operation.operands, operation.subject.tile, self.engine.row_lanes
         row_words = len(columns) // lanes
         values = self._values(operation, tensors, columns) & ((1 << self.engine.act_bits) - 1)
@@ -273,20 +160,24 @@ class Symbols:
         operation: Operation,
         tensors: Mapping,
         columns: np.ndarray,
-        buffer: str,
+        destination: Destination,
         banks: int,
-        by_lane: bool,
     ) -> Expected:
-        """Words at destination_address + row tile + stride * group; a group fills all banks."""
+        """Words at destination_address + row tile + stride * group; a group fills all banks.
+
+        Groups count from that of the tile's first token; of scores, from lane 0.
+        """
         operands, tile = operation.operands, operation.subject.tile
-        tokens = np.array(tile.tokens)
-        place = tokens - tile.token if by_lane else tokens
-        start = 0 if by_lane else tile.token // banks
+        place = np.array(tile.tokens)
+        start = tile.token // banks
+        if destination is Destination.SCORES:
+            place, start = place - tile.token, 0
         groups = place // banks - start
         row_words = len(columns) // self.engine.row_lanes
         words = operands["destination_address"] + groups * operands["destination_stride"]
         return self._words(
-            number, operation, buffer, columns, self._values(operation, tensors, columns),
+            number, operation, destination.name.lower(), columns,
+            self._values(operation, tensors, columns),
             np.ones(len(columns), bool),
             (place % banks).repeat(row_words),
             (words[:, None] + np.arange(row_words)).reshape(-1),
@@ -303,7 +194,11 @@ class Symbols:
         banks: np.ndarray,
         words: np.ndarray,
     ) -> Expected:
-        """Cut (tokens, columns) into words."""
+        """Cut (tokens, columns) into words.
+
+        ``values`` is (tokens, columns), ``columns`` and ``written`` are (columns,), ``banks`` and
+        ``words`` (tokens * words per token,).
+        """
         tokens = np.array(operation.subject.tile.tokens)
         lanes = self.engine.row_lanes
         rows = np.tile(columns.reshape(-1, lanes), (len(tokens), 1))
@@ -341,9 +236,9 @@ class Symbols:
         tokens = np.array(operation.subject.tile.tokens)
         values = self.position[tokens].reshape(-1, self.engine.row_lanes)
         row_words = operation.operands["row_words"]
-        groups = tokens // 4 - tokens[0] // 4
+        groups = tokens // RESIDUAL_BANKS - tokens[0] // RESIDUAL_BANKS
         words = operation.operands["destination"] + groups * operation.operands["stride"]
-        banks = (tokens % 4).repeat(row_words)
+        banks = (tokens % RESIDUAL_BANKS).repeat(row_words)
         words = (words[:, None] + np.arange(row_words)).reshape(-1)
         return _constants(number, operation, banks, words, values, "residual")
 

@@ -17,7 +17,7 @@ from rtl.control.isa import SEMAPHORE_BITS, UNITS, Unit
 from rtl.errors import UserError
 
 FED_BY_DRAIN = frozenset({Space.ACTIVATIONS, Space.KEYS, Space.VALUES})
-NEVER = -1
+NEVER = -1  # the number of no operation
 
 
 class _Segment:

@@ -2,88 +2,40 @@
 
 The fetcher decodes in order and fills the units' queues; each unit takes its oldest instruction
 as soon as the semaphores allow; memory serves program and LOADs burst by burst
-(:mod:`rtl.compiler.port`). What an instruction takes is a formula of its operands, with the
-constants of :class:`UnitLatencies`. All times are clock cycles of the RTL, counted from the start.
+(:mod:`rtl.compiler.port`, :mod:`rtl.compiler.loads`). What any other instruction takes is a formula
+of its operands (:mod:`rtl.compiler.units`). All times are clock cycles of the RTL, counted from the
+start.
 
 Every step knows all times that it depends on, also those that lie ahead, so nothing needs to be
 simulated in the order of time but the one choice that depends on it: whose burst comes first.
 """
 
-from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rtl.compiler.limits import check
+from rtl.compiler.loads import Loads
 from rtl.compiler.lowering import lower
-from rtl.compiler.operations import Operation, Program
-from rtl.compiler.port import BURST_BEATS, NEVER, Loads, Memory, MemoryTiming, ProgramReads
+from rtl.compiler.operations import Program
+from rtl.compiler.port import NEVER, Memory, MemoryTiming, ProgramReads
+from rtl.compiler.units import (
+    MatmulTiming,
+    NormTiming,
+    SoftmaxTiming,
+    StoreTiming,
+    TimedUnit,
+    UnitLatencies,
+)
 from rtl.config import EngineConfig
-from rtl.control.isa import UNITS, Activations, Destination, Unit, Weights
+from rtl.control.isa import UNITS, Unit
 from rtl.shape import NetworkShape
 
 SIMULATED_MEMORY = MemoryTiming()  # of board sim
+TINY_LATENCIES = UnitLatencies()
 FETCH = UNITS  # the fetcher's place among the units
 MEMBERS = tuple(
     tuple(unit for unit in range(UNITS) if marks >> unit & 1) for marks in range(1 << UNITS)
 )
 """The units in a set of marks, wait or signal."""
-
-
-@dataclass(frozen=True)
-class UnitLatencies:
-    """Pipeline constants in cycles. The defaults are TINY's.
-
-    :func:`rtl.compiler.latencies.unit_latencies` takes them from the RTL of any engine. "Taken"
-    is the cycle in which a unit accepts an instruction.
-
-    Parameters
-    ----------
-    request : int
-        From the start to the command that reads the program.
-    queue : int
-        ``LATENCY`` of :class:`rtl.control.queue.Queue`.
-    issue : int
-        ``LATENCY`` of :class:`rtl.control.issue.Issue`: from a queue's head to taken.
-    signal : int
-        From ``done`` to the semaphore.
-    matmul_start, matmul_finish : int
-        ``START_CYCLES`` and ``finish_cycles`` of :class:`rtl.matmul.unit.MatmulUnit`.
-    norm_pair : int
-        From the last beat of a pair's pass 1 to the first of its pass 2.
-    norm_done, softmax_done : int
-        From the last read to ``done``.
-    load_check : int
-        From taken until the next LOAD can be taken.
-    load_gap : int
-        Between the data of two LOADs.
-    load_done : int
-        From the last write to ``done``.
-    store_check : int
-        From taken to the reading of the first word.
-    store_word : int
-        Reading a word; its beats follow.
-    store_answer : int
-        From the last beat to ``done``, without the memory's latency.
-    end : int
-        From the last ``done`` to the engine's.
-    """
-
-    request: int = 2
-    queue: int = 2
-    issue: int = 1
-    signal: int = 1
-    matmul_start: int = 4
-    matmul_finish: int = 28
-    norm_pair: int = 42
-    norm_done: int = 16
-    softmax_done: int = 45
-    load_check: int = 6
-    load_gap: int = 1
-    load_done: int = 1
-    store_check: int = 5
-    store_word: int = 3
-    store_answer: int = 3
-    end: int = 9
 
 
 @dataclass(frozen=True)
@@ -95,30 +47,38 @@ class Prediction:
     cycles : int
         From start to done, one picture.
     starts, ends : list of float
-        Per instruction, when it is taken and when it is done; 0 for BEGIN, END.
+        Per instruction, the cycle when it is taken and that when it is done; 0 for BEGIN, END.
     busy : dict of Unit to float
         Cycles in which a unit works.
     by_kind : dict of str to float
         Cycles of the matmul unit by kind of layer.
     bytes : int
-        Read and written, instructions included.
+        Read and written in memory, instructions included.
     """
 
     cycles: int
     starts: list[float]
     ends: list[float]
     busy: dict[Unit, float]
-    by_kind: dict[str, float] = field(default_factory=dict)
-    bytes: int = 0
+    by_kind: dict[str, float]
+    bytes: int
 
 
 def predict(
     shape: NetworkShape,
     engine: EngineConfig,
     memory: MemoryTiming = SIMULATED_MEMORY,
-    latencies: UnitLatencies = UnitLatencies(),
+    latencies: UnitLatencies = TINY_LATENCIES,
 ) -> Prediction:
     """Cycles of a network on an engine, without weights.
+
+    Parameters
+    ----------
+    shape : NetworkShape
+    engine : EngineConfig
+    memory : MemoryTiming
+    latencies : UnitLatencies
+        Of this engine: :func:`rtl.compiler.latencies.unit_latencies`.
 
     Raises
     ------
@@ -131,7 +91,7 @@ def predict(
 def simulate(
     program: Program,
     memory: MemoryTiming = SIMULATED_MEMORY,
-    latencies: UnitLatencies = UnitLatencies(),
+    latencies: UnitLatencies = TINY_LATENCIES,
 ) -> Prediction:
     """Cycles of a program; its operations must be synchronised."""
     simulation = _Simulation(program, memory, latencies)
@@ -160,7 +120,6 @@ class _Simulation:
         self.engine = engine = program.sizes.engine
         self.operations = program.operations
         self.program = program
-        self.timing = memory
         self.latencies = latencies
         self.memory = Memory(memory, engine.memory_bytes)
         self.fetched = 0
@@ -176,28 +135,27 @@ class _Simulation:
         self.chosen = 0.0  # when the latest burst was chosen
         self.stations = [_Station() for _ in range(UNITS)]
         self.todo: list[int] = [FETCH]
-        self.execute: dict[int, Callable[[Operation, float], float]] = {
-            Unit.MATMUL: self._matmul,
-            Unit.NORM: self._norm,
-            Unit.SOFTMAX: self._softmax,
-            Unit.STORE: self._store,
+        self.matmul = MatmulTiming(engine, latencies)
+        self.store = StoreTiming(engine, latencies, memory, self.memory)
+        self.units: dict[int, TimedUnit] = {  # all but LOAD
+            Unit.MATMUL: self.matmul,
+            Unit.NORM: NormTiming(latencies),
+            Unit.SOFTMAX: SoftmaxTiming(latencies),
+            Unit.STORE: self.store,
         }
-        self.free = [0.0] * UNITS  # when a unit can take its next instruction
-        self.last_word = 0.0  # of the latest row tile, in the feed
-        self.last_beats = 0  # that its drain takes
-        self.pass_2: list[tuple[float, int]] = []  # of norm: start and beats of each pair's
-        self.pass_2_end = 0.0
-        self.busy: defaultdict[Unit, float] = defaultdict(float)
-        self.by_kind: defaultdict[str, float] = defaultdict(float)
-        self.bytes = program.program_bytes
+        self.loaded_bytes = 0
         self.starts = [0.0] * len(program.operations)
         self.ends = [0.0] * len(program.operations)
 
     def result(self) -> Prediction:
-        cycles = round(max(self.ends) + self.latencies.end)
-        self.busy[Unit.LOAD] = self.loads.loaders.busy
+        busy = {Unit(unit): timing.busy for unit, timing in self.units.items()}
         return Prediction(
-            cycles, self.starts, self.ends, dict(self.busy), dict(self.by_kind), self.bytes
+            cycles=round(max(self.ends) + self.latencies.end),
+            starts=self.starts,
+            ends=self.ends,
+            busy={**busy, Unit.LOAD: self.loads.loaders.busy},
+            by_kind=dict(self.matmul.by_kind),
+            bytes=self.program.program_bytes + self.loaded_bytes + self.store.bytes,
         )
 
     def run(self) -> None:
@@ -270,7 +228,7 @@ class _Simulation:
         while True:
             if station.waiting == NEVER and not self._start(station):
                 return
-            ready = self.loads.ready() if unit == Unit.LOAD else self.free[unit]
+            ready = self.loads.ready() if unit == Unit.LOAD else self.units[unit].free
             if ready == NEVER:
                 return
             station.taken = taken = max(station.waiting + self.latencies.issue, ready)
@@ -280,9 +238,9 @@ class _Simulation:
             self.starts[number] = taken
             if unit == Unit.LOAD:
                 self.loads.take(taken, operation.operands)
-                self.bytes += operation.operands["bytes"]
+                self.loaded_bytes += operation.operands["bytes"]
             else:
-                self._complete(unit, self.execute[unit](operation, taken))
+                self._complete(unit, self.units[unit].execute(operation, taken))
 
     def _start(self, station: _Station) -> bool:
         """Take the oldest instruction out of the queue, if all that it waits for is known."""
@@ -317,94 +275,3 @@ class _Simulation:
         for consumer in MEMBERS[signal]:
             self.stations[consumer].signals[unit].append(end)
             self._wake(consumer)
-
-    # ------------------------------------------------------------ an instruction: when it is done
-
-    def _matmul(self, operation: Operation, taken: float) -> float:
-        """Feed a row tile in its passes while the one before drains, whichever takes longer."""
-        operands, latencies = operation.operands, self.latencies
-        words, row_tiles = operands["depth_words"], operands["row_tiles"]
-        narrow, wide = self._passes(operands)
-        wide_tiles = operands.get("wide", 0)
-        beats = _drain_beats(operands)
-        # Two instructions are held ready in front of the one that is fed.
-        begin = max(taken + latencies.matmul_start - 1, self.last_word)
-        self.free[Unit.MATMUL] = max(taken + 2, self.last_word)
-        first = words * (wide if wide_tiles & 1 else narrow)
-        last = max(begin + first, self.last_word + self.last_beats)
-        more_wide = (wide_tiles >> 1).bit_count()
-        last += more_wide * max(words * wide, beats)
-        last += (row_tiles - 1 - more_wide) * max(words * narrow, beats)
-        self.last_word, self.last_beats = last, beats
-        self.busy[Unit.MATMUL] += last - begin
-        self.by_kind[operation.subject.kind] += last - begin
-        return last + beats + latencies.matmul_finish
-
-    def _passes(self, operands: dict[str, int]) -> tuple[int, int]:
-        """Passes of a row tile with 4-bit and with 8-bit weights."""
-        if operands["weights"] != Weights.RING:
-            return 2, 2
-        sliced = operands.get("activations", 0) == Activations.PIXELS and self.engine.act_bits < 8
-        return (2, 4) if sliced else (1, 2)
-
-    def _norm(self, operation: Operation, taken: float) -> float:
-        """Both passes share the reads; a pair's pass 2 goes before any pass 1 once it may."""
-        operands, latencies = operation.operands, self.latencies
-        words, pairs = operands["row_words"], _pairs(operands)
-        at = taken + 1 + operands["lane_first"] // 2  # of the next read of pass 1
-        waiting = [pair for pair in self.pass_2 if pair[0] + pair[1] > at]
-        self.pass_2_end += 1  # a cycle between two instructions
-        for _ in range(pairs):
-            left = max(words, 2)  # pairs of one word are two cycles apart
-            while waiting and waiting[0][0] < at + left:
-                begin, beats = waiting.pop(0)
-                left -= max(0, begin - at)
-                at = max(at, begin) + beats
-            at += left
-            begin = max(at - 1 + latencies.norm_pair, self.pass_2_end)
-            self.pass_2_end = begin + words
-            waiting.append((begin, words))
-        self.free[Unit.NORM] = at
-        self.pass_2 = waiting
-        self.busy[Unit.NORM] += 2 * pairs * words
-        return self.pass_2_end - 1 + latencies.norm_done
-
-    def _softmax(self, operation: Operation, taken: float) -> float:
-        operands = operation.operands
-        words = operands["lane_count"] * operands["key_words"]
-        last = taken + operands["lane_first"] // 4 + words
-        self.free[Unit.SOFTMAX] = last + 1
-        self.busy[Unit.SOFTMAX] += words
-        return last + self.latencies.softmax_done
-
-    def _store(self, operation: Operation, taken: float) -> float:
-        """A word is read, then sent, then the next; every burst waits for its answer."""
-        operands, latencies = operation.operands, self.latencies
-        words, beats = operands["row_words"], self.engine.row_lanes * 4 // self.engine.memory_bytes
-        self.bytes += words * beats * self.engine.memory_bytes
-        answer = latencies.store_answer + self.timing.latency_cycles
-        in_block = operands["offset"] // self.engine.memory_bytes % BURST_BEATS
-        at = taken + latencies.store_check - 1  # of the latest beat
-        for _ in range(words):
-            first = at + latencies.store_word + 1
-            if in_block >= BURST_BEATS:
-                in_block -= BURST_BEATS
-                first = max(first, at + answer + 1)
-            _, at = self.memory.send(first, beats)
-            in_block += beats
-        self.free[Unit.STORE] = end = at + answer
-        self.busy[Unit.STORE] += end - taken
-        return end
-
-
-def _pairs(operands: dict[str, int]) -> int:
-    first = operands["lane_first"]
-    return (first + operands["lane_count"] - 1) // 2 - first // 2 + 1
-
-
-def _drain_beats(operands: dict[str, int]) -> int:
-    """Beats of one row tile: pairs of lanes, for raw scores groups of four."""
-    if operands["destination"] != Destination.SCORES:
-        return _pairs(operands)
-    first = operands["lane_first"]
-    return (first + operands["lane_count"] - 1) // 4 - first // 4 + 1

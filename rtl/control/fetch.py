@@ -12,7 +12,7 @@ from rtl.control.layout import HEADER_LAYOUT, NUMBER_BITS, instruction_layout
 from rtl.link import link
 from rtl.memory.axi import ADDRESS_BITS
 from rtl.memory.beats import Gearbox
-from rtl.memory.dma import BYTES_BITS, ReadClient, beat_layout
+from rtl.memory.clients import BYTES_BITS, ReadClient, beat_layout
 from rtl.memory.regions import REGIONS
 
 IMAGES_BITS = 32

@@ -20,6 +20,21 @@ def queued_layout(opcode: Opcode) -> data.StructLayout:
     )
 
 
+def issue_members(opcode: Opcode) -> dict[str, wiring.Member]:
+    """Members of :class:`Issue`, and of the unit's control around it."""
+    return {
+        "i": In(stream.Signature(queued_layout(opcode))),
+        "o": Out(stream.Signature(dispatch_layout(opcode))),
+        "available": In(UNITS),
+        "taken": Out(UNITS),
+        "missing": Out(UNITS),
+        "halt": In(1),
+        "started": Out(1),
+        "latest": Out(NUMBER_BITS),
+        "idle": Out(1),
+    }
+
+
 class Issue(wiring.Component):
     """Starts a unit's oldest instruction once every producer in ``wait`` has signalled.
 
@@ -54,19 +69,7 @@ class Issue(wiring.Component):
     LATENCY = 1
 
     def __init__(self, opcode: Opcode):
-        super().__init__(
-            {
-                "i": In(stream.Signature(queued_layout(opcode))),
-                "o": Out(stream.Signature(dispatch_layout(opcode))),
-                "available": In(UNITS),
-                "taken": Out(UNITS),
-                "missing": Out(UNITS),
-                "halt": In(1),
-                "started": Out(1),
-                "latest": Out(NUMBER_BITS),
-                "idle": Out(1),
-            }
-        )
+        super().__init__(issue_members(opcode))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -18,7 +18,7 @@ from rtl.control.isa import UNITS, Base, Unit
 from rtl.control.layout import NUMBER_BITS
 from rtl.control.watchdog import CYCLES_BITS
 from rtl.memory.axi import ADDRESS_BITS, LITE_ADDRESS_BITS, Axi4Lite, Response
-from rtl.memory.dma import BYTES_BITS
+from rtl.memory.clients import BYTES_BITS
 
 IDENTITY = int.from_bytes(b"PVIT", "little")
 VERSION = 1

@@ -3,24 +3,25 @@
 from types import SimpleNamespace
 
 from amaranth.hdl import Cat, Const, Module, ResetInserter
-from amaranth.lib import stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
 from rtl.control.counters import ACTIVITY, EVENTS, STALLS, Counters
 from rtl.control.faults import FAULT, FaultRecord, FirstFault
 from rtl.control.fetch import Fetch
-from rtl.control.isa import UNIT_OF, UNITS, Base, Opcode, Unit
-from rtl.control.issue import Issue, queued_layout
-from rtl.control.layout import COMPLETION, NUMBER_BITS, dispatch_layout
+from rtl.control.isa import UNIT_OF, Base, Opcode, Unit
+from rtl.control.issue import Issue, issue_members, queued_layout
+from rtl.control.layout import NUMBER_BITS
 from rtl.control.queue import Queue
 from rtl.control.registers import IDENTITY, VERSION, RegisterBus, RegisterFile
 from rtl.control.run import STATUS, Run, SoftReset
 from rtl.control.semaphores import Semaphores
+from rtl.control.unit_port import UnitPort
 from rtl.control.watchdog import Watchdog
 from rtl.link import link
 from rtl.memory.axi import Axi4Lite
-from rtl.memory.dma import ReadClient
+from rtl.memory.clients import ReadClient
 from rtl.memory.regions import REGIONS
 
 NAMES = tuple(unit.name.lower() for unit in Unit)
@@ -33,9 +34,7 @@ class UnitControl(wiring.Component):
 
     Members
     -------
-    i : In(stream of queued_layout)
-    o : Out(stream of dispatch_layout)
-    available, taken, missing, halt, started, latest, idle : as of Issue
+    i, o, available, taken, missing, halt, started, latest, idle : as of Issue
     head : Out(NUMBER)
         The oldest instruction in the queue.
     busy : In(1)
@@ -47,17 +46,9 @@ class UnitControl(wiring.Component):
         self.config = config
         self.opcode = opcode
         super().__init__(
-            {
-                "i": In(stream.Signature(queued_layout(opcode))),
-                "o": Out(stream.Signature(dispatch_layout(opcode))),
-                "available": In(UNITS),
-                "taken": Out(UNITS),
-                "missing": Out(UNITS),
-                "halt": In(1),
-                "started": Out(1),
-                "latest": Out(NUMBER_BITS),
+            issue_members(opcode)
+            | {
                 "head": Out(NUMBER_BITS),
-                "idle": Out(1),
                 "busy": In(1),
                 "stall": In(STALLS),
                 "activity": Out(ACTIVITY),
@@ -104,11 +95,7 @@ class ControlUnit(wiring.Component):
     irq : Out(1)
     program : Out(ReadClient)
     regions : Out(REGIONS)
-    load, matmul, norm, softmax, store : Out(stream of dispatch_layout)
-    done_load ... done_store : In(COMPLETION)
-    idle_load ... idle_store : In(1)
-        The unit has nothing, and its last completion was seen.
-    busy_load ... busy_store : In(1)
+    load, matmul, norm, softmax, store : In(UnitPort)
     stall_load ... stall_store : In(STALLS)
         For the counters alone.
     faults : In(FAULT) x faults
@@ -122,17 +109,11 @@ class ControlUnit(wiring.Component):
 
     def __init__(self, config: EngineConfig, *, faults: int):
         self.config = config
-        units = {}
-        for unit, name in enumerate(NAMES):
-            units |= {
-                name: Out(stream.Signature(dispatch_layout(OPCODES[Unit(unit)]))),
-                f"done_{name}": In(COMPLETION),
-                f"idle_{name}": In(1),
-                f"busy_{name}": In(1),
-                f"stall_{name}": In(STALLS),
-            }
+        units = {unit.name.lower(): In(UnitPort(opcode)) for unit, opcode in OPCODES.items()}
+        stalls = {f"stall_{name}": In(STALLS) for name in NAMES}
         super().__init__(
             units
+            | stalls
             | {
                 "host": In(Axi4Lite()),
                 "irq": Out(1),
@@ -222,9 +203,7 @@ class ControlUnit(wiring.Component):
 
     def _connect_run(self, m: Module, p: SimpleNamespace) -> None:
         halted = p.record.o.valid
-        settled = Cat(
-            unit.idle & getattr(self, f"idle_{name}") for name, unit in p.units.items()
-        ).all()
+        settled = Cat(unit.idle & getattr(self, name).idle for name, unit in p.units.items()).all()
         m.d.comb += [
             p.fetch.start.eq(p.run.start),
             p.fetch.settled.eq(settled),
@@ -242,22 +221,22 @@ class ControlUnit(wiring.Component):
     def _connect_units(self, m: Module, p: SimpleNamespace) -> None:
         progress = [self.moved, p.fetch.moved]
         for index, (name, unit) in enumerate(p.units.items()):
-            done = getattr(self, f"done_{name}")
+            port = getattr(self, name)
             link(m, getattr(p.fetch, name), unit.i)
-            link(m, unit.o, wiring.flipped(getattr(self, name)))
+            link(m, unit.o, wiring.flipped(port.i))
             m.d.comb += [
                 unit.available.eq(p.semaphores.available[index]),
                 unit.halt.eq(p.record.o.valid),
-                unit.busy.eq(getattr(self, f"busy_{name}")),
+                unit.busy.eq(port.busy),
                 unit.stall.eq(getattr(self, f"stall_{name}")),
                 p.semaphores.taken[index].eq(unit.taken),
-                p.semaphores.completions[index].eq(done),
+                p.semaphores.completions[index].eq(port.done),
                 p.watchdog.missing[index].eq(unit.missing),
                 p.watchdog.heads[index].eq(unit.head),
                 p.counters.activities[index].eq(unit.activity),
                 p.record.latest[index].eq(unit.latest),
             ]
-            progress += [unit.started, done.valid]
+            progress += [unit.started, port.done.valid]
         m.d.comb += p.watchdog.progress.eq(Cat(progress).any())
 
     def _connect_faults(self, m: Module, p: SimpleNamespace) -> None:

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl import numerics
-from rtl.arith.multiplier import packed
+from rtl.arith.multiplier import Cascade, digits, packed
 from rtl.arith.packing import Packing, packing
 from rtl.choose import choose
 from rtl.config import EngineConfig
@@ -13,7 +13,7 @@ from rtl.emit import once
 from rtl.matmul.signals import ACC, Word
 from rtl.matmul.tile import Tile
 from rtl.memory.ports import array
-from rtl.pipeline import delayed
+from rtl.pipeline import delayed, history
 
 PAIR = 2  # token lanes of a drain beat
 QUAD = 4  # token lanes that are read together, two pairs
@@ -32,7 +32,8 @@ class Operands(wiring.Component):
     """Packs the codes of one port of the array for all tiles at once, and staggers them.
 
     ``o[group][d]`` holds codes ``i[group · pack + 0 … pack - 1][d]``, packed, for depth lane d
-    ``LATENCY + d mod cascade`` cycles after ``i``: the cascades' stages start one after another.
+    ``LATENCY + Cascade.skew(d mod cascade)`` cycles after ``i``. Registers hold each field's
+    digit; its sign spreads over the field behind them.
 
     Parameters
     ----------
@@ -70,9 +71,12 @@ class Operands(wiring.Component):
             lanes = [self.i[group * self.pack + n] for n in range(self.pack)]
             for d, operand in enumerate(operands):
                 codes = [lane[d] for lane in lanes]
-                value = packed(m, codes, self.is_signed, self.spacing, self.port_bits)
-                cycles = self.LATENCY + d % self.cascade
-                m.d.comb += operand.eq(delayed(m, value, cycles, name=f"operand_{group}_{d}"))
+                cycles = self.LATENCY + Cascade.skew(d % self.cascade)
+                values = [
+                    delayed(m, digit, cycles, name=f"digit_{group}_{d}_{n}")
+                    for n, digit in enumerate(digits(m, codes, self.is_signed))
+                ]
+                m.d.comb += operand.eq(packed(values, self.spacing, self.port_bits))
         return m
 
 
@@ -148,7 +152,10 @@ class Array(wiring.Component):
             weights.i.eq(self.weights),
             weights.is_signed.eq(self.word.w_signed),
         ]
-        word = delayed(m, self.word, Operands.LATENCY, name="word")
+        word_delay = Tile.word_delay(self.config.depth_lanes, self.packing)
+        words = history(m, self.word, Operands.LATENCY + word_delay, name="word")
+        with_operands = words[Operands.LATENCY]
+        is_signed = with_operands.w_signed | with_operands.a_signed
 
         tokens, rows = self.config.token_lanes, self.config.row_lanes
         sums = Signal(array(quads(tokens), array(QUAD, array(rows, ACC))))
@@ -159,7 +166,8 @@ class Array(wiring.Component):
                 m.d.comb += [
                     tile.activations.eq(activations.o[i]),
                     tile.weights.eq(weights.o[j]),
-                    tile.word.eq(word),
+                    tile.is_signed.eq(is_signed),
+                    tile.word.eq(words[-1]),
                 ]
                 for t, r in tile_indices(self.packing):
                     token, row = i * self.packing.token_pack + t, j * self.packing.row_pack + r

@@ -1,5 +1,7 @@
 """The drain: the sums of a row tile become codes, scores or residual values in a scratchpad."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import Module, Mux, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -32,6 +34,14 @@ from rtl.memory.ports import (
 from rtl.pipeline import delayed, history
 from rtl.vector.gelu import Gelu
 from rtl.vector.residual import Residual
+
+
+class Line(NamedTuple):
+    """Beats on their way, by age: element n is of the beat that was selected n cycles ago."""
+
+    place: list[data.View]
+    valid: list[Value]
+    operands: list[data.View]
 
 
 class Drain(wiring.Component):
@@ -105,13 +115,29 @@ class Drain(wiring.Component):
         m.submodules.residual = residual = Residual(count)
         m.submodules.writers = writers = Writers(self.config)
 
-        # place[n], valid[n], operands[n]: of the beat that was selected n cycles ago
+        line = self._connect_beats(m, beats, placement)
+        self._connect_scores(m, line, scores)
+        self._connect_codes(m, line, lanes, requantize)
+        self._connect_gelu(m, line, requantize, gelu)
+        self._connect_residual(m, line, requantize, residual)
+        codes = delayed(m, requantize.codes, Gelu.LATENCY, name="codes")
+        m.d.comb += [
+            writers.place.eq(line.place[-1]),
+            writers.valid.eq(line.valid[-1]),
+            _choose(writers.codes, line.operands[-1].gelu, gelu.o, codes),
+            writers.residual.eq(residual.o),
+            self.done.eq(writers.done),
+        ]
+        for name in ("activation_write", "key_write", "value_write", "residual_write"):
+            link(m, getattr(writers, name), wiring.flipped(getattr(self, name)))
+        return m
+
+    def _connect_beats(self, m: Module, beats: Beats, placement: Placement) -> Line:
+        """Row tiles in; each beat selects its sums and asks for its row parameters."""
         cycles = self.WRITE_LATENCY - Writers.LATENCY
         place = history(m, placement.o, cycles, name="place")
         valid = history(m, placement.o_valid, cycles, name="valid", marker=True)
         operands = [old.beat.tile.work.operands for old in place]
-        residual_read = self.CODES_LATENCY + Residual.RESIDUAL_LATENCY - READ_LATENCY
-        codes = delayed(m, requantize.codes, Gelu.LATENCY, name="codes")
         m.d.comb += [
             beats.tile.eq(self.tile),
             beats.tile_valid.eq(self.tile_valid),
@@ -120,43 +146,56 @@ class Drain(wiring.Component):
             self.select.eq(place[0].beat.pair >> 1),
             self.parameters.enable.eq(valid[0]),
             self.parameters.request.eq(operands[0].parameter_address + place[0].beat.tile.row_tile),
-            scores.place.eq(place[Array.SELECT_LATENCY]),
-            scores.valid.eq(valid[Array.SELECT_LATENCY]),
+        ]
+        return Line(place, valid, operands)
+
+    def _connect_scores(self, m: Module, line: Line, scores: Scores) -> None:
+        """Raw scores, four lanes at a time, and each lane's maximum."""
+        m.d.comb += [
+            scores.place.eq(line.place[Array.SELECT_LATENCY]),
+            scores.valid.eq(line.valid[Array.SELECT_LATENCY]),
             scores.quad.eq(self.quad),
             self.maxima.eq(scores.maxima),
-            lanes.place.eq(place[0]),
+        ]
+        link(m, scores.write, wiring.flipped(self.score_write))
+
+    def _connect_codes(self, m: Module, line: Line, lanes: Lanes, requantize: Requantize) -> None:
+        """Sums of two lanes into codes, ``CODES_LATENCY`` cycles after the beat."""
+        m.d.comb += [
+            lanes.place.eq(line.place[0]),
             lanes.quad.eq(self.quad),
             lanes.parameters.eq(self.parameters.data),
             lanes.token_scales.eq(self.scales),
             requantize.acc.eq(lanes.acc),
             requantize.scales.eq(lanes.scales),
-            requantize.format.eq(operands[Lanes.LATENCY].format),
+            requantize.format.eq(line.operands[Lanes.LATENCY].format),
+        ]
+
+    def _connect_gelu(self, m: Module, line: Line, requantize: Requantize, gelu: Gelu) -> None:
+        m.d.comb += [
             _truncated(gelu.i, requantize.codes),
-            gelu.table.eq(operands[self.CODES_LATENCY].gelu_table),
-            residual.y.eq(requantize.codes),
-            residual.shift.eq(operands[self.CODES_LATENCY].residual_shift),
-            residual.residual.eq(self.residual.data),
-            residual.accumulate.eq(
-                operands[self.CODES_LATENCY + Residual.RESIDUAL_LATENCY].accumulate
-            ),
-            self.residual.request.p.half.eq(place[residual_read].token[1]),
-            self.residual.request.p.word.eq(place[residual_read].word),
-            self.residual.request.valid.eq(
-                valid[residual_read]
-                & operands[residual_read].accumulate
-                & (operands[residual_read].destination == Destination.RESIDUAL)
-            ),
-            writers.place.eq(place[-1]),
-            writers.valid.eq(valid[-1]),
-            _choose(writers.codes, operands[-1].gelu, gelu.o, codes),
-            writers.residual.eq(residual.o),
-            self.done.eq(writers.done),
+            gelu.table.eq(line.operands[self.CODES_LATENCY].gelu_table),
         ]
         link(m, wiring.flipped(self.gelu_write), gelu.write)
-        link(m, scores.write, wiring.flipped(self.score_write))
-        for name in ("activation_write", "key_write", "value_write", "residual_write"):
-            link(m, getattr(writers, name), wiring.flipped(getattr(self, name)))
-        return m
+
+    def _connect_residual(
+        self, m: Module, line: Line, requantize: Requantize, residual: Residual
+    ) -> None:
+        """Codes onto the residual's words, which were asked for ``READ_LATENCY`` cycles before."""
+        add = self.CODES_LATENCY + Residual.RESIDUAL_LATENCY
+        read = add - READ_LATENCY
+        destined = line.operands[read].destination == Destination.RESIDUAL
+        m.d.comb += [
+            residual.y.eq(requantize.codes),
+            residual.shift.eq(line.operands[self.CODES_LATENCY].residual_shift),
+            residual.residual.eq(self.residual.data),
+            residual.accumulate.eq(line.operands[add].accumulate),
+            self.residual.request.p.half.eq(line.place[read].token[1]),
+            self.residual.request.p.word.eq(line.place[read].word),
+            self.residual.request.valid.eq(
+                line.valid[read] & line.operands[read].accumulate & destined
+            ),
+        ]
 
 
 def _truncated(narrow: data.View, wide: data.View) -> list:

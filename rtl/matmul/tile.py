@@ -1,31 +1,25 @@
 """Dot products of a few tokens with a few rows: the block that fills most of an engine."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
 
 from rtl import numerics
+from rtl.arith.adder_tree import AdderTree
 from rtl.arith.multiplier import Cascade
 from rtl.arith.packing import Packing
 from rtl.emit import once
 from rtl.matmul.signals import ACC, Word
-from rtl.pipeline import delayed, halves
-
-
-def add(a: Value, b: Value, carry: Value) -> Value:
-    """``a + b + carry`` on one carry chain: the carry enters below the lowest bit."""
-    extended = Cat(carry, a).as_signed() + Cat(carry, b).as_signed()
-    return extended[1:].as_signed()
+from rtl.pipeline import delayed
 
 
 class Dot(wiring.Component):
     """Adder tree and accumulator of one (token, row).
 
-    ``acc <= (0 | acc << 4 | acc) + Σ_k (fields[k] + borrows[k])``
+    ``acc <= (0 | acc << 4 | acc) + Σ_k fields[k] - (lift of all fields, where they are signed)``
 
-    The borrows cost nothing: n fields meet in n - 1 adders and the accumulator, which have n carry
-    inputs. ``acc`` has 27 bits and wraps. On ``last`` it is copied to ``sums``, where the drain
+    The lifts of all fields are together half the range of their sum: the sum's highest bit,
+    inverted, is its sign. ``acc`` has 27 bits and wraps. It is copied to ``sums``, where the drain
     finds it while the next row tile accumulates.
 
     Free running; latency ``LATENCY`` from a row tile's last fields to ``sums``.
@@ -36,58 +30,58 @@ class Dot(wiring.Component):
         Fields per cycle, a power of two.
     bits : int
         Of a field.
+    adder_terms : int
+        Numbers that one adder adds: 2 or 3.
 
     Members
     -------
-    fields : In(terms x signed(bits))
-    borrows : In(terms x 1)
+    fields : In(terms x unsigned(bits))
     word : In(Word)
-        With the fields.
+        With the sum of its fields, ``LATENCY - 2`` cycles after them.
+    is_signed : In(1)
+        With the word.
+    capture : In(1)
+        Copy ``acc``: one cycle after a row tile's last word.
     sums : Out(signed(27))
     """
 
-    def __init__(self, terms: int, bits: int):
-        self.parameters = (terms, bits)
-        self.levels = exact_log2(terms)
+    def __init__(self, terms: int, bits: int, adder_terms: int):
+        self.parameters = (terms, bits, adder_terms)
         super().__init__(
             {
-                "fields": In(data.ArrayLayout(signed(bits), terms)),
-                "borrows": In(data.ArrayLayout(unsigned(1), terms)),
+                "fields": In(data.ArrayLayout(unsigned(bits), terms)),
                 "word": In(Word),
+                "is_signed": In(1),
+                "capture": In(1),
                 "sums": Out(ACC),
             }
         )
 
     @staticmethod
-    def latency(terms: int) -> int:
+    def latency(terms: int, adder_terms: int) -> int:
         """``LATENCY`` for this many terms."""
-        return exact_log2(terms) + 2
+        return AdderTree.latency(terms, adder_terms) + 2
 
     @property
     def LATENCY(self) -> int:
-        return self.latency(1 << self.levels)
+        terms, _, adder_terms = self.parameters
+        return self.latency(terms, adder_terms)
 
     def elaborate(self, platform):
         m = Module()
-        values, borrows = list(self.fields), list(self.borrows)
-        for level in range(self.levels):
-            pairs = list(zip(halves(values), halves(borrows), strict=True))
-            values, borrows = [], []
-            for k, ((a, b), (carry, kept)) in enumerate(pairs):
-                total = Signal(signed(len(a) + 1), name=f"total_{level}_{k}", reset_less=True)
-                borrow = Signal(name=f"borrow_{level}_{k}", reset_less=True)
-                m.d.sync += [total.eq(add(a, b, carry)), borrow.eq(kept)]
-                values.append(total)
-                borrows.append(borrow)
+        terms, bits, adder_terms = self.parameters
+        m.submodules.tree = tree = AdderTree(terms, unsigned(bits), adder_terms)
+        m.d.comb += tree.i.eq(self.fields)
+        high = tree.o[-1]
+        value = Cat(tree.o[:-1], high ^ self.is_signed, self.is_signed & ~high).as_signed()
 
-        word = delayed(m, self.word, self.levels, name="word")
-        last = delayed(m, word.valid & word.last, 1, name="last")
-        acc = Signal(ACC, reset_less=True)
+        word, acc = self.word, Signal(ACC, reset_less=True)
         shifted = (acc << numerics.ATOM_BITS)[: len(acc)].as_signed()
         base = Mux(word.first, 0, Mux(word.shift_before, shifted, acc))
         with m.If(word.valid):
-            m.d.sync += acc.eq(add(base, values[0], borrows[0]))
-        with m.If(last):
+            # In this order a bit is one LUT: the carry chain takes the first term as it is.
+            m.d.sync += acc.eq(value + base)
+        with m.If(self.capture):
             m.d.sync += self.sums.eq(acc)
         return m
 
@@ -98,12 +92,12 @@ class Tile(wiring.Component):
     ``sums[t][r] = Σ_words Σ_d activations[t, d] · weights[r, d]``, with ``first`` and
     ``shift_before`` as in :class:`Dot`.
 
-    Cascades of packed multipliers; each total's fields are taken apart (a field above a negative
-    one gets 1 added back, unless both operands are unsigned) and summed up over the cascades.
-    Free running, without flow control: the array is rigid, only its feed can stall. Operands of
-    depth lane d come ``d mod cascade`` cycles after lane 0's and ``word``.
+    Cascades of packed multipliers, whose fields are summed up over the cascades. Free running,
+    without flow control: the array is rigid, only its feed can stall. What is the same for all
+    tiles is done once outside: ``word`` comes when it is needed, and has only its last register
+    here. Operands of depth lane d come ``Cascade.skew(d mod cascade)`` cycles after lane 0's.
 
-    Latency ``LATENCY``, from a row tile's last word to ``sums``; one word per cycle.
+    Latency ``LATENCY``, from a row tile's last operands to ``sums``; one word per cycle.
 
     Parameters
     ----------
@@ -116,7 +110,10 @@ class Tile(wiring.Component):
         Packed operands.
     weights : In(depth_lanes x signed(packing.weight_port_bits))
         Packed operands.
+    is_signed : In(1)
+        With the operands of lane 0: some are signed.
     word : In(Word)
+        ``word_delay(…)`` cycles after the operands of lane 0.
     sums : Out(token_pack x row_pack x signed(27))
     """
 
@@ -138,6 +135,7 @@ class Tile(wiring.Component):
                     data.ArrayLayout(signed(packing.activation_port_bits), depth_lanes)
                 ),
                 "weights": In(data.ArrayLayout(signed(packing.weight_port_bits), depth_lanes)),
+                "is_signed": In(1),
                 "word": In(Word),
                 "sums": Out(data.ArrayLayout(rows, packing.token_pack)),
             }
@@ -147,36 +145,46 @@ class Tile(wiring.Component):
     def latency(depth_lanes: int, packing: Packing) -> int:
         """``LATENCY`` for these parameters."""
         cascade = min(packing.cascade, depth_lanes)
-        return Cascade.latency(cascade) + Dot.latency(depth_lanes // cascade)
+        return Cascade.latency(cascade) + Dot.latency(depth_lanes // cascade, packing.adder_terms)
 
     @property
     def LATENCY(self) -> int:
         return self.latency(self.cascade * self.cascades, self.packing)
 
+    @staticmethod
+    def word_delay(depth_lanes: int, packing: Packing) -> int:
+        """From the operands of lane 0 to their word: what is left are its register,
+        the accumulator and the sums."""
+        return Tile.latency(depth_lanes, packing) - 3
+
     def elaborate(self, platform):
         m = Module()
+        is_signed = delayed(m, self.is_signed, 1, name="is_signed")
         cascades = [Cascade(self.packing, self.cascade) for _ in range(self.cascades)]
         for k, cascade in enumerate(cascades):
             m.submodules[f"cascade_{k}"] = once(cascade, platform)
+            m.d.comb += cascade.is_signed.eq(is_signed)
             for n in range(self.cascade):
                 m.d.comb += [
                     cascade.activations[n].eq(self.activations[k * self.cascade + n]),
                     cascade.weights[n].eq(self.weights[k * self.cascade + n]),
                 ]
 
-        word = delayed(m, self.word, cascades[0].LATENCY, name="word")
-        mixed = word.w_signed | word.a_signed
-        bits = self.packing.field_bits
+        word = delayed(m, self.word, 1, name="word")
+        word_is_signed = delayed(
+            m, self.word.w_signed | self.word.a_signed, 1, name="word_is_signed"
+        )
+        capture = delayed(m, word.valid & word.last, 1, name="capture")
         for token, sums in enumerate(self.sums):
             for row in range(self.packing.row_pack):
-                dot = Dot(self.cascades, bits + 1)
+                dot = Dot(self.cascades, self.packing.field_bits, self.packing.adder_terms)
                 m.submodules[f"dot_{token}_{row}"] = once(dot, platform)
-                m.d.comb += [dot.word.eq(word), sums[row].eq(dot.sums)]
-                low = self.packing.field(token, row) * bits
-                for k, cascade in enumerate(cascades):
-                    field = cascade.total[low : low + bits]
-                    m.d.comb += [
-                        dot.fields[k].eq(Cat(field, mixed & field[-1])),
-                        dot.borrows[k].eq(mixed & cascade.total[low - 1] if low else 0),
-                    ]
+                field = self.packing.field(token, row)
+                m.d.comb += [dot.fields[k].eq(c.fields[field]) for k, c in enumerate(cascades)]
+                m.d.comb += [
+                    dot.word.eq(word),
+                    dot.is_signed.eq(word_is_signed),
+                    dot.capture.eq(capture),
+                    sums[row].eq(dot.sums),
+                ]
         return m

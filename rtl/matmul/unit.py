@@ -1,17 +1,17 @@
 """The matmul unit: feed, array, drain."""
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.control.layout import COMPLETION
+from rtl.control.isa import Opcode
+from rtl.control.unit_port import UnitPort
 from rtl.link import link
 from rtl.matmul.array import Array
 from rtl.matmul.drain import Drain
 from rtl.matmul.feed import Feed
 from rtl.matmul.scores import SLOTS
-from rtl.matmul.signals import WORK
 from rtl.memory.ports import (
     SCORE,
     TokenScale,
@@ -92,8 +92,7 @@ class MatmulUnit(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "i": In(stream.Signature(WORK)),
-                "done": Out(COMPLETION),
+                **UnitPort(Opcode.MATMUL).members,
                 **{name: Out(port(config)) for name, port in READS.items()},
                 "parameters": Out(parameter_read(config)),
                 "residual": Out(residual_read(config)),
@@ -105,8 +104,6 @@ class MatmulUnit(wiring.Component):
                 "gelu_write": In(WritePort(gelu_write(config))),
                 "maxima": Out(array(SLOTS, array(config.token_lanes, SCORE))),
                 "scales": In(array(SLOTS, array(config.token_lanes, TokenScale))),
-                "idle": Out(1),
-                "busy": Out(1),
                 "stall_drain": Out(1),
             }
         )

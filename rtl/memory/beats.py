@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from rtl.memory.dma import beat_layout
+from rtl.memory.clients import beat_layout
 from rtl.memory.ports import array
 
 

@@ -1,6 +1,8 @@
 """The store unit: instructions STORE, one token's residual words to memory as int32."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from collections.abc import Callable
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -9,13 +11,62 @@ from rtl import numerics
 from rtl.config import EngineConfig
 from rtl.control.faults import FAULT, FaultCode, fault
 from rtl.control.isa import Opcode, Unit
-from rtl.control.layout import COMPLETION, dispatch_layout
-from rtl.memory.dma import WriteClient
-from rtl.memory.ports import READ_LATENCY, residual_read
+from rtl.control.layout import dispatch_layout
+from rtl.control.unit_port import UnitPort
+from rtl.link import link
+from rtl.memory.clients import WriteClient
+from rtl.memory.ports import READ_LATENCY, RESIDUAL, array, residual_read
 from rtl.memory.regions import REGIONS, RegionCheck
 
 STORE = dispatch_layout(Opcode.STORE)
 LOGIT_BITS = 32
+
+
+class Widen(wiring.Component):
+    """A residual word as int32, in memory beats, the lowest rows first.
+
+    The first beat is there a cycle after ``take``; one beat per cycle.
+
+    Members
+    -------
+    values : In(row_lanes x RESIDUAL)
+    take : In(1)
+        Take ``values``; never while beats of the word before are left.
+    beats : Out(stream)
+    last : Out(1)
+        The word's last beat moves in this cycle.
+    """
+
+    def __init__(self, config: EngineConfig):
+        self.beat_bits = 8 * config.memory_bytes
+        self.word_bits = LOGIT_BITS * config.row_lanes
+        super().__init__(
+            {
+                "values": In(array(config.row_lanes, RESIDUAL)),
+                "take": In(1),
+                "beats": Out(stream.Signature(unsigned(self.beat_bits))),
+                "last": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        beats_per_word = self.word_bits // self.beat_bits
+        word = Signal(self.word_bits)
+        left = Signal(range(beats_per_word + 1))
+        moves = self.beats.valid & self.beats.ready
+        m.d.comb += [
+            self.beats.valid.eq(left != 0),
+            self.beats.payload.eq(word),
+            self.last.eq(moves & (left == 1)),
+        ]
+        with m.If(self.take):
+            spare = LOGIT_BITS - numerics.RESIDUAL_BITS
+            widened = Cat(Cat(value, value[-1].replicate(spare)) for value in self.values)
+            m.d.sync += [word.eq(widened), left.eq(beats_per_word)]
+        with m.Elif(moves):
+            m.d.sync += [word.eq(word[self.beat_bits :]), left.eq(left - 1)]
+        return m
 
 
 class StoreUnit(wiring.Component):
@@ -26,12 +77,10 @@ class StoreUnit(wiring.Component):
 
     Members
     -------
-    i : In(stream of STORE's dispatch)
+    i, done, idle, busy : as of UnitPort
     regions : In(REGIONS)
     residual : Out(residual_read)
     writer : Out(WriteClient)
-    done : Out(COMPLETION)
-    idle, busy : Out(1)
     stall : Out(2)
         Bit 0: memory does not take the beat or has not answered. Bit 1: the residual is in use.
     fault : Out(FAULT)
@@ -56,13 +105,10 @@ class StoreUnit(wiring.Component):
         self.beats_per_word = word_bytes // config.memory_bytes
         super().__init__(
             {
-                "i": In(stream.Signature(STORE)),
+                **UnitPort(Opcode.STORE).members,
                 "regions": In(REGIONS),
                 "residual": Out(residual_read(config)),
                 "writer": Out(WriteClient(config.memory_bytes)),
-                "done": Out(COMPLETION),
-                "idle": Out(1),
-                "busy": Out(1),
                 "stall": Out(2),
                 "fault": Out(FAULT),
             }
@@ -71,13 +117,11 @@ class StoreUnit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.check = check = RegionCheck()
+        m.submodules.widen = widen = Widen(self.config)
         store = Signal(STORE)
-        operands = store.operands
-        column = Signal.like(operands.row_words)
-        beat = Signal(range(max(2, self.beats_per_word)))
-        word = Signal(LOGIT_BITS * self.config.row_lanes)
+        column = Signal.like(store.operands.row_words)
         request, writer = self.residual.request, self.writer
-        self._wire(m, check, store, column, word)
+        self._wire(m, check, widen, store, column)
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 m.d.comb += [check.i.valid.eq(self.i.valid), self.i.ready.eq(check.i.ready)]
@@ -104,63 +148,57 @@ class StoreUnit(wiring.Component):
             with m.State("WAIT"):
                 m.next = "WORD"
             with m.State("WORD"):
-                m.d.sync += [word.eq(self._widened(m, operands.token[0])), beat.eq(0)]
+                m.d.comb += widen.take.eq(1)
                 m.next = "SEND"
-            with m.State("SEND"):
-                m.d.comb += writer.beats.valid.eq(1)
-                with m.If(writer.beats.ready):
-                    m.d.sync += [word.eq(word[8 * self.config.memory_bytes :]), beat.eq(beat + 1)]
-                    with m.If(beat == self.beats_per_word - 1):
-                        m.d.sync += column.eq(column + 1)
-                        m.next = "READ"
-                        with m.If(column + 1 == operands.row_words):
-                            m.next = "ANSWER"
-            with m.State("ANSWER"):
-                with m.If(writer.done):
-                    m.next = "IDLE"
+            with m.State("SEND"), m.If(widen.last):
+                m.d.sync += column.eq(column + 1)
+                m.next = "READ"
+                with m.If(column + 1 == store.operands.row_words):
+                    m.next = "ANSWER"
+            with m.State("ANSWER"), m.If(writer.done):
+                m.next = "IDLE"
             with m.State("STOPPED"):
                 pass
-        refused = fsm.ongoing("REFUSE")
-        failed = fsm.ongoing("ANSWER") & writer.done & writer.error
-        code = Mux(refused, FaultCode.ADDRESS, FaultCode.WRITE)
-        m.d.sync += [
-            self.done.valid.eq(fsm.ongoing("ANSWER") & writer.done),
-            self.done.signal.eq(store.signal),
-            self.done.number.eq(store.number),
-            self.fault.eq(fault(refused | failed, code, Unit.STORE, store.number)),
-        ]
-        waits = fsm.ongoing("COMMAND") | fsm.ongoing("SEND")
-        m.d.comb += [
-            self.busy.eq(~fsm.ongoing("IDLE") & ~fsm.ongoing("STOPPED")),
-            self.idle.eq(fsm.ongoing("IDLE") & ~self.i.valid & ~self.done.valid),
-            self.stall[0].eq((waits & ~writer.beats.ready) | fsm.ongoing("ANSWER")),
-            self.stall[1].eq(request.valid & ~request.ready),
-        ]
+        self._report(m, fsm.ongoing, store)
         return m
 
     def _wire(
-        self, m: Module, check: RegionCheck, store: data.View, column: Signal, word: Signal
+        self, m: Module, check: RegionCheck, widen: Widen, store: data.View, column: Signal
     ) -> None:
         """Everything that does not depend on the state."""
-        operands, command = self.i.p.operands, self.writer.command.p
+        operands, command, residual = self.i.p.operands, self.writer.command.p, self.residual
+        odd = store.operands.token[0]
         m.d.comb += [
             check.regions.eq(self.regions),
             check.i.p.base.eq(operands.base),
             check.i.p.offset.eq(operands.offset),
             check.i.p.bytes.eq(operands.row_words * (LOGIT_BITS // 8 * self.config.row_lanes)),
             command.beats.eq(store.operands.row_words * self.beats_per_word),
-            self.residual.request.p.half.eq(store.operands.token[1]),
-            self.residual.request.p.word.eq(store.operands.source_address + column),
-            self.writer.beats.payload.eq(word),
+            residual.request.p.half.eq(store.operands.token[1]),
+            residual.request.p.word.eq(store.operands.source_address + column),
+            widen.values.eq(Mux(odd, residual.data[1].as_value(), residual.data[0].as_value())),
         ]
+        link(m, widen.beats, wiring.flipped(self.writer.beats))
 
     def _ragged(self, address: Value) -> Value:
         return address[: exact_log2(self.config.memory_bytes)].any()
 
-    def _widened(self, m: Module, odd: Value) -> Value:
-        """The word of the even or odd token of the half, each value extended to 32 bits."""
-        words = self.residual.data
-        values = Signal(words.shape().elem_shape)
-        m.d.comb += values.eq(Mux(odd, words[1].as_value(), words[0].as_value()))
-        spare = LOGIT_BITS - numerics.RESIDUAL_BITS
-        return Cat(Cat(value, value[-1].replicate(spare)) for value in values)
+    def _report(self, m: Module, ongoing: Callable[[str], Value], store: data.View) -> None:
+        """Completion, faults and activity, from the state."""
+        request, writer = self.residual.request, self.writer
+        answered = ongoing("ANSWER") & writer.done
+        refused, failed = ongoing("REFUSE"), answered & writer.error
+        code = Mux(refused, FaultCode.ADDRESS, FaultCode.WRITE)
+        m.d.sync += [
+            self.done.valid.eq(answered),
+            self.done.signal.eq(store.signal),
+            self.done.number.eq(store.number),
+            self.fault.eq(fault(refused | failed, code, Unit.STORE, store.number)),
+        ]
+        sends = ongoing("COMMAND") | ongoing("SEND")
+        m.d.comb += [
+            self.busy.eq(~ongoing("IDLE") & ~ongoing("STOPPED")),
+            self.idle.eq(ongoing("IDLE") & ~self.i.valid & ~self.done.valid),
+            self.stall[0].eq((sends & ~writer.beats.ready) | ongoing("ANSWER")),
+            self.stall[1].eq(request.valid & ~request.ready),
+        ]

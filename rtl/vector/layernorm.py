@@ -1,16 +1,19 @@
 """LayerNorm of a tile of tokens."""
 
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import Out
 
 from rtl.config import EngineConfig
-from rtl.control.layout import COMPLETION
-from rtl.control.queue import Queue
+from rtl.control.isa import Opcode
 from rtl.control.retire import Retire
+from rtl.control.unit_port import UnitPort
+from rtl.fork import fork
+from rtl.link import link
 from rtl.memory import ports
+from rtl.memory.write_queue import WriteQueue
 from rtl.pipeline import delayed
-from rtl.vector.norm_issue import DISPATCH, NormIssue
+from rtl.vector.norm_issue import NormIssue
 from rtl.vector.norm_lanes import NormLanes
 from rtl.vector.norm_statistics import NormStatistics
 
@@ -52,16 +55,13 @@ class NormUnit(wiring.Component):
     PAIRS = 32
     BEATS = 32
     DATA_CYCLES = 1 + ports.READ_LATENCY + 1  # from a beat's issue until the lanes have its data
-    DONE_CYCLES = DATA_CYCLES + NormLanes.LATENCY + Queue.LATENCY + Retire.LATENCY
+    DONE_CYCLES = DATA_CYCLES + NormLanes.LATENCY + WriteQueue.LATENCY + Retire.LATENCY
 
     def __init__(self, config: EngineConfig):
         self.config = config
         super().__init__(
             {
-                "i": In(stream.Signature(DISPATCH)),
-                "done": Out(COMPLETION),
-                "idle": Out(1),
-                "busy": Out(1),
+                **UnitPort(Opcode.NORM).members,
                 "residual": Out(ports.residual_read(config)),
                 "exponents": Out(ports.exponent_read(config)),
                 "activations": Out(stream.Signature(ports.activation_write(config))),
@@ -77,12 +77,11 @@ class NormUnit(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        result = data.StructLayout({"final": 1, "write": ports.activation_write(self.config)})
         m.submodules.retire = retire = Retire(1)
         m.submodules.issue = issue = NormIssue(self.PAIRS, self.BEATS)
         m.submodules.lanes = lanes = NormLanes(self.config)
         m.submodules.statistics = statistics = NormStatistics(self.config, self.PAIRS)
-        m.submodules.output = output = Queue(result, self.BEATS)
+        m.submodules.output = output = WriteQueue(self.config, self.BEATS)
 
         self._connect_control(m, retire, issue, output)
         beat, sums, codes = self._connect_reads(m, issue, lanes)
@@ -105,10 +104,10 @@ class NormUnit(wiring.Component):
             m.d.comb += statistics.parameters[name].eq(operands[name])
 
         written = delayed(m, beat, lanes.LATENCY, name="written")
-        write = output.i.payload.write
+        write = output.write.beat
         m.d.comb += [
-            output.i.valid.eq(delayed(m, codes, lanes.LATENCY, name="code_valid", marker=True)),
-            output.i.payload.final.eq(written.final),
+            output.write.valid.eq(delayed(m, codes, lanes.LATENCY, name="code_valid", marker=True)),
+            output.final.eq(written.final),
             write.pair.eq(written.pair),
             write.enable.eq(written.enable),
             write.word.eq(written.dispatch.operands.destination_address + written.column),
@@ -120,25 +119,16 @@ class NormUnit(wiring.Component):
 
     def _connect_control(self, m, retire, issue, output):
         """Instructions in, completions and codes out."""
-        taken = Signal()
+        fork(m, self.i, retire.i, issue.i)
+        link(m, output.o, wiring.flipped(self.activations))
         m.d.comb += [
-            self.i.ready.eq(retire.i.ready & issue.i.ready),
-            retire.i.valid.eq(self.i.valid & issue.i.ready),
-            retire.i.payload.signal.eq(self.i.payload.signal),
-            retire.i.payload.number.eq(self.i.payload.number),
-            issue.i.valid.eq(self.i.valid & retire.i.ready),
-            issue.i.payload.eq(self.i.payload),
-            self.activations.valid.eq(output.o.valid),
-            self.activations.payload.eq(output.o.payload.write),
-            output.o.ready.eq(self.activations.ready),
-            taken.eq(output.o.valid & output.o.ready),
-            issue.beat_written.eq(taken),
-            retire.ended.eq(taken & output.o.payload.final),
+            issue.beat_written.eq(output.taken),
+            retire.ended.eq(output.ended),
             self.done.eq(retire.done),
             self.idle.eq(retire.idle),
             self.busy.eq(~retire.idle),
             self.stall_read.eq(self.residual.request.valid & ~self.residual.request.ready),
-            self.stall_write.eq(self.activations.valid & ~self.activations.ready),
+            self.stall_write.eq(output.stall),
         ]
 
     def _connect_reads(self, m, issue, lanes):

@@ -9,6 +9,7 @@ from rtl.control.layout import dispatch_layout
 from rtl.control.queue import Queue
 from rtl.control.retire import Retire
 from rtl.credits import Credits
+from rtl.fork import fork
 from rtl.memory.ports import ADDRESS
 
 DISPATCH = dispatch_layout(Opcode.NORM)
@@ -182,6 +183,7 @@ class NormIssue(wiring.Component):
         m.submodules.arbiter = arbiter = NormArbiter()
         m.submodules.pair_credits = pair_credits = Credits(self.pairs)
         m.submodules.beat_credits = beat_credits = Credits(self.beats)
+        fork(m, self.i, sums.i, waiting.i)
         wiring.connect(m, waiting.o, codes.i)
         wiring.connect(m, arbiter.o, wiring.flipped(self.o))
 
@@ -194,11 +196,6 @@ class NormIssue(wiring.Component):
         codes_may = beat_credits.available & (ready != 0)
         sums_go, codes_go = Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq(sums.i.ready & waiting.i.ready),
-            sums.i.payload.eq(self.i.payload),
-            sums.i.valid.eq(self.i.valid & waiting.i.ready),
-            waiting.i.payload.eq(self.i.payload),
-            waiting.i.valid.eq(self.i.valid & sums.i.ready),
             arbiter.sums.payload.eq(sums.o.payload),
             arbiter.sums.valid.eq(sums.o.valid & sums_may),
             sums.o.ready.eq(arbiter.sums.ready & sums_may),

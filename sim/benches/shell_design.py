@@ -6,11 +6,12 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
 from rtl.control.unit import NAMES, ControlUnit
+from rtl.control.unit_port import connect_unit
 from rtl.link import link
 from rtl.memory.axi import Axi4, Axi4Lite, pass_through
 from rtl.memory.dma import Dma
-from rtl.memory.load import LoadUnit
-from rtl.memory.scratchpad import ResidualMemory
+from rtl.memory.load.unit import LoadUnit
+from rtl.memory.scratchpads.residual import ResidualMemory
 from rtl.memory.store import StoreUnit
 
 
@@ -56,15 +57,12 @@ class Shell(wiring.Component):
         for index, unit in enumerate((load, store, residual)):
             m.d.comb += control.faults[index].eq(unit.fault)
         for name, unit in (("load", load), ("store", store)):
-            link(m, getattr(control, name), unit.i)
+            connect_unit(m, getattr(control, name), unit)
             m.d.comb += [
                 unit.regions.eq(control.regions),
-                getattr(control, f"done_{name}").eq(unit.done),
-                getattr(control, f"idle_{name}").eq(unit.idle),
-                getattr(control, f"busy_{name}").eq(unit.busy),
                 getattr(control, f"stall_{name}").eq(unit.stall),
             ]
         for name in NAMES:
             if name not in ("load", "store"):
-                m.d.comb += getattr(control, f"idle_{name}").eq(1)
+                m.d.comb += getattr(control, name).idle.eq(1)
         return m

@@ -55,8 +55,14 @@ def test_zcu102_bytes_per_cycle_follow_from_the_clock():
     assert zcu102.frames_per_second(150_000) == 1_000
 
 
-def test_require_accepts_the_limit_itself():
-    boards.load("zcu102").require(dsp=2_520, lut=274_080, ff=548_160, bram36=912)
+@pytest.mark.parametrize(
+    ("resource", "limit"), [("dsp", 2_520), ("lut", 274_080), ("ff", 548_160), ("bram36", 912)]
+)
+def test_require_accepts_the_limit_itself_and_no_more(resource, limit):
+    zcu102 = boards.load("zcu102")
+    zcu102.require(**{resource: limit})
+    with pytest.raises(UserError, match=f"{resource} {limit + 1:,} > {limit:,}$"):
+        zcu102.require(**{resource: limit + 1})
 
 
 def test_require_names_every_excess():

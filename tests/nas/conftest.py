@@ -1,5 +1,6 @@
 """A space, pictures and a training run so small that a test takes a second."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ from rich.console import Console
 
 from nas.augment import Augmentation
 from nas.data import Pictures, TrainingData
+from nas.recipe import TrainConfig
 from nas.space import Space
 from nas.supernet import SupernetConfig
-from nas.train import TrainConfig, train_supernet
+from nas.train import train_supernet
 from rtl.model import Preprocessing
 
 # Tensors this small gain nothing from threads, which wait for one another on a busy machine.
@@ -71,6 +73,12 @@ def tiny_config() -> TrainConfig:
         learning_rate=1e-2,
         quantized_learning_rate=1e-2,
     )
+
+
+@pytest.fixture(scope="session")
+def short(tiny_config: TrainConfig) -> TrainConfig:
+    """Return a configuration of 6 + 6 steps."""
+    return replace(tiny_config, float_epochs=1, quantized_epochs=1)
 
 
 @pytest.fixture(scope="session")

@@ -122,12 +122,16 @@ def test_resumed_after_a_kill_equals_uninterrupted(evaluations, tmp_path):
 
 def test_a_finished_search_evaluates_nothing(tmp_path):
     path = tmp_path / "search.json"
-    search().state.save(path)
+    finished = search()
+    finished.state.save(path)
 
     def never(arch):
         raise AssertionError(f"{arch} was evaluated again")
 
-    search(EvolutionState.load(path), never)
+    reused = search(EvolutionState.load(path), never)
+    assert reused.state == finished.state
+    targets = range(len(LIMITS))
+    assert [reused.winner(i) for i in targets] == [finished.winner(i) for i in targets]
 
 
 def test_a_space_with_one_subnet():

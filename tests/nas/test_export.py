@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from nas.calibrate import calibrate
+from nas.checkpoint import load_supernet
 from nas.contract import compare
 from nas.data import Pictures
 from nas.export import export, norm_report
 from nas.supernet import Supernet, SupernetConfig
-from nas.train import load_supernet
 from rtl.errors import UserError
 from rtl.model import IntegerModel, Preprocessing
 from sim import golden

@@ -3,8 +3,8 @@
 import torch
 from torch.nn import functional
 
-from nas import quantize
 from nas.layers import ElasticLinear, join_heads, patches_of, row_mask, split_heads
+from nas.quantize.linear import weight_limits
 from sim.golden import ops
 
 
@@ -69,7 +69,7 @@ def test_codes_are_in_the_range_of_each_row():
     codes = elastic.codes(20, wide, torch.tensor(-3.0), torch.tensor(-2.0))
     assert codes.weight[:6].abs().max() > 8
     assert codes.weight[6:].min() >= -8 and codes.weight[6:].max() <= 7
-    low, high = quantize.weight_limits(wide)
+    low, high = weight_limits(wide)
     assert low.tolist() == [-128] * 6 + [-8] * 6 and high.tolist() == [127] * 6 + [7] * 6
 
 

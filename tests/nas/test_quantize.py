@@ -9,9 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas import quantize
+from nas.quantize.attention import attention_weights, context
+from nas.quantize.codes import round_half_up
+from nas.quantize.dyadic import dyadic, dyadic_value
+from nas.quantize.gelu import gelu, gelu_table
+from nas.quantize.linear import linear, weight_limits
+from nas.quantize.norm import norm, norm_codes, rsqrt_codes
+from nas.quantize.steps import best_step
 from rtl import numerics
-from rtl.dyadic import dyadic
+from rtl.dyadic import dyadic as exact_dyadic
 from sim.golden import ops
 
 INFINITE = float("inf")
@@ -59,26 +65,26 @@ def integers(low: int, high: int, *shape: int, seed: int = 0) -> Tensor:
 
 def test_round_half_up_is_not_half_to_even():
     x = torch.tensor([-1.5, -0.5, 0.5, 1.5, 2.5])
-    assert quantize.round_half_up(x).tolist() == [-1, 0, 1, 2, 3]
+    assert round_half_up(x).tolist() == [-1, 0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("value", [1e-9, 3e-5, 0.013, 0.5, 1.0, 77.7, 60000.0])
 def test_dyadic_is_close_and_in_range(value: float):
-    multiplier, shift = quantize.dyadic(torch.tensor(value))
+    multiplier, shift = dyadic(torch.tensor(value))
     assert 1 <= int(multiplier) < 1 << 17 and 1 <= int(shift) <= 47
-    factor = float(quantize.dyadic_value(torch.tensor(value)))
+    factor = float(dyadic_value(torch.tensor(value)))
     assert int(multiplier) / 2 ** int(shift) == factor == pytest.approx(value, rel=2**-17)
-    assert (int(multiplier), int(shift)) == dyadic(float(torch.tensor(value)))
+    assert (int(multiplier), int(shift)) == exact_dyadic(float(torch.tensor(value)))
 
 
 def test_dyadic_value_carries_into_the_exponent():
     value = torch.tensor(2 - 2.0**-20)
-    assert float(quantize.dyadic_value(value)) == 2.0
-    assert [int(part) for part in quantize.dyadic(value)] == [1 << 16, 15]
+    assert float(dyadic_value(value)) == 2.0
+    assert [int(part) for part in dyadic(value)] == [1 << 16, 15]
 
 
 def test_dyadic_keeps_tiny_factors_at_the_last_shift():
-    multiplier, shift = quantize.dyadic(torch.tensor(2.0**-45))
+    multiplier, shift = dyadic(torch.tensor(2.0**-45))
     assert (int(multiplier), int(shift)) == (4, 47)
 
 
@@ -95,7 +101,7 @@ def test_linear_gradients(with_bias: bool):
     bias = integers(-20, 20, rows) * torch.exp(ln_step + ln_in)
 
     def ours(x, weight, ln_step, ln_in, ln_out, *bias):
-        return quantize.linear(
+        return linear(
             x,
             weight,
             bias[0] if bias else None,
@@ -107,7 +113,7 @@ def test_linear_gradients(with_bias: bool):
         )
 
     def theirs(x, weight, ln_step, ln_in, ln_out, *bias):
-        low, high = quantize.weight_limits(wide)
+        low, high = weight_limits(wide)
         codes = coded(weight * torch.exp(-ln_step)[:, None], low[:, None], high[:, None])
         acc = x @ codes.t()
         if bias:
@@ -123,7 +129,7 @@ def test_norm_gradients():
     epsilon = 2.5
 
     def ours(r, ln_out):
-        return quantize.norm(r, ln_out=ln_out, epsilon=epsilon, limits=ACT)
+        return norm(r, ln_out=ln_out, epsilon=epsilon, limits=ACT)
 
     def theirs(r, ln_out):
         normal = functional.layer_norm(r, [32], eps=epsilon)
@@ -143,8 +149,8 @@ def test_attention_gradients():
 
     def ours(q, k, v, ln_q, ln_k, ln_v, ln_out):
         scores = q @ k.transpose(-1, -2)
-        e = quantize.attention_weights(scores, ln_q=ln_q, ln_k=ln_k, head_dim=8, act_bits=6)
-        return quantize.context(e, v, ln_v=ln_v, ln_out=ln_out, limits=ACT)
+        e = attention_weights(scores, ln_q=ln_q, ln_k=ln_k, head_dim=8, act_bits=6)
+        return context(e, v, ln_v=ln_v, ln_out=ln_out, limits=ACT)
 
     def theirs(q, k, v, ln_q, ln_k, ln_v, ln_out):
         scores = q @ k.transpose(-1, -2)
@@ -170,14 +176,14 @@ def test_gelu_gradients():
         return coded(functional.gelu(code * ln_in.exp()) / ln_out.exp(), *limits)
 
     def ours(code, ln_in, ln_out):
-        return quantize.gelu(code, ln_in=ln_in, ln_out=ln_out, limits=limits)
+        return gelu(code, ln_in=ln_in, ln_out=ln_out, limits=limits)
 
     assert_same(ours, theirs, code, torch.tensor(log(0.035)), torch.tensor(log(0.05)))
 
 
 def test_gelu_table_is_gelu():
     ln_in, ln_out = torch.tensor(log(0.03)), torch.tensor(log(0.06))
-    table, _, _ = quantize.gelu_table(ln_in, ln_out, (-3, 60))
+    table, _, _ = gelu_table(ln_in, ln_out, (-3, 60))
     for code in (-128, -20, 0, 1, 50, 127):
         x = code * float(ln_in.exp())
         exact = x * (1 + erf(x / sqrt(2))) / 2 / float(ln_out.exp())
@@ -189,8 +195,8 @@ def test_norm_equals_golden(width: int):
     r = integers(-4000, 4000, 40, width)
     r[0] = 7  # no variance at all
     ln_out = torch.tensor(log(0.1))
-    codes = quantize.norm_codes(width, 1.5, ln_out)
-    y = quantize.norm(r, ln_out=ln_out, epsilon=1.5, limits=ACT)
+    codes = norm_codes(width, 1.5, ln_out)
+    y = norm(r, ln_out=ln_out, epsilon=1.5, limits=ACT)
     expected = ops.layer_norm(
         r.numpy().astype(np.int64),
         epsilon=codes.epsilon,
@@ -205,15 +211,15 @@ def test_norm_equals_golden(width: int):
 
 
 def test_norm_refuses_a_scale_out_of_range():
-    with pytest.raises(ValueError, match=r"a LayerNorm's output scale must be below 2, not 3.0"):
-        quantize.norm_codes(64, 1.0, torch.tensor(log(3.0)))
+    with pytest.raises(ValueError, match=r"a LayerNorm's output scale must be at most 2, not 3.0"):
+        norm_codes(64, 1.0, torch.tensor(log(3.0)))
 
 
 def test_best_step_beats_the_range():
     x = torch.randn(3, 1000, generator=torch.Generator().manual_seed(0)) * torch.tensor(
         [[1], [5], [0.1]]
     )
-    step = quantize.best_step(x, -8, 7)
+    step = best_step(x, -8, 7)
 
     def error(step: Tensor) -> Tensor:
         return (
@@ -229,6 +235,6 @@ def test_rsqrt_equals_golden():
     small = np.arange(1, 5000)
     large = np.floor(2.0 ** generator.uniform(0, 51, 20000)).astype(np.int64)
     variance = np.concatenate([small, large])
-    k, e = quantize.rsqrt_codes(torch.from_numpy(variance.astype(np.float64)))
+    k, e = rsqrt_codes(torch.from_numpy(variance.astype(np.float64)))
     expected_k, expected_e = ops.rsqrt(variance)
     assert (k.numpy() == expected_k).all() and (e.numpy() == expected_e).all()

@@ -20,11 +20,13 @@ import numpy as np
 import pytest
 
 from nas import report, testset
+from nas.data import thinned
 from nas.integer import IntegerNetwork
-from nas.job import Job, default_targets, thinned
+from nas.job import Job
 from nas.options import Options
 from nas.search import main
 from nas.summary import Summary
+from nas.targets import default_targets
 from rtl.cli import command
 from rtl.model import IntegerModel
 
@@ -267,6 +269,12 @@ def test_default_targets_can_be_reached(runs):
     job = Job.prepare(Options(out=runs))
     assert len(job.targets) == 3 and list(job.targets) == sorted(job.targets)
     assert job.targets == default_targets(job.hardware, job.space)
+
+
+def test_training_takes_seed_and_threads_from_the_options(runs):
+    options = Options(out=runs, targets=(9000.0,), seed=3, threads=2)
+    training = Job.prepare(options).training
+    assert (training.seed, training.threads) == (3, 2)
 
 
 def test_restart_discards_the_run_and_only_that(runs):

@@ -1,16 +1,8 @@
 """Drive a pipeline without flow control: a vector of inputs in, a vector of outputs out."""
 
 from amaranth.lib import wiring
-from amaranth.sim import Simulator
 
-
-def simulate(component: wiring.Component, *processes) -> None:
-    """Run the testbenches ``processes`` to their end on ``component``."""
-    simulator = Simulator(component)
-    simulator.add_clock(1e-8)
-    for process in processes:
-        simulator.add_testbench(process)
-    simulator.run()
+from tests.rtl.simulation import simulate
 
 
 def stream_through(component: wiring.Component, inputs: list[dict], latency: int) -> list[dict]:

@@ -3,7 +3,7 @@
 import random
 
 from rtl.credits import Credits
-from tests.rtl.rigid import simulate
+from tests.rtl.simulation import simulate
 
 
 def test_credits_run_out_and_come_back():

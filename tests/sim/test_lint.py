@@ -8,7 +8,7 @@ from rtl.config import TINY
 from rtl.emit import emit_rtlil, verilog_of
 from rtl.engine import Engine
 from sim.testbench import WAIVERS
-from sim.toolchain import find_verilator
+from sim.toolchain.tools import find_verilator
 
 
 def lint(tmp_path, verilog):

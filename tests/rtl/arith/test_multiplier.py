@@ -8,13 +8,13 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
-from rtl.arith.multiplier import Cascade, packed
-from rtl.arith.packing import SIGN_MODES, pack, packing, unpack
+from rtl.arith.multiplier import Cascade, digits, packed
+from rtl.arith.packing import SIGN_MODES, pack, packing
 from rtl.numerics import code_range
 
 
 class Packer(wiring.Component):
-    """``packed`` alone."""
+    """``digits`` and ``packed`` alone."""
 
     def __init__(self, bits: int, count: int, spacing: int, port_bits: int):
         self.bits, self.count, self.spacing = bits, count, spacing
@@ -29,7 +29,8 @@ class Packer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         codes = [self.codes.word_select(n, self.bits) for n in range(self.count)]
-        m.d.comb += self.o.eq(packed(m, codes, self.is_signed, self.spacing, len(self.o)))
+        values = digits(m, codes, self.is_signed)
+        m.d.comb += self.o.eq(packed(values, self.spacing, len(self.o)))
         return m
 
 
@@ -54,19 +55,20 @@ def test_packed_operands_exhaustively(bits, spacing, port):
     simulator.run()
 
 
-@pytest.mark.parametrize("length", [1, 2])
-def test_cascade_adds_staggered_products(length):
-    """Values, latency, one sum per cycle; operand k comes k cycles after operand 0."""
-    pack46, choose = packing(4, 6, "dsp48e2"), random.Random(length)
-    dut = Cascade(pack46, length)
+@pytest.mark.parametrize(("act_bits", "length"), [(6, 1), (6, 2), (4, 4), (4, 8)])
+def test_cascade_adds_products(act_bits, length):
+    """Values, latency, one sum per cycle; operands come when ``skew`` says."""
+    packs, choose = packing(4, act_bits, "dsp48e2"), random.Random(length)
+    dut = Cascade(packs, length)
     assert dut.LATENCY == 2 + length
+    assert [dut.skew(k) for k in range(length)] == [0, 0, 1, 2, 3, 4, 5, 6][:length]
     cycles = []
     for _ in range(40):
         w_signed, a_signed = choose.choice(SIGN_MODES)
         stages = [
             (
                 [choose.randint(*code_range(4, w_signed)) for _ in range(2)],
-                [choose.randint(*code_range(6, a_signed)) for _ in range(2)],
+                [choose.randint(*code_range(act_bits, a_signed)) for _ in range(2)],
             )
             for _ in range(length)
         ]
@@ -75,17 +77,20 @@ def test_cascade_adds_staggered_products(length):
     async def testbench(ctx):
         for now in range(len(cycles) + dut.LATENCY):
             for k in range(length):
-                if 0 <= now - k < len(cycles):
-                    weights, activations = cycles[now - k][1][k]
-                    ctx.set(dut.weights[k], pack(weights, pack46.weight_spacing))
-                    ctx.set(dut.activations[k], pack(activations, pack46.activation_spacing))
+                cycle = now - dut.skew(k)
+                if 0 <= cycle < len(cycles):
+                    weights, activations = cycles[cycle][1][k]
+                    ctx.set(dut.weights[k], pack(weights, packs.weight_spacing))
+                    ctx.set(dut.activations[k], pack(activations, packs.activation_spacing))
+            if 0 <= now - 1 < len(cycles):
+                ctx.set(dut.is_signed, cycles[now - 1][0])
             if now >= dut.LATENCY:
                 signed, stages = cycles[now - dut.LATENCY]
-                fields = unpack(ctx.get(dut.total), 4, 11, signed)
+                fields = [ctx.get(field) for field in dut.fields]
                 for t in range(2):
                     for r in range(2):
-                        expected = sum(w[r] * a[t] for w, a in stages)
-                        assert fields[pack46.field(t, r)] == expected
+                        expected = sum(w[r] * a[t] for w, a in stages) + 1024 * signed
+                        assert fields[packs.field(t, r)] == expected
             await ctx.tick()
 
     simulator = Simulator(dut)

@@ -45,7 +45,7 @@ def test_all_4x6_products_in_all_sign_modes(w_signed, a_signed):
     assert np.abs(a0 + (a1 << 11)).max() < 1 << 17
     assert np.abs(w0 + (w1 << 22)).max() < 1 << 26
     expected = {found.field(t, r): (a0, a1)[t] * (w0, w1)[r] for t in (0, 1) for r in (0, 1)}
-    check_fields(total, expected, w_signed or a_signed)
+    check_fields(total + found.lift * (w_signed or a_signed), expected, w_signed or a_signed)
 
 
 @pytest.mark.parametrize(("w_signed", "a_signed"), SIGN_MODES)
@@ -65,24 +65,22 @@ def test_cascades_of_extreme_4x6_products(w_signed, a_signed):
         for t in (0, 1)
         for r in (0, 1)
     }
-    check_fields(total, expected, w_signed or a_signed)
+    check_fields(total + found.lift * (w_signed or a_signed), expected, w_signed or a_signed)
 
 
 def check_fields(total: np.ndarray, expected: dict[int, np.ndarray], signed: bool) -> None:
-    borrow = 0
+    assert 0 <= total.min() <= total.max() < 1 << 44
     for index in range(4):
-        raw = total >> 11 * index & 0x7FF
-        negative = (raw >> 10) if signed else 0
-        np.testing.assert_array_equal(raw - (negative << 11) + borrow, expected[index])
-        borrow = negative
+        field = total >> 11 * index & 0x7FF
+        np.testing.assert_array_equal(field - (1024 if signed else 0), expected[index])
 
 
-def test_a_borrow_would_be_wrong_without_signs():
+def test_the_lift_would_overflow_without_signs():
     """Unsigned fields reach the upper half of their range without being negative."""
-    values = [15 * 63 * 2] * 4
+    found = packing(4, 6, "dsp48e2")
     total = 2 * pack([63, 63], 11) * pack([15, 15], 22)
-    assert unpack(total, 4, 11, signed=False) == values
-    assert unpack(total, 4, 11, signed=True) != values
+    assert unpack(total, 4, 11) == [15 * 63 * 2] * 4
+    assert unpack(total + found.lift, 4, 11) != [15 * 63 * 2 + 1024] * 4
 
 
 @pytest.mark.parametrize("multiplier", ["dsp48e2", "mult18x18"])
@@ -101,9 +99,12 @@ def test_full_cascades_of_extremes(act_bits, multiplier):
                 * pack(weights, found.weight_spacing)
                 * pack(activations, found.activation_spacing)
             )
-            fields = unpack(total, found.products, found.field_bits, w_signed or a_signed)
+            signed = w_signed or a_signed
+            lifted = total + signed * found.lift
+            fields = unpack(lifted, found.products, found.field_bits)
+            half = signed << found.field_bits - 1
             for t, r in product(range(found.token_pack), range(found.row_pack)):
-                assert fields[found.field(t, r)] == depth * weights[r] * activations[t]
+                assert fields[found.field(t, r)] - half == depth * weights[r] * activations[t]
 
 
 def test_errors_name_the_value():

@@ -1,22 +1,16 @@
 """Raw scores around SoftmaxUnit, random stalls, and what golden says about weights and scales."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import ResetInserter, Signal
 
 from rtl import numerics
 from rtl.attention.softmax import SoftmaxUnit
 from rtl.config import EngineConfig
 from rtl.memory.ports import READ_LATENCY
 from sim.golden import ops
-from tests.rtl.rigid import simulate
-
-
-def pack(values, bits):
-    """Values as one integer, the first in the lowest bits."""
-    return sum((int(v) & ((1 << bits) - 1)) << (bits * i) for i, v in enumerate(values))
+from tests.rtl.unit_bench import UnitBench, UnitRun, check_done, pack
 
 
 @dataclass
@@ -83,38 +77,15 @@ def make_case(config: EngineConfig, rng: random.Random, number: int, **fixed) ->
     return SoftmaxCase(o, scores.astype(np.int64), number, rng.getrandbits(5))
 
 
-@dataclass
-class SoftmaxRun:
-    """What one run of the unit gave."""
-
-    taken: list = field(default_factory=list)  # cycle in which each instruction was taken
-    done: list = field(default_factory=list)  # cycle, signal, number
-    writes: list = field(default_factory=list)  # cycle, (lane, word), codes, number
-    scales: list = field(default_factory=list)  # of each instruction, when it is done
-    stalls: int = 0
-
-
-class Bench:
-    """Drives a SoftmaxUnit through ``cases``; writes may be refused.
+class Bench(UnitBench):
+    """Drives a SoftmaxUnit through ``cases``, with a memory of their scores.
 
     The maxima of a slot change only when no instruction of the slot is under way, so an
     instruction waits for the one before the last: that is what the compiler arranges too.
-
-    Parameters
-    ----------
-    refuse_write : float
-        Probability of a refusal, per cycle.
-    reset_at : int
-        Cycle in which the unit is reset; then all cases start over.
     """
 
-    def __init__(self, config, cases, *, refuse_write=0.0, reset_at=None):
-        self.config = config
-        self.cases = cases
-        self.refuse_write = refuse_write
-        self.reset_at = reset_at
-        self.rng = random.Random(11)
-        self.dut = SoftmaxUnit(config)
+    def __init__(self, config: EngineConfig, cases: list[SoftmaxCase], **options):
+        super().__init__(SoftmaxUnit(config), config, cases, **options)
         rows = config.row_lanes
         self.garbage = self.rng.getrandbits(numerics.SCORE_BITS * rows)
         self.memory = {}
@@ -126,89 +97,40 @@ class Bench:
                     scores = case.scores[lane, w * rows : (w + 1) * rows]
                     self.memory[lane % 4, word] = pack(scores, numerics.SCORE_BITS)
 
-    def run(self, cycles: int = 8000) -> SoftmaxRun:
-        """Run until all cases are done; at most ``cycles``."""
-        self.reset = Signal()
-        self.cycles = cycles
-        simulate(ResetInserter(self.reset)(self.dut), self._bench)
-        return self.result
-
-    async def _bench(self, ctx):
-        dut = self.dut
-        self._start()
-        for cycle in range(self.cycles):
-            ctx.set(self.reset, cycle == self.reset_at)
-            if cycle == self.reset_at:
-                await ctx.tick()
-                self._start()
-                continue
-            self._drive(ctx)
-            if ctx.get(dut.activations.valid) and ctx.get(dut.activations.ready):
-                self.result.writes.append((cycle, *self._write(ctx)))
-            if ctx.get(dut.done.valid):
-                self._complete(ctx, cycle)
-            self.result.stalls += ctx.get(dut.stall_write)
-            assert ctx.get(dut.busy) == (not ctx.get(dut.idle))
-            if ctx.get(dut.i.valid) and ctx.get(dut.i.ready):
-                self.waiting.pop(0)
-                self.result.taken.append(cycle)
-            await ctx.tick()
-            if len(self.result.done) == len(self.cases):
-                assert ctx.get(dut.idle) and not ctx.get(dut.activations.valid)
-                return
-        raise AssertionError(f"{len(self.result.done)} of {len(self.cases)} are done")
-
     def _start(self):
-        self.result = SoftmaxRun()
-        self.waiting = list(self.cases)
+        super()._start()
         self.pipe = [self.garbage] * READ_LATENCY
 
-    def _drive(self, ctx):
-        dut, result = self.dut, self.result
-        ctx.set(dut.scores.data.as_value(), self.pipe.pop(0))
-        ctx.set(dut.activations.ready, self.rng.random() >= self.refuse_write)
-        may = bool(self.waiting) and len(result.taken) - len(result.done) < 2
-        ctx.set(dut.i.valid, may)
-        if may:
-            case = self.waiting[0]
-            ctx.set(dut.i.payload.operands, case.operands)
-            ctx.set(dut.i.payload.number, case.number)
-            ctx.set(dut.i.payload.signal, case.signal)
-            for lane in range(self.config.token_lanes):
-                ctx.set(dut.maxima[case.operands["slot"]][lane], int(case.valid[lane].max()))
+    def _memories(self, ctx):
+        port = self.dut.scores
+        ctx.set(port.data.as_value(), self.pipe.pop(0))
         scores = self.garbage
-        if ctx.get(dut.scores.enable):
-            request = dut.scores.request
-            scores = self.memory[ctx.get(request.bank), ctx.get(request.word)]
+        if ctx.get(port.enable):
+            scores = self.memory[ctx.get(port.request.bank), ctx.get(port.request.word)]
         self.pipe.append(scores)
 
-    def _write(self, ctx):
-        payload, bits, rows = self.dut.activations.p, self.config.act_bits, self.config.row_lanes
-        assert ctx.get(payload.mask) == (1 << self.config.granules) - 1
-        enable, raw = ctx.get(payload.enable), ctx.get(payload.codes.as_value())
-        assert enable in (1, 2)
-        token = enable - 1
-        codes = [raw >> bits * (token * rows + i) & ((1 << bits) - 1) for i in range(rows)]
-        place = 2 * ctx.get(payload.pair) + token, ctx.get(payload.word)
-        return place, codes, ctx.get(payload.number)
+    def _may_start(self, case):
+        return len(self.result.taken) - len(self.result.done) < 2
 
-    def _complete(self, ctx, cycle):
-        done = self.dut.done
-        self.result.done.append((cycle, ctx.get(done.signal), ctx.get(done.number)))
-        case = self.cases[len(self.result.done) - 1]
+    def _offer(self, ctx):
+        super()._offer(ctx)
+        if ctx.get(self.dut.i.valid):
+            case = self.waiting[0]
+            for lane in range(self.config.token_lanes):
+                ctx.set(self.dut.maxima[case.operands["slot"]][lane], int(case.valid[lane].max()))
+
+    def _completed(self, ctx, case):
         slot = self.dut.scales[case.operands["slot"]]
-        scales = {
-            lane: (ctx.get(slot[lane].multiplier), ctx.get(slot[lane].shift)) for lane in case.lanes
-        }
-        self.result.scales.append(scales)
+        self.result.scales.append(
+            {
+                lane: (ctx.get(slot[lane].multiplier), ctx.get(slot[lane].shift))
+                for lane in case.lanes
+            }
+        )
 
 
-def check(config: EngineConfig, cases: list[SoftmaxCase], result: SoftmaxRun) -> None:
+def check(config: EngineConfig, cases: list[SoftmaxCase], result: UnitRun) -> None:
     """Every weight and scale equal to golden's, each written once, instructions done in order."""
-    assert [x[1:] for x in result.done] == [(case.signal, case.number) for case in cases]
-    for case, got in zip(cases, result.scales, strict=True):
-        words, scales = case.expected(config)
-        written = [(place, codes) for _, place, codes, n in result.writes if n == case.number]
-        assert dict(written) == words
-        assert len(written) == len(words)
-        assert got == scales
+    check_done(cases, result)
+    for case, scales in zip(cases, result.scales, strict=True):
+        assert (result.words(case.number), scales) == case.expected(config)

@@ -8,6 +8,7 @@ import pytest
 from rtl.attention.softmax import SoftmaxUnit
 from tests.rtl.attention.softmax_bench import Bench, check, make_case
 from tests.rtl.sizes import ODD, SIZES, TINY
+from tests.rtl.unit_bench import every_span, whole_tile
 
 NAMES = [config.name for config in SIZES]
 
@@ -28,8 +29,8 @@ def test_stalls_leave_the_output_unchanged(config, write):
     free = Bench(config, cases).run()
     slow = Bench(config, cases, refuse_write=write).run()
     check(config, cases, slow)
-    assert [write[1:] for write in slow.writes] == [write[1:] for write in free.writes]
-    assert free.stalls == 0 < slow.stalls
+    assert [words for _, words in slow.writes] == [words for _, words in free.writes]
+    assert free.stalls["stall_write"] == 0 < slow.stalls["stall_write"]
 
 
 @pytest.mark.parametrize("reset_at", [20, 47])
@@ -42,12 +43,8 @@ def test_reset_in_mid_stream(reset_at):
 @pytest.mark.parametrize("config", SIZES, ids=NAMES)
 def test_every_choice_of_lanes(config):
     rng = random.Random(9)
-    lanes = range(config.token_lanes)
-    spans = [(first, last) for first in lanes for last in lanes[first:]]
-    cases = [
-        make_case(config, rng, n, lane_first=first, lane_count=last - first + 1, key_words=1)
-        for n, (first, last) in enumerate(spans, 1)
-    ]
+    spans = enumerate(every_span(config), 1)
+    cases = [make_case(config, rng, number, **span, key_words=1) for number, span in spans]
     check(config, cases, Bench(config, cases).run())
 
 
@@ -56,7 +53,7 @@ def test_every_choice_of_lanes(config):
 def test_latency_and_throughput(config, key_words):
     """One word per cycle without gaps; two instructions, the second right behind the first."""
     rng = random.Random(1)
-    tile = {"lane_first": 0, "lane_count": config.token_lanes, "key_words": key_words}
+    tile = whole_tile(config) | {"key_words": key_words}
     cases = [make_case(config, rng, number, **tile) for number in (1, 2)]
     result = Bench(config, cases).run()
     check(config, cases, result)
@@ -65,7 +62,7 @@ def test_latency_and_throughput(config, key_words):
     assert [done[0] - taken for done, taken in zip(result.done, result.taken, strict=True)] == [
         words + SoftmaxUnit.done_cycles(config)
     ] * 2
-    first = [cycle for cycle, _, _, number in result.writes if number == 1]
+    first = [cycle for cycle, _ in result.writes[:words]]
     assert {later - earlier for earlier, later in pairwise(first)} <= {1}
 
 

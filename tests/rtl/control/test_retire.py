@@ -5,7 +5,7 @@ import random
 import pytest
 
 from rtl.control.retire import Retire
-from tests.rtl.rigid import simulate
+from tests.rtl.simulation import simulate
 
 
 @pytest.mark.parametrize("parts", [1, 2])

@@ -4,15 +4,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from amaranth.hdl import ResetInserter, Signal
+from amaranth.hdl import Signal
 from amaranth.lib.data import View
-from amaranth.sim import Simulator
 
 from rtl.config import EngineConfig
 from rtl.control.isa import INSTRUCTIONS, Opcode
 from rtl.matmul.unit import MatmulUnit
 from rtl.memory.ports import READ_LATENCY
 from tests.rtl.matmul.model import Scratchpads, _signed
+from tests.rtl.simulation import simulate
 
 FIELDS = {field.name: field.bits for field in INSTRUCTIONS[Opcode.MATMUL]}
 
@@ -56,16 +56,12 @@ class Bench:
     def run(self, scenario: Callable[["Bench", object], Awaitable[None]]) -> None:
         """Simulate ``scenario(bench, ctx)``."""
         self.unit, self.reset = MatmulUnit(self.config), Signal()
-        simulator = Simulator(ResetInserter(self.reset)(self.unit))
-        simulator.add_clock(1e-6)
-        simulator.add_process(self._serve)
 
         async def testbench(ctx):
             self._set_scales(ctx)
             await scenario(self, ctx)
 
-        simulator.add_testbench(testbench)
-        simulator.run()
+        simulate(self.unit, testbench, processes=[self._serve], reset=self.reset)
 
     async def issue(self, ctx, op: dict[str, int], *, number: int, signal: int = 0) -> None:
         """Hand over one instruction."""

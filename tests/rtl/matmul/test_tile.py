@@ -3,9 +3,12 @@
 import random
 
 import pytest
+from amaranth.hdl import Value
 from amaranth.sim import Simulator
 
+from rtl.arith.multiplier import Cascade
 from rtl.arith.packing import SIGN_MODES, pack, packing
+from rtl.matmul.signals import Word
 from rtl.matmul.tile import Tile
 from rtl.numerics import code_range
 
@@ -45,36 +48,58 @@ def random_words(choose: random.Random, depth: int, packs, act_bits: int) -> lis
     return words
 
 
+def stimuli(choose: random.Random, depth: int, packs) -> tuple[list[dict], dict[int, int]]:
+    """A tile's inputs, cycle by cycle, and its sums at the cycles from which they stand."""
+    words = random_words(choose, depth, packs, packs.act_bits)
+    delay, latency = Tile.word_delay(depth, packs), Tile.latency(depth, packs)
+    cascade = min(packs.cascade, depth)
+    cycles, expected, sums = [], {}, None
+    for now in range(len(words) + latency):
+        cycle = {"activations": 0, "weights": 0, "is_signed": 0, "word": 0}
+        for d in range(depth):
+            index = now - Cascade.skew(d % cascade)
+            if 0 <= index < len(words) and "weights" in words[index]:
+                word = words[index]
+                for port, bits, spacing in (
+                    ("weights", packs.weight_port_bits, packs.weight_spacing),
+                    ("activations", packs.activation_port_bits, packs.activation_spacing),
+                ):
+                    operand = pack([codes[d] for codes in word[port]], spacing)
+                    cycle[port] |= (operand & (1 << bits) - 1) << d * bits
+        if now < len(words):
+            flags = words[now]["flags"]
+            cycle["is_signed"] = flags.get("w_signed", 0) | flags.get("a_signed", 0)
+        if 0 <= now - delay < len(words):
+            cycle["word"] = Word.const(words[now - delay]["flags"]).as_value().value
+        if now >= latency:
+            flags = words[now - latency]["flags"]
+            if flags["valid"] and flags.get("last"):
+                rows = next(w["sums"] for w in words[now - latency :] if "sums" in w)
+                values = [value & WRAP - 1 for token in rows for value in token]
+                sums = sum(value << 27 * n for n, value in enumerate(values))
+            if sums is not None:
+                expected[now] = sums
+        cycles.append(cycle)
+    return cycles, expected
+
+
 @pytest.mark.parametrize(
     ("depth", "act_bits", "multiplier"),
     [(4, 6, "dsp48e2"), (16, 6, "dsp48e2"), (8, 4, "dsp48e2"), (4, 8, "dsp48e2"),
      (4, 6, "mult18x18"), (8, 8, "mult18x18")],
 )  # fmt: skip
 def test_row_tiles_with_random_passes(depth, act_bits, multiplier):
-    packs, choose = packing(4, act_bits, multiplier), random.Random(depth * act_bits)
+    packs = packing(4, act_bits, multiplier)
     dut = Tile(depth, packs)
-    words = random_words(choose, depth, packs, act_bits)
-    expected = {}  # cycle: sums, from LATENCY after each last word on
-    sums = None
-    for cycle, word in enumerate(words):
-        if word["flags"].get("last") and word["flags"]["valid"]:
-            sums = next(w["sums"] for w in words[cycle:] if "sums" in w)
-        expected[cycle + dut.LATENCY] = sums
+    cycles, expected = stimuli(random.Random(depth * act_bits), depth, packs)
+    assert len(expected) > len(cycles) // 2
 
     async def testbench(ctx):
-        for now in range(len(words) + dut.LATENCY):
-            if now < len(words):
-                ctx.set(dut.word, words[now]["flags"])
-            for d in range(depth):
-                index = now - d % dut.cascade
-                if 0 <= index < len(words) and "weights" in words[index]:
-                    word = words[index]
-                    weights = [row[d] for row in word["weights"]]
-                    activations = [token[d] for token in word["activations"]]
-                    ctx.set(dut.weights[d], pack(weights, packs.weight_spacing))
-                    ctx.set(dut.activations[d], pack(activations, packs.activation_spacing))
-            if expected.get(now) is not None:
-                assert [[ctx.get(row) for row in token] for token in dut.sums] == expected[now]
+        for now, inputs in enumerate(cycles):
+            for name, value in inputs.items():
+                ctx.set(Value.cast(getattr(dut, name)), value)
+            if now in expected:
+                assert ctx.get(Value.cast(dut.sums)) == expected[now]
             await ctx.tick()
 
     simulator = Simulator(dut)
@@ -84,5 +109,6 @@ def test_row_tiles_with_random_passes(depth, act_bits, multiplier):
 
 
 def test_latency_counts_cascade_tree_and_registers():
-    assert Tile.latency(16, packing(4, 6, "dsp48e2")) == (2 + 2) + 3 + 2
+    assert Tile.latency(16, packing(4, 6, "dsp48e2")) == (2 + 2) + 2 + 2
+    assert Tile.latency(8, packing(4, 8, "mult18x18")) == (2 + 2) + 2 + 2
     assert Tile.latency(4, packing(4, 8, "dsp48e2")) == (2 + 4) + 0 + 2

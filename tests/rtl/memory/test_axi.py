@@ -7,8 +7,8 @@ import pytest
 from rtl.config import TINY
 from rtl.emit import emit_verilog
 from rtl.memory.dma import Dma
-from sim import toolchain
 from sim.benches.shell_design import Shell
+from sim.toolchain import builder
 
 WARNINGS = ("-Wno-fatal", "-Wno-lint", "-Wno-style")  # about generated Verilog
 DESIGNS = {"dma": Dma, "shell": Shell}
@@ -21,5 +21,5 @@ def test_bench(name, memory_bytes, tmp_path):
     design = DESIGNS[name](replace(TINY, memory_bytes=memory_bytes))
     source = tmp_path / f"{name}.v"
     source.write_text(emit_verilog(design, name))
-    build = toolchain.build([source], top=name, arguments=WARNINGS)
+    build = builder.build([source], top=name, arguments=WARNINGS)
     build.run(f"sim.benches.{name}", env={"MEMORY_BYTES": str(memory_bytes)})

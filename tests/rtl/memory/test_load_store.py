@@ -6,37 +6,19 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from amaranth.sim import Simulator
+from amaranth.hdl import Const, Signal
 
 from rtl.config import TINY
 from rtl.control.faults import FaultCode
 from rtl.control.isa import Base, Target, Unit
-from rtl.memory.load import LoadUnit
+from rtl.memory.load.unit import LoadUnit
 from rtl.memory.store import StoreUnit
+from tests.rtl.simulation import simulate
 
 PATIENCE = 5000  # cycles
 MEMORY = random.Random(0).randbytes(1 << 16)
 REGIONS = [{"base": 0x1000, "limit": 0x9000}, {"base": 0x9003, "limit": 0xF000},
            {"base": 0xF000, "limit": 0x10000}]  # fmt: skip
-
-
-def simulate(dut, bench, *background):
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    for other in background:
-        simulator.add_testbench(other, background=True)
-    simulator.run()
-
-
-async def take(ctx, port):
-    """One transfer's payload (no ``until``: a background bench may be left in the middle)."""
-    ctx.set(port.ready, 1)
-    valid = False
-    while not valid:
-        *_, valid, payload = await ctx.tick().sample(port.valid, port.payload)
-    ctx.set(port.ready, 0)
-    return payload
 
 
 async def give(ctx, port):
@@ -51,23 +33,43 @@ async def give(ctx, port):
     ctx.set(port.valid, 0)
 
 
-def memory(dut, rng, stall, *, beat_bytes, errors=()):
-    """Answers the unit's read commands, in order."""
+async def pulse(ctx, reset):
+    ctx.set(reset, 1)
+    await ctx.tick()
+    ctx.set(reset, 0)
+
+
+def memory(dut, rng, stall, *, beat_bytes, errors=(), reset=None):
+    """Answers the unit's read commands, in order; forgets them in a reset."""
+
+    def beats_of(command):
+        first = command.address // beat_bytes
+        last = (command.address + command.bytes - 1) // beat_bytes
+        for beat in range(first, last + 1):
+            content = MEMORY[beat * beat_bytes : (beat + 1) * beat_bytes]
+            value = int.from_bytes(content, "little")
+            yield {"data": value, "last": beat == last, "error": beat in errors}
 
     async def answer(ctx):
-        port = dut.reader
+        commands, beats = dut.reader.command, dut.reader.beats
+        cleared = Const(0) if reset is None else reset
+        waiting, offered = [], False
         while True:
-            command = await take(ctx, port.command)
-            first = command.address // beat_bytes
-            last = (command.address + command.bytes - 1) // beat_bytes
-            for beat in range(first, last + 1):
-                while rng.random() < stall:
-                    await ctx.tick()
-                content = MEMORY[beat * beat_bytes : (beat + 1) * beat_bytes]
-                ctx.set(port.beats.payload.data, int.from_bytes(content, "little"))
-                ctx.set(port.beats.payload.last, beat == last)
-                ctx.set(port.beats.payload.error, beat in errors)
-                await give(ctx, port.beats)
+            ctx.set(commands.ready, rng.random() >= stall)
+            offered = bool(waiting) and (offered or rng.random() >= stall)
+            ctx.set(beats.valid, offered)
+            if offered:
+                ctx.set(beats.payload, waiting[0])
+            *_, clear, asked, command, taken = await ctx.tick().sample(
+                cleared, commands.valid & commands.ready, commands.payload, beats.ready
+            )
+            if offered and taken:
+                waiting.pop(0)
+                offered = False
+            if asked:
+                waiting += beats_of(command)
+            if clear:
+                waiting, offered = [], False
 
     return answer
 
@@ -95,6 +97,9 @@ class Watcher:
 
     def __init__(self, dut, refuse=0.0):
         self.dut, self.refuse = dut, refuse
+        self.forget()
+
+    def forget(self):
         self.writes, self.done, self.cycles = [], [], []
 
     async def watch(self, ctx):
@@ -208,13 +213,41 @@ def test_loads(memory_bytes, stall, refuse):
             await start(ctx, dut, number, **load)
         await idle(ctx, dut)
 
-    simulate(
-        dut, bench, memory(dut, random.Random(1), stall, beat_bytes=memory_bytes), watcher.watch
-    )
+    reads = memory(dut, random.Random(1), stall, beat_bytes=memory_bytes)
+    simulate(dut, bench, background=[reads, watcher.watch])
     assert watcher.writes == [
         write for number, load in enumerate(loads) for write in expected(config, number, **load)
     ]
     assert watcher.done == [(number, number) for number in range(len(loads))]
+
+
+@pytest.mark.parametrize("wait", [3, 25, 80])
+def test_reset_in_mid_load(wait):
+    """Nothing of what was under way is written or completed later; then all runs as if new."""
+    dut, reset = LoadUnit(TINY), Signal()
+    watcher = Watcher(dut, 0.2)
+
+    async def bench(ctx):
+        await set_regions(ctx, dut)
+        for number, load in enumerate(LOADS[:4]):
+            await start(ctx, dut, 90 + number, **load)
+        await ctx.tick().repeat(wait)
+        assert not ctx.get(dut.idle)
+        await pulse(ctx, reset)
+        watcher.forget()
+        assert ctx.get(dut.idle)
+        await ctx.tick().repeat(60)
+        assert not watcher.writes and not watcher.done
+        for number, load in enumerate(LOADS):
+            await start(ctx, dut, number, **load)
+        await idle(ctx, dut)
+
+    reads = memory(dut, random.Random(1), 0.2, beat_bytes=TINY.memory_bytes, reset=reset)
+    simulate(dut, bench, background=[reads, watcher.watch], reset=reset)
+    assert watcher.writes == [
+        write for number, load in enumerate(LOADS) for write in expected(TINY, number, **load)
+    ]
+    assert watcher.done == [(number, number) for number in range(len(LOADS))]
 
 
 def test_cycles_of_loads_that_follow_each_other():
@@ -237,7 +270,7 @@ def test_cycles_of_loads_that_follow_each_other():
             await start(ctx, dut, number, target=Target.WEIGHTS, base=0, offset=0, bytes=1024)
         await idle(ctx, dut)
 
-    simulate(dut, bench, flood, watcher.watch)
+    simulate(dut, bench, background=[flood, watcher.watch])
     steps = [after - before for before, after in pairwise(watcher.cycles)]
     assert steps == [1024 // 16 + LoadUnit.CYCLES] * 3
 
@@ -287,73 +320,130 @@ def test_an_error_response_is_a_fault_with_the_instruction():
             await ctx.tick()
 
     errors = ((0x1000 + 64 * 5) // 16 + 2,)
-    simulate(dut, bench, memory(dut, random.Random(1), 0, beat_bytes=16, errors=errors))
+    reads = memory(dut, random.Random(1), 0, beat_bytes=16, errors=errors)
+    simulate(dut, bench, background=[reads])
     (fault,) = faults
     assert (fault["code"], fault["unit"], fault["number"]) == (FaultCode.READ, Unit.LOAD, 5)
+
+
+class StoreBench:
+    """A residual full of random values, and a memory that takes beats and answers."""
+
+    TOKEN = {"base": Base.OUTPUT, "offset": 0x40, "source_address": 9, "token": 7, "row_words": 3}
+
+    def __init__(self, config, stall, error=0):
+        self.dut, self.reset = StoreUnit(config), Signal()
+        self.stall, self.error = stall, error
+        self.beat_bytes = config.memory_bytes
+        self.rng = rng = random.Random(3)
+        self.words = {
+            (half, word): [
+                [rng.randrange(-(1 << 15), 1 << 15) for _ in range(16)] for _ in range(2)
+            ]
+            for half in range(2)
+            for word in range(64)
+        }
+        self.written, self.commands, self.faults = bytearray(), [], []
+
+    def run(self, bench):
+        background = [self.residual, self.memory]
+        simulate(self.dut, bench, background=background, reset=self.reset)
+
+    async def residual(self, ctx):
+        request, pending = self.dut.residual.request, [None, None]
+        while True:
+            ctx.set(request.ready, self.rng.random() >= self.stall)
+            data = pending.pop(0)
+            if data:
+                ctx.set(self.dut.residual.data, data)
+            word = None
+            if ctx.get(request.valid) and ctx.get(request.ready):
+                payload = ctx.get(request.payload)
+                word = self.words[payload.half, payload.word]
+            pending.append(word)
+            await ctx.tick()
+
+    async def memory(self, ctx):
+        port, left, wait = self.dut.writer, 0, 0
+        command, beats = port.command, port.beats
+        while True:
+            ready = self.rng.random() >= self.stall
+            ctx.set(command.ready, ready and not left and not wait)
+            ctx.set(beats.ready, ready and left > 0)
+            ctx.set(port.done, wait == 1)
+            ctx.set(port.error, self.error)
+            *_, clear, asked, wanted, given, beat = await ctx.tick().sample(
+                self.reset, command.valid & command.ready, command.payload,
+                beats.valid & beats.ready, beats.payload,
+            )  # fmt: skip
+            wait = max(0, wait - 1)
+            if clear:
+                left = wait = 0
+                continue
+            if asked:
+                self.commands.append(wanted.address)
+                left = wanted.beats
+            if given:
+                self.written.extend(beat.to_bytes(self.beat_bytes, "little"))
+                left -= 1
+                wait = 0 if left else 6
+
+    async def store(self, ctx):
+        """STORE, number 12, until it is done."""
+        await start(ctx, self.dut, 12, **self.TOKEN)
+        for _ in range(PATIENCE):
+            if ctx.get(self.dut.done.valid):
+                break
+            await ctx.tick()
+            if ctx.get(self.dut.fault.valid):
+                self.faults.append((ctx.get(self.dut.fault.code), ctx.get(self.dut.fault.number)))
+        assert ctx.get(self.dut.done.signal) == 12
+
+    def check(self):
+        values = [value for word in (9, 10, 11) for value in self.words[1, word][1]]
+        assert self.written == b"".join(
+            value.to_bytes(4, "little", signed=True) for value in values
+        )
+        assert self.commands == [0xF040]
 
 
 @pytest.mark.parametrize("stall", [0, 0.5])
 @pytest.mark.parametrize("memory_bytes", [16, 64])
 @pytest.mark.parametrize("error", [0, 1])
 def test_store(memory_bytes, stall, error):
-    config = replace(TINY, memory_bytes=memory_bytes)
-    dut = StoreUnit(config)
-    rng = random.Random(3)
-    words = {
-        (half, word): [[rng.randrange(-(1 << 15), 1 << 15) for _ in range(16)] for _ in range(2)]
-        for half in range(2)
-        for word in range(64)
-    }
-    written, commands, faults = bytearray(), [], []
-
-    async def residual(ctx):
-        pending = [None, None]
-        while True:
-            ctx.set(dut.residual.request.ready, rng.random() >= stall)
-            data = pending.pop(0)
-            if data:
-                ctx.set(dut.residual.data, data)
-            request = None
-            if ctx.get(dut.residual.request.valid) and ctx.get(dut.residual.request.ready):
-                payload = ctx.get(dut.residual.request.payload)
-                request = words[payload.half, payload.word]
-            pending.append(request)
-            await ctx.tick()
-
-    async def writer(ctx):
-        port = dut.writer
-        while True:
-            command = await take(ctx, port.command)
-            commands.append(command.address)
-            for _ in range(command.beats):
-                while rng.random() < stall:
-                    await ctx.tick()
-                beat = await take(ctx, port.beats)
-                written.extend(beat.to_bytes(memory_bytes, "little"))
-            await ctx.tick().repeat(5)
-            ctx.set(port.done, 1)
-            ctx.set(port.error, error)
-            await ctx.tick()
-            ctx.set(port.done, 0)
+    store = StoreBench(replace(TINY, memory_bytes=memory_bytes), stall, error)
 
     async def bench(ctx):
-        await set_regions(ctx, dut)
-        await start(
-            ctx, dut, 12, base=Base.OUTPUT, offset=0x40, source_address=9, token=7, row_words=3
-        )
-        for _ in range(PATIENCE):
-            if ctx.get(dut.done.valid):
-                break
-            await ctx.tick()
-            if ctx.get(dut.fault.valid):
-                faults.append((ctx.get(dut.fault.code), ctx.get(dut.fault.number)))
-        assert ctx.get(dut.done.signal) == 12
+        await set_regions(ctx, store.dut)
+        await store.store(ctx)
 
-    simulate(dut, bench, residual, writer)
-    values = [value for word in (9, 10, 11) for value in words[1, word][1]]
-    assert written == b"".join(value.to_bytes(4, "little", signed=True) for value in values)
-    assert commands == [0xF040]
-    assert faults == ([(FaultCode.WRITE, 12)] if error else [])
+    store.run(bench)
+    store.check()
+    assert store.faults == ([(FaultCode.WRITE, 12)] if error else [])
+
+
+@pytest.mark.parametrize("wait", [2, 9, 30])
+def test_reset_in_mid_store(wait):
+    store = StoreBench(TINY, 0.2)
+
+    async def bench(ctx):
+        dut = store.dut
+        await set_regions(ctx, dut)
+        await start(ctx, dut, 11, **store.TOKEN)
+        await ctx.tick().repeat(wait)
+        assert ctx.get(dut.busy)
+        await pulse(ctx, store.reset)
+        assert ctx.get(dut.idle)
+        store.written.clear()
+        store.commands.clear()
+        for _ in range(30):
+            assert not ctx.get(dut.writer.command.valid) and not ctx.get(dut.done.valid)
+            await ctx.tick()
+        await store.store(ctx)
+
+    store.run(bench)
+    store.check()
+    assert not store.faults
 
 
 @pytest.mark.parametrize("offset, row_words", [(0xFC0, 2), (8, 1), (0, 0)])

@@ -5,13 +5,18 @@ from dataclasses import replace
 
 import pytest
 from amaranth.hdl import Fragment
-from amaranth.sim import Simulator
 
 from rtl.config import TINY
 from rtl.control.faults import FaultCode
 from rtl.control.isa import Unit
-from rtl.memory import scratchpad
 from rtl.memory.ports import READ_LATENCY
+from rtl.memory.scratchpads.activations import ActivationMemory
+from rtl.memory.scratchpads.keys_values import KeyMemory, ValueMemory
+from rtl.memory.scratchpads.parts import ExponentMemory, ParameterMemory, WeightMemory
+from rtl.memory.scratchpads.pixels import PixelMemory
+from rtl.memory.scratchpads.residual import ResidualMemory
+from rtl.memory.scratchpads.scores import ScoreMemory
+from tests.rtl.simulation import simulate
 
 SMALL = replace(
     TINY,
@@ -28,15 +33,6 @@ SMALL = replace(
     parameter_words=4,
     exponent_words=3,
 )
-
-
-def simulate(dut, bench, *more):
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    for other in more:
-        simulator.add_testbench(other, background=True)
-    simulator.run()
 
 
 def bits(rng, shape):
@@ -61,7 +57,7 @@ async def write(ctx, port, fields):
 
 def test_activations_by_granule():
     config = SMALL
-    dut = scratchpad.ActivationMemory(config)
+    dut = ActivationMemory(config)
     granule_bits = config.depth_lanes * config.act_bits
     rng = random.Random(1)
     model = {}  # (lane, granule address): bits
@@ -91,7 +87,7 @@ def test_activations_by_granule():
 
 
 def test_activation_writers_by_importance():
-    dut = scratchpad.ActivationMemory(SMALL, tap=True)
+    dut = ActivationMemory(SMALL, tap=True)
     landed = []
 
     async def bench(ctx):
@@ -114,8 +110,8 @@ def test_activation_writers_by_importance():
 
 
 PAIRED = {
-    "keys": (scratchpad.KeyMemory, SMALL.row_lanes, SMALL.key_words, SMALL.granules),
-    "values": (scratchpad.ValueMemory, SMALL.depth_lanes, SMALL.value_words, 1),
+    "keys": (KeyMemory, SMALL.row_lanes, SMALL.key_words, SMALL.granules),
+    "values": (ValueMemory, SMALL.depth_lanes, SMALL.value_words, 1),
 }
 
 
@@ -151,7 +147,7 @@ def test_keys_and_values(kind):
 
 
 def test_pixels():
-    dut = scratchpad.PixelMemory(SMALL)
+    dut = PixelMemory(SMALL)
     rng = random.Random(3)
     model = {}
 
@@ -173,7 +169,7 @@ def test_pixels():
 
 
 def test_scores_read_one_lane():
-    dut = scratchpad.ScoreMemory(SMALL)
+    dut = ScoreMemory(SMALL)
     rng = random.Random(4)
     lane_bits = 22 * SMALL.row_lanes
     model = {}
@@ -202,9 +198,9 @@ def test_scores_read_one_lane():
 
 
 PARTS = {
-    "weights": (scratchpad.WeightMemory, SMALL.weight_words, 4 * 8 * 4),
-    "parameters": (scratchpad.ParameterMemory, SMALL.parameter_words, 64 * 8),
-    "exponents": (scratchpad.ExponentMemory, SMALL.exponent_words, 2 * 8),
+    "weights": (WeightMemory, SMALL.weight_words, 4 * 8 * 4),
+    "parameters": (ParameterMemory, SMALL.parameter_words, 64 * 8),
+    "exponents": (ExponentMemory, SMALL.exponent_words, 2 * 8),
 }
 
 
@@ -236,7 +232,7 @@ def test_words_written_by_memory_beats(kind, memory_bytes):
 
 
 def test_residual_reads_take_turns_by_half():
-    dut = scratchpad.ResidualMemory(SMALL)
+    dut = ResidualMemory(SMALL)
     readers = (dut.drain_read, dut.norm_read, dut.store_read)
     rng = random.Random(6)
     pair_bits = 2 * 16 * SMALL.row_lanes
@@ -284,7 +280,7 @@ def test_residual_reads_take_turns_by_half():
 
 
 def test_residual_load_waits_for_drain():
-    dut = scratchpad.ResidualMemory(SMALL, tap=True)
+    dut = ResidualMemory(SMALL, tap=True)
 
     async def bench(ctx):
         ctx.set(dut.load.valid, 1)
@@ -302,7 +298,7 @@ def test_residual_load_waits_for_drain():
 
 
 def test_write_beyond_the_depth_is_a_fault_and_does_not_land():
-    dut = scratchpad.PixelMemory(SMALL, tap=True)
+    dut = PixelMemory(SMALL, tap=True)
 
     async def bench(ctx):
         await write(ctx, dut.write, {"word": SMALL.pixel_words, "number": 99})
@@ -318,7 +314,7 @@ def test_write_beyond_the_depth_is_a_fault_and_does_not_land():
 
 
 def test_read_beyond_the_depth_is_a_fault():
-    dut = scratchpad.KeyMemory(SMALL)
+    dut = KeyMemory(SMALL)
 
     async def bench(ctx):
         for address, valid in ((SMALL.key_words * SMALL.granules - 1, 0),
@@ -332,6 +328,6 @@ def test_read_beyond_the_depth_is_a_fault():
 
 
 def test_no_tap_without_asking():
-    dut = scratchpad.PixelMemory(SMALL)
+    dut = PixelMemory(SMALL)
     Fragment.get(dut, None)
     assert not hasattr(dut, "tap")

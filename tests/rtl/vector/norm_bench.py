@@ -1,23 +1,16 @@
 """A residual stream around NormUnit, random stalls, and what golden says about the codes."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import ResetInserter, Signal
 
 from rtl import numerics
 from rtl.config import EngineConfig
 from rtl.memory.ports import READ_LATENCY
 from rtl.vector.layernorm import NormUnit
 from sim.golden import ops
-from tests.rtl.rigid import simulate
-
-
-def pack(values, bits):
-    """Values as one integer, the first in the lowest bits."""
-    flat = np.asarray(values, np.int64).ravel()
-    return sum((int(v) & ((1 << bits) - 1)) << (bits * i) for i, v in enumerate(flat))
+from tests.rtl.unit_bench import UnitBench, UnitRun, check_done, pack
 
 
 @dataclass
@@ -47,10 +40,7 @@ class NormCase:
         rows = config.row_lanes
         lanes = range(o["lane_first"], o["lane_first"] + o["lane_count"])
         return {
-            (lane, o["destination_address"] + w): (
-                codes[lane, w * rows : (w + 1) * rows],
-                self.number,
-            )
+            (lane, o["destination_address"] + w): codes[lane, w * rows : (w + 1) * rows].tolist()
             for lane in lanes
             for w in range(o["row_words"])
         }
@@ -101,128 +91,63 @@ def memories(config: EngineConfig, cases: list[NormCase]) -> tuple[dict, dict]:
             for lane in range(0, config.token_lanes, 2):
                 group, place = divmod(o["token"] % 4 + lane, 4)
                 word = o["source_address"] + group * o["source_stride"] + column
-                residual[place // 2, word] = pack(case.residual[lane : lane + 2, channels], 16)
+                pair = case.residual[lane : lane + 2, channels].ravel()
+                residual[place // 2, word] = pack(pair, 16)
     return residual, exponents
 
 
-@dataclass
-class NormRun:
-    """What one run of the unit gave."""
-
-    taken: list = field(default_factory=list)  # cycle in which each instruction was taken
-    done: list = field(default_factory=list)  # cycle, signal, number
-    writes: list = field(default_factory=list)  # cycle, {(lane, word): (codes, number)}
-    stalls: list = field(default_factory=lambda: [0, 0])  # read, write
-
-
-class Bench:
-    """Drives a NormUnit through ``cases``, with memories that may refuse.
+class Bench(UnitBench):
+    """Drives a NormUnit through ``cases``, with memories that may refuse reads too.
 
     Parameters
     ----------
-    refuse_read, refuse_write : float
+    refuse_read : float
         Probability of a refusal, per cycle.
-    reset_at : int
-        Cycle in which the unit is reset; then all cases start over.
     """
 
-    def __init__(self, config, cases, *, refuse_read=0.0, refuse_write=0.0, reset_at=None):
-        self.config = config
-        self.cases = cases
+    STALLS = ("stall_read", "stall_write")
+
+    def __init__(
+        self, config: EngineConfig, cases: list[NormCase], *, refuse_read: float = 0.0, **options
+    ):
+        super().__init__(NormUnit(config), config, cases, **options)
         self.by_number = {case.number: case for case in cases}
         self.refuse_read = refuse_read
-        self.refuse_write = refuse_write
-        self.reset_at = reset_at
-        self.rng = random.Random(11)
-        self.dut = NormUnit(config)
         self.residual, self.exponents = memories(config, cases)
         self.garbage = self.rng.getrandbits(32 * config.row_lanes)
 
-    def run(self, cycles: int = 8000) -> NormRun:
-        """Run until all cases are done; at most ``cycles``."""
-        self.reset = Signal()
-        self.cycles = cycles
-        simulate(ResetInserter(self.reset)(self.dut), self._bench)
-        return self.result
-
-    async def _bench(self, ctx):
-        dut, reset = self.dut, self.reset
-        self._start()
-        for cycle in range(self.cycles):
-            ctx.set(reset, cycle == self.reset_at)
-            if cycle == self.reset_at:
-                await ctx.tick()
-                self._start()
-                continue
-            self._drive(ctx)
-            self._reads(ctx)
-            if ctx.get(dut.activations.valid) and ctx.get(dut.activations.ready):
-                self.result.writes.append((cycle, self._write(ctx)))
-            if ctx.get(dut.done.valid):
-                done = (cycle, ctx.get(dut.done.signal), ctx.get(dut.done.number))
-                self.result.done.append(done)
-            self.result.stalls[0] += ctx.get(dut.stall_read)
-            self.result.stalls[1] += ctx.get(dut.stall_write)
-            assert ctx.get(dut.busy) == (not ctx.get(dut.idle))
-            if self.waiting and ctx.get(dut.i.ready):
-                self.waiting.pop(0)
-                self.result.taken.append(cycle)
-            await ctx.tick()
-            if len(self.result.done) == len(self.cases):
-                assert ctx.get(dut.idle) and not ctx.get(dut.activations.valid)
-                return
-        raise AssertionError(f"{len(self.result.done)} of {len(self.cases)} are done")
-
     def _start(self):
-        self.result = NormRun()
-        self.waiting = list(self.cases)
+        super()._start()
         self.pipes = [[self.garbage] * READ_LATENCY for _ in range(2)]
 
-    def _drive(self, ctx):
-        dut = self.dut
+    def _memories(self, ctx):
+        dut, request = self.dut, self.dut.residual.request
         ctx.set(dut.residual.data.as_value(), self.pipes[0].pop(0))
         mask = (1 << 2 * self.config.row_lanes) - 1
         ctx.set(dut.exponents.data.as_value(), self.pipes[1].pop(0) & mask)
-        ctx.set(dut.residual.request.ready, self.rng.random() >= self.refuse_read)
-        ctx.set(dut.activations.ready, self.rng.random() >= self.refuse_write)
-        ctx.set(dut.i.valid, bool(self.waiting))
-        if self.waiting:
-            ctx.set(dut.i.payload.operands, self.waiting[0].operands)
-            ctx.set(dut.i.payload.number, self.waiting[0].number)
-            ctx.set(dut.i.payload.signal, self.waiting[0].signal)
-
-    def _reads(self, ctx):
-        request = self.dut.residual.request
+        ctx.set(request.ready, self.rng.random() >= self.refuse_read)
         residual, exponents = self.garbage, self.garbage
         if ctx.get(request.valid) and ctx.get(request.ready):
             residual = self.residual[ctx.get(request.p.half), ctx.get(request.p.word)]
-        if ctx.get(self.dut.exponents.enable):
-            exponents = self.exponents[ctx.get(self.dut.exponents.request)]
+        if ctx.get(dut.exponents.enable):
+            exponents = self.exponents[ctx.get(dut.exponents.request)]
         self.pipes[0].append(residual)
         self.pipes[1].append(exponents)
 
-    def _write(self, ctx) -> dict:
-        payload, bits, rows = self.dut.activations.p, self.config.act_bits, self.config.row_lanes
-        assert ctx.get(payload.mask) == (1 << self.config.granules) - 1
-        word, number = ctx.get(payload.word), ctx.get(payload.number)
-        o = self.by_number[number].operands
-        raw = ctx.get(payload.codes.as_value())
-        channels = min(rows, o["width"] - rows * (word - o["destination_address"]))
-        lanes = {}
-        for token in range(2):
-            codes = [raw >> bits * (token * rows + i) & ((1 << bits) - 1) for i in range(channels)]
+    def _words(self, ctx):
+        """The codes of the instruction's channels, without padding."""
+        bits, rows, words = self.config.act_bits, self.config.row_lanes, {}
+        for (lane, word), (codes, number) in super()._words(ctx).items():
+            o = self.by_number[number].operands
+            codes = codes[: o["width"] - rows * (word - o["destination_address"])]
             if o["signed"]:
                 codes = [code - (code >> (bits - 1) << bits) for code in codes]
-            if ctx.get(payload.enable) >> token & 1:
-                lanes[2 * ctx.get(payload.pair) + token, word] = (codes, number)
-        return lanes
+            words[lane, word] = codes, number
+        return words
 
 
-def check(config: EngineConfig, cases: list[NormCase], result: NormRun) -> None:
+def check(config: EngineConfig, cases: list[NormCase], result: UnitRun) -> None:
     """Every code equal to golden's, each written once, instructions completed in order."""
-    writes = [(place, *write) for _, beat in result.writes for place, write in beat.items()]
-    assert [x[1:] for x in result.done] == [(case.signal, case.number) for case in cases]
-    assert len(writes) == len({(place, number) for place, _, number in writes})
+    check_done(cases, result)
     for case in cases:
-        expected = {place: list(codes) for place, (codes, _) in case.expected(config).items()}
-        assert {place: c for place, c, number in writes if number == case.number} == expected
+        assert result.words(case.number) == case.expected(config)

@@ -7,7 +7,7 @@ import pytest
 from rtl.config import TINY
 from rtl.vector.gelu import Gelu
 from sim.golden import ops
-from tests.rtl.rigid import simulate
+from tests.rtl.simulation import simulate
 
 
 @pytest.mark.parametrize("table", [0, 1])

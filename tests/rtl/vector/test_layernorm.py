@@ -6,13 +6,10 @@ import pytest
 
 from rtl.vector.layernorm import NormUnit
 from tests.rtl.sizes import ODD, SIZES, SMALL, TINY
+from tests.rtl.unit_bench import every_span, whole_tile
 from tests.rtl.vector.norm_bench import Bench, check, make_case
 
 NAMES = [config.name for config in SIZES]
-
-
-def whole_tile(config, row_words):
-    return {"lane_first": 0, "lane_count": config.token_lanes, "row_words": row_words}
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -31,10 +28,10 @@ def test_stalls_leave_the_output_unchanged(config, read, write):
     free = Bench(config, cases).run()
     slow = Bench(config, cases, refuse_read=read, refuse_write=write).run()
     check(config, cases, slow)
-    assert [w for _, w in slow.writes] == [w for _, w in free.writes]
-    assert free.stalls == [0, 0]
-    assert slow.stalls[0] == 0 or read
-    assert slow.stalls[1] == 0 or write
+    assert [words for _, words in slow.writes] == [words for _, words in free.writes]
+    assert not any(free.stalls.values())
+    assert slow.stalls["stall_read"] == 0 or read
+    assert slow.stalls["stall_write"] == 0 or write
 
 
 @pytest.mark.parametrize("read", [0, 0.3, 0.7])
@@ -48,28 +45,23 @@ def test_pairs_of_one_beat_do_not_collide(read):
 @pytest.mark.parametrize("reset_at", [40, 70])
 def test_reset_in_mid_stream(reset_at):
     rng = random.Random(8)
-    cases = [make_case(TINY, rng, number, **whole_tile(TINY, 3)) for number in range(1, 5)]
+    tile = whole_tile(TINY) | {"row_words": 3}
+    cases = [make_case(TINY, rng, number, **tile) for number in range(1, 5)]
     check(TINY, cases, Bench(TINY, cases, reset_at=reset_at).run())
 
 
 @pytest.mark.parametrize("config", SIZES, ids=NAMES)
 def test_every_choice_of_lanes(config):
     rng = random.Random(9)
-    lanes = range(config.token_lanes)
-    spans = [(first, last) for first in lanes for last in lanes[first:]]
-    cases = [
-        make_case(
-            config, rng, n, lane_first=first, lane_count=last - first + 1, row_words=1 + n % 2
-        )
-        for n, (first, last) in enumerate(spans, 1)
-    ]
+    spans = enumerate(every_span(config), 1)
+    cases = [make_case(config, rng, n, **span, row_words=1 + n % 2) for n, span in spans]
     check(config, cases, Bench(config, cases).run())
 
 
 @pytest.mark.parametrize("row_words", [1, 3, 12])
 @pytest.mark.parametrize("config", SIZES, ids=NAMES)
 def test_latency_of_one_instruction(config, row_words):
-    case = make_case(config, random.Random(1), 1, **whole_tile(config, row_words))
+    case = make_case(config, random.Random(1), 1, **whole_tile(config), row_words=row_words)
     result = Bench(config, [case]).run()
     pairs = config.token_lanes // 2
     assert result.done[0][0] - result.taken[0] == single(config, pairs, row_words)
@@ -98,9 +90,8 @@ def test_throughput_is_a_beat_per_cycle_over_both_passes(config, row_words):
     """Once the pipeline is full, an instruction takes twice its beats, and at most two cycles."""
     rng = random.Random(2)
     count = 24
-    cases = [
-        make_case(config, rng, n, **whole_tile(config, row_words)) for n in range(1, count + 1)
-    ]
+    tile = whole_tile(config) | {"row_words": row_words}
+    cases = [make_case(config, rng, number, **tile) for number in range(1, count + 1)]
     result = Bench(config, cases).run()
     check(config, cases, result)
     done = [cycle for cycle, *_ in result.done]

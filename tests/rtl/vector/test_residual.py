@@ -4,7 +4,7 @@ import random
 
 from rtl.vector.residual import ResidualLane
 from sim.golden import ops
-from tests.rtl.rigid import simulate
+from tests.rtl.simulation import simulate
 
 
 def test_random_values_and_both_ends():

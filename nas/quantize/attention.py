@@ -1,0 +1,126 @@
+"""Attention between the matrix products: softmax weights, and the weighted mean of the values."""
+
+from functools import cache
+from math import log, sqrt
+
+import torch
+from torch import Tensor
+
+from nas.quantize.codes import look_up
+from nas.quantize.dyadic import dyadic, dyadic_value
+from rtl import numerics
+
+CONTEXT_BITS = 16  # of the constant C
+CONTEXT_SHIFTS = (0, 28)  # lowest and highest that the format allows
+
+
+def softmax_factor(ln_q: Tensor, ln_k: Tensor, head_dim: int) -> Tensor:
+    """Return the factor from raw scores to 1/256 octaves: scalar, of ``MULTIPLIER_BITS`` bits."""
+    octave = log(numerics.EXP2_ENTRIES / log(2) / sqrt(head_dim))
+    return dyadic_value(torch.exp(ln_q + ln_k + octave))
+
+
+def context_factor(ln_v: Tensor, ln_out: Tensor) -> Tensor:
+    """Return the factor from values to context codes: scalar, of ``CONTEXT_BITS`` bits."""
+    return dyadic_value(torch.exp(ln_v - ln_out), CONTEXT_BITS)
+
+
+@cache
+def _decay_table(act_bits: int, device: torch.device) -> Tensor:
+    """``EXP2_TABLE[u & 255] >> (u >> 8)`` for every distance u: (4096,) float32."""
+    table = numerics.exp2_table(act_bits)
+    values = [table[u & 0xFF] >> (u >> 8) for u in range(numerics.EXP2_MAX + 1)]
+    return torch.tensor(values, dtype=torch.float32, device=device)
+
+
+class _AttentionWeights(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, scores, ln_q, ln_k, head_dim, act_bits):
+        factor = softmax_factor(ln_q, ln_k, head_dim)
+        u = (scores.amax(-1, keepdim=True) - scores).mul_(factor).floor_()
+        u.clamp_(max=numerics.EXP2_MAX)
+        smooth = look_up(_decay_table(act_bits, scores.device), u)
+        keys = torch.arange(scores.shape[-1], device=scores.device)
+        dither = (numerics.DITHER_STEP * keys & 0xFF).float()
+        ctx.save_for_backward(u, smooth, factor)
+        return (smooth + dither).mul_(1 / 256).floor_()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        u, smooth, factor = ctx.saved_tensors
+        # e = 2**(-u / 256) x a constant: d e / d u = -e ln 2 / 256. The maximum counts as a
+        # constant: it scales all weights of a query alike, and the context divides that out.
+        g_u = gradient * smooth.mul(-log(2) / 256 / 256)
+        g_factor = (g_u * u).sum()
+        return g_u.mul_(-factor), g_factor, g_factor, None, None
+
+
+def attention_weights(
+    scores: Tensor, *, ln_q: Tensor, ln_k: Tensor, head_dim: int, act_bits: int
+) -> Tensor:
+    """Softmax weights relative to the row's maximum (numerics section 5).
+
+    Parameters
+    ----------
+    scores : Tensor
+        (..., queries, keys) sums of products of q and k codes.
+    ln_q, ln_k : Tensor
+        Logarithms of the scales of q and k, scalars.
+    head_dim, act_bits : int
+
+    Returns
+    -------
+    Tensor
+        (..., queries, keys) unsigned activation codes.
+    """
+    return _AttentionWeights.apply(scores, ln_q, ln_k, head_dim, act_bits)
+
+
+class _Context(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, e, v, ln_v, ln_out, low, high):
+        total = e.sum(-1, keepdim=True).double()
+        constant, shift = dyadic(context_factor(ln_v, ln_out), CONTEXT_BITS, CONTEXT_SHIFTS)
+        _, bits = torch.frexp(total)
+        reciprocal = torch.floor(torch.ldexp(torch.ones_like(total), 15 + bits) / total)
+        multiplier = torch.floor(reciprocal * constant / (1 << 15))
+        factor = torch.ldexp(multiplier, -(bits + shift)).float()
+        shifted = (e @ v).mul_(factor).add_(0.5)
+        ctx.save_for_backward(e, v, shifted, factor)
+        ctx.limits = low, high
+        return torch.floor(shifted).clamp_(low, high)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        e, v, shifted, factor = ctx.saved_tensors
+        low, high = ctx.limits
+        g = torch.ops.aten.hardtanh_backward(gradient, shifted, low, high + 1)
+        along = (g * (shifted - 0.5)).sum(-1, keepdim=True)  # d y / d ln(factor)
+        g = g * factor
+        g_e = (g @ v.transpose(-1, -2)).sub_(along / e.sum(-1, keepdim=True))
+        g_ln = along.sum()
+        return g_e, e.transpose(-1, -2) @ g, g_ln, -g_ln, None, None
+
+
+def context(
+    e: Tensor, v: Tensor, *, ln_v: Tensor, ln_out: Tensor, limits: tuple[float, float]
+) -> Tensor:
+    """Weighted mean of the values (numerics section 5).
+
+    Parameters
+    ----------
+    e : Tensor
+        (..., queries, keys) of :func:`attention_weights`.
+    v : Tensor
+        (..., keys, head_dim) int8 codes.
+    ln_v, ln_out : Tensor
+        Logarithms of the scales of v and of the result, scalars.
+    limits : tuple of float
+        Lowest and highest code of the result.
+
+    Returns
+    -------
+    Tensor
+        (..., queries, head_dim) signed activation codes.
+    """
+    return _Context.apply(e, v, ln_v, ln_out, *limits)

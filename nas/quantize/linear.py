@@ -1,0 +1,157 @@
+"""Linear layers: weights and biases to codes, matrix product, requantization."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nas.quantize.codes import round_half_up
+from nas.quantize.dyadic import dyadic_value
+
+
+@dataclass(frozen=True)
+class LinearCodes:
+    """The stored constants of a linear layer, before zero points move into the bias.
+
+    Parameters
+    ----------
+    weight : Tensor
+        (rows, depth) float32, integers.
+    bias : Tensor
+        (rows,) float32, integers, in units of the accumulator.
+    factor : Tensor
+        (rows,) float32, from accumulator to output code. The file stores multiplier and shift:
+        :func:`nas.quantize.dyadic.dyadic` takes it apart.
+    scaled : Tensor
+        (rows, depth) float32, ``weight`` before rounding and clipping.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    factor: Tensor
+    scaled: Tensor
+
+
+def weight_limits(wide: Tensor) -> tuple[Tensor, Tensor]:
+    """Lowest and highest code of rows that are 8 bits wide where ``wide``: float32, its shape."""
+    high = torch.where(wide, 127.0, 7.0)
+    return -high - 1, high
+
+
+def linear_codes(
+    weight: Tensor,
+    bias: Tensor | None,
+    ln_step: Tensor,
+    ln_in: Tensor,
+    ln_out: Tensor,
+    wide: Tensor,
+) -> LinearCodes:
+    """Quantize a layer's constants.
+
+    Parameters
+    ----------
+    weight : Tensor
+        (rows, depth) latent weights.
+    bias : Tensor or None
+        (rows,) in real units.
+    ln_step : Tensor
+        (rows,) logarithm of each row's step, at the precision that ``wide`` gives it.
+    ln_in, ln_out : Tensor
+        Logarithms of input scale, scalar, and output scale, scalar or (rows,).
+    wide : Tensor
+        (rows,) bool: true where the weights have 8 bits, false where they have 4.
+    """
+    low, high = weight_limits(wide)
+    scaled = weight * torch.exp(-ln_step).unsqueeze(1)
+    codes = scaled.add(0.5).floor_().clamp_(low.unsqueeze(1), high.unsqueeze(1))
+    if bias is None:
+        bias_codes = torch.zeros_like(ln_step)
+    else:
+        bias_codes = round_half_up(bias * torch.exp(-ln_step - ln_in))
+    factor = dyadic_value(torch.exp(ln_in + ln_step - ln_out))
+    return LinearCodes(codes, bias_codes, factor, scaled)
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, weight, bias, ln_step, ln_in, ln_out, wide, low, high, exact):
+        codes = linear_codes(weight, bias, ln_step, ln_in, ln_out, wide)
+        factor = codes.factor
+        flat = x.reshape(-1, x.shape[-1])  # (tokens of all pictures, depth)
+        acc = torch.addmm(codes.bias, flat, codes.weight.t())  # (tokens, rows)
+        shifted = (acc.double() if exact else acc).mul_(factor).add_(0.5)
+        y = torch.floor(shifted).clamp_(low, high).float()
+        shifted = shifted.float()
+        ctx.save_for_backward(
+            flat, bias, ln_step, ln_in, ln_out, shifted, codes.weight, codes.scaled, factor
+        )
+        ctx.limits = low, high
+        return y.reshape(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        flat, bias, ln_step, ln_in, ln_out, shifted, codes, scaled, factor = ctx.saved_tensors
+        low, high = ctx.limits
+        g = gradient.reshape(shifted.shape)
+        # Zero where the output was clipped; ``shifted`` carries the 1/2 of rounding.
+        g = torch.ops.aten.hardtanh_backward(g, shifted, low, high + 1)
+        g_x = (g @ (codes * factor.unsqueeze(1))).reshape(*gradient.shape[:-1], -1)
+        g_codes = (g.t() @ flat).mul_(factor.unsqueeze(1))  # (rows, depth), of the weight codes
+        # d y / d ln(factor) summed over tokens, without another pass over the activations.
+        g_factor = (g_codes * codes).sum(1)
+        # A code further from its value than rounding takes it was clipped.
+        g_codes.masked_fill_((scaled - codes).abs_() > 0.5, 0.0)
+        g_step = g_factor - (g_codes * scaled).sum(1)
+        g_weight = g_codes.mul_(torch.exp(-ln_step).unsqueeze(1))
+        g_bias = None
+        if bias is not None:
+            # The term of ln_step and ln_in cancels between the bias code and the factor.
+            g_bias = g.sum(0) * factor * torch.exp(-ln_step - ln_in)
+            g_out = -(g_factor + g_bias * bias)
+        else:
+            g_out = -g_factor
+        return (
+            g_x,
+            g_weight,
+            g_bias,
+            g_step,
+            g_factor.sum().reshape(ln_in.shape),
+            g_out.sum_to_size(ln_out.shape),
+            None,
+            None,
+            None,
+            None,
+        )
+
+
+def linear(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    *,
+    ln_step: Tensor,
+    ln_in: Tensor,
+    ln_out: Tensor,
+    wide: Tensor,
+    limits: tuple[float, float],
+    exact: bool = False,
+) -> Tensor:
+    """Matrix product and requantization (numerics section 2).
+
+    Parameters
+    ----------
+    x : Tensor
+        (..., depth) centred codes.
+    limits : tuple of float
+        Lowest and highest centred code of the output.
+    exact : bool
+        Requantize in float64: for codes in the thousands, where float32 rounds too many away.
+    weight, bias, ln_step, ln_in, ln_out, wide : Tensor
+        As in :func:`linear_codes`.
+
+    Returns
+    -------
+    Tensor
+        (..., rows) codes.
+    """
+    return _Linear.apply(x, weight, bias, ln_step, ln_in, ln_out, wide, *limits, exact)

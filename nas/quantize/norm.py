@@ -1,0 +1,143 @@
+"""LayerNorm of residual codes, with the engine's reciprocal root."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from nas.quantize.codes import look_up
+from nas.quantize.dyadic import dyadic
+from rtl import numerics
+
+GAIN_BITS = 16  # of the constant G
+
+
+@dataclass(frozen=True)
+class NormCodes:
+    """The stored constants of a LayerNorm.
+
+    Parameters
+    ----------
+    epsilon : int
+        What is added to ``width**2`` times the variance, in squared residual codes.
+    gain, shift : int
+        1 / output scale = ``gain * 2**-(shift + 1)``; the gain has ``GAIN_BITS`` bits.
+    """
+
+    epsilon: int
+    gain: int
+    shift: int
+
+
+def norm_codes(width: int, epsilon: float, ln_out: Tensor) -> NormCodes:
+    """Quantize a LayerNorm's constants.
+
+    Parameters
+    ----------
+    width : int
+        Channels.
+    epsilon : float
+        In squared residual codes.
+    ln_out : Tensor
+        Logarithm of the output scale, scalar.
+
+    Raises
+    ------
+    ValueError
+        If the output scale is above 2: gain and shift cannot express that.
+    """
+    gain, shift = dyadic(torch.exp(-ln_out.detach()), GAIN_BITS, shifts=(1, 16))
+    if not 1 << (GAIN_BITS - 1) <= int(gain) < 1 << GAIN_BITS:
+        raise ValueError(f"a LayerNorm's output scale must be at most 2, not {float(ln_out.exp())}")
+    return NormCodes(
+        epsilon=min(max(round(epsilon * width * width), 1), (1 << 32) - 1),
+        gain=int(gain),
+        shift=int(shift) - 1,
+    )
+
+
+def rsqrt_codes(variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Return k and e of numerics section 4: ``k`` is about ``2**(15 + e) / sqrt(variance)``.
+
+    All steps are exact in float64, which a CPU handles several times faster than 64-bit integers.
+
+    Parameters
+    ----------
+    variance : Tensor
+        Any shape, float64, integers >= 1.
+
+    Returns
+    -------
+    k, e : Tensor
+        float64 and int32, the shape of ``variance``.
+    """
+    _, bits = torch.frexp(variance)
+    e = (bits + 1) >> 1
+    table, power_of_4 = _rsqrt_tables(variance.device)
+    m = (variance * look_up(power_of_4, e)).floor_()
+    index = (m * 2.0**-numerics.RSQRT_INDEX_SHIFT).floor_() - numerics.RSQRT_INDEX_OFFSET
+    # A float32 estimate of the variance may lie one step outside at a power of two.
+    y = look_up(table, index.clamp_(0, numerics.RSQRT_ENTRIES - 1))
+    p = (m * (y * y * 2.0**-17).floor_()).mul_(2.0**-21).floor_()
+    return (y * (3 * 2.0**20 - p)).mul_(2.0**-22).floor_().clamp_(max=2.0**16 - 1), e
+
+
+@cache
+def _rsqrt_tables(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Estimates of the reciprocal root, and the factor that gives e's variances 26 bits."""
+    powers = [2.0 ** (numerics.RSQRT_MANTISSA_BITS - 2 * e) for e in range(32)]
+    return (
+        torch.tensor(numerics.rsqrt_table(), dtype=torch.float64, device=device),
+        torch.tensor(powers, dtype=torch.float64, device=device),
+    )
+
+
+class _Norm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, r, ln_out, epsilon, low, high):
+        width = r.shape[-1]
+        codes = norm_codes(width, epsilon, ln_out)
+        normal, mean, rstd = torch.native_layer_norm(
+            r, [width], None, None, codes.epsilon / width**2
+        )
+        # The hardware's reciprocal root is cut to 16 bits: a token's constant patch would differ
+        # in every picture without it. The variance in float32 is exact enough to find it.
+        root = width / rstd.double()
+        k, e = rsqrt_codes((root * root).floor_())
+        k = (k * (codes.gain * 2.0**-16)).floor_()
+        factor = torch.ldexp(k.mul_(root), -(e + codes.shift)).float()
+        shifted = torch.addcmul(r.new_full((), 0.5), normal, factor)
+        ctx.save_for_backward(r, normal, shifted, mean, rstd)
+        ctx.limits, ctx.scale = (low, high), codes.gain * 2.0 ** -(codes.shift + 1)
+        return torch.floor(shifted).clamp_(low, high)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        r, normal, shifted, mean, rstd = ctx.saved_tensors
+        low, high = ctx.limits
+        g = torch.ops.aten.hardtanh_backward(gradient, shifted, low, high + 1).mul_(ctx.scale)
+        g_r, _, _ = torch.ops.aten.native_layer_norm_backward(
+            g, r, [r.shape[-1]], mean, rstd, None, None, [True, False, False]
+        )
+        return g_r, -torch.dot(g.flatten(), normal.flatten()), None, None, None
+
+
+def norm(r: Tensor, *, ln_out: Tensor, epsilon: float, limits: tuple[float, float]) -> Tensor:
+    """LayerNorm without affine of residual codes (numerics section 4).
+
+    Parameters
+    ----------
+    r : Tensor
+        (..., width) int16 codes.
+    ln_out, epsilon
+        As in :func:`norm_codes`.
+    limits : tuple of float
+        Lowest and highest code of the output.
+
+    Returns
+    -------
+    Tensor
+        (..., width) signed activation codes.
+    """
+    return _Norm.apply(r, ln_out, epsilon, *limits)

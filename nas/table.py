@@ -1,0 +1,56 @@
+"""The table of winners that the main job prints."""
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from nas.space import Arch
+from nas.summary import Summary, Winner
+
+
+def winners_table(summary: Summary) -> Table:
+    """Winners, one a row; fits 80 columns."""
+    result = Table(
+        title=f"Digits on board '{summary.board}' at {summary.clock_hz / 1e6:g} MHz:"
+        f" the best of {summary.candidates} subnets",
+        caption="8-bit: mean share of row tiles; accuracy: integer model, 1,000 test pictures, 95 %"
+        " interval; minus QAT: paired difference from quantized training mode, points; differ:"
+        " values unlike golden's, in PyTorch + on the RTL",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    result.add_column("target\nfps", justify="right")
+    result.add_column("network\n8-bit")
+    result.add_column("accuracy\n%", justify="right")
+    result.add_column("minus\nQAT", justify="right")
+    result.add_column("cycles\npredicted", justify="right")
+    result.add_column("cycles\nRTL", justify="right")
+    result.add_column("fps\nRTL", justify="right")
+    result.add_column("images\nRTL", justify="right")
+    result.add_column("differ", justify="right")
+    for winner in summary.winners:
+        result.add_row(*_cells(winner))
+    return result
+
+
+def _cells(winner: Winner) -> tuple[str, ...]:
+    low, high = (100 * limit for limit in winner.accuracy_integer_interval)
+    cycles, fps = winner.rtl_cycles, winner.rtl_fps
+    return (
+        f"{winner.target_fps:g}",
+        describe(Arch.from_json(winner.arch)),
+        f"{100 * winner.accuracy_integer:.1f}\n{low:.1f}..{high:.1f}",
+        f"{100 * winner.accuracy_difference:+.1f}",
+        f"{winner.predicted_cycles:,}",
+        "-" if cycles is None else f"{cycles:,}\n{cycles / winner.predicted_cycles - 1:+.1%}",
+        "-" if fps is None else f"{fps:,.0f}",
+        f"{winner.rtl_images}",
+        f"{winner.golden_mismatches} + {winner.rtl_mismatches}",
+    )
+
+
+def describe(arch: Arch) -> str:
+    """Width x depth, and below it the mean fraction of 8-bit tiles."""
+    fractions = [value for block in arch.blocks for value in block.wide.values()]
+    mean = float(np.mean([arch.embed_wide, arch.head_wide, *fractions]))
+    return f"{arch.width} x {arch.depth}\n{mean:.0%}"

@@ -1,0 +1,54 @@
+"""Frame rates to search for: the default ones, and the refusal of those out of reach."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nas.cost import Hardware, SubnetCost
+from nas.space import Space
+from rtl.errors import UserError
+
+QUANTILES = (0.95, 0.5, 0.1)  # of the space's predicted cycles: slowest target first
+SAMPLES = 60  # random subnets that stand for the space
+
+
+def default_targets(hardware: Hardware, space: Space) -> tuple[float, ...]:
+    """Three frame rates, from the predicted cycles of random subnets; two digits each.
+
+    Raises
+    ------
+    UserError
+        If the engine cannot run even the smallest subnet; it names the limit.
+    """
+    hardware.check(space.shape(space.smallest()))
+    rng = np.random.default_rng(0)
+    cost = SubnetCost(hardware, space)
+    cycles = [cost(space.sample(rng)) for _ in range(SAMPLES)]
+    cycles = [value for value in cycles if np.isfinite(value)] or [cost(space.smallest())]
+    rates = [hardware.frames_per_second(q) for q in np.quantile(cycles, QUANTILES)]
+    return tuple(dict.fromkeys(_floor_to_two_digits(rate) for rate in rates))
+
+
+def require_reachable(targets: Sequence[float], hardware: Hardware, space: Space) -> None:
+    """Refuse a target that not even the smallest subnet reaches.
+
+    Raises
+    ------
+    UserError
+        If there is one; it says which rate is within reach. Or as :func:`default_targets`.
+    """
+    shape = space.shape(space.smallest())
+    hardware.check(shape)
+    cycles = hardware.cycles(shape)
+    for target in targets:
+        if cycles > hardware.cycle_limit(target):
+            raise UserError(
+                f"no subnet reaches {target:g} frames per second on board"
+                f" '{hardware.board.name}': the fastest takes {cycles:,} cycles,"
+                f" {_floor_to_two_digits(hardware.frames_per_second(cycles)):g} frames per second"
+            )
+
+
+def _floor_to_two_digits(rate: float) -> float:
+    unit = 10.0 ** (np.floor(np.log10(rate)) - 1)
+    return float(f"{np.floor(rate / unit) * unit:.6g}")

@@ -1,0 +1,77 @@
+"""The fewest cycles that an array of given lanes needs for a network: whole tiles, nothing else."""
+
+from math import ceil, prod
+from typing import NamedTuple
+
+from rtl.shape import NetworkShape
+
+
+class Lanes(NamedTuple):
+    """What an array multiplies per cycle: ``tokens x rows x depth``."""
+
+    tokens: int
+    rows: int
+    depth: int
+
+
+def bound_cycles(shape: NetworkShape, lanes: Lanes, *, pixel_passes: int = 2) -> int:
+    """Cycles in which the array would be busy if it never waited.
+
+    Every matrix takes ``token tiles x row tiles x depth words`` cycles, each rounded up. A row
+    tile of 8 bits takes two passes, and so do the scores QK^T and the context PV, whose keys and
+    values have 8 bits. Of the last block, queries and MLP are those of the class token's tile.
+
+    Parameters
+    ----------
+    shape : NetworkShape
+    lanes : Lanes
+        Of the array that the bound is for; other sizes of the engine do not matter.
+    pixel_passes : int
+        Passes per weight nibble in the patch embedding: 1 where a pixel is a single operand, that
+        is, with ``act_bits`` 8.
+
+    Raises
+    ------
+    ValueError
+        If the lanes' rows are not the shape's ``row_granularity``: width flags would not fit.
+    """
+    if lanes.rows != shape.row_granularity:
+        raise ValueError(
+            f"lanes.rows must be the shape's row_granularity = {shape.row_granularity},"
+            f" not {lanes.rows}"
+        )
+
+    def words(depth: int) -> int:
+        return ceil(depth / lanes.depth)
+
+    def matrix(tiles: int, flags: tuple[bool, ...], depth: int) -> int:
+        return tiles * (len(flags) + sum(flags)) * words(depth)
+
+    tokens, width, head = shape.tokens, shape.width, shape.head_dim
+    tiles = ceil(tokens / lanes.tokens)
+    total = pixel_passes * matrix(
+        ceil(shape.patches / lanes.tokens), shape.embed_wide, shape.patch_values
+    )
+    for index, block in enumerate(shape.blocks):
+        queries = 1 if index == len(shape.blocks) - 1 else tiles
+        for name, flags in block.wide:
+            depth = shape.layer_sizes(index)[name][1]
+            total += matrix(tiles if name in ("k", "v") else queries, flags, depth)
+        scores = ceil(tokens / lanes.rows) * words(head)
+        context = ceil(head / lanes.rows) * words(tokens)
+        total += queries * block.heads * 2 * (scores + context)
+    return total + matrix(1, shape.head_wide, width)
+
+
+def array_work(shape: NetworkShape) -> int:
+    """Multiply-accumulates of one image without padding, the last block reduced.
+
+    A product of an 8-bit and of a 4-bit weight count the same; so do both passes of one product.
+    """
+    tokens, work = shape.tokens, shape.patches * shape.patch_values * shape.width
+    for index, block in enumerate(shape.blocks):
+        queries = 1 if index == len(shape.blocks) - 1 else tokens
+        for name, size in shape.layer_sizes(index).items():
+            work += (tokens if name in ("k", "v") else queries) * prod(size)
+        work += 2 * queries * tokens * block.heads * shape.head_dim
+    return work + shape.width * shape.classes

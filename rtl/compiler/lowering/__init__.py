@@ -1,0 +1,39 @@
+"""A network's shape to operations: the order of computing, and where everything lies.
+
+- ``network``: the order, top to bottom: embedding, blocks, classifier
+- ``attention``: the order within a block's attention, pipelined over heads
+- ``layers``: one operation for a piece of a matrix or a LayerNorm, and the constants it needs
+- ``layout``: addresses of activations, keys, values, scores and logits
+- ``pixels``: addresses of the picture, and which strips of it a token tile needs
+
+The values of constants are not needed, only their sizes (:mod:`rtl.compiler.bind` fills in the
+scales that stand in instructions), so the search lowers a network before it has weights.
+"""
+
+from rtl.compiler.lowering.network import Network
+from rtl.compiler.operations import Operation, Program, Subject
+from rtl.compiler.prefetch import prefetch
+from rtl.compiler.sizes import Sizes
+from rtl.compiler.synchronise import synchronise
+from rtl.control.isa import Opcode
+
+__all__ = ["lower"]
+
+
+def lower(sizes: Sizes) -> Program:
+    """Operations of a network that :func:`rtl.compiler.limits.check` accepts.
+
+    In four steps: list the computing operations, place LOADs among them, enclose them in BEGIN
+    and END, mark who waits for whom.
+    """
+    network = Network(sizes)
+    compute = list(network.operations())
+    operations = [
+        Operation(Opcode.BEGIN, {}, [], [], Subject("begin", "", "")),
+        *prefetch(compute, sizes),
+        Operation(Opcode.END, {}, [], [], Subject("end", "", "")),
+    ]
+    operations[0].operands |= {"engine": sizes.engine.hash, "instructions": len(operations)}
+    synchronise(operations)
+    constants = network.layers.constants
+    return Program(sizes, operations, constants.chunks, constants.bytes)

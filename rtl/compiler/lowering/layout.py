@@ -1,0 +1,119 @@
+"""Addresses that lowering gives by rule: activations, keys, values, scores, logits.
+
+Activations, per lane, in words of ``row_lanes`` codes::
+
+    0                 norm_words
+    | LayerNorm       | attention: Q, later the context, of all token tiles | weights | weights |
+    | output of every | MLP: hidden activations of as many token tiles as fit                   |
+    | token tile      |
+
+PV of a head writes its context over the head's Q, which nobody needs any more; attention weights
+(and scores) have two slots, taken in turn. :func:`rtl.compiler.limits.check` has made sure that
+all this fits. What comes by LOAD has its addresses from :mod:`rtl.compiler.prefetch`, pixels from
+:mod:`rtl.compiler.lowering.pixels`.
+"""
+
+from rtl.compiler.operations import Region, Space
+from rtl.compiler.sizes import Sizes, Tile, divide_up
+
+HEAD_GROUPS = 3  # the heads of a block are projected in about as many groups
+SLOTS = 2  # of scores, maxima, attention weights and token scales
+
+
+def words(sizes: Sizes, address: int, count: int) -> Region:
+    """Whole activation words as a region, which counts granules."""
+    granules = sizes.engine.granules
+    return Region(Space.ACTIVATIONS, address * granules, (address + count) * granules)
+
+
+def norm_output(sizes: Sizes, tile: Tile) -> Region:
+    """What a LayerNorm writes for a token tile."""
+    return words(sizes, tile.index * sizes.width_tiles, sizes.width_tiles)
+
+
+def residual_tokens(tile: Tile) -> Region:
+    """A tile's tokens in the residual stream."""
+    return Region(Space.RESIDUAL, tile.tokens.start, tile.tokens.stop)
+
+
+def logits_address(sizes: Sizes) -> int:
+    """Residual word of the logits: behind the stream, or over tokens that nobody needs any more."""
+    return min(sizes.residual_words, sizes.engine.residual_words - sizes.class_tiles)
+
+
+class AttentionLayout:
+    """How a block's heads are grouped, and where their tensors lie.
+
+    A group's heads are projected together. Key and value banks hold one group at a time or two,
+    in turn.
+
+    Parameters
+    ----------
+    sizes : Sizes
+    block : int
+
+    Attributes
+    ----------
+    inner : int
+        Row tiles of Q, of K and of V with padded heads.
+    group_heads, group_tiles : int
+        Heads of a group (the last one may have fewer), and their row tiles.
+    resident_groups : int
+        Groups that the key and value banks hold at a time, 1 or 2.
+    groups : int
+    """
+
+    def __init__(self, sizes: Sizes, block: int):
+        self.sizes = sizes
+        self.heads = sizes.shape.blocks[block].heads
+        self.inner = sizes.inner_tiles(block)
+        fit = sizes.key_value_tiles() // sizes.unit_tiles(block)  # units of heads in the banks
+        units = divide_up(self.heads, sizes.unit_heads)
+        group = max(1, min(divide_up(units, HEAD_GROUPS), fit // 2))
+        self.resident_groups = 2 if fit >= 2 * group else 1
+        self.group_heads = min(group * sizes.unit_heads, self.heads)
+        self.group_tiles = divide_up(self.group_heads * sizes.head_rows, sizes.engine.row_lanes)
+        self.groups = divide_up(self.heads, self.group_heads)
+
+    def heads_of(self, group: int) -> range:
+        first = group * self.group_heads
+        return range(first, min(first + self.group_heads, self.heads))
+
+    def row_tiles_of(self, group: int) -> range:
+        """The group's row tiles within Q, K and V."""
+        first = group * self.group_tiles
+        return range(first, min(first + self.group_tiles, self.inner))
+
+    def queries(self, tile: Tile) -> Region:
+        """Q, later the context, of all heads of a token tile."""
+        return words(self.sizes, self.sizes.norm_words + tile.index * self.inner, self.inner)
+
+    def head_queries(self, tile: Tile, head: int) -> Region:
+        """Q, later the context, of one head."""
+        depth = self.sizes.head_depth
+        start = self.queries(tile).start + head * depth
+        return Region(Space.ACTIVATIONS, start, start + depth)
+
+    def keys(self, group: int) -> Region:
+        """Key words that a group may use."""
+        return self._in_turn(Space.KEYS, group, self.sizes.key_tiles * self.group_tiles)
+
+    def values(self, group: int) -> Region:
+        """Value words that a group may use."""
+        return self._in_turn(Space.VALUES, group, self.sizes.value_depth * self.group_tiles)
+
+    def _in_turn(self, space: Space, group: int, count: int) -> Region:
+        start = group % self.resident_groups * count
+        return Region(space, start, start + count)
+
+    def scores(self, slot: int) -> Region:
+        """Score words of a slot; both slots are the same words if only one tile fits."""
+        count = self.sizes.score_slot_words
+        start = slot * count if SLOTS * count <= self.sizes.engine.score_words else 0
+        return Region(Space.SCORES, start, start + count)
+
+    def weights(self, slot: int) -> Region:
+        """Attention weights of a slot, behind Q."""
+        sizes = self.sizes
+        first = sizes.norm_words + sizes.tiles * self.inner
+        return words(sizes, first + slot * sizes.key_tiles, sizes.key_tiles)

@@ -1,0 +1,65 @@
+"""The picture in the pixel banks: where each token tile's patches lie, and what loads them.
+
+A picture arrives in strips, each one row of patches, one LOAD. Strips and token tiles need not end
+at the same patch: of 7 patches in a row and 4 token lanes, strip 0 fills tile 0 and most of
+tile 1. A *chain* is the fewest tiles that end where a strip ends (there: 7 tiles, 4 strips). The
+banks are cut into as many chains as fit, used in turn, and a strip never leaves its chain, so its
+tiles follow each other at a constant step.
+"""
+
+from collections.abc import Iterator
+
+from rtl.compiler.operations import Region, Space
+from rtl.compiler.requests import Strip
+from rtl.compiler.sizes import Sizes, Tile, divide_up
+
+
+class Pixels:
+    """Pixel addresses and strips of one picture.
+
+    Parameters
+    ----------
+    sizes : Sizes
+    """
+
+    def __init__(self, sizes: Sizes):
+        self.sizes = sizes
+        self.chains = sizes.engine.pixel_words // sizes.chain_words  # that fit
+        self._strips: list[tuple[Strip, ...]] = [()] * len(sizes.patch_tiles)
+        across, lanes = sizes.shape.grid[1], sizes.engine.token_lanes
+        for index in range(sizes.shape.grid[0]):
+            first, last = index * across, (index + 1) * across - 1
+            tiles = range(first // lanes, last // lanes + 1)
+            strip = Strip(index, tiles, self.place(tiles.start), sizes)
+            for tile in tiles:
+                self._strips[tile] += (strip,)
+
+    def place(self, tile: int) -> int:
+        """Place of token tile number ``tile`` in the banks; a place has ``patch_words`` words."""
+        sizes = self.sizes
+        chain, within = divmod(tile, sizes.chain_tiles)
+        places = min(sizes.chain_tiles, len(sizes.patch_tiles))  # of a chain
+        return chain % self.chains * places + within
+
+    def patches(self, tile: Tile) -> Region:
+        """Pixel words of a token tile."""
+        start = self.place(tile.index) * self.sizes.patch_words
+        return Region(Space.PIXELS, start, start + self.sizes.patch_words)
+
+    def strips(self, tile: Tile) -> tuple[Strip, ...]:
+        """Strips that hold the tile's patches; a strip is shared by all tiles that it reaches."""
+        return self._strips[tile.index]
+
+    def groups(self) -> Iterator[tuple[Tile, ...]]:
+        """Token tiles whose pixels are kept while all rows of the embedding are computed.
+
+        All of them, if they fit; else half of what fits, so that the next ones are loaded
+        meanwhile.
+        """
+        sizes, tiles = self.sizes, self.sizes.patch_tiles
+        total = divide_up(len(tiles), sizes.chain_tiles)
+        step = sizes.chain_tiles * max(1, self.chains // 2)
+        if self.chains >= total:
+            step = len(tiles)
+        for first in range(0, len(tiles), step):
+            yield tiles[first : first + step]

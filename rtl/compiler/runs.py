@@ -1,0 +1,95 @@
+"""Matrices cut into what the weight ring holds at a time (blocks) and one MATMUL takes (runs)."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from rtl.compiler.sizes import LayerSizes, Sizes, divide_up
+from rtl.control.isa import INSTRUCTIONS, Opcode
+
+_BITS = {field.name: field.bits for field in INSTRUCTIONS[Opcode.MATMUL]}
+MAX_ROW_TILES = _BITS["wide"]  # of a MATMUL: a flag for each
+MAX_GRANULES = (1 << _BITS["mask_count"]) - 1  # of a MATMUL: the mask counts them
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Consecutive row tiles of one layer inside a weight block: what one MATMUL multiplies by.
+
+    Parameters
+    ----------
+    layer : LayerSizes
+    first, count : int
+        Row tiles of the layer.
+    word, parameter : int
+        Ring word and parameter word of the first row tile, from the block's first ones.
+    """
+
+    layer: LayerSizes
+    first: int
+    count: int
+    word: int
+    parameter: int
+
+    @cached_property
+    def wide(self) -> int:
+        """Bit i is set where row tile i of the run has 8-bit weights."""
+        flags = self.layer.wide[self.first : self.first + self.count]
+        return sum(1 << i for i, wide in enumerate(flags) if wide)
+
+    @cached_property
+    def words(self) -> int:
+        """Words of the weight ring; an 8-bit row tile takes twice as many as a 4-bit one."""
+        return self.layer.depth_words * (self.count + self.wide.bit_count())
+
+
+def cut_into_blocks(
+    pieces: list[tuple[LayerSizes, int, int]], sizes: Sizes, max_words: int
+) -> list[list[Run]]:
+    """Row tiles in order, cut into blocks of about equal size that fit the rings.
+
+    Parameters
+    ----------
+    pieces : list of (layer, first row tile, row tiles)
+    sizes : Sizes
+    max_words : int
+        Ring words of a block, unless a single row tile takes more.
+
+    Returns
+    -------
+    list of list of Run
+        The runs of each block. No block takes more than half the parameter words, so that the
+        next one can be loaded meanwhile.
+    """
+    engine = sizes.engine
+    max_tiles = engine.parameter_words // 2
+    tiles = [(layer, i) for layer, first, count in pieces for i in range(first, first + count)]
+    total = sum(layer.ring_words(i) for layer, i in tiles)
+    blocks = max(divide_up(total, max_words), divide_up(len(tiles), max_tiles))
+    target = divide_up(total, blocks)
+    groups: list[list[tuple[LayerSizes, int]]] = [[]]
+    words = done = 0  # ring words of the latest block, of all
+    for layer, i in tiles:
+        more = layer.ring_words(i)
+        full = words + more > max_words or len(groups[-1]) == max_tiles
+        if groups[-1] and (full or done + more // 2 >= target * len(groups)):
+            groups.append([])
+            words = 0
+        groups[-1].append((layer, i))
+        words += more
+        done += more
+    return [_runs(group, min(MAX_ROW_TILES, MAX_GRANULES // engine.granules)) for group in groups]
+
+
+def _runs(tiles: list[tuple[LayerSizes, int]], most: int) -> list[Run]:
+    """Row tiles of a block as runs of one layer, at most ``most`` tiles each."""
+    runs: list[Run] = []
+    word = start = 0
+    while start < len(tiles):
+        layer, first = tiles[start]
+        stop = start + 1
+        while stop < len(tiles) and stop - start < most and tiles[stop][0] is layer:
+            stop += 1
+        runs.append(Run(layer, first, stop - start, word, start))
+        word += runs[-1].words
+        start = stop
+    return runs

@@ -1,0 +1,105 @@
+"""The check of a LOAD before anything moves."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from rtl.config import EngineConfig
+from rtl.control.faults import FAULT, FaultCode, fault
+from rtl.control.isa import Target, Unit
+from rtl.memory.clients import ReadClient
+from rtl.memory.load.transfer import LOAD, transfer_layout
+from rtl.memory.regions import REGIONS, RegionCheck
+
+
+class LoadCheck(wiring.Component):
+    """Checks an instruction's addresses, then asks the reader for its bytes.
+
+    Everything but pixels and tables must begin at a beat, the residual consist of whole words.
+    What is out of place is a fault before anything moves, and the unit stands still from then on.
+
+    Members
+    -------
+    i : In(stream of LOAD's dispatch)
+    regions : In(REGIONS)
+    command : Out(stream of READ_COMMAND)
+    o : Out(stream of transfer_layout)
+    idle : Out(1)
+    fault : Out(FAULT)
+    """
+
+    LATENCY = RegionCheck.LATENCY + 3  # from dispatch to transfer, if the reader takes it at once
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        client = ReadClient(config.memory_bytes)
+        super().__init__(
+            {
+                "i": In(stream.Signature(LOAD)),
+                "regions": In(REGIONS),
+                "command": client.members["command"],
+                "o": Out(stream.Signature(transfer_layout(config))),
+                "idle": Out(1),
+                "fault": Out(FAULT),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.check = check = RegionCheck()
+        load = Signal(LOAD)
+        address = Signal.like(check.o.p.address)
+        operands = load.operands
+        m.d.comb += [
+            check.regions.eq(self.regions),
+            check.i.p.base.eq(self.i.p.operands.base),
+            check.i.p.offset.eq(self.i.p.operands.offset),
+            check.i.p.bytes.eq(self.i.p.operands.bytes),
+            self.command.p.address.eq(address),
+            self.command.p.bytes.eq(operands.bytes),
+            self.o.p.load.eq(load),
+            self.o.p.first.eq(address),
+        ]
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += [
+                    self.idle.eq(~self.i.valid),
+                    check.i.valid.eq(self.i.valid),
+                    self.i.ready.eq(check.i.ready),
+                ]
+                m.d.sync += load.eq(self.i.p)
+                with m.If(self.i.valid & self.i.ready):
+                    m.next = "CHECK"
+            with m.State("CHECK"):
+                m.d.comb += check.o.ready.eq(1)
+                m.d.sync += address.eq(check.o.p.address)
+                with m.If(check.o.valid):
+                    m.next = "COMMAND"
+                    self._refuse(m, operands, check.o.p, load.number)
+            with m.State("COMMAND"):
+                m.d.comb += self.command.valid.eq(1)
+                with m.If(self.command.ready):
+                    m.next = "TRANSFER"
+            with m.State("TRANSFER"):
+                m.d.comb += self.o.valid.eq(1)
+                with m.If(self.o.ready):
+                    m.next = "IDLE"
+            with m.State("STOPPED"):
+                pass
+        return m
+
+    def _refuse(self, m: Module, operands: data.View, place: data.View, number: object) -> None:
+        """Report what cannot be loaded."""
+        target = operands.target
+        anywhere = (target == Target.PIXELS) | (target == Target.GELU)
+        beat_bits = exact_log2(self.config.memory_bytes)
+        word_bits = exact_log2(self.config.residual_word_bytes)
+        ragged = (target == Target.RESIDUAL) & operands.bytes[:word_bits].any()
+        aligned = anywhere | (~place.address[:beat_bits].any() & ~ragged)
+        with m.If(target >= len(Target)):
+            m.d.comb += self.fault.eq(fault(1, FaultCode.OPCODE, Unit.LOAD, number))
+            m.next = "STOPPED"
+        with m.Elif(~place.inside | ~aligned):
+            m.d.comb += self.fault.eq(fault(1, FaultCode.ADDRESS, Unit.LOAD, number))
+            m.next = "STOPPED"

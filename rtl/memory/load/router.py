@@ -1,0 +1,82 @@
+"""The way from the beats that memory answers to the loader that wants them."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.config import EngineConfig
+from rtl.control.faults import FAULT, FaultCode, fault
+from rtl.control.isa import Target, Unit
+from rtl.control.layout import COMPLETION
+from rtl.memory.clients import beat_layout
+from rtl.memory.load.transfer import transfer_layout
+
+
+class Router(wiring.Component):
+    """Gives each transfer and its beats to the loader of its target. No register on the way.
+
+    Members
+    -------
+    transfer, beats : In(streams), as Loader's
+    transfers, beats_of : Out(streams) x loaders
+    done : Out(COMPLETION)
+        A register after the loader took the transfer, that is, with the last write.
+    fault : Out(FAULT)
+        An error response of memory.
+    """
+
+    LOADERS = (
+        (Target.WEIGHTS, Target.PARAMETERS, Target.EXPONENTS),
+        (Target.RESIDUAL,),
+        (Target.PIXELS,),
+        (Target.GELU,),
+    )
+
+    def __init__(self, config: EngineConfig):
+        transfer = stream.Signature(transfer_layout(config))
+        beats = stream.Signature(beat_layout(config.memory_bytes))
+        super().__init__(
+            {
+                "transfer": In(transfer),
+                "beats": In(beats),
+                "transfers": Out(transfer).array(len(self.LOADERS)),
+                "beats_of": Out(beats).array(len(self.LOADERS)),
+                "done": Out(COMPLETION),
+                "fault": Out(FAULT),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        ended = Signal()  # all beats of the transfer were taken; the next are another's
+        load = self.transfer.p.load
+        taken = self.beats.valid & self.beats.ready
+        for targets, transfer, beats in zip(
+            self.LOADERS, self.transfers, self.beats_of, strict=True
+        ):
+            chosen = Signal()
+            m.d.comb += [
+                chosen.eq(self.transfer.valid & load.operands.target.matches(*targets)),
+                transfer.p.eq(self.transfer.p),
+                transfer.valid.eq(chosen),
+                beats.p.eq(self.beats.p),
+                beats.valid.eq(chosen & self.beats.valid & ~ended),
+            ]
+            with m.If(chosen):
+                m.d.comb += [
+                    self.transfer.ready.eq(transfer.ready),
+                    self.beats.ready.eq(beats.ready & ~ended),
+                ]
+        with m.If(taken & self.beats.p.last):
+            m.d.sync += ended.eq(1)
+        finished = self.transfer.valid & self.transfer.ready
+        with m.If(finished):
+            m.d.sync += ended.eq(0)
+        failed = taken & self.beats.p.error
+        m.d.sync += [
+            self.done.valid.eq(finished),
+            self.done.signal.eq(load.signal),
+            self.done.number.eq(load.number),
+            self.fault.eq(fault(failed, FaultCode.READ, Unit.LOAD, load.number)),
+        ]
+        return m

@@ -1,0 +1,125 @@
+"""The load unit: instructions LOAD, from memory into the scratchpads.
+
+::
+
+    dispatch -> LoadCheck -> transfers (queue) -> router -> PartLoader, ResidualLoader,
+                    |                               ^       StripLoader, TableLoader
+                    +-> reader's command ... beats -+
+
+The check runs ahead of the data: several instructions' reads are outstanding at a time.
+"""
+
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.config import EngineConfig
+from rtl.control.faults import FAULT, FirstFault
+from rtl.control.isa import Opcode
+from rtl.control.queue import Queue
+from rtl.control.unit_port import UnitPort
+from rtl.link import link
+from rtl.memory.clients import ReadClient
+from rtl.memory.load.check import LoadCheck
+from rtl.memory.load.parts import PartLoader
+from rtl.memory.load.pixels import StripLoader
+from rtl.memory.load.residual import ResidualLoader
+from rtl.memory.load.router import Router
+from rtl.memory.load.tables import TableLoader
+from rtl.memory.load.transfer import transfer_layout
+from rtl.memory.ports import WritePort, gelu_write, part_write, pixel_write, residual_write
+from rtl.memory.regions import REGIONS
+
+
+class LoadUnit(wiring.Component):
+    """Executes LOAD.
+
+    Cycles of an instruction whose data are there: ``CYCLES`` and its beats (words for pixels and
+    residual, bytes for a table). Its check and the memory's latency overlap with the data of the
+    instructions before it, ``AHEAD`` of them at most.
+
+    Members
+    -------
+    i : In(stream of LOAD's dispatch)
+    regions : In(REGIONS)
+    reader : Out(ReadClient)
+    weights, parameters, exponents : Out(WritePort(part_write))
+    gelu : Out(WritePort(gelu_write))
+    pixels : Out(WritePort(pixel_write))
+    residual : Out(stream of residual_write)
+    done : Out(COMPLETION)
+    idle, busy : Out(1)
+        Nothing in the unit; data are being written or awaited.
+    stall : Out(2)
+        Bit 0: memory has no beat for us. Bit 1: the residual refuses a word.
+    fault : Out(FAULT)
+
+    Raises
+    ------
+    ValueError
+        If a weight word is narrower than a memory beat.
+    """
+
+    AHEAD = 8
+    CYCLES = 1
+
+    def __init__(self, config: EngineConfig):
+        if config.weight_word_bytes < config.memory_bytes:
+            raise ValueError(
+                f"memory_bytes must be at most a weight word's {config.weight_word_bytes} bytes, "
+                f"not {config.memory_bytes}"
+            )
+        self.config = config
+        part = Out(WritePort(part_write(config)))
+        super().__init__(
+            {
+                **UnitPort(Opcode.LOAD).members,
+                "regions": In(REGIONS),
+                "reader": Out(ReadClient(config.memory_bytes)),
+                "weights": part,
+                "parameters": part,
+                "exponents": part,
+                "gelu": Out(WritePort(gelu_write(config))),
+                "pixels": Out(WritePort(pixel_write(config))),
+                "residual": Out(stream.Signature(residual_write(config))),
+                "stall": Out(2),
+                "fault": Out(FAULT),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.check = check = LoadCheck(self.config)
+        m.submodules.transfers = transfers = Queue(transfer_layout(self.config), self.AHEAD)
+        m.submodules.router = router = Router(self.config)
+        m.submodules.parts = parts = PartLoader(self.config)
+        m.submodules.words = words = ResidualLoader(self.config)
+        m.submodules.strips = strips = StripLoader(self.config)
+        m.submodules.tables = tables = TableLoader(self.config)
+        m.submodules.faults = faults = FirstFault(2)
+
+        link(m, wiring.flipped(self.i), check.i)
+        link(m, check.command, wiring.flipped(self.reader.command))
+        link(m, check.o, transfers.i)
+        link(m, transfers.o, router.transfer)
+        link(m, wiring.flipped(self.reader.beats), router.beats)
+        for index, loader in enumerate((parts, words, strips, tables)):
+            link(m, router.transfers[index], loader.transfer)
+            link(m, router.beats_of[index], loader.beats)
+        for name in ("weights", "parameters", "exponents"):
+            link(m, getattr(parts, name), wiring.flipped(getattr(self, name)))
+        link(m, words.residual, wiring.flipped(self.residual))
+        link(m, strips.pixels, wiring.flipped(self.pixels))
+        link(m, tables.gelu, wiring.flipped(self.gelu))
+        m.d.comb += [
+            check.regions.eq(self.regions),
+            faults.sources[0].eq(check.fault),
+            faults.sources[1].eq(router.fault),
+            self.fault.eq(faults.o),
+            self.done.eq(router.done),
+            self.idle.eq(check.idle & (transfers.level == 0) & ~self.done.valid),
+            self.busy.eq(transfers.o.valid),
+            self.stall[0].eq(transfers.o.valid & ~self.reader.beats.valid),
+            self.stall[1].eq(self.residual.valid & ~self.residual.ready),
+        ]
+        return m

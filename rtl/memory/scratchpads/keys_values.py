@@ -1,0 +1,93 @@
+"""Keys and values: written in pairs of neighbouring tokens, read by the matmul unit."""
+
+from amaranth.hdl import Cat, Module, Mux, Value
+from amaranth.lib.wiring import In
+
+from rtl import numerics
+from rtl.config import EngineConfig
+from rtl.control.isa import Unit
+from rtl.emit import once
+from rtl.memory.ports import (
+    READ_LATENCY,
+    ReadPort,
+    WritePort,
+    key_read,
+    key_value_write,
+    value_read,
+)
+from rtl.memory.scratchpads.bank import Bank
+from rtl.memory.scratchpads.granules import granules_of, split_granule
+from rtl.memory.scratchpads.landing import Landing
+from rtl.memory.scratchpads.scratchpad import Scratchpad
+from rtl.pipeline import delayed
+
+
+class PairedMemory(Scratchpad):
+    """Keys or values: a bank for each pair of neighbouring keys.
+
+    Members
+    -------
+    write : In(WritePort(key_value_write))
+    read : In(read)
+    """
+
+    def __init__(self, config: EngineConfig, read: ReadPort, keys: int, depth: int, tap: bool):
+        self.keys = keys
+        self.depth = depth
+        layout = key_value_write(config, keys)
+        ports = {"write": In(WritePort(layout)), "read": In(read)}
+        super().__init__(config, ports, {"drain": layout}, tap)
+
+    def banks(self, m: Module, platform: object, landing: Landing, word: Value) -> list[Bank]:
+        """The banks, written by ``landing``, read at ``word``."""
+        beat = landing.o.beat
+        banks = []
+        for pair in range(self.keys // 2):
+            bank = Bank(self.depth, 2, numerics.KV_BITS * self.config.row_lanes)
+            m.submodules[f"bank_{pair}"] = once(bank, platform)
+            chosen = landing.o.valid & (beat.pair == pair)
+            m.d.comb += [
+                bank.write_enable.eq(Mux(chosen, beat.enable, 0)),
+                bank.write_word.eq(beat.word),
+                bank.write_data.eq(beat.codes),
+                bank.read_enable.eq(self.read.enable),
+                bank.read_word.eq(word),
+            ]
+            banks.append(bank)
+        return banks
+
+
+class KeyMemory(PairedMemory):
+    """Keys: a word is a key's ``row_lanes`` rows, of which a granule is read. Shallow."""
+
+    def __init__(self, config: EngineConfig, *, tap: bool = False):
+        super().__init__(config, key_read(config), config.row_lanes, config.key_words, tap)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        (landing,) = self.land(m, {"drain": self.write}, self.depth)
+        guard = self.guard(m, self.read, self.depth * self.config.granules, Unit.MATMUL)
+        self.report(m, landing, guard)
+        word, granule = split_granule(self.config, self.read.request)
+        late = delayed(m, granule, READ_LATENCY, name="granule")
+        for pair, bank in enumerate(self.banks(m, platform, landing, word)):
+            keys = granules_of(bank.read_data, self.config, numerics.KV_BITS, late)
+            for i, key in enumerate(keys):
+                m.d.comb += self.read.data[2 * pair + i].as_value().eq(key)
+        return m
+
+
+class ValueMemory(PairedMemory):
+    """Values: a word is ``row_lanes`` rows of one key."""
+
+    def __init__(self, config: EngineConfig, *, tap: bool = False):
+        super().__init__(config, value_read(config), config.depth_lanes, config.value_words, tap)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        (landing,) = self.land(m, {"drain": self.write}, self.depth)
+        self.report(m, landing, self.guard(m, self.read, self.depth, Unit.MATMUL))
+        banks = self.banks(m, platform, landing, self.read.request)
+        words = Cat(bank.read_data for bank in banks)
+        m.d.comb += self.read.data.as_value().eq(words)
+        return m

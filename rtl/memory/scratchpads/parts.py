@@ -1,0 +1,100 @@
+"""Weights, parameters, exponents: words that the load unit writes part by part."""
+
+from amaranth.hdl import Cat, Const, Module, Value
+from amaranth.lib.wiring import In
+
+from rtl import numerics
+from rtl.config import EngineConfig
+from rtl.control.isa import Unit
+from rtl.memory.ports import (
+    ReadPort,
+    RowParameters,
+    WritePort,
+    exponent_read,
+    parameter_read,
+    part_write,
+    weight_read,
+)
+from rtl.memory.scratchpads.bank import Bank
+from rtl.memory.scratchpads.scratchpad import Scratchpad
+
+
+class PartMemory(Scratchpad):
+    """Words that the load unit writes memory beat by memory beat.
+
+    Members
+    -------
+    write : In(WritePort(part_write))
+    read : In(read)
+    """
+
+    def __init__(self, config: EngineConfig, read: ReadPort, depth: int, unit: Unit, tap: bool):
+        self.depth = depth
+        self.unit = unit
+        layout = part_write(config)
+        ports = {"write": In(WritePort(layout)), "read": In(read)}
+        super().__init__(config, ports, {"load": layout}, tap)
+
+    def kept(self, beat: Value) -> Value:
+        """Those bits of a beat that are stored."""
+        return beat
+
+    def restored(self, word: Value) -> Value:
+        """The word that a reader sees, from the stored bits of its beats."""
+        return word
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        (landing,) = self.land(m, {"load": self.write}, self.depth)
+        self.report(m, landing, self.guard(m, self.read, self.depth, self.unit))
+        beat, kept = landing.o.beat, self.kept(landing.o.beat.beat)
+        parts = max(1, len(self.read.data.as_value()) // (8 * self.config.memory_bytes))
+        m.submodules.bank = bank = Bank(self.depth, parts, len(kept))
+        m.d.comb += [
+            bank.write_enable.eq(landing.o.valid << beat.part),
+            bank.write_word.eq(beat.word),
+            bank.write_data.eq(kept.replicate(parts)),
+            bank.read_enable.eq(self.read.enable),
+            bank.read_word.eq(self.read.request),
+            self.read.data.as_value().eq(self.restored(bank.read_data)),
+        ]
+        return m
+
+
+class WeightMemory(PartMemory):
+    """The weight ring."""
+
+    def __init__(self, config: EngineConfig, *, tap: bool = False):
+        super().__init__(config, weight_read(config), config.weight_words, Unit.MATMUL, tap)
+
+
+class ParameterMemory(PartMemory):
+    """Row parameters; a record's padding is not stored where a beat holds whole records."""
+
+    def __init__(self, config: EngineConfig, *, tap: bool = False):
+        words = config.parameter_words
+        super().__init__(config, parameter_read(config), words, Unit.MATMUL, tap)
+        self.used = RowParameters.size - RowParameters["padding"].width
+        self.whole = 8 * config.memory_bytes >= RowParameters.size
+
+    def kept(self, beat: Value) -> Value:
+        if not self.whole:
+            return beat
+        return Cat(beat[i : i + self.used] for i in range(0, len(beat), RowParameters.size))
+
+    def restored(self, word: Value) -> Value:
+        if not self.whole:
+            return word
+        padding = Const(0, RowParameters.size - self.used)
+        records = range(0, len(word), self.used)
+        return Cat(Cat(word[i : i + self.used], padding) for i in records)
+
+
+class ExponentMemory(PartMemory):
+    """Channel exponents of LayerNorm: the lowest bits of a beat, or of several."""
+
+    def __init__(self, config: EngineConfig, *, tap: bool = False):
+        super().__init__(config, exponent_read(config), config.exponent_words, Unit.NORM, tap)
+
+    def kept(self, beat: Value) -> Value:
+        return beat[: numerics.NORM_EXPONENT_BITS * self.config.row_lanes]

@@ -1,0 +1,78 @@
+"""What decides a simulation's executable, Verilator's flags for it, and the key of its build."""
+
+import importlib.metadata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rtl.files import sha256_of
+from sim.toolchain.tools import Verilator, cocotb_libs, compiler_version
+
+Public = Literal["top", "all"]
+"""What a bench can see: the top module's ports, or every signal."""
+
+HEADER_SUFFIXES = {".svh", ".vh", ".h", ".hpp"}
+
+
+@dataclass(frozen=True)
+class Design:
+    """Everything that decides what the simulation's executable is.
+
+    Parameters are those of :func:`sim.toolchain.builder.build`, paths absolute.
+    """
+
+    sources: tuple[Path, ...]
+    top: str
+    public: Public
+    includes: tuple[Path, ...]
+    defines: tuple[tuple[str, object], ...]
+    parameters: tuple[tuple[str, object], ...]
+    arguments: tuple[str, ...]
+    trace: bool
+    threads: int
+    optimize: str
+
+    def flags(self) -> list[str]:
+        """Return Verilator's flags, without the files and without what depends on a directory."""
+        return [
+            "-cc", "--exe", "--vpi", "-O3",
+            "--top-module", self.top, "--prefix", "Vtop", "-o", self.top,
+            *(["--public-flat-rw"] if self.public == "all" else []),
+            *(["--trace"] if self.trace else []),
+            *(["--threads", str(self.threads)] if self.threads > 1 else []),
+            *(f"-D{name}={value}" for name, value in self.defines),
+            *(f"-G{name}={value}" for name, value in self.parameters),
+            *self.arguments,
+        ]  # fmt: skip
+
+    def control_file(self) -> str:
+        """Return what makes the top module's ports visible to the bench; more would cost speed."""
+        ports = f'public_flat_rw -module "{self.top}" -port "*"\n' if self.public == "top" else ""
+        return f"`verilator_config\n{ports}"
+
+    def make_settings(self) -> list[str]:
+        """Return the variables of Verilator's makefile."""
+        return ["CXX=g++", f"OPT_FAST={self.optimize}", "OPT_GLOBAL=-O2"]
+
+    def key(self, verilator: Verilator) -> str:
+        """Return the hash under which the build is cached: 24 hexadecimal digits."""
+        beside_cpp = {file.parent for file in self.sources if file.suffix == ".cpp"}
+        headers = [
+            file
+            for folder in (*self.includes, *sorted(beside_cpp))
+            for file in sorted(folder.iterdir())
+            if file.suffix in HEADER_SUFFIXES
+        ]
+        return sha256_of(
+            compiler_version(),
+            verilator.version,
+            str(verilator.executable),
+            str(cocotb_libs()),
+            importlib.metadata.version("cocotb"),
+            *self.flags(),
+            self.control_file(),
+            *self.make_settings(),
+            *verilator.make_settings,
+            *self.sources,
+            *headers,
+        )[:24]

@@ -1,0 +1,41 @@
+"""The cocotb benches of test_ultrascale.py."""
+
+import json
+import os
+from pathlib import Path
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge, RisingEdge, Timer
+
+
+@cocotb.test()
+async def exhaustive(dut):
+    """All operands, compared inside of exhaustive.sv."""
+    Clock(dut.clk, 10, unit="ns", impl="gpi").start()
+    await RisingEdge(dut.done)
+    await Timer(1, "ns")
+    assert dut.checked.value.to_unsigned() == 1 << 22
+    assert dut.wrong.value.to_unsigned() == 0
+
+
+@cocotb.test()
+async def both(dut):
+    """Apply a line of inputs per cycle; write down what both variants answer."""
+    folder = Path(os.environ["FOLDER"])
+    Clock(dut.clk, 10, unit="ns", impl="gpi").start()
+    answers = []
+    for inputs in json.loads((folder / "inputs.json").read_text()):
+        await FallingEdge(dut.clk)
+        dut.inputs.value = int(inputs, 16)
+        await Timer(1, "ns")
+        answers.append([dut.plain.value.to_unsigned(), dut.ultrascale.value.to_unsigned()])
+    (folder / "answers.json").write_text(json.dumps(answers))
+
+
+@cocotb.test()
+async def clocked(dut):
+    """A few cycles with the inputs as they are."""
+    Clock(dut.clk, 10, unit="ns", impl="gpi").start()
+    for _ in range(4):
+        await FallingEdge(dut.clk)

@@ -1,0 +1,69 @@
+"""The order of operations: what keeps the units busy at the same time."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from rtl.compiler import check, lower
+from rtl.compiler.requests import Request
+from rtl.config import TINY
+from rtl.control.isa import Opcode
+from sim.random_model import random_model
+
+SHAPE = random_model(  # 7 tokens: two token tiles, the class token with two patches
+    image=(28, 42, 1), patch=14, width=48, head_dim=32, blocks=((3, 64),) * 2, classes=5
+).shape
+ENGINES = {
+    "two groups of keys": TINY,
+    "one group of keys": replace(TINY, key_words=3, value_words=3),
+}
+
+
+def subjects(engine, block):
+    """Of computing operations, in the program's order."""
+    operations = lower(check(SHAPE, engine)).operations
+    return [op.subject for op in operations if op.subject.block == block]
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_softmax_has_the_time_of_an_item_at_least(name):
+    """The context of an item comes behind the scores of the next one, or behind projections."""
+    found = subjects(ENGINES[name], 0)
+    softmax = [i for i, subject in enumerate(found) if subject.kind == "softmax"]
+    assert len(softmax) == 3 * len(check(SHAPE, TINY).all_tiles)
+    for i in softmax:
+        context = next(
+            j
+            for j, other in enumerate(found)
+            if (other.kind, other.head, other.tile) == ("context", found[i].head, found[i].tile)
+        )
+        between = {subject.kind for subject in found[i + 1 : context]}
+        last_of_group = i == softmax[-1] or name == "one group of keys"
+        assert "scores" in between or last_of_group
+
+
+def test_projections_of_the_next_heads_are_spread_among_the_items():
+    kinds = [subject.kind for subject in subjects(TINY, 0)]
+    first, last = kinds.index("scores"), len(kinds) - kinds[::-1].index("scores")
+    assert "qkv" in kinds[:first] and "qkv" in kinds[first:last]
+
+
+def test_the_last_block_computes_the_class_token_only():
+    class_tile = check(SHAPE, TINY).class_tile
+    for subject in subjects(TINY, 1):
+        if subject.tensor[-2:] not in (".k", ".v"):
+            assert subject.tile == class_tile
+
+
+def test_a_norm_follows_the_last_matmul_that_writes_its_input():
+    operations = [op for op in lower(check(SHAPE, TINY)).operations if op.opcode is not Opcode.LOAD]
+    for before, after in pairwise(op.subject for op in operations):
+        if after.kind == "norm":
+            assert before.kind in ("embed", "proj", "fc2")
+            assert before.tile.index == after.tile.index
+
+
+def test_a_request_must_say_where_it_goes():
+    with pytest.raises(TypeError, match="abstract"):
+        Request()
