@@ -1,4 +1,4 @@
-"""``python -m rtl.build``: an engine's Verilog, the files a vendor's tool needs, its resources."""
+"""``python -m rtl.build``: an engine's Verilog, the files a vendor's tool needs, what it takes."""
 
 import json
 import sys
@@ -10,21 +10,24 @@ from pathlib import Path
 from string import Template
 
 from rich.console import Console
-from rich.table import Table
 
 import boards
 from rtl import config
+from rtl.build_tables import blocks_line, levels_table, path_lines, print_table, resources_table
 from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
-from rtl.emit import emit_rtlil, require_yosys, verilog_of
+from rtl.emit import emit_rtlil, primitives_of, require_yosys, verilog_of
 from rtl.engine import Engine
 from rtl.errors import UserError
 from rtl.files import atomic_write, require_writable, sha256_of
-from rtl.synthesis import Resources, Utilization, utilization
+from rtl.netlist.flat import Graph
+from rtl.netlist.levels import Levels, measure
+from rtl.netlist.outputs import Unregistered, unregistered
+from rtl.synthesis import Utilization, synthesise
 
 PROG = "python -m rtl.build"
 TEMPLATES = Path(boards.__file__).parent / "templates"
 SCHEMA = 1
-LARGEST = 12  # kinds of module that the table shows
+TRACED = 100  # paths in the report
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,12 @@ class Options:
     synthesis for the board's device; no vendor's tool is needed. A design that is too large for
     the board is still written, with exit code 0: the table and a warning say what exceeds it.
 
-    The same engine gives the same Verilog, byte for byte. It is yours, without conditions.
+    A second table counts levels of logic between registers, which limit the clock: LUTs, with a
+    carry chain as one. Below it come the longest paths, module by module, and the DSPs and block
+    memories that have no register at their outputs.
+
+    The same engine gives the same Verilog, byte for byte, on devices with the same primitives. It
+    is yours, without conditions.
 
     Synthesis on the vendor's side: cd build && vivado -mode batch -source pulsar_zcu102.tcl
     """
@@ -52,6 +60,11 @@ class Options:
     """Write the report to this file as well."""
     synthesis: Flag = True
     """Don't count resources, which takes minutes: Verilog alone, in less than one."""
+    flatten: Flag = False
+    """Dissolve each unit's modules in it before synthesis, as vendors' tools do: fewer LUTs, other
+    levels, but no numbers for the modules."""
+    paths: int = 5
+    """How many of the longest paths to print, one for each register; the report has 100 or more."""
 
 
 @dataclass
@@ -70,6 +83,8 @@ class Stopwatch:
 
 def main(options: Options) -> None:
     """Build one engine."""
+    if options.paths < 0:
+        raise UserError(f"--paths must be at least 0, not {options.paths}")
     board = boards.load(options.board)
     engine = config.engine(options.engine or board.engine)
     design = f"pulsar_{engine.name}"
@@ -79,7 +94,7 @@ def main(options: Options) -> None:
     require_yosys()
     watch = Stopwatch()
     with watch.step("elaboration_s", f"Elaborating engine '{engine.name}'"):
-        rtlil = emit_rtlil(Engine(engine), design)
+        rtlil = emit_rtlil(Engine(engine), design, primitives_of(board.device))
     with watch.step("verilog_s", "Writing Verilog"):
         verilog = verilog_of(rtlil, assertions=False)
         files = _write_files(options.out, design, verilog, board)
@@ -92,9 +107,15 @@ def main(options: Options) -> None:
     }
     if options.synthesis:
         with watch.step("synthesis_s", f"Synthesising for {board.device} (Yosys), some minutes"):
-            used = utilization(rtlil, design, board.device)
-        report |= _counts(used, board)
-        _print(_table(used, board, engine))
+            synthesis = synthesise(rtlil, design, board.device, flatten=options.flatten)
+        with watch.step("levels_s", "Counting levels of logic"):
+            graph = Graph(synthesis.netlist, design)
+            levels = measure(graph, max(options.paths, TRACED))
+            blocks = unregistered(graph)
+        report |= _counts(synthesis.used, board) | _timing(levels, blocks)
+        print_table(resources_table(synthesis.used, board, engine))
+        print_table(levels_table(levels, design))
+        print(*path_lines(levels, options.paths), blocks_line(blocks), sep="\n")
         if report["excess"]:
             print(f"{PROG}: warning: {report['excess']}", file=sys.stderr)
     report |= watch.seconds | {"elapsed_s": round(sum(watch.seconds.values()), 1)}
@@ -123,6 +144,18 @@ def _counts(used: Utilization, board: boards.Board) -> dict:
     }
 
 
+def _timing(levels: Levels, blocks: Unregistered) -> dict:
+    """The report's part on what limits the clock."""
+    return {
+        "max_lut_levels": levels.levels,
+        "max_lut_levels_carry_apart": levels.apart,
+        "lut_levels": {name: asdict(unit) for name, unit in levels.units.items()},
+        "combinational_through": [asdict(way) for way in levels.through],
+        "worst_paths": [asdict(path) for path in levels.paths],
+        "without_output_register": asdict(blocks),
+    }
+
+
 def _write_files(out: Path, design: str, verilog: str, board: boards.Board) -> list[Path]:
     values = {
         "design": design,
@@ -139,53 +172,6 @@ def _write_files(out: Path, design: str, verilog: str, board: boards.Board) -> l
         with atomic_write(out / name, "w") as file:
             file.write(text)
     return [out / name for name in texts]
-
-
-def _print(table: Table) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)  # a file or a pipe has no width to keep to
-    console.print(table)
-
-
-def _table(used: Utilization, board: boards.Board, engine: config.EngineConfig) -> Table:
-    """Resources by unit and by kind of module, with the board's limits below."""
-    names = tuple(asdict(Resources()))
-    table = Table(title=f"Engine {engine.name} on {board.name} ({board.device}), by Yosys")
-    table.add_column("module", no_wrap=True)
-    for name in ("instances", *names):
-        table.add_column(name, justify="right", no_wrap=True)
-
-    def add(label: str, instances: int | None, row: Resources, style: str = "") -> None:
-        values = (f"{value:,.10g}" for value in row.values())
-        table.add_row(label, "" if instances is None else f"{instances:,}", *values, style=style)
-
-    design = f"pulsar_{engine.name}"
-    for name, unit in sorted(used.units.items(), key=lambda item: -item[1].lut):
-        add(name.removeprefix(f"{design}."), 1, unit)
-    add("between them", 1, used.modules[design].own)
-    table.add_section()
-    modules = sorted(used.modules.items(), key=lambda m: -m[1].instances * m[1].own.lut)
-    for name, module in modules[:LARGEST]:
-        label = f"of it {name.removeprefix(f'{design}.')}"
-        add(label, module.instances, module.own * module.instances, "dim")
-    table.add_section()
-    add("total", None, used.total, "bold")
-    limits = [getattr(board.limits, name) for name in names]
-    if any(limits):
-        shares = [
-            _share(value, limit) for value, limit in zip(used.total.values(), limits, strict=True)
-        ]
-        table.add_row("board has", "", *("" if limit is None else f"{limit:,}" for limit in limits))
-        table.add_row("used (!: exceeds)", "", *shares, style="bold")
-    return table
-
-
-def _share(value: float, limit: int | None) -> str:
-    if limit is None:
-        return ""
-    share = f"{value / limit:.1%}"
-    return f"[red]{share} ![/red]" if value > limit else share
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ class Primitives(enum.Enum):
     """Families of devices whose primitives components can be made of."""
 
     ULTRASCALE = "ultrascale"
-    """AMD UltraScale and UltraScale+: DSP48E2, LUT6_2, CARRY8."""
+    """AMD UltraScale and UltraScale+: DSP48E2, LUTs, CARRY8."""
 
 
 def primitives_of(device: str) -> Primitives | None:
@@ -161,9 +161,12 @@ def verilog_of(rtlil_text: str, *, assertions: bool = True) -> str:
         source.write_text(rtlil_text)
         removed = "" if assertions else "chformal -remove; "
         script = f"read_rtlil design.il; {removed}proc -nomux -norom; memory_collect; clean"
-        yosys(["-q", "-p", f"{script}; write_verilog -norename -noattr design.v"], cwd=Path(folder))
-        return _MEMORY.sub(_cleared, target.read_text())
+        yosys(["-q", "-p", f"{script}; write_verilog -norename design.v"], cwd=Path(folder))
+        return _MEMORY.sub(_cleared, _ATTRIBUTE.sub("", target.read_text()))
 
+
+# An attribute on a line of its own, unless it says where a cell has to be.
+_ATTRIBUTE = re.compile(r"^ *\(\* (?!HLUTNM ).*? \*\)\n", re.M)
 
 # A memory without content, as write_verilog declares it.
 _MEMORY = re.compile(r"^  reg (\[\d+:0\] )?(\w+|\\\S+ ) ?\[(\d+):0\];\n(?!  initial begin)", re.M)

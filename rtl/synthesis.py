@@ -1,12 +1,14 @@
 """Resources of a design, counted by Yosys with the design's hierarchy kept."""
 
 import json
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rtl.arith.ultrascale import PAIRED
 from rtl.emit import yosys
 from rtl.errors import ToolError
 
@@ -92,6 +94,7 @@ FAMILIES = {
             **dict.fromkeys(("RAM32X1D", "RAM64X1D", "RAM128X1S"), LUT * 2),
             **dict.fromkeys(("RAM32M", "RAM64M", "RAM128X1D", "RAM256X1S"), LUT * 4),
             **dict.fromkeys(("RAM32M16", "RAM64M8", "RAM256X1D", "RAM512X1S"), LUT * 8),
+            "PAIRED_LUT": NOTHING,
             # Carry chains and wide multiplexers come with the LUTs in front of them.
             **dict.fromkeys(("CARRY4", "CARRY8", "MUXF7", "MUXF8", "MUXF9"), NOTHING),
             **dict.fromkeys(("GND", "VCC"), NOTHING),
@@ -126,6 +129,11 @@ FAMILIES = {
 # Nothing here depends on what a read returns of a word that is being written (as the scratchpads
 # say; Amaranth's queues never do it): without this, ECP5's memories get logic that returns the old.
 COLLISIONS = "setparam -set COLLISION_X_MASK 1'1 r:CLK_ENABLE=1 r:TRANSPARENCY_MASK=1'0 %i"
+
+
+# Two functions that share the place of one LUT (rtl.arith.ultrascale): one of them counts.
+PAIRED_LUT = "PAIRED_LUT"
+PAIRS = f"chtype -set {PAIRED_LUT} a:HLUTNM c:*{PAIRED}* %i"
 
 
 def family_of(device: str) -> str:
@@ -186,10 +194,17 @@ class Synthesis:
     netlist: dict
 
 
-def synthesise(rtlil: str, top: str, device: str) -> Synthesis:
+def synthesise(rtlil: str, top: str, device: str, *, flatten: bool = False) -> Synthesis:
     """Synthesise RTLIL text for ``device`` with its hierarchy kept, and count cells.
 
     A module that is instantiated n times is synthesised once and counted n times.
+
+    Parameters
+    ----------
+    rtlil, top, device : str
+    flatten : bool
+        Keep the units that the top instantiates and the blocks that repeat, and no other module:
+        nearer to what vendors' tools make of a design, but the units' parts are not told apart.
 
     Raises
     ------
@@ -205,16 +220,27 @@ def synthesise(rtlil: str, top: str, device: str) -> Synthesis:
             chformal -remove
             proc
             opt_clean -purge
+            {_flatten(rtlil, top) if flatten else ""}
             {family.script.format(top=top)}
-            tee -q -o statistics.json stat -json
             select =A:blackbox =A:whitebox %u %n
             write_json -selected netlist.json
+            select -clear
+            {PAIRS}
+            tee -q -o statistics.json stat -json
         """
         Path(folder, "synthesis.ys").write_text(script)
         yosys(["-q", "synthesis.ys"], cwd=Path(folder))
         statistics = json.loads(Path(folder, "statistics.json").read_text())
         netlist = json.loads(Path(folder, "netlist.json").read_text())
     return Synthesis(count(statistics["modules"], top, family.cells), netlist)
+
+
+def _flatten(rtlil: str, top: str) -> str:
+    """Commands that dissolve modules into those that stay, known by Amaranth's names with dots."""
+    names = re.findall(r"^module \\(\S+)$", rtlil, re.M)
+    kept = [name for name in names if "." not in name.removeprefix(f"{top}.")]
+    marks = [f"setattr -mod -set keep_hierarchy 1 {name}" for name in kept]
+    return "\n".join([f"hierarchy -top {top}", *marks, "flatten -noscopeinfo"])
 
 
 def count(statistics: dict, top: str, cells: Mapping[str, Resources]) -> Utilization:

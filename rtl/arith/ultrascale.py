@@ -3,7 +3,7 @@
 Only the variants of components that :func:`rtl.emit.primitives` asks for use them. What they do is
 modelled for simulation in sim/hardware/ultrascale.sv, and nothing else of them is: an instance that
 sets another attribute or uses another pin does not build there. Source: AMD UG579 (DSP48E2) and
-UG574 (LUT6_2, CARRY8).
+UG574 (LUTs, CARRY8), UG912 (HLUTNM).
 """
 
 from typing import NamedTuple
@@ -13,6 +13,8 @@ from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Shape, Signa
 WIDE_BITS, NARROW_BITS, SUM_BITS = 27, 18, 48
 PORT_A_BITS = 30  # of which the multiplier takes WIDE_BITS
 CARRIES = 8  # of a CARRY8
+PARITY, MAJORITY = 0x6996, 0xE8  # INIT of a LUT4, of a LUT3
+PAIRED = "_digit_"  # in the name of a LUT that shares the place of another
 
 MULTIPLY = 0b01_01  # OPMODE[3:0], Y and X: both halves of the product
 PREADDER = 0b00100  # INMODE: D + A2; without the pre-adder 0: A2 alone
@@ -144,8 +146,10 @@ UNUSED_CONTROLS = (
 def add_three(m: Module, name: str, terms: list[Value], bits: int) -> Value:
     """Sum of three numbers, its low ``bits``, on one carry chain.
 
-    One LUT per bit: O6 is the sum of the three bits and of the carry-save digit from the LUT
-    below, O5 the carry-save digit for the LUT above; CARRY8 adds sums and digits.
+    One LUT per bit, of two outputs: the sum of the three bits and of the carry-save digit from the
+    bit below, and the digit for the bit above; CARRY8 adds sums and digits. The two functions are
+    two cells in one place (HLUTNM), rather than a LUT6_2, where the digit from below would seem to
+    reach the one above.
     """
     is_signed = any(term.shape().signed for term in terms)
     columns = bits if is_signed else min(bits, max(len(term) for term in terms))
@@ -155,13 +159,13 @@ def add_three(m: Module, name: str, terms: list[Value], bits: int) -> Value:
     sums, digits = [], [Const(0, 1)]
     for column in range(columns):
         total, digit = Signal(name=f"{name}_sum_{column}"), Signal(name=f"{name}_digit_{column}")
-        inputs = [*(term[column] for term in extended), digits[-1], Const(0, 1), Const(1, 1)]
-        m.submodules[f"{name}_lut_{column}"] = Instance(
-            "LUT6_2",
-            p_INIT=Const(_compressor(), 64),
-            **{f"i_I{n}": value for n, value in enumerate(inputs)},
-            o_O6=total,
-            o_O5=digit,
+        inputs = {f"i_I{n}": term[column] for n, term in enumerate(extended)}
+        place = {"a_HLUTNM": f"{name}_{column}"}
+        m.submodules[f"{name}_sum_{column}"] = Instance(
+            "LUT4", p_INIT=Const(PARITY, 16), **inputs, i_I3=digits[-1], o_O=total, **place
+        )
+        m.submodules[f"{name}{PAIRED}{column}"] = Instance(
+            "LUT3", p_INIT=Const(MAJORITY, 8), **inputs, o_O=digit, **place
         )
         sums.append(total)
         digits.append(digit)
@@ -191,15 +195,6 @@ def _carry_chain(m: Module, name: str, sums: Value, digits: Value, bits: int) ->
 
 def _signed_bits(shape: Shape) -> int:
     return shape.width + (not shape.signed)
-
-
-def _compressor() -> int:
-    """INIT of a LUT6_2: O6 = I0 ^ I1 ^ I2 ^ I3, O5 = whether two of I0, I1, I2 are set."""
-    init = 0
-    for index in range(32):
-        ones = [index >> n & 1 for n in range(4)]
-        init |= (sum(ones) & 1) << 32 + index | (sum(ones[:3]) >= 2) << index
-    return init
 
 
 def _extended(value: Value, bits: int) -> Value:

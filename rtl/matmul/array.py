@@ -3,6 +3,7 @@
 from amaranth.hdl import Module, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from rtl import numerics
 from rtl.arith.multiplier import Cascade, digits, packed
@@ -103,6 +104,7 @@ class Array(wiring.Component):
     select : In(unsigned(3))
         Group of four token lanes.
     quad : Out(4 x row_lanes x signed(27))
+        Lanes beyond the last token hold anything.
     """
 
     SELECT_LATENCY = 1
@@ -158,7 +160,7 @@ class Array(wiring.Component):
         is_signed = with_operands.w_signed | with_operands.a_signed
 
         tokens, rows = self.config.token_lanes, self.config.row_lanes
-        sums = Signal(array(quads(tokens), array(QUAD, array(rows, ACC))))
+        sums = [Signal(array(rows, ACC), name=f"sums_{token}") for token in range(tokens)]
         for i in range(tokens // self.packing.token_pack):
             for j in range(rows // self.packing.row_pack):
                 tile = Tile(self.config.depth_lanes, self.packing)
@@ -171,10 +173,12 @@ class Array(wiring.Component):
                 ]
                 for t, r in tile_indices(self.packing):
                     token, row = i * self.packing.token_pack + t, j * self.packing.row_pack + r
-                    m.d.comb += sums[token // QUAD][token % QUAD][row].eq(tile.sums[t][r])
+                    m.d.comb += sums[token][row].eq(tile.sums[t][r])
 
-        groups = [sums[group].as_value() for group in range(quads(tokens))]
-        m.d.sync += self.quad.eq(choose(groups, self.select))
+        for lane, chosen in enumerate(self.quad):
+            groups = [token.as_value() for token in sums[lane::QUAD]]
+            if groups:
+                m.d.sync += chosen.eq(choose(groups, self.select[: ceil_log2(len(groups))]))
         return m
 
 

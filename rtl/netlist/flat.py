@@ -26,9 +26,9 @@ class Place(NamedTuple):
 class Graph:
     """Nets of a design as nodes, what joins them within a cycle as edges.
 
-    A module is read once and copied for each instance; ports are edges without a level. The
-    netlist keeps its hierarchy, so no logic was merged across modules nor removed because a port
-    is constant: a vendor's tool, which does both, finds the same levels or fewer.
+    A module is read once and copied for each instance; ports are edges without a level. So paths
+    are followed across modules, but where Yosys kept the hierarchy it neither merged logic across
+    modules nor removed what a constant at a port makes idle, as vendors' tools do.
 
     Parameters
     ----------
@@ -69,8 +69,9 @@ class Graph:
         for cell in module.instances:
             inside = self.modules[cell.kind]
             below = self._place(inside, (*path, cell.name))
+            own = np.array([[first], [below]])
             inwards, outwards = _links(cell, inside)
-            self._links += [inwards + [[first], [below]], outwards + [[below], [first]]]
+            self._links += [inwards + own, outwards + own[::-1]]
         return first
 
     @cached_property
@@ -81,7 +82,7 @@ class Graph:
         return self.places[bisect_right(self._firsts, node) - 1]
 
     def name(self, node: int) -> str:
-        """The net with the path of its module: ``matmul.drain.row[3]``."""
+        """The net with the path of its module: ``matmul.drain.row[3]``; a carry has no name."""
         place = self.place_of(node)
         return ".".join((*place.path, place.module.signal(node - place.first)))
 
@@ -110,7 +111,7 @@ class Graph:
         ]
         links = np.concatenate([np.zeros((2, 0), int), *self._links], axis=1)
         cells = np.concatenate(own, axis=1)
-        table = np.concatenate([cells, np.pad(links, ((0, 2), (0, 0)))], axis=1).astype(np.int32)
+        table = np.concatenate([cells, np.pad(links, ((0, 2), (0, 0)))], axis=1)
         order = np.argsort(table[0], kind="stable")
         self.sources, self.targets, self.levels, self.apart = table[:, order]
         self.is_link = order >= cells.shape[1]
@@ -154,7 +155,8 @@ class Graph:
             seen.append(node)
             sources = self.sources[self.edges_into(node)]
             node = int(sources[pending[sources]][0])
-        names = list(dict.fromkeys(self.name(n) for n in reversed(seen[seen.index(node) :])))
+        loop = (self.name(n) for n in reversed(seen[seen.index(node) :]))
+        names = [name for name in dict.fromkeys(loop) if not name.endswith(".")]
         shown = names if len(names) <= LOOP_SHOWN else [*names[: LOOP_SHOWN - 1], "...", names[-1]]
         return " -> ".join([*shown, names[0]])
 
@@ -165,7 +167,7 @@ class Graph:
 
         ``levels`` (of each edge) is ``self.levels`` or ``self.apart``.
         """
-        arrival = np.full(self.size, UNREACHED, np.int32)
+        arrival = np.full(self.size, UNREACHED)
         arrival[self.starts] = 0
         arrival[self.inputs] = 0
         for wave in self._waves:
@@ -176,7 +178,7 @@ class Graph:
 
     def reach(self, nodes: np.ndarray, first: int, last: int) -> np.ndarray:
         """The most levels from ``nodes`` to each net from ``first`` to before ``last``."""
-        arrival = np.full(last - first, UNREACHED, np.int32)
+        arrival = np.full(last - first, UNREACHED)
         arrival[nodes - first] = 0
         while nodes.size:
             edges = self.edges_from(nodes)

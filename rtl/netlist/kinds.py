@@ -66,7 +66,10 @@ def is_register(kind: str) -> bool:
 
 
 def joined(kind: str, inputs: Iterable[str], outputs: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Pairs of an input and an output pin that a cell joins, other than ``CARRIES``."""
+    """Pairs of an input and an output pin that a cell joins, other than ``CARRIES``.
+
+    By the pins alone, whatever the function in a LUT is, as timing analysis has it.
+    """
     for of_input, of_output in COMBINATIONAL.get(kind) or ASYNCHRONOUS.get(kind, ()):
         for output in outputs:
             if re.fullmatch(of_output, output):

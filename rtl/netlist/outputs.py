@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,21 +12,35 @@ from rtl.netlist.cells import Cell, nets
 from rtl.netlist.flat import Graph, Place
 from rtl.netlist.module import array
 
-Table = dict[str, tuple[tuple[str, str], ...]]
 
-DSPS: Table = {
-    "DSP48E2": ((".*", "PREG"),),
-    "MULT18X18D": ((".*", "REG_OUTPUT_CLK"),),
+class Register(NamedTuple):
+    """An optional register at outputs of a block.
+
+    ``pins`` is a pattern; ``default`` is the attribute's value where it is not set.
+    """
+
+    pins: str
+    attribute: str
+    default: str
+
+
+DSPS = {
+    "DSP48E2": (Register(".*", "PREG", "1"),),
+    "MULT18X18D": (Register(".*", "REG_OUTPUT_CLK", "NONE"),),
 }
-"""Output pins, as a pattern, and the attribute that gives them a register."""
-
-MEMORIES: Table = {
-    **dict.fromkeys(("RAMB18E2", "RAMB36E2"), (("DOUTP?A.*", "DOA_REG"), ("DOUTP?B.*", "DOB_REG"))),
-    "DP16KD": (("DOA.*", "REGMODE_A"), ("DOB.*", "REGMODE_B")),
-    "PDPW16KD": (("DO.*", "REGMODE"),),
+MEMORIES = {
+    **dict.fromkeys(
+        ("RAMB18E2", "RAMB36E2"),
+        (Register("DOUTP?A.*", "DOA_REG", "1"), Register("DOUTP?B.*", "DOB_REG", "1")),
+    ),
+    "DP16KD": (
+        Register("DOA.*", "REGMODE_A", "NOREG"),
+        Register("DOB.*", "REGMODE_B", "NOREG"),
+    ),
+    "PDPW16KD": (Register("DO.*", "REGMODE", "NOREG"),),
 }
-
-OFF = re.compile(r"0*|NONE|NOREG")
+BEHIND_MULTIPLIER = {"DSP48E2": Register("", "MREG", "1")}
+OFF = re.compile(r"0+|NONE|NOREG")
 
 FLIP_FLOPS = {
     "FDRE": ("D", ("C", "CE", "R")),
@@ -79,29 +94,28 @@ def unregistered(graph: Graph) -> Unregistered:
 
 def _of_place(graph: Graph, place: Place) -> Iterator[str]:
     for cell in place.module.cells:
-        for name, table in (("dsp", DSPS), ("bram", MEMORIES)):
+        for name, registers in (("dsp", DSPS), ("bram", MEMORIES)):
             bare = [
                 used
-                for pattern, register in table.get(cell.kind, ())
-                if _is_off(cell, register) and (used := _used(graph, place, cell, pattern)).size
+                for register in registers.get(cell.kind, ())
+                if _is_off(cell, register) and (used := _used(graph, place, cell, register)).size
             ]
             if bare:
                 yield name
                 if all(_is_absorbable(graph, used) for used in bare):
                     yield f"{name}_absorbable"
-        multiplies = cell.kind == "DSP48E2" and cell.parameters.get("USE_MULT") != "NONE"
-        if multiplies and _is_off(cell, "MREG"):
+        behind = BEHIND_MULTIPLIER.get(cell.kind)
+        if behind and _is_off(cell, behind) and cell.parameters.get("USE_MULT") != "NONE":
             yield "dsp_without_mreg"
 
 
-def _is_off(cell: Cell, register: str) -> bool:
-    """Whether an attribute leaves a register out, as all of them do where they are not set."""
-    return bool(OFF.fullmatch(cell.parameters.get(register, "")))
+def _is_off(cell: Cell, register: Register) -> bool:
+    return bool(OFF.fullmatch(cell.parameters.get(register.attribute, register.default)))
 
 
-def _used(graph: Graph, place: Place, cell: Cell, pattern: str) -> np.ndarray:
-    """Nets of outputs, those that anything reads."""
-    outputs = (bits for pin, bits in cell.outputs.items() if re.fullmatch(pattern, pin))
+def _used(graph: Graph, place: Place, cell: Cell, register: Register) -> np.ndarray:
+    """Nets of the register's outputs, those that anything reads."""
+    outputs = (bits for pin, bits in cell.outputs.items() if re.fullmatch(register.pins, pin))
     nodes = place.first + array(net for bits in outputs for net in nets(bits))
     feeds_logic, (_, of) = _consumers(graph, nodes)
     return nodes[feeds_logic | (np.bincount(of, minlength=len(nodes)) > 0)]

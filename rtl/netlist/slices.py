@@ -28,7 +28,7 @@ class Slices:
         Of its nets.
     """
 
-    def __init__(self, cells: Iterable[Cell], drivers: Mapping[Bit, Driver]) -> None:
+    def __init__(self, cells: Iterable[Cell], drivers: Mapping[int, Driver]) -> None:
         self._drivers = drivers
         self._places: dict[str, set[Place]] = defaultdict(set)  # of LUTs and multiplexers, by name
         self._di_places: dict[str, set[Place]] = defaultdict(set)
@@ -40,12 +40,12 @@ class Slices:
                     self._note(self._di_places, (cell.name, n), bit)
 
     def _note(self, places: dict[str, set[Place]], place: Place, bit: Bit) -> None:
-        if driver := self._drivers.get(bit):
+        if driver := self._driver(bit):
             places[driver.cell.name].add(place)
 
     def levels(self, kind: str, pin: str, bit: Bit) -> int:
         """From a net into a pin, but for those that :meth:`into_carry` is about."""
-        driver = self._drivers.get(bit)
+        driver = self._driver(bit)
         if driver is None:
             return 1
         source = driver.cell
@@ -69,8 +69,11 @@ class Slices:
             di_lut = None
         return int(s_lut is None), int(di_lut is None or not _share(s, s_lut, di_lut))
 
+    def _driver(self, bit: Bit) -> Driver | None:
+        return self._drivers.get(bit) if isinstance(bit, int) else None
+
     def _lut(self, bit: Bit) -> Driver | None:
-        driver = self._drivers.get(bit)
+        driver = self._driver(bit)
         return driver if driver and driver.cell.kind in LUTS else None
 
     def _all_places(self, driver: Driver) -> set[Place]:

@@ -2,7 +2,7 @@
 // and nothing else. Another attribute or another pin is unknown here, and another value of an
 // attribute or of a constant pin stops the build or the simulation. They have no delays and no
 // unknown values, and become part of the module around them, where constants decide what is left.
-// Sources: AMD UG579 (DSP48E2), UG574 (LUT6_2, CARRY8).
+// Sources: AMD UG579 (DSP48E2), UG574 (LUTs, CARRY8).
 
 
 // P = (A [+ D]) * B + (0 | PCIN | C) + (RND where OPMODE[8])
@@ -134,20 +134,32 @@ module DSP48E2 #(
 endmodule
 
 
-// Half of a carry-save adder: O6 is I0 ^ I1 ^ I2 ^ I3, O5 whether two of I0, I1, I2 are set.
-module LUT6_2 #(
-    parameter logic [63:0] INIT = 64'h0
+// The two halves of a carry-save adder: whether two of three are set, and the parity of four.
+module LUT3 #(
+    parameter logic [7:0] INIT = 8'h0
 ) (
-    input logic I0, I1, I2, I3, I4, I5,
-    output logic O5, O6
+    input logic I0, I1, I2,
+    output logic O
 );
   /* verilator inline_module */
-  if (INIT != 64'h69966996_E8E8E8E8) begin : g_no_init
-    $fatal(1, "LUT6_2: no model of INIT %h", INIT);
+  if (INIT != 8'hE8) begin : g_no_init
+    $fatal(1, "LUT3: no model of INIT %h", INIT);
   end
-  assign O6 = I0 ^ I1 ^ I2 ^ I3;
-  assign O5 = I0 & I1 | I0 & I2 | I1 & I2;
-  always_comb if (I4 || !I5) $fatal(1, "LUT6_2: no model of I4, I5 other than 0, 1");
+  assign O = I0 & I1 | I0 & I2 | I1 & I2;
+endmodule
+
+
+module LUT4 #(
+    parameter logic [15:0] INIT = 16'h0
+) (
+    input logic I0, I1, I2, I3,
+    output logic O
+);
+  /* verilator inline_module */
+  if (INIT != 16'h6996) begin : g_no_init
+    $fatal(1, "LUT4: no model of INIT %h", INIT);
+  end
+  assign O = I0 ^ I1 ^ I2 ^ I3;
 endmodule
 
 

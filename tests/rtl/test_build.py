@@ -9,8 +9,9 @@ import pytest
 from rtl import build, emit
 from rtl.build import PROG, main
 from rtl.cli import command
-from rtl.synthesis import Module, Resources, Utilization
+from rtl.synthesis import Module, Resources, Synthesis, Utilization
 from tests.rtl import sizes
+from tests.rtl.netlist.netlists import Cells, design
 
 SMALL = replace(sizes.SMALL, memory_bytes=8)
 
@@ -30,7 +31,21 @@ def used(lut):
     total, own = Resources(dsp=3, lut=lut, ff=7, bram36=1.5), Resources(ff=2)
     rest = Resources(dsp=3, lut=lut, ff=5, bram36=1.5)
     modules = {"pulsar_small": Module(1, own), "pulsar_small.matmul": Module(1, rest)}
-    return lambda *_: Utilization(total, {"pulsar_small.matmul": rest}, modules)
+    used = Utilization(total, {"pulsar_small.matmul": rest}, modules)
+    return lambda *_, **__: Synthesis(used, netlist())
+
+
+def netlist():
+    """Six LUTs in a row from one register of ``matmul`` to another; a memory without a register."""
+    matmul = Cells(["clk"], ["irq"])
+    matmul.registers("n6>count n0>row")
+    for n in range(6):
+        matmul.lut(f"n{n}" if n else "row", f"n{n + 1}")
+    matmul.lut("n6 n0", "irq")
+    matmul("RAMB36E2", "bank", {"DOA_REG": "0"}, ADDRARDADDR="row", DOUTADOUT="n0")
+    top = Cells(["clk"], ["irq"])
+    top.instance("pulsar_small.matmul", "matmul", matmul, clk="clk", irq="irq")
+    return design(**{"pulsar_small": top, "pulsar_small.matmul": matmul})
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +74,17 @@ def test_verilog_is_plain_and_complete(built):
 
 
 def test_the_same_engine_gives_the_same_verilog(built, tmp_path):
+    args = ("--board", "zcu102", "--engine", "small", "--no-synthesis", "--out", str(tmp_path))
+    assert run(*args) == 0
+    assert (tmp_path / "pulsar_small.v").read_bytes() == (built / "pulsar_small.v").read_bytes()
+
+
+def test_a_device_gets_its_own_primitives(built, tmp_path):
+    assert " DSP48E2 #(" in (built / "pulsar_small.v").read_text()
     args = ("--board", "ulx3s", "--engine", "small", "--no-synthesis", "--out", str(tmp_path))
     assert run(*args) == 0
     assert sorted(file.suffix for file in tmp_path.iterdir()) == [".json", ".v"]  # no Vivado there
-    assert (tmp_path / "pulsar_small.v").read_bytes() == (built / "pulsar_small.v").read_bytes()
+    assert "DSP48E2" not in (tmp_path / "pulsar_small.v").read_text()
 
 
 def test_memories_start_as_zeros(built):
@@ -82,7 +104,7 @@ def test_report(built):
 
 
 def test_resources_are_reported(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(build, "utilization", used(lut=1000))
+    monkeypatch.setattr(build, "synthesise", used(lut=1000))
     copy = tmp_path / "elsewhere" / "report.json"
     args = ("--board", "zcu102", "--engine", "small", "--out", str(tmp_path), "--json", str(copy))
     assert run(*args) == 0
@@ -99,8 +121,55 @@ def test_resources_are_reported(monkeypatch, tmp_path, capsys):
     assert re.search(r"total .* 1,000 ", output.out)
 
 
+def test_levels_are_reported(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(build, "synthesise", used(lut=1000))
+    args = ("--board", "zcu102", "--engine", "small", "--out", str(tmp_path), "--paths", "2")
+    assert run(*args) == 0
+    report = json.loads((tmp_path / "pulsar_small.json").read_text())
+    assert (report["max_lut_levels"], report["max_lut_levels_carry_apart"]) == (7, 7)
+    assert report["lut_levels"]["matmul"] == {
+        "levels": 6, "apart": 6, "from_inputs": 0, "to_outputs": 7, "ends": {"6": 1},
+    }  # fmt: skip
+    assert [path["end"] for path in report["worst_paths"]] == ["irq", "matmul.count.D"]
+    assert report["worst_paths"][1] == {
+        "levels": 6, "ends": 1, "start": "matmul.row (FDRE)", "end": "matmul.count.D",
+        "through": ["matmul: LUT1 n1, LUT1 n2, LUT1 n3, LUT1 n4, LUT1 n5, LUT1 n6"],
+    }  # fmt: skip
+    assert report["combinational_through"] == []
+    blocks = report["without_output_register"]
+    assert (blocks["bram"], blocks["bram_absorbable"], blocks["dsp"]) == (1, 0, 0)
+    assert blocks["modules"] == {"pulsar_small.matmul": {"bram": 1}}
+    assert report["levels_s"] + report["synthesis_s"] <= report["elapsed_s"]
+    output = capsys.readouterr().out
+    assert re.search(r"matmul +│ +6 │ +6 │ +0 │ +7 │ +│ +1 │", output)
+    assert "6 levels to 1 bit: matmul.row (FDRE) -> matmul.count.D\n    matmul: LUT1 n1," in output
+    assert "0 DSPs (0 can take in the flip-flops behind them), 1 BRAMs (0)" in output
+
+
+def test_paths_that_are_printed(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(build, "synthesise", used(lut=1000))
+    args = ("--board", "zcu102", "--engine", "small", "--out", str(tmp_path))
+    assert run(*args, "--paths", "0") == 0
+    assert "levels to" not in capsys.readouterr().out
+    assert len(json.loads((tmp_path / "pulsar_small.json").read_text())["worst_paths"]) == 2
+
+
+def test_a_combinational_loop_is_an_error(monkeypatch, tmp_path, capsys):
+    synthesis = used(lut=1000)()
+    cells = Cells()
+    cells.lut("a", "b")
+    cells.lut("b", "a")
+    looped = replace(synthesis, netlist=design(pulsar_small=cells))
+    monkeypatch.setattr(build, "synthesise", lambda *_, **__: looped)
+    assert run("--board", "zcu102", "--engine", "small", "--out", str(tmp_path)) == 1
+    error = capsys.readouterr().err
+    assert re.search(
+        rf"^{PROG}: error: combinational loop: (a -> b -> a|b -> a -> b)$", error, re.M
+    )
+
+
 def test_what_exceeds_the_board_is_marked_and_written(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(build, "utilization", used(lut=300_000))
+    monkeypatch.setattr(build, "synthesise", used(lut=300_000))
     assert run("--board", "zcu102", "--engine", "small", "--out", str(tmp_path)) == 0
     output = capsys.readouterr()
     warning = "does not fit board 'zcu102': lut 300,000 > 274,080"
@@ -115,6 +184,7 @@ def test_what_exceeds_the_board_is_marked_and_written(monkeypatch, tmp_path, cap
     [
         (["--board", "zcu104"], "unknown board 'zcu104': choose one of sim, ulx3s, zcu102"),
         (["--engine", "huge"], "unknown engine 'huge': choose one of tiny, ulx3s, zcu102"),
+        (["--paths", "-1"], "--paths must be at least 0, not -1"),
         (["--out", "/dev/null/build"], "Not a directory: "),
         (["--json", "/dev/null/report.json"], "Not a directory: /dev/null"),
     ],
@@ -147,5 +217,6 @@ def test_help_says_what_is_written(capsys):
     with pytest.raises(SystemExit):
         run("--help")
     text = " ".join(capsys.readouterr().out.split())
-    for word in ("Vivado", "constraints", "--board", "--engine", "--no-synthesis", "vivado -mode"):
+    words = ("Vivado", "constraints", "vivado -mode", "levels of logic", "longest paths")
+    for word in (*words, "--board", "--engine", "--no-synthesis", "--paths", "--flatten"):
         assert word in text

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.emit import emit_rtlil, once
 from rtl.errors import ToolError
-from rtl.synthesis import FAMILIES, Module, Resources, count, family_of, utilization
+from rtl.synthesis import FAMILIES, Module, Resources, count, family_of, synthesise
 
 LEAF = Resources(dsp=1, ff=64, bram36=1)
 
@@ -81,7 +81,9 @@ class Top(wiring.Component):
 
 @pytest.mark.parametrize("device", ["xczu9eg-ffvb1156-2-e", "LFE5U-85F-6BG381C"])
 def test_a_design_of_three_levels(device):
-    used = utilization(emit_rtlil(Top(), "top"), "top", device)
+    synthesis = synthesise(emit_rtlil(Top(), "top"), "top", device)
+    used = synthesis.used
+    assert set(synthesis.netlist["modules"]) == {"top", "pair", "leaf"}  # none of the device's
     assert used.modules == {
         "top": Module(1, Resources()),
         "pair": Module(3, Resources(lut=32)),
@@ -89,6 +91,44 @@ def test_a_design_of_three_levels(device):
     }
     assert used.units == {"pair": used.total}
     assert used.total == LEAF * 6 + Resources(lut=3 * 32)
+
+
+class Part(wiring.Component):
+    """A leaf that the top has once, in a module of its own."""
+
+    a: In(signed(16))
+    address: In(9)
+    o: Out(32)
+
+    def elaborate(self, platform):
+        m = Logic()
+        m.submodules.leaf = leaf = Leaf()
+        m.d.comb += [leaf.a.eq(self.a), leaf.b.eq(self.a), leaf.address.eq(self.address)]
+        m.d.comb += [leaf.enable.eq(1), self.o.eq(leaf.o ^ leaf.word)]
+        return m
+
+
+class Parts(wiring.Component):
+    a: In(signed(16))
+    address: In(9)
+    o: Out(32)
+
+    def elaborate(self, platform):
+        m = Logic()
+        m.submodules.part, m.submodules.pair = part, pair = Part(), Pair()
+        for one in (part, pair):
+            m.d.comb += [one.a.eq(self.a), one.address.eq(self.address)]
+        m.d.comb += self.o.eq(part.o ^ pair.o)
+        return m
+
+
+def test_flattened_are_all_modules_but_units_and_those_that_repeat():
+    rtlil = emit_rtlil(Parts(), "top")
+    kept = synthesise(rtlil, "top", "xczu9eg")
+    flat = synthesise(rtlil, "top", "xczu9eg", flatten=True)
+    assert set(kept.used.modules) == {"top", "top.part", "top.part.leaf", "top.pair", "leaf"}
+    assert set(flat.used.modules) == {"top", "top.part", "top.pair", "leaf"}
+    assert flat.used.total == kept.used.total
 
 
 def stat(**modules):

@@ -3,6 +3,7 @@
 
 import json
 import random
+import re
 import subprocess
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from rtl.arith.packing import packing
 from rtl.arith.requantize import RequantizeLane
 from rtl.emit import Primitives, emit_rtlil, emit_verilog, primitives_of, yosys
 from rtl.matmul.tile import Tile
+from rtl.netlist.flat import Graph
+from rtl.netlist.levels import measure
+from rtl.netlist.outputs import unregistered
+from rtl.synthesis import Resources, synthesise
 from sim.testbench import HARDWARE, WAIVERS
 from sim.toolchain.builder import build
 from sim.toolchain.simulation import SimulationError
@@ -77,7 +82,7 @@ def run_both(make, lines: list[int], folder: Path) -> list[list[int]]:
         for name, primitives in (("plain", None), ("ultrascale", Primitives.ULTRASCALE))
     ]
     assert "DSP48E2" in sources[1].read_text() or "CARRY8" in sources[1].read_text()
-    assert not any(kind in sources[0].read_text() for kind in ("DSP48E2", "CARRY8", "LUT6_2"))
+    assert not any(kind in sources[0].read_text() for kind in ("DSP48E2", "CARRY8", "LUT3"))
     (folder / "both.sv").write_text(both_variants(make()))
     (folder / "inputs.json").write_text(json.dumps([f"{line:x}" for line in lines]))
     design = build([WAIVERS, *sources, MODELS, folder / "both.sv"], "both", optimize="-O0")
@@ -239,10 +244,11 @@ def test_the_model_refuses_registers_and_pins_that_it_lacks(tmp_path):
 @pytest.mark.sim
 def test_other_primitives_refuse_too(tmp_path):
     text = "module top (input logic i, output logic o, output logic [7:0] x, y); {} endmodule"
-    inputs = ", ".join(f".I{n}(i)" for n in range(6))
-    lut = f"LUT6_2 #(.INIT(64'h1)) lut({inputs}, .O5(o), .O6(x[0]));"
-    _, messages = verilate(tmp_path, text.format(lut))
-    assert "LUT6_2: no model of INIT 0000000000000001" in messages
+    for inputs, init in ((3, "8'h01"), (4, "16'h0001")):
+        pins = ", ".join(f".I{n}(i)" for n in range(inputs))
+        lut = f"LUT{inputs} #(.INIT({init})) lut({pins}, .O(o));"
+        _, messages = verilate(tmp_path, text.replace("{}", lut))
+        assert f"LUT{inputs}: no model of INIT {init.partition('h')[2]}" in messages
     carry = (
         'CARRY8 #(.CARRY_TYPE("DUAL_CY4")) carry(.CI(i), .S({8{i}}), .DI(8\'h0), .O(x), .CO(y));'
     )
@@ -285,3 +291,28 @@ def test_what_fits_a_block():
     assert not ultrascale.fits(unsigned(18), signed(27), signed(48))
     assert not ultrascale.fits(signed(18), unsigned(27), signed(48))
     assert not ultrascale.fits(signed(18), signed(27), signed(49))
+
+
+def test_both_functions_of_a_lut_say_where_they_are():
+    verilog = emit_verilog(AdderTree(4, unsigned(8), 3), "tree", Primitives.ULTRASCALE)
+    assert "HLUTNM" not in verilog  # two adders of two
+    verilog = emit_verilog(AdderTree(8, unsigned(8), 3), "tree", Primitives.ULTRASCALE)
+    places = re.findall(r"^ *\(\* HLUTNM = \"(\w+)\" \*\)\n *LUT[34] #", verilog, re.M)
+    assert len(places) == 2 * len(set(places)) == verilog.count("LUT3 #") + verilog.count("LUT4 #")
+    assert verilog.count("(*") == len(places)
+
+
+def test_what_a_tile_takes():
+    """All of a cascade is in the DSP blocks; an adder of three is one LUT per bit."""
+    rtlil = emit_rtlil(Tile(16, packing(4, 6, "dsp48e2")), "tile", Primitives.ULTRASCALE)
+    synthesis = synthesise(rtlil, "tile", "xczu9eg-ffvb1156-2-e")
+    total, modules = synthesis.used.total, synthesis.used.modules
+    assert modules["cascade_2_18_27_4_11"].own == Resources(dsp=2)
+    assert modules["dot_8_11_3.tree"].own.lut == 3 * 11 + 13
+    assert total.dsp == 16
+    assert total.lut <= 19 * 16
+    assert total.ff <= 28 * 16
+    graph = Graph(synthesis.netlist, "tile")
+    assert measure(graph, 1).levels == 2
+    blocks = unregistered(graph)
+    assert blocks.dsp == blocks.dsp_without_mreg == 0

