@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from rtl import numerics
 from rtl.errors import UserError
 
-INSTRUCTION_SET_VERSION = 1
+INSTRUCTION_SET_VERSION = 2
 MULTIPLIERS = ("dsp48e2", "mult18x18")
 
 

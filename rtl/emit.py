@@ -162,7 +162,8 @@ def verilog_of(rtlil_text: str, *, assertions: bool = True) -> str:
         removed = "" if assertions else "chformal -remove; "
         script = f"read_rtlil design.il; {removed}proc -nomux -norom; memory_collect; clean"
         yosys(["-q", "-p", f"{script}; write_verilog -norename design.v"], cwd=Path(folder))
-        return _MEMORY.sub(_cleared, _ATTRIBUTE.sub("", target.read_text()))
+        text = _ATTRIBUTE.sub("", target.read_text())
+        return _REPEATED.sub(_replicated, _MEMORY.sub(_cleared, text))
 
 
 # An attribute on a line of its own, unless it says where a cell has to be.
@@ -170,6 +171,15 @@ _ATTRIBUTE = re.compile(r"^ *\(\* (?!HLUTNM ).*? \*\)\n", re.M)
 
 # A memory without content, as write_verilog declares it.
 _MEMORY = re.compile(r"^  reg (\[\d+:0\] )?(\w+|\\\S+ ) ?\[(\d+):0\];\n(?!  initial begin)", re.M)
+
+
+# The same bit several times in a row in a concatenation, as for a sign that is extended.
+_REPEATED = re.compile(r"(?<=[{,] )((?:\\\S+ |\w+)(?: ?\[\d+\])?)(?:, \1(?=[, ]))+")
+
+
+def _replicated(bits: re.Match) -> str:
+    """``a, a, a`` as ``{3{a}}``, of which simulators make one operation."""
+    return f"{{{bits[0].count(', ') + 1}{{{bits[1]}}}}}"
 
 
 def _cleared(memory: re.Match) -> str:

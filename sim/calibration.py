@@ -37,7 +37,7 @@ class Accuracy:
 
     Parameters
     ----------
-    predicted, measured : (networks,) int64
+    predicted, measured : (networks,) int64 or float64
     """
 
     predicted: np.ndarray
@@ -74,9 +74,10 @@ def measure(
     board: Board,
     *,
     engine: EngineConfig | None = None,
+    images: int = 1,
     progress: Progress | None = None,
 ) -> Accuracy:
-    """Predict and simulate networks with random weights, one picture each.
+    """Predict and simulate networks with random weights.
 
     Parameters
     ----------
@@ -84,6 +85,8 @@ def measure(
     board : Board
     engine : EngineConfig, optional
         In place of the board's.
+    images : int
+        1: cycles of a picture from start to end; from 3 on: cycles per picture of so many.
     progress : callable, optional
         Called with networks done and their number.
 
@@ -97,12 +100,13 @@ def measure(
     predicted, measured = [], []
     for done, (shape, settings) in enumerate(jobs, 1):
         memory = memory_timing(board, settings)
-        predicted.append(predict(shape, engine, memory, unit_latencies(engine)).cycles)
-        images = random_images(shape.image, 1)
+        prediction = predict(shape, engine, memory, unit_latencies(engine), images)
+        predicted.append(prediction.cycles_per_image or prediction.cycles)
+        pictures = random_images(shape.image, images)
         run = runner.run(
-            model_of(shape), images, board, engine=engine, check=False, settings=settings
+            model_of(shape), pictures, board, engine=engine, check=False, settings=settings
         )
-        measured.append(run.cycles[0])
+        measured.append(run.cycles_per_image or run.cycles[0])
         if progress:
             progress(done, len(jobs))
     return Accuracy(np.array(predicted), np.array(measured))
@@ -183,13 +187,14 @@ def instruction_times(
     with tempfile.TemporaryDirectory(prefix="pulsar-times-") as name:
         job = runner.Job(compiled, random_images(model.image, 1), board, engine, Path(name))
         job.write(settings)
-        (result,) = job.simulate(testbench.build(engine), check=True, progress=None)
+        result = job.simulate(testbench.build(engine), check=True, progress=None)
         for buffer, layout in tap_layouts(engine).items():
             for file in job.taps.glob(f"{buffer}*.bin"):
                 for beats in taps.read(file, layout):
                     np.minimum.at(first, beats.fields["number"], beats.cycle)
                     np.maximum.at(last, beats.fields["number"], beats.cycle)
     first[np.isinf(first)] = last[np.isinf(last)] = np.nan
-    start = result["last_cycle"] - result["cycles"]
+    (cycles,) = result["done"]
+    start = result["last_cycle"] - cycles
     prediction = simulate(program, memory_timing(board, settings), unit_latencies(engine))
-    return InstructionTimes(program, prediction, result["cycles"], first - start, last - start)
+    return InstructionTimes(program, prediction, cycles, first - start, last - start)

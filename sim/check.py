@@ -38,14 +38,13 @@ class Writes:
 
     Parameters
     ----------
-    numbers, cycles, banks, words : (records,)
-        Instruction, clock cycle and place of each.
+    numbers, banks, words : (records,)
+        Instruction and place of each.
     values : (records, lanes)
     enabled : (records, lanes) bool
     """
 
     numbers: np.ndarray
-    cycles: np.ndarray
     banks: np.ndarray
     words: np.ndarray
     values: np.ndarray
@@ -82,7 +81,7 @@ def check_writes(
     compiled: Compiled,
     tensors: Mapping[str, np.ndarray],
     folder: Path,
-    spans: Sequence[tuple[int, int]],
+    images: int,
 ) -> Report:
     """Compare the tap files in ``folder`` with golden.
 
@@ -93,23 +92,24 @@ def check_writes(
         Golden's tensors, batch first.
     folder : Path
         One file per tap, ``<scratchpad>_<writer>.bin``.
-    spans : sequence of (int, int)
-        First and last clock cycle of each image.
+    images : int
+        That were run back to back.
     """
     engine = compiled.program.sizes.engine
     writes = {
-        buffer: Writes.concatenate(
-            [_read(file, buffer, layout, engine) for file in sorted(folder.glob(f"{buffer}*.bin"))]
-        )
+        buffer: [
+            _by_image(_read(file, buffer, layout, engine), images)
+            for file in sorted(folder.glob(f"{buffer}*.bin"))
+        ]
         for buffer, layout in tap_layouts(engine).items()
     }
     symbols = compiled.symbols()
     words = mismatches = 0
     first = None
-    for image, (start, stop) in enumerate(spans):
+    for image in range(images):
         of_image = {
-            buffer: _by_number(records[(records.cycles > start) & (records.cycles <= stop)])
-            for buffer, records in writes.items()
+            buffer: _by_number(Writes.concatenate([of_writer[image] for of_writer in writers]))
+            for buffer, writers in writes.items()
         }
         one = {name: tensor[image] for name, tensor in tensors.items()}
         for number in range(len(compiled.program.operations)):
@@ -119,6 +119,25 @@ def check_writes(
                 mismatches += 1
                 first = first or f"image {image}: {divergence}"
     return Report(words, mismatches, first)
+
+
+def _by_image(records: Writes, images: int) -> list[Writes]:
+    """One tap's records of each image."""
+    image = image_of_records(records.numbers, images)
+    return [records[image == i] for i in range(images)]
+
+
+def image_of_records(numbers: np.ndarray, images: int) -> np.ndarray:
+    """Which image each record of one tap belongs to, by the number of its instruction.
+
+    Two images may be in flight, but one unit's instructions stay in order: numbers rise within an
+    image and fall back at the next. Where one instruction alone writes to a tap, each image has
+    as many records as any other. What the engine writes too often counts to the last image.
+    """
+    if len(numbers) and numbers.min() == numbers.max():
+        return np.arange(len(numbers)) * images // len(numbers)
+    falls = np.diff(numbers, prepend=numbers[:1]) < 0
+    return np.minimum(np.cumsum(falls), images - 1)
 
 
 def _by_number(records: Writes) -> dict[int, Writes]:
@@ -162,7 +181,7 @@ def _read(file: Path, buffer: str, layout: data.StructLayout, engine: EngineConf
 def _empty(buffer: str, engine: EngineConfig) -> Writes:
     lanes = _lanes(buffer, engine)
     none = np.zeros(0, np.int64)
-    return Writes(none, none, none, none, np.zeros((0, lanes), int), np.zeros((0, lanes), bool))
+    return Writes(none, none, none, np.zeros((0, lanes), int), np.zeros((0, lanes), bool))
 
 
 def _lanes(buffer: str, engine: EngineConfig) -> int:
@@ -198,7 +217,6 @@ def _words(beats: taps.Beats, buffer: str, engine: EngineConfig) -> Writes:
     keep = enabled.reshape(-1)
     return Writes(
         fields["number"].repeat(tokens),
-        beats.cycle.astype(np.int64).repeat(tokens),
         banks.reshape(-1),
         fields["word"].repeat(tokens),
         values.reshape(-1, engine.row_lanes),
@@ -208,7 +226,7 @@ def _words(beats: taps.Beats, buffer: str, engine: EngineConfig) -> Writes:
 
 def _plain(beats: taps.Beats, banks: np.ndarray, words: np.ndarray, values: np.ndarray) -> Writes:
     every = np.ones(values.shape, bool)
-    return Writes(beats.fields["number"], beats.cycle.astype(np.int64), banks, words, values, every)
+    return Writes(beats.fields["number"], banks, words, values, every)
 
 
 def _part(beats: taps.Beats, word_bytes: int, beat_bytes: int) -> Writes:
@@ -221,7 +239,6 @@ def _part(beats: taps.Beats, word_bytes: int, beat_bytes: int) -> Writes:
     zeros = np.zeros(len(beats), np.int64)
     return Writes(
         beats.fields["number"],
-        beats.cycle.astype(np.int64),
         zeros,
         beats.fields["word"],
         values.astype(np.int64),

@@ -5,6 +5,9 @@ exact integers between scratchpads as the units do, without cycles. A program th
 made gives golden's logits here, in program order and in every other order that the semaphores
 allow (:mod:`tests.rtl.compiler`).
 
+A program runs once per image. BEGIN of the first one says from what values the semaphores start,
+and behind the last one they must be back there.
+
 An instruction executes in two steps, because an engine may do anything between them: ``start``
 reads what the unit reads first, ``finish`` does the rest. Only MATMUL needs both: its feed runs in
 ``start``, its drain in ``finish``.
@@ -18,6 +21,7 @@ import numpy as np
 from rtl.config import EngineConfig
 from rtl.control.isa import (
     INSTRUCTION_BYTES,
+    SEMAPHORE_BITS,
     Activations,
     Base,
     Destination,
@@ -25,6 +29,7 @@ from rtl.control.isa import (
     Instruction,
     Opcode,
     Target,
+    Unit,
     Weights,
 )
 from rtl.numerics import ACC_BITS, BIAS_BITS, MULTIPLIER_BITS, code_range
@@ -35,11 +40,15 @@ NO_SCORE = -(1 << 40)  # below every score
 
 @dataclass
 class Registers:
-    """What the host writes before it starts the engine: bytes of each region, program's offset."""
+    """What the host writes before it starts the engine: bytes of each region, program's offset.
+
+    The pictures lie behind each other in ``image``.
+    """
 
     model: bytes
     image: bytes
     program_offset: int
+    images: int = 1
 
 
 class FunctionalEngine:
@@ -57,11 +66,13 @@ class FunctionalEngine:
 
     def __init__(self, config: EngineConfig, registers: Registers, seed: int = 0):
         self.config = config
+        self.images = registers.images
         self.memory = {
             Base.MODEL: np.frombuffer(registers.model, np.uint8),
             Base.IMAGE: np.frombuffer(registers.image, np.uint8),
         }
-        self.output: dict[int, np.ndarray] = {}
+        self.image_stride = len(registers.image) // registers.images
+        self.output: list[dict[int, np.ndarray]] = [{} for _ in range(registers.images)]
         self.program = list(_decode(registers.model[registers.program_offset :]))
         rng = np.random.default_rng(seed)
 
@@ -84,13 +95,21 @@ class FunctionalEngine:
         self.scales = noise(1, 9, 2, c.token_lanes, 2)  # slots; multiplier, shift
 
     def run(self) -> np.ndarray:
-        """Execute the program in its own order; the OUTPUT region as int32."""
-        for instruction in self.program:
-            self.finish(instruction, self.start(instruction))
+        """Execute the program in its own order, image by image; :meth:`result`."""
+        semaphores = Semaphores(self.program[0])
+        for image in range(self.images):
+            for instruction in self.program:
+                semaphores.lower(instruction)
+                self.finish(instruction, self.start(instruction), image)
+                semaphores.raise_(instruction)
+        assert semaphores.balanced(), "the program is not balanced"
         return self.result()
 
     def result(self) -> np.ndarray:
-        return np.concatenate([self.output[offset] for offset in sorted(self.output)])
+        """(images, words) int32: what is in the OUTPUT region."""
+        return np.stack(
+            [np.concatenate([words for _, words in sorted(o.items())]) for o in self.output]
+        )
 
     def start(self, instruction: Instruction) -> np.ndarray | None:
         """The feed of a MATMUL: accumulators (row tile, lane, row); of others nothing."""
@@ -101,12 +120,14 @@ class FunctionalEngine:
         acc = np.einsum("td,krd->ktr", x.astype(float), weights.astype(float), optimize=True)
         return wrap(acc.astype(np.int64), ACC_BITS)
 
-    def finish(self, instruction: Instruction, sums: np.ndarray | None) -> None:
+    def finish(self, instruction: Instruction, sums: np.ndarray | None, image: int = 0) -> None:
         """Everything that ``start`` has not done."""
         if sums is not None:
             self._drain(instruction, sums)
-        elif instruction.opcode in (Opcode.LOAD, Opcode.NORM, Opcode.SOFTMAX, Opcode.STORE):
+        elif instruction.opcode in (Opcode.NORM, Opcode.SOFTMAX):
             getattr(self, f"_{instruction.opcode.name.lower()}")(instruction)
+        elif instruction.opcode in (Opcode.LOAD, Opcode.STORE):
+            getattr(self, f"_{instruction.opcode.name.lower()}")(instruction, image)
 
     # ------------------------------------------------------------ matmul: feed
 
@@ -249,8 +270,10 @@ class FunctionalEngine:
 
     # ------------------------------------------------------------ load, store
 
-    def _load(self, i: Instruction) -> None:
+    def _load(self, i: Instruction, image: int) -> None:
         region = self.memory[Base(i["base"])]
+        if i["base"] == Base.IMAGE:
+            region = region[image * self.image_stride :][: self.image_stride]
         stop = i["offset"] + i["bytes"]
         assert stop <= len(region), f"{i} reads beyond its region"
         data = region[i["offset"] : stop]
@@ -292,11 +315,11 @@ class FunctionalEngine:
             patch = padded[:, s].reshape(-1, depth)
             self._window(self.pixels[lane], address, len(patch), axis=0)[:] = patch
 
-    def _store(self, i: Instruction) -> None:
+    def _store(self, i: Instruction, image: int) -> None:
         words = self._window(
             self.residual[i["token"] % 4], i["source_address"], i["row_words"], axis=0
         )
-        self.output[i["offset"]] = words.reshape(-1).astype(np.int32)
+        self.output[image][i["offset"]] = words.reshape(-1).astype(np.int32)
 
     # ------------------------------------------------------------ words
 
@@ -314,6 +337,38 @@ class FunctionalEngine:
 
     def _raw(self, codes: np.ndarray) -> np.ndarray:
         return codes & ((1 << self.config.act_bits) - 1)
+
+
+class Semaphores:
+    """The semaphores, [producer][consumer], from the credits of the first image's BEGIN on."""
+
+    def __init__(self, begin: Instruction):
+        self.credits = np.array(begin.credits)
+        self.values = self.credits.copy()
+
+    def available(self, instruction: Instruction) -> bool:
+        """Whether an instruction may start."""
+        return all(self.values[producer, instruction.unit] for producer in _units(instruction.wait))
+
+    def lower(self, instruction: Instruction) -> None:
+        """An instruction starts."""
+        assert self.available(instruction), f"{instruction} waits for a signal that never comes"
+        for producer in _units(instruction.wait):
+            self.values[producer, instruction.unit] -= 1
+
+    def raise_(self, instruction: Instruction) -> None:
+        """An instruction is complete."""
+        for consumer in _units(instruction.signal):
+            self.values[instruction.unit, consumer] += 1
+        assert self.values.max() < 1 << SEMAPHORE_BITS, f"{instruction} raises a semaphore too high"
+
+    def balanced(self) -> bool:
+        """Whether all have the values that they started from."""
+        return bool((self.values == self.credits).all())
+
+
+def _units(marks: int) -> list[Unit]:
+    return [unit for unit in Unit if marks >> unit & 1]
 
 
 def wrap(value: np.ndarray, bits: int) -> np.ndarray:

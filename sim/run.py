@@ -21,7 +21,7 @@ from rtl.files import atomic_write, require_writable
 from rtl.model import IntegerModel, repack
 from sim import runner
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Options:
 
     The engine's Verilog runs in Verilator (built at first, about two minutes, then cached), and
     every word that it writes is compared with the golden model. Prints the class and the cycles
-    of each picture. Example:
+    of each picture: of the first one from the start to its end, of each other one from the end of
+    the one before, as pictures overlap. Example:
 
     python -m sim.run examples/digits.pulsar examples/*.png
     """
@@ -127,6 +128,7 @@ def _report(
         "classes": [model.class_names[i] for i in run.logits.argmax(axis=1)],
         "logits": run.logits.tolist(),
         "cycles": list(run.cycles),
+        "cycles_per_image": run.cycles_per_image,
         "words": run.words,
         "mismatches": run.mismatches,
         "first_mismatch": run.first_mismatch,

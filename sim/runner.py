@@ -36,15 +36,15 @@ class Run:
     ----------
     logits : (images, classes) int32
     cycles : tuple of int
-        Per image, from start to done.
+        Per image, from the end of the one before to its own; the first one's from the start.
     mismatches : int
         Written words, of any tensor, that differ from the golden model; and logits.
     first_mismatch : str or None
         Image, tensor, token and row of the first one.
     words : int
         Words that were compared.
-    counters : list of dict
-        Per image and unit, cycles busy, starved and waiting.
+    counters : dict
+        Per unit, cycles busy, starved and waiting, in the whole run.
     wall_s, build_s : float
     """
 
@@ -53,9 +53,14 @@ class Run:
     mismatches: int = 0
     first_mismatch: str | None = None
     words: int = 0
-    counters: list[dict[str, Any]] = field(default_factory=list)
+    counters: dict[str, dict[str, int]] = field(default_factory=dict)
     wall_s: float = 0.0
     build_s: float = 0.0
+
+    @property
+    def cycles_per_image(self) -> float | None:
+        """From one image's end to the next one's, on average; None for less than three images."""
+        return float(np.mean(self.cycles[1:])) if len(self.cycles) > 2 else None
 
 
 def engine_of(board: Board) -> EngineConfig:
@@ -75,7 +80,7 @@ def run(
     corrupt: Callable[[bytearray], None] | None = None,
     progress: Progress | None = None,
 ) -> Run:
-    """Classify images on the engine in Verilator, back to back without reset.
+    """Classify images on the engine in Verilator, in one run: they overlap.
 
     Parameters
     ----------
@@ -89,7 +94,7 @@ def run(
         Of the memory (sim/hardware/memory.sv) in place of the board's: ``latency``,
         ``bytes_per_cycle``, ``stall``, ``seed``, ``error_address``.
     registers : dict of str to int, optional
-        Written before the first start, beyond the usual ones.
+        Written before the start, beyond the usual ones.
     corrupt : callable, optional
         Changes the memory before the run: how tests inject faults.
     progress : callable, optional
@@ -100,7 +105,8 @@ def run(
     UserError
         If the engine cannot run the model.
     ToolError
-        If the engine stops with a fault; names code, unit and instruction.
+        If the engine stops with a fault; names code, unit and instruction, and how many images
+        were done.
     """
     engine = engine or engine_of(board)
     compiled = compile_model(model, engine)
@@ -110,16 +116,15 @@ def run(
     with tempfile.TemporaryDirectory(prefix="pulsar-network-") as name:
         job = Job(compiled, images, board, engine, Path(name))
         job.write(settings or {}, registers or {}, corrupt)
-        results = job.simulate(build, check, progress)
-        logits = job.logits()
+        result = job.simulate(build, check, progress)
         run = Run(
-            logits,
-            tuple(result["cycles"] for result in results),
-            counters=results,
+            job.logits(),
+            tuple(np.diff(result["done"], prepend=0).tolist()),
+            counters=result["counters"],
             wall_s=time.monotonic() - built,
             build_s=built - started,
         )
-        return _checked(run, job, results) if check else _compare_logits(run, model, images)
+        return _checked(run, job) if check else _compare_logits(run, model, images)
 
 
 def _compare_logits(run: Run, model: IntegerModel, images: np.ndarray) -> Run:
@@ -129,12 +134,11 @@ def _compare_logits(run: Run, model: IntegerModel, images: np.ndarray) -> Run:
     return _replace(run, mismatches=len(wrong), first_mismatch=first, words=expected.size)
 
 
-def _checked(run: Run, job: "Job", results: list[dict[str, Any]]) -> Run:
+def _checked(run: Run, job: "Job") -> Run:
     """Compare taps and logits with golden, image by image."""
     tensors: dict[str, np.ndarray] = {}
     golden.run(job.compiled.model, job.images, tensors=tensors)
-    spans = [(result["first_cycle"], result["last_cycle"]) for result in results]
-    report = check_writes(job.compiled, tensors, job.taps, spans)
+    report = check_writes(job.compiled, tensors, job.taps, len(job.images))
     run = _replace(
         run,
         mismatches=report.mismatches,
@@ -214,6 +218,13 @@ class Job:
                 "program_bytes": len(self.compiled.code),
                 "model_base": 0,
                 "model_limit": len(self.compiled.region),
+                "image_base": self.images_at,
+                "image_limit": self.outputs_at,
+                "image_stride": self.image_stride,
+                "output_base": self.outputs_at,
+                "output_limit": self.bytes,
+                "output_stride": self.output_stride,
+                "images": len(self.images),
                 "irq_enable": 1,
                 **registers,
             },
@@ -226,16 +237,14 @@ class Job:
             "limit_cycles": LIMIT_CYCLES,
         }
 
-    def simulate(
-        self, build: Build, check: bool, progress: Progress | None
-    ) -> list[dict[str, Any]]:
-        """Run the bench; the results per image."""
+    def simulate(self, build: Build, check: bool, progress: Progress | None) -> dict[str, Any]:
+        """Run the bench; cycles from the start to each image's end, and counters."""
         with self._reporting(progress):
             self.start(build, "sim.benches.network", check)
-        results = json.loads((self.folder / "result.json").read_text())
-        if error := results[-1]["error"]:
-            raise ToolError(f"the engine stopped at image {len(results) - 1}: {error}")
-        return results
+        result = json.loads((self.folder / "result.json").read_text())
+        if error := result["error"]:
+            raise ToolError(f"the engine stopped after {len(result['done'])} images: {error}")
+        return result
 
     @contextmanager
     def _reporting(self, progress: Progress | None) -> Iterator[None]:

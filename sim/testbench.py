@@ -63,6 +63,7 @@ def build(
         top=TOP,
         arguments=["-Wall", "-CFLAGS", f"-DMEMORY_BYTES={engine.memory_bytes}"],
         trace=trace,
+        optimize="-O1",  # of a large engine -O2 takes minutes more
     )
 
 

@@ -88,7 +88,8 @@ def compile_model(model: IntegerModel, engine: EngineConfig) -> Compiled:
         If the engine cannot run the model: names the limit and by how much it is exceeded.
     """
     program = lower(check_model(model, engine))
-    check_semaphores(program.operations, engine.queue_depth)
+    credits = program.operations[0].instruction().credits
+    check_semaphores(program.operations, credits, engine.queue_depth)
     bind(program, model)
     region = model_region(program, model)
     return Compiled(model, program, region, MemoryMap.of(program), content_hash(region))

@@ -19,35 +19,44 @@ class Ring:
         Capacity.
     wraps : bool
         Whether an allocation may continue at word 0.
+
+    Attributes
+    ----------
+    floor : int
+        The first word that may be taken; above 0, no allocation goes over the end.
     """
 
     def __init__(self, words: int, wraps: bool):
         self.words = words
         self.wraps = wraps
+        self.floor = 0
         self.next = 0
         self.used = 0  # skipped words at the end included
         self._live: deque[list] = deque()  # [key, words taken, still needed]
 
+    def _address(self, words: int) -> int:
+        """Where the next allocation begins."""
+        address = max(self.next, self.floor)
+        may_wrap = self.wraps and self.floor == 0
+        return address if may_wrap or address + words <= self.words else self.floor
+
     def _skip(self, words: int) -> int:
-        """Words that are left unused at the end."""
-        return 0 if self.wraps or self.next + words <= self.words else self.words - self.next
+        """Words that are left unused in front of the next allocation."""
+        return (self._address(words) - self.next) % self.words
 
     def fits(self, words: int) -> bool:
         """Whether ``words`` can be taken now."""
         if not self._live:
-            return words <= self.words
+            return words <= self.words - self.floor
         return self.used + self._skip(words) + words <= self.words
 
     def take(self, words: int, key: object) -> int:
         """Reserve ``words``; returns the first one's address."""
         assert self.fits(words), (words, self.used, self.words)
-        skip = self._skip(words)
-        if skip:
-            self.next = 0
         # In an empty ring nothing is between the end and the new place: skipped words are free.
-        taken = words + (skip if self._live else 0)
-        address = self.next
-        self.next = (self.next + words) % self.words
+        taken = words + (self._skip(words) if self._live else 0)
+        address = self._address(words)
+        self.next = (address + words) % self.words
         self.used += taken
         self._live.append([key, taken, True])
         return address

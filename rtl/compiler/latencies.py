@@ -5,7 +5,7 @@ from functools import cache
 from rtl.attention.softmax import SoftmaxUnit
 from rtl.compiler.units import UnitLatencies
 from rtl.config import EngineConfig
-from rtl.control.fetch import ImageLoop
+from rtl.control.in_flight import InFlight
 from rtl.control.issue import Issue
 from rtl.control.queue import Queue
 from rtl.matmul.unit import MatmulUnit
@@ -31,5 +31,5 @@ def unit_latencies(config: EngineConfig) -> UnitLatencies:
         load_gap=LoadUnit.CYCLES,
         store_check=RegionCheck.LATENCY + 2,
         store_word=StoreUnit.CYCLES_PER_WORD,
-        end=ImageLoop.SETTLE + 1,
+        end=InFlight.SETTLE,
     )

@@ -68,6 +68,16 @@ class Memory:
         self.paid = max(first, self.paid) + beats * interval
         return first, max(first + beats - 1, self.paid - interval - saved)
 
+    def write(self, first: float, beats: int) -> float:
+        """Cycle of the last of successive beats that are written from ``first`` on.
+
+        A write goes before all reads that wait: only what was sent before is paid for first.
+        """
+        if self.paid <= first:
+            return self.send(first, beats)[1]
+        self.paid += beats * self.interval
+        return first + (beats - 1) * self.interval
+
 
 class Extent:
     """What a command has still to read, in beats.

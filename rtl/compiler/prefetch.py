@@ -5,16 +5,24 @@ fit in front of what is still needed are placed, up to a number of waiting LOADs
 unit's queue can hold: more would make the fetcher wait, and every other unit with it. A place that
 is taken again may still be in use when the LOAD is decoded; that the LOAD then waits is up to
 :mod:`rtl.compiler.synchronise`.
+
+Images follow each other without a pause, and every image begins at the first words of the rings.
+The last requests of an image therefore leave those words alone that the first ones of the next
+image take: else these would wait until the image is done.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable
+from itertools import accumulate
 
+from rtl.compiler.allocator import Ring, Scratchpads
 from rtl.compiler.operations import Operation
-from rtl.compiler.requests import Request, Scratchpads
+from rtl.compiler.requests import Request
 from rtl.compiler.sizes import Sizes
 
 QUEUE_RESERVE = 4  # entries of the load unit's queue that LOADs ahead of their use leave free
+HEAD_PARTS = 8  # the first requests that the last ones leave alone: at most this part of a ring
 
 
 def prefetch(compute: list[Operation], sizes: Sizes) -> list[Operation]:
@@ -32,14 +40,14 @@ class _Prefetch:
         self.ahead: dict[Request, int] = {}  # placed and not used yet, with their LOADs
         self.ahead_loads = 0  # their sum
         self.operations: list[Operation] = []
+        self.floors = _floors(self.waiting, self.pads)
         for operation in compute:
             self._add(operation)
 
     def _add(self, operation: Operation) -> None:
         for request in operation.needs:
             while not request.placed:
-                assert self.waiting[0].fits(self.pads), "limits.check accepts too much"
-                self._place(self.waiting.popleft())
+                self._place_first()
             if request in self.ahead:
                 self.ahead_loads -= self.ahead.pop(request)
             request.resolve(operation)
@@ -48,13 +56,32 @@ class _Prefetch:
             request.users -= 1
             if not request.users:
                 request.release(self.pads)
-        while self.waiting and self._may_place(self.waiting[0]):
-            self._place(self.waiting.popleft())
+        while self.waiting and self._may_place():
+            self._place()
 
-    def _may_place(self, request: Request) -> bool:
+    def _may_place(self) -> bool:
+        """Whether the next request may be loaded ahead of its use."""
+        request = self._next()
         return self.ahead_loads + request.loads <= self.limit and request.fits(self.pads)
 
-    def _place(self, request: Request) -> None:
+    def _place_first(self) -> None:
+        """Place the next request, which is needed now: even where the next image begins."""
+        request = self._next()
+        if not request.fits(self.pads):
+            for ring, _ in request.rings(self.pads):
+                ring.floor = 0
+        assert request.fits(self.pads), "limits.check accepts too much"
+        self._place()
+
+    def _next(self) -> Request:
+        """The next request; from the last ones on, rings keep their first words free."""
+        request = self.waiting[0]
+        for ring, floor in self.floors.pop(request, ()):
+            ring.floor = floor
+        return request
+
+    def _place(self) -> None:
+        request = self.waiting.popleft()
         loads = request.place(self.pads)
         request.placed = True
         self.ahead[request] = len(loads)
@@ -70,3 +97,25 @@ def _by_first_use(compute: Iterable[Operation]) -> Iterable[Request]:
             order[request] = None
             request.users += 1
     return order
+
+
+def _floors(
+    requests: Iterable[Request], pads: Scratchpads
+) -> dict[Request, list[tuple[Ring, int]]]:
+    """Per request (ring, words): from it on, the ring's first words are left to the next image.
+
+    These are the words of the first requests, up to a part of the ring; and "from it on" are as
+    many as fit behind them.
+    """
+    floors: dict[Request, list[tuple[Ring, int]]] = {}
+    takers: dict[Ring, list[tuple[Request, int]]] = {}
+    for request in requests:
+        for ring, words in request.rings(pads):
+            takers.setdefault(ring, []).append((request, words))
+    for ring, taken in takers.items():
+        sums = [0, *accumulate(words for _, words in taken)]
+        head = bisect_right(sums, ring.words // HEAD_PARTS) - 1  # requests
+        tail = max(head, bisect_left(sums, sums[-1] + sums[head] - ring.words))
+        if head and tail < len(taken):
+            floors.setdefault(taken[tail][0], []).append((ring, sums[head]))
+    return floors

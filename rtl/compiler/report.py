@@ -22,7 +22,7 @@ def report(program: Program, prediction: Prediction, clock_hz: int) -> dict[str,
     ----------
     program : Program
     prediction : Prediction
-        Of this program.
+        Of this program, for one image; ``cycles_per_image`` of several.
     clock_hz : int
     """
     engine = program.sizes.engine
@@ -30,6 +30,7 @@ def report(program: Program, prediction: Prediction, clock_hz: int) -> dict[str,
         "schema": SCHEMA,
         "engine": {"name": engine.name, "hash": f"{engine.hash:016x}"},
         "cycles": prediction.cycles,
+        "cycles_per_image": prediction.cycles_per_image,
         "fps": clock_hz / prediction.cycles,
         "clock_hz": clock_hz,
         "matmul_cycles": {kind: round(value) for kind, value in prediction.by_kind.items()},
@@ -92,6 +93,9 @@ def tables(figures: dict[str, Any]) -> RenderableType:
     cycles.add_row("idle", f"{waiting:,}", f"{waiting / total:.1%}")
     rate = f"{figures['fps']:,.1f} frames per second"
     cycles.add_row("image", f"{total:,}", rate)
+    if following := figures["cycles_per_image"]:
+        rate = f"{figures['clock_hz'] / following:,.1f} frames per second"
+        cycles.add_row("each further image", f"{following:,.0f}", rate)
 
     units = Table(title="Units")
     for column in ("unit", "instructions", "busy"):

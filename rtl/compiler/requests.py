@@ -8,7 +8,7 @@ fills this in where it is used.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from rtl.compiler.allocator import Scratchpads
+from rtl.compiler.allocator import Ring, Scratchpads
 from rtl.compiler.operations import Chunk, Operation, Region, Space, Subject
 from rtl.compiler.runs import Run
 from rtl.compiler.sizes import Sizes, Tile
@@ -30,9 +30,13 @@ class Request(ABC):
         self.users = 0
         self.placed = False
 
-    @abstractmethod
+    def rings(self, pads: Scratchpads) -> list[tuple[Ring, int]]:
+        """Rings in which it takes words, and how many; by default none."""
+        return []
+
     def fits(self, pads: Scratchpads) -> bool:
         """Whether its place in the scratchpads is free at this point of the program."""
+        return all(ring.fits(words) for ring, words in self.rings(pads))
 
     @abstractmethod
     def place(self, pads: Scratchpads) -> list[Operation]:
@@ -90,8 +94,8 @@ class WeightBlock(Request):
         matmul.needs = (self, *matmul.needs)
         return matmul
 
-    def fits(self, pads: Scratchpads) -> bool:
-        return pads.weights.fits(self.words) and pads.parameters.fits(self.row_tiles)
+    def rings(self, pads: Scratchpads) -> list[tuple[Ring, int]]:
+        return [(pads.weights, self.words), (pads.parameters, self.row_tiles)]
 
     def place(self, pads: Scratchpads) -> list[Operation]:
         self.ring_words = pads.weights.words
@@ -157,8 +161,8 @@ class Exponents(Request):
     def region(self) -> Region:
         return Region(Space.EXPONENTS, self.address, self.address + self.words)
 
-    def fits(self, pads: Scratchpads) -> bool:
-        return pads.exponents.fits(self.words)
+    def rings(self, pads: Scratchpads) -> list[tuple[Ring, int]]:
+        return [(pads.exponents, self.words)]
 
     def place(self, pads: Scratchpads) -> list[Operation]:
         self.address = pads.exponents.take(self.words, self)
@@ -199,9 +203,6 @@ class Preload(Request):
         super().__init__()
         self.chunk = chunk
         self.tile = tile
-
-    def fits(self, pads: Scratchpads) -> bool:
-        return True
 
     def place(self, pads: Scratchpads) -> list[Operation]:
         sizes, tile = pads.sizes, self.tile

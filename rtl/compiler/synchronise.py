@@ -1,8 +1,11 @@
 """Wait and signal marks from what operations read and write.
 
 Two in-order units, producer and consumer: "consumer's operation c needs producer's operations up
-to p" only grows with c. So p signals and c waits just where p grows; every signal has one wait,
-and all semaphores are back at zero at END.
+to p" only grows with c. So p signals and c waits just where p grows, and every signal has one wait.
+
+A program is run once per image, without a pause, so its operations also need some of the image
+before. Signals that one image gives to the next are the *credits* with which the first one starts
+(docs/design/0006-image-overlap.md).
 
 Reads of the feed (activations, pixels, keys, values, weights) come before the drain's writes of
 the same MATMUL, and MATMULs do both in order. So among MATMULs only one hazard exists: the feed
@@ -13,11 +16,13 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 from rtl.compiler.operations import Operation, Region, Space
-from rtl.control.isa import SEMAPHORE_BITS, UNITS, Unit
+from rtl.compiler.sizes import evenly
+from rtl.control.isa import CREDIT_BITS, SEMAPHORE_BITS, UNITS, Unit
 from rtl.errors import UserError
 
 FED_BY_DRAIN = frozenset({Space.ACTIVATIONS, Space.KEYS, Space.VALUES})
 NEVER = -1  # the number of no operation
+MOST_CREDITS = (1 << CREDIT_BITS) - 1
 
 
 class _Segment:
@@ -109,25 +114,74 @@ def _record(operation: Operation, unit: Unit, number: int, spaces: list[_Accesse
             segment.readers = {}
 
 
-def synchronise(operations: Sequence[Operation]) -> None:
-    """Set ``wait`` and ``signal`` of all operations."""
-    covered = [[NEVER] * UNITS for _ in range(UNITS)]  # [consumer][producer]
-    for operation, needed in zip(operations, dependencies(operations), strict=True):
-        if operation.unit is None:
-            continue
-        already = covered[operation.unit]
-        for producer, latest in enumerate(needed):
-            if latest > already[producer]:
-                already[producer] = latest
-                operation.wait |= 1 << producer
-                operations[latest].signal |= 1 << operation.unit
+def synchronise(operations: Sequence[Operation]) -> list[list[int]]:
+    """Set ``wait`` and ``signal`` of all operations, for a program that is run again and again.
+
+    Returns
+    -------
+    credits : [producer][consumer]
+        Signals that the first image's operations wait for and that no image before has given.
+    """
+    credits = [[0] * UNITS for _ in range(UNITS)]
+    needs = cyclic_dependencies(operations)
+    for producer in Unit:
+        for consumer in Unit:
+            pair = [(i, need[producer]) for i, need in needs if operations[i].unit is consumer]
+            waits = _bounded(_growing(pair, len(operations)))
+            for waiting, needed in waits:
+                operations[waiting].wait |= 1 << producer
+                operations[needed].signal |= 1 << consumer  # a negative one: of the same program
+                credits[producer][consumer] += needed < 0
+    return credits
 
 
-def check_semaphores(operations: Sequence[Operation], queue_depth: int) -> None:
+def cyclic_dependencies(operations: Sequence[Operation]) -> list[tuple[int, list[int | None]]]:
+    """Per operation its number, and by unit the operation that must be complete, as in
+    :func:`dependencies`; a negative number counts from the end of the image before.
+
+    Whatever an image touches was touched by the image before, too. So nothing older is needed,
+    and what the second of two images needs is what every later one does.
+    """
+    count = len(operations)
+    of_second = dependencies([*operations, *operations])[count:]
+    return [
+        (number, [None if at == NEVER else at - count for at in needed])
+        for number, needed in enumerate(of_second)
+    ]
+
+
+def _growing(pair: list[tuple[int, int | None]], count: int) -> list[tuple[int, int]]:
+    """Of a consumer's (operation, needed operation), those that need more than all before.
+
+    All of the image before included: it has waited for the same operations, ``count`` earlier.
+    """
+    covered = max((needed for _, needed in pair if needed is not None), default=0) - count
+    waits = []
+    for number, needed in pair:
+        if needed is not None and needed > covered:
+            waits.append((number, needed))
+            covered = needed
+    return waits
+
+
+def _bounded(waits: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """No more waits for the image before than BEGIN has credits for.
+
+    Beyond that they are put together, as evenly as possible: the first of some waits for what
+    the last of them needs.
+    """
+    before = [wait for wait in waits if wait[1] < 0]
+    parts = evenly(before, min(len(before), MOST_CREDITS)) if before else []
+    return [(part[0][0], part[-1][1]) for part in parts] + waits[len(before) :]
+
+
+def check_semaphores(
+    operations: Sequence[Operation], credits: Sequence[Sequence[int]], queue_depth: int
+) -> None:
     """Refuse a program in which a semaphore might overflow.
 
     When the fetcher stands at an operation, everything before may be complete, except what waits
-    in a consumer's full queue.
+    in a consumer's full queue; of two images, as the image before these is complete.
 
     Raises
     ------
@@ -137,7 +191,9 @@ def check_semaphores(operations: Sequence[Operation], queue_depth: int) -> None:
     highest = (1 << SEMAPHORE_BITS) - 1
     for producer in Unit:
         for consumer in Unit:
-            most = _most_raised(operations, producer, consumer, queue_depth)
+            most = credits[producer][consumer] + _most_raised(
+                [*operations, *operations], producer, consumer, queue_depth
+            )
             if most > highest:
                 raise UserError(
                     f"program raises semaphore {producer.name.lower()} to {consumer.name.lower()}"

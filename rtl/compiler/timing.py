@@ -26,12 +26,13 @@ from rtl.compiler.units import (
     UnitLatencies,
 )
 from rtl.config import EngineConfig
-from rtl.control.isa import UNITS, Unit
+from rtl.control.isa import IMAGES_IN_FLIGHT, UNITS, Opcode, Unit
 from rtl.shape import NetworkShape
 
 SIMULATED_MEMORY = MemoryTiming()  # of board sim
 TINY_LATENCIES = UnitLatencies()
 FETCH = UNITS  # the fetcher's place among the units
+NO_TIME = 0.0  # of a signal that was there from the start
 MEMBERS = tuple(
     tuple(unit for unit in range(UNITS) if marks >> unit & 1) for marks in range(1 << UNITS)
 )
@@ -45,18 +46,22 @@ class Prediction:
     Parameters
     ----------
     cycles : int
-        From start to done, one picture.
+        From start to the end of the first image.
+    cycles_per_image : float or None
+        From one image's end to the next one's, on average; of three images at least.
     starts, ends : list of float
-        Per instruction, the cycle when it is taken and that when it is done; 0 for BEGIN, END.
+        Per instruction, image by image, the cycle when it is taken and that when it is done; 0
+        for BEGIN, END.
     busy : dict of Unit to float
-        Cycles in which a unit works.
+        Cycles in which a unit works, per image.
     by_kind : dict of str to float
-        Cycles of the matmul unit by kind of layer.
+        Cycles of the matmul unit by kind of layer, per image.
     bytes : int
-        Read and written in memory, instructions included.
+        Read and written in memory per image, instructions included.
     """
 
     cycles: int
+    cycles_per_image: float | None
     starts: list[float]
     ends: list[float]
     busy: dict[Unit, float]
@@ -69,6 +74,7 @@ def predict(
     engine: EngineConfig,
     memory: MemoryTiming = SIMULATED_MEMORY,
     latencies: UnitLatencies = TINY_LATENCIES,
+    images: int = 1,
 ) -> Prediction:
     """Cycles of a network on an engine, without weights.
 
@@ -79,22 +85,25 @@ def predict(
     memory : MemoryTiming
     latencies : UnitLatencies
         Of this engine: :func:`rtl.compiler.latencies.unit_latencies`.
+    images : int
+        Back to back; ``cycles_per_image`` needs three.
 
     Raises
     ------
     UserError
         If the engine cannot run the network.
     """
-    return simulate(lower(check(shape, engine)), memory, latencies)
+    return simulate(lower(check(shape, engine)), memory, latencies, images)
 
 
 def simulate(
     program: Program,
     memory: MemoryTiming = SIMULATED_MEMORY,
     latencies: UnitLatencies = TINY_LATENCIES,
+    images: int = 1,
 ) -> Prediction:
     """Cycles of a program; its operations must be synchronised."""
-    simulation = _Simulation(program, memory, latencies)
+    simulation = _Simulation(program, memory, latencies, images)
     simulation.run()
     return simulation.result()
 
@@ -104,58 +113,76 @@ class _Station:
 
     __slots__ = ("available", "done", "numbers", "signals", "started", "taken", "used", "waiting")
 
-    def __init__(self) -> None:
-        self.numbers: list[int] = []  # instructions that were decoded
+    def __init__(self, credits: list[int]) -> None:
+        self.numbers: list[int] = []  # instructions that were decoded, counted over all images
         self.available: list[float] = []  # when each is at the queue's head, at the earliest
         self.started: list[float] = []  # when each leaves the queue
         self.taken = 0.0  # when the unit took the latest one
         self.waiting = NEVER  # when the latest one started, if it was not taken yet
         self.done = 0  # instructions whose end is known
-        self.signals: list[list[float]] = [[] for _ in range(UNITS)]  # by producer
+        self.signals = [[NO_TIME] * credit for credit in credits]  # by producer
         self.used = [0] * UNITS  # signals that were waited for
 
 
 class _Simulation:
-    def __init__(self, program: Program, memory: MemoryTiming, latencies: UnitLatencies):
+    def __init__(
+        self, program: Program, memory: MemoryTiming, latencies: UnitLatencies, images: int
+    ):
         self.engine = engine = program.sizes.engine
         self.operations = program.operations
+        self.count = len(program.operations)
+        self.images = images
         self.program = program
         self.latencies = latencies
         self.memory = Memory(memory, engine.memory_bytes)
         self.fetched = 0
-        self.fetch = ProgramReads(
-            program.constant_bytes,
-            len(program.operations),
-            engine.memory_bytes,
-            requested=latencies.request,
-            queue=latencies.queue,
-        )
+        self.fetch = self._program_reads(latencies.request)
         self.loads = Loads(engine, latencies.load_check, latencies.load_gap, latencies.queue)
         self.full: _Station | None = None  # whose queue the fetcher waits for
         self.chosen = 0.0  # when the latest burst was chosen
-        self.stations = [_Station() for _ in range(UNITS)]
+        credits = program.operations[0].instruction().credits
+        self.stations = [
+            _Station([credits[producer][consumer] for producer in Unit]) for consumer in Unit
+        ]
         self.todo: list[int] = [FETCH]
         self.matmul = MatmulTiming(engine, latencies)
         self.store = StoreTiming(engine, latencies, memory, self.memory)
-        self.units: dict[int, TimedUnit] = {  # all but LOAD
+        self.units: dict[int, TimedUnit] = {  # all but those that move data
             Unit.MATMUL: self.matmul,
             Unit.NORM: NormTiming(latencies),
             Unit.SOFTMAX: SoftmaxTiming(latencies),
-            Unit.STORE: self.store,
         }
         self.loaded_bytes = 0
-        self.starts = [0.0] * len(program.operations)
-        self.ends = [0.0] * len(program.operations)
+        self.starts = [0.0] * self.count * images
+        self.ends = [0.0] * self.count * images
+        computing = sum(operation.unit is not None for operation in program.operations)
+        self.incomplete = [computing] * images  # instructions of each image
+        self.latest = [0.0] * images  # end of those that are complete
+        self.done = [NEVER] * images  # when each image is
+        self.ended = 0.0  # when the latest END was decoded
 
     def result(self) -> Prediction:
-        busy = {Unit(unit): timing.busy for unit, timing in self.units.items()}
+        images = self.images
+        busy = {Unit(unit): timing.busy / images for unit, timing in self.units.items()}
+        busy |= {Unit.LOAD: self.loads.loaders.busy / images, Unit.STORE: self.store.busy / images}
+        steady = (self.done[-1] - self.done[0]) / (images - 1) if images > 2 else None
         return Prediction(
-            cycles=round(max(self.ends) + self.latencies.end),
+            cycles=round(self.done[0]),
+            cycles_per_image=steady,
             starts=self.starts,
             ends=self.ends,
-            busy={**busy, Unit.LOAD: self.loads.loaders.busy},
-            by_kind=dict(self.matmul.by_kind),
-            bytes=self.program.program_bytes + self.loaded_bytes + self.store.bytes,
+            busy=busy,
+            by_kind={kind: cycles / images for kind, cycles in self.matmul.by_kind.items()},
+            bytes=self.program.program_bytes + (self.loaded_bytes + self.store.bytes) // images,
+        )
+
+    def _program_reads(self, requested: float) -> ProgramReads:
+        return ProgramReads(
+            self.program.constant_bytes,
+            self.count,
+            self.engine.memory_bytes,
+            requested=requested,
+            queue=self.latencies.queue,
         )
 
     def run(self) -> None:
@@ -181,12 +208,19 @@ class _Simulation:
     def _burst(self) -> bool:
         """Choose bursts until one has an effect on an instruction; whether there was one.
 
-        A client whose next burst is not known yet waits for one of the other's.
+        A client whose next burst is not known yet waits for one of the others'.
         """
         program = self.fetch.candidate()
         while True:
-            load = self.loads.candidate()
+            load, store = self.loads.candidate(), self.store.candidate()
             chosen = max(self.chosen + 1, min(program, load))
+            if store != NEVER and store <= chosen:
+                answered = self.store.send()
+                if answered is not None:
+                    self._complete(Unit.STORE, answered)
+                    self._wake(Unit.STORE)
+                    return True
+                continue
             if chosen == NEVER:
                 return False
             self.chosen = chosen
@@ -203,11 +237,12 @@ class _Simulation:
     def _decode(self) -> None:
         """Decode instructions as far as beats are there and queues have room."""
         depth = self.engine.queue_depth
-        while self.fetched < len(self.operations):
+        while self.fetched < self.count * self.images:
             at = self.fetch.decodable()
             if at == NEVER:
                 return
-            unit = self.operations[self.fetched].unit
+            operation = self.operations[self.fetched % self.count]
+            unit = operation.unit
             if unit is not None:
                 station = self.stations[unit]
                 full = len(station.numbers) - depth
@@ -221,6 +256,18 @@ class _Simulation:
                 self._wake(unit)
             self.fetch.decode(at)
             self.fetched += 1
+            if operation.opcode is Opcode.END:
+                self.ended = at
+                self._ask_again()
+
+    def _ask_again(self) -> None:
+        """Ask for the program of the next image, once the image before the latest one is done."""
+        image = self.fetched // self.count
+        if self.fetched % self.count or image == self.images:
+            return
+        before = self.done[image - IMAGES_IN_FLIGHT] if image >= IMAGES_IN_FLIGHT else 0.0
+        if before != NEVER:
+            self.fetch = self._program_reads(max(self.ended, before) + self.latencies.again)
 
     def _advance(self, unit: int) -> None:
         """Start and take a unit's instructions as far as their times are known."""
@@ -228,19 +275,27 @@ class _Simulation:
         while True:
             if station.waiting == NEVER and not self._start(station):
                 return
-            ready = self.loads.ready() if unit == Unit.LOAD else self.units[unit].free
+            ready = self._ready(unit)
             if ready == NEVER:
                 return
             station.taken = taken = max(station.waiting + self.latencies.issue, ready)
             station.waiting = NEVER
             number = station.numbers[len(station.started) - 1]
-            operation = self.operations[number]
+            operation = self.operations[number % self.count]
             self.starts[number] = taken
             if unit == Unit.LOAD:
                 self.loads.take(taken, operation.operands)
                 self.loaded_bytes += operation.operands["bytes"]
+            elif unit == Unit.STORE:
+                self.store.take(taken, operation.operands)
             else:
                 self._complete(unit, self.units[unit].execute(operation, taken))
+
+    def _ready(self, unit: int) -> float:
+        """Earliest cycle in which a unit can take its next instruction; NEVER if unknown."""
+        if unit == Unit.LOAD:
+            return self.loads.ready()
+        return self.store.free if unit == Unit.STORE else self.units[unit].free
 
     def _start(self, station: _Station) -> bool:
         """Take the oldest instruction out of the queue, if all that it waits for is known."""
@@ -248,7 +303,7 @@ class _Simulation:
         if index == len(station.numbers):
             return False
         at = max(station.available[index], station.taken)
-        wait = self.operations[station.numbers[index]].wait
+        wait = self.operations[station.numbers[index] % self.count].wait
         if wait:
             producers = MEMBERS[wait]
             for producer in producers:
@@ -271,6 +326,12 @@ class _Simulation:
         number = station.numbers[station.done]
         station.done += 1
         self.ends[number] = end
+        image, number = divmod(number, self.count)
+        self.incomplete[image] -= 1
+        self.latest[image] = max(self.latest[image], end)
+        if not self.incomplete[image]:
+            self.done[image] = self.latest[image] + self.latencies.end
+            self._ask_again()
         signal = self.operations[number].signal
         for consumer in MEMBERS[signal]:
             self.stations[consumer].signals[unit].append(end)

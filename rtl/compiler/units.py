@@ -7,6 +7,9 @@ One class per unit, but for LOAD, which is made of bursts: :mod:`rtl.compiler.lo
 - ``execute(operation, taken)``: take an instruction in a cycle; returns the cycle in which it is
   done. Instructions come in their order.
 
+STORE shares the memory's bandwidth with LOAD, so its words must be sent in the order of time:
+instead of ``execute`` it has ``take``, and then ``candidate`` and ``send`` for each word.
+
 All times are clock cycles of the RTL.
 """
 
@@ -15,7 +18,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rtl.compiler.operations import Operation
-from rtl.compiler.port import BURST_BEATS, Memory, MemoryTiming
+from rtl.compiler.port import BURST_BEATS, NEVER, Memory, MemoryTiming
 from rtl.compiler.sizes import LOGIT_BYTES
 from rtl.config import EngineConfig
 from rtl.control.isa import Activations, Destination, Weights
@@ -57,7 +60,10 @@ class UnitLatencies:
     store_answer : int
         From the last beat to ``done``, without the memory's latency.
     end : int
-        From the last ``done`` to the engine's.
+        From the last ``done`` of an image to the image's.
+    again : int
+        From END, or from the end of the image that made room, to the command that reads the
+        program again.
     """
 
     request: int = 2
@@ -75,7 +81,8 @@ class UnitLatencies:
     store_check: int = 5
     store_word: int = 3
     store_answer: int = 3
-    end: int = 9
+    end: int = 8
+    again: int = 2
 
 
 class TimedUnit(Protocol):
@@ -216,24 +223,44 @@ class StoreTiming:
         self.beat_bytes = engine.memory_bytes
         self.word_beats = engine.row_lanes * LOGIT_BYTES // engine.memory_bytes
         self.answer = latencies.store_answer + timing.latency_cycles
-        self.free = self.busy = 0.0
+        self.free = self.busy = self.taken = 0.0
+        self.first = NEVER  # when the next word's first beat can be sent
+        self.words = self.in_block = 0  # to be sent; beats since the block's first one
         self.bytes = 0  # written
 
-    def execute(self, operation: Operation, taken: float) -> float:
-        operands, latencies, beats = operation.operands, self.latencies, self.word_beats
-        words = operands["row_words"]
-        self.bytes += words * beats * self.beat_bytes
-        in_block = operands["offset"] // self.beat_bytes % BURST_BEATS
-        at = taken + latencies.store_check - 1  # of the latest beat
-        for _ in range(words):
-            first = at + latencies.store_word + 1
-            if in_block >= BURST_BEATS:
-                in_block -= BURST_BEATS
-                first = max(first, at + self.answer + 1)
-            _, at = self.memory.send(first, beats)
-            in_block += beats
+    def take(self, taken: float, operands: dict[str, int]) -> None:
+        """Accept an instruction."""
+        self.taken, self.words = taken, operands["row_words"]
+        self.in_block = operands["offset"] // self.beat_bytes % BURST_BEATS
+        self.bytes += self.words * self.word_beats * self.beat_bytes
+        self.free = NEVER
+        self._read(taken + self.latencies.store_check - 1)
+
+    def _read(self, latest: float) -> None:
+        """Read the next word, behind the latest beat; when its first beat can be sent."""
+        self.first = latest + self.latencies.store_word + 1
+        if self.in_block >= BURST_BEATS:
+            self.in_block -= BURST_BEATS
+            self.first = max(self.first, latest + self.answer + 1)
+
+    def candidate(self) -> float:
+        """When the next word must be considered among the bursts that are chosen; or NEVER.
+
+        A burst's beats come after the memory's latency, a word's beats at once.
+        """
+        return self.first - self.memory.latency
+
+    def send(self) -> float | None:
+        """Send the next word; the cycle in which the instruction is done if it was the last."""
+        at = self.memory.write(self.first, self.word_beats)
+        self.in_block += self.word_beats
+        self.words -= 1
+        if self.words:
+            self._read(at)
+            return None
+        self.first = NEVER
         self.free = end = at + self.answer
-        self.busy += end - taken
+        self.busy += end - self.taken
         return end
 
 

@@ -17,7 +17,7 @@ class FaultCode(enum.IntEnum, shape=3):
     READ = 3  # error response on AXI's read channel
     WRITE = 4  # error response on AXI's write channel
     ENGINE = 5  # the program is for another engine, or of another length
-    SEMAPHORE = 6  # overflow, or not zero at END
+    SEMAPHORE = 6  # overflow, or not back at their credits behind the last image
     WATCHDOG = 7  # no progress
 
 

@@ -1,19 +1,32 @@
 """The fetcher: reads the program, hands instructions to the units' queues, repeats it by image."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
 from rtl.control.faults import FAULT, FETCH, FaultCode, FirstFault, fault
-from rtl.control.isa import INSTRUCTION_BYTES, UNIT_OF, Base, Opcode
-from rtl.control.issue import queued_layout
-from rtl.control.layout import HEADER_LAYOUT, NUMBER_BITS, instruction_layout
+from rtl.control.isa import (
+    IMAGES_IN_FLIGHT,
+    INSTRUCTION_BYTES,
+    UNIT_OF,
+    Base,
+    Opcode,
+    Unit,
+    credit,
+)
+from rtl.control.layout import (
+    CREDITS,
+    HEADER_LAYOUT,
+    NUMBER_BITS,
+    instruction_layout,
+    queued_layout,
+)
 from rtl.link import link
 from rtl.memory.axi import ADDRESS_BITS
 from rtl.memory.beats import Gearbox
 from rtl.memory.clients import BYTES_BITS, ReadClient, beat_layout
-from rtl.memory.regions import REGIONS
+from rtl.memory.regions import REGIONS, REGIONS_IN_FLIGHT
 
 IMAGES_BITS = 32
 STRIDE_BITS = 32
@@ -32,9 +45,13 @@ class Decoder(wiring.Component):
         The next instruction is number 0.
     count : In(NUMBER)
         Instructions of the program.
+    parity : In(1)
+        Of the image.
     load, matmul, norm, softmax, store : Out(stream of queued_layout)
-    end : Out(1)
-        END was decoded in this cycle.
+    begun, end : Out(1)
+        BEGIN, END was decoded in this cycle.
+    credits : Out(CREDITS)
+        With ``begun``.
     number : Out(NUMBER)
         Of the instruction at ``i``.
     fault : Out(FAULT)
@@ -51,7 +68,10 @@ class Decoder(wiring.Component):
                 "i": In(stream.Signature(beat_layout(INSTRUCTION_BYTES))),
                 "begin": In(1),
                 "count": In(NUMBER_BITS),
+                "parity": In(1),
+                "begun": Out(1),
                 "end": Out(1),
+                "credits": Out(CREDITS),
                 "number": Out(NUMBER_BITS),
                 "fault": Out(FAULT),
             }
@@ -78,16 +98,24 @@ class Decoder(wiring.Component):
         legal = Signal()
         m.d.comb += legal.eq(self.i.valid & ~stopped & (code == FaultCode.NONE))
         with m.If(legal & (first | last)):
-            m.d.comb += [self.i.ready.eq(1), self.end.eq(last)]
+            m.d.comb += [self.i.ready.eq(1), self.begun.eq(first), self.end.eq(last)]
+        begin = instruction_layout(Opcode.BEGIN)(word.data).operands
+        m.d.comb += [
+            self.credits[producer][consumer].eq(getattr(begin, credit(producer, consumer)))
+            for producer in Unit
+            for consumer in Unit
+        ]
         for opcode, unit in UNIT_OF.items():
             queue = getattr(self, unit.name.lower())
-            instruction = instruction_layout(opcode)(word.data)
+            instruction, dispatch = instruction_layout(opcode)(word.data), queue.p.dispatch
             m.d.comb += [
-                queue.p.operands.eq(instruction.operands),
                 queue.p.wait.eq(header.wait),
-                queue.p.signal.eq(header.signal),
-                queue.p.number.eq(self.number),
+                dispatch.operands.eq(instruction.operands),
+                dispatch.signal.eq(header.signal),
+                dispatch.number.eq(self.number),
             ]
+            if hasattr(dispatch, "parity"):
+                m.d.comb += dispatch.parity.eq(self.parity)
             with m.If(legal & (header.opcode == opcode)):
                 m.d.comb += [queue.valid.eq(1), self.i.ready.eq(queue.ready)]
 
@@ -115,12 +143,12 @@ LOOP_MEMBERS = {
     "image_stride": In(STRIDE_BITS),
     "output_stride": In(STRIDE_BITS),
     "initial": In(REGIONS),
-    "regions": Out(REGIONS),
-    "settled": In(1),
+    "regions": Out(REGIONS_IN_FLIGHT),
+    "parity": Out(1),
+    "image_done": In(1),
     "balanced": In(1),
     "halt": In(1),
     "running": Out(1),
-    "image_done": Out(1),
     "finished": Out(1),
     "fault": Out(FAULT),
 }
@@ -128,39 +156,41 @@ LOOP_MEMBERS = {
 
 
 class ImageLoop(wiring.Component):
-    """Runs the program once per image, from bases that advance by the strides.
+    """Asks for the program once for each image, two of them in flight at most.
 
-    At END it waits until the engine has been settled for ``SETTLE`` cycles: a fault on its way is
-    recorded by then.
+    Again at END, if the image before the one that ended is done; nothing waits for units to be
+    idle. A parity tells the two images apart, by which they have their base addresses.
 
     Members
     -------
     start : In(1)
+        Begin with the first image; the registers keep their values until ``finished``.
     program_address, program_bytes : In
-        Whole instructions, aligned to an instruction and to a memory beat, else a fault.
+        Of all instructions, aligned to an instruction and to a memory beat, else a fault.
     images : In(32)
     image_stride, output_stride : In(32)
     initial : In(REGIONS)
         Of the first image.
-    regions : Out(REGIONS)
-        Of the current image.
+    regions : Out(REGIONS_IN_FLIGHT)
     command : Out(stream of READ_COMMAND)
     begin : Out(1)
     count : Out(NUMBER)
+    parity : Out(1)
+        Of the image whose program was asked for last.
+    first : Out(1)
+        It is the first image.
     end : In(1)
         END was decoded.
-    settled : In(1)
-        All units are idle, all queues empty.
+    image_done : In(1)
+        The oldest image in flight is done.
     balanced : In(1)
-        All semaphores are zero.
+        All semaphores are what they were at the start.
     halt : In(1)
     running : Out(1)
-    image_done, finished : Out(1)
-        For a cycle: an image, the last image is done.
+    finished : Out(1)
+        For a cycle: the last image is done.
     fault : Out(FAULT)
     """
-
-    SETTLE = 8
 
     def __init__(self, config: EngineConfig):
         self.alignment = max(INSTRUCTION_BYTES, config.memory_bytes)
@@ -171,25 +201,28 @@ class ImageLoop(wiring.Component):
                 "command": client.members["command"],
                 "begin": Out(1),
                 "count": Out(NUMBER_BITS),
+                "first": Out(1),
                 "end": In(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        image = Signal(IMAGES_BITS)
-        calm = Signal(range(self.SETTLE + 1))
+        to_come = Signal(IMAGES_BITS)  # images whose program was not asked for
+        in_flight = Signal(range(IMAGES_IN_FLIGHT + 1))
         ragged = (self.program_address % self.alignment).any() | (
             self.program_bytes % INSTRUCTION_BYTES
         ).any()
+        asks = self.command.valid & self.command.ready
         m.d.comb += [
             self.command.p.address.eq(self.program_address),
             self.command.p.bytes.eq(self.program_bytes),
             self.count.eq(self.program_bytes // INSTRUCTION_BYTES),
         ]
+        m.d.sync += in_flight.eq(in_flight + asks - self.image_done)
         with m.FSM() as fsm:
             with m.State("IDLE"):
-                m.d.sync += [image.eq(0), self.regions.eq(self.initial)]
+                m.d.sync += [to_come.eq(self.images), self.first.eq(1)]
                 with m.If(self.start):
                     m.next = "CHECK"
             with m.State("CHECK"):
@@ -203,36 +236,43 @@ class ImageLoop(wiring.Component):
             with m.State("REQUEST"):
                 m.d.comb += [self.command.valid.eq(1), self.begin.eq(1)]
                 with m.If(self.command.ready):
+                    m.d.sync += to_come.eq(to_come - 1)
                     m.next = "RUN"
-            with m.State("RUN"):
-                m.d.sync += calm.eq(0)
-                with m.If(self.end):
-                    m.next = "BARRIER"
-            with m.State("BARRIER"):
-                m.d.sync += calm.eq(Mux(self.settled, calm + 1, 0))
-                with m.If((calm == self.SETTLE) & ~self.halt):
-                    m.next = "REQUEST"
-                    self._advance(m, image)
-                    with m.If(~self.balanced):
-                        end = self.count - 1
-                        m.d.comb += self.fault.eq(fault(1, FaultCode.SEMAPHORE, FETCH, end))
-                        m.next = "STOPPED"
-                    with m.Else():
-                        m.d.comb += self.image_done.eq(1)
-                        with m.If(image + 1 == self.images):
-                            m.d.comb += self.finished.eq(1)
-                            m.next = "IDLE"
+            with m.State("RUN"), m.If(self.end):
+                m.next = "NEXT"
+                with m.If(to_come == 0):
+                    m.next = "LAST"
+            with m.State("NEXT"), m.If((in_flight != IMAGES_IN_FLIGHT) & ~self.halt):
+                m.d.sync += [self.parity.eq(~self.parity), self.first.eq(0)]
+                m.next = "REQUEST"
+            with m.State("LAST"), m.If((in_flight == 0) & ~self.halt):
+                m.next = "IDLE"
+                m.d.comb += self.finished.eq(self.balanced)
+                m.d.sync += self.parity.eq(~self.parity)
+                with m.If(~self.balanced):
+                    end = self.count - 1
+                    m.d.comb += self.fault.eq(fault(1, FaultCode.SEMAPHORE, FETCH, end))
+                    m.next = "STOPPED"
             with m.State("STOPPED"):
                 pass
         m.d.comb += self.running.eq(~fsm.ongoing("IDLE") & ~self.halt)
+        self._place(m, fsm.ongoing("IDLE"), asks)
         return m
 
-    def _advance(self, m: Module, image: Signal) -> None:
-        """Bases of the next image."""
-        m.d.sync += image.eq(image + 1)
-        for base, stride in ((Base.IMAGE, self.image_stride), (Base.OUTPUT, self.output_stride)):
-            address = self.regions[base].base
-            m.d.sync += address.eq(address + stride)
+    def _place(self, m: Module, idle: object, asks: object) -> None:
+        """Regions of an image when its program is asked for; then the bases move on."""
+        following = Signal(REGIONS)
+        for parity, regions in enumerate(self.regions):
+            with m.If(asks & (self.parity == parity)):
+                m.d.sync += regions.eq(following)
+        strides = {Base.IMAGE: self.image_stride, Base.OUTPUT: self.output_stride}
+        with m.If(idle):
+            m.d.sync += following.eq(self.initial)
+        with m.Elif(asks):
+            m.d.sync += [
+                following[base].base.eq(following[base].base + stride)
+                for base, stride in strides.items()
+            ]
 
 
 class Fetch(wiring.Component):
@@ -246,6 +286,10 @@ class Fetch(wiring.Component):
     load, matmul, norm, softmax, store : Out(stream of queued_layout)
     moved : Out(1)
         An instruction was decoded.
+    ended : Out(1)
+        It was END.
+    credits : Out(CREDITS)
+        What the semaphores start from, with ``starts``: at the first image's BEGIN.
     """
 
     def __init__(self, config: EngineConfig):
@@ -255,7 +299,17 @@ class Fetch(wiring.Component):
             for opcode, unit in UNIT_OF.items()
         }
         reader = Out(ReadClient(config.memory_bytes))
-        super().__init__(LOOP_MEMBERS | queues | {"reader": reader, "moved": Out(1)})
+        super().__init__(
+            LOOP_MEMBERS
+            | queues
+            | {
+                "reader": reader,
+                "moved": Out(1),
+                "ended": Out(1),
+                "starts": Out(1),
+                "credits": Out(CREDITS),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -277,7 +331,11 @@ class Fetch(wiring.Component):
             words.clear.eq(loop.begin),
             decoder.begin.eq(loop.begin),
             decoder.count.eq(loop.count),
+            decoder.parity.eq(loop.parity),
             loop.end.eq(decoder.end),
+            self.ended.eq(decoder.end),
+            self.starts.eq(decoder.begun & loop.first),
+            self.credits.eq(decoder.credits),
             faults.sources[0].eq(loop.fault),
             faults.sources[1].eq(decoder.fault),
             self.fault.eq(faults.o),

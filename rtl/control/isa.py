@@ -7,14 +7,21 @@ Every unit takes its instructions in order from a queue of its own. Units meet o
 counting semaphores, one for each ordered pair of units: an instruction starts when the semaphore
 of every producer in its ``wait`` set is above zero, and lowers each by one; when its last write
 has landed it raises the semaphore of every consumer in its ``signal`` set.
+
+A program is a loop body, run once per image: an instruction may wait for one of the image before.
+In the first image none was there; BEGIN's *credits* are what the semaphores start from instead,
+and what a balanced program leaves in them (docs/design/0006-image-overlap.md).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
 INSTRUCTION_BITS = 256
 INSTRUCTION_BYTES = INSTRUCTION_BITS // 8
 SEMAPHORE_BITS = 8
+CREDIT_BITS = 5
+IMAGES_IN_FLIGHT = 2  # at most; their parities tell them apart
 
 
 class Unit(IntEnum):
@@ -132,6 +139,17 @@ HEADER = (
     Field("reserved", 18, "0"),
 )
 
+
+def credit(producer: Unit, consumer: Unit) -> str:
+    """Name of BEGIN's field for the semaphore of a pair of units."""
+    return f"{producer.name.lower()}_to_{consumer.name.lower()}"
+
+
+_CREDITS = tuple(
+    Field(credit(producer, consumer), CREDIT_BITS, "the semaphore before the first image")
+    for producer in Unit
+    for consumer in Unit
+)
 _LANES = (
     Field("lane_first", 6, "first token lane that takes part"),
     Field("lane_count", 6, "token lanes that take part, at least 1"),
@@ -141,6 +159,7 @@ INSTRUCTIONS: dict[Opcode, tuple[Field, ...]] = {
     Opcode.BEGIN: (
         Field("engine", 64, "hash of the engine that the program is for"),
         Field("instructions", 24, "instructions of the program, BEGIN and END included"),
+        *_CREDITS,
     ),
     Opcode.LOAD: (
         Field("target", 3, "scratchpad", Target),
@@ -245,6 +264,15 @@ for _opcode in Opcode:
     assert sum(field.bits for field in fields_of(_opcode)) <= INSTRUCTION_BITS, _opcode
 
 
+def credit_operands(credits: Sequence[Sequence[int]]) -> dict[str, int]:
+    """BEGIN's operands that state ``credits``, [producer][consumer]."""
+    return {
+        credit(producer, consumer): credits[producer][consumer]
+        for producer in Unit
+        for consumer in Unit
+    }
+
+
 @dataclass(frozen=True)
 class Instruction:
     """An instruction: opcode, semaphores, and a value for every operand."""
@@ -266,6 +294,11 @@ class Instruction:
     def unit(self) -> Unit | None:
         """The unit that executes it; none for BEGIN and END."""
         return UNIT_OF.get(self.opcode)
+
+    @property
+    def credits(self) -> list[list[int]]:
+        """BEGIN's credits, [producer][consumer]."""
+        return [[self[credit(producer, consumer)] for consumer in Unit] for producer in Unit]
 
     def encode(self) -> bytes:
         """The instruction's 32 bytes.
@@ -311,7 +344,9 @@ class Instruction:
 
     def __str__(self) -> str:
         operands = " ".join(
-            f"{field.name}={_show(field, self[field.name])}" for field in INSTRUCTIONS[self.opcode]
+            f"{field.name}={_show(field, self[field.name])}"
+            for field in INSTRUCTIONS[self.opcode]
+            if field not in _CREDITS or self[field.name]
         )
         waits = f" wait={_units(self.wait)}" if self.wait else ""
         signals = f" signal={_units(self.signal)}" if self.signal else ""

@@ -1,23 +1,11 @@
 """Between a unit's queue and the unit: waits for semaphores."""
 
-from amaranth.hdl import Module, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.control.isa import UNITS, Opcode
-from rtl.control.layout import NUMBER_BITS, dispatch_layout, operands_layout
-
-
-def queued_layout(opcode: Opcode) -> data.StructLayout:
-    """An instruction in its unit's queue."""
-    return data.StructLayout(
-        {
-            "operands": operands_layout(opcode),
-            "wait": unsigned(UNITS),
-            "signal": unsigned(UNITS),
-            "number": unsigned(NUMBER_BITS),
-        }
-    )
+from rtl.control.layout import NUMBER_BITS, dispatch_layout, queued_layout
 
 
 def issue_members(opcode: Opcode) -> dict[str, wiring.Member]:
@@ -31,7 +19,6 @@ def issue_members(opcode: Opcode) -> dict[str, wiring.Member]:
         "halt": In(1),
         "started": Out(1),
         "latest": Out(NUMBER_BITS),
-        "idle": Out(1),
     }
 
 
@@ -62,8 +49,6 @@ class Issue(wiring.Component):
         An instruction was started.
     latest : Out(NUMBER)
         The instruction that was started last.
-    idle : Out(1)
-        Nothing waits here.
     """
 
     LATENCY = 1
@@ -79,17 +64,11 @@ class Issue(wiring.Component):
             self.missing.eq(self.i.p.wait & ~self.available & self.i.valid.replicate(UNITS)),
             self.i.ready.eq(free & ~self.missing.any()),
             self.started.eq(self.i.valid & self.i.ready),
-            self.idle.eq(~self.i.valid & ~self.o.valid),
             self.latest.eq(self.o.p.number),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(self.started):
             m.d.comb += self.taken.eq(self.i.p.wait)
-            m.d.sync += [
-                self.o.valid.eq(1),
-                self.o.p.operands.eq(self.i.p.operands),
-                self.o.p.signal.eq(self.i.p.signal),
-                self.o.p.number.eq(self.i.p.number),
-            ]
+            m.d.sync += [self.o.valid.eq(1), self.o.p.eq(self.i.p.dispatch)]
         return m

@@ -21,7 +21,7 @@ from rtl.memory.axi import ADDRESS_BITS, LITE_ADDRESS_BITS, Axi4Lite, Response
 from rtl.memory.clients import BYTES_BITS
 
 IDENTITY = int.from_bytes(b"PVIT", "little")
-VERSION = 1
+VERSION = 2
 WORD_BITS = 32
 WORD_BYTES = WORD_BITS // 8
 WATCHDOG_CYCLES = 1 << 24  # longer than the longest instruction
@@ -70,7 +70,8 @@ REGISTERS: tuple[Register, ...] = (
     Register("waits", UNITS * UNITS, "ro",
              "at a WATCHDOG fault: producers that each unit's next instruction waited for, "
              "5 bits a unit, LOAD lowest"),
-    Register("irq_enable", 1, "rw", "1: interrupt when a run ends"),
+    Register("irq_enable", 2, "rw",
+             "bit 0: interrupt when a run ends; bit 1: also when an image of it is done"),
     Register("watchdog_cycles", CYCLES_BITS, "rw",
              "cycles without progress that are a fault; 0: never", WATCHDOG_CYCLES),
     Register("program_address", ADDRESS_BITS, "rw", "first byte of the program"),

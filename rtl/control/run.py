@@ -1,6 +1,6 @@
 """Start, end and reset of a run, as the host sees them."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -58,10 +58,11 @@ class Run(wiring.Component):
     start : Out(1)
         A run begins with the next cycle.
     running, image_done, finished : In(1)
-        As ImageLoop's.
+        As of ImageLoop.
     failed : In(1)
         A fault was recorded.
-    irq_enable : In(1)
+    irq_enable : In(2)
+        Bit 0: interrupt at the end of the run; bit 1: at the end of each image, too.
     status : Out(STATUS)
         Without ``resetting``.
     images_done, cycles, cycles_first, cycles_last : Out
@@ -74,7 +75,7 @@ class Run(wiring.Component):
     image_done: In(1)
     finished: In(1)
     failed: In(1)
-    irq_enable: In(1)
+    irq_enable: In(2)
     status: Out(STATUS)
     images_done: Out(32)
     cycles: Out(CYCLES)
@@ -93,7 +94,7 @@ class Run(wiring.Component):
             status.done.eq(done),
             status.error.eq(self.failed),
             status.irq.eq(pending),
-            self.irq.eq(pending & self.irq_enable),
+            self.irq.eq(pending & self.irq_enable.any()),
         ]
         with m.If(self.control.start & (busy | self.failed)):
             m.d.sync += status.ignored.eq(1)
@@ -104,9 +105,12 @@ class Run(wiring.Component):
         with m.If(self.image_done):
             m.d.sync += [
                 self.images_done.eq(self.images_done + 1),
-                self.cycles_first.eq(Mux(self.images_done == 0, self.cycles, self.cycles_first)),
-                self.cycles_last.eq(self.cycles),
+                self.cycles_last.eq(self.cycles + 1),
             ]
+            with m.If(self.images_done == 0):
+                m.d.sync += self.cycles_first.eq(self.cycles + 1)
+            with m.If(self.irq_enable[1]):
+                m.d.sync += pending.eq(1)
         with m.If(ends):
             m.d.sync += [busy.eq(0), done.eq(1), pending.eq(1)]
         with m.If(self.start):

@@ -10,9 +10,10 @@ from rtl.config import EngineConfig
 from rtl.control.counters import ACTIVITY, EVENTS, STALLS, Counters
 from rtl.control.faults import FAULT, FaultRecord, FirstFault
 from rtl.control.fetch import Fetch
+from rtl.control.in_flight import InFlight
 from rtl.control.isa import UNIT_OF, Base, Opcode, Unit
-from rtl.control.issue import Issue, issue_members, queued_layout
-from rtl.control.layout import NUMBER_BITS
+from rtl.control.issue import Issue, issue_members
+from rtl.control.layout import NUMBER_BITS, queued_layout
 from rtl.control.queue import Queue
 from rtl.control.registers import IDENTITY, VERSION, RegisterBus, RegisterFile
 from rtl.control.run import STATUS, Run, SoftReset
@@ -22,7 +23,7 @@ from rtl.control.watchdog import Watchdog
 from rtl.link import link
 from rtl.memory.axi import Axi4Lite
 from rtl.memory.clients import ReadClient
-from rtl.memory.regions import REGIONS
+from rtl.memory.regions import REGIONS_IN_FLIGHT
 
 NAMES = tuple(unit.name.lower() for unit in Unit)
 RESETTING = STATUS["resetting"].offset
@@ -34,7 +35,7 @@ class UnitControl(wiring.Component):
 
     Members
     -------
-    i, o, available, taken, missing, halt, started, latest, idle : as of Issue
+    i, o, available, taken, missing, halt, started, latest : as of Issue
     head : Out(NUMBER)
         The oldest instruction in the queue.
     busy : In(1)
@@ -70,8 +71,7 @@ class UnitControl(wiring.Component):
             self.missing.eq(missing),
             self.started.eq(issue.started),
             self.latest.eq(issue.latest),
-            self.head.eq(queue.o.p.number),
-            self.idle.eq(issue.idle & (queue.level == 0)),
+            self.head.eq(queue.o.p.dispatch.number),
             self.activity.busy.eq(self.busy),
             self.activity.waits.eq(missing & ~(missing - 1)),  # the first one missing
             self.activity.starved.eq(~self.busy & ~queue.o.valid & ~issue.o.valid),
@@ -94,7 +94,7 @@ class ControlUnit(wiring.Component):
     host : In(Axi4Lite)
     irq : Out(1)
     program : Out(ReadClient)
-    regions : Out(REGIONS)
+    regions : Out(REGIONS_IN_FLIGHT)
     load, matmul, norm, softmax, store : In(UnitPort)
     stall_load ... stall_store : In(STALLS)
         For the counters alone.
@@ -118,7 +118,7 @@ class ControlUnit(wiring.Component):
                 "host": In(Axi4Lite()),
                 "irq": Out(1),
                 "program": Out(ReadClient(config.memory_bytes)),
-                "regions": Out(REGIONS),
+                "regions": Out(REGIONS_IN_FLIGHT),
                 "faults": In(FAULT).array(faults),
                 "moved": In(1),
                 "quiet": In(1),
@@ -134,6 +134,7 @@ class ControlUnit(wiring.Component):
             "registers": RegisterFile(),
             "run": Run(),
             "fetch": Fetch(self.config),
+            "in_flight": InFlight(self.config),
             "semaphores": Semaphores(),
             "watchdog": Watchdog(),
             "counters": Counters(),
@@ -203,14 +204,18 @@ class ControlUnit(wiring.Component):
 
     def _connect_run(self, m: Module, p: SimpleNamespace) -> None:
         halted = p.record.o.valid
-        settled = Cat(unit.idle & getattr(self, name).idle for name, unit in p.units.items()).all()
         m.d.comb += [
             p.fetch.start.eq(p.run.start),
-            p.fetch.settled.eq(settled),
-            p.fetch.balanced.eq(p.semaphores.empty),
+            p.fetch.image_done.eq(p.in_flight.image_done),
+            p.fetch.balanced.eq(p.semaphores.balanced),
             p.fetch.halt.eq(halted),
+            p.in_flight.parity.eq(p.fetch.parity),
+            p.in_flight.ended.eq(p.fetch.ended),
+            p.in_flight.halt.eq(halted),
+            p.semaphores.starts.eq(p.fetch.starts),
+            p.semaphores.credits.eq(p.fetch.credits),
             p.run.running.eq(p.fetch.running),
-            p.run.image_done.eq(p.fetch.image_done),
+            p.run.image_done.eq(p.in_flight.image_done),
             p.run.finished.eq(p.fetch.finished),
             p.run.failed.eq(halted),
             p.counters.start.eq(p.run.start),
@@ -231,6 +236,8 @@ class ControlUnit(wiring.Component):
                 unit.stall.eq(getattr(self, f"stall_{name}")),
                 p.semaphores.taken[index].eq(unit.taken),
                 p.semaphores.completions[index].eq(port.done),
+                p.in_flight.decoded[index].eq(unit.i.valid & unit.i.ready),
+                p.in_flight.completed[index].eq(port.done.valid),
                 p.watchdog.missing[index].eq(unit.missing),
                 p.watchdog.heads[index].eq(unit.head),
                 p.counters.activities[index].eq(unit.activity),

@@ -1,6 +1,6 @@
 """The operand feed: an instruction becomes one word of operands per cycle."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -275,26 +275,31 @@ class Selection(wiring.Component):
         m = Module()
         operands = self.step.tile.work.operands
         high_nibble, high_slice = self.step.high_nibble, self.step.high_slice
-        is_pixels = operands.activations == Activations.PIXELS
+        rows, depth = range(self.config.row_lanes), range(self.config.depth_lanes)
+        keys = [self.keys[r][d] for r in rows for d in depth]
+        values = [self.values[d][r] for r in rows for d in depth]
+        # One choice between whole words: it is the same hardware as one for each code, and a
+        # thousandth of the text.
         m.d.sync += self.word.eq(self.step.word)
-        for d in range(self.config.depth_lanes):
-            for t in range(self.config.token_lanes):
-                pixel = self._slice(self.pixels[t][d], high_slice)
-                code = Mux(is_pixels, pixel, self.codes[t][d])
-                m.d.sync += self.activations[t][d].eq(code)
-            for r in range(self.config.row_lanes):
-                with m.Switch(operands.weights):
-                    with m.Case(Weights.RING):
-                        m.d.sync += self.weights[r][d].eq(self.nibbles[r][d])
-                    with m.Case(Weights.KEYS):
-                        m.d.sync += self.weights[r][d].eq(_half(self.keys[r][d], high_nibble))
-                    with m.Default():
-                        m.d.sync += self.weights[r][d].eq(_half(self.values[d][r], high_nibble))
+        with m.If(operands.activations == Activations.PIXELS):
+            m.d.sync += self.activations.eq(self._slices(high_slice))
+        with m.Else():
+            m.d.sync += self.activations.eq(self.codes)
+        with m.Switch(operands.weights):
+            with m.Case(Weights.RING):
+                m.d.sync += self.weights.eq(self.nibbles)
+            with m.Case(Weights.KEYS):
+                m.d.sync += self.weights.eq(_halves(keys, high_nibble))
+            with m.Default():
+                m.d.sync += self.weights.eq(_halves(values, high_nibble))
         return m
 
-    def _slice(self, pixel: Value, high: Value) -> Value:
-        """A pixel as the activation port takes it: whole, or 4 bits of it."""
-        return pixel if self.config.act_bits == len(pixel) else _half(pixel, high)
+    def _slices(self, high: Value) -> Value:
+        """The pixels as the activation port takes them: whole, or 4 bits of each."""
+        pixels = [pixel for lane in self.pixels for pixel in lane]
+        if self.config.act_bits == len(pixels[0]):
+            return Cat(pixels)
+        return _halves(pixels, high, self.config.act_bits)
 
 
 class Feed(wiring.Component):
@@ -396,7 +401,10 @@ class Feed(wiring.Component):
             ]
 
 
-def _half(byte: Value, high: Value) -> Value:
-    """Upper or lower nibble."""
+def _halves(codes: list[Value], high: Value, bits: int = numerics.ATOM_BITS) -> Value:
+    """Upper or lower nibbles of bytes, side by side, each extended to ``bits``."""
     middle = numerics.ATOM_BITS
-    return Mux(high, byte[middle:], byte[:middle])
+    zeros = Const(0, bits - middle)
+    upper = Cat(Cat(code[middle:], zeros) for code in codes)
+    lower = Cat(Cat(code[:middle], zeros) for code in codes)
+    return Mux(high, upper, lower)

@@ -4,15 +4,18 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.control.isa import INSTRUCTIONS, Base, Opcode
+from rtl.control.isa import IMAGES_IN_FLIGHT, INSTRUCTIONS, Base, Opcode
 from rtl.memory.axi import ADDRESS_BITS
 from rtl.memory.ports import array
 
 REGION = data.StructLayout({"base": unsigned(ADDRESS_BITS), "limit": unsigned(ADDRESS_BITS)})
 REGIONS = array(len(Base), REGION)  # first byte, and first byte beyond
+REGIONS_IN_FLIGHT = array(IMAGES_IN_FLIGHT, REGIONS)  # by parity of the image
 
 _BITS = {field.name: field.bits for field in INSTRUCTIONS[Opcode.LOAD]}
-EXTENT = data.StructLayout({name: unsigned(_BITS[name]) for name in ("base", "offset", "bytes")})
+EXTENT = data.StructLayout(
+    {name: unsigned(_BITS[name]) for name in ("base", "offset", "bytes")} | {"parity": unsigned(1)}
+)
 PLACE = data.StructLayout({"address": unsigned(ADDRESS_BITS), "inside": unsigned(1)})
 
 
@@ -24,14 +27,14 @@ class RegionCheck(wiring.Component):
 
     Members
     -------
-    regions : In(REGIONS)
+    regions : In(REGIONS_IN_FLIGHT)
     i : In(stream of EXTENT)
     o : Out(stream of PLACE)
     """
 
     LATENCY = 3
 
-    regions: In(REGIONS)
+    regions: In(REGIONS_IN_FLIGHT)
     i: In(stream.Signature(EXTENT))
     o: Out(stream.Signature(PLACE))
 
@@ -49,7 +52,7 @@ class RegionCheck(wiring.Component):
                 with m.If(self.i.valid):
                     m.next = "START"
             with m.State("START"):
-                region = self.regions[Mux(extent.base < len(Base), extent.base, 0)]
+                region = self.regions[extent.parity][Mux(extent.base < len(Base), extent.base, 0)]
                 m.d.sync += [
                     address.eq(region.base + extent.offset),
                     limit.eq(region.limit),

@@ -16,7 +16,7 @@ from rtl.control.unit_port import UnitPort
 from rtl.link import link
 from rtl.memory.clients import WriteClient
 from rtl.memory.ports import READ_LATENCY, RESIDUAL, array, residual_read
-from rtl.memory.regions import REGIONS, RegionCheck
+from rtl.memory.regions import REGIONS_IN_FLIGHT, RegionCheck
 
 STORE = dispatch_layout(Opcode.STORE)
 LOGIT_BITS = 32
@@ -78,7 +78,7 @@ class StoreUnit(wiring.Component):
     Members
     -------
     i, done, idle, busy : as of UnitPort
-    regions : In(REGIONS)
+    regions : In(REGIONS_IN_FLIGHT)
     residual : Out(residual_read)
     writer : Out(WriteClient)
     stall : Out(2)
@@ -106,7 +106,7 @@ class StoreUnit(wiring.Component):
         super().__init__(
             {
                 **UnitPort(Opcode.STORE).members,
-                "regions": In(REGIONS),
+                "regions": In(REGIONS_IN_FLIGHT),
                 "residual": Out(residual_read(config)),
                 "writer": Out(WriteClient(config.memory_bytes)),
                 "stall": Out(2),
@@ -172,6 +172,7 @@ class StoreUnit(wiring.Component):
             check.regions.eq(self.regions),
             check.i.p.base.eq(operands.base),
             check.i.p.offset.eq(operands.offset),
+            check.i.p.parity.eq(self.i.p.parity),
             check.i.p.bytes.eq(operands.row_words * (LOGIT_BITS // 8 * self.config.row_lanes)),
             command.beats.eq(store.operands.row_words * self.beats_per_word),
             residual.request.p.half.eq(store.operands.token[1]),

@@ -1,4 +1,4 @@
-"""Run a compiled network on the engine: one start per picture, no reset in between.
+"""Run a compiled network on the engine: one start for all pictures, which overlap.
 
 The job comes from the file in ``PULSAR_JOB`` and the result goes beside it; sim/runner.py writes
 one and reads the other.
@@ -28,37 +28,39 @@ async def network(dut: Any) -> None:
     await host.power_on(**job["memory"])
     for name, value in job["registers"].items():
         await host.write(name, value)
-    runs = []
-    for image, output in job["images"]:
-        await host.write("image_base", image)
-        await host.write("image_limit", image + job["image_bytes"])
-        await host.write("output_base", output)
-        await host.write("output_limit", output + job["output_bytes"])
-        first_cycle = host.cycle
-        await host.command("start")
+    await host.write("irq_enable", 3)  # at the end of each picture, too
+    await host.command("start")
+    done: list[int] = []
+    status: set[str] = set()
+    while "done" not in status:
         await host.wait_for_interrupt(job["limit_cycles"])
-        runs.append(await _result(host, first_cycle))
-        path.with_name("images_done").write_text(str(len(runs)))
-        if runs[-1]["error"]:
-            break
+        last_cycle = host.cycle
         await host.command("irq_clear")
-    path.with_name("result.json").write_text(json.dumps(runs))
+        status = await host.status()
+        done += await _newly_done(host, len(done))
+        path.with_name("images_done").write_text(str(len(done)))
+    result = {"done": done, "last_cycle": last_cycle, **await _result(host, status)}
+    path.with_name("result.json").write_text(json.dumps(result))
 
 
-async def _result(host: Host, first_cycle: int) -> dict[str, Any]:
-    """Cycles and counters of the run that has just ended, and the fault if there was one."""
-    result: dict[str, Any] = {
-        "first_cycle": first_cycle,
-        "last_cycle": host.cycle,
-        "cycles": await host.read("cycles"),
-        "error": None,
-    }
-    if "error" in await host.status():
+async def _newly_done(host: Host, known: int) -> list[int]:
+    """Cycles from the start to the end of a picture that was done since the last interrupt."""
+    images, cycles = await host.read("images_done"), await host.read("cycles_last")
+    assert images <= known + 1, "pictures are done faster than the host asks for their cycles"
+    return [cycles] if images > known else []
+
+
+async def _result(host: Host, status: set[str]) -> dict[str, Any]:
+    """Counters of the run that has just ended, and the fault if there was one."""
+    result: dict[str, Any] = {"error": None}
+    if "error" in status:
         result["error"] = _describe(await host.read("error"))
-    for unit in Unit:
-        result[unit.name.lower()] = {
+    result["counters"] = {
+        unit.name.lower(): {
             event: await host.read(f"{unit.name.lower()}_{event}") for event in COUNTED
         }
+        for unit in Unit
+    }
     return result
 
 

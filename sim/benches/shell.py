@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles
+from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
 
 from rtl.config import TINY
 from rtl.control.faults import FETCH, FaultCode
-from rtl.control.isa import Base, Instruction, Opcode, Target, Unit, UnitSet
+from rtl.control.isa import Base, Instruction, Opcode, Target, Unit, UnitSet, credit
 from rtl.control.registers import IDENTITY, OFFSETS, REGISTERS
 from sim.benches.axi_rules import AxiRules
 
@@ -23,10 +23,13 @@ WIDE = {register.name: register.words for register in REGISTERS}
 BUSY, DONE, ERROR, IGNORED, RESETTING, IRQ = (1 << i for i in range(6))
 
 
-def program(instructions, *, engine=CONFIG.hash, count=None):
-    """Encoded, with BEGIN and END around."""
+def program(instructions, *, engine=CONFIG.hash, count=None, credits=None):
+    """Encoded, with BEGIN and END around; credits from STORE to LOAD."""
     count = len(instructions) + 2 if count is None else count
-    begin = Instruction(Opcode.BEGIN, {"engine": engine, "instructions": count})
+    if credits is None:  # those of COPY
+        credits = 2 if COPY[0] in instructions else 0
+    operands = {"engine": engine, "instructions": count, STORE_TO_LOAD: credits}
+    begin = Instruction(Opcode.BEGIN, operands)
     whole = [begin, *instructions, Instruction(Opcode.END, {})]
     return b"".join(i.encode() for i in whole)
 
@@ -47,8 +50,11 @@ def store(offset, token, **more):
 
 SIGNAL = {"signal": UnitSet.STORE}
 WAIT = {"wait": UnitSet.LOAD}
-COPY = [load(0, 9, **SIGNAL), load(9 * 64, 3, base=Base.IMAGE, token=9, **SIGNAL),
-        store(0, 5, **WAIT), store(0x80, 10, **WAIT)]  # fmt: skip
+STORE_TO_LOAD = credit(Unit.STORE, Unit.LOAD)
+# Each LOAD waits until the image before has stored what it overwrites.
+NEXT, AFTER = SIGNAL | {"wait": UnitSet.STORE}, WAIT | {"signal": UnitSet.LOAD}
+COPY = [load(0, 9, **NEXT), load(9 * 64, 3, base=Base.IMAGE, token=9, **NEXT),
+        store(0, 5, **AFTER), store(0x80, 10, **AFTER)]  # fmt: skip
 
 
 def as_int32(raw):
@@ -162,20 +168,23 @@ async def prepared(dut, stall=0.0):
 
 
 @cocotb.test()
-@cocotb.parametrize(stall=[0.0, 0.3, 0.7])
-async def copies_and_counts(dut, stall):
+@cocotb.parametrize(stall=[0.0, 0.3, 0.7], images=[1, 2, 3, 5])
+async def copies_and_counts(dut, stall, images):
     bench = await prepared(dut, stall)
     assert await bench.read("identity") == IDENTITY
     assert await bench.read("engine") == CONFIG.hash
     for _ in range(2):  # twice, without reset
         bench.ram.write(OUTPUT, bytes(0x1000))
-        await bench.start(program(COPY), images=3)
+        await bench.start(program(COPY), images=images)
         assert await bench.done() == DONE | IRQ
         assert dut.irq.value == 1
-        bench.check_copy(3)
-        assert await bench.read("images_done") == 3
+        bench.check_copy(images)
+        assert await bench.read("images_done") == images
         first, last = await bench.read("cycles_first"), await bench.read("cycles_last")
-        assert 0 < first < last <= await bench.read("cycles")
+        assert 0 < first <= last < await bench.read("cycles")
+        assert (first == last) == (images == 1)
+        if stall == 0:  # images overlap
+            assert last - first < 0.8 * (images - 1) * first or images == 1
         assert await bench.read("load_busy") > 0
         assert await bench.read("store_waits_for_load") > 0
         dut._log.info(f"stall {stall}: first {first}, all {last} cycles")
@@ -201,6 +210,13 @@ FAULTS = {
     "scratchpad": (program([load(0, 1, token=4 * 256)]), FaultCode.ADDRESS, Unit.LOAD, 1),
     "scratchpad read": (program([store(0, 4 * 256)]), FaultCode.ADDRESS, Unit.STORE, 1),
     "imbalance": (program([load(0, 1, **SIGNAL)]), FaultCode.SEMAPHORE, FETCH, 2),
+    "credits used up": (
+        program([load(0, 1, wait=UnitSet.STORE)], credits=1),
+        FaultCode.SEMAPHORE,
+        FETCH,
+        2,
+    ),
+    "credits too low": (program(COPY, credits=0), FaultCode.WATCHDOG, Unit.LOAD, 1),
     "overflow": (program([load(0, 1, **SIGNAL)] * 256), FaultCode.SEMAPHORE, Unit.LOAD, 256),
     "deadlock": (program(LOCKED), FaultCode.WATCHDOG, Unit.STORE, None),
 }
@@ -252,18 +268,70 @@ async def error_responses_are_faults(dut, kind, stall):
     bench.check_copy()
 
 
+BEYOND = {"image_limit": IMAGE + 0x400 + 9 * 64}  # where the second image's last LOAD begins
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.5])
+async def a_fault_in_the_second_image_stops_both(dut, stall):
+    bench = await prepared(dut, stall)
+    await bench.start(program(COPY), images=3, **BEYOND)
+    assert await bench.error() == (FaultCode.ADDRESS, Unit.LOAD, 2)
+    assert await bench.read("images_done") <= 1  # the first one may have been in flight
+    await bench.soft_reset()
+    restore = bench.fail("write", OUTPUT + 0x100 + 0xF0)
+    await bench.start(program(COPY), images=3)
+    assert await bench.error() == (FaultCode.WRITE, Unit.STORE, 4)
+    assert await bench.read("images_done") == 1
+    bench.check_copy()
+    restore()
+    await bench.soft_reset()
+    await bench.start(program(COPY), images=2)
+    assert await bench.done() == DONE | IRQ
+    bench.check_copy(2)
+
+
+@cocotb.test()
+async def an_imbalance_is_found_behind_the_last_image(dut):
+    """One credit less each time: enough for three images, not for four."""
+    bench = await prepared(dut)
+    drains = program([load(0, 1, wait=UnitSet.STORE), store(0, 0)], credits=3)
+    await bench.start(drains, images=3)
+    assert await bench.error() == (FaultCode.SEMAPHORE, FETCH, 3)
+    assert await bench.read("images_done") == 3
+    await bench.soft_reset()
+    await bench.start(drains, images=4)
+    assert await bench.error() == (FaultCode.WATCHDOG, Unit.LOAD, 1)
+    assert await bench.read("images_done") == 3
+
+
+@cocotb.test()
+async def an_interrupt_for_each_image(dut):
+    bench = await prepared(dut, 0.5)
+    await bench.start(program(COPY * 4), images=3, irq_enable=3)
+    seen = []
+    while 3 not in seen:
+        if not dut.irq.value:
+            await with_timeout(RisingEdge(dut.irq), 100, "us")
+        await bench.write("control", 4)
+        seen.append(await bench.read("images_done"))
+    assert seen == [1, 2, 3]
+    assert await bench.done() & DONE
+    assert dut.irq.value == 0
+
+
 @cocotb.test()
 @cocotb.parametrize(stall=[0.0, 0.5])
 async def reset_in_mid_run(dut, stall):
     bench = await prepared(dut, stall)
-    for wait in (0, 7, 40, 90, 150, 230, 310, 420):
+    for wait in (0, 7, 40, 90, 150, 230, 310, 420, 560, 700, 900):
         await bench.start(program(COPY * 3), images=5)
         await ClockCycles(dut.clk, wait)
         await bench.soft_reset()
         bench.ram.write(OUTPUT, bytes(0x1000))
-        await bench.start(program(COPY))
+        await bench.start(program(COPY), images=2)
         assert await bench.done() == DONE | IRQ
-        bench.check_copy()
+        bench.check_copy(2)
 
 
 @cocotb.test()

@@ -192,7 +192,7 @@ def test_rtl_runs_pictures_of_all_classes(runs, monkeypatch):
     assert all(set(labels) == set(range(10)) for labels in seen)
     for winner in comparable(runs / "rtl")["winners"]:
         assert (winner["rtl_images"], winner["rtl_mismatches"]) == (16, 0)
-        assert winner["rtl_cycles"] == 1008  # the mean of 1000 to 1015, half to even
+        assert winner["rtl_cycles"] == 1000  # the first picture's
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from amaranth.hdl import Module, signed
+from amaranth.hdl import Cat, Module, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
@@ -47,6 +47,24 @@ def test_rtlil_has_one_top():
 
 
 @pytest.mark.filterwarnings("error")
+class Extended(wiring.Component):
+    """A nibble and its sign, extended, in neighbouring fields: no arithmetic hides the copies."""
+
+    i: In(4)
+    o: Out(16)
+
+    def elaborate(self, platform):
+        m = Module()
+        sign = self.i[3]
+        m.d.comb += self.o.eq(Cat(self.i, sign, sign, sign, self.i, sign.replicate(4), 1))
+        return m
+
+
+def test_copies_of_a_bit_are_one_replication():
+    (line,) = re.findall(r"assign o = (.*);", emit_verilog(Extended(), "extended"))
+    assert line == "{ 1'h1, {4{i[3]}}, i, {3{i[3]}}, i }"
+
+
 def test_in_the_simulator_nothing_changes():
     dut = Adders()
 

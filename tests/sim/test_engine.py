@@ -65,7 +65,7 @@ def test_every_word_is_golden(name):
     assert run.mismatches == 0, run.first_mismatch
     assert run.words > 1000
     assert np.array_equal(run.logits, golden.run(model, images))
-    assert len(set(run.cycles)) == 1  # nothing is left over from the picture before
+    assert all(cycles < run.cycles[0] for cycles in run.cycles[1:])  # they overlap
 
 
 LANES = {"row_lanes": 8, "memory_bytes": 8}
@@ -103,7 +103,7 @@ def test_random_stalls_of_memory_change_nothing_but_time(small, stall):
     free = runner.run(small, images, SIM)
     stalled = runner.run(small, images, SIM, settings={"stall": stall, "seed": 3 * stall})
     assert stalled.mismatches == 0, stalled.first_mismatch
-    assert min(stalled.cycles) > max(free.cycles)
+    assert sum(stalled.cycles) > sum(free.cycles)
 
 
 def edit(opcode, index=0, **operands):
@@ -213,7 +213,7 @@ def test_a_host_s_mistakes(small, tmp_path):
     description = json.loads((tmp_path / "job.json").read_text())
     (tmp_path / "job.json").write_text(json.dumps(description | {"engine": engine.hash}))
     results = job.start(testbench.build(engine), "sim.benches.engine", tap=False)
-    assert len(results.tests) == 8
+    assert len(results.tests) == 10
     assert np.array_equal(job.logits()[0], golden.run(small, job.images)[0])
 
 

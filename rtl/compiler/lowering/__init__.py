@@ -15,7 +15,7 @@ from rtl.compiler.operations import Operation, Program, Subject
 from rtl.compiler.prefetch import prefetch
 from rtl.compiler.sizes import Sizes
 from rtl.compiler.synchronise import synchronise
-from rtl.control.isa import Opcode
+from rtl.control.isa import Opcode, credit_operands
 
 __all__ = ["lower"]
 
@@ -34,6 +34,6 @@ def lower(sizes: Sizes) -> Program:
         Operation(Opcode.END, {}, [], [], Subject("end", "", "")),
     ]
     operations[0].operands |= {"engine": sizes.engine.hash, "instructions": len(operations)}
-    synchronise(operations)
+    operations[0].operands |= credit_operands(synchronise(operations))
     constants = network.layers.constants
     return Program(sizes, operations, constants.chunks, constants.bytes)

@@ -10,7 +10,7 @@ from rtl.control.faults import FAULT, FaultCode, fault
 from rtl.control.isa import Target, Unit
 from rtl.memory.clients import ReadClient
 from rtl.memory.load.transfer import LOAD, transfer_layout
-from rtl.memory.regions import REGIONS, RegionCheck
+from rtl.memory.regions import REGIONS_IN_FLIGHT, RegionCheck
 
 
 class LoadCheck(wiring.Component):
@@ -22,7 +22,7 @@ class LoadCheck(wiring.Component):
     Members
     -------
     i : In(stream of LOAD's dispatch)
-    regions : In(REGIONS)
+    regions : In(REGIONS_IN_FLIGHT)
     command : Out(stream of READ_COMMAND)
     o : Out(stream of transfer_layout)
     idle : Out(1)
@@ -37,7 +37,7 @@ class LoadCheck(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(LOAD)),
-                "regions": In(REGIONS),
+                "regions": In(REGIONS_IN_FLIGHT),
                 "command": client.members["command"],
                 "o": Out(stream.Signature(transfer_layout(config))),
                 "idle": Out(1),
@@ -56,6 +56,7 @@ class LoadCheck(wiring.Component):
             check.i.p.base.eq(self.i.p.operands.base),
             check.i.p.offset.eq(self.i.p.operands.offset),
             check.i.p.bytes.eq(self.i.p.operands.bytes),
+            check.i.p.parity.eq(self.i.p.parity),
             self.command.p.address.eq(address),
             self.command.p.bytes.eq(operands.bytes),
             self.o.p.load.eq(load),

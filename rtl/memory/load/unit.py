@@ -28,7 +28,7 @@ from rtl.memory.load.router import Router
 from rtl.memory.load.tables import TableLoader
 from rtl.memory.load.transfer import transfer_layout
 from rtl.memory.ports import WritePort, gelu_write, part_write, pixel_write, residual_write
-from rtl.memory.regions import REGIONS
+from rtl.memory.regions import REGIONS_IN_FLIGHT
 
 
 class LoadUnit(wiring.Component):
@@ -41,7 +41,7 @@ class LoadUnit(wiring.Component):
     Members
     -------
     i : In(stream of LOAD's dispatch)
-    regions : In(REGIONS)
+    regions : In(REGIONS_IN_FLIGHT)
     reader : Out(ReadClient)
     weights, parameters, exponents : Out(WritePort(part_write))
     gelu : Out(WritePort(gelu_write))
@@ -74,7 +74,7 @@ class LoadUnit(wiring.Component):
         super().__init__(
             {
                 **UnitPort(Opcode.LOAD).members,
-                "regions": In(REGIONS),
+                "regions": In(REGIONS_IN_FLIGHT),
                 "reader": Out(ReadClient(config.memory_bytes)),
                 "weights": part,
                 "parameters": part,

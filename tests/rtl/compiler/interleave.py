@@ -5,36 +5,45 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from rtl.control.isa import SEMAPHORE_BITS, UNITS, Instruction, Unit
+from rtl.control.isa import IMAGES_IN_FLIGHT, UNITS, Instruction, Unit
+from sim.functional import Semaphores
 
 # Instructions that a unit may have taken and not completed: more than any unit of ours.
 IN_FLIGHT = {Unit.LOAD: 8, Unit.MATMUL: 4, Unit.NORM: 2, Unit.SOFTMAX: 2, Unit.STORE: 1}
+Event = tuple[str, int, int]
 
 
 def events(
-    program: Sequence[Instruction], queue_depth: int, rng: np.random.Generator
-) -> Iterator[tuple[str, int]]:
-    """Yield ``("start", number)`` and ``("finish", number)`` until the program has ended.
+    program: Sequence[Instruction], queue_depth: int, rng: np.random.Generator, images: int = 1
+) -> Iterator[Event]:
+    """Yield ``("start", image, number)`` and ``("finish", image, number)`` until all have ended.
 
-    Asserts that it does end, that no semaphore passes its width, and that all end at zero.
+    ``program`` begins with BEGIN. Asserts that it does end, that no semaphore passes its width,
+    and that all are back at their credits.
     """
-    queues: list[deque[int]] = [deque() for _ in range(UNITS)]
-    flight: list[deque[int]] = [deque() for _ in range(UNITS)]
-    semaphores = np.zeros((UNITS, UNITS), int)  # [producer, consumer]
+    queues: list[deque[tuple[int, int]]] = [deque() for _ in range(UNITS)]
+    flight: list[deque[tuple[int, int]]] = [deque() for _ in range(UNITS)]
+    semaphores = Semaphores(program[0])
     speed = rng.choice([0.01, 1.0, 30.0], size=(3, UNITS))  # start, finish, fetch of each unit
-    fetched = 0
+    left = [sum(i.unit is not None for i in program)] * images  # instructions of each image
+    image = fetched = 0
     while True:
         choices: list[tuple[str, int]] = []
         for unit in range(UNITS):
-            head = program[queues[unit][0]] if queues[unit] else None
+            head = program[queues[unit][0][1]] if queues[unit] else None
             free = len(flight[unit]) < IN_FLIGHT[Unit(unit)]
-            if head and free and all(semaphores[p, unit] for p in producers(head)):
+            if head and free and semaphores.available(head):
                 choices.append(("start", unit))
             if flight[unit]:
                 choices.append(("finish", unit))
-        while fetched < len(program) and program[fetched].unit is None:  # BEGIN and END
-            fetched += 1
-        target = program[fetched].unit if fetched < len(program) else None
+        while image < images and (fetched == len(program) or program[fetched].unit is None):
+            if fetched < len(program):
+                fetched += 1  # BEGIN or END
+            elif image + 1 < IMAGES_IN_FLIGHT or not left[image + 1 - IMAGES_IN_FLIGHT]:
+                image, fetched = image + 1, 0
+            else:
+                break  # two images are in flight
+        target = program[fetched].unit if image < images and fetched < len(program) else None
         if target is not None and len(queues[target]) < queue_depth:
             choices.append(("fetch", target))
         if not choices:
@@ -42,23 +51,16 @@ def events(
         weights = [speed[("start", "finish", "fetch").index(what), u] for what, u in choices]
         what, unit = choices[rng.choice(len(choices), p=np.array(weights) / sum(weights))]
         if what == "fetch":
-            queues[unit].append(fetched)
+            queues[unit].append((image, fetched))
             fetched += 1
         elif what == "start":
-            number = queues[unit].popleft()
-            flight[unit].append(number)
-            for producer in producers(program[number]):
-                semaphores[producer, unit] -= 1
-            yield what, number
+            flight[unit].append(queues[unit].popleft())
+            semaphores.lower(program[flight[unit][-1][1]])
+            yield what, *flight[unit][-1]
         else:
-            number = flight[unit].popleft()
-            yield what, number
-            for consumer in Unit:
-                semaphores[unit, consumer] += program[number].signal >> consumer & 1
-            assert semaphores.max() < 1 << SEMAPHORE_BITS
-    assert fetched == len(program) and not any(queues), "deadlock"
-    assert not semaphores.any(), "the program is not balanced"
-
-
-def producers(instruction: Instruction) -> list[Unit]:
-    return [unit for unit in Unit if instruction.wait >> unit & 1]
+            of_image, number = flight[unit].popleft()
+            yield what, of_image, number
+            left[of_image] -= 1
+            semaphores.raise_(program[number])
+    assert image == images and not any(queues), "deadlock"
+    assert semaphores.balanced(), "the program is not balanced"

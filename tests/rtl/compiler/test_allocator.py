@@ -6,18 +6,24 @@ from hypothesis import strategies as st
 from rtl.compiler.allocator import Ring
 
 
-@given(st.booleans(), st.lists(st.tuples(st.integers(1, 12), st.integers(0, 3)), max_size=60))
+@given(
+    st.booleans(),
+    st.lists(
+        st.tuples(st.integers(1, 12), st.integers(0, 3), st.sampled_from([0, 0, 0, 5])), max_size=60
+    ),
+)
 def test_live_allocations_never_overlap(wraps, requests):
     ring = Ring(20, wraps)
     live = []
-    for words, releases in requests:
+    for words, releases, floor in requests:
+        ring.floor = floor
         for _ in range(min(releases, len(live))):
             ring.release(live.pop(0)[0])
         if not ring.fits(words):
             continue
         key = object()
         address = ring.take(words, key)
-        assert 0 <= address < 20 and (wraps or address + words <= 20)
+        assert floor <= address < 20 and ((wraps and not floor) or address + words <= 20)
         live.append((key, {(address + i) % 20 for i in range(words)}))
         taken = [word for _, used in live for word in used]
         assert len(taken) == len(set(taken))

@@ -28,7 +28,7 @@ def test_files_and_report(model, tmp_path, capsys):
     report = json.loads((out / "report.json").read_text())
     memory = json.loads((out / "memory.json").read_text())
     region = (out / "model.bin").read_bytes()
-    assert report["schema"] == 1 and report["cycles"] > 0
+    assert report["schema"] == 1 and report["cycles"] > report["cycles_per_image"] > 0
     assert memory["hash"] == report["hash"] and memory["model_bytes"] == len(region)
     Instruction.decode(region[memory["program_offset"] :][:32])
     lines = (out / "program.txt").read_text().splitlines()

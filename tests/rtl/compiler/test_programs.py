@@ -10,7 +10,7 @@ import pytest
 
 from rtl.compiler import compare, compile_model
 from rtl.config import TINY, ULX3S, ZCU102
-from rtl.control.isa import Instruction, Opcode, Unit, UnitSet
+from rtl.control.isa import Instruction, Opcode, Unit, UnitSet, credit
 from sim import golden
 from sim.functional import FunctionalEngine, Registers
 from sim.random_model import random_images, random_model
@@ -87,17 +87,18 @@ SHAPES = {
 }  # fmt: skip
 
 
-def compiled(name):
+def compiled(name, images=1):
     engine, arguments = SHAPES[name]
     model = random_model(
         act_bits=engine.act_bits, **{k: v for k, v in arguments.items() if k != "act_bits"}
     )
-    image = random_images(model.image, 1, seed=3)
+    image = random_images(model.image, images, seed=3)
     return model, compile_model(model, engine), image
 
 
 def functional(program, image, seed=0):
-    registers = Registers(program.region, image.tobytes(), program.memory.program_offset)
+    offset = program.memory.program_offset
+    registers = Registers(program.region, image.tobytes(), offset, len(image))
     return FunctionalEngine(program.program.sizes.engine, registers, seed)
 
 
@@ -119,15 +120,25 @@ def test_every_write_equals_golden(name):
             continue
         words = pad[expected.banks, expected.words]
         assert not compare(expected, expected.banks, expected.words, words, expected.written)
-    np.testing.assert_array_equal(engine.result()[: model.classes], logits)
+    np.testing.assert_array_equal(engine.result()[0, : model.classes], logits)
 
 
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("seed", range(2))
 def test_any_interleaving_gives_the_same_logits(name, seed):
-    model, program, image = compiled(name)
-    logits = golden.run(model, image)[0]
-    np.testing.assert_array_equal(run_interleaved(program, image, seed)[: model.classes], logits)
+    """Of the instructions of two images, too: there are two in flight."""
+    model, program, images = compiled(name, images=3)
+    logits = golden.run(model, images)
+    result = run_interleaved(program, images, seed)
+    np.testing.assert_array_equal(result[:, : model.classes], logits)
+
+
+@pytest.mark.parametrize("name", ["digits", "ring smaller than a layer"])
+def test_images_one_after_the_other(name):
+    """In program order, the semaphores checked on the way."""
+    model, program, images = compiled(name, images=3)
+    logits = golden.run(model, images)
+    np.testing.assert_array_equal(functional(program, images).run()[:, : model.classes], logits)
 
 
 def run_interleaved(program, image, seed, instructions=None):
@@ -136,19 +147,21 @@ def run_interleaved(program, image, seed, instructions=None):
     instructions = instructions or engine.program
     rng = np.random.default_rng(seed)
     sums, late = {}, {}
-    for what, number in events(instructions, engine.config.queue_depth, rng):
-        instruction = instructions[number]
+    depth = engine.config.queue_depth
+    for what, *which in events(instructions, depth, rng, engine.images):
+        image, number = which
+        instruction, key = instructions[number], (image, number)
         matmul = instruction.opcode is Opcode.MATMUL
         if what == "start":
-            late[number] = rng.random() < 0.5
-            if not late[number]:
-                sums[number] = engine.start(instruction)
+            late[key] = rng.random() < 0.5
+            if not late[key]:
+                sums[key] = engine.start(instruction)
                 if not matmul:
-                    engine.finish(instruction, None)
-        elif late[number]:
-            engine.finish(instruction, engine.start(instruction))
+                    engine.finish(instruction, None, image)
+        elif late[key]:
+            engine.finish(instruction, engine.start(instruction), image)
         elif matmul:
-            engine.finish(instruction, sums.pop(number))
+            engine.finish(instruction, sums.pop(key), image)
     return engine.result()
 
 
@@ -170,7 +183,7 @@ def test_a_missing_mark_is_noticed():
 
 def test_each_pair_of_units_needs_its_marks():
     """Dropping the marks between two units gives other logits in some order."""
-    _, program, image = compiled("ring smaller than a layer")
+    _, program, image = compiled("ring smaller than a layer", images=2)
     instructions = functional(program, image).program
     right = functional(program, image).run()
     pairs = {
@@ -190,7 +203,45 @@ def test_each_pair_of_units_needs_its_marks():
         )
     ]
     # Loads of exponents come behind loads of weights, which wait for matmuls that used the norm.
-    assert set(missed) <= {(Unit.NORM, Unit.LOAD)}
+    # Logits that are not stored in time: test_what_one_image_must_leave_to_the_next_is_waited_for.
+    assert set(missed) <= {(Unit.NORM, Unit.LOAD), (Unit.STORE, Unit.MATMUL)}
+
+
+@pytest.mark.parametrize(
+    ("name", "pair"),
+    [
+        ("ring smaller than a layer", (Unit.MATMUL, Unit.LOAD)),
+        ("depth 1, colour, head_dim of 8, odd sizes", (Unit.NORM, Unit.LOAD)),
+        ("depth 1, colour, head_dim of 8, odd sizes", (Unit.STORE, Unit.MATMUL)),
+    ],
+)
+def test_what_one_image_must_leave_to_the_next_is_waited_for(name, pair):
+    """Dropping the waits for the image before gives other logits in some order."""
+    _, program, images = compiled(name, images=3)
+    instructions = functional(program, images).program
+    assert instructions[0].credits[pair[0]][pair[1]]
+    right = functional(program, images).run()
+    naked = _without_the_image_before(instructions, *pair)
+    assert any(_differs(program, images, seed, naked, right) for seed in range(20))
+
+
+def _without_the_image_before(instructions, producer, consumer):
+    """The program without a pair's credits, the first waits that use them, their signals."""
+    count = instructions[0].credits[producer][consumer]
+    field = credit(producer, consumer)
+    begin, *others = instructions
+    changed = [Instruction(begin.opcode, begin.operands | {field: 0})]
+    waits, signals = 0, sum(i.unit == producer and i.signal >> consumer & 1 for i in others)
+    for i in others:
+        wait, signal = i.wait, i.signal
+        if i.unit == consumer and wait >> producer & 1:
+            waits += 1
+            wait &= ~((waits <= count) << producer)
+        if i.unit == producer and signal >> consumer & 1:
+            signals -= 1
+            signal &= ~((signals < count) << consumer)
+        changed.append(Instruction(i.opcode, i.operands, UnitSet(wait), UnitSet(signal)))
+    return changed
 
 
 def _without(instructions, producer, consumer):

@@ -6,8 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtl.compiler.operations import Operation, Region, Space, Subject
-from rtl.compiler.synchronise import FED_BY_DRAIN, check_semaphores, dependencies, synchronise
-from rtl.control.isa import Opcode, Unit
+from rtl.compiler.synchronise import (
+    FED_BY_DRAIN,
+    MOST_CREDITS,
+    check_semaphores,
+    dependencies,
+    synchronise,
+)
+from rtl.control.isa import Instruction, Opcode, Unit, credit_operands
 from rtl.errors import UserError
 from tests.rtl.compiler.interleave import events
 
@@ -52,21 +58,29 @@ def conflicts(earlier, later):
     )
 
 
+def program_of(operations):
+    """Synchronised, with BEGIN in front, as instructions."""
+    begin = Instruction(Opcode.BEGIN, credit_operands(synchronise(operations)))
+    return [begin, *(operation.instruction() for operation in operations)]
+
+
 @settings(deadline=None, max_examples=200)
-@given(programs, st.integers(0, 1000), st.sampled_from([2, 4, 16]))
-def test_no_interleaving_violates_a_hazard(operations, seed, queue_depth):
-    synchronise(operations)
+@given(programs, st.integers(0, 1000), st.sampled_from([2, 4, 16]), st.integers(1, 4))
+def test_no_interleaving_violates_a_hazard(operations, seed, queue_depth, images):
+    instructions = program_of(operations)
+    everything = operations * images
     done = set()
-    for what, number in events(
-        [op.instruction() for op in operations], queue_depth, np.random.default_rng(seed)
+    for what, image, number in events(
+        instructions, queue_depth, np.random.default_rng(seed), images
     ):
+        this = image * len(operations) + number - 1  # without BEGIN
         if what == "finish":
-            done.add(number)
+            done.add(this)
         else:
-            for earlier in range(number):
-                if conflicts(operations[earlier], operations[number]):
-                    assert earlier in done, (earlier, number)
-    assert len(done) == len(operations)
+            for earlier in range(this):
+                if earlier not in done:
+                    assert not conflicts(everything[earlier], everything[this]), (earlier, this)
+    assert len(done) == len(everything)
 
 
 @settings(deadline=None)
@@ -79,13 +93,54 @@ def test_nothing_is_waited_for_without_a_conflict(operations):
                 assert conflicts(operations[needed[unit]], operations[number])
 
 
+@settings(deadline=None)
+@given(programs)
+def test_marks_are_balanced(operations):
+    """Per image as many waits as signals of each pair; credits for those of the image before."""
+    credits = synchronise(operations)
+    for producer in Unit:
+        for consumer in Unit:
+            signals = sum(op.unit is producer and op.signal >> consumer & 1 for op in operations)
+            waits = sum(op.unit is consumer and op.wait >> producer & 1 for op in operations)
+            assert signals == waits >= credits[producer][consumer]
+
+
 def test_marks_only_where_the_need_grows():
     word = Region(Space.ACTIVATIONS, 0, 1)
     load = operation(Opcode.LOAD, writes=[word])
     readers = [operation(Opcode.NORM, reads=[word]) for _ in range(3)]
-    synchronise([load, *readers])
+    credits = synchronise([load, *readers])
     assert load.signal == 1 << Unit.NORM
     assert [reader.wait for reader in readers] == [1 << Unit.LOAD, 0, 0]
+    # The next image's LOAD waits for the last reader of this image.
+    assert load.wait == 1 << Unit.NORM
+    assert [reader.signal for reader in readers] == [0, 0, 1 << Unit.LOAD]
+    assert credits[Unit.NORM][Unit.LOAD] == 1 and sum(map(sum, credits)) == 1
+
+
+def test_what_the_image_before_has_waited_for_is_not_waited_for_again():
+    """The first LOAD of an image needs less of the one before than the last LOAD did there."""
+    early, late = (Region(Space.ACTIVATIONS, i, i + 1) for i in range(2))
+    first, reader = operation(Opcode.LOAD, writes=[early]), operation(Opcode.NORM, reads=[early])
+    other = operation(Opcode.NORM, reads=[late])
+    last = operation(Opcode.LOAD, writes=[late])
+    credits = synchronise([first, reader, other, last])
+    assert (first.wait, last.wait) == (0, 1 << Unit.NORM)
+    assert credits[Unit.NORM][Unit.LOAD] == 0
+
+
+def test_more_waits_for_the_image_before_than_credits_become_earlier_ones():
+    count = 40
+    words = [Region(Space.ACTIVATIONS, i, i + 1) for i in range(count)]
+    loads = [operation(Opcode.LOAD, writes=[word]) for word in words]
+    norms = [operation(Opcode.NORM, reads=[word]) for word in words]
+    credits = synchronise([*loads, *norms])
+    assert credits[Unit.NORM][Unit.LOAD] == MOST_CREDITS == 31
+    waiting = [i for i, load in enumerate(loads) if load.wait]
+    signalling = [i for i, norm in enumerate(norms) if norm.signal]
+    assert len(waiting) == len(signalling) == 31
+    assert all(wait <= signal for wait, signal in zip(waiting, signalling, strict=True))
+    assert waiting[0] == 0 and signalling[-1] == count - 1
 
 
 def test_a_matmul_waits_for_codes_of_the_drain_but_not_for_its_residual():
@@ -95,6 +150,7 @@ def test_a_matmul_waits_for_codes_of_the_drain_but_not_for_its_residual():
     third = operation(Opcode.MATMUL, reads=[codes])
     synchronise([first, second, third])
     assert [second.wait, third.wait] == [0, 1 << Unit.MATMUL]
+    assert first.wait == 0  # its drain comes behind all feeds of the image before
 
 
 def test_too_many_signals_are_refused():
@@ -103,6 +159,7 @@ def test_too_many_signals_are_refused():
         operations.append(operation(Opcode.LOAD, writes=[Region(Space.ACTIVATIONS, i, i + 1)]))
     for i in range(300):
         operations.append(operation(Opcode.NORM, reads=[Region(Space.ACTIVATIONS, i, i + 1)]))
-    synchronise(operations)
-    with pytest.raises(UserError, match="semaphore load to norm up to 300 times, 45 more than 8"):
-        check_semaphores(operations, 16)
+    credits = synchronise(operations)
+    # 300 of an image, when 16 of the one before still wait in the queue
+    with pytest.raises(UserError, match="semaphore load to norm up to 316 times, 61 more than 8"):
+        check_semaphores(operations, credits, 16)

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from rtl.compiler import MemoryTiming, UnitLatencies, check, lower, predict
+from rtl.compiler.operations import Operation, Program, Subject
 from rtl.compiler.timing import simulate
 from rtl.config import TINY, ZCU102
-from rtl.control.isa import Unit
+from rtl.control.isa import Opcode, Target, Unit
 from sim.random_model import random_model
 from tests.rtl.compiler.test_limits import VIT, network
 
@@ -53,11 +54,48 @@ def test_memory_and_weights_cost_cycles():
     assert predict(narrow, TINY).cycles <= cycles[-1]
 
 
+def test_images_overlap():
+    one, three, six = (predict(DIGITS, TINY, images=images) for images in (1, 3, 6))
+    assert one.cycles_per_image is None
+    assert one.cycles == pytest.approx(three.cycles, rel=0.01)  # the next image's LOADs in between
+    assert max(one.busy.values()) < six.cycles_per_image < 0.97 * one.cycles
+    assert three.cycles_per_image == pytest.approx(six.cycles_per_image, rel=0.01)
+    assert six.busy[Unit.MATMUL] == pytest.approx(one.busy[Unit.MATMUL], rel=0.01)
+    assert six.bytes == one.bytes
+
+
+def test_no_more_than_two_images_are_in_flight():
+    """A LOAD that nobody waits for, and a STORE that takes longer than reading the program."""
+    nothing = ([], [], Subject("", "", ""))
+    load = {"target": Target.WEIGHTS, "offset": 0, "bytes": 64}
+    store = {"offset": 0, "row_words": 64}
+    operations = [
+        Operation(Opcode.BEGIN, {}, *nothing),
+        Operation(Opcode.LOAD, load, *nothing),
+        Operation(Opcode.STORE, store, *nothing),
+        Operation(Opcode.END, {}, *nothing),
+    ]
+    images = 5
+    prediction = simulate(Program(check(DIGITS, TINY), operations, [], 0), images=images)
+    begins, ends = prediction.starts[1::4], prediction.ends[2::4]
+    assert begins[1] < ends[0]
+    for image in range(2, images):
+        assert ends[image - 2] < begins[image] < ends[image - 1]
+
+
+def test_stores_share_the_bandwidth_in_the_order_of_time():
+    """Of images that overlap, one is stored while the next one is loaded: no bandwidth is lost."""
+    slow = MemoryTiming(bytes_per_cycle=4.0)
+    one, many = predict(DIGITS, TINY, slow), predict(DIGITS, TINY, slow, images=4)
+    assert 4 * one.bytes / 4.0 <= many.cycles + 3 * many.cycles_per_image <= 4.1 * one.bytes / 4.0
+
+
 def test_instructions_keep_their_order_within_a_unit():
     program = lower(check(DIGITS, TINY))
-    prediction = simulate(program)
+    images = 3
+    prediction = simulate(program, images=images)
     for unit in Unit:
-        numbers = [i for i, op in enumerate(program.operations) if op.unit is unit]
+        numbers = [i for i, op in enumerate(program.operations * images) if op.unit is unit]
         starts = [prediction.starts[i] for i in numbers]
         ends = [prediction.ends[i] for i in numbers]
         assert starts == sorted(starts) and ends == sorted(ends)

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from amaranth.sim import Simulator
 
+from rtl.config import TINY
 from rtl.control import registers
 from rtl.control.faults import FETCH, FaultCode
+from rtl.control.in_flight import InFlight
 from rtl.control.isa import UNITS, Opcode, Unit
 from rtl.control.issue import Issue
 from rtl.control.queue import Queue
@@ -29,12 +31,18 @@ def test_semaphores_against_a_matrix():
     rng = random.Random(1)
 
     async def bench(ctx):
-        counts = [[0] * UNITS for _ in range(UNITS)]
+        credits = [[rng.randrange(32) for _ in range(UNITS)] for _ in range(UNITS)]
+        counts = [row.copy() for row in credits]
+        ctx.set(dut.credits, credits)
+        ctx.set(dut.starts, 1)
+        await ctx.tick()
+        ctx.set(dut.starts, 0)
+        ctx.set(dut.credits, [[0] * UNITS] * UNITS)  # of later images: not looked at
         for _ in range(1000):
             for consumer in range(UNITS):
                 seen = ctx.get(dut.available[consumer])
                 assert seen == sum((counts[p][consumer] > 0) << p for p in range(UNITS))
-            assert ctx.get(dut.empty) == (not any(map(sum, counts)))
+            assert ctx.get(dut.balanced) == (counts == credits)
             for producer in range(UNITS):
                 valid, signal = rng.random() < 0.2, rng.randrange(1 << UNITS)
                 ctx.set(dut.completions[producer], {"valid": valid, "signal": signal})
@@ -66,11 +74,86 @@ def test_the_256th_signal_without_a_taker_is_a_fault():
     simulate(dut, bench)
 
 
+def test_semaphores_are_balanced_at_their_credits_alone():
+    dut = Semaphores()
+
+    async def bench(ctx):
+        credits = [[0] * UNITS for _ in range(UNITS)]
+        credits[Unit.MATMUL][Unit.LOAD] = 2
+        ctx.set(dut.credits, credits)
+        ctx.set(dut.starts, 1)
+        await ctx.tick()
+        ctx.set(dut.starts, 0)
+        assert ctx.get(dut.balanced)
+        ctx.set(dut.taken[Unit.LOAD], 1 << Unit.MATMUL)
+        await ctx.tick().repeat(2)
+        ctx.set(dut.taken[Unit.LOAD], 0)
+        assert not ctx.get(dut.available[Unit.LOAD]) and not ctx.get(dut.balanced)
+        ctx.set(dut.completions[Unit.MATMUL], {"valid": 1, "signal": 1 << Unit.LOAD})
+        await ctx.tick().repeat(2)
+        assert ctx.get(dut.balanced)
+        await ctx.tick()
+        assert not ctx.get(dut.balanced)
+
+    simulate(dut, bench)
+
+
+def test_an_image_is_done_when_its_own_instructions_are():
+    """Those of the next one, which are in flight too, do not hold it up."""
+    dut = InFlight(TINY)
+
+    async def pulse(ctx, **values):
+        for name, value in values.items():
+            ctx.set(getattr(dut, name), value)
+        await ctx.tick()
+        for name in values:
+            ctx.set(getattr(dut, name), 0)
+
+    async def done_within(ctx, cycles):
+        for cycle in range(cycles):
+            if ctx.get(dut.image_done):
+                await ctx.tick()
+                return cycle
+            await ctx.tick()
+        return None
+
+    async def bench(ctx):
+        load, store = 1 << Unit.LOAD, 1 << Unit.STORE
+        for decoded in (load, load, store):
+            await pulse(ctx, decoded=decoded)
+        await pulse(ctx, completed=load)
+        await pulse(ctx, ended=1)
+        ctx.set(dut.parity, 1)
+        for decoded in (load, store):
+            await pulse(ctx, decoded=decoded)
+            ctx.set(dut.parity, 1)
+        assert await done_within(ctx, 20) is None
+        await pulse(ctx, completed=load | store)
+        # The LOAD that completes now is the second image's: the first one has none left.
+        ctx.set(dut.completed, load)
+        assert not ctx.get(dut.image_done)
+        await ctx.tick()
+        ctx.set(dut.completed, 0)
+        assert await done_within(ctx, 20) == InFlight.SETTLE - 2
+        assert await done_within(ctx, 20) is None  # its END was not decoded
+        ctx.set(dut.ended, 1)
+        await ctx.tick()
+        ctx.set(dut.ended, 0)
+        assert await done_within(ctx, 20) is None
+        await pulse(ctx, completed=store)
+        ctx.set(dut.halt, 1)  # a fault of the STORE comes before the image is done
+        assert await done_within(ctx, 20) is None
+        ctx.set(dut.halt, 0)
+        assert await done_within(ctx, 20) is not None
+
+    simulate(dut, bench)
+
+
 def test_issue_waits_takes_and_halts():
     dut = Issue(Opcode.NORM)
 
     async def bench(ctx):
-        ctx.set(dut.i.payload, {"wait": 0b00101, "signal": 0b10, "number": 9})
+        ctx.set(dut.i.payload, {"wait": 0b00101, "dispatch": {"signal": 0b10, "number": 9}})
         ctx.set(dut.i.valid, 1)
         for available, missing in ((0, 0b101), (0b100, 0b001)):
             ctx.set(dut.available, available)

@@ -10,7 +10,7 @@ from amaranth.hdl import Const, Signal
 
 from rtl.config import TINY
 from rtl.control.faults import FaultCode
-from rtl.control.isa import Base, Target, Unit
+from rtl.control.isa import IMAGES_IN_FLIGHT, Base, Target, Unit
 from rtl.memory.load.unit import LoadUnit
 from rtl.memory.store import StoreUnit
 from tests.rtl.simulation import simulate
@@ -89,7 +89,8 @@ async def idle(ctx, dut):
 
 async def set_regions(ctx, dut):
     for index, region in enumerate(REGIONS):
-        ctx.set(dut.regions[index], region)
+        for parity in range(IMAGES_IN_FLIGHT):
+            ctx.set(dut.regions[parity][index], region)
 
 
 class Watcher:

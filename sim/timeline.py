@@ -1,0 +1,144 @@
+"""When each instruction ran, as a timeline for Perfetto and as totals by layer and by unit.
+
+The engine's tap reports the cycle in which a unit takes an instruction and the cycle in which it
+completes it. Chrome's trace-event format, which https://ui.perfetto.dev opens, shows that as a lane
+per unit with a slice per instruction.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtl.compiler import Program
+from rtl.compiler.operations import Operation
+from rtl.control.isa import Unit
+from rtl.files import atomic_write
+
+
+@dataclass(frozen=True)
+class UnitEvents:
+    """Instructions of one unit in the order in which it took them, over all images.
+
+    Parameters
+    ----------
+    numbers : (instructions,) int64
+        Index into the program's operations; falls where the next image begins.
+    taken, done : (instructions,) int64
+        Clock cycles.
+    """
+
+    numbers: np.ndarray
+    taken: np.ndarray
+    done: np.ndarray
+
+    @property
+    def images(self) -> np.ndarray:
+        """(instructions,) int64: of which image each is."""
+        return np.cumsum(np.diff(self.numbers, prepend=self.numbers[:1]) < 0)
+
+    @property
+    def released(self) -> np.ndarray:
+        """(instructions,) int64: when the unit turned to the next one, or was done."""
+        following = np.append(self.taken[1:], np.iinfo(np.int64).max)
+        return np.minimum(following, self.done)
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What every unit did.
+
+    Parameters
+    ----------
+    program : Program
+    events : dict of Unit to UnitEvents
+    """
+
+    program: Program
+    events: Mapping[Unit, UnitEvents]
+
+    def cycles_by_kind(self) -> dict[str, Counter[str]]:
+        """By unit and by kind of layer, cycles in which the unit was at such an instruction."""
+        totals: dict[str, Counter[str]] = defaultdict(Counter)
+        for unit, events in self.events.items():
+            for number, start, end in zip(
+                events.numbers, events.taken, events.released, strict=True
+            ):
+                operation = self.program.operations[number]
+                totals[unit.name.lower()][operation.subject.kind] += int(end - start)
+        return dict(totals)
+
+    def slices(self) -> Iterator[dict[str, Any]]:
+        """Trace events, a cycle as a microsecond."""
+        for unit, events in self.events.items():
+            columns = (events.numbers, events.images, events.taken, events.released, events.done)
+            for number, image, taken, released, done in zip(*columns, strict=True):
+                operation = self.program.operations[number]
+                yield {
+                    "ph": "X",
+                    "pid": 0,
+                    "tid": int(unit),
+                    "ts": int(taken),
+                    "dur": max(1, int(released - taken)),
+                    "name": label(operation),
+                    "cat": operation.subject.kind,
+                    "args": {
+                        "image": int(image),
+                        "instruction": int(number),
+                        "done": int(done),
+                        **about(operation),
+                    },
+                }
+
+    def write(self, path: Path, *, clock_hz: int, title: str) -> None:
+        """Write the trace to a file, one event per line; the file appears whole or not at all.
+
+        Parameters
+        ----------
+        path : Path
+        clock_hz : int
+        title : str
+            Name of the process in the viewer.
+        """
+        names: Sequence[dict[str, Any]] = [
+            {"ph": "M", "pid": 0, "name": "process_name", "args": {"name": title}},
+            *(
+                {"ph": "M", "pid": 0, "tid": int(unit), "name": name, "args": {key: value}}
+                for unit in self.events
+                for name, key, value in (
+                    ("thread_name", "name", unit.name.lower()),
+                    ("thread_sort_index", "sort_index", int(unit)),
+                )
+            ),
+        ]
+        header = {"clock_hz": clock_hz, "unit": "1 us in this file is 1 clock cycle"}
+        with atomic_write(path, "w") as file:
+            file.write(f'{{"otherData": {json.dumps(header)},\n"traceEvents": [\n')
+            for index, event in enumerate((*names, *self.slices())):
+                file.write(("" if index == 0 else ",\n") + json.dumps(event, separators=(",", ":")))
+            file.write("\n]}\n")
+
+
+def label(operation: Operation) -> str:
+    """A slice's name: the tensor, the head, the tile."""
+    subject = operation.subject
+    parts = [subject.tensor or subject.kind]
+    if subject.head >= 0:
+        parts.append(f"head {subject.head}")
+    if subject.tile is not None:
+        parts.append(f"tile {subject.tile.index}")
+    return " ".join(parts)
+
+
+def about(operation: Operation) -> dict[str, Any]:
+    """A slice's arguments: what is known of the instruction."""
+    subject = operation.subject
+    known: dict[str, Any] = {"layer": subject.layer, "block": subject.block, "head": subject.head}
+    known = {name: value for name, value in known.items() if value not in ("", -1)}
+    if subject.tile is not None:
+        known |= {"tile": subject.tile.index, "tokens": str(subject.tile.tokens)}
+    return known | {"operands": operation.operands}
