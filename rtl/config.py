@@ -201,6 +201,8 @@ ZCU102 = EngineConfig(
     weight_words=2560,
     parameter_words=512,
     exponent_words=64,
+    queue_depth=64,
+    memory_bytes=64,
 )
 
 ENGINES = {engine.name: engine for engine in (TINY, ULX3S, ZCU102)}

@@ -1,11 +1,12 @@
 """The engine: control, units, scratchpads and memory port. Wiring only."""
 
 from amaranth.hdl import Cat, Module, ResetInserter
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.attention.softmax import SoftmaxUnit
 from rtl.config import EngineConfig
+from rtl.control.layout import NUMBER_BITS
 from rtl.control.unit import NAMES, ControlUnit
 from rtl.control.unit_port import connect_unit
 from rtl.link import link
@@ -35,6 +36,7 @@ MEMORIES = {
     "parameters": ParameterMemory,
     "exponents": ExponentMemory,
 }
+EVENT = data.StructLayout({"number": NUMBER_BITS})
 STALLS = {  # what each unit reports, bit by bit; docs/registers.md: stall_0, stall_1
     "load": ("stall",),
     "matmul": ("stall_drain",),
@@ -69,6 +71,8 @@ class Engine(wiring.Component):
     irq : Out(1)
     tap_<scratchpad> : Out
         With ``tap``: a ``valid`` and the ``beat`` that lands, by writer.
+    tap_taken_<unit>, tap_done_<unit> : Out
+        With ``tap``: the number of the instruction that the unit takes, or completes.
 
     Source: docs/design/0001-engine.md.
     """
@@ -84,6 +88,11 @@ class Engine(wiring.Component):
                 for name, memory in self._memories.items()
             }
             taps["tap_gelu"] = Out(TapSignature(gelu_write(config)))
+            taps |= {
+                f"tap_{event}_{name}": Out(TapSignature(EVENT))
+                for event in ("taken", "done")
+                for name in NAMES
+            }
         super().__init__(
             {
                 "control": In(Axi4Lite()),
@@ -173,3 +182,12 @@ class Engine(wiring.Component):
             self.tap_gelu.valid.eq(units["load"].gelu.valid),
             self.tap_gelu.beat.eq(units["load"].gelu.beat),
         ]
+        for name in NAMES:
+            taken, done = getattr(self, f"tap_taken_{name}"), getattr(self, f"tap_done_{name}")
+            unit = units[name]
+            m.d.comb += [
+                taken.valid.eq(unit.i.valid & unit.i.ready),
+                taken.beat.number.eq(unit.i.p.number),
+                done.valid.eq(unit.done.valid),
+                done.beat.number.eq(unit.done.number),
+            ]

@@ -18,8 +18,9 @@ from rtl.compiler import Compiled, compile_model
 from rtl.config import EngineConfig
 from rtl.errors import ToolError
 from rtl.model import IntegerModel
-from sim import golden, testbench
+from sim import golden, testbench, timeline
 from sim.check import check_writes
+from sim.timeline import Timeline
 from sim.toolchain.simulation import Build, Results
 
 PAGE = 4096
@@ -46,6 +47,8 @@ class Run:
     counters : dict
         Per unit, cycles busy, starved and waiting, in the whole run.
     wall_s, build_s : float
+    timeline : Timeline or None
+        When each instruction ran; where writes were compared.
     """
 
     logits: np.ndarray
@@ -56,6 +59,7 @@ class Run:
     counters: dict[str, dict[str, int]] = field(default_factory=dict)
     wall_s: float = 0.0
     build_s: float = 0.0
+    timeline: Timeline | None = None
 
     @property
     def cycles_per_image(self) -> float | None:
@@ -144,10 +148,14 @@ def _checked(run: Run, job: "Job") -> Run:
         mismatches=report.mismatches,
         first_mismatch=report.first,
         words=report.words,
+        timeline=timeline.read(job.compiled.program, job.taps),
     )
     logits = _compare_logits(run, job.compiled.model, job.images)
     if report.mismatches == 0:
-        return _replace(logits, words=report.words + logits.words)
+        words = report.words + logits.words
+        return _replace(
+            run, words=words, mismatches=logits.mismatches, first_mismatch=logits.first_mismatch
+        )
     return _replace(run, mismatches=report.mismatches + logits.mismatches)
 
 

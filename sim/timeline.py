@@ -17,7 +17,9 @@ import numpy as np
 from rtl.compiler import Program
 from rtl.compiler.operations import Operation
 from rtl.control.isa import Unit
+from rtl.engine import EVENT
 from rtl.files import atomic_write
+from sim import taps
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,13 @@ class UnitEvents:
         return np.cumsum(np.diff(self.numbers, prepend=self.numbers[:1]) < 0)
 
     @property
-    def released(self) -> np.ndarray:
-        """(instructions,) int64: when the unit turned to the next one, or was done."""
-        following = np.append(self.taken[1:], np.iinfo(np.int64).max)
-        return np.minimum(following, self.done)
+    def begun(self) -> np.ndarray:
+        """(instructions,) int64: when it was taken and the one before was done.
+
+        Units take instructions ahead and work on the next one while the last results of one are on
+        their way: between two completions, the unit's time belongs to the later one.
+        """
+        return np.maximum(self.taken, np.append(self.taken[:1], self.done[:-1]))
 
 
 @dataclass(frozen=True)
@@ -65,31 +70,29 @@ class Timeline:
         """By unit and by kind of layer, cycles in which the unit was at such an instruction."""
         totals: dict[str, Counter[str]] = defaultdict(Counter)
         for unit, events in self.events.items():
-            for number, start, end in zip(
-                events.numbers, events.taken, events.released, strict=True
-            ):
-                operation = self.program.operations[number]
-                totals[unit.name.lower()][operation.subject.kind] += int(end - start)
+            for number, begun, done in zip(events.numbers, events.begun, events.done, strict=True):
+                kind = self.program.operations[number].subject.kind
+                totals[unit.name.lower()][kind] += int(done - begun)
         return dict(totals)
 
     def slices(self) -> Iterator[dict[str, Any]]:
         """Trace events, a cycle as a microsecond."""
         for unit, events in self.events.items():
-            columns = (events.numbers, events.images, events.taken, events.released, events.done)
-            for number, image, taken, released, done in zip(*columns, strict=True):
+            columns = (events.numbers, events.images, events.taken, events.begun, events.done)
+            for number, image, taken, begun, done in zip(*columns, strict=True):
                 operation = self.program.operations[number]
                 yield {
                     "ph": "X",
                     "pid": 0,
                     "tid": int(unit),
-                    "ts": int(taken),
-                    "dur": max(1, int(released - taken)),
+                    "ts": int(begun),
+                    "dur": int(done - begun),
                     "name": label(operation),
                     "cat": operation.subject.kind,
                     "args": {
                         "image": int(image),
                         "instruction": int(number),
-                        "done": int(done),
+                        "taken": int(taken),
                         **about(operation),
                     },
                 }
@@ -121,6 +124,25 @@ class Timeline:
             for index, event in enumerate((*names, *self.slices())):
                 file.write(("" if index == 0 else ",\n") + json.dumps(event, separators=(",", ":")))
             file.write("\n]}\n")
+
+
+def read(program: Program, folder: Path) -> Timeline:
+    """The timeline in a folder of tap files, ``taken_<unit>.bin`` and ``done_<unit>.bin``."""
+    events = {}
+    for unit in Unit:
+        name = unit.name.lower()
+        taken, numbers = _events(folder / f"taken_{name}.bin")
+        done, _ = _events(folder / f"done_{name}.bin")
+        events[unit] = UnitEvents(numbers[: len(done)], taken[: len(done)], done)
+    return Timeline(program, events)
+
+
+def _events(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Cycles and instruction numbers."""
+    parts = [(beats.cycle, beats.fields["number"]) for beats in taps.read(file, EVENT)]
+    none = np.zeros(0, np.int64)
+    cycles, numbers = zip((none, none), *parts, strict=True)
+    return np.concatenate(cycles).astype(np.int64), np.concatenate(numbers)
 
 
 def label(operation: Operation) -> str:

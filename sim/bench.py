@@ -1,0 +1,284 @@
+"""``python -m sim.bench``: cycles of a whole network on an engine, next to the array's bound.
+
+The run that is timed is the run that is checked: every word that the engine writes is compared with
+the golden model.
+"""
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+import boards
+from rtl import config
+from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
+from rtl.compiler import compile_model
+from rtl.compiler.bound import Lanes, array_work, bound_cycles
+from rtl.compiler.timing import simulate
+from rtl.config import EngineConfig
+from rtl.engine import STALLS
+from rtl.errors import ToolError, UserError
+from rtl.files import atomic_write, require_writable
+from rtl.matmul.array import array_packing
+from rtl.model import IntegerModel
+from rtl.shape import NetworkShape
+from sim import runner, workloads
+
+SCHEMA = 1
+FAST_CLOCK_HZ = 300_000_000
+FAST_BYTES_PER_CYCLE = 40.0  # what the ZCU102's memory sustains in a cycle of that clock
+ROW_LANES = 32  # of the array that bounds are for
+REFERENCE = {4: Lanes(18, ROW_LANES, 16), 6: Lanes(18, ROW_LANES, 16), 8: Lanes(18, 16, 16)}
+"""The ZCU102's arrays by ``act_bits``; bounds refer to them whatever the engine."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Run a whole network on the simulated engine, check every word, and count cycles.
+
+    Networks of DeiT's shapes have random weights in realistic ranges, the pictures are cut from
+    scikit-learn's sample photographs. Weights are fetched anew for every image. Prints cycles next
+    to the bound of the array (whole tiles, never waiting), utilisation, and what units waited for.
+    The first run of an engine builds its simulation, which takes minutes; then it is cached.
+
+    python -m sim.bench --board zcu102 --model deit_tiny --trace deit.json
+
+    The trace opens in https://ui.perfetto.dev: a lane per unit, a slice per instruction.
+    """
+
+    model: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = "deit_tiny"
+    """deit_tiny, deit_small, deit_base, or an integer model file."""
+    board: BoardName = "zcu102"
+    """Board: sim, ulx3s, zcu102, or a file. Gives clock, memory and engine."""
+    engine: EngineName = None
+    """Engine: tiny, ulx3s or zcu102."""
+    w8: float = 0.0
+    """Fraction of 8-bit row tiles in each matrix but the patch embedding, in whole tiles."""
+    images: int = 3
+    """Pictures, 1 to 1000; cycles per image need 3."""
+    seed: int = 0
+    """Of the random weights."""
+    latency: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: the board's)")] = (
+        None
+    )
+    """Cycles from a read's address to its first data."""
+    bytes_per_cycle: Annotated[
+        float | None, tyro.conf.arg(help_behavior_hint="(default: the board's)")
+    ] = None
+    """What memory gives in a cycle, reads and writes together."""
+    fast_clock: Flag = True
+    """Don't run again at 40 bytes per cycle, for the frame rate at 300 MHz."""
+    json: OptionalPath = None
+    """Also write the figures to this file."""
+    trace: OptionalPath = None
+    """Also write when each instruction ran, in Chrome's trace-event format."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.images <= 1000:
+            raise UserError(f"--images must be from 1 to 1000, not {self.images}")
+        if self.latency is not None and not 1 <= self.latency <= 0xFFFF:
+            raise UserError(f"--latency must be from 1 to 65535 cycles, not {self.latency}")
+        if self.bytes_per_cycle is not None and not 0.01 <= self.bytes_per_cycle < 256:
+            raise UserError(
+                f"--bytes-per-cycle must be from 0.01 to below 256, not {self.bytes_per_cycle:g}"
+            )
+
+
+def main(options: Options) -> None:
+    """Measure one network."""
+    board = boards.load(options.board)
+    engine = config.engine(options.engine or board.engine)
+    for path in (options.json, options.trace):
+        if path:
+            require_writable(path)
+    model = load(options, engine)
+    memory = {
+        "latency": options.latency or board.memory.latency_cycles,
+        "bytes_per_cycle": options.bytes_per_cycle or board.bytes_per_cycle(),
+    }
+    pictures = workloads.photographs(model, options.images)
+    run = measured(model, pictures, board, engine, memory)
+    if options.trace and run.timeline:
+        title = f"{options.model} on engine {engine.name}"
+        run.timeline.write(options.trace, clock_hz=board.clock_hz, title=title)
+    rates = {board.clock_hz: board.clock_hz / typical(run)}
+    if options.fast_clock and engine.memory_bytes >= FAST_BYTES_PER_CYCLE:
+        fast = measured(
+            model, pictures, board, engine, memory | {"bytes_per_cycle": FAST_BYTES_PER_CYCLE}
+        )
+        rates[FAST_CLOCK_HZ] = FAST_CLOCK_HZ / typical(fast)
+    report = figures(options, model, board, engine, memory, run) | {
+        "fps": {f"{clock / 1e6:g}": rate for clock, rate in rates.items()}
+    }
+    show(report, run)
+    if options.json:
+        with atomic_write(options.json, "w") as file:
+            json.dump(report, file, indent=2)
+    if run.mismatches:
+        raise ToolError(f"the engine differs from the golden model: {run.first_mismatch}")
+
+
+def load(options: Options, engine: EngineConfig) -> IntegerModel:
+    """The model that the options name."""
+    if options.model in workloads.DEIT:
+        return workloads.deit(options.model, engine, wide=options.w8, seed=options.seed)
+    if not Path(options.model).is_file():
+        raise UserError(
+            f"no model {options.model!r}: choose one of {', '.join(workloads.DEIT)}, or a file"
+        )
+    if options.w8:
+        raise UserError("--w8 is for the named models: a file has its 8-bit rows already")
+    return IntegerModel.load(Path(options.model))
+
+
+def measured(
+    model: IntegerModel,
+    pictures: np.ndarray,
+    board: boards.Board,
+    engine: EngineConfig,
+    memory: dict[str, float],
+) -> runner.Run:
+    """Simulate and compare, with a progress bar."""
+    settings = {
+        "latency": int(memory["latency"]),
+        "bytes_per_cycle": round(memory["bytes_per_cycle"] * 256),
+    }
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+        what = f"{memory['bytes_per_cycle']:g} bytes per cycle: images"
+        task = progress.add_task(what, total=len(pictures))
+        return runner.run(
+            model,
+            pictures,
+            board,
+            engine=engine,
+            settings=settings,
+            progress=lambda done, _: progress.update(task, completed=done),
+        )
+
+
+def typical(run: runner.Run) -> float:
+    """Cycles per image in a row of them, or of the first where there are not three."""
+    return run.cycles_per_image or float(run.cycles[0])
+
+
+def array_multipliers(engine: EngineConfig) -> int:
+    """Hard multipliers of the array."""
+    return engine.products // array_packing(engine).products
+
+
+def reference_bound(shape: NetworkShape, engine: EngineConfig) -> int:
+    """The bound of the ZCU102's array; of the engine's own where its row tiles are others."""
+    lanes = REFERENCE[engine.act_bits]
+    if lanes.rows != shape.row_granularity:
+        lanes = Lanes(engine.token_lanes, engine.row_lanes, engine.depth_lanes)
+    return bound_cycles(shape, lanes, pixel_passes=1 if engine.act_bits == 8 else 2)
+
+
+def figures(
+    options: Options,
+    model: IntegerModel,
+    board: boards.Board,
+    engine: EngineConfig,
+    memory: dict[str, float],
+    run: runner.Run,
+) -> dict[str, Any]:
+    """The JSON report, without the frame rates."""
+    program = compile_model(model, engine).program
+    shape = program.sizes.shape
+    bound, cycles = reference_bound(shape, engine), typical(run)
+    simulated = sum(run.cycles)
+    return {
+        "schema": SCHEMA,
+        "model": options.model,
+        "model_hash": model.hash,
+        "wide_fraction": workloads.wide_fraction(shape),
+        "board": board.name,
+        "engine": asdict(engine) | {"hash": f"{engine.hash:016x}"},
+        "memory": memory,
+        "images": len(run.cycles),
+        "cycles": run.cycles[0],
+        "cycles_per_image": run.cycles_per_image,
+        "bound_cycles": bound,
+        "efficiency": bound / cycles,
+        "macs_per_dsp_cycle": array_work(shape) / cycles / array_multipliers(engine),
+        "bit_exact": run.mismatches == 0,
+        "first_mismatch": run.first_mismatch,
+        "words": run.words,
+        "stalls": stalls(run),
+        "busy": {unit: events["busy"] for unit, events in run.counters.items()},
+        "by_kind": {unit: dict(kinds) for unit, kinds in by_kind(run).items()},
+        "bytes_moved": simulate(program).bytes * len(run.cycles),
+        "build_s": run.build_s,
+        "wall_s": run.wall_s,
+        "sim_cycles_per_s": simulated / run.wall_s,
+    }
+
+
+def stalls(run: runner.Run) -> dict[str, dict[str, int]]:
+    """Cycles in which a unit could not go on, by cause, of the whole run."""
+    return {
+        unit: {
+            "no_instruction": events["starved"],
+            **{
+                name.replace("waits_for", "semaphore_of"): value
+                for name, value in events.items()
+                if name.startswith("waits_for_") and value
+            },
+            **{cause: events[f"stall_{bit}"] for bit, cause in enumerate(STALLS[unit])},
+        }
+        for unit, events in run.counters.items()
+    }
+
+
+def by_kind(run: runner.Run) -> dict[str, Any]:
+    return run.timeline.cycles_by_kind() if run.timeline else {}
+
+
+def show(report: dict[str, Any], run: runner.Run) -> None:
+    """Tables for the terminal."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=110)  # a file or a pipe has no width to keep to
+    total = sum(run.cycles)
+    units = Table(title="Units, all images")
+    for column in ("unit", "busy", "could not go on, in cycles"):
+        units.add_column(column, justify="right" if column == "busy" else "left")
+    for unit, causes in report["stalls"].items():
+        said = [f"{name.replace('_', ' ')} {value:,}" for name, value in causes.items() if value]
+        units.add_row(unit, f"{report['busy'][unit] / total:.1%}", ", ".join(said))
+    kinds = Table(title="Cycles of the matmul unit by layer, all images")
+    for column in ("layers", "cycles", "share"):
+        kinds.add_column(column, justify="left" if column == "layers" else "right")
+    for kind, cycles in by_kind(run).get("matmul", {}).items():
+        kinds.add_row(kind, f"{cycles:,}", f"{cycles / total:.1%}")
+    result = Table(title=Text(f"{report['model']} on engine {report['engine']['name']}"))
+    for column in ("", "value"):
+        result.add_column(column, justify="right" if column else "left")
+    per_image = report["cycles_per_image"]
+    for name, value in (
+        ("8-bit row tiles", f"{report['wide_fraction']:.1%}"),
+        ("cycles, first image", f"{report['cycles']:,}"),
+        ("cycles per image", f"{per_image:,.0f}" if per_image else "needs 3 images"),
+        ("bound of the array", f"{report['bound_cycles']:,}"),
+        ("efficiency", f"{report['efficiency']:.1%}"),
+        *((f"frames/s at {clock} MHz", f"{rate:,.1f}") for clock, rate in report["fps"].items()),
+        ("words compared", f"{report['words']:,}"),
+        ("bit-exact", "yes" if report["bit_exact"] else "NO"),
+        ("simulated cycles/s", f"{report['sim_cycles_per_s']:,.0f}"),
+    ):
+        result.add_row(name, value)
+    for table in (kinds, units, result):
+        console.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(command(main, prog="python -m sim.bench"))
