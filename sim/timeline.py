@@ -29,7 +29,7 @@ class UnitEvents:
     Parameters
     ----------
     numbers : (instructions,) int64
-        Index into the program's operations; falls where the next image begins.
+        Index into the program's operations; rises within an image.
     taken, done : (instructions,) int64
         Clock cycles.
     """
@@ -41,7 +41,7 @@ class UnitEvents:
     @property
     def images(self) -> np.ndarray:
         """(instructions,) int64: of which image each is."""
-        return np.cumsum(np.diff(self.numbers, prepend=self.numbers[:1]) < 0)
+        return np.cumsum(np.diff(self.numbers, prepend=-1) <= 0)
 
     @property
     def begun(self) -> np.ndarray:
