@@ -30,14 +30,16 @@ async def network(dut: Any) -> None:
         await host.write(name, value)
     await host.write("irq_enable", 3)  # at the end of each picture, too
     await host.command("start")
-    done: list[int] = []
+    done: list[int] = []  # cycles from the start to the end of each picture
+    last_cycle = host.cycle  # of the latest one's end
     status: set[str] = set()
     while "done" not in status:
         await host.wait_for_interrupt(job["limit_cycles"])
-        last_cycle = host.cycle
+        interrupted = host.cycle
         await host.command("irq_clear")
         status = await host.status()
-        done += await _newly_done(host, len(done))
+        if newly := await _newly_done(host, len(done)):
+            done, last_cycle = done + newly, interrupted
         path.with_name("images_done").write_text(str(len(done)))
     result = {"done": done, "last_cycle": last_cycle, **await _result(host, status)}
     path.with_name("result.json").write_text(json.dumps(result))
