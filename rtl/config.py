@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 from rtl import numerics
 from rtl.errors import UserError
@@ -106,8 +106,6 @@ class EngineConfig:
             self._refuse(
                 "depth_lanes", f"a power of two between 4 and row_lanes = {self.row_lanes}"
             )
-        if self.token_lanes > self.row_lanes:
-            self._refuse("token_lanes", f"at most row_lanes = {self.row_lanes}")
 
     def _check_memories(self) -> None:
         for field in fields(self):
@@ -205,7 +203,24 @@ ZCU102 = EngineConfig(
     memory_bytes=64,
 )
 
-ENGINES = {engine.name: engine for engine in (TINY, ULX3S, ZCU102)}
+ZCU102_A4 = replace(ZCU102, name="zcu102_a4", act_bits=4)
+
+ZCU102_A8 = replace(  # half as many products per multiplier: half the row lanes, twice the words
+    ZCU102,
+    name="zcu102_a8",
+    act_bits=8,
+    row_lanes=16,
+    activation_words=3072,
+    key_words=256,
+    value_words=1024,
+    score_words=512,
+    residual_words=4096,
+    weight_words=5120,
+    parameter_words=1024,
+    exponent_words=128,
+)
+
+ENGINES = {engine.name: engine for engine in (TINY, ULX3S, ZCU102, ZCU102_A4, ZCU102_A8)}
 
 
 def engine(name: str) -> EngineConfig:

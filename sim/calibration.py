@@ -190,7 +190,7 @@ def instruction_times(
         result = job.simulate(testbench.build(engine), check=True, progress=None)
         for buffer, layout in tap_layouts(engine).items():
             for file in job.taps.glob(f"{buffer}*.bin"):
-                for beats in taps.read(file, layout):
+                for beats in taps.Tap(file, layout).chunks():
                     np.minimum.at(first, beats.fields["number"], beats.cycle)
                     np.maximum.at(last, beats.fields["number"], beats.cycle)
     first[np.isinf(first)] = last[np.isinf(last)] = np.nan

@@ -55,10 +55,9 @@ class Writes:
 
     @staticmethod
     def concatenate(parts: Sequence["Writes"]) -> "Writes":
-        """All records of several sources, by instruction, each source's order kept."""
+        """All records of several sources, one source after another."""
         names = Writes.__dataclass_fields__
-        joined = Writes(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
-        return joined[np.argsort(joined.numbers, kind="stable")]
+        return Writes(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
 
 
 def tap_layouts(engine: EngineConfig) -> dict[str, data.StructLayout]:
@@ -96,9 +95,9 @@ def check_writes(
         That were run back to back.
     """
     engine = compiled.program.sizes.engine
-    writes = {
+    sources = {
         buffer: [
-            _by_image(_read(file, buffer, layout, engine), images)
+            Source(taps.Tap(file, layout), buffer, engine, images)
             for file in sorted(folder.glob(f"{buffer}*.bin"))
         ]
         for buffer, layout in tap_layouts(engine).items()
@@ -107,24 +106,19 @@ def check_writes(
     words = mismatches = 0
     first = None
     for image in range(images):
-        of_image = {
-            buffer: _by_number(Writes.concatenate([of_writer[image] for of_writer in writers]))
-            for buffer, writers in writes.items()
-        }
         one = {name: tensor[image] for name, tensor in tensors.items()}
         for number in range(len(compiled.program.operations)):
-            divergence, count = _check_instruction(symbols, number, one, of_image)
+            written = {
+                buffer: Writes.concatenate([source.writes(image, number) for source in of_buffer])
+                for buffer, every in sources.items()
+                if (of_buffer := [s for s in every if s.has(image, number)])
+            }
+            divergence, count = _check_instruction(symbols, number, one, written)
             words += count
             if divergence:
                 mismatches += 1
                 first = first or f"image {image}: {divergence}"
     return Report(words, mismatches, first)
-
-
-def _by_image(records: Writes, images: int) -> list[Writes]:
-    """One tap's records of each image."""
-    image = image_of_records(records.numbers, images)
-    return [records[image == i] for i in range(images)]
 
 
 def image_of_records(numbers: np.ndarray, images: int) -> np.ndarray:
@@ -140,27 +134,23 @@ def image_of_records(numbers: np.ndarray, images: int) -> np.ndarray:
     return np.minimum(np.cumsum(falls), images - 1)
 
 
-def _by_number(records: Writes) -> dict[int, Writes]:
-    """Records of each instruction; they are sorted by instruction."""
-    numbers, starts = np.unique(records.numbers, return_index=True)
-    stops = [*starts[1:], len(records.numbers)]
-    return {int(n): records[a:b] for n, a, b in zip(numbers, starts, stops, strict=True)}
-
-
 def _check_instruction(
     symbols: object,
     number: int,
     tensors: Mapping[str, np.ndarray],
-    writes: Mapping[str, dict[int, Writes]],
+    written: Mapping[str, Writes],
 ) -> tuple[Divergence | None, int]:
-    """The first divergence of one instruction's writes, and the words compared."""
+    """The first divergence of one instruction's writes, and the words compared.
+
+    ``written`` has the scratchpads that the instruction wrote to.
+    """
     expected = symbols.expected_writes(number, tensors)
-    for buffer, records in writes.items():
-        if number in records and (expected is None or buffer != expected.buffer):
-            return Divergence(number, f"{buffer}", None, int(records[number].values[0, 0])), 0
+    for buffer, records in written.items():
+        if expected is None or buffer != expected.buffer:
+            return Divergence(number, f"{buffer}", None, int(records.values[0, 0])), 0
     if expected is None:
         return None, 0
-    records = writes[expected.buffer].get(number)
+    records = written.get(expected.buffer)
     if records is None:
         element = expected.element(0, int(expected.written[0].argmax()))
         return Divergence(number, element, int(expected.values[0, 0]), None), 0
@@ -171,17 +161,39 @@ def _check_instruction(
 # ---------------------------------------------------------------- tap records to words
 
 
-def _read(file: Path, buffer: str, layout: data.StructLayout, engine: EngineConfig) -> Writes:
-    parts = [_empty(buffer, engine)]
-    parts += [_words(beats, buffer, engine) for beats in taps.read(file, layout)]
-    names = Writes.__dataclass_fields__
-    return Writes(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+class Source:
+    """The writes that one tap saw, by image and instruction, read when they are asked for.
 
+    Parameters
+    ----------
+    tap : Tap
+    buffer : str
+        The scratchpad.
+    engine : EngineConfig
+    images : int
+    """
 
-def _empty(buffer: str, engine: EngineConfig) -> Writes:
-    lanes = _lanes(buffer, engine)
-    none = np.zeros(0, np.int64)
-    return Writes(none, none, none, np.zeros((0, lanes), int), np.zeros((0, lanes), bool))
+    def __init__(self, tap: taps.Tap, buffer: str, engine: EngineConfig, images: int):
+        self.tap = tap
+        self.buffer = buffer
+        self.engine = engine
+        numbers = tap.column("number")
+        image = image_of_records(numbers, images)
+        self.order = np.lexsort((numbers, image))
+        keys = np.stack([image, numbers])[:, self.order]
+        begins = np.flatnonzero(np.any(np.diff(keys, axis=1, prepend=-1), axis=0))
+        stops = [*begins[1:], len(numbers)]
+        places = zip(*keys[:, begins].tolist(), strict=True)
+        self.parts = dict(zip(places, zip(begins, stops, strict=True), strict=True))
+
+    def has(self, image: int, number: int) -> bool:
+        """Whether the instruction wrote here."""
+        return (image, number) in self.parts
+
+    def writes(self, image: int, number: int) -> Writes:
+        """One instruction's writes, in the order in which they happened."""
+        chosen = self.order[slice(*self.parts[image, number])]
+        return _words(self.tap.beats(chosen), self.buffer, self.engine)
 
 
 def _lanes(buffer: str, engine: EngineConfig) -> int:

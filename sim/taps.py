@@ -12,6 +12,7 @@ import numpy as np
 from amaranth.hdl import Shape
 from amaranth.lib import data
 
+WORD_BITS = 32
 CHUNK_RECORDS = 4096
 
 
@@ -34,15 +35,46 @@ class Beats:
         return len(self.cycle)
 
 
-def read(file: Path, layout: data.StructLayout) -> Iterator[Beats]:
-    """Yield the records of a tap file in order, at most ``CHUNK_RECORDS`` at a time."""
-    words = 1 + -(-layout.size // 32)
-    records = np.memmap(file, np.uint32, "r") if file.stat().st_size else np.zeros(0, np.uint32)
-    records = records[: len(records) // words * words].reshape(-1, words)
-    for start in range(0, len(records), CHUNK_RECORDS):
-        chunk = np.ascontiguousarray(records[start : start + CHUNK_RECORDS])
+class Tap:
+    """The records of one tap file, in order; they stay on disk until they are asked for.
+
+    Parameters
+    ----------
+    file : Path
+    layout : StructLayout
+        Of the payload.
+    """
+
+    def __init__(self, file: Path, layout: data.StructLayout):
+        words = 1 + -(-layout.size // WORD_BITS)
+        records = np.memmap(file, np.uint32, "r") if file.stat().st_size else np.zeros(0, np.uint32)
+        self.records = records[: len(records) // words * words].reshape(-1, words)
+        self.layout = layout
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def beats(self, chosen: slice | np.ndarray) -> Beats:
+        """The chosen records, all fields."""
+        chunk = np.ascontiguousarray(self.records[chosen])
         bits = np.unpackbits(chunk[:, 1:].view(np.uint8), axis=1, bitorder="little")
-        yield Beats(chunk[:, 0], unpack(bits, layout))
+        return Beats(chunk[:, 0], unpack(bits, self.layout))
+
+    def column(self, name: str) -> np.ndarray:
+        """(records,) int64: an unsigned field of at most 32 bits, of all records."""
+        field = self.layout[name]
+        first, shift = divmod(field.offset, WORD_BITS)
+        last = (field.offset + field.width - 1) // WORD_BITS
+        value = np.zeros(len(self), np.uint64)
+        for index in range(first, last + 1):
+            word = self.records[:, 1 + index].astype(np.uint64)
+            value |= word << np.uint64(WORD_BITS * (index - first))
+        return (value >> np.uint64(shift) & np.uint64((1 << field.width) - 1)).astype(np.int64)
+
+    def chunks(self) -> Iterator[Beats]:
+        """All records, at most ``CHUNK_RECORDS`` at a time."""
+        for start in range(0, len(self), CHUNK_RECORDS):
+            yield self.beats(slice(start, start + CHUNK_RECORDS))
 
 
 def unpack(bits: np.ndarray, layout: data.StructLayout) -> dict[str, np.ndarray]:

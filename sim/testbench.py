@@ -146,7 +146,7 @@ class Options:
     """Build a simulated engine ahead of its use; what was built already is found in the cache."""
 
     engine: str = "tiny"
-    """Engine: tiny, ulx3s or zcu102."""
+    """Engine: tiny, ulx3s, zcu102, zcu102_a4 or zcu102_a8."""
     tap: Flag = True
     """Leave out the taps, through which every write is compared: smaller and faster."""
 

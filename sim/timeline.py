@@ -139,7 +139,7 @@ def read(program: Program, folder: Path) -> Timeline:
 
 def _events(file: Path) -> tuple[np.ndarray, np.ndarray]:
     """Cycles and instruction numbers."""
-    parts = [(beats.cycle, beats.fields["number"]) for beats in taps.read(file, EVENT)]
+    parts = [(beats.cycle, beats.fields["number"]) for beats in taps.Tap(file, EVENT).chunks()]
     none = np.zeros(0, np.int64)
     cycles, numbers = zip((none, none), *parts, strict=True)
     return np.concatenate(cycles).astype(np.int64), np.concatenate(numbers)
