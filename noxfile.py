@@ -47,6 +47,15 @@ def sim(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def zcu102(session: nox.Session) -> None:
+    """Simulate networks of many shapes on the ZCU102 engine: about half an hour.
+
+    Apart from the other tests because of its length.
+    """
+    run(session, "pytest", "-n", "auto", "-m", "zcu102", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def types(session: nox.Session) -> None:
     """Check the types with pyright."""
     run(session, "pyright", *session.posargs)

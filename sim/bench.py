@@ -22,7 +22,8 @@ from rtl import config
 from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
 from rtl.compiler import compile_model
 from rtl.compiler.bound import Lanes, array_work, bound_cycles
-from rtl.compiler.timing import simulate
+from rtl.compiler.latencies import unit_latencies
+from rtl.compiler.timing import Prediction, simulate
 from rtl.config import EngineConfig
 from rtl.engine import STALLS
 from rtl.errors import ToolError, UserError
@@ -31,6 +32,7 @@ from rtl.matmul.array import array_packing
 from rtl.model import IntegerModel
 from rtl.shape import NetworkShape
 from sim import runner, workloads
+from sim.calibration import memory_timing
 
 SCHEMA = 1
 FAST_CLOCK_HZ = 300_000_000
@@ -147,10 +149,6 @@ def measured(
     memory: dict[str, float],
 ) -> runner.Run:
     """Simulate and compare, with a progress bar."""
-    settings = {
-        "latency": int(memory["latency"]),
-        "bytes_per_cycle": round(memory["bytes_per_cycle"] * 256),
-    }
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         what = f"{memory['bytes_per_cycle']:g} bytes per cycle: images"
@@ -160,14 +158,22 @@ def measured(
             pictures,
             board,
             engine=engine,
-            settings=settings,
+            settings=memory_settings(memory),
             progress=lambda done, _: progress.update(task, completed=done),
         )
 
 
-def typical(run: runner.Run) -> float:
+def memory_settings(memory: dict[str, float]) -> dict[str, int]:
+    """Of the simulated memory (sim/hardware/memory.sv)."""
+    return {
+        "latency": int(memory["latency"]),
+        "bytes_per_cycle": round(memory["bytes_per_cycle"] * 256),
+    }
+
+
+def typical(run: runner.Run | Prediction) -> float:
     """Cycles per image in a row of them, or of the first where there are not three."""
-    return run.cycles_per_image or float(run.cycles[0])
+    return run.cycles_per_image or float(np.ravel(run.cycles)[0])
 
 
 def array_multipliers(engine: EngineConfig) -> int:
@@ -194,6 +200,8 @@ def figures(
     """The JSON report, without the frame rates."""
     program = compile_model(model, engine).program
     shape = program.sizes.shape
+    timing = memory_timing(board, memory_settings(memory))
+    predicted = simulate(program, timing, unit_latencies(engine), len(run.cycles))
     bound, cycles = reference_bound(shape, engine), typical(run)
     simulated = sum(run.cycles)
     return {
@@ -207,6 +215,7 @@ def figures(
         "images": len(run.cycles),
         "cycles": run.cycles[0],
         "cycles_per_image": run.cycles_per_image,
+        "predicted_cycles": typical(predicted),
         "bound_cycles": bound,
         "efficiency": bound / cycles,
         "macs_per_dsp_cycle": array_work(shape) / cycles / array_multipliers(engine),
@@ -216,7 +225,7 @@ def figures(
         "stalls": stalls(run),
         "busy": {unit: events["busy"] for unit, events in run.counters.items()},
         "by_kind": {unit: dict(kinds) for unit, kinds in by_kind(run).items()},
-        "bytes_moved": simulate(program).bytes * len(run.cycles),
+        "bytes_moved": predicted.bytes * len(run.cycles),
         "build_s": run.build_s,
         "wall_s": run.wall_s,
         "sim_cycles_per_s": simulated / run.wall_s,
@@ -268,6 +277,7 @@ def show(report: dict[str, Any], run: runner.Run) -> None:
         ("8-bit row tiles", f"{report['wide_fraction']:.1%}"),
         ("cycles, first image", f"{report['cycles']:,}"),
         ("cycles per image", f"{per_image:,.0f}" if per_image else "needs 3 images"),
+        ("predicted", f"{report['predicted_cycles']:,.0f}"),
         ("bound of the array", f"{report['bound_cycles']:,}"),
         ("efficiency", f"{report['efficiency']:.1%}"),
         *((f"frames/s at {clock} MHz", f"{rate:,.1f}") for clock, rate in report["fps"].items()),

@@ -42,6 +42,7 @@ def test_figures_agree_with_each_other(files):
     shape = IntegerModel.load(DIGITS).shape
     assert figures["bound_cycles"] == bound_cycles(shape, Lanes(4, 16, 8))
     assert figures["efficiency"] == figures["bound_cycles"] / figures["cycles_per_image"] < 1
+    assert figures["predicted_cycles"] == pytest.approx(figures["cycles_per_image"], rel=0.01)
     assert figures["fps"]["100"] == pytest.approx(100e6 / figures["cycles_per_image"])
     assert figures["busy"]["matmul"] == pytest.approx(3 * figures["bound_cycles"], rel=0.05)
     assert 0 < figures["macs_per_dsp_cycle"] < 4

@@ -20,7 +20,12 @@ def test_records_round_trip(tmp_path):
     values = [[[-32, 31, 0], [5, -1, 7]], [[1, 2, 3], [-4, -5, -6]]]
     records = []
     for cycle, codes in enumerate(values):
-        init = {"number": 1000 + cycle, "values": codes, "across": 300 + cycle, "beat": (1 << 127) + cycle}
+        init = {
+            "number": 1000 + cycle,
+            "values": codes,
+            "across": 300 + cycle,
+            "beat": (1 << 127) + cycle,
+        }
         packed = LAYOUT.const(init).as_value().value
         words = [packed >> 32 * i & 0xFFFFFFFF for i in range(-(-LAYOUT.size // 32))]
         records += [cycle, *words]
