@@ -46,7 +46,7 @@ class SoftmaxUnit(wiring.Component):
     scales : Out(2 x token_lanes x TokenScale)
         By slot and lane.
     stall_write : Out(1)
-        A write was refused in this cycle.
+        A write was refused in the cycle before.
 
     Timing, unstalled, for a model: an instruction taken in cycle t issues its first word in cycle
     t + 1 + lane_first // 4, then one word per cycle; ``done`` is ``done_cycles(config)`` after the

@@ -183,18 +183,20 @@ class Drain(wiring.Component):
     ) -> None:
         """Codes onto the residual's words, which were asked for ``READ_LATENCY`` cycles before."""
         add = self.CODES_LATENCY + Residual.RESIDUAL_LATENCY
-        read = add - READ_LATENCY
-        destined = line.operands[read].destination == Destination.RESIDUAL
+        before = add - READ_LATENCY - 1  # a register in front of the request
+        place, operands = line.place[before], line.operands[before]
+        destined = operands.destination == Destination.RESIDUAL
+        request = self.residual.request
         m.d.comb += [
             residual.y.eq(requantize.codes),
             residual.shift.eq(line.operands[self.CODES_LATENCY].residual_shift),
             residual.residual.eq(self.residual.data),
             residual.accumulate.eq(line.operands[add].accumulate),
-            self.residual.request.p.half.eq(line.place[read].token[1]),
-            self.residual.request.p.word.eq(line.place[read].word),
-            self.residual.request.valid.eq(
-                line.valid[read] & line.operands[read].accumulate & destined
-            ),
+        ]
+        m.d.sync += [
+            request.p.half.eq(place.token[1]),
+            request.p.word.eq(place.word),
+            request.valid.eq(line.valid[before] & operands.accumulate & destined),
         ]
 
 

@@ -191,7 +191,7 @@ class Addresses(wiring.Component):
     activation, weight : Out(ADDRESS)
     """
 
-    LATENCY = 1
+    LATENCY = 2
 
     def __init__(self, weight_words: int):
         self.weight_words = weight_words
@@ -201,25 +201,30 @@ class Addresses(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        step, operands = self.i, self.i.tile.work.operands
-        ring, values = operands.weights == Weights.RING, operands.weights == Weights.VALUES
-        pass_start = step.again | step.new_words
-
-        pass_first = Signal(ADDRESS, reset_less=True)  # weight word that the pass began with
-        source, stride, weight = Signal(ADDRESS), Signal.like(operands.weight_step), Signal(ADDRESS)
-        from_first = step.again | (step.tile_start & ~ring)
-        by_step = ~ring & (values ^ step.tile_start)
-        at_end = ring & ~step.again & (self.weight == self.weight_words - 1)
-        m.d.comb += [
-            source.eq(Mux(from_first, pass_first, self.weight)),
-            stride.eq(Mux(step.again, 0, Mux(by_step, operands.weight_step, 1))),
-            weight.eq(Mux(at_end, 0, source + stride)),
+        i, of_i = self.i, self.i.tile.work.operands
+        ring, values = of_i.weights == Weights.RING, of_i.weights == Weights.VALUES
+        by_step = ~ring & (values ^ i.tile_start)
+        step, stride = Signal(Step), Signal.like(of_i.weight_step, reset_less=True)
+        from_first, may_wrap = Signal(), Signal()
+        m.d.sync += [
+            step.eq(i),
+            from_first.eq(i.again | (i.tile_start & ~ring)),
+            may_wrap.eq(ring & ~i.again),
+            stride.eq(Mux(i.again, 0, Mux(by_step, of_i.weight_step, 1))),
         ]
+
+        operands = step.tile.work.operands
+        pass_first = Signal(ADDRESS, reset_less=True)  # weight word that the pass began with
+        weight = Signal(ADDRESS)
+        at_end = may_wrap & (self.weight == self.weight_words - 1)
+        source = Mux(from_first, pass_first, self.weight)
+        m.d.comb += weight.eq(Mux(at_end, 0, source + stride))
         with m.If(step.start):
             m.d.comb += weight.eq(operands.weight_address)
 
         m.d.sync += self.o.eq(step)
         with m.If(step.word.valid):
+            pass_start = step.again | step.new_words
             m.d.sync += [
                 self.weight.eq(weight),
                 self.activation.eq(

@@ -74,8 +74,9 @@ class Writers(wiring.Component):
             Destination.RESIDUAL: self.residual_write,
         }
         for destination, port in ports.items():
+            destined = self.place.beat.tile.work.operands.destination == destination
+            m.d.sync += port.valid.eq(self.valid & destined)
             m.d.comb += [
-                port.valid.eq(valid & (work.operands.destination == destination)),
                 port.beat.enable.eq(_of_pair(place.enable, place.beat.pair[0])),
                 port.beat.word.eq(place.word),
                 port.beat.number.eq(work.number),
