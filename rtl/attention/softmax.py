@@ -75,7 +75,7 @@ class SoftmaxUnit(wiring.Component):
     @classmethod
     def done_cycles(cls, config: EngineConfig) -> int:
         """From the issue of an instruction's last word until ``done``: its scale lands last."""
-        scale = WeightSum.latency(config.row_lanes) + ContextScale.LATENCY + 1
+        scale = WeightSum.latency(config) + ContextScale.LATENCY + 1
         return cls.DATA_CYCLES + SoftmaxLanes.LATENCY + scale - 1 + Retire.LATENCY
 
     def elaborate(self, platform):

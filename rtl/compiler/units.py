@@ -72,9 +72,9 @@ class UnitLatencies:
     signal: int = 1
     matmul_start: int = 4
     matmul_finish: int = 29
-    norm_pair: int = 42
+    norm_pair: int = 41
     norm_done: int = 17
-    softmax_done: int = 45
+    softmax_done: int = 44
     load_check: int = 7
     load_gap: int = 1
     load_done: int = 1

@@ -120,11 +120,12 @@ class Drain(wiring.Component):
         self._connect_codes(m, line, lanes, requantize)
         self._connect_gelu(m, line, requantize, gelu)
         self._connect_residual(m, line, requantize, residual)
-        codes = delayed(m, requantize.codes, Gelu.LATENCY, name="codes")
+        codes = delayed(m, gelu.i, Gelu.LATENCY, name="codes")
         m.d.comb += [
             writers.place.eq(line.place[-1]),
             writers.valid.eq(line.valid[-1]),
-            _choose(writers.codes, line.operands[-1].gelu, gelu.o, codes),
+            _choose(writers.activations, line.operands[-1].gelu, gelu.o, codes),
+            writers.codes.eq(codes),
             writers.residual.eq(residual.o),
             self.done.eq(writers.done),
         ]
@@ -205,5 +206,6 @@ def _truncated(narrow: data.View, wide: data.View) -> list:
 
 
 def _choose(chosen: data.View, hidden_wanted: Value, hidden: data.View, codes: data.View) -> list:
-    """The GELU's codes or the requantizers', lane by lane."""
-    return [o.eq(Mux(hidden_wanted, a, b)) for o, a, b in zip(chosen, hidden, codes, strict=True)]
+    """The GELU's codes or the requantizers', lane by lane; what does not fit is left out."""
+    lanes = zip(chosen, hidden, codes, strict=True)
+    return [o.eq(Mux(hidden_wanted, a, b[: len(o)])) for o, a, b in lanes]

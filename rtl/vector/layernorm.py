@@ -74,7 +74,7 @@ class NormUnit(wiring.Component):
     @classmethod
     def pair_cycles(cls, config: EngineConfig) -> int:
         """From the issue of a pair's last beat of pass 1 until its pass 2 may issue."""
-        return cls.DATA_CYCLES + NormStatistics.latency(config.row_lanes) + 1
+        return cls.DATA_CYCLES + NormStatistics.latency(config) + 1
 
     def elaborate(self, platform):
         m = Module()
