@@ -14,7 +14,7 @@ from rtl.link import link
 from rtl.matmul.array import PAIR, QUAD, Array
 from rtl.matmul.beats import Beats, Placement
 from rtl.matmul.lanes import Lanes
-from rtl.matmul.scores import SLOTS, Scores
+from rtl.matmul.scores import Scores
 from rtl.matmul.signals import ACC, RowTile
 from rtl.matmul.writers import Writers
 from rtl.memory.ports import (
@@ -66,12 +66,12 @@ class Drain(wiring.Component):
         ``Array.SELECT_LATENCY`` cycles after ``select``.
     parameters, residual : Out
         Read ports; ``residual`` must never be refused.
-    scales : In(2 slots x token_lanes x TokenScale)
+    scales : In(score_slots x token_lanes x TokenScale)
     gelu_write : In
         Write port of the GELU tables.
     activation_write, key_write, value_write, score_write, residual_write : Out
         Write ports.
-    maxima : Out(2 slots x token_lanes x SCORE)
+    maxima : Out(score_slots x token_lanes x SCORE)
     done : Out(COMPLETION)
     """
 
@@ -91,14 +91,14 @@ class Drain(wiring.Component):
                 "quad": In(array(QUAD, array(config.row_lanes, ACC))),
                 "parameters": Out(parameter_read(config)),
                 "residual": Out(residual_read(config)),
-                "scales": In(array(SLOTS, array(config.token_lanes, TokenScale))),
+                "scales": In(array(config.score_slots, array(config.token_lanes, TokenScale))),
                 "gelu_write": In(WritePort(gelu_write(config))),
                 "activation_write": Out(WritePort(activation_write(config))),
                 "key_write": Out(WritePort(key_value_write(config, config.row_lanes))),
                 "value_write": Out(WritePort(key_value_write(config, config.depth_lanes))),
                 "score_write": Out(WritePort(score_write(config))),
                 "residual_write": Out(WritePort(residual_write(config))),
-                "maxima": Out(array(SLOTS, array(config.token_lanes, SCORE))),
+                "maxima": Out(array(config.score_slots, array(config.token_lanes, SCORE))),
                 "done": Out(COMPLETION),
             }
         )

@@ -236,6 +236,48 @@ class Addresses(wiring.Component):
         return m
 
 
+class Nibbles(wiring.Component):
+    """Nibbles of keys or of values, row by row.
+
+    No register. A module of its own, so that synthesis makes this choice among four with a LUT of
+    six inputs, and the one between it and the weight ring with another.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    keys, values : In
+        Data of the read ports.
+    of_values, high : In(1)
+    o : Out(row_lanes x depth_lanes x unsigned(4))
+    """
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        weights = array(config.depth_lanes, unsigned(numerics.ATOM_BITS))
+        super().__init__(
+            {
+                "keys": In(key_read(config).members["data"].shape),
+                "values": In(value_read(config).members["data"].shape),
+                "of_values": In(1),
+                "high": In(1),
+                "o": Out(array(config.row_lanes, weights)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        rows, depth = range(self.config.row_lanes), range(self.config.depth_lanes)
+        keys = [self.keys[r][d] for r in rows for d in depth]
+        values = [self.values[d][r] for r in rows for d in depth]
+        m.d.comb += self.o.eq(
+            Mux(self.of_values, _halves(values, self.high), _halves(keys, self.high))
+        )
+        return m
+
+
 class Selection(wiring.Component):
     """Picks each word's operands from what the scratchpads answered: source, nibble, slice.
 
@@ -279,24 +321,24 @@ class Selection(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         operands = self.step.tile.work.operands
-        high_nibble, high_slice = self.step.high_nibble, self.step.high_slice
-        rows, depth = range(self.config.row_lanes), range(self.config.depth_lanes)
-        keys = [self.keys[r][d] for r in rows for d in depth]
-        values = [self.values[d][r] for r in rows for d in depth]
+        m.submodules.attention = attention = Nibbles(self.config)
+        m.d.comb += [
+            attention.keys.eq(self.keys),
+            attention.values.eq(self.values),
+            attention.of_values.eq(operands.weights == Weights.VALUES),
+            attention.high.eq(self.step.high_nibble),
+        ]
         # One choice between whole words: it is the same hardware as one for each code, and a
         # thousandth of the text.
-        m.d.sync += self.word.eq(self.step.word)
-        with m.If(operands.activations == Activations.PIXELS):
-            m.d.sync += self.activations.eq(self._slices(high_slice))
-        with m.Else():
-            m.d.sync += self.activations.eq(self.codes)
-        with m.Switch(operands.weights):
-            with m.Case(Weights.RING):
-                m.d.sync += self.weights.eq(self.nibbles)
-            with m.Case(Weights.KEYS):
-                m.d.sync += self.weights.eq(_halves(keys, high_nibble))
-            with m.Default():
-                m.d.sync += self.weights.eq(_halves(values, high_nibble))
+        is_pixels, is_ring = (
+            operands.activations == Activations.PIXELS,
+            operands.weights == Weights.RING,
+        )
+        m.d.sync += [
+            self.word.eq(self.step.word),
+            self.activations.eq(Mux(is_pixels, self._slices(self.step.high_slice), self.codes)),
+            self.weights.eq(Mux(is_ring, self.nibbles, attention.o)),
+        ]
         return m
 
     def _slices(self, high: Value) -> Value:
