@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from rtl import numerics
 from rtl.errors import UserError
 
-INSTRUCTION_SET_VERSION = 2
+INSTRUCTION_SET_VERSION = 3
 MULTIPLIERS = ("dsp48e2", "mult18x18")
+MIN_SCORE_SLOTS, MAX_SCORE_SLOTS = 2, 4
 
 
 def _is_power_of_two(value: int) -> bool:
@@ -55,6 +56,8 @@ class EngineConfig:
         Words (``row_lanes`` records) of the row-parameter memory.
     exponent_words : int
         Words (``row_lanes`` x 2 bits) of the LayerNorm exponent memory.
+    score_slots : int
+        Token tiles of one head that may be between scores and context at a time, 2 to 4.
     queue_depth : int
         Instructions that wait in front of each unit.
     memory_bytes : int
@@ -81,6 +84,7 @@ class EngineConfig:
     weight_words: int
     parameter_words: int
     exponent_words: int
+    score_slots: int = MIN_SCORE_SLOTS
     queue_depth: int = 16
     memory_bytes: int = 16
 
@@ -113,6 +117,8 @@ class EngineConfig:
                 self._refuse(field.name, f"between 2 and {1 << 14}")
         if self.memory_bytes not in (4, 8, 16, 32, 64):
             self._refuse("memory_bytes", "4, 8, 16, 32 or 64")
+        if not MIN_SCORE_SLOTS <= self.score_slots <= MAX_SCORE_SLOTS:
+            self._refuse("score_slots", f"between {MIN_SCORE_SLOTS} and {MAX_SCORE_SLOTS}")
         if not _is_power_of_two(self.queue_depth) or self.queue_depth < 2:
             self._refuse("queue_depth", "a power of two, at least 2")
 
@@ -190,15 +196,16 @@ ZCU102 = EngineConfig(
     depth_lanes=16,
     act_bits=6,
     multiplier="dsp48e2",
-    activation_words=1536,
+    activation_words=2048,
     pixel_words=1024,
     key_words=64,
     value_words=512,
     score_words=256,
     residual_words=2048,
-    weight_words=2560,
+    weight_words=2048,
     parameter_words=512,
     exponent_words=64,
+    score_slots=4,
     queue_depth=64,
     memory_bytes=64,
 )

@@ -91,8 +91,8 @@ class FunctionalEngine:
         self.parameters = noise(0, (1 << 50) - 1, c.parameter_words, rows)
         self.exponents = noise(0, 3, c.exponent_words, rows)
         self.gelu = noise(0, (1 << c.act_bits) - 1, 2, 256)
-        self.maxima = noise(0, 1, 2, c.token_lanes)  # slots
-        self.scales = noise(1, 9, 2, c.token_lanes, 2)  # slots; multiplier, shift
+        self.maxima = noise(0, 1, c.score_slots, c.token_lanes)  # slots
+        self.scales = noise(1, 9, c.score_slots, c.token_lanes, 2)  # slots; multiplier, shift
 
     def run(self) -> np.ndarray:
         """Execute the program in its own order, image by image; :meth:`result`."""

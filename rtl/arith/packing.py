@@ -39,6 +39,12 @@ MULTIPLIERS = {
     "mult18x18": Multiplier(wide_bits=18, narrow_bits=18, sum_bits=54, adder_terms=2),
 }
 
+
+def adder_terms(multiplier: str) -> int:
+    """Numbers that the logic around a multiplier of this name adds on one carry chain."""
+    return MULTIPLIERS[multiplier].adder_terms
+
+
 SIGN_MODES = tuple(product((False, True), repeat=2))
 """All pairs (weights signed, activations signed)."""
 

@@ -52,16 +52,18 @@ class SaturatingShift(wiring.Component):
         for stage, (step, spare) in enumerate(STAGES):
             amount = delayed(m, self.amount, stage, name=f"amount_{stage}")
             kept_bits = self.out_bits + spare
-            shifted = Signal(signed(max(len(value), kept_bits)), name=f"shifted_{stage}")
+            kept = Signal(signed(kept_bits), name=f"kept_{stage}", reset_less=True)
+            exceeds = Signal(name=f"exceeds_{stage}", reset_less=True)
             with m.Switch(amount.word_select(len(STAGES) - 1 - stage, 2)):
                 for steps in range(4):
+                    shifted = value >> (steps * step)
+                    above = shifted[kept_bits - 1 :]
                     with m.Case(steps):
-                        m.d.comb += shifted.eq(value >> (steps * step))
-            above = shifted[kept_bits - 1 :]
-            exceeds = lost | ~(above.all() | ~above.any())
-            value = Signal(signed(kept_bits), name=f"value_{stage}", reset_less=True)
-            lost = Signal(name=f"lost_{stage}", reset_less=True)
-            m.d.sync += [value.eq(shifted), lost.eq(exceeds)]
+                        m.d.sync += [
+                            kept.eq(shifted),
+                            exceeds.eq(lost | (above.any() & ~above.all())),
+                        ]
+            value, lost = kept, exceeds
         negative = delayed(m, self.value[-1], self.LATENCY, name="negative")
         high = (1 << (self.out_bits - 1)) - 1
         m.d.comb += self.o.eq(Mux(lost, Mux(negative, -high - 1, high), value))

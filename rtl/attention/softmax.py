@@ -39,14 +39,14 @@ class SoftmaxUnit(wiring.Component):
         After the last write was taken and the last scale is in its register.
     idle, busy : Out(1)
     scores : Out(score_read(config))
-    maxima : In(2 x token_lanes x SCORE)
+    maxima : In(score_slots x token_lanes x SCORE)
         By slot and lane; constant while an instruction of the slot is under way.
     activations : Out(stream.Signature(activation_write(config)))
         One lane of a pair at a time.
-    scales : Out(2 x token_lanes x TokenScale)
+    scales : Out(score_slots x token_lanes x TokenScale)
         By slot and lane.
     stall_write : Out(1)
-        A write was refused in this cycle.
+        A write was refused in the cycle before.
 
     Timing, unstalled, for a model: an instruction taken in cycle t issues its first word in cycle
     t + 1 + lane_first // 4, then one word per cycle; ``done`` is ``done_cycles(config)`` after the
@@ -60,14 +60,14 @@ class SoftmaxUnit(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         self.config = config
-        lanes = config.token_lanes
+        lanes, slots = config.token_lanes, config.score_slots
         super().__init__(
             {
                 **UnitPort(Opcode.SOFTMAX).members,
                 "scores": Out(ports.score_read(config)),
-                "maxima": In(ports.array(2, ports.array(lanes, ports.SCORE))),
+                "maxima": In(ports.array(slots, ports.array(lanes, ports.SCORE))),
                 "activations": Out(stream.Signature(ports.activation_write(config))),
-                "scales": Out(ports.array(2, ports.array(lanes, ports.TokenScale))),
+                "scales": Out(ports.array(slots, ports.array(lanes, ports.TokenScale))),
                 "stall_write": Out(1),
             }
         )
@@ -75,7 +75,7 @@ class SoftmaxUnit(wiring.Component):
     @classmethod
     def done_cycles(cls, config: EngineConfig) -> int:
         """From the issue of an instruction's last word until ``done``: its scale lands last."""
-        scale = WeightSum.latency(config.row_lanes) + ContextScale.LATENCY + 1
+        scale = WeightSum.latency(config) + ContextScale.LATENCY + 1
         return cls.DATA_CYCLES + SoftmaxLanes.LATENCY + scale - 1 + Retire.LATENCY
 
     def elaborate(self, platform):
@@ -157,11 +157,13 @@ class SoftmaxUnit(wiring.Component):
 
     def _maximum(self, m, beat):
         """The maximum of a beat's lane, ``MAXIMUM_CYCLES`` after the beat."""
-        by_slot = Signal(ports.array(2, ports.SCORE), reset_less=True)
+        by_slot = Signal(ports.array(self.config.score_slots, ports.SCORE), reset_less=True)
         maximum = Signal(ports.SCORE, reset_less=True)
         slot = delayed(m, beat.dispatch.operands.slot, 1, name="slot")
-        m.d.sync += [by_slot[index].eq(self.maxima[index][beat.lane]) for index in range(2)]
-        m.d.sync += maximum.eq(by_slot[slot])
+        m.d.sync += [
+            *(own.eq(lanes[beat.lane]) for own, lanes in zip(by_slot, self.maxima, strict=True)),
+            maximum.eq(by_slot[slot]),
+        ]
         return maximum
 
     def _connect_writes(self, m, valid, beat, lanes, output):

@@ -3,11 +3,11 @@
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
 from rtl import numerics
 from rtl.arith.adder_tree import AdderTree
 from rtl.arith.exp2 import Exp2
+from rtl.arith.packing import adder_terms
 from rtl.arith.reciprocal import Reciprocal
 from rtl.attention.softmax_walk import DITHER, KEYS
 from rtl.config import EngineConfig
@@ -92,7 +92,7 @@ class WeightSum(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         self.config = config
-        self.LATENCY = self.latency(config.row_lanes)
+        self.LATENCY = self.latency(config)
         super().__init__(
             {
                 "valid": In(1),
@@ -103,13 +103,14 @@ class WeightSum(wiring.Component):
         )
 
     @staticmethod
-    def latency(row_lanes: int) -> int:
+    def latency(config: EngineConfig) -> int:
         """Adder tree, accumulator."""
-        return ceil_log2(row_lanes) + 1
+        return AdderTree.latency(config.row_lanes, adder_terms(config.multiplier)) + 1
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.tree = tree = AdderTree(self.config.row_lanes, activation_code(self.config))
+        rows, terms = self.config.row_lanes, adder_terms(self.config.multiplier)
+        m.submodules.tree = tree = AdderTree(rows, activation_code(self.config), terms)
         valid = delayed(m, self.valid, tree.LATENCY, name="valid", marker=True)
         first = delayed(m, self.first, tree.LATENCY, name="first")
         total = Signal.like(self.total, reset_less=True)

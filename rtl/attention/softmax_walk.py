@@ -61,45 +61,50 @@ class SoftmaxWalk(wiring.Component):
         beat = self.o.payload
         operands = beat.dispatch.operands
         dispatch = Signal(DISPATCH)
-        active = Signal()
+        idle = Signal(init=1)
         lane, lane_end = Signal(LANE), Signal(LANE)
         skip = Signal(LANE.width - 2)  # groups of four lanes before the first lane
         base = Signal(ADDRESS)
         column, keys_left = Signal.like(beat.column), Signal(KEYS)
+        single, before_last = Signal(), Signal.like(column)  # key_words == 1, key_words - 2
         dither = Signal(DITHER)
         m.d.comb += [
-            self.i.ready.eq(~active),
-            self.o.valid.eq(active & (skip == 0)),
+            self.i.ready.eq(idle),
             beat.dispatch.eq(dispatch),
             beat.word.eq(base + column),
             beat.lane.eq(lane),
             beat.column.eq(column),
             beat.keys_left.eq(keys_left),
             beat.dither.eq(dither),
-            beat.first.eq(column == 0),
-            beat.last.eq(column == operands.key_words - 1),
             beat.final.eq(beat.last & (lane == lane_end)),
         ]
-        with m.If(self.i.valid & self.i.ready):
-            started = self.i.payload.operands
+        started = self.i.payload.operands
+        with m.If(self.i.valid & idle):
             m.d.sync += [
-                active.eq(1),
+                idle.eq(0),
+                self.o.valid.eq(started.lane_first[2:] == 0),
                 dispatch.eq(self.i.payload),
                 lane.eq(started.lane_first),
                 lane_end.eq(started.lane_first + started.lane_count - 1),
                 skip.eq(started.lane_first[2:]),
                 base.eq(started.source_address),
                 column.eq(0),
+                single.eq(started.key_words == 1),
+                before_last.eq(started.key_words - 2),
+                beat.first.eq(1),
+                beat.last.eq(started.key_words == 1),
                 keys_left.eq(started.keys),
                 dither.eq(0),
             ]
         next_group = base + operands.source_stride
-        with m.If(active & (skip != 0)):
-            m.d.sync += [skip.eq(skip - 1), base.eq(next_group)]
+        with m.If(~idle & ~self.o.valid):
+            m.d.sync += [skip.eq(skip - 1), self.o.valid.eq(skip == 1), base.eq(next_group)]
         with m.If(self.o.valid & self.o.ready):
             beyond = keys_left < self.row_lanes
             m.d.sync += [
                 column.eq(column + 1),
+                beat.first.eq(beat.last),
+                beat.last.eq(Mux(beat.last, single, column == before_last)),
                 keys_left.eq(Mux(beyond, 0, keys_left - self.row_lanes)),
                 dither.eq(dither + numerics.dither(self.row_lanes)),
             ]
@@ -112,5 +117,5 @@ class SoftmaxWalk(wiring.Component):
                     dither.eq(0),
                 ]
             with m.If(beat.final):
-                m.d.sync += active.eq(0)
+                m.d.sync += [self.o.valid.eq(0), idle.eq(1)]
         return m

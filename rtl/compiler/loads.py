@@ -4,7 +4,7 @@ What :mod:`rtl.memory.load.unit` does, burst by burst. A burst is asked for when
 for all of it; beats leave the buffer as the loaders write. All times are clock cycles of the RTL.
 """
 
-from rtl.compiler.port import NEVER, Extent, Memory
+from rtl.compiler.port import BUFFER_CYCLES, BURST_CYCLES, NEVER, ROOM_CYCLES, Extent, Memory
 from rtl.compiler.sizes import divide_up
 from rtl.config import EngineConfig
 from rtl.control.isa import Target
@@ -52,13 +52,13 @@ class Loads:
         if self.extent is not None or not self.waiting:
             return
         taken, operands = self.waiting.pop(0)
-        at = max(taken + self.check - 2, self.earliest)
+        at = max(taken + self.check - 2, self.earliest - 1)
         entered, ahead = at + 1, len(self.entered) - LOADS_AHEAD
         if ahead >= 0:
             entered = max(entered, self.loaders.finished[ahead] + 1)
         self.entered.append(entered)
         self.extent = Extent(operands["offset"], operands["bytes"], self.beat_bytes)
-        self.earliest = at + 1
+        self.earliest = at + BURST_CYCLES
         self.loaders.begin(operands, self.extent.left, entered + self.queue)
 
     def candidate(self) -> float:
@@ -73,7 +73,7 @@ class Loads:
         total, beats, first, last = self.left[self.oldest]
         if total > needed:
             last -= (total - needed) * (last - first) / (beats - 1)
-        return max(self.earliest, last + 1)
+        return max(self.earliest, last + ROOM_CYCLES)
 
     def issue(self, chosen: float, memory: Memory) -> float | None:
         """Read the next burst; the cycle of the instruction's last write if that ends it."""
@@ -84,7 +84,8 @@ class Loads:
         extent.advance()
         self.issued += beats
         self.earliest = chosen + 1
-        first, last = self.loaders.consume(first + self.queue, last + self.queue, beats)
+        buffer = self.queue + BUFFER_CYCLES
+        first, last = self.loaders.consume(first + buffer, last + buffer, beats)
         # The buffer's beats up to ``issued`` leave it, the latest ones evenly from first to last.
         self.left.append((self.issued, beats, first, last))
         if extent.left:
@@ -122,7 +123,8 @@ class Loaders:
         self._cut = target in (Target.PIXELS, Target.GELU)
         self._step = max(1.0, self._words)
         self._held = self._step if target == Target.RESIDUAL else 0.0  # a register more
-        self._ready = free if target == Target.RESIDUAL else free + self.gap
+        self._late = float(self._cut or target == Target.RESIDUAL)  # another one
+        self._ready = free + self.gap
         self._begun = False
 
     def _word_count(self, operands: dict[str, int], beats: int) -> int:
@@ -155,6 +157,7 @@ class Loaders:
 
     def finish(self) -> float:
         """End the LOAD; the cycle of its last write."""
-        self.finished.append(self._end)
-        self.busy += self._end + 1
-        return self._end
+        end = self._end + self._late
+        self.finished.append(end)
+        self.busy += end + 1
+        return end

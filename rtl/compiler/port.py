@@ -13,6 +13,9 @@ from rtl.control.isa import INSTRUCTION_BYTES
 
 BURST_BEATS = 16  # rtl.memory.axi.BURST_BEATS
 PROGRAM_ROOM = 32  # beats; rtl.memory.reader.Reader.ROOM
+BURST_CYCLES = 4  # from a command to its first burst; rtl.memory.bursts.Burster.LATENCY
+ROOM_CYCLES = 3  # from a beat that is taken to a burst that waits for its room; the same
+BUFFER_CYCLES = 2  # of a client's buffer behind its queue; rtl.memory.reader.Buffer
 READ_CYCLES = 2  # from a burst's choice to its first beat, without the memory's latency
 SAVED_BEATS = 3  # that an idle memory may send without a pause, beyond its bandwidth
 NEVER = float("inf")  # a time that is not known yet
@@ -126,7 +129,7 @@ class ProgramReads:
     requested : float
         Cycle of the command.
     queue : int
-        Latency of the buffer in cycles.
+        Latency of the buffer's queue in cycles.
     """
 
     def __init__(
@@ -135,9 +138,9 @@ class ProgramReads:
         self.extent = Extent(address, instructions * INSTRUCTION_BYTES, beat_bytes)
         self.per_beat = max(1, beat_bytes // INSTRUCTION_BYTES)  # instructions
         self.beats = max(1, INSTRUCTION_BYTES // beat_bytes)  # per instruction
-        self.queue = queue
+        self.buffer = queue + BUFFER_CYCLES
         self.issued = 0  # beats
-        self.earliest = requested + 1  # choice of the next burst
+        self.earliest = requested + BURST_CYCLES  # choice of the next burst
         self.buffered: list[float] = []  # cycle in which each beat can leave the buffer
         self.taken: list[float] = []  # cycle in which it leaves
         self.leaving: list[float] = []  # the same for the beats of the next instruction
@@ -151,14 +154,16 @@ class ProgramReads:
         needed = self.issued + self.extent.burst - PROGRAM_ROOM
         if needed > len(self.taken):
             return NEVER
-        return max(self.earliest, self.taken[needed - 1] + 1) if needed > 0 else self.earliest
+        if needed <= 0:
+            return self.earliest
+        return max(self.earliest, self.taken[needed - 1] + ROOM_CYCLES)
 
     def issue(self, chosen: float, memory: Memory) -> None:
         """Read the next burst."""
         beats = self.extent.burst
         first, last = memory.burst(chosen, beats)
         step = (last - first) / (beats - 1) if beats > 1 else 0
-        at = first + self.queue
+        at = first + self.buffer
         self.buffered += [at + i * step for i in range(beats)]
         self.extent.advance()
         self.issued += beats

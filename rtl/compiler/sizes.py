@@ -11,7 +11,7 @@ from itertools import pairwise
 from math import lcm
 from typing import NamedTuple, TypeVar
 
-from rtl.config import EngineConfig
+from rtl.config import MIN_SCORE_SLOTS, EngineConfig
 from rtl.shape import NetworkShape
 
 RESIDUAL_BANKS = 4  # a group of 4 tokens lies side by side, at the same address
@@ -251,9 +251,18 @@ class Sizes:
         """The lower part of the activations: LayerNorm outputs of all tiles."""
         return self.tiles * self.width_tiles
 
+    def attention_slots(self, block: int) -> int:
+        """Slots that are used of the engine's: those that have room for their attention weights."""
+        room = self.engine.activation_words - self.norm_words - self.query_words(block)
+        return max(MIN_SCORE_SLOTS, min(self.engine.score_slots, room // self.key_tiles))
+
+    def query_words(self, block: int) -> int:
+        """Q, which the context overwrites head by head."""
+        return self.tiles * self.inner_tiles(block)
+
     def attention_words(self, block: int) -> int:
-        """Q, which the context overwrites head by head, and two tiles of attention weights."""
-        return self.tiles * self.inner_tiles(block) + 2 * self.key_tiles
+        """Q, and a tile of attention weights in each slot."""
+        return self.query_words(block) + self.attention_slots(block) * self.key_tiles
 
     def mlp_tiles(self, block: int) -> int:
         """Token tiles whose hidden activations fit at a time; 0 if not even one does."""

@@ -202,7 +202,7 @@ INSTRUCTIONS: dict[Opcode, tuple[Field, ...]] = {
         Field("accumulate", 1, "RESIDUAL: add to what is there, saturating; else overwrite"),
         Field("residual_shift", 4, "RESIDUAL: left shift before the addition"),
         Field("token_scale", 1, "requantize with the slot's scales by token, not by row"),
-        Field("slot", 1, "SCORES: where maxima go; token_scale: where scales come from"),
+        Field("slot", 2, "SCORES: where maxima go; token_scale: where scales come from"),
         Field("destination_address", 16, "word of the first row tile and the group of ``token``"),
         Field(
             "destination_stride",
@@ -238,7 +238,7 @@ INSTRUCTIONS: dict[Opcode, tuple[Field, ...]] = {
         Field("keys", 12, "valid keys; the others get weight 0"),
         *_LANES,
         Field("destination_address", 16, "first activation word"),
-        Field("slot", 1, "where maxima come from and scales go"),
+        Field("slot", 2, "where maxima come from and scales go"),
         Field("multiplier", 17, "docs/numerics.md: M"),
         Field("shift", 6, "docs/numerics.md: S"),
         Field("context_multiplier", 16, "docs/numerics.md: C"),

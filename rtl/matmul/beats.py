@@ -113,7 +113,7 @@ class Placement(wiring.Component):
             self.o_valid.eq(delayed(m, self.valid, self.LATENCY, name="valid", marker=True)),
             self.o.token.eq(delayed(m, token, self.LATENCY - 1, name="token")),
             self.o.enable.eq(delayed(m, self._lanes(), self.LATENCY, name="enable")),
-            self.o.granules.eq(delayed(m, self._granules(m), self.LATENCY - 1, name="granules")),
+            self.o.granules.eq(delayed(m, self._granules(m), self.LATENCY - 2, name="granules")),
             self.o.keys.eq(delayed(m, self._keys(m), self.LATENCY - 1, name="keys")),
             self.o.word.eq(self._word(m, token)),
         ]
@@ -169,13 +169,14 @@ class Placement(wiring.Component):
         )
 
     def _granules(self, m: Module) -> Value:
-        """After 1 stage: granules of the row tile inside the instruction's mask."""
+        """After 2 stages: granules of the row tile inside the instruction's mask."""
         operands, count = self.beat.tile.work.operands, self.config.granules
         granules = Signal(count, reset_less=True)
+        mask_count = delayed(m, operands.mask_count, 1, name="mask_count")
         for g in range(count):
-            granule = self.beat.tile.row_tile * count + g
-            past = granule - operands.mask_first
-            m.d.sync += granules[g].eq((past >= 0) & (past < operands.mask_count))
+            difference = self.beat.tile.row_tile * count + g - operands.mask_first
+            past = Signal(difference.shape(), name=f"past_{g}", reset_less=True)
+            m.d.sync += [past.eq(difference), granules[g].eq((past >= 0) & (past < mask_count))]
         return granules
 
     def _keys(self, m: Module) -> Value:

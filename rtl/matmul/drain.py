@@ -14,7 +14,7 @@ from rtl.link import link
 from rtl.matmul.array import PAIR, QUAD, Array
 from rtl.matmul.beats import Beats, Placement
 from rtl.matmul.lanes import Lanes
-from rtl.matmul.scores import SLOTS, Scores
+from rtl.matmul.scores import Scores
 from rtl.matmul.signals import ACC, RowTile
 from rtl.matmul.writers import Writers
 from rtl.memory.ports import (
@@ -66,12 +66,12 @@ class Drain(wiring.Component):
         ``Array.SELECT_LATENCY`` cycles after ``select``.
     parameters, residual : Out
         Read ports; ``residual`` must never be refused.
-    scales : In(2 slots x token_lanes x TokenScale)
+    scales : In(score_slots x token_lanes x TokenScale)
     gelu_write : In
         Write port of the GELU tables.
     activation_write, key_write, value_write, score_write, residual_write : Out
         Write ports.
-    maxima : Out(2 slots x token_lanes x SCORE)
+    maxima : Out(score_slots x token_lanes x SCORE)
     done : Out(COMPLETION)
     """
 
@@ -91,14 +91,14 @@ class Drain(wiring.Component):
                 "quad": In(array(QUAD, array(config.row_lanes, ACC))),
                 "parameters": Out(parameter_read(config)),
                 "residual": Out(residual_read(config)),
-                "scales": In(array(SLOTS, array(config.token_lanes, TokenScale))),
+                "scales": In(array(config.score_slots, array(config.token_lanes, TokenScale))),
                 "gelu_write": In(WritePort(gelu_write(config))),
                 "activation_write": Out(WritePort(activation_write(config))),
                 "key_write": Out(WritePort(key_value_write(config, config.row_lanes))),
                 "value_write": Out(WritePort(key_value_write(config, config.depth_lanes))),
                 "score_write": Out(WritePort(score_write(config))),
                 "residual_write": Out(WritePort(residual_write(config))),
-                "maxima": Out(array(SLOTS, array(config.token_lanes, SCORE))),
+                "maxima": Out(array(config.score_slots, array(config.token_lanes, SCORE))),
                 "done": Out(COMPLETION),
             }
         )
@@ -120,11 +120,12 @@ class Drain(wiring.Component):
         self._connect_codes(m, line, lanes, requantize)
         self._connect_gelu(m, line, requantize, gelu)
         self._connect_residual(m, line, requantize, residual)
-        codes = delayed(m, requantize.codes, Gelu.LATENCY, name="codes")
+        codes = delayed(m, gelu.i, Gelu.LATENCY, name="codes")
         m.d.comb += [
             writers.place.eq(line.place[-1]),
             writers.valid.eq(line.valid[-1]),
-            _choose(writers.codes, line.operands[-1].gelu, gelu.o, codes),
+            _choose(writers.activations, line.operands[-1].gelu, gelu.o, codes),
+            writers.codes.eq(codes),
             writers.residual.eq(residual.o),
             self.done.eq(writers.done),
         ]
@@ -183,18 +184,20 @@ class Drain(wiring.Component):
     ) -> None:
         """Codes onto the residual's words, which were asked for ``READ_LATENCY`` cycles before."""
         add = self.CODES_LATENCY + Residual.RESIDUAL_LATENCY
-        read = add - READ_LATENCY
-        destined = line.operands[read].destination == Destination.RESIDUAL
+        before = add - READ_LATENCY - 1  # a register in front of the request
+        place, operands = line.place[before], line.operands[before]
+        destined = operands.destination == Destination.RESIDUAL
+        request = self.residual.request
         m.d.comb += [
             residual.y.eq(requantize.codes),
             residual.shift.eq(line.operands[self.CODES_LATENCY].residual_shift),
             residual.residual.eq(self.residual.data),
             residual.accumulate.eq(line.operands[add].accumulate),
-            self.residual.request.p.half.eq(line.place[read].token[1]),
-            self.residual.request.p.word.eq(line.place[read].word),
-            self.residual.request.valid.eq(
-                line.valid[read] & line.operands[read].accumulate & destined
-            ),
+        ]
+        m.d.sync += [
+            request.p.half.eq(place.token[1]),
+            request.p.word.eq(place.word),
+            request.valid.eq(line.valid[before] & operands.accumulate & destined),
         ]
 
 
@@ -203,5 +206,6 @@ def _truncated(narrow: data.View, wide: data.View) -> list:
 
 
 def _choose(chosen: data.View, hidden_wanted: Value, hidden: data.View, codes: data.View) -> list:
-    """The GELU's codes or the requantizers', lane by lane."""
-    return [o.eq(Mux(hidden_wanted, a, b)) for o, a, b in zip(chosen, hidden, codes, strict=True)]
+    """The GELU's codes or the requantizers', lane by lane; what does not fit is left out."""
+    lanes = zip(chosen, hidden, codes, strict=True)
+    return [o.eq(Mux(hidden_wanted, a, b[: len(o)])) for o, a, b in lanes]

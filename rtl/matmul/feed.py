@@ -191,7 +191,7 @@ class Addresses(wiring.Component):
     activation, weight : Out(ADDRESS)
     """
 
-    LATENCY = 1
+    LATENCY = 2
 
     def __init__(self, weight_words: int):
         self.weight_words = weight_words
@@ -201,25 +201,30 @@ class Addresses(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        step, operands = self.i, self.i.tile.work.operands
-        ring, values = operands.weights == Weights.RING, operands.weights == Weights.VALUES
-        pass_start = step.again | step.new_words
-
-        pass_first = Signal(ADDRESS, reset_less=True)  # weight word that the pass began with
-        source, stride, weight = Signal(ADDRESS), Signal.like(operands.weight_step), Signal(ADDRESS)
-        from_first = step.again | (step.tile_start & ~ring)
-        by_step = ~ring & (values ^ step.tile_start)
-        at_end = ring & ~step.again & (self.weight == self.weight_words - 1)
-        m.d.comb += [
-            source.eq(Mux(from_first, pass_first, self.weight)),
-            stride.eq(Mux(step.again, 0, Mux(by_step, operands.weight_step, 1))),
-            weight.eq(Mux(at_end, 0, source + stride)),
+        i, of_i = self.i, self.i.tile.work.operands
+        ring, values = of_i.weights == Weights.RING, of_i.weights == Weights.VALUES
+        by_step = ~ring & (values ^ i.tile_start)
+        step, stride = Signal(Step), Signal.like(of_i.weight_step, reset_less=True)
+        from_first, may_wrap = Signal(), Signal()
+        m.d.sync += [
+            step.eq(i),
+            from_first.eq(i.again | (i.tile_start & ~ring)),
+            may_wrap.eq(ring & ~i.again),
+            stride.eq(Mux(i.again, 0, Mux(by_step, of_i.weight_step, 1))),
         ]
+
+        operands = step.tile.work.operands
+        pass_first = Signal(ADDRESS, reset_less=True)  # weight word that the pass began with
+        weight = Signal(ADDRESS)
+        at_end = may_wrap & (self.weight == self.weight_words - 1)
+        source = Mux(from_first, pass_first, self.weight)
+        m.d.comb += weight.eq(Mux(at_end, 0, source + stride))
         with m.If(step.start):
             m.d.comb += weight.eq(operands.weight_address)
 
         m.d.sync += self.o.eq(step)
         with m.If(step.word.valid):
+            pass_start = step.again | step.new_words
             m.d.sync += [
                 self.weight.eq(weight),
                 self.activation.eq(
@@ -228,6 +233,48 @@ class Addresses(wiring.Component):
             ]
             with m.If(step.new_words):
                 m.d.sync += pass_first.eq(weight)
+        return m
+
+
+class Nibbles(wiring.Component):
+    """Nibbles of keys or of values, row by row.
+
+    No register. A module of its own, so that synthesis makes this choice among four with a LUT of
+    six inputs, and the one between it and the weight ring with another.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    keys, values : In
+        Data of the read ports.
+    of_values, high : In(1)
+    o : Out(row_lanes x depth_lanes x unsigned(4))
+    """
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        weights = array(config.depth_lanes, unsigned(numerics.ATOM_BITS))
+        super().__init__(
+            {
+                "keys": In(key_read(config).members["data"].shape),
+                "values": In(value_read(config).members["data"].shape),
+                "of_values": In(1),
+                "high": In(1),
+                "o": Out(array(config.row_lanes, weights)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        rows, depth = range(self.config.row_lanes), range(self.config.depth_lanes)
+        keys = [self.keys[r][d] for r in rows for d in depth]
+        values = [self.values[d][r] for r in rows for d in depth]
+        m.d.comb += self.o.eq(
+            Mux(self.of_values, _halves(values, self.high), _halves(keys, self.high))
+        )
         return m
 
 
@@ -274,24 +321,24 @@ class Selection(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         operands = self.step.tile.work.operands
-        high_nibble, high_slice = self.step.high_nibble, self.step.high_slice
-        rows, depth = range(self.config.row_lanes), range(self.config.depth_lanes)
-        keys = [self.keys[r][d] for r in rows for d in depth]
-        values = [self.values[d][r] for r in rows for d in depth]
+        m.submodules.attention = attention = Nibbles(self.config)
+        m.d.comb += [
+            attention.keys.eq(self.keys),
+            attention.values.eq(self.values),
+            attention.of_values.eq(operands.weights == Weights.VALUES),
+            attention.high.eq(self.step.high_nibble),
+        ]
         # One choice between whole words: it is the same hardware as one for each code, and a
         # thousandth of the text.
-        m.d.sync += self.word.eq(self.step.word)
-        with m.If(operands.activations == Activations.PIXELS):
-            m.d.sync += self.activations.eq(self._slices(high_slice))
-        with m.Else():
-            m.d.sync += self.activations.eq(self.codes)
-        with m.Switch(operands.weights):
-            with m.Case(Weights.RING):
-                m.d.sync += self.weights.eq(self.nibbles)
-            with m.Case(Weights.KEYS):
-                m.d.sync += self.weights.eq(_halves(keys, high_nibble))
-            with m.Default():
-                m.d.sync += self.weights.eq(_halves(values, high_nibble))
+        is_pixels, is_ring = (
+            operands.activations == Activations.PIXELS,
+            operands.weights == Weights.RING,
+        )
+        m.d.sync += [
+            self.word.eq(self.step.word),
+            self.activations.eq(Mux(is_pixels, self._slices(self.step.high_slice), self.codes)),
+            self.weights.eq(Mux(is_ring, self.nibbles, attention.o)),
+        ]
         return m
 
     def _slices(self, high: Value) -> Value:

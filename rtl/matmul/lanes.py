@@ -8,7 +8,6 @@ from rtl.arith.requantize import Scale
 from rtl.config import EngineConfig
 from rtl.matmul.array import PAIR, QUAD, Array, quads
 from rtl.matmul.beats import placement_layout
-from rtl.matmul.scores import SLOTS
 from rtl.matmul.signals import ACC
 from rtl.memory.ports import READ_LATENCY, TokenScale, array, parameter_read
 from rtl.pipeline import delayed
@@ -31,7 +30,7 @@ class Lanes(wiring.Component):
         ``Array.SELECT_LATENCY`` cycles after the beat.
     parameters : In(row_lanes x RowParameters)
         ``READ_LATENCY`` cycles after the beat.
-    token_scales : In(2 slots x token_lanes x TokenScale)
+    token_scales : In(score_slots x token_lanes x TokenScale)
     acc : Out(2 · row_lanes x signed(27))
         First token's rows first.
     scales : Out(2 · row_lanes x Scale)
@@ -47,7 +46,9 @@ class Lanes(wiring.Component):
                 "place": In(placement_layout(config)),
                 "quad": In(array(QUAD, array(rows, ACC))),
                 "parameters": In(parameter_read(config).members["data"].shape),
-                "token_scales": In(array(SLOTS, array(config.token_lanes, TokenScale))),
+                "token_scales": In(
+                    array(config.score_slots, array(config.token_lanes, TokenScale))
+                ),
                 "acc": Out(array(PAIR * rows, ACC)),
                 "scales": Out(array(PAIR * rows, Scale)),
             }
@@ -78,11 +79,10 @@ class Lanes(wiring.Component):
     def _token_scales(self, m: Module) -> data.View:
         """The scales of the beat's two tokens, READ_LATENCY cycles after it."""
         tokens, groups = self.config.token_lanes, quads(self.config.token_lanes)
-        padded = Signal(array(SLOTS, array(groups * QUAD // PAIR, array(PAIR, TokenScale))))
-        for slot in range(SLOTS):
-            m.d.comb += (
-                padded[slot].as_value()[: tokens * TokenScale.size].eq(self.token_scales[slot])
-            )
+        pairs = array(groups * QUAD // PAIR, array(PAIR, TokenScale))
+        padded = Signal(array(self.config.score_slots, pairs))
+        for by_pair, by_token in zip(padded, self.token_scales, strict=True):
+            m.d.comb += by_pair.as_value()[: tokens * TokenScale.size].eq(by_token)
         slot = Signal(padded[0].shape(), reset_less=True)
         scales = Signal(padded[0][0].shape(), reset_less=True)
         pair = delayed(m, self.place.beat.pair, 1, name="pair")

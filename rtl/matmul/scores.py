@@ -15,8 +15,6 @@ from rtl.matmul.signals import ACC
 from rtl.memory.ports import SCORE, WritePort, array, score_write
 from rtl.pipeline import delayed, halves
 
-SLOTS = 2
-
 
 class RowMaximum(wiring.Component):
     """Largest of ``rows`` scores; latency ``LATENCY``, free running.
@@ -78,7 +76,7 @@ class Scores(wiring.Component):
         With ``quad``.
     valid : In(1)
     write : Out(WritePort(score_write(config)))
-    maxima : Out(2 slots x token_lanes x SCORE)
+    maxima : Out(score_slots x token_lanes x SCORE)
     """
 
     LATENCY = 1
@@ -91,7 +89,7 @@ class Scores(wiring.Component):
                 "place": In(placement_layout(config)),
                 "valid": In(1),
                 "write": Out(WritePort(score_write(config))),
-                "maxima": Out(array(SLOTS, array(config.token_lanes, SCORE))),
+                "maxima": Out(array(config.score_slots, array(config.token_lanes, SCORE))),
             }
         )
 
@@ -127,6 +125,6 @@ class Scores(wiring.Component):
             keep = (tile.row_tile != 0) & (running > rows[k].maximum)
             with m.If(valid & (place.beat.pair[1:] == group) & place.enable[k] & ~keep):
                 m.d.sync += running.eq(rows[k].maximum)
-                for slot in range(SLOTS):
+                for slot, maxima in enumerate(self.maxima):
                     with m.If(tile.work.operands.slot == slot):
-                        m.d.sync += self.maxima[slot][lane].eq(rows[k].maximum)
+                        m.d.sync += maxima[lane].eq(rows[k].maximum)

@@ -11,7 +11,6 @@ from rtl.link import link
 from rtl.matmul.array import Array
 from rtl.matmul.drain import Drain
 from rtl.matmul.feed import Feed
-from rtl.matmul.scores import SLOTS
 from rtl.memory.ports import (
     SCORE,
     TokenScale,
@@ -77,9 +76,9 @@ class MatmulUnit(wiring.Component):
         Write ports.
     gelu_write : In
         Write port of the GELU tables.
-    maxima : Out(2 slots x token_lanes x SCORE)
+    maxima : Out(score_slots x token_lanes x SCORE)
         Largest valid score of each lane.
-    scales : In(2 slots x token_lanes x TokenScale)
+    scales : In(score_slots x token_lanes x TokenScale)
     idle : Out(1)
         No instruction is inside.
     busy : Out(1)
@@ -102,8 +101,8 @@ class MatmulUnit(wiring.Component):
                 "score_write": Out(WritePort(score_write(config))),
                 "residual_write": Out(WritePort(residual_write(config))),
                 "gelu_write": In(WritePort(gelu_write(config))),
-                "maxima": Out(array(SLOTS, array(config.token_lanes, SCORE))),
-                "scales": In(array(SLOTS, array(config.token_lanes, TokenScale))),
+                "maxima": Out(array(config.score_slots, array(config.token_lanes, SCORE))),
+                "scales": In(array(config.score_slots, array(config.token_lanes, TokenScale))),
                 "stall_drain": Out(1),
             }
         )

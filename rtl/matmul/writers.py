@@ -11,7 +11,9 @@ from rtl.control.layout import COMPLETION
 from rtl.matmul.array import PAIR
 from rtl.matmul.beats import placement_layout
 from rtl.memory.ports import (
+    KEY_VALUE,
     WritePort,
+    activation_code,
     activation_write,
     array,
     key_value_write,
@@ -34,7 +36,9 @@ class Writers(wiring.Component):
     -------
     place : In(placement_layout(config))
     valid : In(1)
-    codes : In(2 · row_lanes x signed(16))
+    activations : In(2 · row_lanes x unsigned(act_bits))
+    codes : In(2 · row_lanes x signed(8))
+        Keys and values.
     residual : In(2 · row_lanes x signed(16))
         ``LATENCY`` cycles after ``place``.
     activation_write, key_write, value_write, residual_write : Out
@@ -51,7 +55,8 @@ class Writers(wiring.Component):
             {
                 "place": In(placement_layout(config)),
                 "valid": In(1),
-                "codes": In(array(lanes, CODE)),
+                "activations": In(array(lanes, activation_code(config))),
+                "codes": In(array(lanes, KEY_VALUE)),
                 "residual": In(array(lanes, CODE)),
                 "activation_write": Out(WritePort(activation_write(config))),
                 "key_write": Out(WritePort(key_value_write(config, config.row_lanes))),
@@ -65,6 +70,7 @@ class Writers(wiring.Component):
         m = Module()
         place = delayed(m, self.place, self.LATENCY, name="place")
         valid = delayed(m, self.valid, self.LATENCY, name="valid", marker=True)
+        activations = delayed(m, self.activations, self.LATENCY, name="activations")
         codes = delayed(m, self.codes, self.LATENCY, name="codes")
         work = place.beat.tile.work
         ports = {
@@ -74,8 +80,9 @@ class Writers(wiring.Component):
             Destination.RESIDUAL: self.residual_write,
         }
         for destination, port in ports.items():
+            destined = self.place.beat.tile.work.operands.destination == destination
+            m.d.sync += port.valid.eq(self.valid & destined)
             m.d.comb += [
-                port.valid.eq(valid & (work.operands.destination == destination)),
                 port.beat.enable.eq(_of_pair(place.enable, place.beat.pair[0])),
                 port.beat.word.eq(place.word),
                 port.beat.number.eq(work.number),
@@ -86,7 +93,7 @@ class Writers(wiring.Component):
             self.key_write.beat.pair.eq(place.token[1:]),
             self.value_write.beat.pair.eq(place.token[1:]),
             self.residual_write.beat.half.eq(place.token[1]),
-            _lanes(self.activation_write.beat.codes, codes),
+            _lanes(self.activation_write.beat.codes, activations),
             _lanes(self.key_write.beat.codes, codes),
             _lanes(self.value_write.beat.codes, codes),
             _lanes(self.residual_write.beat.values, self.residual),
@@ -105,7 +112,7 @@ def _of_pair(lanes: Value, odd: Value) -> Value:
 
 
 def _lanes(words: data.View, values: data.View) -> list:
-    """Assign ``values``, first token's rows first, to two words; upper bits are left out."""
+    """Assign ``values``, first token's rows first, to two words."""
     rows = len(values) // PAIR
     return [
         words[token][row].eq(values[token * rows + row])

@@ -8,6 +8,8 @@ from amaranth.utils import exact_log2
 from rtl.memory.clients import beat_layout
 from rtl.memory.ports import array
 
+SIZE_BITS = 24  # of a LOAD's bytes
+
 
 class Gearbox(wiring.Component):
     """Whole words of ``word_bytes`` from beats of ``beat_bytes``, both powers of two.
@@ -25,7 +27,7 @@ class Gearbox(wiring.Component):
     o : Out(stream of beat_layout(word_bytes))
         ``error`` if one of the word's beats had it; ``last`` on the word with the last byte.
     clear : In(1)
-        Drop what is inside.
+        Drop what is inside and take nothing.
     """
 
     def __init__(self, beat_bytes: int, word_bytes: int):
@@ -49,7 +51,7 @@ class Gearbox(wiring.Component):
 
     def _gather(self, m: Module, beats: int) -> None:
         count = Signal(range(max(2, beats)))
-        m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
+        m.d.comb += self.i.ready.eq(~self.clear & (~self.o.valid | self.o.ready))
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(self.i.valid & self.i.ready):
@@ -72,7 +74,7 @@ class Gearbox(wiring.Component):
             self.o.p.data.eq(held.data),
             self.o.p.error.eq(held.error),
             self.o.p.last.eq(held.last & final),
-            self.i.ready.eq(~self.o.valid | (self.o.ready & final)),
+            self.i.ready.eq(~self.clear & (~self.o.valid | (self.o.ready & final))),
         ]
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += [index.eq(index + 1), held.data.eq(held.data >> 8 * self.word_bytes)]
@@ -84,11 +86,110 @@ class Gearbox(wiring.Component):
             m.d.sync += self.o.valid.eq(0)
 
 
+def cut_layout(beat_bytes: int, word_bytes: int) -> data.StructLayout:
+    """Where a word lies among two beats, and what becomes of them."""
+    return data.StructLayout(
+        {
+            "position": range(beat_bytes),
+            "used": range(word_bytes + 1),
+            "last": unsigned(1),  # of its segment
+            "final": unsigned(1),  # of all
+            "retires": unsigned(1),  # it uses the first beat up
+            "straddles": unsigned(1),  # it needs the second one
+        }
+    )
+
+
+def word_layout(word_bytes: int) -> data.StructLayout:
+    """A word that was cut: ``used`` of its bytes count."""
+    return data.StructLayout(
+        {
+            "bytes": array(word_bytes, unsigned(8)),
+            "used": range(word_bytes + 1),
+            "last": unsigned(1),  # of its segment
+            "final": unsigned(1),  # of all
+        }
+    )
+
+
+class Cuts(wiring.Component):
+    """The places of a cutter's words, one after another, each known a cycle ahead.
+
+    The first one comes a cycle after ``start``, then one per cycle, up to the final one.
+
+    Members
+    -------
+    start, first, segment_bytes, bytes : In
+        As the cutter's.
+    o : Out(stream of cut_layout)
+    """
+
+    def __init__(self, beat_bytes: int, word_bytes: int):
+        self.beat_bytes = beat_bytes
+        self.word_bytes = word_bytes
+        super().__init__(
+            {
+                **cutter_members(beat_bytes),
+                "o": Out(stream.Signature(cut_layout(beat_bytes, word_bytes))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        # Of the next word: what is left of its segment and of all bytes, itself included.
+        position, used, last = Signal(range(self.beat_bytes)), Signal.like(self.o.p.used), Signal()
+        segment_left, left, over = Signal(8), Signal.like(self.bytes), Signal()
+        end = Signal(range(2 * self.beat_bytes))
+        following = Signal(8)  # segment_left of the word after it
+        m.d.comb += [
+            end.eq(position + used),
+            following.eq(
+                Mux(self.start | last, self.segment_bytes, segment_left - self.word_bytes)
+            ),
+        ]
+        goes = ~self.o.valid | self.o.ready
+        with m.If(self.start | goes):
+            is_last = following <= self.word_bytes
+            m.d.sync += [
+                segment_left.eq(following),
+                last.eq(is_last),
+                used.eq(Mux(is_last, following, self.word_bytes)),
+                position.eq(Mux(self.start, self.first, end)),
+                left.eq(Mux(self.start, self.bytes, left - used)),
+            ]
+        with m.If(goes):
+            final = left <= used
+            m.d.sync += [
+                self.o.valid.eq(~over),
+                over.eq(over | final),
+                self.o.p.position.eq(position),
+                self.o.p.used.eq(used),
+                self.o.p.last.eq(last),
+                self.o.p.final.eq(final),
+                self.o.p.retires.eq(end >= self.beat_bytes),
+                self.o.p.straddles.eq(end > self.beat_bytes),
+            ]
+        with m.If(self.start):
+            m.d.sync += [self.o.valid.eq(0), over.eq(0)]
+        return m
+
+
+def cutter_members(beat_bytes: int) -> dict[str, wiring.Member]:
+    """What a cutter is told."""
+    return {
+        "start": In(1),
+        "first": In(exact_log2(beat_bytes)),
+        "segment_bytes": In(8),
+        "bytes": In(SIZE_BITS),
+    }
+
+
 class Cutter(wiring.Component):
     """Cuts a stream of bytes, which begins anywhere in its first beat, into segments of words.
 
     A segment has ``segment_bytes``; its words have ``word_bytes`` each, the last one filled up
-    with zeros. One word per cycle. Holds two beats, so that a word may straddle them.
+    with zeros. One word per cycle, the first ``LATENCY`` cycles after its last beat. Holds two
+    beats, so that a word may straddle them.
 
     Parameters
     ----------
@@ -102,16 +203,19 @@ class Cutter(wiring.Component):
     first : In(range(beat_bytes))
     segment_bytes : In(8)
         Constant from ``start`` on.
+    bytes : In(24)
+        Of all segments together.
     i : In(stream of beat_layout)
         Those of one command.
-    o : Out(stream of bytes, used, last)
-        ``used`` of the bytes count; ``last`` of the segment.
+    o : Out(stream of word_layout)
 
     Raises
     ------
     ValueError
         If a word could lie in three beats.
     """
+
+    LATENCY = 2
 
     def __init__(self, beat_bytes: int, word_bytes: int):
         if word_bytes > beat_bytes:
@@ -120,67 +224,54 @@ class Cutter(wiring.Component):
             )
         self.beat_bytes = beat_bytes
         self.word_bytes = word_bytes
-        word = data.StructLayout(
-            {
-                "bytes": array(word_bytes, unsigned(8)),
-                "used": range(word_bytes + 1),
-                "last": unsigned(1),
-            }
-        )
         super().__init__(
             {
-                "start": In(1),
-                "first": In(exact_log2(beat_bytes)),
-                "segment_bytes": In(8),
+                **cutter_members(beat_bytes),
                 "i": In(stream.Signature(beat_layout(beat_bytes))),
-                "o": Out(stream.Signature(word)),
+                "o": Out(stream.Signature(word_layout(word_bytes))),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        m.submodules.cuts = cuts = Cuts(self.beat_bytes, self.word_bytes)
         beats = [Signal(8 * self.beat_bytes, name=f"beat_{i}") for i in range(2)]
-        held = Signal(range(3))
-        position = Signal(range(self.beat_bytes))
-        left = Signal(8)  # bytes of the segment
-        ended = Signal()
-        end = position + self.o.p.used
-        moves = self.o.valid & self.o.ready
-        retires = moves & (end >= self.beat_bytes)
-        fits = (end <= self.beat_bytes) | ended
+        held, ended = Signal(range(3)), Signal()
+        accepts, goes, retires = Signal(), Signal(), Signal()
+        cut = cuts.o.p
+        there = (held == 2) | ((held == 1) & (~cut.straddles | ended))
         m.d.comb += [
-            self.o.p.used.eq(Mux(self.o.p.last, left, self.word_bytes)),
-            self.o.p.last.eq(left <= self.word_bytes),
-            self.o.valid.eq((held == 2) | ((held == 1) & fits)),
-            self.i.ready.eq((held < 2) | retires),
+            *(getattr(cuts, name).eq(getattr(self, name)) for name in ("start", "first")),
+            *(getattr(cuts, name).eq(getattr(self, name)) for name in ("segment_bytes", "bytes")),
+            cuts.o.ready.eq(there & (~self.o.valid | self.o.ready)),
+            goes.eq(cuts.o.valid & cuts.o.ready),
+            retires.eq(goes & cut.retires),
+            self.i.ready.eq(~self.start & ((held != 2) | retires)),
+            accepts.eq(self.i.valid & self.i.ready),
         ]
-        self._select(m, beats, position)
-
-        accepts = self.i.valid & self.i.ready
         m.d.sync += held.eq(held + accepts - retires)
         with m.If(accepts):
-            m.d.sync += ended.eq(self.i.p.last)
-        with m.If(moves):
+            m.d.sync += [ended.eq(self.i.p.last), beats[1].eq(self.i.p.data)]
+        with m.If(retires | (held == 0)):
+            m.d.sync += beats[0].eq(Mux(held == 2, beats[1], self.i.p.data))
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(goes):
             m.d.sync += [
-                position.eq(end),
-                left.eq(Mux(self.o.p.last, self.segment_bytes, left - self.word_bytes)),
+                self.o.valid.eq(1),
+                self.o.p.used.eq(cut.used),
+                self.o.p.last.eq(cut.last),
+                self.o.p.final.eq(cut.final),
+                *self._select(beats, cut),
             ]
-        with m.If(retires):
-            m.d.sync += beats[0].eq(beats[1])
-        with m.If(accepts), m.Switch(held - retires):
-            with m.Case(0):
-                m.d.sync += beats[0].eq(self.i.p.data)
-            with m.Default():
-                m.d.sync += beats[1].eq(self.i.p.data)
         with m.If(self.start):
-            m.d.sync += [
-                held.eq(0), ended.eq(0), position.eq(self.first), left.eq(self.segment_bytes)
-            ]  # fmt: skip
+            m.d.sync += [held.eq(0), ended.eq(0), self.o.valid.eq(0)]
         return m
 
-    def _select(self, m: Module, beats: list[Signal], position: Signal) -> None:
-        """The word at ``position``, zero beyond ``used``."""
-        window = Cat(*beats) >> Cat(Const(0, 3), position)
-        for byte, value in enumerate(self.o.p.bytes):
-            used = byte < self.o.p.used
-            m.d.comb += value.eq(Mux(used, window.word_select(byte, 8), 0))
+    def _select(self, beats: list[Signal], cut: data.View) -> list:
+        """The word at a cut's position, zero beyond ``used``."""
+        window = Cat(*beats) >> Cat(Const(0, 3), cut.position)
+        return [
+            value.eq(Mux(byte < cut.used, window.word_select(byte, 8), 0))
+            for byte, value in enumerate(self.o.p.bytes)
+        ]

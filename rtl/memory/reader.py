@@ -10,6 +10,7 @@ from rtl.link import link
 from rtl.memory import axi
 from rtl.memory.bursts import BURST, Burster
 from rtl.memory.clients import ReadClient, beat_layout
+from rtl.skid import Skid
 
 
 def tag_layout(clients: int) -> data.StructLayout:
@@ -112,6 +113,49 @@ class Return(wiring.Component):
         return m
 
 
+class Buffer(wiring.Component):
+    """Beats that wait for their client: a queue, a register behind its memory, a skid buffer.
+
+    ``LATENCY`` cycles when empty, one beat per cycle.
+
+    Parameters
+    ----------
+    data_bytes : int
+    depth : int
+        Beats in the queue.
+
+    Members
+    -------
+    i, o : streams of beat_layout
+    taken : Out(1)
+        A beat left in the cycle before.
+    """
+
+    LATENCY = Queue.LATENCY + 1 + Skid.LATENCY
+
+    def __init__(self, data_bytes: int, depth: int):
+        self.beat, self.depth = beat_layout(data_bytes), depth
+        beats = stream.Signature(self.beat)
+        super().__init__({"i": In(beats), "o": Out(beats), "taken": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.queue = queue = Queue(self.beat, self.depth)
+        m.submodules.skid = skid = Skid(self.beat)
+        link(m, wiring.flipped(self.i), queue.i)
+        link(m, skid.o, wiring.flipped(self.o))
+        beat, valid = Signal.like(queue.o.p, reset_less=True), Signal()  # block RAM's register
+        m.d.comb += [
+            skid.i.p.eq(beat),
+            skid.i.valid.eq(valid),
+            queue.o.ready.eq(~valid | skid.i.ready),
+        ]
+        m.d.sync += self.taken.eq(self.o.valid & self.o.ready)
+        with m.If(queue.o.ready):
+            m.d.sync += [beat.eq(queue.o.p), valid.eq(queue.o.valid)]
+        return m
+
+
 class Reader(wiring.Component):
     """Reads memory for the instruction fetcher and the load unit.
 
@@ -153,7 +197,7 @@ class Reader(wiring.Component):
         m.submodules.tags = tags = Queue(tag_layout(clients), self.OUTSTANDING)
         m.submodules.back = back = Return(self.data_bytes, clients)
         for index, (name, room) in enumerate(self.ROOM.items()):
-            burster, beats = Burster(self.data_bytes, room), Queue(back.beat, room)
+            burster, beats = Burster(self.data_bytes, room), Buffer(self.data_bytes, room)
             m.submodules[f"{name}_burster"] = cleared(burster)
             m.submodules[f"{name}_beats"] = cleared(beats)
             client = getattr(self, name)
@@ -161,7 +205,7 @@ class Reader(wiring.Component):
             link(m, burster.bursts, issue.bursts[index])
             link(m, back.o[index], beats.i)
             link(m, beats.o, wiring.flipped(client.beats))
-            m.d.comb += burster.taken.eq(beats.o.valid & beats.o.ready)
+            m.d.comb += burster.taken.eq(beats.taken)
         link(m, issue.tags, tags.i)
         link(m, tags.o, back.tags)
         self._connect_bus(m, issue.address, back)

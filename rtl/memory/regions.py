@@ -32,7 +32,7 @@ class RegionCheck(wiring.Component):
     o : Out(stream of PLACE)
     """
 
-    LATENCY = 3
+    LATENCY = 4
 
     regions: In(REGIONS_IN_FLIGHT)
     i: In(stream.Signature(EXTENT))
@@ -61,13 +61,12 @@ class RegionCheck(wiring.Component):
                 m.next = "END"
             with m.State("END"):
                 m.d.sync += end.eq(address + extent.bytes)
+                m.next = "LIMIT"
+            with m.State("LIMIT"):
+                m.d.sync += self.o.p.inside.eq(plausible & (end <= limit))
                 m.next = "PLACE"
             with m.State("PLACE"):
-                m.d.comb += [
-                    self.o.valid.eq(1),
-                    self.o.p.address.eq(address),
-                    self.o.p.inside.eq(plausible & (end <= limit)),
-                ]
+                m.d.comb += [self.o.valid.eq(1), self.o.p.address.eq(address)]
                 with m.If(self.o.ready):
                     m.next = "IDLE"
         return m

@@ -132,14 +132,16 @@ class StoreUnit(wiring.Component):
                 m.d.comb += check.o.ready.eq(1)
                 with m.If(check.o.valid):
                     m.d.sync += writer.command.p.address.eq(check.o.p.address)
-                    m.next = "COMMAND"
                     with m.If(~check.o.p.inside | self._ragged(check.o.p.address)):
                         m.next = "REFUSE"
+                    with m.Else():
+                        m.d.sync += writer.command.valid.eq(1)
+                        m.next = "COMMAND"
             with m.State("REFUSE"):
                 m.next = "STOPPED"
             with m.State("COMMAND"):
-                m.d.comb += writer.command.valid.eq(1)
                 with m.If(writer.command.ready):
+                    m.d.sync += writer.command.valid.eq(0)
                     m.next = "READ"
             with m.State("READ"):
                 m.d.comb += request.valid.eq(1)

@@ -26,14 +26,15 @@ class WriteQueue(wiring.Component):
         It is its instruction's last.
     o : Out(stream of activation_write)
     taken : Out(1)
-        A word leaves in this cycle.
+        A word has left ``TOLD_LATENCY`` cycle ago.
     ended : Out(1)
-        It is its instruction's last.
+        It was its instruction's last.
     stall : Out(1)
-        A word is refused in this cycle.
+        A word was refused.
     """
 
     LATENCY = Queue.LATENCY
+    TOLD_LATENCY = 1
 
     def __init__(self, config: EngineConfig, depth: int):
         self.depth = depth
@@ -60,8 +61,11 @@ class WriteQueue(wiring.Component):
             self.o.valid.eq(queue.o.valid),
             self.o.p.eq(queue.o.p.write),
             queue.o.ready.eq(self.o.ready),
-            self.taken.eq(self.o.valid & self.o.ready),
-            self.ended.eq(self.taken & queue.o.p.final),
+        ]
+        taken = self.o.valid & self.o.ready
+        m.d.sync += [
+            self.taken.eq(taken),
+            self.ended.eq(taken & queue.o.p.final),
             self.stall.eq(self.o.valid & ~self.o.ready),
         ]
         return m

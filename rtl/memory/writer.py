@@ -1,13 +1,13 @@
 """Writes to memory: AXI4 channels AW, W and B, for one client."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from rtl.config import EngineConfig
 from rtl.memory import axi
-from rtl.memory.bursts import LENGTH_BITS, burst_length, next_block
+from rtl.memory.bursts import LENGTH_BITS, BurstWalk
 from rtl.memory.clients import WriteClient
 
 
@@ -40,68 +40,76 @@ class Writer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         bus, command = self.axi, self.store.command
-        beat_bits = exact_log2(self.data_bytes)
-        left = Signal(16)  # beats of the command that no burst holds yet
+        walk = BurstWalk(self.data_bytes)
+        m.submodules.walk = ResetInserter(self.clear)(walk)
+        burst = walk.bursts
         ahead = Signal(LENGTH_BITS)  # beats of the burst still to come
-        aborted = Signal()
-        failed = Signal()
+        more, final = Signal(), Signal()  # whether there are; whether it is the last burst
+        aborted, failed = Signal(), Signal()
         axi.drive_address(m, bus, "aw", self.data_bytes)
-        m.d.comb += self.moved.eq(
-            (bus.awvalid & bus.awready) | (bus.wvalid & bus.wready) | (bus.bvalid & bus.bready)
-        )
+        m.d.comb += [
+            walk.command.p.address.eq(command.p.address),
+            walk.command.p.bytes.eq(command.p.beats << exact_log2(self.data_bytes)),
+            self.moved.eq(
+                (bus.awvalid & bus.awready) | (bus.wvalid & bus.wready) | (bus.bvalid & bus.bready)
+            ),
+        ]
         with m.If(bus.awready):
             m.d.sync += bus.awvalid.eq(0)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [command.ready.eq(~self.clear), self.quiet.eq(1)]
+                m.d.comb += [
+                    walk.command.valid.eq(command.valid),
+                    command.ready.eq(walk.command.ready & ~self.clear),
+                    self.quiet.eq(1),
+                ]
                 m.d.sync += [aborted.eq(0), failed.eq(0)]
-                with m.If(command.valid & ~self.clear):
-                    m.d.sync += [left.eq(command.p.beats), bus.awaddr.eq(command.p.address)]
+                with m.If(command.valid & command.ready):
                     m.next = "BURST"
             with m.State("BURST"):
-                length, _ = burst_length(bus.awaddr, left, beat_bits)
+                m.d.comb += burst.ready.eq(1)
                 m.d.sync += [
-                    bus.awlen.eq(length - 1),
-                    bus.awvalid.eq(1),
-                    ahead.eq(length),
-                    left.eq(left - length),
+                    bus.awaddr.eq(burst.p.address),
+                    bus.awlen.eq(burst.p.beats - 1),
+                    ahead.eq(burst.p.beats),
+                    final.eq(burst.p.last),
                 ]
-                m.next = "DATA"
-            with m.State("DATA"):
-                self._send(m, ahead, aborted)
-                with m.If(~bus.awvalid & ~bus.wvalid & (ahead == 0)):
-                    m.next = "ANSWER"
+                with m.If(burst.valid):
+                    m.d.sync += [bus.awvalid.eq(1), more.eq(1)]
+                    m.next = "DATA"
+                with m.Elif(self.clear):
+                    m.next = "IDLE"
+            with m.State("DATA"), m.If(~bus.awvalid & ~bus.wvalid & ~more):
+                m.next = "ANSWER"
             with m.State("ANSWER"):
                 m.d.comb += bus.bready.eq(1)
                 with m.If(bus.bvalid):
-                    m.d.sync += [
-                        failed.eq(failed | bus.bresp[1]),
-                        bus.awaddr.eq(next_block(bus.awaddr, beat_bits)),
-                    ]
+                    m.d.sync += failed.eq(failed | bus.bresp[1])
                     m.next = "BURST"
-                    with m.If((left == 0) | aborted | self.clear):
+                    with m.If(final | aborted | self.clear):
                         m.d.comb += [
                             self.store.done.eq(~aborted),
                             self.store.error.eq(failed | bus.bresp[1]),
                         ]
                         m.next = "IDLE"
+        self._send(m, ahead, more, aborted)
         with m.If(self.clear):
             m.d.sync += aborted.eq(1)
         return m
 
-    def _send(self, m: Module, ahead: object, aborted: object) -> None:
+    def _send(self, m: Module, ahead: Signal, more: Signal, aborted: Signal) -> None:
         """Channel W: a register that is filled from the client, or without strobes."""
         bus, beats = self.axi, self.store.beats
-        stopped = aborted | self.clear
         free = ~bus.wvalid | bus.wready
-        m.d.comb += beats.ready.eq(free & (ahead != 0) & ~stopped)
+        m.d.comb += beats.ready.eq(free & more & ~aborted)
         with m.If(bus.wready):
             m.d.sync += bus.wvalid.eq(0)
-        with m.If(free & (ahead != 0) & (beats.valid | stopped)):
+        with m.If(free & more & (beats.valid | aborted)):
             m.d.sync += [
                 bus.wvalid.eq(1),
                 bus.wdata.eq(beats.payload),
-                bus.wstrb.eq(Mux(stopped, 0, ~0)),
+                bus.wstrb.eq(Mux(aborted, 0, ~0)),
                 bus.wlast.eq(ahead == 1),
                 ahead.eq(ahead - 1),
+                more.eq(ahead != 1),
             ]

@@ -41,7 +41,7 @@ class NormUnit(wiring.Component):
     exponents : Out(exponent_read(config))
     activations : Out(stream.Signature(activation_write(config)))
     stall_read, stall_write : Out(1)
-        A request, or a write, was refused in this cycle.
+        A request, or a write, was refused in the cycle before.
 
     Timing, unstalled, for a model: an instruction taken in cycle t issues its first beat of pass 1
     in cycle t + 1 + lane_first // 2, then one per cycle, unless a beat of pass 2 goes first. Pass 2
@@ -55,7 +55,8 @@ class NormUnit(wiring.Component):
     PAIRS = 32
     BEATS = 32
     DATA_CYCLES = 1 + ports.READ_LATENCY + 1  # from a beat's issue until the lanes have its data
-    DONE_CYCLES = DATA_CYCLES + NormLanes.LATENCY + WriteQueue.LATENCY + Retire.LATENCY
+    TOLD_CYCLES = WriteQueue.LATENCY + WriteQueue.TOLD_LATENCY  # from a beat's codes to its end
+    DONE_CYCLES = DATA_CYCLES + NormLanes.LATENCY + TOLD_CYCLES + Retire.LATENCY
 
     def __init__(self, config: EngineConfig):
         self.config = config
@@ -73,7 +74,7 @@ class NormUnit(wiring.Component):
     @classmethod
     def pair_cycles(cls, config: EngineConfig) -> int:
         """From the issue of a pair's last beat of pass 1 until its pass 2 may issue."""
-        return cls.DATA_CYCLES + NormStatistics.latency(config.row_lanes) + 1
+        return cls.DATA_CYCLES + NormStatistics.latency(config) + 1
 
     def elaborate(self, platform):
         m = Module()
@@ -127,9 +128,10 @@ class NormUnit(wiring.Component):
             self.done.eq(retire.done),
             self.idle.eq(retire.idle),
             self.busy.eq(~retire.idle),
-            self.stall_read.eq(self.residual.request.valid & ~self.residual.request.ready),
             self.stall_write.eq(output.stall),
         ]
+        request = self.residual.request
+        m.d.sync += self.stall_read.eq(request.valid & ~request.ready)
 
     def _connect_reads(self, m, issue, lanes):
         """Requests out, words in; the beat that the lanes have now, and the pass it belongs to."""

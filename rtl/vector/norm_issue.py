@@ -1,6 +1,6 @@
 """The order in which LayerNorm reads the residual stream."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Assert, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -9,8 +9,8 @@ from rtl.control.layout import dispatch_layout
 from rtl.control.queue import Queue
 from rtl.control.retire import Retire
 from rtl.credits import Credits
-from rtl.fork import fork
 from rtl.memory.ports import ADDRESS
+from rtl.skid import Skid
 
 DISPATCH = dispatch_layout(Opcode.NORM)
 PAIR = unsigned(4)  # of token lanes: at most 32
@@ -59,81 +59,94 @@ class NormWalk(wiring.Component):
         beat = self.o.payload
         operands = beat.dispatch.operands
         dispatch = Signal(DISPATCH)
-        active = Signal()
+        idle, skip = Signal(init=1), Signal(PAIR)  # pairs before the first lane
         lane_end = Signal(PAIR.width + 2)  # the last lane that takes part
-        first_pair, last_pair = operands.lane_first[1:], lane_end[1:]
+        first_pair, last_pair = Signal(), lane_end[1:]
         pair, column = Signal(PAIR), Signal(COLUMN)
+        single, before_last = Signal(), Signal(COLUMN)  # row_words == 1, row_words - 2
         half, base = Signal(), Signal(ADDRESS)
-        skipped = pair < first_pair
         m.d.comb += [
-            self.i.ready.eq(~active),
-            self.o.valid.eq(active & ~skipped),
+            self.i.ready.eq(idle),
             beat.dispatch.eq(dispatch),
             beat.half.eq(half),
             beat.word.eq(base + column),
             beat.pair.eq(pair),
-            beat.enable[0].eq((pair != first_pair) | ~operands.lane_first[0]),
+            beat.enable[0].eq(~first_pair | ~operands.lane_first[0]),
             beat.enable[1].eq((pair != last_pair) | lane_end[0]),
             beat.column.eq(column),
-            beat.first.eq(column == 0),
-            beat.last.eq(column == operands.row_words - 1),
             beat.final.eq(beat.last & (pair == last_pair)),
         ]
-        with m.If(self.i.valid & self.i.ready):
-            started = self.i.payload.operands
+        started = self.i.payload.operands
+        with m.If(self.i.valid & idle):
             m.d.sync += [
-                active.eq(1),
+                idle.eq(0),
+                self.o.valid.eq(started.lane_first[1:] == 0),
                 dispatch.eq(self.i.payload),
+                skip.eq(started.lane_first[1:]),
                 lane_end.eq(started.lane_first + started.lane_count - 1),
                 half.eq(started.token[1]),
                 base.eq(started.source_address),
                 pair.eq(0),
                 column.eq(0),
+                single.eq(started.row_words == 1),
+                before_last.eq(started.row_words - 2),
+                Cat(first_pair, beat.first).eq(~0),
+                beat.last.eq(started.row_words == 1),
             ]
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += column.eq(Mux(beat.last, 0, column + 1))
+        skips, moves = ~idle & ~self.o.valid, self.o.valid & self.o.ready
+        with m.If(skips):
+            m.d.sync += [skip.eq(skip - 1), self.o.valid.eq(skip == 1)]
+        with m.If(moves):
+            m.d.sync += [
+                column.eq(Mux(beat.last, 0, column + 1)),
+                beat.first.eq(beat.last),
+                beat.last.eq(Mux(beat.last, single, column == before_last)),
+            ]
             with m.If(beat.final):
-                m.d.sync += active.eq(0)
-        with m.If(active & (skipped | (self.o.ready & beat.last))):
+                m.d.sync += [self.o.valid.eq(0), idle.eq(1)]
+        with m.If(skips | (moves & beat.last)):
             m.d.sync += [
                 pair.eq(pair + 1),
+                first_pair.eq(skips),
                 half.eq(~half),
                 base.eq(Mux(half, base + operands.source_stride, base)),
             ]
         return m
 
 
-class NormArbiter(wiring.Component):
-    """A beat of pass 2 goes before one of pass 1: what is old is finished first.
+class NormTurn(wiring.Component):
+    """Whose beat goes: one of pass 2 before one of pass 1, what is old is finished first.
 
-    Latency 1 cycle: ``o`` comes from a register, because a request must not change while it waits.
+    No register. A module of its own, so that synthesis keeps it as shallow as it is.
 
     Members
     -------
-    sums, codes : In(stream.Signature(NormBeat))
-    o : Out(stream.Signature(TaggedBeat))
+    free : In(1)
+        A beat may go.
+    codes : In(3)
+        There is a beat of pass 2, its pair's scalars, room in the output queue.
+    sums : In(2)
+        There is a beat of pass 1, room for its pair's scalars.
+    single, ending : In(1)
+        The beat is its pair's only one; the end of another pair waits to be read.
+    codes_go, sums_go : Out(1)
     """
 
-    def __init__(self):
-        beats = In(stream.Signature(NormBeat))
-        super().__init__({"sums": beats, "codes": beats, "o": Out(stream.Signature(TaggedBeat))})
+    free: In(1)
+    codes: In(3)
+    sums: In(2)
+    single: In(1)
+    ending: In(1)
+    codes_go: Out(1)
+    sums_go: Out(1)
 
     def elaborate(self, platform):
         m = Module()
-        free = Signal()
+        codes, sums = self.codes.all(), self.sums.all() & ~(self.single & self.ending)
         m.d.comb += [
-            free.eq(self.o.ready | ~self.o.valid),
-            self.codes.ready.eq(free),
-            self.sums.ready.eq(free & ~self.codes.valid),
+            self.codes_go.eq(self.free & codes),
+            self.sums_go.eq(self.free & sums & ~codes),
         ]
-        with m.If(free):
-            m.d.sync += [
-                self.o.valid.eq(self.codes.valid | self.sums.valid),
-                self.o.payload.codes.eq(self.codes.valid),
-                self.o.payload.beat.eq(
-                    Mux(self.codes.valid, self.codes.payload, self.sums.payload)
-                ),
-            ]
         return m
 
 
@@ -154,6 +167,7 @@ class NormIssue(wiring.Component):
     Members
     -------
     i : In(stream.Signature(dispatch_layout(Opcode.NORM)))
+        At most ``Retire.DEPTH`` instructions are under way.
     o : Out(stream.Signature(TaggedBeat))
         Beats to be read.
     pair_ready, pair_used : In(1)
@@ -180,34 +194,44 @@ class NormIssue(wiring.Component):
         m.submodules.sums = sums = NormWalk()
         m.submodules.waiting = waiting = Queue(DISPATCH, Retire.DEPTH)
         m.submodules.codes = codes = NormWalk()
-        m.submodules.arbiter = arbiter = NormArbiter()
+        m.submodules.turn = turn = NormTurn()
+        m.submodules.requests = requests = Skid(TaggedBeat)  # one must not change while it waits
         m.submodules.pair_credits = pair_credits = Credits(self.pairs)
         m.submodules.beat_credits = beat_credits = Credits(self.beats)
-        fork(m, self.i, sums.i, waiting.i)
+        wiring.connect(m, wiring.flipped(self.i), sums.i)
         wiring.connect(m, waiting.o, codes.i)
-        wiring.connect(m, arbiter.o, wiring.flipped(self.o))
+        wiring.connect(m, requests.o, wiring.flipped(self.o))
 
-        ready = Signal(range(self.pairs + 1))  # pairs whose scalars are there, for pass 2 to begin
+        # Pairs whose scalars are there, for pass 2 to begin; whether there is one.
+        ready, any_ready = Signal(range(self.pairs + 1)), Signal()
         # The two tokens of a pair share the way to the scalars, so pairs must not end in successive
         # cycles: a pair of one beat does not follow while the end of another waits to be read.
-        ending = self.o.valid & ~self.o.payload.codes & self.o.payload.beat.last
-        single = sums.o.payload.first & sums.o.payload.last
-        sums_may = pair_credits.available & ~(ending & single)
-        codes_may = beat_credits.available & (ready != 0)
-        sums_go, codes_go = Signal(), Signal()
+        endings = Signal(range(3))
+        beat, last = sums.o.p, codes.o.p.last
         m.d.comb += [
-            arbiter.sums.payload.eq(sums.o.payload),
-            arbiter.sums.valid.eq(sums.o.valid & sums_may),
-            sums.o.ready.eq(arbiter.sums.ready & sums_may),
-            arbiter.codes.payload.eq(codes.o.payload),
-            arbiter.codes.valid.eq(codes.o.valid & codes_may),
-            codes.o.ready.eq(arbiter.codes.ready & codes_may),
-            sums_go.eq(sums.o.valid & sums.o.ready & sums.o.payload.last),
-            codes_go.eq(codes.o.valid & codes.o.ready),
-            pair_credits.take.eq(sums_go),
+            waiting.i.p.eq(self.i.p),
+            waiting.i.valid.eq(self.i.valid & self.i.ready),
+            turn.free.eq(requests.i.ready),
+            turn.codes.eq(Cat(codes.o.valid, any_ready, beat_credits.available)),
+            turn.sums.eq(Cat(sums.o.valid, pair_credits.available)),
+            turn.single.eq(beat.first & beat.last),
+            turn.ending.eq(endings.any()),
+            codes.o.ready.eq(turn.codes_go),
+            sums.o.ready.eq(turn.sums_go),
+            requests.i.valid.eq(turn.codes_go | turn.sums_go),
+            requests.i.p.codes.eq(turn.codes_go),
+            requests.i.p.beat.eq(Mux(turn.codes_go, codes.o.p, sums.o.p)),
+            pair_credits.take.eq(turn.sums_go & beat.last),
             pair_credits.give.eq(self.pair_used),
-            beat_credits.take.eq(codes_go),
+            beat_credits.take.eq(turn.codes_go),
             beat_credits.give.eq(self.beat_written),
         ]
-        m.d.sync += ready.eq(ready + self.pair_ready - (codes_go & codes.o.payload.last))
+        ends = self.o.valid & self.o.ready & ~self.o.p.codes & self.o.p.beat.last
+        more, begun = ready + self.pair_ready, turn.codes_go & last
+        m.d.sync += [
+            Assert(~waiting.i.valid | waiting.i.ready),  # no more are under way
+            ready.eq(more - begun),
+            any_ready.eq(Mux(begun, more > 1, more != 0)),
+            endings.eq(endings + pair_credits.take - ends),
+        ]
         return m

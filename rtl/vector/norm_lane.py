@@ -28,7 +28,7 @@ def normal_shape(act_bits: int) -> Shape:
 class NormLane(wiring.Component):
     """One channel of one token, in either pass.
 
-    ``square = residual**2`` where ``squares``;
+    ``square = residual**2 + scalar.offset`` where ``squares``;
     ``normal = clip((residual * factor + offset) >> (shift + exponent))``, with one more fraction
     bit than the result, so that :class:`NormCode` can round
 
@@ -76,7 +76,7 @@ class NormLane(wiring.Component):
         m.d.comb += [
             multiply.a.eq(Mux(self.squares, self.residual, self.scalar.factor)),
             multiply.b.eq(self.residual),
-            multiply.c.eq(Mux(self.squares, 0, self.scalar.offset)),
+            multiply.c.eq(self.scalar.offset),
             self.square.eq(multiply.o),
             shift.value.eq(multiply.o),
             shift.amount.eq(delayed(m, amount, multiply.LATENCY - 1, name="amount")),

@@ -1,6 +1,6 @@
 """The channels of two tokens, side by side."""
 
-from amaranth.hdl import Module, unsigned
+from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -59,6 +59,10 @@ class NormLanes(wiring.Component):
         zero = delayed(m, self.zero, NormLane.LATENCY, name="zero")
         is_signed = delayed(m, self.signed, NormLane.LATENCY, name="signed")
         for token in range(2):
+            scalar = Signal(NormScalar, name=f"scalar_{token}")
+            m.d.comb += scalar.eq(self.scalars[token])
+            with m.If(self.squaring):
+                m.d.comb += scalar.offset.eq(0)
             for row in range(self.config.row_lanes):
                 lane, code = NormLane(self.config.act_bits), NormCode(self.config.act_bits)
                 m.submodules[f"lane_{token}_{row}"] = once(lane, platform)
@@ -66,7 +70,7 @@ class NormLanes(wiring.Component):
                 m.d.comb += [
                     lane.residual.eq(self.residuals[token][row]),
                     lane.squares.eq(self.squaring),
-                    lane.scalar.eq(self.scalars[token]),
+                    lane.scalar.eq(scalar),
                     lane.exponent.eq(self.exponents[row]),
                     code.normal.eq(lane.normal),
                     code.zero.eq(zero),

@@ -46,7 +46,7 @@ class NormStatistics(wiring.Component):
         rows = config.row_lanes
         self.config = config
         self.depth = pairs
-        self.LATENCY = self.latency(rows)
+        self.LATENCY = self.latency(config)
         super().__init__(
             {
                 "valid": In(1),
@@ -61,14 +61,14 @@ class NormStatistics(wiring.Component):
         )
 
     @staticmethod
-    def latency(row_lanes: int) -> int:
+    def latency(config: EngineConfig) -> int:
         """Sums, and the scalars of two tokens, a cycle apart."""
-        return NormSums.latency(row_lanes) + NormScalars.LATENCY + 1
+        return NormSums.latency(config) + NormScalars.LATENCY + 1
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.even = even = NormSums(self.config.row_lanes)
-        m.submodules.odd = odd = NormSums(self.config.row_lanes)
+        m.submodules.even = even = NormSums(self.config)
+        m.submodules.odd = odd = NormSums(self.config)
         m.submodules.scalars = scalars = NormScalars()
         m.submodules.queue = queue = Queue(NormPair, self.depth)
         wiring.connect(m, queue.o, wiring.flipped(self.pairs))

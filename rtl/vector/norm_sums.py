@@ -3,10 +3,11 @@
 from amaranth.hdl import Module, Mux, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
 from rtl import numerics
 from rtl.arith.adder_tree import AdderTree
+from rtl.arith.packing import adder_terms
+from rtl.config import EngineConfig
 from rtl.memory.ports import RESIDUAL, array
 from rtl.pipeline import delayed
 from rtl.vector.norm_lane import SQUARE, NormLane
@@ -31,7 +32,7 @@ class NormSums(wiring.Component):
 
     Parameters
     ----------
-    row_lanes : int
+    config : EngineConfig
 
     Members
     -------
@@ -45,9 +46,10 @@ class NormSums(wiring.Component):
     totals : Out(NormTotals)
     """
 
-    def __init__(self, row_lanes: int):
-        self.row_lanes = row_lanes
-        self.LATENCY = self.latency(row_lanes)
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        self.LATENCY = self.latency(config)
+        row_lanes = config.row_lanes
         super().__init__(
             {
                 "valid": In(1),
@@ -59,14 +61,16 @@ class NormSums(wiring.Component):
         )
 
     @staticmethod
-    def latency(row_lanes: int) -> int:
+    def latency(config: EngineConfig) -> int:
         """Squares, adder tree, accumulator."""
-        return NormLane.SQUARE_LATENCY + ceil_log2(row_lanes) + 1
+        tree = AdderTree.latency(config.row_lanes, adder_terms(config.multiplier))
+        return NormLane.SQUARE_LATENCY + tree + 1
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.values = values = AdderTree(self.row_lanes, RESIDUAL)
-        m.submodules.squares = squares = AdderTree(self.row_lanes, SQUARE)
+        rows, terms = self.config.row_lanes, adder_terms(self.config.multiplier)
+        m.submodules.values = values = AdderTree(rows, RESIDUAL, terms)
+        m.submodules.squares = squares = AdderTree(rows, SQUARE, terms)
         valid = delayed(m, self.valid, self.LATENCY - 1, name="valid", marker=True)
         first = delayed(m, self.first, self.LATENCY - 1, name="first")
         sum_of_values = delayed(m, values.o, NormLane.SQUARE_LATENCY, name="sum_of_values")

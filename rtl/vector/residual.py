@@ -7,12 +7,16 @@ from amaranth.lib.wiring import In, Out
 from rtl import numerics
 from rtl.emit import once
 from rtl.memory.ports import RESIDUAL, array
+from rtl.pipeline import delayed
 
 SHIFT_BITS = 4
 
 
 class ResidualLane(wiring.Component):
     """``o = clip(residual + (y << shift), int16)``, ``residual`` 0 unless ``accumulate``.
+
+    ``y << shift`` keeps only the bits that can still be brought back into the range: beyond them
+    the sum is clipped whatever the residual is.
 
     Free running; ``LATENCY`` from ``y``. ``residual`` and ``accumulate`` are wanted
     ``RESIDUAL_LATENCY`` cycles after ``y`` and ``shift``.
@@ -46,15 +50,31 @@ class ResidualLane(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        shifted = Signal(signed(len(self.y) + (1 << SHIFT_BITS) - 1), reset_less=True)
-        total = Signal(signed(len(shifted) + 1), reset_less=True)
-        lowest, highest = numerics.code_range(numerics.RESIDUAL_BITS, signed=True)
-        upper = total[len(self.o) - 1 :]
-        m.d.sync += [
-            shifted.eq(self.y << self.shift),
-            total.eq(shifted + Mux(self.accumulate, self.residual, 0)),
-            self.o.eq(Mux(~upper.any() | upper.all(), total, Mux(total[-1], lowest, highest))),
-        ]
+        bits = numerics.RESIDUAL_BITS
+        shifted = Signal(signed(bits + 1), reset_less=True)
+        exceeds = Signal(reset_less=True)  # what ``shifted`` holds
+        finely = self.y << self.shift[:2]
+        with m.Switch(self.shift[2:]):
+            for fours in range(1 << SHIFT_BITS - 2):
+                above = finely[bits - 4 * fours :]
+                with m.Case(fours):
+                    m.d.sync += [
+                        shifted.eq(finely << 4 * fours),
+                        exceeds.eq(above.any() & ~above.all()),
+                    ]
+
+        total = Signal(signed(bits + 2), reset_less=True)
+        m.d.sync += total.eq(shifted + Mux(self.accumulate, self.residual, 0))
+        negative = delayed(m, self.y[-1], 2, name="negative")
+        clipped = delayed(m, exceeds, 1, name="clipped")
+        lowest, highest = numerics.code_range(bits, signed=True)
+        upper = total[bits - 1 :]
+        with m.If(clipped):
+            m.d.sync += self.o.eq(Mux(negative, lowest, highest))
+        with m.Elif(upper.any() & ~upper.all()):
+            m.d.sync += self.o.eq(Mux(total[-1], lowest, highest))
+        with m.Else():
+            m.d.sync += self.o.eq(total)
         return m
 
 

@@ -28,6 +28,7 @@ def test_words():
         ({"depth_lanes": 32}, "depth_lanes must be a power of two between 4 and row_lanes = 16"),
         ({"multiplier": "dsp58"}, "multiplier must be dsp48e2 or mult18x18, not 'dsp58'"),
         ({"score_words": 1}, "score_words must be between 2 and 16384, not 1"),
+        ({"score_slots": 5}, "score_slots must be between 2 and 4, not 5"),
         ({"queue_depth": 12}, "queue_depth must be a power of two, at least 2, not 12"),
         ({"memory_bytes": 24}, "memory_bytes must be 4, 8, 16, 32 or 64, not 24"),
     ],

@@ -69,12 +69,13 @@ def test_every_word_is_golden(name):
 
 
 LANES = {"row_lanes": 8, "memory_bytes": 8}
-WORDS = {
+SIZES = {
     "activation_words": 256,
     "pixel_words": 128,
     "key_words": 32,
     "value_words": 64,
     "score_words": 32,
+    "score_slots": 3,
     "residual_words": 128,
     "weight_words": 256,
     "parameter_words": 64,
@@ -91,7 +92,7 @@ WORDS = {
     ids=["act 4", "act 8 on 18 x 18 multipliers"],
 )
 def test_other_engines(changes):
-    engine = replace(config.TINY, name="other", **LANES, **WORDS, **changes)
+    engine = replace(config.TINY, name="other", **LANES, **SIZES, **changes)
     model = make(act_bits=engine.act_bits, row_granularity=8, wide_fraction=0.5)
     run = runner.run(model, random_images(model.image, 2, seed=3), SIM, engine=engine)
     assert run.mismatches == 0, run.first_mismatch

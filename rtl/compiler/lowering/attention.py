@@ -2,7 +2,8 @@
 
 An *item* is one head and one token tile: SCORES (matmul unit), SOFTMAX (softmax unit), CONTEXT
 (matmul unit). In program order the matmul unit would wait for every softmax, so the context comes
-one item later, and projections of the next group of heads are spread among the items::
+some items later, one less than there are slots, and projections of the next group of heads are
+spread among the items. With two slots::
 
     K V Q of group 0
     scores 0 | softmax 0 |                         some K V Q of group 1
@@ -11,15 +12,16 @@ one item later, and projections of the next group of heads are spread among the 
     ...
     scores n | softmax n | context n - 1         | some K V Q of group 2    (first of group 1)
 
-Where the key and value banks hold only one group, its last context comes before the next group's
+Where the key and value banks hold only one group, its last contexts come before the next group's
 projections. Within a group, heads outside and token tiles inside.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from itertools import cycle
 
 from rtl.compiler.lowering.layers import Layers
-from rtl.compiler.lowering.layout import SLOTS, AttentionLayout, norm_output
+from rtl.compiler.lowering.layout import AttentionLayout, norm_output
 from rtl.compiler.operations import Operation, Region, Space, Subject
 from rtl.compiler.runs import Run
 from rtl.compiler.sizes import Tile, evenly
@@ -43,30 +45,36 @@ class Attention:
         self.block = block
         self.queries = queries
         self.layout = AttentionLayout(self.sizes, block)
-        self.slots = cycle(range(SLOTS))
+        self.slots = cycle(range(self.layout.slots))
 
     # ------------------------------------------------------------ order
 
     def operations(self) -> Iterator[Operation]:
         """Projections and items of all groups, pipelined."""
-        pending: list[Operation] = []  # the context that belongs to the latest softmax
+        pending: deque[Operation] = deque()  # contexts that belong to the latest softmaxes
+        most = self.layout.slots - 1
         yield from self.projections(0)
         for group in range(self.layout.groups):
             more = group + 1 < self.layout.groups
             room = self.layout.resident_groups > 1
             ahead = list(self.projections(group + 1)) if more and room else []
             items = [(head, tile) for head in self.layout.heads_of(group) for tile in self.queries]
-            for i, share in enumerate(evenly(ahead, len(items))):
-                scores, softmax, context = self.item(group, *items[i])
+            # Contexts of the group before still read the values that the projections ahead
+            # overwrite: those come with the last of these contexts, or later.
+            without = min(max(0, len(pending) - 1), len(items) - 1)
+            shares = [[]] * without + list(evenly(ahead, len(items) - without))
+            for i, (item, share) in enumerate(zip(items, shares, strict=True)):
+                scores, softmax, context = self.item(group, *item)
                 yield scores
                 yield softmax
-                # The context of the group before still reads the values that the projections
-                # ahead overwrite: at a group's first item it comes first.
-                yield from (*pending, *share) if i == 0 else (*share, *pending)
-                pending = [context]
+                before = max(0, len(pending) - i)  # of these contexts
+                count = before if before and share else int(len(pending) == most)
+                ready = [pending.popleft() for _ in range(count)]
+                yield from (*ready, *share) if before else (*share, *ready)
+                pending.append(context)
             if more and not room:
                 yield from pending
-                pending = []
+                pending.clear()
                 yield from self.projections(group + 1)
         yield from pending
 

@@ -8,16 +8,15 @@ Activations, per lane, in words of ``row_lanes`` codes::
     | token tile      |
 
 PV of a head writes its context over the head's Q, which nobody needs any more; attention weights
-(and scores) have two slots, taken in turn. :func:`rtl.compiler.limits.check` has made sure that
-all this fits. What comes by LOAD has its addresses from :mod:`rtl.compiler.prefetch`, pixels from
-:mod:`rtl.compiler.lowering.pixels`.
+(and scores) have two slots or more, taken in turn. :func:`rtl.compiler.limits.check` has made sure
+that all this fits. What comes by LOAD has its addresses from :mod:`rtl.compiler.prefetch`, pixels
+from :mod:`rtl.compiler.lowering.pixels`.
 """
 
 from rtl.compiler.operations import Region, Space
 from rtl.compiler.sizes import Sizes, Tile, divide_up
 
 HEAD_GROUPS = 3  # the heads of a block are projected in about as many groups
-SLOTS = 2  # of scores, maxima, attention weights and token scales
 
 
 def words(sizes: Sizes, address: int, count: int) -> Region:
@@ -60,6 +59,8 @@ class AttentionLayout:
         Heads of a group (the last one may have fewer), and their row tiles.
     resident_groups : int
         Groups that the key and value banks hold at a time, 1 or 2.
+    slots : int
+        Of maxima, attention weights and token scales.
     groups : int
     """
 
@@ -67,6 +68,8 @@ class AttentionLayout:
         self.sizes = sizes
         self.heads = sizes.shape.blocks[block].heads
         self.inner = sizes.inner_tiles(block)
+        self.slots = sizes.attention_slots(block)
+        self.query_words = sizes.query_words(block)
         fit = sizes.key_value_tiles() // sizes.unit_tiles(block)  # units of heads in the banks
         units = divide_up(self.heads, sizes.unit_heads)
         group = max(1, min(divide_up(units, HEAD_GROUPS), fit // 2))
@@ -107,13 +110,13 @@ class AttentionLayout:
         return Region(space, start, start + count)
 
     def scores(self, slot: int) -> Region:
-        """Score words of a slot; both slots are the same words if only one tile fits."""
+        """Score words of a slot; slots share them where there are fewer score words."""
         count = self.sizes.score_slot_words
-        start = slot * count if SLOTS * count <= self.sizes.engine.score_words else 0
+        start = slot % (self.sizes.engine.score_words // count) * count
         return Region(Space.SCORES, start, start + count)
 
     def weights(self, slot: int) -> Region:
         """Attention weights of a slot, behind Q."""
         sizes = self.sizes
-        first = sizes.norm_words + sizes.tiles * self.inner
+        first = sizes.norm_words + self.query_words
         return words(sizes, first + slot * sizes.key_tiles, sizes.key_tiles)

@@ -62,6 +62,7 @@ class LoadCheck(wiring.Component):
             self.o.p.load.eq(load),
             self.o.p.first.eq(address),
         ]
+        m.d.sync += self.fault.valid.eq(0)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [
@@ -99,8 +100,8 @@ class LoadCheck(wiring.Component):
         ragged = (target == Target.RESIDUAL) & operands.bytes[:word_bits].any()
         aligned = anywhere | (~place.address[:beat_bits].any() & ~ragged)
         with m.If(target >= len(Target)):
-            m.d.comb += self.fault.eq(fault(1, FaultCode.OPCODE, Unit.LOAD, number))
+            m.d.sync += self.fault.eq(fault(1, FaultCode.OPCODE, Unit.LOAD, number))
             m.next = "STOPPED"
         with m.Elif(~place.inside | ~aligned):
-            m.d.comb += self.fault.eq(fault(1, FaultCode.ADDRESS, Unit.LOAD, number))
+            m.d.sync += self.fault.eq(fault(1, FaultCode.ADDRESS, Unit.LOAD, number))
             m.next = "STOPPED"

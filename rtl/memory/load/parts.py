@@ -38,16 +38,14 @@ class PartLoader(Loader):
             Target.PARAMETERS: self.config.parameter_word_bytes // beat_bytes,
             Target.EXPONENTS: exponent_beats(self.config),
         }
-        with m.Switch(load.operands.target):
-            for target, count in parts.items():
-                with m.Case(target):
-                    port = getattr(self, target.name.lower())
-                    m.d.comb += [
-                        last_part.eq(count - 1), port.valid.eq(running & self.beats.valid)
-                    ]  # fmt: skip
-        for target in parts:
-            beat = getattr(self, target.name.lower()).beat
+        for target, count in parts.items():
+            port, chosen = getattr(self, target.name.lower()), Signal(name=target.name.lower())
+            m.d.sync += chosen.eq(load.operands.target == target)
+            with m.If(chosen):
+                m.d.comb += last_part.eq(count - 1)
+            beat = port.beat
             m.d.comb += [
+                port.valid.eq(chosen & running & self.beats.valid),
                 beat.word.eq(word),
                 beat.part.eq(part),
                 beat.beat.eq(self.beats.p.data),

@@ -1,40 +1,57 @@
 """Pixels, patch by patch, into the token lanes of their scratchpad."""
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib.wiring import Out
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.memory.load.loader import CutLoader
+from rtl.memory.beats import word_layout
+from rtl.memory.load.transfer import LOAD
 from rtl.memory.ports import ADDRESS, WritePort, pixel_write
 
 
-class StripLoader(CutLoader):
-    """Pixels: a strip of patches side by side, picture row by picture row. One word per cycle.
+class StripWriter(wiring.Component):
+    """Where the words of a strip go: patches side by side, picture row by picture row.
 
-    Members, beyond those of Loader
-    -------------------------------
+    No register between a word and its write.
+
+    Members
+    -------
+    start : In(1)
+        High before the first word.
+    load : In(LOAD)
+        Constant from ``start`` on.
+    valid : In(1)
+    word : In(word_layout(depth_lanes))
     pixels : Out(WritePort(pixel_write))
     """
 
     def __init__(self, config: EngineConfig):
-        super().__init__(config, {"pixels": Out(WritePort(pixel_write(config)))})
+        self.config = config
+        super().__init__(
+            {
+                "start": In(1),
+                "load": In(LOAD),
+                "valid": In(1),
+                "word": In(word_layout(config.depth_lanes)),
+                "pixels": Out(WritePort(pixel_write(config))),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        load = self.transfer.p.load
-        operands = load.operands
-        cutter, running = self.cut(m, operands.segment_bytes)
+        operands = self.load.operands
         lane = Signal.like(self.pixels.beat.lane)
         segment = Signal.like(operands.segments)
         row, tile, column = Signal(ADDRESS), Signal(ADDRESS), Signal(8)
         m.d.comb += [
-            self.pixels.valid.eq(running & cutter.o.valid),
+            self.pixels.valid.eq(self.valid),
             self.pixels.beat.lane.eq(lane),
             self.pixels.beat.word.eq(tile + column),
-            self.pixels.beat.bytes.eq(cutter.o.p.bytes),
-            self.pixels.beat.number.eq(load.number),
+            self.pixels.beat.bytes.eq(self.word.bytes),
+            self.pixels.beat.number.eq(self.load.number),
         ]
-        with m.If(~running):
+        with m.If(self.start):
             m.d.sync += [
                 lane.eq(operands.lane_first),
                 segment.eq(0),
@@ -42,9 +59,9 @@ class StripLoader(CutLoader):
                 row.eq(operands.destination),
                 tile.eq(operands.destination),
             ]
-        with m.Elif(cutter.o.valid):
+        with m.Elif(self.valid):
             m.d.sync += column.eq(column + 1)
-            with m.If(cutter.o.p.last):
+            with m.If(self.word.last):
                 m.d.sync += [column.eq(0), segment.eq(segment + 1), lane.eq(lane + 1)]
                 with m.If(lane == self.config.token_lanes - 1):
                     m.d.sync += [lane.eq(0), tile.eq(tile + operands.stride)]

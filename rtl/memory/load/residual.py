@@ -15,6 +15,8 @@ from rtl.memory.ports import ADDRESS, residual_write
 class ResidualLoader(Loader):
     """Residual words, token by token, each one's ``row_words`` in order. One word per cycle.
 
+    Takes the transfer a cycle after its last write.
+
     Members, beyond those of Loader
     -------------------------------
     residual : Out(stream of residual_write)
@@ -35,17 +37,19 @@ class ResidualLoader(Loader):
         column = Signal.like(load.operands.row_words)
         write = self.residual.p
         moves = self.residual.valid & self.residual.ready
+        finished = Signal()  # a register, which the scratchpad's ready does not go through
         m.d.comb += [
-            self.residual.valid.eq(running & words.o.valid),
-            words.o.ready.eq(running & self.residual.ready),
-            words.clear.eq(self.transfer.ready),
+            self.residual.valid.eq(words.o.valid),
+            words.o.ready.eq(self.residual.ready),
+            words.clear.eq(~running),
             write.half.eq(token[1]),
             write.enable.eq(Mux(token[0], 0b10, 0b01)),
             write.word.eq(group + column),
             write.values.as_value().eq(words.o.p.data.replicate(2)),
             write.number.eq(load.number),
-            self.transfer.ready.eq(moves & (left == 1)),
+            self.transfer.ready.eq(finished),
         ]
+        m.d.sync += finished.eq(moves & (left == 1))
         with m.If(~running):
             m.d.sync += [
                 left.eq(load.operands.bytes >> exact_log2(config.residual_word_bytes)),

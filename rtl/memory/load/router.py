@@ -1,6 +1,6 @@
 """The way from the beats that memory answers to the loader that wants them."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,7 +20,8 @@ class Router(wiring.Component):
     transfer, beats : In(streams), as Loader's
     transfers, beats_of : Out(streams) x loaders
     done : Out(COMPLETION)
-        A register after the loader took the transfer, that is, with the last write.
+        A register after the loader took the transfer: a cycle after the last write or, of
+        residual words, two.
     fault : Out(FAULT)
         An error response of memory.
     """
@@ -28,8 +29,7 @@ class Router(wiring.Component):
     LOADERS = (
         (Target.WEIGHTS, Target.PARAMETERS, Target.EXPONENTS),
         (Target.RESIDUAL,),
-        (Target.PIXELS,),
-        (Target.GELU,),
+        (Target.PIXELS, Target.GELU),
     )
 
     def __init__(self, config: EngineConfig):
@@ -54,19 +54,17 @@ class Router(wiring.Component):
         for targets, transfer, beats in zip(
             self.LOADERS, self.transfers, self.beats_of, strict=True
         ):
-            chosen = Signal()
             m.d.comb += [
-                chosen.eq(self.transfer.valid & load.operands.target.matches(*targets)),
                 transfer.p.eq(self.transfer.p),
-                transfer.valid.eq(chosen),
+                transfer.valid.eq(self.transfer.valid & load.operands.target.matches(*targets)),
                 beats.p.eq(self.beats.p),
-                beats.valid.eq(chosen & self.beats.valid & ~ended),
+                beats.valid.eq(self.beats.valid & ~ended),
             ]
-            with m.If(chosen):
-                m.d.comb += [
-                    self.transfer.ready.eq(transfer.ready),
-                    self.beats.ready.eq(beats.ready & ~ended),
-                ]
+        m.d.comb += [  # only a loader with a transfer is ready; the first takes it with a last beat
+            self.beats_of[0].valid.eq(self.beats.valid),
+            self.transfer.ready.eq(Cat(transfer.ready for transfer in self.transfers).any()),
+            self.beats.ready.eq(Cat(beats.ready for beats in self.beats_of).any() & ~ended),
+        ]
         with m.If(taken & self.beats.p.last):
             m.d.sync += ended.eq(1)
         finished = self.transfer.valid & self.transfer.ready

@@ -3,7 +3,7 @@
 ::
 
     dispatch -> LoadCheck -> transfers (queue) -> router -> PartLoader, ResidualLoader,
-                    |                               ^       StripLoader, TableLoader
+                    |                               ^       CutLoader
                     +-> reader's command ... beats -+
 
 The check runs ahead of the data: several instructions' reads are outstanding at a time.
@@ -21,11 +21,10 @@ from rtl.control.unit_port import UnitPort
 from rtl.link import link
 from rtl.memory.clients import ReadClient
 from rtl.memory.load.check import LoadCheck
+from rtl.memory.load.cut import CutLoader
 from rtl.memory.load.parts import PartLoader
-from rtl.memory.load.pixels import StripLoader
 from rtl.memory.load.residual import ResidualLoader
 from rtl.memory.load.router import Router
-from rtl.memory.load.tables import TableLoader
 from rtl.memory.load.transfer import transfer_layout
 from rtl.memory.ports import WritePort, gelu_write, part_write, pixel_write, residual_write
 from rtl.memory.regions import REGIONS_IN_FLIGHT
@@ -34,9 +33,9 @@ from rtl.memory.regions import REGIONS_IN_FLIGHT
 class LoadUnit(wiring.Component):
     """Executes LOAD.
 
-    Cycles of an instruction whose data are there: ``CYCLES`` and its beats (words for pixels and
-    residual, bytes for a table). Its check and the memory's latency overlap with the data of the
-    instructions before it, ``AHEAD`` of them at most.
+    Cycles of an instruction whose data are there: ``CYCLES`` and its beats, or two more and its
+    words (pixels, residual) or bytes (a table). Its check and the memory's latency overlap with the
+    data of the instructions before it, ``AHEAD`` of them at most.
 
     Members
     -------
@@ -94,8 +93,7 @@ class LoadUnit(wiring.Component):
         m.submodules.router = router = Router(self.config)
         m.submodules.parts = parts = PartLoader(self.config)
         m.submodules.words = words = ResidualLoader(self.config)
-        m.submodules.strips = strips = StripLoader(self.config)
-        m.submodules.tables = tables = TableLoader(self.config)
+        m.submodules.cut = cut = CutLoader(self.config)
         m.submodules.faults = faults = FirstFault(2)
 
         link(m, wiring.flipped(self.i), check.i)
@@ -103,14 +101,14 @@ class LoadUnit(wiring.Component):
         link(m, check.o, transfers.i)
         link(m, transfers.o, router.transfer)
         link(m, wiring.flipped(self.reader.beats), router.beats)
-        for index, loader in enumerate((parts, words, strips, tables)):
+        for index, loader in enumerate((parts, words, cut)):
             link(m, router.transfers[index], loader.transfer)
             link(m, router.beats_of[index], loader.beats)
         for name in ("weights", "parameters", "exponents"):
             link(m, getattr(parts, name), wiring.flipped(getattr(self, name)))
         link(m, words.residual, wiring.flipped(self.residual))
-        link(m, strips.pixels, wiring.flipped(self.pixels))
-        link(m, tables.gelu, wiring.flipped(self.gelu))
+        link(m, cut.pixels, wiring.flipped(self.pixels))
+        link(m, cut.gelu, wiring.flipped(self.gelu))
         m.d.comb += [
             check.regions.eq(self.regions),
             faults.sources[0].eq(check.fault),

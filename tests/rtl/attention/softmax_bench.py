@@ -63,7 +63,7 @@ def make_case(config: EngineConfig, rng: random.Random, number: int, **fixed) ->
         "lane_first": first,
         "lane_count": rng.randint(1, config.token_lanes - first),
         "destination_address": rng.randrange(256),
-        "slot": number % 2,
+        "slot": number % config.score_slots,
         "multiplier": rng.randint(1 << 16, (1 << 17) - 1),
         "shift": rng.choice([octaves.bit_length() + 8, rng.randrange(48)]),
         "context_multiplier": rng.randint(1 << 15, (1 << 16) - 1),
@@ -110,7 +110,7 @@ class Bench(UnitBench):
         self.pipe.append(scores)
 
     def _may_start(self, case):
-        return len(self.result.taken) - len(self.result.done) < 2
+        return len(self.result.taken) - len(self.result.done) < self.config.score_slots
 
     def _offer(self, ctx):
         super()._offer(ctx)

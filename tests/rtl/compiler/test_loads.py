@@ -30,37 +30,37 @@ def test_the_queue_of_commands_is_the_rtl_s():
 
 
 def test_a_load_of_weights_takes_a_cycle_per_beat_and_one_between():
-    loads, memory = Loads(TINY, check=6, gap=1, queue=2), Memory(MemoryTiming(16, 100), 16)
+    loads, memory = Loads(TINY, check=7, gap=1, queue=2), Memory(MemoryTiming(16, 100), 16)
     loads.take(10, weights(512))
-    assert loads.ready() == 16  # taken again six cycles later
-    loads.take(16, weights(256, 512))
+    assert loads.ready() == 17  # taken again seven cycles later
+    loads.take(17, weights(256, 512))
     chosen, ends = bursts(loads, memory)
-    assert chosen == [15, 16, 21]
-    first = 15 + 2 + 100 + 2
+    assert chosen == [19, 20, 26]
+    first = 19 + 2 + 100 + 4
     assert ends == [first + 31, first + 31 + 1 + 16]
 
 
 def test_a_load_waits_for_room():
-    loads, memory = Loads(TINY, check=6, gap=1, queue=2), Memory(MemoryTiming(16, 1000), 16)
+    loads, memory = Loads(TINY, check=7, gap=1, queue=2), Memory(MemoryTiming(16, 1000), 16)
     loads.take(0, weights(16 * (LOAD_ROOM + BURST_BEATS)))
     chosen, _ = bursts(loads, memory)
-    first = chosen[0] + 2 + 1000 + 2
-    assert chosen[-1] == first + BURST_BEATS  # sixteen beats have left the buffer
+    first = chosen[0] + 2 + 1000 + 4
+    assert chosen[-1] == first + BURST_BEATS + 2  # sixteen beats have left the buffer
 
 
 @pytest.mark.parametrize(
     ("operands", "cycles"),
     [
-        ({"target": Target.GELU, "bytes": 256}, 257),  # a code a cycle, one to fill the cutter
-        ({"target": Target.PIXELS, "bytes": 196, "segment_bytes": 7}, 29),  # 28 words
-        ({"target": Target.RESIDUAL, "bytes": 512}, 33),  # 32 beats, a register
+        ({"target": Target.GELU, "bytes": 256}, 258),  # a code a cycle, two to fill the cutter
+        ({"target": Target.PIXELS, "bytes": 196, "segment_bytes": 7}, 30),  # 28 words
+        ({"target": Target.RESIDUAL, "bytes": 512}, 34),  # 32 beats, two registers
         ({"target": Target.PARAMETERS, "bytes": 512}, 32),
     ],
 )
 def test_loaders_have_their_own_pace(operands, cycles):
-    loads, memory = Loads(TINY, check=6, gap=1, queue=2), Memory(MemoryTiming(16, 100), 16)
+    loads, memory = Loads(TINY, check=7, gap=1, queue=2), Memory(MemoryTiming(16, 100), 16)
     loads.take(0, {"offset": 0} | operands)
     chosen, (end,) = bursts(loads, memory)
-    first = chosen[0] + 104
+    first = chosen[0] + 106
     assert end == first + cycles - 1
     assert loads.loaders.busy > cycles

@@ -4,9 +4,12 @@ import pytest
 
 from rtl.compiler.loads import LOAD_ROOM
 from rtl.compiler.port import (
+    BUFFER_CYCLES,
     BURST_BEATS,
+    BURST_CYCLES,
     NEVER,
     PROGRAM_ROOM,
+    ROOM_CYCLES,
     Extent,
     Memory,
     MemoryTiming,
@@ -16,10 +19,14 @@ from rtl.compiler.port import (
 
 def test_sizes_are_the_rtl_s():
     pytest.importorskip("amaranth")
+    from rtl.control.queue import Queue
     from rtl.memory import axi
-    from rtl.memory.reader import Reader
+    from rtl.memory.bursts import Burster
+    from rtl.memory.reader import Buffer, Reader
 
     assert BURST_BEATS == axi.BURST_BEATS
+    assert (BURST_CYCLES, ROOM_CYCLES) == (Burster.LATENCY, Burster.ROOM_LATENCY)
+    assert Queue.LATENCY + BUFFER_CYCLES == Buffer.LATENCY
     assert Reader.ROOM == {"program": PROGRAM_ROOM, "load": LOAD_ROOM}
 
 
@@ -51,12 +58,12 @@ def test_bandwidth_holds_beats_back_but_for_a_few_after_a_pause():
 
 
 def test_an_instruction_takes_its_beats():
-    """32 bytes: two beats of 16, one of 32, half a beat of 64. Two cycles in the buffer."""
-    for beat_bytes, cycles in ((16, [9, 11, 13]), (32, [8, 9, 10]), (64, [8, 9, 10])):
+    """32 bytes: two beats of 16, one of 32, half a beat of 64. Four cycles in the buffer."""
+    for beat_bytes, cycles in ((16, [14, 16, 18]), (32, [13, 14, 15]), (64, [13, 14, 15])):
         memory = Memory(MemoryTiming(1000, 0), beat_bytes)
         program = ProgramReads(0, 3, beat_bytes, requested=2, queue=2)
-        assert program.candidate() == 3 and program.decodable() == NEVER
-        program.issue(3, memory)
+        assert program.candidate() == 6 and program.decodable() == NEVER
+        program.issue(6, memory)
         decoded = []
         for _ in range(3):
             decoded.append(program.decodable())
@@ -72,4 +79,4 @@ def test_the_program_is_read_as_its_buffer_empties():
     assert program.candidate() == NEVER
     for _ in range(8):  # 16 beats
         program.decode(program.decodable())
-    assert program.candidate() == program.taken[15] + 1
+    assert program.candidate() == program.taken[15] + 3

@@ -74,6 +74,18 @@ SHAPES = {
         {"image": (28, 28, 1), "patch": 7, "width": 32, "head_dim": 32, "blocks": ((3, 32),) * 2},
     ),
     "scores of one tile": (replace(TINY, score_words=2), {"width": 32, "blocks": ((2, 32),) * 2}),
+    "three slots, scores of two": (
+        replace(TINY, score_slots=3, score_words=4),
+        {"image": (28, 28, 1), "patch": 7, "width": 32, "blocks": ((3, 32),) * 2},
+    ),
+    "four slots, room for three": (
+        replace(TINY, score_slots=4, activation_words=32),
+        {"image": (28, 28, 1), "patch": 7, "width": 32, "blocks": ((3, 32),) * 2},
+    ),
+    "four slots, one group of keys at a time": (
+        replace(TINY, score_slots=4, key_words=4, value_words=6),
+        {"image": (28, 28, 1), "patch": 7, "width": 32, "head_dim": 32, "blocks": ((3, 32),) * 2},
+    ),
     "lanes of 2 x 4 x 4": (
         replace(TINY, token_lanes=2, row_lanes=4, depth_lanes=4, memory_bytes=8),
         {

@@ -37,9 +37,9 @@ class Scratchpads:
         self.multiplier = random.integers(0, 1 << 17, (c.parameter_words, rows))
         self.shift = random.integers(15, 30, (c.parameter_words, rows))
         self.gelu = random.integers(0, codes, (2, 256))
-        self.maxima = np.zeros((2, tokens), np.int64)
-        self.scale_multiplier = random.integers(0, 1 << 17, (2, tokens))
-        self.scale_shift = random.integers(15, 28, (2, tokens))
+        self.maxima = np.zeros((c.score_slots, tokens), np.int64)
+        self.scale_multiplier = random.integers(0, 1 << 17, (c.score_slots, tokens))
+        self.scale_shift = random.integers(15, 28, (c.score_slots, tokens))
 
     def run(self, op: dict[str, int]) -> None:
         """Execute one instruction."""

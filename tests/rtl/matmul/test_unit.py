@@ -20,9 +20,11 @@ CONFIGS = {
     "small": SMALL,
     "least": replace(SMALL, name="least", token_lanes=2, row_lanes=4),
     "act4": replace(SMALL, name="act4", act_bits=4),
-    "act8": replace(SMALL, name="act8", act_bits=8),
+    "act8": replace(SMALL, name="act8", act_bits=8, score_slots=4),
     "ecp5": replace(SMALL, name="ecp5", multiplier="mult18x18"),
-    "six_tokens": replace(SMALL, name="six_tokens", token_lanes=6, row_lanes=16, depth_lanes=16),
+    "six_tokens": replace(
+        SMALL, name="six_tokens", token_lanes=6, row_lanes=16, depth_lanes=16, score_slots=3
+    ),
     "tiny": replace(TINY, activation_words=256, pixel_words=64, weight_words=57),
 }
 
@@ -62,7 +64,7 @@ def random_op(config, choose: random.Random) -> dict[str, int]:
         "accumulate": accumulate,
         "residual_shift": choose.choice([0, 0, 1, 3, 15]),
         "token_scale": choose.randrange(2),
-        "slot": choose.randrange(2),
+        "slot": choose.randrange(config.score_slots),
         "destination_address": (48 if accumulate else 32) + choose.randrange(3),
         "destination_stride": choose.randrange(3, 6) if tokens <= 8 else 3,
         "token": 2 * choose.randrange(40),

@@ -104,7 +104,7 @@ def test_cutter(beat, word, first, segment, idle, stall):
     dut = Cutter(beat, word)
     content = random.Random(1).randbytes(9 * segment)
     expected = [
-        (piece, len(piece), part is parts[-1])
+        (piece, len(piece), part is parts[-1], part is parts[-1] and i == 8)
         for i in range(9)
         for row in [content[i * segment : (i + 1) * segment]]
         for parts in [[row[j : j + word] for j in range(0, segment, word)]]
@@ -116,6 +116,7 @@ def test_cutter(beat, word, first, segment, idle, stall):
     async def source(ctx):
         ctx.set(dut.first, first)
         ctx.set(dut.segment_bytes, segment)
+        ctx.set(dut.bytes, len(content))
         ctx.set(dut.start, 1)
         await ctx.tick()
         ctx.set(dut.start, 0)
@@ -126,12 +127,12 @@ def test_cutter(beat, word, first, segment, idle, stall):
         seen.extend(
             await receive(
                 ctx, dut.o, len(expected), random.Random(3), stall,
-                lambda p: (bytes(p.bytes), p.used, bool(p.last)),
+                lambda p: (bytes(p.bytes), p.used, bool(p.last), bool(p.final)),
             )
         )  # fmt: skip
 
     simulate(dut, source, sink)
-    assert seen == [(piece.ljust(word, b"\0"), used, last) for piece, used, last in expected]
+    assert seen == [(piece.ljust(word, b"\0"), *others) for piece, *others in expected]
 
 
 def test_cutter_makes_a_word_per_cycle():
@@ -141,6 +142,7 @@ def test_cutter_makes_a_word_per_cycle():
     async def source(ctx):
         ctx.set(dut.first, 5)
         ctx.set(dut.segment_bytes, 48)
+        ctx.set(dut.bytes, 10 * 48)
         ctx.set(dut.start, 1)
         await ctx.tick()
         ctx.set(dut.start, 0)
@@ -157,7 +159,7 @@ def test_cutter_makes_a_word_per_cycle():
             elapsed += 1
 
     simulate(dut, source, sink)
-    assert elapsed == 30 + 2
+    assert elapsed == Cutter.LATENCY + 1 + 30
 
 
 def test_a_word_wider_than_a_beat_is_refused():

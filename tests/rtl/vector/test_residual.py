@@ -11,10 +11,11 @@ def test_random_values_and_both_ends():
     dut, choose = ResidualLane(), random.Random(0)
 
     def value() -> int:
+        near_power = choose.choice([-1, 1]) * (1 << choose.randrange(15)) + choose.randint(-1, 1)
         return choose.choice([-(1 << 15), (1 << 15) - 1, choose.randint(-(1 << 15), (1 << 15) - 1),
-                              choose.randint(-40, 40)])  # fmt: skip
+                              choose.randint(-40, 40), near_power])  # fmt: skip
 
-    cases = [(value(), choose.randrange(16), value(), choose.randrange(2)) for _ in range(1000)]
+    cases = [(value(), choose.randrange(16), value(), choose.randrange(2)) for _ in range(2000)]
 
     async def testbench(ctx):
         for now in range(len(cases) + dut.LATENCY):
