@@ -25,11 +25,11 @@ class Dma(wiring.Component):
     program, load : In(ReadClient)
     store : In(WriteClient)
     clear : In(1)
-        Forget everything; hold until ``quiet``.
+        Forget everything; hold for two cycles at least, and until ``quiet``.
     quiet : Out(1)
-        Nothing is outstanding.
+        Nothing was outstanding in the cycle before.
     moved : Out(1)
-        Something moved on the bus in this cycle.
+        Something moved on the bus in the cycle before.
     memory : Out(Axi4)
     """
 
@@ -59,6 +59,8 @@ class Dma(wiring.Component):
         m.d.comb += [
             reader.clear.eq(self.clear),
             writer.clear.eq(self.clear),
+        ]
+        m.d.sync += [
             self.quiet.eq(reader.quiet & writer.quiet),
             self.moved.eq(reader.moved | writer.moved),
         ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Assert, Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -120,13 +120,16 @@ class StoreUnit(wiring.Component):
         m.submodules.widen = widen = Widen(self.config)
         store = Signal(STORE)
         column = Signal.like(store.operands.row_words)
+        ready = Signal(init=1)  # a register: Issue has logic behind it
         request, writer = self.residual.request, self.writer
         self._wire(m, check, widen, store, column)
+        m.d.comb += [self.i.ready.eq(ready), check.i.valid.eq(self.i.valid & ready)]
+        m.d.sync += Assert(~check.i.valid | check.i.ready)
         with m.FSM() as fsm:
             with m.State("IDLE"):
-                m.d.comb += [check.i.valid.eq(self.i.valid), self.i.ready.eq(check.i.ready)]
                 m.d.sync += [store.eq(self.i.p), column.eq(0)]
-                with m.If(self.i.valid & self.i.ready):
+                with m.If(self.i.valid):
+                    m.d.sync += ready.eq(0)
                     m.next = "CHECK"
             with m.State("CHECK"):
                 m.d.comb += check.o.ready.eq(1)
@@ -158,6 +161,7 @@ class StoreUnit(wiring.Component):
                 with m.If(column + 1 == store.operands.row_words):
                     m.next = "ANSWER"
             with m.State("ANSWER"), m.If(writer.done):
+                m.d.sync += ready.eq(1)
                 m.next = "IDLE"
             with m.State("STOPPED"):
                 pass

@@ -1,6 +1,6 @@
 """The check of a LOAD before anything moves."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Assert, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -51,27 +51,27 @@ class LoadCheck(wiring.Component):
         load = Signal(LOAD)
         address = Signal.like(check.o.p.address)
         operands = load.operands
+        ready = Signal(init=1)  # a register: Issue has logic behind it
         m.d.comb += [
             check.regions.eq(self.regions),
             check.i.p.base.eq(self.i.p.operands.base),
             check.i.p.offset.eq(self.i.p.operands.offset),
             check.i.p.bytes.eq(self.i.p.operands.bytes),
             check.i.p.parity.eq(self.i.p.parity),
+            check.i.valid.eq(self.i.valid & ready),
+            self.i.ready.eq(ready),
             self.command.p.address.eq(address),
             self.command.p.bytes.eq(operands.bytes),
             self.o.p.load.eq(load),
             self.o.p.first.eq(address),
         ]
-        m.d.sync += self.fault.valid.eq(0)
+        m.d.sync += [self.fault.valid.eq(0), Assert(~check.i.valid | check.i.ready)]
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [
-                    self.idle.eq(~self.i.valid),
-                    check.i.valid.eq(self.i.valid),
-                    self.i.ready.eq(check.i.ready),
-                ]
+                m.d.comb += self.idle.eq(~self.i.valid)
                 m.d.sync += load.eq(self.i.p)
-                with m.If(self.i.valid & self.i.ready):
+                with m.If(self.i.valid):
+                    m.d.sync += ready.eq(0)
                     m.next = "CHECK"
             with m.State("CHECK"):
                 m.d.comb += check.o.ready.eq(1)
@@ -86,6 +86,7 @@ class LoadCheck(wiring.Component):
             with m.State("TRANSFER"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
+                    m.d.sync += ready.eq(1)
                     m.next = "IDLE"
             with m.State("STOPPED"):
                 pass

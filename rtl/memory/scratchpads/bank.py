@@ -1,15 +1,30 @@
 """A bank: the memory that scratchpads are made of."""
 
-from amaranth.hdl import Module, unsigned
+from amaranth.hdl import Module, Mux, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from rtl.choose import choose
+from rtl.memory.ports import READ_LATENCY
+from rtl.pipeline import delayed
+
+
+def block_depths(depth: int) -> list[int]:
+    """One or two powers of two that hold ``depth`` words: ``[2048, 512]`` hold 2,560."""
+    first = 1 << (depth.bit_length() - 1)
+    if first == depth:
+        return [depth]
+    second = 1 << max(1, ceil_log2(depth - first))
+    return [first, second] if second < first else [2 * first]
+
 
 class Bank(wiring.Component):
-    """One memory of ``depth`` words, each of ``parts`` with a write enable of their own.
+    """A memory of ``depth`` words, each of ``parts`` with a write enable of their own.
 
-    A read answers after ``READ_LATENCY`` cycles: memory, then its output register.
+    A read answers after ``READ_LATENCY`` cycles: memory, then its output register. Each block of
+    :func:`block_depths` has a register of its own, which lies inside of a block RAM only if no
+    logic is in front of it: so the blocks' words are chosen from behind them.
 
     Members
     -------
@@ -37,15 +52,21 @@ class Bank(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth, parts, part_bits = self.parameters
-        word = unsigned(parts * part_bits)
-        m.submodules.words = words = memory.Memory(shape=word, depth=depth, init=[])
-        write, read = words.write_port(granularity=part_bits), words.read_port()
-        m.d.comb += [
-            write.en.eq(self.write_enable),
-            write.addr.eq(self.write_word),
-            write.data.eq(self.write_data),
-            read.en.eq(self.read_enable),
-            read.addr.eq(self.read_word),
-        ]
-        m.d.sync += self.read_data.eq(read.data)
+        depths, word = block_depths(depth), unsigned(parts * part_bits)
+        above = ceil_log2(depths[0])  # address bits that tell the blocks apart
+        outputs = []
+        for index, block_depth in enumerate(depths):
+            block = memory.Memory(shape=word, depth=block_depth, init=[])
+            m.submodules[f"block_{index}"] = block
+            write, read = block.write_port(granularity=part_bits), block.read_port()
+            outputs.append(delayed(m, read.data, 1, name=f"output_{index}"))
+            m.d.comb += [
+                write.en.eq(Mux(self.write_word[above:] == index, self.write_enable, 0)),
+                write.addr.eq(self.write_word),
+                write.data.eq(self.write_data),
+                read.en.eq(self.read_enable),
+                read.addr.eq(self.read_word),
+            ]
+        chosen = delayed(m, self.read_word[above:], READ_LATENCY, name="chosen")
+        m.d.comb += self.read_data.eq(choose(outputs, chosen))
         return m

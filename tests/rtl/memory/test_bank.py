@@ -1,0 +1,43 @@
+"""Banks: words of every depth, read one per cycle while others are written."""
+
+import random
+
+import pytest
+
+from rtl.memory.ports import READ_LATENCY
+from rtl.memory.scratchpads.bank import Bank, block_depths
+from tests.rtl.simulation import simulate
+
+
+@pytest.mark.parametrize(
+    "depth, depths",
+    [(512, [512]), (2560, [2048, 512]), (1536, [1024, 512]), (1100, [1024, 128]), (1792, [2048]),
+     (2, [2]), (3, [4]), (5, [4, 2])],
+)  # fmt: skip
+def test_block_depths(depth, depths):
+    assert block_depths(depth) == depths
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4, 5, 6, 7, 24])
+def test_a_read_per_cycle(depth):
+    dut, rng = Bank(depth, 2, 4), random.Random(depth)
+    words = [0] * depth
+    expected = []  # words of the latest reads; None where nothing was read
+
+    async def bench(ctx):
+        for _ in range(400):
+            if len(expected) == READ_LATENCY and (word := expected.pop(0)) is not None:
+                assert ctx.get(dut.read_data) == word
+            read, write = rng.sample(range(depth), 2)
+            reads, enable, value = rng.random() < 0.8, rng.randrange(4), rng.randrange(256)
+            ctx.set(dut.read_enable, reads)
+            ctx.set(dut.read_word, read)
+            ctx.set(dut.write_enable, enable)
+            ctx.set(dut.write_word, write)
+            ctx.set(dut.write_data, value)
+            expected.append(words[read] if reads else None)
+            mask = (0x00, 0x0F, 0xF0, 0xFF)[enable]
+            words[write] = words[write] & ~mask | value & mask
+            await ctx.tick()
+
+    simulate(dut, bench)
