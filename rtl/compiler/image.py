@@ -15,8 +15,9 @@ import numpy as np
 
 from rtl.compiler.operations import Chunk, Program
 from rtl.compiler.padding import depth_map, row_map
+from rtl.compiler.pooling import pool_matrices
 from rtl.compiler.sizes import LOGIT_BYTES, LayerSizes, Sizes
-from rtl.model import IntegerModel, Linear, Norm
+from rtl.model import IntegerModel, Linear, Norm, Pool
 from rtl.numerics import BIAS_BITS, MULTIPLIER_BITS
 
 PADDING_SHIFT = 1  # of padded rows, whose bias and multiplier are 0
@@ -77,10 +78,10 @@ def _content(chunk: Chunk, model: IntegerModel, sizes: Sizes) -> np.ndarray:
         return _gelu_bytes(model.blocks[int(name.split(".")[1])].gelu, model.act_bits)
     if chunk.what == "exponents":
         return _exponent_beats(_norm(model, name), sizes)
-    linears = model.linears()
+    layers = model.linears() | pool_matrices(model, sizes) | {"pool": model.pool}
     pack = _weight_words if chunk.what == "weights" else _parameter_records
     parts = [
-        pack(linears[layer], sizes.all_layers[layer], sizes, first, count)
+        pack(layers[layer], sizes.all_layers[layer], sizes, first, count)
         for layer, first, count in chunk.parts
     ]
     return np.concatenate(parts)
@@ -129,7 +130,7 @@ def _nibble_words(weights: np.ndarray, sizes: Sizes) -> np.ndarray:
 
 
 def _parameter_records(
-    linear: Linear, layer: LayerSizes, sizes: Sizes, first: int, count: int
+    linear: Linear | Pool, layer: LayerSizes, sizes: Sizes, first: int, count: int
 ) -> np.ndarray:
     """uint64 records of row tiles ``first`` ... ``first + count - 1``."""
     rows = row_map(sizes, layer)[first * sizes.engine.row_lanes :][: count * sizes.engine.row_lanes]

@@ -50,7 +50,7 @@ def test_projections_of_the_next_heads_are_spread_among_the_items():
 
 
 def test_the_last_block_computes_the_class_token_only():
-    class_tile = check(SHAPE, TINY).class_tile
+    class_tile = check(SHAPE, TINY).head_tile
     for subject in subjects(TINY, 1):
         if subject.tensor[-2:] not in (".k", ".v"):
             assert subject.tile == class_tile
