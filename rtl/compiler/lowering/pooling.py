@@ -9,7 +9,7 @@ channels as the value banks hold::
 from collections.abc import Iterator
 from dataclasses import replace
 
-from rtl.compiler.lowering.layers import Layers, times
+from rtl.compiler.lowering.layers import Layers, per_group, times
 from rtl.compiler.lowering.layout import head_input, norm_output, pool_weights
 from rtl.compiler.operations import Operation, Region, Space, Subject
 from rtl.compiler.requests import RowParameters
@@ -32,14 +32,12 @@ class Pooling:
 
     def operations(self) -> Iterator[Operation]:
         """The weights, then values and mean of each group of channels."""
-        sizes, layers = self.sizes, self.layers
-        weights, identity = (
-            layers.weight_blocks([(sizes.pool_layers[name], 0, row_tiles)])
-            for name, row_tiles in (("pool.weights", sizes.key_tiles), ("pool.values", 1))
-        )
+        sizes, layers, matrices = self.sizes, self.layers, self.sizes.pool_layers
+        weights = layers.weight_blocks([(matrices["pool.weights"], 0, sizes.key_tiles)])
+        identity = layers.weight_blocks([(matrices["pool.values"], 0, 1)])
         yield from times(weights, (sizes.head_tile,), self.weights)
-        (block,) = identity
-        for channels in self.groups():
+        groups = list(self.groups())
+        for channels, (block,) in zip(groups, per_group(identity, len(groups)), strict=True):
             for tile in sizes.patch_tiles:
                 for row_tile in channels:
                     run = replace(block.runs[0], first=row_tile)  # one identity for all
@@ -51,7 +49,7 @@ class Pooling:
         sizes = self.sizes
         most = min(
             sizes.engine.value_words // sizes.value_depth,
-            sizes.engine.parameter_words // 2,  # beside those of the values
+            sizes.engine.parameter_words // 2,  # those of the values are still there
             most_row_tiles(sizes.engine),
         )
         for first in range(0, sizes.width_tiles, most):

@@ -102,7 +102,7 @@ SHAPES = {
         replace(TINY, act_bits=8), SMALL | {"act_bits": 8, "pool": "mean"}
     ),
     "mean of unsigned codes of 8 bits": (
-        replace(TINY, act_bits=8), SMALL | {"act_bits": 8, "pool": "mean", "seed": 1}
+        replace(TINY, act_bits=8), SMALL | {"act_bits": 8, "pool": "mean", "seed": 2}
     ),
     "mean, three groups of channels": (
         replace(TINY, key_words=4, value_words=7),
@@ -128,6 +128,12 @@ def compiled(name, images=1):
     )
     image = random_images(model.image, images, seed=3)
     return model, compile_model(model, engine), image
+
+
+def test_the_mean_is_tested_of_signed_and_of_unsigned_codes():
+    for what, signed in (("signed", True), ("unsigned", False)):
+        model, _, _ = compiled(f"mean of {what} codes of 8 bits")
+        assert model.norm.signed is signed
 
 
 def functional(program, image, seed=0):
