@@ -17,7 +17,7 @@ from rtl.compiler.operations import Chunk, Program
 from rtl.compiler.padding import depth_map, row_map
 from rtl.compiler.pooling import pool_matrices
 from rtl.compiler.sizes import LOGIT_BYTES, LayerSizes, Sizes
-from rtl.model import IntegerModel, Linear, Norm, Pool
+from rtl.model import IntegerModel, Linear, Norm
 from rtl.numerics import BIAS_BITS, MULTIPLIER_BITS
 
 PADDING_SHIFT = 1  # of padded rows, whose bias and multiplier are 0
@@ -78,10 +78,10 @@ def _content(chunk: Chunk, model: IntegerModel, sizes: Sizes) -> np.ndarray:
         return _gelu_bytes(model.blocks[int(name.split(".")[1])].gelu, model.act_bits)
     if chunk.what == "exponents":
         return _exponent_beats(_norm(model, name), sizes)
-    layers = model.linears() | pool_matrices(model, sizes) | {"pool": model.pool}
+    linears = model.linears() | pool_matrices(model, sizes)
     pack = _weight_words if chunk.what == "weights" else _parameter_records
     parts = [
-        pack(layers[layer], sizes.all_layers[layer], sizes, first, count)
+        pack(linears[layer], sizes.all_layers[layer], sizes, first, count)
         for layer, first, count in chunk.parts
     ]
     return np.concatenate(parts)
@@ -130,7 +130,7 @@ def _nibble_words(weights: np.ndarray, sizes: Sizes) -> np.ndarray:
 
 
 def _parameter_records(
-    linear: Linear | Pool, layer: LayerSizes, sizes: Sizes, first: int, count: int
+    linear: Linear, layer: LayerSizes, sizes: Sizes, first: int, count: int
 ) -> np.ndarray:
     """uint64 records of row tiles ``first`` ... ``first + count - 1``."""
     rows = row_map(sizes, layer)[first * sizes.engine.row_lanes :][: count * sizes.engine.row_lanes]

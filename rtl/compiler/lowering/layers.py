@@ -127,7 +127,7 @@ class Layers:
     def to_bank(
         self, operation: Operation, bank: Region, row_tile: int, row_tiles: int
     ) -> Operation:
-        """As :meth:`matmul`, given as ``operation``, into the key or value banks.
+        """Send a product of :meth:`matmul` into the key or value banks, 8 bits, a bank per token.
 
         Parameters
         ----------

@@ -8,9 +8,9 @@ Activations, per lane, in words of ``row_lanes`` codes::
     | token tile      |
 
 PV of a head writes its context over the head's Q, which nobody needs any more; attention weights
-(and scores) have two slots, taken in turn. Behind the last block, mean pooling has its weights and
-the mean in their place. :func:`rtl.compiler.limits.check` has made sure that
-all this fits. What comes by LOAD has its addresses from :mod:`rtl.compiler.prefetch`, pixels from
+(and scores) have two slots, taken in turn. Behind the last block the place of all this is that of
+the weights of the mean and of the mean. :func:`rtl.compiler.limits.check` has made sure that it all
+fits. What comes by LOAD has its addresses from :mod:`rtl.compiler.prefetch`, pixels from
 :mod:`rtl.compiler.lowering.pixels`.
 """
 
