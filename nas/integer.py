@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nas.layers import join_heads, patches_of, split_heads
 from rtl import numerics
-from rtl.model import Block, HeadScales, IntegerModel, Linear, Norm
+from rtl.model import Block, HeadScales, IntegerModel, Linear, Norm, Pool
 from rtl.numerics import code_range
 
 INT8 = code_range(8, signed=True)
@@ -43,6 +43,7 @@ class IntegerNetwork:
         self._embed = _Linear(model.embed, INT16, self.device)
         self._blocks = [_Block(block, model.act_bits, self.device) for block in model.blocks]
         self._norm = _Norm(model.norm, model.act_bits, self.device)
+        self._pool = model.pool and _Pool(model, model.pool, self.device)
         self._head = _Linear(model.head, INT16, self.device)
         self._softmax = _Softmax(model.act_bits, model.tokens, self.device)
         self._context_range = code_range(model.act_bits, signed=True)
@@ -97,9 +98,12 @@ class IntegerNetwork:
                 record(f"{prefix}.{name}", tensor)
 
             last = i == len(self._blocks) - 1
-            residual = self._block(block, residual, last, record_in_block)
-        final = self._norm(residual)  # (batch, 1, width): the class token
+            queries = self.model.shape.final_tokens if last else range(self.model.tokens)
+            residual = self._block(block, residual, queries, record_in_block)
+        final = self._norm(residual)  # (batch, 1, width): the class token; or all patches
         record("norm", final)
+        if self._pool:
+            final = self._pool(final, record)  # (batch, 1, width)
         record("logits", self._head(final)[:, 0])
 
     def _preload(self, images: Tensor, record: Record) -> Tensor:
@@ -108,18 +112,18 @@ class IntegerNetwork:
         record("pixels", pixels)
         residual = self._position.repeat(len(images), 1, 1)
         # The class token, the last one, has no patch.
-        residual[:, :-1] = self._embed.add_to(residual[:, :-1], pixels)
+        patches = slice(pixels.shape[1])
+        residual[:, patches] = self._embed.add_to(residual[:, patches], pixels)
         record("embed", residual)
         return residual
 
-    def _block(self, block: "_Block", residual: Tensor, last: bool, record: Record) -> Tensor:
-        """(batch, tokens, width) to the same, or to the class token (batch, 1, width)."""
+    def _block(self, block: "_Block", residual: Tensor, queries: range, record: Record) -> Tensor:
+        """(batch, tokens, width) to (batch, queries, width)."""
         norm1 = block.norm1(residual)
         record("norm1", norm1)
-        # Behind the last block only the class token is read.
-        queries, residual = (norm1[:, -1:], residual[:, -1:]) if last else (norm1, residual)
-        context = self._attention(block, queries, norm1, record)
-        residual = block.proj.add_to(residual, context)
+        needed = slice(queries.start, queries.stop)
+        context = self._attention(block, norm1[:, needed], norm1, record)
+        residual = block.proj.add_to(residual[:, needed], context)
         record("attended", residual)
         norm2 = block.norm2(residual)
         record("norm2", norm2)
@@ -196,6 +200,28 @@ class _Norm:
         y0 = self.table[index]
         p = (mantissa * ((y0 * y0) >> 17)) >> 21
         return (y0 * ((3 << 20) - p)) >> 22, e
+
+
+class _Pool:
+    """Mean of the patch tokens (section 7)."""
+
+    def __init__(self, model: IntegerModel, pool: Pool, device: torch.device) -> None:
+        self.bias, self.multiplier, self.shift = (
+            _tensor(values, device) for values in (pool.bias, pool.multiplier, pool.shift)
+        )
+        self.centre = model.norm.centre(model.act_bits)
+        self.limits = code_range(model.act_bits, signed=True)
+        self.weights = (torch.arange(model.tokens, device=device) < model.shape.patches).long()
+
+    def __call__(self, final: Tensor, record: Record) -> Tensor:
+        """(batch, patches, width) activation codes to (batch, 1, width)."""
+        values = final - self.centre
+        record("pool.values", values)
+        record("pool.weights", self.weights.expand(len(final), 1, -1))
+        acc = values.sum(1, keepdim=True) + self.bias
+        mean = _requantize(acc, self.multiplier, self.shift, self.limits)
+        record("pool", mean)
+        return mean
 
 
 class _Softmax:

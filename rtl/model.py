@@ -21,19 +21,30 @@ from rtl.fields import Fields
 from rtl.model_file import FORMAT, Header, Tensors
 from rtl.model_parts import (
     LINEAR_DTYPES,
+    SCALE_DTYPES,
     SIZE_MAX,
     Block,
     HeadScales,
     Linear,
     Norm,
+    Pool,
     Preprocessing,
     check_no_residual,
     magnitude,
 )
-from rtl.numerics import ACT_BITS, KV_BITS, MAX_TOKENS, MAX_WIDTH, SCORE_BITS
+from rtl.numerics import ACT_BITS, KV_BITS, MAX_TOKENS, MAX_WIDTH, SCORE_BITS, code_range
 from rtl.shape import BlockShape, NetworkShape
 
-__all__ = ["Block", "HeadScales", "IntegerModel", "Linear", "Norm", "Preprocessing", "repack"]
+__all__ = [
+    "Block",
+    "HeadScales",
+    "IntegerModel",
+    "Linear",
+    "Norm",
+    "Pool",
+    "Preprocessing",
+    "repack",
+]
 
 PIXEL_MAX = 255
 
@@ -53,7 +64,8 @@ class IntegerModel:
     embed : Linear
         Patch embedding, (width, patch * patch * channels).
     position : (tokens, width) int16
-        Preloads the residual stream; the last row is class token plus its position.
+        Preloads the residual stream; the last row is class token plus its position, where there is
+        one.
     blocks : tuple of Block
     norm : Norm
         The final one.
@@ -66,6 +78,10 @@ class IntegerModel:
     producer : str
     info : dict
         How the model was made; JSON values, not used by numerics.
+    pool : Pool, optional
+        The mean that the head works on; without it the head works on the class token.
+    class_token : bool
+        False only where there is a ``pool``.
 
     Raises
     ------
@@ -90,6 +106,8 @@ class IntegerModel:
     preprocessing: Preprocessing
     producer: str
     info: dict[str, Any] = field(default_factory=dict)
+    pool: Pool | None = None
+    class_token: bool = True
 
     def __post_init__(self) -> None:
         self._check_sizes()
@@ -145,7 +163,7 @@ class IntegerModel:
             "width": self.width,
             "head_dim": self.head_dim,
             "classes": self.classes,
-            "pool": "token",
+            **self._pool_header(),
             "blocks": [block.header() for block in self.blocks],
             "embed": {"residual_shift": self.embed.residual_shift},
             "norm": self.norm.header(),
@@ -156,6 +174,11 @@ class IntegerModel:
             "info": json.loads(model_file.canonical_json(self.info)),
         }
 
+    def _pool_header(self) -> Header:
+        if self.pool is None:
+            return {"pool": "token"}
+        return {"pool": "mean", "class_token": self.class_token}
+
     def tensors(self) -> Tensors:
         """The file's tensors by name."""
         tensors = {"position": self.position, "norm.exponent": self.norm.exponent}
@@ -165,6 +188,8 @@ class IntegerModel:
             tensors[f"blocks.{i}.gelu"] = block.gelu
             tensors[f"blocks.{i}.norm1.exponent"] = block.norm1.exponent
             tensors[f"blocks.{i}.norm2.exponent"] = block.norm2.exponent
+        if self.pool is not None:
+            tensors |= {f"pool.{key}": getattr(self.pool, key) for key in SCALE_DTYPES}
         return tensors
 
     def _shape(self, wide: bool = False) -> NetworkShape:
@@ -189,6 +214,8 @@ class IntegerModel:
             blocks=blocks,
             embed_wide=flags(self.embed),
             head_wide=flags(self.head),
+            mean_pool=self.pool is not None,
+            class_token=self.class_token,
         )
 
     def _check_sizes(self) -> None:
@@ -202,7 +229,12 @@ class IntegerModel:
                 f"image of {self.image[0]}x{self.image[1]} pixels is not a whole number of patches"
                 f" of {self.patch}"
             )
-        checks.integer("tokens (patches and class token)", self._patches() + 1, 2, MAX_TOKENS)
+        checks.boolean("class_token", self.class_token)
+        if self.pool is None and not self.class_token:
+            raise UserError("pool token needs a class token: class_token must be true, not False")
+        what = "patches and class token" if self.class_token else "patches"
+        tokens = self._patches() + self.class_token
+        checks.integer(f"tokens ({what})", tokens, 1 + self.class_token, MAX_TOKENS)
         checks.integer("width", self.width, 1, MAX_WIDTH)
         # The whole range of both operands has to fit the raw scores.
         score_limit = 1 << (SCORE_BITS - self.act_bits - KV_BITS + 1)
@@ -239,7 +271,11 @@ class IntegerModel:
         for i, block in enumerate(self.blocks):
             block.check(f"blocks.{i}", shape.layer_sizes(i), granularity, self.act_bits)
         self.norm.check("norm", shape.width, self.act_bits)
-        largest = magnitude(self.norm.range(self.act_bits))
+        codes = self.norm.range(self.act_bits)
+        if self.pool is not None:
+            self.pool.check("pool", shape.width, shape.patches)
+            codes = code_range(self.act_bits, signed=True)
+        largest = magnitude(codes)
         self.head.check("head", (shape.classes, shape.width), granularity, largest)
         check_no_residual({"head": self.head})
 
@@ -282,7 +318,6 @@ class _Decoder:
     def model(self, header: Header) -> IntegerModel:
         top = Fields("header", header)
         top.take("format")
-        checks.choice("pool", top.take("pool"), ("token",))
         image = top.object("image")
         model = {
             "image": tuple(image.take(key) for key in ("height", "width", "channels")),
@@ -296,6 +331,7 @@ class _Decoder:
             "head": self.linear("head"),
             "class_names": tuple(top.list("class_names")),
             "preprocessing": _preprocessing(top.object("preprocessing")),
+            **self.pool(top),
         }
         image.finish()
         model |= {f.name: top.take(f.name) for f in fields(IntegerModel) if f.name not in model}
@@ -343,6 +379,15 @@ class _Decoder:
         values = {key: entry.take(key) for key in keys}
         entry.finish()
         return Norm(**values, exponent=self.tensor(f"{name}.exponent"))
+
+    def pool(self, top: Fields) -> dict[str, Any]:
+        """Fields of the model that say what the head works on."""
+        pool = top.take("pool")
+        checks.choice("pool", pool, ("token", "mean"))
+        if pool == "token":
+            return {"pool": None, "class_token": True}
+        scales = {key: self.tensor(f"pool.{key}") for key in SCALE_DTYPES}
+        return {"pool": Pool(**scales), "class_token": top.take("class_token")}
 
     def tensor(self, name: str) -> np.ndarray:
         if name not in self._tensors:

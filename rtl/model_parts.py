@@ -27,13 +27,8 @@ RESIDUAL_SHIFT_MAX = 15
 NORM_SHIFT_MAX = 15
 CONTEXT_SHIFT_MAX = 28
 ACC_LIMIT = 1 << (ACC_BITS - 1)
-LINEAR_DTYPES = {
-    "weight": "int8",
-    "bits": "uint8",
-    "bias": "int32",
-    "multiplier": "uint32",
-    "shift": "uint8",
-}
+SCALE_DTYPES = {"bias": "int32", "multiplier": "uint32", "shift": "uint8"}
+LINEAR_DTYPES = {"weight": "int8", "bits": "uint8", **SCALE_DTYPES}
 CHANNELS = {"L": 1, "RGB": 3}
 
 
@@ -93,8 +88,7 @@ class Linear:
         for key, dtype in LINEAR_DTYPES.items():
             shape = size if key == "weight" else size[:1]
             checks.tensor(f"{name}.{key}", getattr(self, key), dtype, shape)
-        checks.values(f"{name}.multiplier", self.multiplier, 0, (1 << MULTIPLIER_BITS) - 1)
-        checks.values(f"{name}.shift", self.shift, 1, SHIFT_MAX)
+        _check_scales(name, self)
         checks.integer(f"{name}.residual_shift", self.residual_shift, 0, RESIDUAL_SHIFT_MAX)
         self._check_bits(name, granularity)
         self._check_accumulators(name, largest)
@@ -152,6 +146,10 @@ class Norm:
         """Lowest and highest output code."""
         return code_range(act_bits, self.signed)
 
+    def centre(self, act_bits: int) -> int:
+        """Middle of the code's range; a code minus this fits int8, whatever ``act_bits``."""
+        return 0 if self.signed else 1 << (act_bits - 1)
+
     def header(self) -> Header:
         return {key: getattr(self, key) for key in ("epsilon", "gain", "shift", "zero", "signed")}
 
@@ -162,6 +160,38 @@ class Norm:
         _check_code(name, self.signed, self.zero, act_bits)
         checks.tensor(f"{name}.exponent", self.exponent, "uint8", (width,))
         checks.values(f"{name}.exponent", self.exponent, 0, (1 << NORM_EXPONENT_BITS) - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """The mean of the patch tokens, with one dyadic scale per channel (numerics section 7).
+
+    Parameters
+    ----------
+    bias : (width,) int32
+    multiplier : (width,) uint32
+        17 bits.
+    shift : (width,) uint8
+        1 ... 47.
+    """
+
+    bias: np.ndarray
+    multiplier: np.ndarray
+    shift: np.ndarray
+
+    def check(self, name: str, width: int, patches: int) -> None:
+        """Check everything; the sum is over ``patches`` tokens."""
+        for key, dtype in SCALE_DTYPES.items():
+            checks.tensor(f"{name}.{key}", getattr(self, key), dtype, (width,))
+        _check_scales(name, self)
+        largest = 1 << (KV_BITS - 1)
+        totals = np.abs(self.bias.astype(np.int64)) + patches * largest
+        for channel in np.flatnonzero(totals >= ACC_LIMIT):
+            raise UserError(
+                f"{name} channel {channel}: |bias| + {patches} patches * {largest} is"
+                f" {totals[channel]}: it must be less than {ACC_LIMIT} for an accumulator of"
+                f" {ACC_BITS} bits"
+            )
 
 
 @dataclass(frozen=True)
@@ -303,6 +333,11 @@ class Block:
 def magnitude(code: tuple[int, int]) -> int:
     """Largest absolute value of a code."""
     return max(-code[0], code[1])
+
+
+def _check_scales(name: str, part: Linear | Pool) -> None:
+    checks.values(f"{name}.multiplier", part.multiplier, 0, (1 << MULTIPLIER_BITS) - 1)
+    checks.values(f"{name}.shift", part.shift, 1, SHIFT_MAX)
 
 
 def _check_code(name: str, signed: object, zero: object, act_bits: int) -> None:

@@ -47,6 +47,10 @@ class NetworkShape:
     blocks : tuple of BlockShape
     embed_wide, head_wide : tuple of bool
         Width flags of patch embedding and head, as in :class:`BlockShape`.
+    mean_pool : bool
+        Whether the head works on the mean of the patch tokens instead of the class token.
+    class_token : bool
+        Whether there is one, behind the patch tokens.
     """
 
     image: tuple[int, int, int]
@@ -58,6 +62,8 @@ class NetworkShape:
     blocks: tuple[BlockShape, ...]
     embed_wide: tuple[bool, ...]
     head_wide: tuple[bool, ...]
+    mean_pool: bool = False
+    class_token: bool = True
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -70,8 +76,13 @@ class NetworkShape:
 
     @property
     def tokens(self) -> int:
-        """Patches and the class token."""
-        return self.patches + 1
+        """Patches and the class token, if there is one."""
+        return self.patches + self.class_token
+
+    @property
+    def final_tokens(self) -> range:
+        """Tokens of the final LayerNorm. The last block computes no others but K and V."""
+        return range(self.patches) if self.mean_pool else range(self.tokens - 1, self.tokens)
 
     @property
     def patch_values(self) -> int:

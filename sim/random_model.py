@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rtl.dyadic import dyadic
-from rtl.model import Block, HeadScales, IntegerModel, Linear, Norm, Preprocessing
+from rtl.model import Block, HeadScales, IntegerModel, Linear, Norm, Pool, Preprocessing
 from rtl.numerics import code_range
 from sim.golden import ops
 
@@ -41,6 +41,8 @@ def random_model(
     row_granularity: int = 16,
     wide_fraction: Wide = 0.25,
     seed: int = 0,
+    pool: str = "token",
+    class_token: bool = True,
 ) -> IntegerModel:
     """Make a model with random weights.
 
@@ -55,23 +57,32 @@ def random_model(
         layer: ``embed``, ``q``, ``k``, ``v``, ``proj``, ``fc1``, ``fc2``, ``head``, missing ones 0.
     seed : int
         Equal arguments give equal models.
+    pool : str
+        What the head works on: ``token`` or ``mean``.
+    class_token : bool
+        With ``mean`` there may be none.
 
     Returns
     -------
     IntegerModel
     """
     rng = np.random.default_rng(seed)
-    tokens = (image[0] // patch) * (image[1] // patch) + 1
+    tokens = (image[0] // patch) * (image[1] // patch) + class_token
     pictures = random_images(image, max(2, ceil(CALIBRATION_TOKENS / tokens)), seed)
     maker = _Maker(rng, width, head_dim, act_bits, row_granularity, wide_fraction)
 
     increment = RESIDUAL_RMS / sqrt(2 * len(blocks) + 1)
-    embed, position, residual = maker.embedding(pictures, patch, increment)
+    embed, position, residual = maker.embedding(pictures, patch, class_token, increment)
     made = []
     for heads, hidden in blocks:
         block, residual = maker.block(residual, heads, hidden, increment)
         made.append(block)
     norm, normal = maker.norm(residual)
+    if pool == "mean":
+        mean, pooled = maker.pool(normal[:, : tokens - class_token], norm)
+        head = maker.head(pooled, 0, classes)
+    else:
+        mean, head = None, maker.head(normal[:, -1:], norm.zero, classes)
     return IntegerModel(
         act_bits=act_bits,
         row_granularity=row_granularity,
@@ -84,12 +95,14 @@ def random_model(
         position=position,
         blocks=tuple(made),
         norm=norm,
-        head=maker.head(normal[:, -1:], norm, classes),
+        head=head,
         output_scale=1 / 1024,
         class_names=tuple(str(i) for i in range(classes)),
         preprocessing=Preprocessing(crop=image[:2], mode="L" if image[2] == 1 else "RGB"),
         producer="sim.random_model",
         info={"seed": seed},
+        pool=mean,
+        class_token=class_token,
     )
 
 
@@ -130,16 +143,17 @@ class _Maker:
         self.standout[chosen] = rng.choice(STANDOUT_FACTORS, len(chosen))
 
     def embedding(
-        self, pictures: np.ndarray, patch: int, rms: float
+        self, pictures: np.ndarray, patch: int, class_token: bool, rms: float
     ) -> tuple[Linear, np.ndarray, np.ndarray]:
         """Patch embedding, position and the residual stream ``(batch, tokens, width)``."""
         pixels = ops.patches(pictures, patch)
-        tokens = pixels.shape[1] + 1
+        patches = slice(pixels.shape[1])
+        tokens = patches.stop + class_token
         position = self.rng.standard_normal((tokens, self.width)) * self.standout * rms * 0.7
         position = np.clip(np.rint(position), *ops.INT16).astype(np.int16)
         layer = self.residual_layer("embed", pixels, 0, rms)
         residual = np.repeat(position[None].astype(np.int64), len(pictures), axis=0)
-        residual[:, :-1] = _add(residual[:, :-1], pixels, layer)
+        residual[:, patches] = _add(residual[:, patches], pixels, layer)
         return layer, position, residual
 
     def block(
@@ -182,10 +196,24 @@ class _Maker:
         )
         return block, residual
 
-    def head(self, normal: np.ndarray, norm: Norm, classes: int) -> Linear:
-        """Make the head, centred: otherwise one class would win for every picture."""
-        layer = self.layer("head", normal, classes, norm.zero, LOGIT_RMS)
-        acc = ops.matmul(normal, layer.weight)
+    def pool(self, normal: np.ndarray, norm: Norm) -> tuple[Pool, np.ndarray]:
+        """Make the mean of the patches, each channel centred and scaled to use its codes.
+
+        ``(batch, patches, width)`` to ``(batch, 1, width)``.
+        """
+        acc = (normal - norm.centre(self.act_bits)).sum(axis=1, keepdims=True)
+        bias = -np.rint(acc.mean(axis=(0, 1))).astype(np.int32)
+        spread = np.maximum(acc.std(axis=(0, 1)), 1.0)  # (width,)
+        pool = Pool(bias, **_rows([dyadic(self.code_rms / channel) for channel in spread]))
+        return pool, ops.requantize(acc, bias, pool.multiplier, pool.shift, *self.signed)
+
+    def head(self, x: np.ndarray, zero: int, classes: int) -> Linear:
+        """Make the head, centred: otherwise one class would win for every picture.
+
+        ``x`` is (batch, 1, width), with zero point ``zero``.
+        """
+        layer = self.layer("head", x, classes, zero, LOGIT_RMS)
+        acc = ops.matmul(x, layer.weight)
         bias = -np.rint(acc.mean(axis=(0, 1))).astype(np.int32)
         length = np.linalg.norm(layer.weight.astype(np.float64), axis=1).clip(1)  # (classes,)
         spread = max(((acc + bias) / length).std(), 1.0)

@@ -1,7 +1,7 @@
 """The model's constants that stand in instructions: scales, zero points, codes."""
 
 from rtl.compiler.operations import Operation, Program
-from rtl.control.isa import Destination, Opcode
+from rtl.control.isa import Destination, Opcode, Weights
 from rtl.model import Block, IntegerModel, Norm
 
 
@@ -16,7 +16,7 @@ def bind(program: Program, model: IntegerModel) -> None:
         elif operation.opcode is Opcode.SOFTMAX:
             operation.operands |= _softmax_operands(model.blocks[subject.block], subject.head)
         elif operation.opcode is Opcode.MATMUL:
-            if subject.layer in linears:
+            if operation.operands["weights"] == Weights.RING:
                 operation.operands["act_signed"] = int(_input_signed(model, operation))
             if operation.operands["destination"] == Destination.RESIDUAL:
                 operation.operands["residual_shift"] = linears[subject.layer].residual_shift
@@ -54,6 +54,8 @@ def _input_signed(model: IntegerModel, operation: Operation) -> bool:
     if name == "embed":
         return False
     if name == "head":
+        return model.pool is not None or model.norm.signed
+    if name.startswith("pool."):
         return model.norm.signed
     block = model.blocks[operation.subject.block]
     layer = name.rpartition(".")[2]

@@ -19,7 +19,9 @@ def bound_cycles(shape: NetworkShape, lanes: Lanes, *, pixel_passes: int = 2) ->
 
     Every matrix takes ``token tiles x row tiles x depth words`` cycles, each rounded up. A row
     tile of 8 bits takes two passes, and so do the scores QK^T and the context PV, whose keys and
-    values have 8 bits. Of the last block, queries and MLP are those of the class token's tile.
+    values have 8 bits. Of the last block, queries and MLP are those of the class token's tile, or
+    of the patches' where the head works on their mean. That takes an identity for each row tile of
+    channels, the tokens' weights and their product with the values.
 
     Parameters
     ----------
@@ -48,18 +50,21 @@ def bound_cycles(shape: NetworkShape, lanes: Lanes, *, pixel_passes: int = 2) ->
         return tiles * (len(flags) + sum(flags)) * words(depth)
 
     tokens, width, head = shape.tokens, shape.width, shape.head_dim
-    tiles = ceil(tokens / lanes.tokens)
-    total = pixel_passes * matrix(
-        ceil(shape.patches / lanes.tokens), shape.embed_wide, shape.patch_values
-    )
+    tiles, patch_tiles = ceil(tokens / lanes.tokens), ceil(shape.patches / lanes.tokens)
+    total = pixel_passes * matrix(patch_tiles, shape.embed_wide, shape.patch_values)
+    final_tiles = ceil(len(shape.final_tokens) / lanes.tokens)
     for index, block in enumerate(shape.blocks):
-        queries = 1 if index == len(shape.blocks) - 1 else tiles
+        queries = final_tiles if index == len(shape.blocks) - 1 else tiles
         for name, flags in block.wide:
             depth = shape.layer_sizes(index)[name][1]
             total += matrix(tiles if name in ("k", "v") else queries, flags, depth)
         scores = ceil(tokens / lanes.rows) * words(head)
         context = ceil(head / lanes.rows) * words(tokens)
         total += queries * block.heads * 2 * (scores + context)
+    if shape.mean_pool:
+        channels = ceil(width / lanes.rows)
+        total += ceil(tokens / lanes.rows)  # the tokens' weights
+        total += channels * (patch_tiles * words(lanes.rows) + 2 * words(tokens))
     return total + matrix(1, shape.head_wide, width)
 
 
@@ -67,11 +72,14 @@ def array_work(shape: NetworkShape) -> int:
     """Multiply-accumulates of one image without padding, the last block reduced.
 
     A product of an 8-bit and of a 4-bit weight count the same; so do both passes of one product.
+    Of mean pooling only the sums count.
     """
     tokens, work = shape.tokens, shape.patches * shape.patch_values * shape.width
     for index, block in enumerate(shape.blocks):
-        queries = 1 if index == len(shape.blocks) - 1 else tokens
+        queries = len(shape.final_tokens) if index == len(shape.blocks) - 1 else tokens
         for name, size in shape.layer_sizes(index).items():
             work += (tokens if name in ("k", "v") else queries) * prod(size)
         work += 2 * queries * tokens * block.heads * shape.head_dim
+    if shape.mean_pool:
+        work += shape.patches * shape.width
     return work + shape.width * shape.classes

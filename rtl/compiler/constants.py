@@ -39,12 +39,13 @@ class Constants:
     def weights(self, runs: list[Run]) -> tuple[Chunk, Chunk]:
         """Weights and row parameters of a weight block with these runs."""
         parts = tuple((run.layer.name, run.first, run.count) for run in runs)
-        engine = self.sizes.engine
-        words, tiles = sum(run.words for run in runs), sum(run.count for run in runs)
-        return (
-            self._add("weights", parts, words * engine.weight_word_bytes),
-            self._add("parameters", parts, tiles * engine.parameter_word_bytes),
-        )
+        size_bytes = sum(run.words for run in runs) * self.sizes.engine.weight_word_bytes
+        return self._add("weights", parts, size_bytes), self.parameters(parts)
+
+    def parameters(self, parts: tuple[tuple[str, int, int], ...]) -> Chunk:
+        """Row parameters of ``parts``, each (layer, first row tile, row tiles)."""
+        tiles = sum(count for _, _, count in parts)
+        return self._add("parameters", parts, tiles * self.sizes.engine.parameter_word_bytes)
 
     def exponents(self, norm: str) -> Chunk:
         """Channel exponents of LayerNorm ``norm``, as ``blocks.0.norm1``."""

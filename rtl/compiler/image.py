@@ -15,6 +15,7 @@ import numpy as np
 
 from rtl.compiler.operations import Chunk, Program
 from rtl.compiler.padding import depth_map, row_map
+from rtl.compiler.pooling import pool_matrices
 from rtl.compiler.sizes import LOGIT_BYTES, LayerSizes, Sizes
 from rtl.model import IntegerModel, Linear, Norm
 from rtl.numerics import BIAS_BITS, MULTIPLIER_BITS
@@ -77,7 +78,7 @@ def _content(chunk: Chunk, model: IntegerModel, sizes: Sizes) -> np.ndarray:
         return _gelu_bytes(model.blocks[int(name.split(".")[1])].gelu, model.act_bits)
     if chunk.what == "exponents":
         return _exponent_beats(_norm(model, name), sizes)
-    linears = model.linears()
+    linears = model.linears() | pool_matrices(model, sizes)
     pack = _weight_words if chunk.what == "weights" else _parameter_records
     parts = [
         pack(linears[layer], sizes.all_layers[layer], sizes, first, count)

@@ -28,6 +28,8 @@ def check(shape: NetworkShape, engine: EngineConfig) -> Sizes:
     _check_fields(limits, sizes)
     for block in range(len(shape.blocks)):
         _check_block(limits, sizes, block)
+    if shape.mean_pool:
+        _check_pool(limits, sizes)
     for layer in (sizes.embed, sizes.head):
         _check_layer(limits, layer)
     return sizes
@@ -149,6 +151,13 @@ def _check_block(limits: _Limits, sizes: Sizes, block: int) -> None:
     limits.operand("granules", granules - 1, Opcode.MATMUL, "activation_address")
     for layer in sizes.layers(block).values():
         _check_layer(limits, layer)
+
+
+def _check_pool(limits: _Limits, sizes: Sizes) -> None:
+    needed = sizes.norm_words + sizes.pool_words
+    limits.buffer("mean pooling, activation words", needed, "activation_words")
+    for name in ("pool.values", "pool.weights"):
+        _check_layer(limits, sizes.pool_layers[name])
 
 
 def _check_layer(limits: _Limits, layer: LayerSizes) -> None:

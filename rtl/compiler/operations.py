@@ -50,7 +50,7 @@ class Subject(NamedTuple):
     there is none.
     """
 
-    kind: str  # embed, norm, qkv, scores, softmax, context, proj, fc1, fc2, head, load, store
+    kind: str  # embed, norm, qkv, scores, softmax, context, proj, fc1, fc2, pool, head, load, store
     tensor: str
     layer: str
     block: int = -1

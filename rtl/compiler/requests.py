@@ -133,6 +133,34 @@ class WeightBlock(Request):
         pads.parameters.release(self)
 
 
+class RowParameters(Request):
+    """Row parameters of a product whose weights are on the chip already."""
+
+    def __init__(self, chunk: Chunk, row_tiles: int):
+        super().__init__()
+        self.chunk = chunk
+        self.row_tiles = row_tiles
+        self.address = UNPLACED
+
+    @property
+    def region(self) -> Region:
+        return _parameter_region(self.address, self.row_tiles)
+
+    def rings(self, pads: Scratchpads) -> list[tuple[Ring, int]]:
+        return [(pads.parameters, self.row_tiles)]
+
+    def place(self, pads: Scratchpads) -> list[Operation]:
+        self.address = pads.parameters.take(self.row_tiles, self)
+        return [load(Target.PARAMETERS, self.chunk, self.region)]
+
+    def resolve(self, operation: Operation) -> None:
+        operation.operands["parameter_address"] = self.address
+        operation.reads.append(self.region)
+
+    def release(self, pads: Scratchpads) -> None:
+        pads.parameters.release(self)
+
+
 def _parameter_region(address: int, count: int) -> Region:
     return Region(Space.PARAMETERS, address, address + count)
 

@@ -4,11 +4,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from rtl.compiler.sizes import LayerSizes, Sizes, divide_up
+from rtl.config import EngineConfig
 from rtl.control.isa import INSTRUCTIONS, Opcode
 
 _BITS = {field.name: field.bits for field in INSTRUCTIONS[Opcode.MATMUL]}
 MAX_ROW_TILES = _BITS["wide"]  # of a MATMUL: a flag for each
 MAX_GRANULES = (1 << _BITS["mask_count"]) - 1  # of a MATMUL: the mask counts them
+
+
+def most_row_tiles(engine: EngineConfig) -> int:
+    """Row tiles of one MATMUL into the activations."""
+    return min(MAX_ROW_TILES, MAX_GRANULES // engine.granules)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +83,7 @@ def cut_into_blocks(
         groups[-1].append((layer, i))
         words += more
         done += more
-    return [_runs(group, min(MAX_ROW_TILES, MAX_GRANULES // engine.granules)) for group in groups]
+    return [_runs(group, most_row_tiles(engine)) for group in groups]
 
 
 def _runs(tiles: list[tuple[LayerSizes, int]], most: int) -> list[Run]:

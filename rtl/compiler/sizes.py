@@ -154,8 +154,8 @@ class Sizes:
         return tuple(self.tile(index) for index in range(self.tiles))
 
     @cached_property
-    def class_tile(self) -> Tile:
-        """The class token, the last one, alone in its lane."""
+    def head_tile(self) -> Tile:
+        """The last token alone in its lane: the class token, or where the mean is put."""
         index, lane = divmod(self.tokens - 1, self.engine.token_lanes)
         return Tile(index, index * self.engine.token_lanes, lane, 1)
 
@@ -167,6 +167,18 @@ class Sizes:
 
     def patches_of(self, tile: Tile) -> int:
         return min(tile.lane_count, self.shape.patches - tile.token)
+
+    def query_tiles(self, block: int) -> tuple[Tile, ...]:
+        """Token tiles that a block computes: in the last block only what the head needs.
+
+        Its keys and values still come from all tokens.
+        """
+        if not self.is_last(block):
+            return self.all_tiles
+        return self.patch_tiles if self.shape.mean_pool else (self.head_tile,)
+
+    def is_last(self, block: int) -> bool:
+        return block == len(self.shape.blocks) - 1
 
     # ------------------------------------------------------------ layers
 
@@ -200,11 +212,31 @@ class Sizes:
         }
 
     @cached_property
+    def pool_layers(self) -> dict[str, LayerSizes]:
+        """Products of mean pooling by name (docs/design/0008-mean-pooling.md); none without.
+
+        Every row tile of ``pool.values`` is the same identity, of its own channels.
+        """
+        if not self.shape.mean_pool:
+            return {}
+        rows, depth, width, tokens = (
+            self.engine.row_lanes, self.engine.depth_lanes, self.shape.width, self.tokens
+        )  # fmt: skip
+        channels = self.width_tiles
+        layers = (
+            LayerSizes("pool.values", -1, width, rows, self.engine.granules, (False,) * channels),
+            LayerSizes("pool.weights", -1, tokens, depth, 1, (False,) * self.key_tiles),
+            LayerSizes("pool", -1, width, tokens, self.value_depth, (True,) * channels),
+        )
+        return {layer.name: layer for layer in layers}
+
+    @cached_property
     def all_layers(self) -> dict[str, LayerSizes]:
         """Every matrix by its name."""
         blocks = range(len(self.shape.blocks))
         inner = (layer for block in blocks for layer in self.layers(block).values())
-        return {layer.name: layer for layer in (self.embed, *inner, self.head)}
+        layers = (self.embed, *inner, *self.pool_layers.values(), self.head)
+        return {layer.name: layer for layer in layers}
 
     def _wide(self, flags: tuple[bool, ...], rows: int) -> tuple[bool, ...]:
         return _tile_flags(flags, self.shape.row_granularity, self.engine.row_lanes, rows)
@@ -264,11 +296,15 @@ class Sizes:
         """Q, and a tile of attention weights in each slot."""
         return self.query_words(block) + self.attention_slots(block) * self.key_tiles
 
+    @property
+    def pool_words(self) -> int:
+        """The weights of the mean, and the mean."""
+        return self.key_tiles + self.width_tiles
+
     def mlp_tiles(self, block: int) -> int:
         """Token tiles whose hidden activations fit at a time; 0 if not even one does."""
-        last = block == len(self.shape.blocks) - 1
         fit = (self.engine.activation_words - self.norm_words) // self.hidden_tiles(block)
-        return max(0, min(1 if last else self.tiles, fit))
+        return max(0, min(len(self.query_tiles(block)), fit))
 
     def key_value_tiles(self) -> int:
         """Row tiles of K, and as many of V, that the banks hold at a time."""

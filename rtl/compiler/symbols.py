@@ -133,7 +133,7 @@ class Symbols:
         if tensor.ndim == 1:
             tensor = tensor[None]
         tokens = np.array(subject.tile.tokens)
-        if len(tensor) == 1:  # only the class token
+        if len(tensor) == 1:  # only what the head works on
             tokens = tokens - tokens[0]
         return np.where(columns >= 0, tensor[tokens[:, None], columns], 0)
 

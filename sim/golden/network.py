@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rtl.model import Block, HeadScales, IntegerModel, Linear, Norm
+from rtl.model import Block, HeadScales, IntegerModel, Linear, Norm, Pool
 from rtl.numerics import code_range
 from sim.golden import ops
 
@@ -70,9 +70,12 @@ def _classify(model: IntegerModel, images: np.ndarray, record: Record) -> None:
             record(f"{prefix}.{name}", tensor)
 
         last = i == len(model.blocks) - 1
-        residual = _block(model, block, residual, last, record_in_block)
+        queries = model.shape.final_tokens if last else range(model.tokens)
+        residual = _block(model, block, residual, queries, record_in_block)
     final = _norm(residual, model.norm, model.act_bits)
     record("norm", final)
+    if model.pool is not None:
+        final = _pool(model, model.pool, final, record)
     logits = _linear(final, model.head, *ops.INT16)  # (batch, 1, classes)
     record("logits", logits[:, 0])
 
@@ -83,22 +86,23 @@ def _embed(model: IntegerModel, images: np.ndarray, record: Record) -> np.ndarra
     record("pixels", pixels)
     residual = np.repeat(model.position[None].astype(np.int64), len(images), axis=0)
     # The class token, the last one, has no patch.
-    residual[:, :-1] = _add(residual[:, :-1], pixels, model.embed)
+    patches = slice(pixels.shape[1])
+    residual[:, patches] = _add(residual[:, patches], pixels, model.embed)
     record("embed", residual)
     return residual
 
 
 def _block(
-    model: IntegerModel, block: Block, residual: np.ndarray, last: bool, record: Record
+    model: IntegerModel, block: Block, residual: np.ndarray, queries: range, record: Record
 ) -> np.ndarray:
-    """One transformer block: ``(batch, tokens, width)`` to the same, or to the class token
-    ``(batch, 1, width)`` in the last block, whose head needs no other.
+    """One transformer block: ``(batch, tokens, width)`` to ``(batch, queries, width)``; all tokens
+    are attended to.
     """
     norm1 = _norm(residual, block.norm1, model.act_bits)
     record("norm1", norm1)
-    if last:
-        residual = residual[:, -1:]
-    context = _attention(model, block, norm1, norm1[:, -1:] if last else norm1, record)
+    needed = slice(queries.start, queries.stop)
+    residual = residual[:, needed]
+    context = _attention(model, block, norm1, norm1[:, needed], record)
     residual = _add(residual, context, block.proj)
     record("attended", residual)
     norm2 = _norm(residual, block.norm2, model.act_bits)
@@ -136,6 +140,22 @@ def _attention(
     context = context.swapaxes(1, 2).reshape(q.shape[0], q.shape[2], -1)
     record("context", context)
     return context
+
+
+def _pool(model: IntegerModel, pool: Pool, final: np.ndarray, record: Record) -> np.ndarray:
+    """The final LayerNorm of the patches ``(batch, patches, width)`` to their mean
+    ``(batch, 1, width)``.
+    """
+    batch, patches, _ = final.shape
+    values = final - model.norm.centre(model.act_bits)
+    record("pool.values", values)
+    weights = (np.arange(model.tokens) < patches).astype(np.int64)  # (tokens,)
+    record("pool.weights", np.broadcast_to(weights, (batch, 1, model.tokens)))
+    acc = values.sum(axis=1, keepdims=True)
+    codes = code_range(model.act_bits, signed=True)
+    mean = ops.requantize(acc, pool.bias, pool.multiplier, pool.shift, *codes)
+    record("pool", mean)
+    return mean
 
 
 def _by_head(tensor: np.ndarray, heads: int) -> np.ndarray:

@@ -17,6 +17,11 @@ NETWORKS = {
         "image": (28, 28, 1), "patch": 2, "width": 32, "blocks": ((2, 64),) * 2, "head_dim": 8,
     },
     "one block": {"width": 16, "blocks": ((1, 16),), "row_granularity": 8},
+    "mean": {"width": 40, "blocks": ((2, 80),) * 2, "pool": "mean"},
+    "mean without class token": {
+        "width": 16, "blocks": ((1, 16),), "row_granularity": 8, "pool": "mean",
+        "class_token": False,
+    },
 }  # fmt: skip
 
 

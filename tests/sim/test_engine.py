@@ -52,13 +52,36 @@ NETWORKS = {
         "classes": 19,
     },
     "two heads in a row tile": {"head_dim": 8, "blocks": [(3, 40), (4, 64)], "wide_fraction": 1.0},
+    "mean": {"pool": "mean"},
+    "mean of 17 tokens, channels in two groups": {
+        "width": 528,
+        "blocks": [(1, 16)],
+        "pool": "mean",
+        "seed": 6,
+    },
+    "mean of 196 patches, no class token": {
+        "image": (224, 224, 3),
+        "patch": 16,
+        "width": 40,
+        "blocks": [(3, 96)] * 2,
+        "pool": "mean",
+        "class_token": False,
+    },
+    "mean of 197 tokens": {
+        "image": (224, 224, 3),
+        "patch": 16,
+        "width": 40,
+        "head_dim": 24,
+        "blocks": [(1, 56)],
+        "pool": "mean",
+    },
 }
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_word_is_golden(name):
     model = make(**NETWORKS[name])
-    images = random_images(model.image, 1 if "197" in name else 3, seed=7)
+    images = random_images(model.image, 1 if model.tokens > 100 else 3, seed=7)
 
     run = runner.run(model, images, SIM)
 
@@ -91,9 +114,10 @@ SIZES = {
     ],
     ids=["act 4", "act 8 on 18 x 18 multipliers"],
 )
-def test_other_engines(changes):
+@pytest.mark.parametrize("pool", ["token", "mean"])
+def test_other_engines(changes, pool):
     engine = replace(config.TINY, name="other", **LANES, **SIZES, **changes)
-    model = make(act_bits=engine.act_bits, row_granularity=8, wide_fraction=0.5)
+    model = make(act_bits=engine.act_bits, row_granularity=8, wide_fraction=0.5, pool=pool)
     run = runner.run(model, random_images(model.image, 2, seed=3), SIM, engine=engine)
     assert run.mismatches == 0, run.first_mismatch
 

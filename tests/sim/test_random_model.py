@@ -64,6 +64,18 @@ def test_every_feature_of_the_format_occurs(case):
     assert {4, 8} == set(model.blocks[0].fc1.bits.tolist())
 
 
+@pytest.mark.parametrize("class_token", [True, False])
+@pytest.mark.parametrize("act_bits", [4, 6, 8])
+def test_the_mean_uses_its_range(act_bits, class_token):
+    model = random_model(act_bits=act_bits, pool="mean", class_token=class_token, seed=act_bits)
+    tensors = {}
+    run(model, random_images(model.image, 32, 77), tensors=tensors)
+    low, high = code_limits(model, "pool")
+    assert high / 5 < tensors["pool"].std() < high / 2
+    assert ((tensors["pool"] == low) | (tensors["pool"] == high)).mean() < 0.1
+    assert len(set(tensors["logits"].argmax(-1).tolist())) > 2
+
+
 def test_wide_fraction_by_layer():
     model = random_model(wide_fraction={"embed": 0.0, "fc1": 1.0, "q": 0.3})
     assert not any(model.shape.embed_wide)

@@ -2,8 +2,9 @@
 
 - ``network``: the order, top to bottom: embedding, blocks, classifier
 - ``attention``: the order within a block's attention, pipelined over heads
+- ``pooling``: the mean of the patch tokens, where the head works on that
 - ``layers``: one operation for a piece of a matrix or a LayerNorm, and the constants it needs
-- ``layout``: addresses of activations, keys, values, scores and logits
+- ``layout``: addresses of activations, keys, values, scores, the mean and logits
 - ``pixels``: addresses of the picture, and which strips of it a token tile needs
 
 The values of constants are not needed, only their sizes (:mod:`rtl.compiler.bind` fills in the

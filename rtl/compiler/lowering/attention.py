@@ -35,15 +35,18 @@ class Attention:
     ----------
     layers : Layers
     block : int
+
+    Attributes
+    ----------
     queries : tuple of Tile
         Tokens that attend; all tokens are attended to.
     """
 
-    def __init__(self, layers: Layers, block: int, queries: tuple[Tile, ...]):
+    def __init__(self, layers: Layers, block: int):
         self.layers = layers
         self.sizes = layers.sizes
         self.block = block
-        self.queries = queries
+        self.queries = layers.sizes.query_tiles(block)
         self.layout = AttentionLayout(self.sizes, block)
         self.slots = cycle(range(self.layout.slots))
 
@@ -110,25 +113,11 @@ class Attention:
 
     def project_keys_or_values(self, run: Run, tile: Tile, group: int) -> Operation:
         """Rows of K or V into the group's part of the banks, one bank per token."""
-        sizes, layout = self.sizes, self.layout
-        if run.layer.name.endswith(".k"):
-            destination, region = Destination.KEYS, layout.keys(group)
-            banks = sizes.engine.row_lanes
-        else:
-            destination, region = Destination.VALUES, layout.values(group)
-            banks = sizes.engine.depth_lanes
+        name, layout = run.layer.name, self.layout
+        bank = layout.keys(group) if name.endswith(".k") else layout.values(group)
         tiles = layout.row_tiles_of(group)
-        first = region.start + run.first - tiles.start
-        source = norm_output(sizes, tile)
-        operation = self.layers.matmul("qkv", run.layer.name, run, tile, source)
-        operation.operands |= {
-            "destination": destination,
-            "format": Format.INT8,
-            "destination_address": first + tile.token // banks * len(tiles),
-            "destination_stride": len(tiles),
-        }
-        operation.writes.append(region)
-        return operation
+        operation = self.layers.matmul("qkv", name, run, tile, norm_output(self.sizes, tile))
+        return self.layers.to_bank(operation, bank, run.first - tiles.start, len(tiles))
 
     def scores(self, group: int, head: int, tile: Tile, slot: int) -> Operation:
         """Q times K of one head, raw, and each token's maximum."""

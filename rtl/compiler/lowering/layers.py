@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rtl.compiler.constants import Constants
 from rtl.compiler.lowering.layout import norm_output, residual_tokens
-from rtl.compiler.operations import Operation, Region, Subject
+from rtl.compiler.operations import Operation, Region, Space, Subject
 from rtl.compiler.requests import Exponents, WeightBlock
 from rtl.compiler.runs import Run, cut_into_blocks
 from rtl.compiler.sizes import LayerSizes, Sizes, Tile
@@ -122,6 +122,31 @@ class Layers:
             "mask_count": count,
         }
         operation.writes.append(result._replace(start=start, stop=start + count))
+        return operation
+
+    def to_bank(
+        self, operation: Operation, bank: Region, row_tile: int, row_tiles: int
+    ) -> Operation:
+        """Send a product of :meth:`matmul` into the key or value banks, 8 bits, a bank per token.
+
+        Parameters
+        ----------
+        operation : Operation
+        bank : Region
+            Words of keys or values that hold ``row_tiles`` row tiles of all tokens.
+        row_tile, row_tiles : int
+            The first one that is written, of how many.
+        """
+        keys, engine = bank.space is Space.KEYS, self.sizes.engine
+        group = engine.row_lanes if keys else engine.depth_lanes  # tokens, one in each bank
+        token = operation.operands["token"]
+        operation.operands |= {
+            "destination": Destination.KEYS if keys else Destination.VALUES,
+            "format": Format.INT8,
+            "destination_address": bank.start + row_tile + token // group * row_tiles,
+            "destination_stride": row_tiles,
+        }
+        operation.writes.append(bank)
         return operation
 
 

@@ -8,9 +8,10 @@ Activations, per lane, in words of ``row_lanes`` codes::
     | token tile      |
 
 PV of a head writes its context over the head's Q, which nobody needs any more; attention weights
-(and scores) have two slots or more, taken in turn. :func:`rtl.compiler.limits.check` has made sure
-that all this fits. What comes by LOAD has its addresses from :mod:`rtl.compiler.prefetch`, pixels
-from :mod:`rtl.compiler.lowering.pixels`.
+(and scores) have two slots or more, taken in turn. Behind the last block the place of all this is
+that of the weights of the mean and of the mean. :func:`rtl.compiler.limits.check` has made sure that
+it all fits. What comes by LOAD has its addresses from :mod:`rtl.compiler.prefetch`, pixels from
+:mod:`rtl.compiler.lowering.pixels`.
 """
 
 from rtl.compiler.operations import Region, Space
@@ -33,6 +34,18 @@ def norm_output(sizes: Sizes, tile: Tile) -> Region:
 def residual_tokens(tile: Tile) -> Region:
     """A tile's tokens in the residual stream."""
     return Region(Space.RESIDUAL, tile.tokens.start, tile.tokens.stop)
+
+
+def pool_weights(sizes: Sizes) -> Region:
+    """Weights of the mean, one per token, in the lane of the head's tile."""
+    return words(sizes, sizes.norm_words, sizes.key_tiles)
+
+
+def head_input(sizes: Sizes) -> Region:
+    """What the head works on, in the lane of its tile: the mean, or the class token's LayerNorm."""
+    if not sizes.shape.mean_pool:
+        return norm_output(sizes, sizes.head_tile)
+    return words(sizes, sizes.norm_words + sizes.key_tiles, sizes.width_tiles)
 
 
 def logits_address(sizes: Sizes) -> int:

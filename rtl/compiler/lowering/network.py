@@ -15,8 +15,9 @@ from collections.abc import Iterator
 
 from rtl.compiler.lowering.attention import Attention
 from rtl.compiler.lowering.layers import Layers, per_group, times
-from rtl.compiler.lowering.layout import AttentionLayout, logits_address, norm_output, words
+from rtl.compiler.lowering.layout import AttentionLayout, head_input, logits_address, words
 from rtl.compiler.lowering.pixels import Pixels
+from rtl.compiler.lowering.pooling import Pooling
 from rtl.compiler.operations import Operation, Region, Space, Subject
 from rtl.compiler.requests import GeluTable, Preload
 from rtl.compiler.runs import Run
@@ -43,20 +44,12 @@ class Network:
         """All of them, from the first strip of pixels to the logits."""
         yield from self.embedding()
         for block in range(len(self.sizes.shape.blocks)):
-            yield from Attention(self.layers, block, self.queries(block)).operations()
+            yield from Attention(self.layers, block).operations()
             yield from self.projection(block)
             yield from self.mlp(block)
+        if self.sizes.shape.mean_pool:
+            yield from Pooling(self.layers).operations()
         yield from self.classifier()
-
-    def queries(self, block: int) -> tuple[Tile, ...]:
-        """Token tiles that a block computes: in the last block only the class token.
-
-        Its keys and values still come from all tokens.
-        """
-        return (self.sizes.class_tile,) if self.is_last(block) else self.sizes.all_tiles
-
-    def is_last(self, block: int) -> bool:
-        return block == len(self.sizes.shape.blocks) - 1
 
     def embedding(self) -> Iterator[Operation]:
         """Patches times weights, added to the position that was preloaded; the first LayerNorm."""
@@ -94,7 +87,7 @@ class Network:
             return layers.to_residual("proj", f"blocks.{block}.attended", run, tile, context)
 
         blocks = layers.weight_blocks([(layer, 0, layer.row_tiles)])
-        yield from times(blocks, self.queries(block), project, then=norm)
+        yield from times(blocks, sizes.query_tiles(block), project, then=norm)
 
     def mlp(self, block: int) -> Iterator[Operation]:
         """Fc1 and fc2, for as many token tiles at a time as hidden activations fit.
@@ -102,10 +95,10 @@ class Network:
         Followed by the LayerNorm of the next block, or the last one.
         """
         sizes, layers = self.sizes, self.layers
-        norm = layers.norm("norm" if self.is_last(block) else f"blocks.{block + 1}.norm1")
+        norm = layers.norm("norm" if sizes.is_last(block) else f"blocks.{block + 1}.norm1")
         # Blocks take turns with the two tables, so that the next one is loaded meanwhile.
         table = GeluTable(layers.constants.gelu(block), block % 2)
-        tiles = self.queries(block)
+        tiles = sizes.query_tiles(block)
         groups = evenly(tiles, divide_up(len(tiles), sizes.mlp_tiles(block)))
         fc1_blocks, fc2_blocks = (
             per_group(layers.weight_blocks([(layer, 0, layer.row_tiles)]), len(groups))
@@ -134,26 +127,26 @@ class Network:
             yield from times(contract, group, fc2, then=norm)
 
     def classifier(self) -> Iterator[Operation]:
-        """The class token's logits, into the residual scratchpad; then STORE them."""
+        """Logits of the class token or of the mean, into the residual scratchpad; then STORE."""
         sizes, layers = self.sizes, self.layers
         first = logits_address(sizes)
         behind = first >= sizes.residual_words  # or over tokens, which ones is not worth knowing
         logits = Region(Space.RESIDUAL, sizes.tokens if behind else 0, sizes.tokens + 1)
 
         def head(run: Run, tile: Tile) -> Operation:
-            operation = layers.matmul("head", "logits", run, tile, norm_output(sizes, tile))
+            operation = layers.matmul("head", "logits", run, tile, head_input(sizes))
             operation.operands |= {
                 "destination": Destination.RESIDUAL,
                 "format": Format.INT16,
                 "accumulate": 0,
                 "destination_address": first + run.first,
-                "destination_stride": 0,  # so that the class token's group does not matter
+                "destination_stride": 0,  # so that the token's group does not matter
             }
             operation.writes.append(logits)
             return operation
 
         blocks = layers.weight_blocks([(sizes.head, 0, sizes.head.row_tiles)])
-        yield from times(blocks, (sizes.class_tile,), head)
+        yield from times(blocks, (sizes.head_tile,), head)
         operands = {
             "base": Base.OUTPUT,
             "offset": 0,
@@ -161,5 +154,5 @@ class Network:
             "token": sizes.tokens - 1,
             "row_words": sizes.class_tiles,
         }
-        subject = Subject("store", "logits", "", tile=sizes.class_tile)
+        subject = Subject("store", "logits", "", tile=sizes.head_tile)
         yield Operation(Opcode.STORE, operands, [logits], [], subject)

@@ -1,5 +1,7 @@
 """The bound of cycles against hand-counted figures."""
 
+from dataclasses import replace
+
 import pytest
 
 from rtl.compiler.bound import Lanes, array_work, bound_cycles
@@ -32,12 +34,16 @@ def test_deit(width, wide, cycles):
     assert bound_cycles(deit(width, wide=wide), ZCU102) == cycles
 
 
+FLAGS = (("q", (0,)), ("k", (0,)), ("v", (1,)), ("proj", (0, 1)), ("fc1", (1, 0)),
+         ("fc2", (0, 0)))  # fmt: skip
+ONE_BLOCK = NetworkShape(
+    (28, 28, 1), 7, 32, 16, 10, 16, (BlockShape(1, 24, FLAGS),), (False, True), (False,)
+)
+
+
 def test_one_block_by_hand():
     """17 tokens, width 32, one head of 16: on 4 x 16 x 8 lanes."""
-    flags = (("q", (0,)), ("k", (0,)), ("v", (1,)), ("proj", (0, 1)), ("fc1", (1, 0)),
-             ("fc2", (0, 0)))  # fmt: skip
-    block = BlockShape(1, 24, flags)
-    shape = NetworkShape((28, 28, 1), 7, 32, 16, 10, 16, (block,), (False, True), (False,))
+    shape = ONE_BLOCK
     embed = 2 * 4 * 3 * 7  # passes, token tiles, row tiles with the wide one twice, words of 49
     keys, values = 5 * 1 * 4, 5 * 2 * 4  # of 17 tokens
     query, scores, context = 1 * 1 * 4, 2 * 2 * 2, 2 * 1 * 3  # of the class token's tile
@@ -45,6 +51,27 @@ def test_one_block_by_hand():
     total = embed + keys + values + query + scores + context + proj + fc1 + fc2 + head
     assert bound_cycles(shape, Lanes(4, 16, 8)) == total
     assert bound_cycles(shape, Lanes(4, 16, 8), pixel_passes=1) == total - embed // 2
+
+
+@pytest.mark.parametrize("class_token", [True, False])
+def test_mean_by_hand(class_token):
+    """As above, with all 16 patches in the last block; they fill 4 tiles."""
+    shape = replace(ONE_BLOCK, mean_pool=True, class_token=class_token)
+    tiles, keys_tiles, key_words = (5, 2, 3) if class_token else (4, 1, 2)
+    embed = 2 * 4 * 3 * 7
+    keys, values = tiles * 1 * 4, tiles * 2 * 4  # of all tokens
+    query, scores, context = 1 * 4, 2 * keys_tiles * 2, 2 * 1 * key_words  # of a tile of patches
+    block = 4 * (query + scores + context + 3 * 2 + 3 * 4 + 2 * 3)
+    identity, weights, mean, head = 4 * 2 * 2, keys_tiles, 2 * 2 * key_words, 4
+    total = embed + keys + values + block + identity + weights + mean + head
+    assert bound_cycles(shape, Lanes(4, 16, 8)) == total
+
+
+def test_work_of_the_mean():
+    """The last block's other 195 tokens, and the sums."""
+    token, mean = deit(192), replace(deit(192), mean_pool=True)
+    inside = 2 * 197 * 192 + 2 * 192 * 192 + 2 * 4 * 192 * 192  # attention, q and proj, MLP
+    assert array_work(mean) - array_work(token) == 195 * inside + 196 * 192
 
 
 def test_work_of_deit_tiny_is_near_the_published_figure():

@@ -19,6 +19,7 @@ def network(
     blocks=((4, 256),),
     classes=10,
     granularity=16,
+    mean_pool=False,
 ):
     def flags(rows):
         return (False,) * -(-rows // granularity)
@@ -29,8 +30,9 @@ def network(
         for heads, hidden in blocks
     )  # fmt: skip
     return NetworkShape(
-        image, patch, width, head_dim, classes, granularity, shapes, flags(width), flags(classes)
-    )
+        image, patch, width, head_dim, classes, granularity, shapes, flags(width), flags(classes),
+        mean_pool,
+    )  # fmt: skip
 
 
 VIT = {"image": (224, 224, 3), "patch": 16, "head_dim": 64, "classes": 1000, "granularity": 32}
@@ -96,6 +98,25 @@ REFUSED = {
     "scores": (replace(TINY, score_words=2), {"patch": 4}, "scores of 50 keys: 4 needed"),
     "classes": (TINY, {"classes": 9000}, "9000 classes: 563 needed, 512 available"),
     "ring": (replace(TINY, weight_words=16), {}, "fc2, a row tile of 256 terms: 32 needed"),
+    "mean": (
+        replace(TINY, activation_words=49),
+        {"width": 128, "blocks": ((1, 16),), "mean_pool": True},
+        "mean pooling, activation words: 50 needed, 49 available, 1 too many"
+        " (engine 'tiny' activation_words)",
+    ),
+    "identity of the mean": (
+        replace(TINY, row_lanes=64, depth_lanes=4, weight_words=15),
+        {
+            "width": 32,
+            "head_dim": 4,
+            "blocks": ((1, 16),),
+            "patch": 2,
+            "image": (4, 8, 1),
+            "granularity": 64,
+            "mean_pool": True,
+        },
+        "pool.values, a row tile of 64 terms: 16 needed, 15 available, 1 too many",
+    ),
     "granularity": (
         ZCU102,
         {},

@@ -50,10 +50,59 @@ def test_projections_of_the_next_heads_are_spread_among_the_items():
 
 
 def test_the_last_block_computes_the_class_token_only():
-    class_tile = check(SHAPE, TINY).class_tile
+    class_tile = check(SHAPE, TINY).head_tile
     for subject in subjects(TINY, 1):
         if subject.tensor[-2:] not in (".k", ".v"):
             assert subject.tile == class_tile
+
+
+def pooling(engine, **changes):
+    """Operations of mean pooling, each with the first and the number of its row tiles."""
+    shape = replace(SHAPE, mean_pool=True, **changes)
+    operations = lower(check(shape, engine)).operations
+    found = [op for op in operations if op.subject.kind == "pool"]
+    return [(op, op.subject.row_tile, op.operands["row_tiles"]) for op in found]
+
+
+def test_with_the_mean_the_last_block_computes_the_patches():
+    sizes = check(replace(SHAPE, mean_pool=True), TINY)
+    tiles = {}
+    for op in lower(sizes).operations:
+        block, _, tensor = op.subject.tensor.rpartition(".")
+        if block == "blocks.1" or tensor == "norm":
+            tiles.setdefault(tensor, set()).add(op.subject.tile)
+    for tensor in ("norm1", "k", "v"):
+        assert tiles.pop(tensor) == set(sizes.all_tiles)
+    assert [len(tile.tokens) for tile in sizes.patch_tiles] == [4, 2]  # 6 of 7 tokens
+    assert {"q", "scores", "context", "attended", "norm2", "hidden", "norm"} <= set(tiles)
+    assert all(found == set(sizes.patch_tiles) for found in tiles.values())
+
+
+@pytest.mark.parametrize(
+    "engine, groups",
+    [
+        (TINY, [range(3)]),
+        (replace(TINY, value_words=2), [range(2), range(2, 3)]),
+        (replace(TINY, parameter_words=2), [range(1), range(1, 2), range(2, 3)]),
+    ],
+    ids=["one group", "values of two row tiles", "parameters of one row tile"],
+)
+def test_channels_are_pooled_as_many_at_a_time_as_fit(engine, groups):
+    """48 channels are three row tiles; 7 tokens one word of values for each."""
+    weights, *rest = pooling(engine)
+    assert weights[0].subject.tensor == "pool.weights"
+    expected = []
+    for group in groups:
+        expected += [("pool.values", i, 1) for _ in range(2) for i in group]  # two token tiles
+        expected.append(("pool", group.start, len(group)))
+    assert [(op.subject.tensor, *tiles) for op, *tiles in rest] == expected
+
+
+def test_row_tiles_of_values_share_one_identity():
+    values = [op for op, *_ in pooling(TINY) if op.subject.tensor == "pool.values"]
+    assert len({op.operands["weight_address"] for op in values}) == 1
+    assert len({op.operands["parameter_address"] for op in values}) == 1
+    assert {op.operands["depth_words"] for op in values} == {TINY.granules}
 
 
 def test_a_norm_follows_the_last_matmul_that_writes_its_input():

@@ -96,6 +96,40 @@ SHAPES = {
     "lanes of 16 x 16 x 16": (
         replace(TINY, token_lanes=16, row_lanes=16, depth_lanes=16), {"blocks": ((2, 64),) * 2}
     ),
+    "mean": (TINY, {"blocks": ((2, 64),) * 2, "pool": "mean"}),
+    "mean without class token, odd sizes": (
+        TINY,
+        SMALL | {"image": (42, 42, 3), "width": 40, "pool": "mean", "class_token": False},
+    ),
+    "mean of a single patch": (
+        TINY, SMALL | {"patch": 28, "pool": "mean", "class_token": False, "seed": 2}
+    ),
+    "mean on zcu102": (
+        ZCU102, WIDE32 | {"width": 96, "blocks": ((2, 64),), "pool": "mean"}
+    ),
+    "mean of codes of 4 bits": (
+        replace(TINY, act_bits=4), SMALL | {"act_bits": 4, "pool": "mean"}
+    ),
+    "mean of signed codes of 8 bits": (
+        replace(TINY, act_bits=8), SMALL | {"act_bits": 8, "pool": "mean"}
+    ),
+    "mean of unsigned codes of 8 bits": (
+        replace(TINY, act_bits=8), SMALL | {"act_bits": 8, "pool": "mean", "seed": 2}
+    ),
+    "mean, three groups of channels": (
+        replace(TINY, key_words=4, value_words=7),
+        {"image": (28, 28, 1), "patch": 7, "width": 72, "head_dim": 32, "blocks": ((3, 32),) * 2,
+         "pool": "mean"},
+    ),
+    "mean, parameters of two row tiles at a time": (
+        replace(TINY, weight_words=60, parameter_words=5, exponent_words=5),
+        SMALL | {"blocks": ((2, 100),) * 2, "width": 48, "pool": "mean", "class_token": False},
+    ),
+    "mean, hidden activations of one tile at a time": (
+        replace(TINY, activation_words=36),
+        {"image": (28, 28, 1), "patch": 7, "width": 32, "blocks": ((1, 200), (2, 64)),
+         "pool": "mean"},
+    ),
 }  # fmt: skip
 
 
@@ -106,6 +140,12 @@ def compiled(name, images=1):
     )
     image = random_images(model.image, images, seed=3)
     return model, compile_model(model, engine), image
+
+
+def test_the_mean_is_tested_of_signed_and_of_unsigned_codes():
+    for what, signed in (("signed", True), ("unsigned", False)):
+        model, _, _ = compiled(f"mean of {what} codes of 8 bits")
+        assert model.norm.signed is signed
 
 
 def functional(program, image, seed=0):

@@ -12,24 +12,31 @@ from sim.random_model import random_images, random_model
 
 MODEL = random_model(patch=14, width=32, head_dim=16, blocks=((2, 64),) * 2, classes=5)
 COMPILED = compile_model(MODEL, TINY)
-SYMBOLS = COMPILED.symbols()
+POOLED = compile_model(
+    random_model(patch=14, width=32, head_dim=16, blocks=((2, 64),), classes=5, pool="mean"), TINY
+)
 
 
 @pytest.fixture(scope="module")
 def tensors():
+    return tensors_of(COMPILED)
+
+
+def tensors_of(compiled):
     record = {}
-    golden.run(MODEL, random_images(MODEL.image, 1), tensors=record)
+    golden.run(compiled.model, random_images(compiled.model.image, 1), tensors=record)
     return {name: value[0] for name, value in record.items()}
 
 
-def expected_writes(tensors, kind, tensor, head=-1):
-    expected = SYMBOLS.expected_writes(number_of(kind, tensor, head), tensors)
+def expected_writes(tensors, kind, tensor, head=-1, compiled=COMPILED):
+    number = number_of(kind, tensor, head, compiled)
+    expected = compiled.symbols().expected_writes(number, tensors)
     assert expected is not None
     return expected
 
 
-def number_of(kind, tensor, head=-1):
-    for number, operation in enumerate(COMPILED.program.operations):
+def number_of(kind, tensor, head=-1, compiled=COMPILED):
+    for number, operation in enumerate(compiled.program.operations):
         subject = operation.subject
         if (subject.kind, subject.tensor, subject.head) == (kind, tensor, head):
             return number
@@ -53,7 +60,16 @@ CASES = [
 
 @pytest.mark.parametrize("kind, tensor, head", CASES)
 def test_one_flipped_bit_is_named(tensors, kind, tensor, head):
-    expected = expected_writes(tensors, kind, tensor, head)
+    flip_one_bit(expected_writes(tensors, kind, tensor, head), tensor, head)
+
+
+@pytest.mark.parametrize("tensor", ["pool.weights", "pool.values", "pool"])
+def test_one_flipped_bit_of_the_mean_is_named(tensor):
+    expected = expected_writes(tensors_of(POOLED), "pool", tensor, compiled=POOLED)
+    flip_one_bit(expected, tensor)
+
+
+def flip_one_bit(expected, tensor, head=-1):
     index, lane = np.argwhere(expected.known & (expected.columns >= 0))[-1]
     values = expected.values.copy()
     values[index, lane] ^= 1

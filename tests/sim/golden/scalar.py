@@ -115,17 +115,37 @@ def classify(model, image):
     tensors["embed"] = residual
 
     for i, block in enumerate(model.blocks):
-        last = i == len(model.blocks) - 1
-        made = run_block(model, block, residual, last)
+        first, stop = 0, len(residual)
+        if i == len(model.blocks) - 1:
+            first, stop = (0, len(pixels)) if model.pool else (stop - 1, stop)
+        made = run_block(model, block, residual, first, stop)
         residual = made["output"]
         tensors |= {f"blocks.{i}.{name}": tensor for name, tensor in made.items()}
 
-    tensors["norm"] = [layer_norm(residual[-1], model.norm, a)]
-    tensors["logits"] = linear(tensors["norm"][0], model.head, int16)
+    tensors["norm"] = [layer_norm(r, model.norm, a) for r in residual]
+    final = tensors["norm"][0]
+    if model.pool:
+        tensors |= mean(model, tensors["norm"])
+        final = tensors["pool"][0]
+    tensors["logits"] = linear(final, model.head, int16)
     return tensors
 
 
-def run_block(model, block, residual, last):
+def mean(model, norm):
+    a, pool = model.act_bits, model.pool
+    o = 0 if model.norm.signed else 2 ** (a - 1)
+    values = [[x - o for x in token] for token in norm]
+    out = []
+    for c in range(model.width):
+        acc = sum(token[c] for token in values)
+        bias, m, s = int(pool.bias[c]), int(pool.multiplier[c]), int(pool.shift[c])
+        out.append(act(requantize(acc, bias, m, s), a, True))
+    weights = [1] * len(values) + [0] * model.class_token
+    return {"pool.values": values, "pool.weights": [weights], "pool": [out]}
+
+
+def run_block(model, block, residual, first, stop):
+    """Tokens ``first`` ... ``stop - 1`` of a block's output."""
     a, d = model.act_bits, model.head_dim
 
     def signed(x):
@@ -134,9 +154,8 @@ def run_block(model, block, residual, last):
     norm1 = [layer_norm(r, block.norm1, a) for r in residual]
     k = [linear(x, block.k, int8) for x in norm1]
     v = [linear(x, block.v, int8) for x in norm1]
-    if last:
-        residual = residual[-1:]
-    q = [linear(x, block.q, signed) for x in (norm1[-1:] if last else norm1)]
+    residual = residual[first:stop]
+    q = [linear(x, block.q, signed) for x in norm1[first:stop]]
 
     scores, attention, context = [], [], [[] for _ in q]
     for h in range(block.heads):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rtl.model import repack
+from rtl.model import Pool, repack
 from sim.golden import run
 from sim.random_model import random_images, random_model
 from tests.sim.golden import scalar
@@ -30,7 +30,15 @@ COLOUR = {
 }
 
 
-@pytest.mark.parametrize("sizes", [TINY, COLOUR], ids=["tiny", "colour"])
+SIZES = {
+    "tiny": TINY,
+    "colour": COLOUR,
+    "mean": {**TINY, "pool": "mean"},
+    "mean without class token": {**COLOUR, "pool": "mean", "class_token": False},
+}
+
+
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize("act_bits", [4, 6, 8])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_every_tensor_equals_the_scalar_interpreter(sizes, act_bits, seed):
@@ -108,6 +116,34 @@ def test_shapes_of_tensors():
         "logits": (5,),
     }
     assert {tensor.dtype for tensor in tensors.values()} == {np.dtype(np.int32)}
+
+
+def test_shapes_with_the_mean():
+    tensors = {}
+    model = random_model(**TINY, pool="mean")
+    run(model, random_images(model.image, 2), tensors=tensors)
+    shapes = {name: tensor.shape[1:] for name, tensor in tensors.items()}
+    assert list(shapes)[-5:] == ["norm", "pool.values", "pool.weights", "pool", "logits"]
+    assert shapes["blocks.1.norm1"] == shapes["embed"] == (5, 16)
+    assert shapes["blocks.1.scores"] == (1, 4, 5)
+    assert shapes["blocks.1.output"] == shapes["norm"] == shapes["pool.values"] == (4, 16)
+    assert shapes["pool.weights"] == (1, 5)
+    assert shapes["pool"] == (1, 16)
+
+
+def test_the_mean_is_exact():
+    """With scales that only divide, it is the mean of the patches' codes, centred."""
+    model = random_model(**TINY, act_bits=8, pool="mean")
+    divide = Pool(
+        bias=np.zeros(16, np.int32),
+        multiplier=np.ones(16, np.uint32),
+        shift=np.full(16, 2, np.uint8),  # of 4 patches
+    )
+    model = replace(model, pool=divide, norm=replace(model.norm, signed=False, zero=130))
+    tensors = {}
+    run(model, random_images(model.image, 2), tensors=tensors)
+    mean = np.floor(tensors["norm"].mean(axis=1, keepdims=True) - 128 + 0.5)
+    np.testing.assert_array_equal(tensors["pool"], mean)
 
 
 def test_a_batch_equals_its_images_one_by_one(monkeypatch):

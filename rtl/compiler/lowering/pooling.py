@@ -1,0 +1,101 @@
+"""The mean of the patch tokens, as attention with equal weights: docs/design/0008-mean-pooling.md.
+
+The weights come first, so that the array need not wait for them; then values and mean of as many
+channels as the value banks hold::
+
+    weights | values of channels 0 ..., token tile by token tile | mean | values of more | mean ...
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from rtl.compiler.lowering.layers import Layers, per_group, times
+from rtl.compiler.lowering.layout import head_input, norm_output, pool_weights
+from rtl.compiler.operations import Operation, Region, Space, Subject
+from rtl.compiler.requests import RowParameters
+from rtl.compiler.runs import Run, most_row_tiles
+from rtl.compiler.sizes import Tile
+from rtl.control.isa import Destination, Format, Opcode, Weights
+
+
+class Pooling:
+    """Lists the operations between the final LayerNorm and the head.
+
+    Parameters
+    ----------
+    layers : Layers
+    """
+
+    def __init__(self, layers: Layers):
+        self.layers = layers
+        self.sizes = layers.sizes
+
+    def operations(self) -> Iterator[Operation]:
+        """The weights, then values and mean of each group of channels."""
+        sizes, layers, matrices = self.sizes, self.layers, self.sizes.pool_layers
+        weights = layers.weight_blocks([(matrices["pool.weights"], 0, sizes.key_tiles)])
+        identity = layers.weight_blocks([(matrices["pool.values"], 0, 1)])
+        yield from times(weights, (sizes.head_tile,), self.weights)
+        groups = list(self.groups())
+        for channels, (block,) in zip(groups, per_group(identity, len(groups)), strict=True):
+            for tile in sizes.patch_tiles:
+                for row_tile in channels:
+                    run = replace(block.runs[0], first=row_tile)  # one identity for all
+                    yield block.used_by(self.values(run, tile, channels))
+            yield self.mean(channels)
+
+    def groups(self) -> Iterator[range]:
+        """Row tiles of channels that are pooled together."""
+        sizes = self.sizes
+        most = min(
+            sizes.engine.value_words // sizes.value_depth,
+            sizes.engine.parameter_words // 2,  # those of the values are still there
+            most_row_tiles(sizes.engine),
+        )
+        for first in range(0, sizes.width_tiles, most):
+            yield range(first, min(first + most, sizes.width_tiles))
+
+    def weights(self, run: Run, tile: Tile) -> Operation:
+        """Each token's weight: its row has no weights but a bias, so the input does not matter."""
+        return self.layers.to_activations(
+            "pool", "pool.weights", run, tile, pool_weights(self.sizes)
+        )
+
+    def values(self, run: Run, tile: Tile, channels: range) -> Operation:
+        """Codes of one row tile of channels, centred, into the value banks."""
+        start = norm_output(self.sizes, tile).start + run.first * self.sizes.engine.granules
+        source = Region(Space.ACTIVATIONS, start, start + run.layer.depth_words)
+        operation = self.layers.matmul("pool", "pool.values", run, tile, source)
+        bank = self.bank(channels)
+        return self.layers.to_bank(operation, bank, run.first - channels.start, len(channels))
+
+    def bank(self, channels: range) -> Region:
+        return Region(Space.VALUES, 0, self.sizes.value_depth * len(channels))
+
+    def mean(self, channels: range) -> Operation:
+        """Weights times values, with the parameters of each channel."""
+        sizes, granules, tile = self.sizes, self.sizes.engine.granules, self.sizes.head_tile
+        weights, bank, result = pool_weights(sizes), self.bank(channels), head_input(sizes)
+        weights = weights._replace(stop=weights.start + sizes.value_depth)
+        start = result.start + channels.start * granules
+        result = result._replace(start=start, stop=start + len(channels) * granules)
+        operands = {
+            "activation_address": weights.start,
+            "depth_words": sizes.value_depth,
+            "weights": Weights.VALUES,
+            "weight_address": bank.start,
+            "weight_step": len(channels),
+            "row_tiles": len(channels),
+            "destination": Destination.ACTIVATIONS,
+            "format": Format.ACT_SIGNED,
+            "destination_address": start // granules,
+            "token": tile.token,
+            "lane_first": tile.lane_first,
+            "lane_count": tile.lane_count,
+            "mask_first": 0,
+            "mask_count": len(channels) * granules,
+        }
+        subject = Subject("pool", "pool", "pool", tile=tile, row_tile=channels.start)
+        chunk = self.layers.constants.parameters((("pool", channels.start, len(channels)),))
+        needs = (RowParameters(chunk, len(channels)),)
+        return Operation(Opcode.MATMUL, operands, [weights, bank], [result], subject, needs)
