@@ -5,6 +5,7 @@ from functools import cache
 from rtl.attention.softmax import SoftmaxUnit
 from rtl.compiler.units import UnitLatencies
 from rtl.config import EngineConfig
+from rtl.control.fetch import Fetch
 from rtl.control.in_flight import InFlight
 from rtl.control.issue import Issue
 from rtl.control.queue import Queue
@@ -20,6 +21,7 @@ from rtl.vector.layernorm import NormUnit
 def unit_latencies(config: EngineConfig) -> UnitLatencies:
     """Constants of the units; where the RTL names none: :class:`UnitLatencies`' defaults."""
     return UnitLatencies(
+        decode=Fetch.DECODE_CYCLES,
         queue=Queue.LATENCY,
         issue=Issue.LATENCY,
         matmul_start=MatmulUnit.START_CYCLES,

@@ -236,7 +236,7 @@ class _Simulation:
 
     def _decode(self) -> None:
         """Decode instructions as far as beats are there and queues have room."""
-        depth = self.engine.queue_depth
+        depth, decode = self.engine.queue_depth, self.latencies.decode
         while self.fetched < self.count * self.images:
             at = self.fetch.decodable()
             if at == NEVER:
@@ -250,14 +250,14 @@ class _Simulation:
                     if full >= len(station.started):
                         self.full = station
                         return
-                    at = max(at, station.started[full] + 1)
+                    at = max(at, station.started[full] + 1 - decode)
                 station.numbers.append(self.fetched)
-                station.available.append(at + self.latencies.queue)
+                station.available.append(at + decode + self.latencies.queue)
                 self._wake(unit)
             self.fetch.decode(at)
             self.fetched += 1
             if operation.opcode is Opcode.END:
-                self.ended = at
+                self.ended = at + decode
                 self._ask_again()
 
     def _ask_again(self) -> None:
@@ -302,7 +302,7 @@ class _Simulation:
         index = len(station.started)
         if index == len(station.numbers):
             return False
-        at = max(station.available[index], station.taken)
+        at = max(station.available[index], station.taken + 1)
         wait = self.operations[station.numbers[index] % self.count].wait
         if wait:
             producers = MEMBERS[wait]

@@ -35,10 +35,13 @@ class UnitLatencies:
     ----------
     request : int
         From the start to the command that reads the program.
+    decode : int
+        ``DECODE_CYCLES`` of :class:`rtl.control.fetch.Fetch`.
     queue : int
         ``LATENCY`` of :class:`rtl.control.queue.Queue`.
     issue : int
-        ``LATENCY`` of :class:`rtl.control.issue.Issue`: from a queue's head to taken.
+        ``LATENCY`` of :class:`rtl.control.issue.Issue`: from a queue's head to taken. The next one
+        starts in the cycle after.
     signal : int
         From ``done`` to the semaphore.
     matmul_start, matmul_finish : int
@@ -67,6 +70,7 @@ class UnitLatencies:
     """
 
     request: int = 2
+    decode: int = 2
     queue: int = 2
     issue: int = 1
     signal: int = 1

@@ -35,6 +35,7 @@ class Counters(wiring.Component):
     Members
     -------
     activities : In(ACTIVITY) x UNITS
+        Of the cycle before.
     start : In(1)
         Back to zero.
     running : In(1)
@@ -49,11 +50,11 @@ class Counters(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         assert ACTIVITY.size == len(EVENTS)
+        ran = Signal()
+        m.d.sync += ran.eq(self.running)
         for unit, activity in enumerate(self.activities):
-            counted = Signal(ACTIVITY.size, name=f"counted_{unit}")
-            m.d.sync += counted.eq(activity.as_value() & self.running.replicate(ACTIVITY.size))
             for event, count in enumerate(self.counts[unit]):
-                m.d.sync += count.eq(count + counted[event])
+                m.d.sync += count.eq(count + (activity.as_value()[event] & ran))
                 with m.If(self.start):
                     m.d.sync += count.eq(0)
         return m

@@ -1,138 +1,23 @@
 """The fetcher: reads the program, hands instructions to the units' queues, repeats it by image."""
 
-from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
+from rtl.control.decode import INSPECTED, Decoder, Inspector, queue_members
 from rtl.control.faults import FAULT, FETCH, FaultCode, FirstFault, fault
-from rtl.control.isa import (
-    IMAGES_IN_FLIGHT,
-    INSTRUCTION_BYTES,
-    UNIT_OF,
-    Base,
-    Opcode,
-    Unit,
-    credit,
-)
-from rtl.control.layout import (
-    CREDITS,
-    HEADER_LAYOUT,
-    NUMBER_BITS,
-    instruction_layout,
-    queued_layout,
-)
+from rtl.control.isa import IMAGES_IN_FLIGHT, INSTRUCTION_BYTES, UNIT_OF, Base
+from rtl.control.layout import CREDITS, NUMBER_BITS
 from rtl.link import link
 from rtl.memory.axi import ADDRESS_BITS
 from rtl.memory.beats import Gearbox
-from rtl.memory.clients import BYTES_BITS, ReadClient, beat_layout
+from rtl.memory.clients import BYTES_BITS, ReadClient
 from rtl.memory.regions import REGIONS, REGIONS_IN_FLIGHT
+from rtl.skid import Skid
 
 IMAGES_BITS = 32
 STRIDE_BITS = 32
-
-
-class Decoder(wiring.Component):
-    """Checks each instruction and hands it to its unit's queue, in order, one per cycle.
-
-    BEGIN must be the first instruction, name this engine and the program's length; END must be the
-    last. Anything else is a fault, and nothing is decoded any more.
-
-    Members
-    -------
-    i : In(stream of beat_layout(32))
-    begin : In(1)
-        The next instruction is number 0.
-    count : In(NUMBER)
-        Instructions of the program.
-    parity : In(1)
-        Of the image.
-    load, matmul, norm, softmax, store : Out(stream of queued_layout)
-    begun, end : Out(1)
-        BEGIN, END was decoded in this cycle.
-    credits : Out(CREDITS)
-        With ``begun``.
-    number : Out(NUMBER)
-        Of the instruction at ``i``.
-    fault : Out(FAULT)
-    """
-
-    def __init__(self, config: EngineConfig):
-        self.hash = config.hash
-        queues = {
-            unit.name.lower(): Out(stream.Signature(queued_layout(opcode)))
-            for opcode, unit in UNIT_OF.items()
-        }
-        super().__init__(
-            {
-                "i": In(stream.Signature(beat_layout(INSTRUCTION_BYTES))),
-                "begin": In(1),
-                "count": In(NUMBER_BITS),
-                "parity": In(1),
-                "begun": Out(1),
-                "end": Out(1),
-                "credits": Out(CREDITS),
-                "number": Out(NUMBER_BITS),
-                "fault": Out(FAULT),
-            }
-            | queues
-        )
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        word, stopped = self.i.p, Signal()
-        header = HEADER_LAYOUT(word.data[: HEADER_LAYOUT.size])
-        place, code = Signal(), Signal(FaultCode)
-        first, last = self.number == 0, self.number == self.count - 1
-        known = header.opcode.matches(*Opcode)
-        m.d.comb += place.eq(
-            ((header.opcode == Opcode.BEGIN) == first) & ((header.opcode == Opcode.END) == last)
-        )
-        with m.If(word.error):
-            m.d.comb += code.eq(FaultCode.READ)
-        with m.Elif(~known | ~place | (header.reserved != 0)):
-            m.d.comb += code.eq(FaultCode.OPCODE)
-        with m.Elif(first & self._foreign(word.data)):
-            m.d.comb += code.eq(FaultCode.ENGINE)
-
-        legal = Signal()
-        m.d.comb += legal.eq(self.i.valid & ~stopped & (code == FaultCode.NONE))
-        with m.If(legal & (first | last)):
-            m.d.comb += [self.i.ready.eq(1), self.begun.eq(first), self.end.eq(last)]
-        begin = instruction_layout(Opcode.BEGIN)(word.data).operands
-        m.d.comb += [
-            self.credits[producer][consumer].eq(getattr(begin, credit(producer, consumer)))
-            for producer in Unit
-            for consumer in Unit
-        ]
-        for opcode, unit in UNIT_OF.items():
-            queue = getattr(self, unit.name.lower())
-            instruction, dispatch = instruction_layout(opcode)(word.data), queue.p.dispatch
-            m.d.comb += [
-                queue.p.wait.eq(header.wait),
-                dispatch.operands.eq(instruction.operands),
-                dispatch.signal.eq(header.signal),
-                dispatch.number.eq(self.number),
-            ]
-            if hasattr(dispatch, "parity"):
-                m.d.comb += dispatch.parity.eq(self.parity)
-            with m.If(legal & (header.opcode == opcode)):
-                m.d.comb += [queue.valid.eq(1), self.i.ready.eq(queue.ready)]
-
-        refused = self.i.valid & ~stopped & (code != FaultCode.NONE)
-        m.d.sync += self.fault.eq(fault(refused, code, FETCH, self.number))
-        with m.If(refused | self.end):  # what a beat holds behind END is no instruction
-            m.d.sync += stopped.eq(1)
-        with m.If(self.begin):
-            m.d.sync += [self.number.eq(0), stopped.eq(0)]
-        with m.Elif(self.i.valid & self.i.ready):
-            m.d.sync += self.number.eq(self.number + 1)
-        return m
-
-    def _foreign(self, instruction: object) -> object:
-        """Whether BEGIN names another engine or another length than the program has."""
-        operands = instruction_layout(Opcode.BEGIN)(instruction).operands
-        return (operands.engine != self.hash) | (operands.instructions != self.count)
 
 
 LOOP_MEMBERS = {
@@ -175,6 +60,7 @@ class ImageLoop(wiring.Component):
     command : Out(stream of READ_COMMAND)
     begin : Out(1)
     count : Out(NUMBER)
+        Instructions of the program.
     parity : Out(1)
         Of the image whose program was asked for last.
     first : Out(1)
@@ -210,6 +96,7 @@ class ImageLoop(wiring.Component):
         m = Module()
         to_come = Signal(IMAGES_BITS)  # images whose program was not asked for
         in_flight = Signal(range(IMAGES_IN_FLIGHT + 1))
+        impossible, nothing, last = Signal(), Signal(), Signal()  # known a cycle later
         ragged = (self.program_address % self.alignment).any() | (
             self.program_bytes % INSTRUCTION_BYTES
         ).any()
@@ -219,7 +106,12 @@ class ImageLoop(wiring.Component):
             self.command.p.bytes.eq(self.program_bytes),
             self.count.eq(self.program_bytes // INSTRUCTION_BYTES),
         ]
-        m.d.sync += in_flight.eq(in_flight + asks - self.image_done)
+        m.d.sync += [
+            impossible.eq(ragged | (self.program_bytes == 0)),
+            nothing.eq(self.images == 0),
+            last.eq(to_come == 0),
+            in_flight.eq(in_flight + asks - self.image_done),
+        ]
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 m.d.sync += [to_come.eq(self.images), self.first.eq(1)]
@@ -227,10 +119,10 @@ class ImageLoop(wiring.Component):
                     m.next = "CHECK"
             with m.State("CHECK"):
                 m.next = "REQUEST"
-                with m.If(self.images == 0):
+                with m.If(nothing):
                     m.d.comb += self.finished.eq(1)
                     m.next = "IDLE"
-                with m.Elif(ragged | (self.program_bytes == 0)):
+                with m.Elif(impossible):
                     m.d.comb += self.fault.eq(fault(1, FaultCode.ADDRESS, FETCH, 0))
                     m.next = "STOPPED"
             with m.State("REQUEST"):
@@ -240,7 +132,7 @@ class ImageLoop(wiring.Component):
                     m.next = "RUN"
             with m.State("RUN"), m.If(self.end):
                 m.next = "NEXT"
-                with m.If(to_come == 0):
+                with m.If(last):
                     m.next = "LAST"
             with m.State("NEXT"), m.If((in_flight != IMAGES_IN_FLIGHT) & ~self.halt):
                 m.d.sync += [self.parity.eq(~self.parity), self.first.eq(0)]
@@ -278,32 +170,30 @@ class ImageLoop(wiring.Component):
 class Fetch(wiring.Component):
     """Reads, checks and distributes the program.
 
-    An instruction per cycle, or one per 32 / memory_bytes cycles where beats are narrower.
+    An instruction per cycle, or one per 32 / memory_bytes cycles where beats are narrower;
+    ``DECODE_CYCLES`` from the gearbox to the unit's queue, or to ``ended``.
 
     Members, beyond LOOP_MEMBERS
     ----------------------------
     reader : Out(ReadClient)
     load, matmul, norm, softmax, store : Out(stream of queued_layout)
     moved : Out(1)
-        An instruction was decoded.
+        An instruction was read.
     ended : Out(1)
-        It was END.
+        END was decoded.
     credits : Out(CREDITS)
         What the semaphores start from, with ``starts``: at the first image's BEGIN.
     """
 
+    DECODE_CYCLES = Skid.LATENCY + Decoder.LATENCY
+
     def __init__(self, config: EngineConfig):
         self.config = config
-        queues = {
-            unit.name.lower(): Out(stream.Signature(queued_layout(opcode)))
-            for opcode, unit in UNIT_OF.items()
-        }
-        reader = Out(ReadClient(config.memory_bytes))
         super().__init__(
             LOOP_MEMBERS
-            | queues
+            | queue_members()
             | {
-                "reader": reader,
+                "reader": Out(ReadClient(config.memory_bytes)),
                 "moved": Out(1),
                 "ended": Out(1),
                 "starts": Out(1),
@@ -315,11 +205,15 @@ class Fetch(wiring.Component):
         m = Module()
         m.submodules.loop = loop = ImageLoop(self.config)
         m.submodules.words = words = Gearbox(self.config.memory_bytes, INSTRUCTION_BYTES)
-        m.submodules.decoder = decoder = Decoder(self.config)
+        m.submodules.inspector = inspector = Inspector(self.config)
+        m.submodules.skid = skid = ResetInserter(loop.begin)(Skid(INSPECTED))
+        m.submodules.decoder = decoder = Decoder()
         m.submodules.faults = faults = FirstFault(2)
         link(m, loop.command, wiring.flipped(self.reader.command))
         link(m, wiring.flipped(self.reader.beats), words.i)
-        link(m, words.o, decoder.i)
+        link(m, words.o, inspector.i)
+        link(m, inspector.o, skid.i)
+        link(m, skid.o, decoder.i)
         for unit in UNIT_OF.values():
             name = unit.name.lower()
             link(m, getattr(decoder, name), wiring.flipped(getattr(self, name)))
@@ -329,8 +223,9 @@ class Fetch(wiring.Component):
                 m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
         m.d.comb += [
             words.clear.eq(loop.begin),
+            inspector.begin.eq(loop.begin),
+            inspector.count.eq(loop.count),
             decoder.begin.eq(loop.begin),
-            decoder.count.eq(loop.count),
             decoder.parity.eq(loop.parity),
             loop.end.eq(decoder.end),
             self.ended.eq(decoder.end),
@@ -339,6 +234,6 @@ class Fetch(wiring.Component):
             faults.sources[0].eq(loop.fault),
             faults.sources[1].eq(decoder.fault),
             self.fault.eq(faults.o),
-            self.moved.eq(decoder.i.valid & decoder.i.ready),
+            self.moved.eq(words.o.valid & words.o.ready),
         ]
         return m

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
 from rtl.control.isa import IMAGES_IN_FLIGHT, UNITS
+from rtl.tally import tally
 
 
 class Outstanding(wiring.Component):
@@ -43,17 +44,15 @@ class Outstanding(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        counts = Array(Signal(range(self.most + 1), name=f"count_{i}") for i in range(2))
-        m.d.comb += self.none.eq(counts[self.older] == 0)
         whose = Mux(self.none, ~self.older, self.older)
-        for parity, count in enumerate(counts):
+        counted = []
+        for parity in range(IMAGES_IN_FLIGHT):
             more = self.decoded & (self.parity == parity)
             fewer = self.completed & (whose == parity)
-            m.d.sync += [
-                count.eq(count + more - fewer),
-                Assert(~more | (count != self.most)),
-                Assert(~fewer | (count != 0)),
-            ]
+            image = tally(m, more, fewer, most=self.most, name=f"image_{parity}")
+            m.d.sync += [Assert(~more | image.room), Assert(~fewer | image.some)]
+            counted.append(image)
+        m.d.comb += self.none.eq(~Array(image.some for image in counted)[self.older])
         return m
 
 
@@ -99,7 +98,9 @@ class InFlight(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        older, left = Signal(), Signal(range(self.SETTLE), init=self.SETTLE - 1)
+        # The count, ``complete`` and ``image_done`` take a cycle each.
+        settling = self.SETTLE - 3
+        older, left = Signal(), Signal(range(settling + 1), init=settling)
         has_ended = Array(Signal(name=f"ended_{i}") for i in range(IMAGES_IN_FLIGHT))
         none = []
         for unit in range(UNITS):
@@ -112,7 +113,7 @@ class InFlight(wiring.Component):
                 outstanding.older.eq(older),
             ]
         complete = Signal()
-        m.d.comb += [
+        m.d.sync += [
             complete.eq(has_ended[older] & Cat(none).all() & ~self.halt),
             self.image_done.eq(complete & (left == 0)),
         ]
@@ -120,10 +121,11 @@ class InFlight(wiring.Component):
             m.d.sync += has_ended[self.parity].eq(1)
         with m.If(complete):
             m.d.sync += left.eq(left - 1)
-        with m.If(self.image_done):
+        with m.If(complete & (left == 0)):
             m.d.sync += [
+                complete.eq(0),  # it is still the older image's
                 has_ended[older].eq(0),
                 older.eq(~older),
-                left.eq(self.SETTLE - 1),
+                left.eq(settling),
             ]
         return m

@@ -1,6 +1,6 @@
 """Between a unit's queue and the unit: waits for semaphores."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -25,8 +25,9 @@ def issue_members(opcode: Opcode) -> dict[str, wiring.Member]:
 class Issue(wiring.Component):
     """Starts a unit's oldest instruction once every producer in ``wait`` has signalled.
 
-    ``LATENCY`` cycle from the queue's head to the unit if nothing is missing; one instruction per
-    cycle.
+    ``LATENCY`` cycle from the queue's head to the unit if nothing is missing. The next one starts
+    when the unit has taken it, so never in two cycles running: what the first one takes may reach
+    the semaphores a cycle late.
 
     Parameters
     ----------
@@ -40,7 +41,7 @@ class Issue(wiring.Component):
     available : In(UNITS)
         Producers whose semaphore is above zero.
     taken : Out(UNITS)
-        Semaphores that the instruction lowers as it starts.
+        Semaphores that the instruction lowers which started in the cycle before.
     missing : Out(UNITS)
         Producers that the oldest instruction waits for.
     halt : In(1)
@@ -48,7 +49,7 @@ class Issue(wiring.Component):
     started : Out(1)
         An instruction was started.
     latest : Out(NUMBER)
-        The instruction that was started last.
+        The instruction that the unit took last.
     """
 
     LATENCY = 1
@@ -58,17 +59,15 @@ class Issue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        free = Signal()
+        missing = self.i.p.wait & ~self.available
         m.d.comb += [
-            free.eq((~self.o.valid | self.o.ready) & ~self.halt),
-            self.missing.eq(self.i.p.wait & ~self.available & self.i.valid.replicate(UNITS)),
-            self.i.ready.eq(free & ~self.missing.any()),
+            self.missing.eq(missing & self.i.valid.replicate(UNITS)),
+            self.i.ready.eq(~self.o.valid & ~self.halt & ~missing.any()),
             self.started.eq(self.i.valid & self.i.ready),
-            self.latest.eq(self.o.p.number),
         ]
-        with m.If(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+        m.d.sync += self.taken.eq(self.i.p.wait & self.started.replicate(UNITS))
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += [self.o.valid.eq(0), self.latest.eq(self.o.p.number)]
         with m.If(self.started):
-            m.d.comb += self.taken.eq(self.i.p.wait)
             m.d.sync += [self.o.valid.eq(1), self.o.p.eq(self.i.p.dispatch)]
         return m

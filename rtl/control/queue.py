@@ -1,14 +1,18 @@
 """A queue between two streams."""
 
-from amaranth.hdl import Module, Shape
-from amaranth.lib import fifo, stream, wiring
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
+from rtl.tally import tally
 
 
 class Queue(wiring.Component):
     """First in, first out: instructions in front of a unit, beats behind the memory port.
 
-    Latency ``LATENCY`` cycles when empty, one transfer per cycle.
+    Latency ``LATENCY`` cycles when empty, one transfer per cycle. ``ready``, ``valid`` and the
+    payload come from registers.
 
     Parameters
     ----------
@@ -45,15 +49,24 @@ class Queue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        width = Shape.cast(self.shape).width
-        m.submodules.fifo = entries = fifo.SyncFIFOBuffered(width=width, depth=self.depth)
+        m.submodules.entries = entries = Memory(shape=self.shape, depth=self.depth, init=[])
+        write, read = entries.write_port(), entries.read_port()
+        writes = self.i.valid & self.i.ready
+        moves = Signal()  # an entry from memory to the output, which holds one more
+        inside = tally(m, writes, moves, most=self.depth - 1, name="inside")
         m.d.comb += [
-            entries.w_data.eq(self.i.payload),
-            entries.w_en.eq(self.i.valid),
-            self.i.ready.eq(entries.w_rdy),
-            self.o.p.eq(entries.r_data),
-            self.o.valid.eq(entries.r_rdy),
-            entries.r_en.eq(self.o.ready),
-            self.level.eq(entries.level),
+            moves.eq(inside.some & (~self.o.valid | self.o.ready)),
+            write.en.eq(writes),
+            write.data.eq(self.i.p),
+            read.en.eq(moves),
+            self.i.ready.eq(inside.room),
+            self.o.p.eq(read.data),
+            self.level.eq(inside.count + self.o.valid),
         ]
+        with m.If(writes):
+            m.d.sync += write.addr.eq(write.addr + 1)
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(moves):
+            m.d.sync += [self.o.valid.eq(1), read.addr.eq(read.addr + 1)]
         return m

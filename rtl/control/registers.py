@@ -134,7 +134,9 @@ _PREFACE = (
 class RegisterBus(wiring.Component):
     """AXI4-Lite in front, single accesses behind; never cleared, so that the bus never breaks.
 
-    A read takes ``READ_CYCLES`` from address to data.
+    An access is taken in the cycle after its address (and data) came: ``ready`` waits for no input.
+    A read takes ``READ_CYCLES`` from address to data. A write is answered when it has had its
+    effect: a cycle for the register, one more for the start of a run.
 
     Members
     -------
@@ -170,31 +172,38 @@ class RegisterBus(wiring.Component):
         m = Module()
         host = self.host
         index, known = Signal(LITE_ADDRESS_BITS - 2), Signal()
-        m.d.comb += [self.word.eq(index), known.eq(index < WORDS)]
+        m.d.comb += self.word.eq(index)
+        m.d.sync += known.eq(index < WORDS)
         with m.FSM():
             with m.State("IDLE"):
+                m.d.sync += [
+                    index.eq(host.araddr >> 2),
+                    self.data.eq(host.wdata),
+                    self.strobe.eq(host.wstrb),
+                ]
                 with m.If(host.awvalid & host.wvalid):
-                    m.d.comb += [host.awready.eq(1), host.wready.eq(1)]
-                    m.d.sync += [
-                        index.eq(host.awaddr >> 2),
-                        self.data.eq(host.wdata),
-                        self.strobe.eq(host.wstrb),
-                    ]
-                    m.next = "WRITE"
+                    m.d.sync += index.eq(host.awaddr >> 2)
+                    m.next = "TAKE_WRITE"
                 with m.Elif(host.arvalid):
-                    m.d.comb += host.arready.eq(1)
-                    m.d.sync += index.eq(host.araddr >> 2)
-                    m.next = "SELECT"
+                    m.next = "TAKE_READ"
+            with m.State("TAKE_WRITE"):
+                m.d.comb += [host.awready.eq(1), host.wready.eq(1)]
+                m.next = "WRITE"
             with m.State("WRITE"):
                 refused = ~known | self.resetting
                 m.d.comb += self.write.eq(~refused)
                 m.d.sync += host.bresp.eq(_response(refused))
+                m.next = "REGISTER"
+            with m.State("REGISTER"):
+                m.next = "START"
+            with m.State("START"):
                 m.next = "WRITTEN"
             with m.State("WRITTEN"):
                 m.d.comb += host.bvalid.eq(1)
                 with m.If(host.bready):
                     m.next = "IDLE"
-            with m.State("SELECT"):
+            with m.State("TAKE_READ"):
+                m.d.comb += host.arready.eq(1)
                 m.next = "WAIT"
             with m.State("WAIT"):
                 m.next = "VALUE"
@@ -217,6 +226,8 @@ def _response(refused: object) -> object:
 
 class RegisterFile(wiring.Component):
     """The registers themselves. A member for each: rw ones come out, ro ones go in, wo ones pulse.
+
+    A word is written in the cycle after ``write``.
 
     Members, beyond the registers
     -----------------------------
@@ -253,14 +264,16 @@ class RegisterFile(wiring.Component):
             for part in range(register.words):
                 index = OFFSETS[register.name] // WORD_BYTES + part
                 bits = member[part * WORD_BITS : (part + 1) * WORD_BITS]
-                chosen = self.write & (self.word == index)
-                written = ((self.data & enabled) | (bits & ~enabled))[: len(bits)]
+                values.append(Const(0, WORD_BITS) if register.access == "wo" else bits)
+                if register.access == "ro":
+                    continue
+                chosen = Signal(name=f"chosen_{index}")
+                m.d.sync += chosen.eq(self.write & (self.word == index))
                 if register.access == "rw":
                     with m.If(chosen):
-                        m.d.sync += bits.eq(written)
-                elif register.access == "wo":
+                        m.d.sync += bits.eq((self.data & enabled) | (bits & ~enabled))
+                else:
                     m.d.comb += bits.eq(self.data & enabled & chosen.replicate(WORD_BITS))
-                values.append(Const(0, WORD_BITS) if register.access == "wo" else bits)
         self._read(m, values)
         return m
 

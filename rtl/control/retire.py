@@ -1,12 +1,13 @@
 """Completion of a unit's instructions, in order."""
 
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.control.isa import UNITS
 from rtl.control.layout import COMPLETION, NUMBER_BITS
 from rtl.control.queue import Queue
+from rtl.tally import tally
 
 COMPLETED = data.StructLayout({"signal": unsigned(UNITS), "number": unsigned(NUMBER_BITS)})
 
@@ -44,23 +45,22 @@ class Retire(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.started = started = Queue(COMPLETED, self.DEPTH)
-        under_way = Signal(range(self.DEPTH + 1))
-        complete = Signal()
-        ends = [Signal(range(self.DEPTH + 1), name=f"ends_{part}") for part in range(self.parts)]
-        m.d.comb += [
-            started.i.payload.eq(self.i.payload),
-            started.i.valid.eq(self.i.valid & self.i.ready),
-            started.o.ready.eq(complete),
-            self.i.ready.eq(under_way != self.DEPTH),
-            self.idle.eq((under_way == 0) & ~self.done.valid),
-            complete.eq(1),
+        starts, complete = Signal(), Signal()
+        under_way = tally(m, starts, complete, most=self.DEPTH, name="under_way")
+        ends = [
+            tally(m, ended, complete, most=self.DEPTH, name=f"ends_{part}")
+            for part, ended in enumerate(self.ended)
         ]
-        for count, ended in zip(ends, self.ended, strict=True):
-            m.d.sync += count.eq(count + ended - complete)
-            with m.If(count == 0):
-                m.d.comb += complete.eq(0)
+        m.d.comb += [
+            starts.eq(self.i.valid & self.i.ready),
+            complete.eq(Cat(end.some for end in ends).all()),
+            started.i.payload.eq(self.i.payload),
+            started.i.valid.eq(starts),
+            started.o.ready.eq(complete),
+            self.i.ready.eq(under_way.room),
+            self.idle.eq(~under_way.some & ~self.done.valid),
+        ]
         m.d.sync += [
-            under_way.eq(under_way + (self.i.valid & self.i.ready) - complete),
             self.done.valid.eq(complete),
             self.done.signal.eq(started.o.payload.signal),
             self.done.number.eq(started.o.payload.number),

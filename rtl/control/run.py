@@ -56,7 +56,7 @@ class Run(wiring.Component):
     -------
     control : In(CONTROL)
     start : Out(1)
-        A run begins with the next cycle.
+        A run begins with the next cycle. A register, behind ``control``.
     running, image_done, finished : In(1)
         As of ImageLoop.
     failed : In(1)
@@ -87,9 +87,10 @@ class Run(wiring.Component):
         m = Module()
         status, pending = self.status, Signal()
         busy, done = Signal(), Signal()
+        first = Signal()  # no image is done yet
         ends = busy & (self.finished | self.failed)
+        m.d.sync += self.start.eq(self.control.start & ~busy & ~self.failed)
         m.d.comb += [
-            self.start.eq(self.control.start & ~busy & ~self.failed),
             status.busy.eq(busy),
             status.done.eq(done),
             status.error.eq(self.failed),
@@ -106,15 +107,16 @@ class Run(wiring.Component):
             m.d.sync += [
                 self.images_done.eq(self.images_done + 1),
                 self.cycles_last.eq(self.cycles + 1),
+                first.eq(0),
             ]
-            with m.If(self.images_done == 0):
+            with m.If(first):
                 m.d.sync += self.cycles_first.eq(self.cycles + 1)
             with m.If(self.irq_enable[1]):
                 m.d.sync += pending.eq(1)
         with m.If(ends):
             m.d.sync += [busy.eq(0), done.eq(1), pending.eq(1)]
         with m.If(self.start):
-            m.d.sync += [busy.eq(1), done.eq(0), pending.eq(0)]
+            m.d.sync += [busy.eq(1), done.eq(0), pending.eq(0), first.eq(1)]
             m.d.sync += [
                 count.eq(0)
                 for count in (self.images_done, self.cycles, self.cycles_first, self.cycles_last)

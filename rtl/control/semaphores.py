@@ -7,12 +7,13 @@ from amaranth.lib.wiring import In, Out
 from rtl.control.faults import FAULT, FaultCode, FirstFault, fault
 from rtl.control.isa import SEMAPHORE_BITS, UNITS
 from rtl.control.layout import COMPLETION, CREDITS
+from rtl.tally import tally
 
 
 class Semaphores(wiring.Component):
     """The matrix of counters. A completion raises its producer's row where ``signal`` says so.
 
-    A completion in cycle t is seen by ``available`` in t + 1.
+    A completion in cycle t is seen by ``available`` in t + 1, and ``taken`` as well.
 
     Members
     -------
@@ -26,10 +27,12 @@ class Semaphores(wiring.Component):
     available : Out(UNITS) x UNITS
         By consumer: the producers whose semaphore towards it is above zero.
     balanced : Out(1)
-        All have the values that they started from.
+        All had the values that they started from, ``BALANCE_CYCLES`` before.
     fault : Out(FAULT)
         A semaphore that stood at its highest value was raised.
     """
+
+    BALANCE_CYCLES = 2
 
     starts: In(1)
     credits: In(CREDITS)
@@ -50,20 +53,21 @@ class Semaphores(wiring.Component):
         for producer, completion in enumerate(self.completions):
             overflows = []
             for consumer in range(UNITS):
-                count = Signal(SEMAPHORE_BITS, name=f"from_{producer}_to_{consumer}")
+                name = f"from_{producer}_to_{consumer}"
                 raised = completion.valid & completion.signal[consumer]
                 lowered = self.taken[consumer][producer]
+                semaphore = tally(m, raised, lowered, most=highest, name=name)
+                credit = self.credits[producer][consumer]
                 with m.If(self.starts):
-                    m.d.sync += count.eq(self.credits[producer][consumer])
-                with m.Elif(raised & ~lowered):
-                    m.d.sync += count.eq(count + 1)
-                with m.Elif(lowered & ~raised):
-                    m.d.sync += count.eq(count - 1)
-                m.d.comb += self.available[consumer][producer].eq(count.any())
-                overflows.append(raised & ~lowered & (count == highest))
-                differing.append(count != initial[producer][consumer])
+                    m.d.sync += [semaphore.count.eq(credit), semaphore.some.eq(credit.any())]
+                differs = Signal(name=f"{name}_differs")
+                m.d.sync += differs.eq(semaphore.count != initial[producer][consumer])
+                m.d.comb += self.available[consumer][producer].eq(semaphore.some)
+                overflows.append(raised & ~lowered & ~semaphore.room)
+                differing.append(differs)
             m.d.comb += faults.sources[producer].eq(
                 fault(Cat(overflows).any(), FaultCode.SEMAPHORE, producer, completion.number)
             )
-        m.d.comb += [self.balanced.eq(~Cat(differing).any()), self.fault.eq(faults.o)]
+        m.d.sync += self.balanced.eq(~Cat(differing).any())
+        m.d.comb += self.fault.eq(faults.o)
         return m

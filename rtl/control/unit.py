@@ -41,6 +41,7 @@ class UnitControl(wiring.Component):
     busy : In(1)
     stall : In(STALLS)
     activity : Out(ACTIVITY)
+        Of the cycle before.
     """
 
     def __init__(self, config: EngineConfig, opcode: Opcode):
@@ -72,6 +73,8 @@ class UnitControl(wiring.Component):
             self.started.eq(issue.started),
             self.latest.eq(issue.latest),
             self.head.eq(queue.o.p.dispatch.number),
+        ]
+        m.d.sync += [
             self.activity.busy.eq(self.busy),
             self.activity.waits.eq(missing & ~(missing - 1)),  # the first one missing
             self.activity.starved.eq(~self.busy & ~queue.o.valid & ~issue.o.valid),
@@ -224,7 +227,7 @@ class ControlUnit(wiring.Component):
         ]
 
     def _connect_units(self, m: Module, p: SimpleNamespace) -> None:
-        progress = [self.moved, p.fetch.moved]
+        events = [self.moved, p.fetch.moved]
         for index, (name, unit) in enumerate(p.units.items()):
             port = getattr(self, name)
             link(m, getattr(p.fetch, name), unit.i)
@@ -243,8 +246,8 @@ class ControlUnit(wiring.Component):
                 p.counters.activities[index].eq(unit.activity),
                 p.record.latest[index].eq(unit.latest),
             ]
-            progress += [unit.started, port.done.valid]
-        m.d.comb += p.watchdog.progress.eq(Cat(progress).any())
+            events += [unit.started, port.done.valid]
+        m.d.comb += p.watchdog.progress.eq(Cat(events))
 
     def _connect_faults(self, m: Module, p: SimpleNamespace) -> None:
         sources = (*self.faults, p.fetch.fault, p.semaphores.fault, p.watchdog.fault)

@@ -1,6 +1,6 @@
 """Stops an engine in which nothing moves any more."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -9,17 +9,20 @@ from rtl.control.isa import UNITS
 from rtl.control.layout import NUMBER_BITS
 
 CYCLES_BITS = 32
+EVENTS = 2 * UNITS + 2
 
 
 class Watchdog(wiring.Component):
     """A fault after ``cycles`` cycles without progress while the engine runs; 0 is never.
 
+    ``fault`` comes ``LATENCY`` cycles after the last of them.
+
     Members
     -------
     cycles : In(32)
     running : In(1)
-    progress : In(1)
-        An instruction started or was completed, or something moved on a bus.
+    progress : In(EVENTS)
+        Instructions that started or were completed, what moved on a bus; any of them counts.
     missing : In(UNITS) x UNITS
         By unit: the producers that it waits for.
     heads : In(NUMBER) x UNITS
@@ -30,9 +33,11 @@ class Watchdog(wiring.Component):
         Of the first unit that waits, and of its oldest instruction; of the fetcher if none waits.
     """
 
+    LATENCY = 3
+
     cycles: In(CYCLES_BITS)
     running: In(1)
-    progress: In(1)
+    progress: In(EVENTS)
     missing: In(unsigned(UNITS)).array(UNITS)
     heads: In(unsigned(NUMBER_BITS)).array(UNITS)
     waits: Out(unsigned(UNITS)).array(UNITS)
@@ -40,15 +45,21 @@ class Watchdog(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        still = Signal(CYCLES_BITS)
-        barks = Signal()
+        watches, barks = Signal(), Signal()
+        progressed = Signal.like(self.progress)
+        left = Signal(signed(CYCLES_BITS + 1))  # cycles that may still pass, less 1
+        waits = Cat(missing.any() for missing in self.missing)
+        waiting = Signal(UNITS)
         unit, number = FETCH, 0
-        for index, missing in reversed(list(enumerate(self.missing))):
-            unit = Mux(missing.any(), index, unit)
-            number = Mux(missing.any(), self.heads[index], number)
-        m.d.comb += barks.eq(self.running & (self.cycles != 0) & (still == self.cycles))
+        for index in reversed(range(UNITS)):
+            unit = Mux(waiting[index], index, unit)
+            number = Mux(waiting[index], self.heads[index], number)
+        m.d.comb += barks.eq(watches & (left < 0))
         m.d.sync += [
-            still.eq(Mux(self.running & ~self.progress & ~barks, still + 1, 0)),
+            watches.eq(self.running & self.cycles.any()),
+            progressed.eq(self.progress),
+            left.eq(Mux(~watches | progressed.any() | barks, self.cycles, left) - 1),
+            waiting.eq(waits),
             self.fault.eq(fault(barks, FaultCode.WATCHDOG, unit, number)),
         ]
         with m.If(barks):

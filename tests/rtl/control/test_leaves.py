@@ -8,7 +8,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from rtl.config import TINY
-from rtl.control import registers
+from rtl.control import registers, watchdog
 from rtl.control.faults import FETCH, FaultCode
 from rtl.control.in_flight import InFlight
 from rtl.control.isa import UNITS, Opcode, Unit
@@ -38,11 +38,14 @@ def test_semaphores_against_a_matrix():
         await ctx.tick()
         ctx.set(dut.starts, 0)
         ctx.set(dut.credits, [[0] * UNITS] * UNITS)  # of later images: not looked at
-        for _ in range(1000):
+        balanced = [True] * Semaphores.BALANCE_CYCLES
+        for cycle in range(1000):
             for consumer in range(UNITS):
                 seen = ctx.get(dut.available[consumer])
                 assert seen == sum((counts[p][consumer] > 0) << p for p in range(UNITS))
-            assert ctx.get(dut.balanced) == (counts == credits)
+            balanced.append(counts == credits)
+            if cycle >= Semaphores.BALANCE_CYCLES:
+                assert ctx.get(dut.balanced) == balanced[cycle]
             for producer in range(UNITS):
                 valid, signal = rng.random() < 0.2, rng.randrange(1 << UNITS)
                 ctx.set(dut.completions[producer], {"valid": valid, "signal": signal})
@@ -84,16 +87,20 @@ def test_semaphores_are_balanced_at_their_credits_alone():
         ctx.set(dut.starts, 1)
         await ctx.tick()
         ctx.set(dut.starts, 0)
+        await ctx.tick().repeat(Semaphores.BALANCE_CYCLES)
         assert ctx.get(dut.balanced)
         ctx.set(dut.taken[Unit.LOAD], 1 << Unit.MATMUL)
         await ctx.tick().repeat(2)
         ctx.set(dut.taken[Unit.LOAD], 0)
-        assert not ctx.get(dut.available[Unit.LOAD]) and not ctx.get(dut.balanced)
-        ctx.set(dut.completions[Unit.MATMUL], {"valid": 1, "signal": 1 << Unit.LOAD})
-        await ctx.tick().repeat(2)
-        assert ctx.get(dut.balanced)
-        await ctx.tick()
+        assert not ctx.get(dut.available[Unit.LOAD])
+        await ctx.tick().repeat(Semaphores.BALANCE_CYCLES)
         assert not ctx.get(dut.balanced)
+        for raised, balanced in ((2, True), (1, False)):
+            ctx.set(dut.completions[Unit.MATMUL], {"valid": 1, "signal": 1 << Unit.LOAD})
+            await ctx.tick().repeat(raised)
+            ctx.set(dut.completions[Unit.MATMUL], {"valid": 0})
+            await ctx.tick().repeat(Semaphores.BALANCE_CYCLES)
+            assert ctx.get(dut.balanced) == balanced
 
     simulate(dut, bench)
 
@@ -164,12 +171,19 @@ def test_issue_waits_takes_and_halts():
         ctx.set(dut.halt, 1)
         assert not ctx.get(dut.i.ready)
         ctx.set(dut.halt, 0)
-        assert ctx.get(dut.taken) == 0b101 and ctx.get(dut.started)
+        assert ctx.get(dut.started)
         await ctx.tick()
+        assert ctx.get(dut.taken) == 0b101
         assert ctx.get(dut.o.valid) and ctx.get(dut.o.payload.number) == 9
+        ctx.set(dut.i.payload, {"wait": 0, "dispatch": {"number": 10}})
+        await ctx.tick()
         assert not ctx.get(dut.i.ready)  # the unit has not taken the first one
+        assert not ctx.get(dut.taken) and ctx.get(dut.latest) == 0
         ctx.set(dut.o.ready, 1)
-        assert ctx.get(dut.i.ready)
+        await ctx.tick()
+        assert ctx.get(dut.started) and ctx.get(dut.latest) == 9
+        await ctx.tick()
+        assert ctx.get(dut.o.payload.number) == 10 and ctx.get(dut.latest) == 9
 
     simulate(dut, bench)
 
@@ -211,14 +225,57 @@ def test_watchdog_names_the_unit_that_waits():
         ctx.set(dut.progress, 0)
         ctx.set(dut.missing[Unit.SOFTMAX], 0b10)
         ctx.set(dut.heads[Unit.SOFTMAX], 33)
-        await ctx.tick().repeat(11)
+        assert await barks_after(ctx, dut) == 10
         fault = ctx.get(dut.fault)
-        assert (fault["valid"], fault["code"]) == (1, FaultCode.WATCHDOG)
+        assert fault["code"] == FaultCode.WATCHDOG
         assert (fault["unit"], fault["number"]) == (Unit.SOFTMAX, 33)
         assert ctx.get(dut.waits[Unit.SOFTMAX]) == 0b10
         ctx.set(dut.missing[Unit.SOFTMAX], 0)
-        await ctx.tick().repeat(11)
+        assert await barks_after(ctx, dut) is not None
         assert ctx.get(dut.fault.unit) == FETCH
+
+    simulate(dut, bench)
+
+
+async def barks_after(ctx, dut):
+    """Cycles without progress that the watchdog let pass; None if it barked at none."""
+    for cycle in range(1, 40):
+        await ctx.tick()
+        if ctx.get(dut.fault.valid):
+            return cycle + 1 - Watchdog.LATENCY
+    return None
+
+
+@pytest.mark.parametrize("event", [0, watchdog.EVENTS - 1])
+@pytest.mark.parametrize("pause, barks", [(9, False), (10, True)])
+def test_watchdog_s_limit_is_exact(event, pause, barks):
+    """Any event counts, also one that comes in the last cycle before the limit."""
+    dut = Watchdog()
+
+    async def bench(ctx):
+        ctx.set(dut.cycles, 10)
+        ctx.set(dut.running, 1)
+        seen = False
+        for cycle in range(8 * (pause + 1)):
+            ctx.set(dut.progress, (cycle % (pause + 1) == 0) << event)
+            await ctx.tick()
+            seen |= bool(ctx.get(dut.fault.valid))
+        assert seen == barks
+
+    simulate(dut, bench)
+
+
+def test_watchdog_never_barks_at_limit_0_or_between_runs():
+    dut = Watchdog()
+
+    async def bench(ctx):
+        ctx.set(dut.running, 1)
+        assert await barks_after(ctx, dut) is None
+        ctx.set(dut.cycles, 10)
+        ctx.set(dut.running, 0)
+        assert await barks_after(ctx, dut) is None
+        ctx.set(dut.running, 1)
+        assert await barks_after(ctx, dut) is not None
 
     simulate(dut, bench)
 

@@ -1,0 +1,194 @@
+"""An instruction on its way to its unit's queue: numbered, looked at, checked, handed out."""
+
+from amaranth.hdl import Cat, Module, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.config import EngineConfig
+from rtl.control.faults import FAULT, FETCH, FaultCode, fault
+from rtl.control.isa import (
+    INSTRUCTION_BITS,
+    INSTRUCTION_BYTES,
+    UNIT_OF,
+    UNITS,
+    Opcode,
+    Unit,
+    credit,
+)
+from rtl.control.layout import (
+    CREDITS,
+    HEADER_LAYOUT,
+    NUMBER_BITS,
+    instruction_layout,
+    queued_layout,
+)
+from rtl.memory.clients import beat_layout
+
+
+def queue_members() -> dict[str, wiring.Member]:
+    """By the unit's name: the instructions for its queue."""
+    return {
+        unit.name.lower(): Out(stream.Signature(queued_layout(opcode)))
+        for opcode, unit in UNIT_OF.items()
+    }
+
+
+INSPECTED = data.StructLayout(
+    {
+        "instruction": unsigned(INSTRUCTION_BITS),
+        "number": unsigned(NUMBER_BITS),
+        "first": unsigned(1),  # of the program, by its number
+        "last": unsigned(1),
+        "begin": unsigned(1),  # by its opcode
+        "end": unsigned(1),
+        "units": unsigned(UNITS),  # the one that it is for
+        "error": unsigned(1),  # memory could not read it
+        "malformed": unsigned(1),  # an unknown opcode, or reserved bits are set
+        "foreign": unsigned(1),  # as BEGIN it names another engine or another length
+    }
+)
+"""An instruction, and all that is to be found out about it before it is decoded."""
+
+
+class Inspector(wiring.Component):
+    """Numbers the instructions and looks at each one, without a register in the stream.
+
+    Members
+    -------
+    i : In(stream of beat_layout(32))
+    o : Out(stream of INSPECTED)
+    begin : In(1)
+        The next instruction is number 0.
+    count : In(NUMBER)
+        Instructions of the program.
+    """
+
+    def __init__(self, config: EngineConfig):
+        self.hash = config.hash
+        super().__init__(
+            {
+                "i": In(stream.Signature(beat_layout(INSTRUCTION_BYTES))),
+                "o": Out(stream.Signature(INSPECTED)),
+                "begin": In(1),
+                "count": In(NUMBER_BITS),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        word, inspected = self.i.p, self.o.p
+        number, final = Signal(NUMBER_BITS), Signal(NUMBER_BITS)
+        header = HEADER_LAYOUT(word.data[: HEADER_LAYOUT.size])
+        begin = instruction_layout(Opcode.BEGIN)(word.data).operands
+        m.d.sync += final.eq(self.count - 1)
+        m.d.comb += [
+            self.o.valid.eq(self.i.valid),
+            self.i.ready.eq(self.o.ready),
+            inspected.instruction.eq(word.data),
+            inspected.number.eq(number),
+            inspected.first.eq(number == 0),
+            inspected.last.eq(number == final),
+            inspected.begin.eq(header.opcode == Opcode.BEGIN),
+            inspected.end.eq(header.opcode == Opcode.END),
+            *(inspected.units[unit].eq(header.opcode == code) for code, unit in UNIT_OF.items()),
+            inspected.error.eq(word.error),
+            inspected.malformed.eq(~header.opcode.matches(*Opcode) | (header.reserved != 0)),
+            inspected.foreign.eq((begin.engine != self.hash) | (begin.instructions != self.count)),
+        ]
+        with m.If(self.begin):
+            m.d.sync += number.eq(0)
+        with m.Elif(self.i.valid & self.i.ready):
+            m.d.sync += number.eq(number + 1)
+        return m
+
+
+class Decoder(wiring.Component):
+    """Checks each instruction and hands it to its unit's queue, in order, one per cycle.
+
+    BEGIN must be the first instruction, name this engine and the program's length; END must be the
+    last. Anything else is a fault, and nothing is decoded any more. ``LATENCY`` cycle.
+
+    Members
+    -------
+    i : In(stream of INSPECTED)
+    begin : In(1)
+        The next instruction is number 0.
+    parity : In(1)
+        Of the image.
+    load, matmul, norm, softmax, store : Out(stream of queued_layout)
+    begun, end : Out(1)
+        BEGIN, END was decoded.
+    credits : Out(CREDITS)
+        With ``begun``.
+    fault : Out(FAULT)
+    """
+
+    LATENCY = 1
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "i": In(stream.Signature(INSPECTED)),
+                "begin": In(1),
+                "parity": In(1),
+                "begun": Out(1),
+                "end": Out(1),
+                "credits": Out(CREDITS),
+                "fault": Out(FAULT),
+            }
+            | queue_members()
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        queues = {unit: getattr(self, unit.name.lower()) for unit in Unit}
+        inspected = self.i.p
+        instruction, number = Signal(INSTRUCTION_BITS), Signal(NUMBER_BITS)
+        code, legal, refused, stopped = Signal(FaultCode), Signal(), Signal(), Signal()
+        misplaced = (inspected.begin != inspected.first) | (inspected.end != inspected.last)
+        with m.If(inspected.error):
+            m.d.comb += code.eq(FaultCode.READ)
+        with m.Elif(inspected.malformed | misplaced):
+            m.d.comb += code.eq(FaultCode.OPCODE)
+        with m.Elif(inspected.first & inspected.foreign):
+            m.d.comb += code.eq(FaultCode.ENGINE)
+        m.d.comb += [
+            legal.eq(self.i.valid & ~stopped & (code == FaultCode.NONE)),
+            refused.eq(self.i.valid & ~stopped & (code != FaultCode.NONE)),
+            self.i.ready.eq(Cat(~queue.valid | queue.ready for queue in queues.values()).all()),
+        ]
+        m.d.sync += self.fault.eq(fault(refused & self.i.ready, code, FETCH, inspected.number))
+        with m.If(self.i.ready):
+            m.d.sync += [
+                instruction.eq(inspected.instruction),
+                number.eq(inspected.number),
+                self.begun.eq(legal & inspected.first),
+                self.end.eq(legal & inspected.last),
+            ]
+            m.d.sync += [queues[unit].valid.eq(legal & inspected.units[unit]) for unit in Unit]
+            with m.If(refused | (legal & inspected.last)):
+                m.d.sync += stopped.eq(1)  # what a beat holds behind END is no instruction
+        with m.If(self.begin):
+            m.d.sync += stopped.eq(0)
+        self._hand_out(m, instruction, number)
+        return m
+
+    def _hand_out(self, m: Module, instruction: Signal, number: Signal) -> None:
+        """What the queues get of an instruction, and BEGIN's credits."""
+        for opcode, unit in UNIT_OF.items():
+            queued = getattr(self, unit.name.lower()).p
+            fields, dispatch = instruction_layout(opcode)(instruction), queued.dispatch
+            m.d.comb += [
+                queued.wait.eq(fields.header.wait),
+                dispatch.operands.eq(fields.operands),
+                dispatch.signal.eq(fields.header.signal),
+                dispatch.number.eq(number),
+            ]
+            if hasattr(dispatch, "parity"):
+                m.d.comb += dispatch.parity.eq(self.parity)
+        begin = instruction_layout(Opcode.BEGIN)(instruction).operands
+        m.d.comb += [
+            self.credits[producer][consumer].eq(getattr(begin, credit(producer, consumer)))
+            for producer in Unit
+            for consumer in Unit
+        ]
