@@ -206,7 +206,7 @@ ZCU102 = EngineConfig(
     parameter_words=512,
     exponent_words=64,
     score_slots=4,
-    queue_depth=64,
+    queue_depth=128,
     memory_bytes=64,
 )
 

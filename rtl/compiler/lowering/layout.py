@@ -9,9 +9,10 @@ Activations, per lane, in words of ``row_lanes`` codes::
 
 PV of a head writes its context over the head's Q, which nobody needs any more; attention weights
 (and scores) have two slots or more, taken in turn. Behind the last block the place of all this is
-that of the weights of the mean and of the mean. :func:`rtl.compiler.limits.check` has made sure that
-it all fits. What comes by LOAD has its addresses from :mod:`rtl.compiler.prefetch`, pixels from
-:mod:`rtl.compiler.lowering.pixels`.
+that of the weights of the mean and of the mean.
+
+:func:`rtl.compiler.limits.check` has made sure that it all fits. What comes by LOAD has its
+addresses from :mod:`rtl.compiler.prefetch`, pixels from :mod:`rtl.compiler.lowering.pixels`.
 """
 
 from rtl.compiler.operations import Region, Space
