@@ -1,7 +1,7 @@
 """The order of operations: what keeps the units busy at the same time."""
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import pytest
 
@@ -41,6 +41,13 @@ def test_softmax_has_the_time_of_an_item_at_least(name):
         between = {subject.kind for subject in found[i + 1 : context]}
         last_of_group = i == softmax[-1] or name == "one group of keys"
         assert "scores" in between or last_of_group
+
+
+@pytest.mark.parametrize("slots", [2, 3, 4])
+def test_all_slots_are_in_use(slots):
+    kinds = [subject.kind for subject in subjects(replace(TINY, score_slots=slots), 0)]
+    under_way = accumulate({"scores": 1, "context": -1}.get(kind, 0) for kind in kinds)
+    assert max(under_way) == slots
 
 
 def test_projections_of_the_next_heads_are_spread_among_the_items():
