@@ -73,7 +73,7 @@ class StoreUnit(wiring.Component):
     """Executes STORE, one at a time: a word is read, widened, sent, then the next.
 
     ``CYCLES_PER_WORD`` and 4 * row_lanes / memory_bytes beats each; memory's answer at the end. It
-    runs once per image, for a class token's logits: nothing waits for it but the end.
+    runs once per image, for the logits: nothing waits for it but the end.
 
     Members
     -------

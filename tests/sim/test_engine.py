@@ -178,7 +178,7 @@ FAULTY = {
 def test_a_fault_in_a_unit_is_reported_at_its_tensor(small, unit):
     corruption, tensor = FAULTY[unit]
     run = run_corrupted(small, corruption)
-    assert run.mismatches > 0
+    assert run.mismatches > 0 and run.first_mismatch
     assert run.first_mismatch.startswith("image 0: ")
     assert tensor in run.first_mismatch
 

@@ -51,6 +51,13 @@ SHAPES: dict[str, dict[str, Any]] = {
     "digits": {"image": (28, 28, 1), "patch": 7, "width": 64, "blocks": [(1, 256)] * 3},
     "96 pixels, 1 channel": {"image": (96, 96, 1)},
     "384 pixels, 1 channel, patch 32": {"image": (384, 384, 1), "patch": 32},
+    "mean pooling": {"pool": "mean"},
+    "mean pooling, 384 wide, no class token": {
+        "width": 384,
+        "blocks": [(6, 1536)],
+        "pool": "mean",
+        "class_token": False,
+    },
     "28 pixels, 3 channels, patch 7": {"image": (28, 28, 3), "patch": 7},
 }
 
