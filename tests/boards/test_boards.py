@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 import boards
+from rtl.config import ENGINES
 from rtl.errors import UserError
 
 VALID = """
@@ -120,7 +121,7 @@ def test_missing_file_is_an_os_error(tmp_path):
             "memory.latency_cycles = 65536: input should be less than or equal to 65535",
         ),
         ('"mine"', '"[b]"', "name = '[b]': string should match pattern '^[\\w.+-]+$'"),
-        ('"TINY"', '"BIG"', "unknown engine 'BIG': choose one of tiny, ulx3s, zcu102, zcu102_a4, zcu102_a8"),
+        ('"TINY"', '"BIG"', f"unknown engine 'BIG': choose one of {', '.join(ENGINES)}"),
         (
             "200_000_000",
             "2_000",
