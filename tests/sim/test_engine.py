@@ -3,7 +3,6 @@
 Networks are small but odd; sizes, stalls and faults are the point.
 """
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +15,9 @@ from rtl.compiler import compile_model
 from rtl.control.isa import INSTRUCTION_BYTES, Instruction, Opcode, UnitSet
 from rtl.errors import ToolError, UserError
 from rtl.model import IntegerModel
-from sim import golden, runner, testbench
+from sim import golden, runner
 from sim.random_model import random_images, random_model
+from tests.sim.misuse import check_misuse
 
 pytestmark = pytest.mark.sim
 SIM = boards.load("sim")
@@ -230,16 +230,7 @@ def test_a_scratchpad_address_outside_is_a_fault(small):
 
 
 def test_a_host_s_mistakes(small, tmp_path):
-    engine = config.engine(SIM.engine)
-    job = runner.Job(
-        compile_model(small, engine), random_images(small.image, 2, seed=1), SIM, engine, tmp_path
-    )
-    job.write()
-    description = json.loads((tmp_path / "job.json").read_text())
-    (tmp_path / "job.json").write_text(json.dumps(description | {"engine": engine.hash}))
-    results = job.start(testbench.build(engine), "sim.benches.engine", tap=False)
-    assert len(results.tests) == 10
-    assert np.array_equal(job.logits()[0], golden.run(small, job.images)[0])
+    check_misuse(small, SIM, tmp_path)
 
 
 def test_a_network_larger_than_the_engine_is_refused():

@@ -16,6 +16,7 @@ from rtl.errors import ToolError, UserError
 from rtl.model import IntegerModel
 from sim import golden, runner, workloads
 from sim.random_model import random_model
+from tests.sim.misuse import check_misuse
 
 pytestmark = pytest.mark.zcu102
 BOARD = boards.load("zcu102")
@@ -87,6 +88,11 @@ def test_random_stalls_change_nothing_but_time():
     stalled = runner.run(model, images, BOARD, settings={"stall": 60, "seed": 11})
     assert stalled.mismatches == 0, stalled.first_mismatch
     assert sum(stalled.cycles) > sum(free.cycles)
+
+
+def test_a_host_s_mistakes(tmp_path):
+    """Among them: a second start, resets in mid-network, a program of another length."""
+    check_misuse(make(image=(64, 64, 3), blocks=[(3, 768)]), BOARD, tmp_path)
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9])
