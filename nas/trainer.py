@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas.calibrate import calibrate
 from nas.checkpoint import read_checkpoint, write_checkpoint
 from nas.data import Pictures, TrainingData
 from nas.evaluate import evaluate_subnet
+from nas.quantize.initial import calibrate
 from nas.recipe import TrainConfig
 from nas.sensitivity import permute_training, row_permutation, row_sensitivity, tile_order
 from nas.space import Arch

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from nas.calibrate import calibrate
 from nas.checkpoint import load_supernet
 from nas.contract import compare
 from nas.data import Pictures
 from nas.export import export, norm_report
+from nas.quantize.initial import calibrate
 from nas.supernet import Supernet, SupernetConfig
 from rtl.errors import UserError
 from rtl.model import IntegerModel, Preprocessing

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nas.calibrate import calibrate
+from nas.quantize.initial import calibrate
 from nas.space import Space
 from nas.supernet import Supernet, SupernetConfig
 

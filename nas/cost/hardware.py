@@ -1,4 +1,4 @@
-"""What a subnet costs on a board: cycles by the compiler's timing model, and whether it fits."""
+"""A board with an engine on it: what a subnet costs there, and whether it fits at all."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
