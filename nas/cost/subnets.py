@@ -1,0 +1,176 @@
+"""Random networks that a calibration fits to and is held against."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from boards import Board
+from nas.space import wide_tiles
+from rtl.compiler import MemoryTiming, check
+from rtl.compiler.bound import Lanes, bound_cycles
+from rtl.config import EngineConfig
+from rtl.errors import UserError
+from rtl.shape import LAYERS, BlockShape, NetworkShape
+
+LARGE_ARRAY = 4096  # products per cycle from which networks of ImageNet's kind are meant
+MEMORIES = ((1.0, 1.0), (2 / 3, 2.0), (1 / 2, 3.0))
+"""Bandwidth and latency against the board's: as it is, at a faster clock, shared with others."""
+TRIES = 1000  # random networks per one that the engine can run
+
+
+@dataclass(frozen=True)
+class Family:
+    """Choices of every size.
+
+    Parameters
+    ----------
+    grids : sequence of int
+        Patches in a row, and rows.
+    patches, channels, widths, head_dims, depths, classes : sequence of int
+    mlp_ratios : sequence of float
+    fractions : sequence of float
+        Of 8-bit row tiles, per matrix.
+    most_cycles : int
+        Of the array, by the bound: so that a simulation takes seconds.
+    """
+
+    grids: Sequence[int]
+    patches: Sequence[int]
+    channels: Sequence[int]
+    widths: Sequence[int]
+    head_dims: Sequence[int]
+    depths: Sequence[int]
+    classes: Sequence[int]
+    mlp_ratios: Sequence[float]
+    fractions: Sequence[float]
+    most_cycles: int
+
+
+LARGE = Family(
+    grids=(7, 8, 10, 12, 14, 16),
+    patches=(8, 14, 16),
+    channels=(3,),
+    widths=range(128, 641, 32),
+    head_dims=(32, 64),
+    depths=range(2, 13),
+    classes=(10, 100, 1000),
+    mlp_ratios=(2, 3, 4),
+    fractions=(0, 0, 0.25, 0.5, 1),
+    most_cycles=300_000,
+)
+SMALL = Family(
+    grids=(3, 4, 5, 6, 7, 8),
+    patches=(4, 7, 8),
+    channels=(1, 3),
+    widths=range(32, 129, 16),
+    head_dims=(16, 32),
+    depths=range(1, 7),
+    classes=(10, 100),
+    mlp_ratios=(1, 2, 3, 4),
+    fractions=(0, 0, 0.25, 0.5, 1),
+    most_cycles=100_000,
+)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A network with the memory that it runs on.
+
+    Parameters
+    ----------
+    shape : NetworkShape
+    memory : MemoryTiming
+        Its bytes per cycle are a multiple of 1/256, as the simulated memory has it.
+    """
+
+    shape: NetworkShape
+    memory: MemoryTiming
+
+
+def family_of(engine: EngineConfig) -> Family:
+    """Networks that an engine of this size is for."""
+    return LARGE if engine.products >= LARGE_ARRAY else SMALL
+
+
+def sample_subnets(board: Board, engine: EngineConfig, count: int, seed: int) -> list[Sample]:
+    """Draw networks that the engine can run; equal seeds give equal networks.
+
+    The memories of :data:`MEMORIES` take turns.
+
+    Raises
+    ------
+    UserError
+        If the engine runs hardly any network of its family.
+    """
+    drawn = _draw(engine, np.random.default_rng(seed))
+    samples = []
+    for index in range(count):
+        bandwidth, latency = MEMORIES[index % len(MEMORIES)]
+        memory = MemoryTiming(
+            round(board.bytes_per_cycle() * bandwidth * 256) / 256,
+            round(board.memory.latency_cycles * latency),
+        )
+        samples.append(Sample(next(drawn), memory))
+    return samples
+
+
+def _draw(engine: EngineConfig, rng: np.random.Generator) -> Iterator[NetworkShape]:
+    """Networks within the engine's limits and the family's cycles."""
+    family = family_of(engine)
+    lanes = Lanes(engine.token_lanes, engine.row_lanes, engine.depth_lanes)
+    passes = 1 if engine.act_bits == 8 else 2
+    refused = 0
+    while refused < TRIES:
+        shape = _random_shape(family, engine, rng)
+        refused += 1
+        try:
+            check(shape, engine)
+        except UserError:
+            continue
+        if bound_cycles(shape, lanes, pixel_passes=passes) <= family.most_cycles:
+            refused = 0
+            yield shape
+    raise UserError(
+        f"engine '{engine.name}' runs hardly any of the networks that it is calibrated with:"
+        f" {TRIES} in a row were refused"
+    )
+
+
+def _random_shape(family: Family, engine: EngineConfig, rng: np.random.Generator) -> NetworkShape:
+    def choose(choices: Sequence[float]) -> float:
+        return choices[rng.integers(len(choices))]
+
+    def flags(rows: int) -> tuple[bool, ...]:
+        tiles = ceil(rows / engine.row_lanes)
+        order = [int(tile) for tile in rng.permutation(tiles)]
+        return wide_tiles(tiles, choose(family.fractions), order)
+
+    patch, grid = int(choose(family.patches)), int(choose(family.grids))
+    width, head_dim = int(choose(family.widths)), int(choose(family.head_dims))
+    classes = int(choose(family.classes))
+    usual = max(1, round(width / head_dim * rng.uniform(0.7, 1.3)))
+    alike = bool(rng.integers(2))  # all blocks of the same size
+
+    def block(heads: int, ratio: float) -> BlockShape:
+        inner, hidden = heads * head_dim, round(ratio * width)
+        rows = dict(zip(LAYERS, (inner, inner, inner, width, hidden, width), strict=True))
+        return BlockShape(heads, hidden, tuple((name, flags(size)) for name, size in rows.items()))
+
+    ratio = choose(family.mlp_ratios)
+    blocks = []
+    for _ in range(int(choose(family.depths))):
+        heads = usual if alike else max(1, usual + int(rng.integers(-1, 2)))
+        blocks.append(block(heads, ratio if alike else choose(family.mlp_ratios)))
+    return NetworkShape(
+        image=(patch * grid, patch * grid, int(choose(family.channels))),
+        patch=patch,
+        width=width,
+        head_dim=head_dim,
+        classes=classes,
+        row_granularity=engine.row_lanes,
+        blocks=tuple(blocks),
+        embed_wide=flags(width),
+        head_wide=flags(classes),
+    )
