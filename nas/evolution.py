@@ -8,7 +8,7 @@ continues to the same result; nothing else needs to be kept.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 from pymoo.operators.selection.tournament import TournamentSelection
 
-from nas.cost import Cycles
+from nas.cost import Costs
 from nas.space import Arch, Space
 from rtl.errors import UserError
 from rtl.files import atomic_write
@@ -143,8 +143,8 @@ class Evolution:
     Parameters
     ----------
     space : Space
-    cycles : callable
-        Cycles per image of a subnet, infinite where it does not fit.
+    costs : Costs
+        Cycles per image: fast ones while searching, exact ones of those that may win.
     evaluate : callable
         The score of a subnet; called once for each.
     limits : sequence of float
@@ -157,13 +157,13 @@ class Evolution:
     def __init__(
         self,
         space: Space,
-        cycles: Cycles,
+        costs: Costs,
         evaluate: Evaluate,
         limits: Sequence[float],
         config: EvolutionConfig,
         state: EvolutionState,
     ) -> None:
-        self.space, self.cycles, self.evaluate = space, cycles, evaluate
+        self.space, self.costs, self.evaluate = space, costs, evaluate
         self.limits, self.config, self.state = limits, config, state
 
     def run(self, after_generation: Callable[[int], None]) -> None:
@@ -186,16 +186,32 @@ class Evolution:
 
     def candidates(self) -> list[Candidate]:
         """Everything that was evaluated, for whichever target, in that order."""
-        return [self._candidate(genes) for genes in self.state.scores]
+        return self._candidates(list(self.state.scores))
 
     def winner(self, target: int) -> Candidate:
-        """Most accurate of all candidates that reach the target; among equals the fastest."""
-        reaching = [c for c in self.candidates() if c.cycles <= self.limits[target]]
-        return min(reaching, key=lambda c: (c.score.error, c.cycles, c.score.cross_entropy))
+        """Most accurate of all candidates that reach the target; among equals the fastest.
 
-    def _candidate(self, genes: Genes) -> Candidate:
-        arch = self.space.decode(genes)
-        return Candidate(arch, self.state.scores[genes], int(self.cycles(arch)))
+        The winner's cycles are exact; so are those of the ones that only seemed to reach it.
+        """
+        limit = self.limits[target]
+        for candidate in sorted(
+            (c for c in self.candidates() if c.cycles <= limit),
+            key=lambda c: (c.score.error, c.cycles, c.score.cross_entropy),
+        ):
+            cycles = self.costs.exact(candidate.arch)
+            if cycles <= limit:
+                return replace(candidate, cycles=int(cycles))
+        smallest = self.space.smallest()
+        genes = tuple(int(gene) for gene in self.space.encode(smallest))
+        self._evaluate([genes])
+        return Candidate(smallest, self.state.scores[genes], int(self.costs.exact(smallest)))
+
+    def _candidates(self, population: Sequence[Genes]) -> list[Candidate]:
+        cycles = self.costs.cycles(np.array(population))
+        return [
+            Candidate(self.space.decode(genes), self.state.scores[genes], int(value))
+            for genes, value in zip(population, cycles, strict=True)
+        ]
 
     def _evaluate(self, population: Sequence[Genes]) -> None:
         for genes in population:
@@ -207,13 +223,15 @@ class Evolution:
     def _initial(self, target: int) -> list[Genes]:
         """Draw distinct candidates, the largest possible ones among them."""
         rng = np.random.default_rng([self.config.seed, target, 0])
-        drawn = {self._born(self.space.largest(fraction), target, rng): None
-                 for fraction in self.space.fractions}  # fmt: skip
-        for _ in range(20 * self.config.population):
-            if len(drawn) >= self.config.population:
+        size = self.config.population
+        first = [self.space.largest(fraction) for fraction in self.space.fractions]
+        drawn = dict.fromkeys(self._born(first, target, rng))
+        for _ in range(20):
+            if len(drawn) >= size:
                 break
-            drawn[self._born(self.space.sample(rng), target, rng)] = None
-        return list(drawn)[: self.config.population]
+            more = [self.space.sample(rng) for _ in range(size)]
+            drawn |= dict.fromkeys(self._born(more, target, rng))
+        return list(drawn)[:size]
 
     def _next_generation(self, target: int) -> list[Genes]:
         """One step of NSGA-II from the population as it stands."""
@@ -225,7 +243,7 @@ class Evolution:
         algorithm = NSGA2(
             pop_size=self.config.population,
             sampling=initial,
-            mating=_Mating(lambda a, b, rng: self._child(a, b, target, rng)),
+            mating=_Mating(lambda pairs, rng: self._children(pairs, target, rng)),
             termination=("n_gen", 3),
         )
         choices = np.array(self.space.gene_choices)
@@ -242,36 +260,48 @@ class Evolution:
 
     def _population(self, population: Sequence[Genes]) -> Population:
         """Evaluated candidates as pymoo has them."""
-        candidates = [self._candidate(genes) for genes in population]
+        candidates = self._candidates(population)
         objectives = [(c.score.objective, float(c.cycles)) for c in candidates]
         result = Population.new("X", np.array(population), "F", np.array(objectives))
         for individual in result:
             individual.evaluated = {"F"}
         return result
 
-    def _child(self, a: Genes, b: Genes, target: int, rng: np.random.Generator) -> Genes:
-        crossed = self.space.crossover(self.space.decode(a), self.space.decode(b), rng)
-        return self._born(self.space.mutate(crossed, rng, self.config.mutation_rate), target, rng)
+    def _children(
+        self, pairs: Sequence[tuple[Genes, Genes]], target: int, rng: np.random.Generator
+    ) -> list[Genes]:
+        """A child of each pair, within the limits."""
+        children = []
+        for a, b in pairs:
+            crossed = self.space.crossover(self.space.decode(a), self.space.decode(b), rng)
+            children.append(self.space.mutate(crossed, rng, self.config.mutation_rate))
+        return self._born(children, target, rng)
 
-    def _born(self, arch: Arch, target: int, rng: np.random.Generator) -> Genes:
+    def _born(self, archs: Sequence[Arch], target: int, rng: np.random.Generator) -> list[Genes]:
         """Lower choices at random, one step at a time, until the limits hold."""
-        genes = self.space.encode(arch)
-        while self.cycles(arch) > self.limits[target]:
-            lowerable = np.flatnonzero(genes)
-            if not len(lowerable):
-                raise ValueError(f"the smallest subnet takes {self.cycles(arch)} cycles")
-            genes[rng.choice(lowerable)] -= 1
-            arch = self.space.decode(genes)
-            genes = self.space.encode(arch)  # a lower depth clears the blocks that are gone
-        return tuple(int(gene) for gene in genes)
+        genes = np.array([self.space.encode(arch) for arch in archs])
+        while True:
+            cycles = self.costs.cycles(genes)
+            slow = np.flatnonzero(cycles > self.limits[target])
+            if not len(slow):
+                return [tuple(int(gene) for gene in row) for row in genes]
+            for row in slow:
+                lowerable = np.flatnonzero(genes[row])
+                if not len(lowerable):
+                    raise ValueError(f"the smallest subnet takes {cycles[row]:g} cycles")
+                genes[row, rng.choice(lowerable)] -= 1
+                # A lower depth clears the blocks that are gone.
+                genes[row] = self.space.encode(self.space.decode(genes[row]))
 
 
 class _Mating(InfillCriterion):
-    """Parents by binary tournament; children by a function of two parents' genes."""
+    """Parents by binary tournament; children by a function of pairs of parents' genes."""
 
-    def __init__(self, child: Callable[[Any, Any, np.random.Generator], Genes]) -> None:
+    def __init__(
+        self, children: Callable[[Sequence[tuple[Any, Any]], np.random.Generator], list[Genes]]
+    ) -> None:
         super().__init__(eliminate_duplicates=DefaultDuplicateElimination(), n_max_iterations=20)
-        self.child = child
+        self.children = children
         self.select = TournamentSelection(func_comp=binary_tournament)
 
     def _do(
@@ -280,5 +310,5 @@ class _Mating(InfillCriterion):
         pairs = self.select(
             problem, pop, n_offsprings, 2, to_pop=False, random_state=random_state, **kwargs
         )
-        genes = [self.child(pop[a].X, pop[b].X, random_state) for a, b in pairs]
+        genes = self.children([(pop[a].X, pop[b].X) for a, b in pairs], random_state)
         return Population.new("X", np.array(genes))

@@ -21,7 +21,7 @@ from rich.progress import (
 
 from nas import pareto, run_folder
 from nas.checkpoint import load_supernet
-from nas.cost import Hardware, SubnetCost
+from nas.cost import Hardware, SubnetCosts
 from nas.data import TrainingData, load_digits, thinned
 from nas.evaluate import evaluate_subnet
 from nas.evolution import Candidate, Evolution, EvolutionConfig, EvolutionState, Score
@@ -167,7 +167,7 @@ class Job:
     def identity(self) -> dict[str, Any]:
         """All that decides what the search finds, as JSON gives it back."""
         archs = {"smallest": self.space.smallest(), "largest": self.space.largest()}
-        cost = SubnetCost(self.hardware, self.space)
+        costs = SubnetCosts(self.hardware, self.space)
         return {
             "seed": self.options.seed,
             "threads": self.options.threads,
@@ -179,7 +179,7 @@ class Job:
             "engine": f"{self.hardware.engine.hash:016x}",
             "supernet": self.supernet_key[:12],
             # The timing model's own version, so to speak.
-            "cycles": {name: str(cost(arch)) for name, arch in archs.items()},
+            "cycles": {name: str(costs.exact(arch)) for name, arch in archs.items()},
         }
 
     # --- stages -------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ class Job:
     def search(self, net: Supernet, state: EvolutionState, console: Console) -> Evolution:
         """Search for every target, saving the state after each generation."""
         limits = [self.hardware.cycle_limit(target) for target in self.targets]
-        cost = SubnetCost(self.hardware, self.space, net.order)
+        costs = SubnetCosts(self.hardware, self.space, net.order)
         rounds = self.evolution.generations + 1
         with _progress(console) as progress:
             tasks = [
@@ -216,7 +216,7 @@ class Job:
                     detail=f"{100 * (1 - best.score.error):.1f} % in {best.cycles:,} cycles",
                 )
 
-            evolution = Evolution(self.space, cost, evaluate, limits, self.evolution, state)
+            evolution = Evolution(self.space, costs, evaluate, limits, self.evolution, state)
             for target in range(len(state.populations)):
                 show(target)
             evolution.run(after_generation)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nas.cost import Hardware, SubnetCost
+from nas.cost import Hardware, SubnetCosts
 from nas.space import Space
 from rtl.errors import UserError
 
@@ -22,9 +22,10 @@ def default_targets(hardware: Hardware, space: Space) -> tuple[float, ...]:
     """
     hardware.check(space.shape(space.smallest()))
     rng = np.random.default_rng(0)
-    cost = SubnetCost(hardware, space)
-    cycles = [cost(space.sample(rng)) for _ in range(SAMPLES)]
-    cycles = [value for value in cycles if np.isfinite(value)] or [cost(space.smallest())]
+    costs = SubnetCosts(hardware, space)
+    cycles = [costs.exact(space.sample(rng)) for _ in range(SAMPLES)]
+    cycles = [value for value in cycles if np.isfinite(value)]
+    cycles = cycles or [costs.exact(space.smallest())]
     rates = [hardware.frames_per_second(q) for q in np.quantile(cycles, QUANTILES)]
     return tuple(dict.fromkeys(_floor_to_two_digits(rate) for rate in rates))
 

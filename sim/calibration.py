@@ -104,7 +104,12 @@ def measure(
         predicted.append(prediction.cycles_per_image or prediction.cycles)
         pictures = random_images(shape.image, images)
         run = runner.run(
-            model_of(shape), pictures, board, engine=engine, check=False, settings=settings
+            model_of(shape, engine.act_bits),
+            pictures,
+            board,
+            engine=engine,
+            check=False,
+            settings=settings,
         )
         measured.append(run.cycles_per_image or run.cycles[0])
         if progress:
@@ -119,7 +124,7 @@ def memory_timing(board: Board, settings: Settings | None = None) -> MemoryTimin
     return MemoryTiming(bandwidth, settings.get("latency", board.memory.latency_cycles))
 
 
-def model_of(shape: NetworkShape, seed: int = 0) -> IntegerModel:
+def model_of(shape: NetworkShape, act_bits: int = 6, seed: int = 0) -> IntegerModel:
     """Random weights in a given shape: all of 4 bits, also those in rows of 8 bits."""
     model = random_model(
         image=shape.image,
@@ -128,6 +133,7 @@ def model_of(shape: NetworkShape, seed: int = 0) -> IntegerModel:
         head_dim=shape.head_dim,
         blocks=[(block.heads, block.hidden) for block in shape.blocks],
         classes=shape.classes,
+        act_bits=act_bits,
         row_granularity=shape.row_granularity,
         wide_fraction=0.0,
         seed=seed,

@@ -1,5 +1,6 @@
 """What a subnet costs on a board: cycles, resources, traffic."""
 
-from nas.cost.hardware import Cycles, Hardware, SubnetCost
+from nas.cost.candidates import Costs, SubnetCosts
+from nas.cost.hardware import Hardware
 
-__all__ = ["Cycles", "Hardware", "SubnetCost"]
+__all__ = ["Costs", "Hardware", "SubnetCosts"]

@@ -1,21 +1,14 @@
-"""A board with an engine on it: what a subnet costs there, and whether it fits at all."""
+"""A board with an engine on it: what a network costs there, and whether it fits at all."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf
 
 import boards
 from boards import Board
-from nas.space import NATURAL_ORDER, Arch, Space, TileOrder
 from rtl import config
 from rtl.compiler import MemoryTiming, check, predict
 from rtl.compiler.latencies import unit_latencies
 from rtl.config import EngineConfig
-from rtl.errors import UserError
 from rtl.shape import NetworkShape
-
-Cycles = Callable[[Arch], float]
-"""Cycles per image of a subnet; infinite where it does not fit the engine."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +36,18 @@ class Hardware:
         found = boards.load(board)
         return cls(found, config.engine(engine or found.engine))
 
+    @property
+    def memory(self) -> MemoryTiming:
+        """The board's memory as the engine sees it."""
+        return MemoryTiming(self.board.bytes_per_cycle(), self.board.memory.latency_cycles)
+
     def check(self, shape: NetworkShape) -> None:
         """Refuse a network that the engine cannot run; ``UserError`` names the limit."""
         check(shape, self.engine)
 
     def cycles(self, shape: NetworkShape) -> int:
-        """Cycles per image, by the timing model."""
-        memory = MemoryTiming(self.board.bytes_per_cycle(), self.board.memory.latency_cycles)
-        return predict(shape, self.engine, memory, unit_latencies(self.engine)).cycles
+        """Cycles per image, by the exact timing model."""
+        return predict(shape, self.engine, self.memory, unit_latencies(self.engine)).cycles
 
     def frames_per_second(self, cycles: float) -> float:
         """Return the frame rate at the board's clock."""
@@ -59,33 +56,3 @@ class Hardware:
     def cycle_limit(self, target_fps: float) -> float:
         """Most cycles per image at which a frame rate is reached."""
         return self.board.clock_hz / target_fps
-
-
-class SubnetCost:
-    """Cycles of the subnets of a space, remembered: a search asks for the same ones again.
-
-    Parameters
-    ----------
-    hardware : Hardware
-    space : Space
-    order : TileOrder
-        Ranks the row tiles, as the trained supernet froze it.
-    """
-
-    def __init__(self, hardware: Hardware, space: Space, order: TileOrder = NATURAL_ORDER) -> None:
-        self.hardware, self.space, self.order = hardware, space, order
-        self._known: dict[Arch, float] = {}
-
-    def __call__(self, arch: Arch) -> float:
-        """Cycles per image; infinite where the engine refuses the subnet."""
-        if arch not in self._known:
-            self._known[arch] = self._predict(arch)
-        return self._known[arch]
-
-    def _predict(self, arch: Arch) -> float:
-        shape = self.space.shape(arch, self.order)
-        try:
-            self.hardware.check(shape)
-        except UserError:
-            return inf
-        return self.hardware.cycles(shape)

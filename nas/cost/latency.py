@@ -209,7 +209,7 @@ class _Timeline:
         self.lead_limit = np.minimum(given.ring * ring_bytes / bandwidth, self._queued(done) - done)
 
     def _in_turn(self, reads: Array, writes: Array) -> Array:
-        """When each phase's loads are written: memory is ahead of the loaders by what it buffers."""
+        """When each phase's loads are written; memory is ahead by what the buffer holds."""
         interval = np.maximum(1, self.engine.memory_bytes / self.bandwidth)
         buffer = np.maximum(0, LOAD_ROOM - self.latency / interval)
         done = np.empty_like(reads)

@@ -1,0 +1,268 @@
+"""A board's calibration: coefficients of the cost models, what they are good for, and their error.
+
+One JSON file per board, written by ``python -m nas.calibrate`` and read by every command that
+predicts. Those of the boards of this package lie beside the boards' own files.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+import boards
+from boards import Board
+from nas.cost.latency import Coefficients, LatencyModel
+from nas.cost.sources import source_hashes
+from rtl.compiler import MemoryTiming
+from rtl.compiler.latencies import unit_latencies
+from rtl.config import EngineConfig
+from rtl.errors import UserError
+from rtl.files import atomic_write
+from rtl.shape import NetworkShape
+
+SCHEMA = 1
+SUFFIX = ".calibration.json"
+
+Range = tuple[float, float]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Errors(_Record):
+    """Relative errors on networks that the fit never saw, against the RTL's cycles.
+
+    Parameters
+    ----------
+    mape, max : float
+        Mean and largest absolute error, fractions.
+    bias : float
+        Mean signed error.
+    tau : float
+        Kendall's rank correlation of predicted and measured cycles.
+    n : int
+        Networks.
+    """
+
+    mape: float
+    max: float
+    bias: float
+    tau: float
+    n: int
+
+    @classmethod
+    def of(cls, predicted: np.ndarray, measured: np.ndarray) -> "Errors":
+        """Compare cycles; ``tau`` is 1 for a single network."""
+        from sim.calibration import Accuracy
+
+        accuracy = Accuracy(np.asarray(predicted, float), np.asarray(measured, float))
+        return cls(
+            mape=accuracy.mape,
+            max=accuracy.worst,
+            bias=float(accuracy.errors.mean()),
+            tau=accuracy.tau,
+            n=len(measured),
+        )
+
+
+class LatencyRecord(_Record):
+    """The latency models on the board's engine.
+
+    Parameters
+    ----------
+    engine, engine_hash : str
+    coefficients : dict of str to float
+        Of :class:`nas.cost.latency.Coefficients`.
+    ranges : dict of str to (float, float)
+        Sizes and memories that were fitted: outside of them, a prediction is an extrapolation.
+    exact, vectorised : Errors
+        Of the compiler's timing model, and of the search's.
+    units : dict of str to dict
+        By unit, cycles from an instruction's predicted end to its last write: ``median``, a
+        constant of the pipeline, ``spread`` from the 5th to the 95th percentile, ``n``.
+    held_out : list of dict
+        The networks behind the errors: size, memory, cycles.
+    """
+
+    engine: str
+    engine_hash: str
+    coefficients: dict[str, float]
+    ranges: dict[str, Range]
+    exact: Errors
+    vectorised: Errors
+    units: dict[str, dict[str, float]]
+    held_out: list[dict[str, Any]]
+
+
+class ResourceErrors(_Record):
+    """Errors on engines that the fit never saw, against Yosys.
+
+    Parameters
+    ----------
+    lut, ff : float
+        Largest relative error.
+    lut_mean, ff_mean : float
+    dsp, bram : int
+        Engines whose count differs at all.
+    n : int
+        Engines.
+    """
+
+    lut: float
+    ff: float
+    lut_mean: float
+    ff_mean: float
+    dsp: int
+    bram: int
+    n: int
+
+
+class ResourceRecord(_Record):
+    """The resource model for the board's kind of device.
+
+    Parameters
+    ----------
+    model : dict
+        As ``ResourceModel.to_json`` gives it.
+    errors : ResourceErrors
+    held_out : list of dict
+        The engines behind the errors.
+    """
+
+    model: dict[str, Any]
+    errors: ResourceErrors
+    held_out: list[dict[str, Any]]
+
+
+class Calibration(_Record):
+    """All that ``python -m nas.calibrate`` finds out about a board.
+
+    Parameters
+    ----------
+    schema_version : int
+    board, device : str
+    sources : dict of str to str
+        Hashes of RTL, compiler and models at the time.
+    latency : LatencyRecord
+    resources : ResourceRecord
+    candidates_per_s : float
+        That the search's model predicts, on one core.
+    speedup : float
+        Of the exact model over the RTL simulation of DeiT-S's shape, or of the largest network
+        that the engine runs.
+    seconds : dict of str to float
+        By stage.
+    """
+
+    schema_version: Literal[1] = SCHEMA
+    board: str
+    device: str
+    sources: dict[str, str]
+    latency: LatencyRecord
+    resources: ResourceRecord
+    candidates_per_s: float
+    speedup: float
+    seconds: dict[str, float]
+
+    # ------------------------------------------------------------ file
+
+    @classmethod
+    def load(cls, path: Path) -> "Calibration":
+        """Read a file.
+
+        Raises
+        ------
+        UserError
+            If it is missing, damaged, or of another version.
+        """
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            version = data.get("schema_version") if isinstance(data, dict) else None
+            if version != SCHEMA:
+                raise UserError(
+                    f"{path}: calibration of version {version!r}, expected {SCHEMA}:"
+                    " run python -m nas.calibrate again"
+                )
+            found = cls.model_validate(data)
+            Coefficients.from_json(found.latency.coefficients)
+            return found
+        except FileNotFoundError:
+            raise UserError(f"no calibration {path}: python -m nas.calibrate makes it") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise UserError(f"{path}: {where}: {first['msg'].lower()}") from None
+        except ValueError as error:
+            raise UserError(f"{path}: damaged: {error}") from None
+
+    def save(self, path: Path) -> None:
+        """Write the file; it appears whole or not at all."""
+        with atomic_write(path, "w") as file:
+            json.dump(self.model_dump(mode="json"), file, indent=1)
+            file.write("\n")
+
+    # ------------------------------------------------------------ use
+
+    def stale(self) -> list[str]:
+        """Parts of the code that have changed since: ``rtl``, ``compiler``, ``model``."""
+        now = source_hashes()
+        return [part for part, value in self.sources.items() if now.get(part) != value]
+
+    def warning(self) -> str | None:
+        """One line about what has changed, for a command to print."""
+        changed = self.stale()
+        if not changed:
+            return None
+        return (
+            f"the calibration of board '{self.board}' is older than the {', '.join(changed)} code:"
+            f" its errors may not hold, python -m nas.calibrate --board {self.board} renews it"
+        )
+
+    def latency_model(self, engine: EngineConfig) -> LatencyModel:
+        """The search's model of an engine, with the coefficients of the board's own."""
+        coefficients = Coefficients.from_json(self.latency.coefficients)
+        return LatencyModel(engine, unit_latencies(engine), coefficients)
+
+
+def extrapolates(ranges: dict[str, Range], shape: NetworkShape, memory: MemoryTiming) -> list[str]:
+    """Sizes of a network, or its memory's, that lie outside the ranges of a fit; in words."""
+    return [
+        f"{name} {value:g} outside {low:g} to {high:g}"
+        for name, value in sizes_in_ranges(shape, memory).items()
+        for low, high in [ranges[name]]
+        if not low <= value <= high
+    ]
+
+
+def sizes_in_ranges(shape: NetworkShape, memory: MemoryTiming) -> dict[str, float]:
+    """The sizes that :attr:`LatencyRecord.ranges` speaks of."""
+    return {
+        "tokens": shape.tokens,
+        "patch_values": shape.patch_values,
+        "width": shape.width,
+        "head_dim": shape.head_dim,
+        "depth": len(shape.blocks),
+        "most_heads": max(block.heads for block in shape.blocks),
+        "most_hidden": max(block.hidden for block in shape.blocks),
+        "classes": shape.classes,
+        "mean_pool": float(shape.mean_pool),
+        "bytes_per_cycle": memory.bytes_per_cycle,
+        "latency_cycles": memory.latency_cycles,
+    }
+
+
+def file_of(board: Board | str) -> Path:
+    """Where a board's calibration lies: beside the board's own file."""
+    name = board if isinstance(board, str) else board.name
+    if name.endswith(".toml"):
+        return Path(name).with_suffix(SUFFIX)
+    return boards.FOLDER / f"{name}{SUFFIX}"
+
+
+def find(board: str) -> Calibration | None:
+    """The calibration of a board by its name or file, if there is one."""
+    path = file_of(board)
+    return Calibration.load(path) if path.is_file() else None

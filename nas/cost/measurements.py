@@ -1,0 +1,160 @@
+"""What a calibration measures: points for :mod:`nas.cost.sweep`, and the functions behind them.
+
+The functions run in worker processes; arguments can be pickled, results are JSON values.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from boards import Board
+from nas.cost.engines import sample_engines
+from nas.cost.measure import ModuleCells, measure_engine
+from nas.cost.sources import source_hashes
+from nas.cost.subnets import Sample
+from nas.cost.sweep import Point
+from rtl.compiler import check, lower
+from rtl.compiler.latencies import unit_latencies
+from rtl.compiler.timing import simulate
+from rtl.config import EngineConfig
+from rtl.control.isa import Unit
+from rtl.errors import ToolError
+from rtl.synthesis import Module, Resources, Utilization, family_of
+from sim import runner
+from sim.calibration import instruction_times, model_of
+from sim.random_model import random_images
+
+Json = Any
+
+
+# ------------------------------------------------------------ cycles
+
+
+def network_points(samples: Sequence[Sample], board: Board, engine: EngineConfig) -> list[Point]:
+    """Cycles of one image of each network on the RTL."""
+    hashes = source_hashes()
+    code = [f"{engine.hash:016x}", hashes["rtl"], hashes["compiler"]]
+    return [
+        Point(measure_network, (sample, board, engine), ["network", asdict(sample), *code])
+        for sample in samples
+    ]
+
+
+def measure_network(sample: Sample, board: Board, engine: EngineConfig) -> Json:
+    """Simulate a network with random weights; its logits are compared with the golden model's.
+
+    Returns
+    -------
+    dict
+        ``cycles`` of the image, ``seconds`` that its simulation took.
+
+    Raises
+    ------
+    ToolError
+        If the logits differ.
+    """
+    model = model_of(sample.shape, engine.act_bits)
+    run = runner.run(
+        model,
+        random_images(sample.shape.image, 1),
+        board,
+        engine=engine,
+        check=False,
+        settings=_settings(sample),
+    )
+    if run.mismatches:
+        raise ToolError(f"the engine differs from the golden model: {run.first_mismatch}")
+    return {"cycles": run.cycles[0], "seconds": round(run.wall_s, 2)}
+
+
+def exact_points(samples: Sequence[Sample], engine: EngineConfig) -> list[Point]:
+    """Cycles of the same by the compiler's timing model."""
+    code = [f"{engine.hash:016x}", source_hashes()["compiler"], asdict(unit_latencies(engine))]
+    return [
+        Point(predict_exactly, (sample, engine), ["exact", asdict(sample), *code])
+        for sample in samples
+    ]
+
+
+def predict_exactly(sample: Sample, engine: EngineConfig) -> Json:
+    """``cycles`` of one image, and ``seconds`` that the prediction took."""
+    latencies = unit_latencies(engine)
+    started = time.perf_counter()
+    found = simulate(lower(check(sample.shape, engine)), sample.memory, latencies)
+    return {"cycles": found.cycles, "seconds": round(time.perf_counter() - started, 4)}
+
+
+def unit_points(samples: Sequence[Sample], board: Board, engine: EngineConfig) -> list[Point]:
+    """When each instruction wrote last on the RTL, against the timing model."""
+    hashes = source_hashes()
+    code = [f"{engine.hash:016x}", hashes["rtl"], hashes["compiler"]]
+    return [
+        Point(measure_units, (sample, board, engine), ["units", asdict(sample), *code])
+        for sample in samples
+    ]
+
+
+def measure_units(sample: Sample, board: Board, engine: EngineConfig) -> Json:
+    """Cycles from predicted end to last write, by unit: a list for each."""
+    model = model_of(sample.shape, engine.act_bits)
+    times = instruction_times(model, board, engine=engine, settings=_settings(sample))
+    late = times.last - np.array(times.prediction.ends)
+    found: dict[str, list[float]] = defaultdict(list)
+    for operation, cycles in zip(times.program.operations, late, strict=True):
+        if operation.unit is not None and not np.isnan(cycles):
+            found[Unit(operation.unit).name.lower()].append(round(float(cycles), 2))
+    return found
+
+
+def _settings(sample: Sample) -> dict[str, int]:
+    """Of the simulated memory (sim/hardware/memory.sv)."""
+    return {
+        "latency": sample.memory.latency_cycles,
+        "bytes_per_cycle": round(sample.memory.bytes_per_cycle * 256),
+    }
+
+
+# ------------------------------------------------------------ resources
+
+
+def engine_points(board: Board, count: int, seed: int, cells: Path) -> list[Point]:
+    """Resources of random engines for a board.
+
+    Parameters
+    ----------
+    board : Board
+    count, seed : int
+        As in :func:`nas.cost.engines.sample_engines`.
+    cells : Path
+        Folder with the modules that were synthesised before.
+    """
+    return [
+        Point(
+            measure_resources,
+            (engine, board.device, cells),
+            ["engine", asdict(engine), family_of(board.device), source_hashes()["rtl"]],
+        )
+        for engine in sample_engines(board, count, seed)
+    ]
+
+
+def measure_resources(engine: EngineConfig, device: str, cells: Path) -> Json:
+    """What Yosys makes of an engine; :func:`utilization` reads it."""
+    return asdict(measure_engine(engine, device, ModuleCells(family_of(device), cells)))
+
+
+def utilization(value: Json) -> Utilization:
+    """From the JSON value of :func:`measure_resources`."""
+    return Utilization(
+        total=Resources(**value["total"]),
+        units={name: Resources(**unit) for name, unit in value["units"].items()},
+        modules={
+            name: Module(module["instances"], Resources(**module["own"]))
+            for name, module in value["modules"].items()
+        },
+    )
