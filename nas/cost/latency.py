@@ -161,8 +161,15 @@ class LatencyModel:
             relative = model(position).cycles(networks, memories) / cycles - 1
             return np.append(relative, PRIOR * position)
 
+        positive = [field.name in ("ring", "contention") for field in fields(Coefficients)]
+        lowest = np.where(positive, -start / steps, -np.inf)
         found = least_squares(
-            errors, np.zeros(len(start)), loss="soft_l1", f_scale=ROBUST, diff_step=0.02
+            errors,
+            np.zeros(len(start)),
+            bounds=(lowest, np.inf),
+            loss="soft_l1",
+            f_scale=ROBUST,
+            diff_step=0.02,
         )
         return model(found.x)
 

@@ -60,16 +60,17 @@ class Results:
     def __init__(self, path: Path):
         self.path = path
         self._known: dict[str, Json] = {}
-        lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
-        for number, line in enumerate(lines, 1):
-            if not line:
-                continue
+        content = path.read_bytes() if path.is_file() else b""
+        whole, _, rest = content.rpartition(b"\n")
+        if rest:  # the line that was being written when the sweep was killed
+            with path.open("r+b") as file:
+                file.truncate(len(content) - len(rest))
+        for number, line in enumerate(whole.split(b"\n") if whole else (), 1):
             try:
                 record = json.loads(line)
                 self._known[record["key"]] = record["value"]
             except (ValueError, KeyError, TypeError):
-                if number < len(lines):
-                    raise UserError(f"{path}, line {number}: damaged: delete the line") from None
+                raise UserError(f"{path}, line {number}: damaged: delete the line") from None
 
     def get(self, point: Point) -> Json | None:
         """The point's value, or None."""
@@ -79,10 +80,9 @@ class Results:
         """Remember a value on disk."""
         self._known[point.key] = value
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        whole = not self.path.is_file() or self.path.read_bytes().endswith(b"\n")
+        line = {"key": point.key, "identity": point.identity, "value": value}
         with self.path.open("a", encoding="utf-8") as file:
-            line = {"key": point.key, "identity": point.identity, "value": value}
-            file.write(("" if whole else "\n") + json.dumps(line) + "\n")
+            file.write(json.dumps(line) + "\n")
 
 
 def run_points(

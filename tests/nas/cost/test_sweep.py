@@ -1,0 +1,95 @@
+"""Sweeps: each point measured once, kept when a later one fails or the run is interrupted."""
+
+import json
+from concurrent.futures import Executor, Future
+
+import pytest
+
+from nas.cost.sweep import Point, Results, run_points, workers
+from rtl.errors import UserError
+
+
+def square(number):
+    if number < 0:
+        raise ArithmeticError(f"no square of {number}")
+    return {"square": number * number}
+
+
+def points_of(*numbers):
+    return [Point(square, (number,), ["square", number]) for number in numbers]
+
+
+class Here(Executor):
+    """Measures at once, and says how often."""
+
+    def __init__(self):
+        self.calls = []
+
+    def submit(self, fn, /, *args, **kwargs):
+        self.calls.append(args)
+        future = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except ArithmeticError as error:
+            future.set_exception(error)
+        return future
+
+
+def test_values_come_in_the_order_of_the_points(tmp_path):
+    done = []
+    values = run_points(points_of(3, 1, 2), Results(tmp_path / "p.jsonl"), Here(), done.append)
+    assert values == [{"square": 9}, {"square": 1}, {"square": 4}]
+    assert done[0] == 0 and done[-1] == 3
+
+
+def test_a_known_point_is_not_measured_again(tmp_path):
+    path = tmp_path / "folder" / "p.jsonl"
+    run_points(points_of(1, 2), Results(path), Here(), lambda done: None)
+    pool, done = Here(), []
+    values = run_points(points_of(2, 3, 3), Results(path), pool, done.append)
+    assert values == [{"square": 4}, {"square": 9}, {"square": 9}]
+    assert pool.calls == [(3,)]
+
+
+def test_finished_points_survive_a_failure(tmp_path):
+    path = tmp_path / "p.jsonl"
+    with pytest.raises(ArithmeticError, match="no square of -1"):
+        run_points(points_of(5, -1), Results(path), Here(), lambda done: None)
+    known = Results(path)
+    assert known.get(points_of(-1)[0]) is None
+    pool = Here()
+    run_points(points_of(5), known, pool, lambda done: None)
+    assert len(pool.calls) <= 1
+
+
+def test_a_line_that_was_cut_off_is_measured_again_and_any_other_is_an_error(tmp_path):
+    path = tmp_path / "p.jsonl"
+    run_points(points_of(1, 2), Results(path), Here(), lambda done: None)
+    whole = path.read_text()
+    path.write_text(whole[:-10])
+    pool = Here()
+    run_points(points_of(1, 2), Results(path), pool, lambda done: None)
+    assert len(pool.calls) == 1
+    assert [bool(Results(path).get(point)) for point in points_of(1, 2)] == [True, True]
+    path.write_text("nonsense\n" + whole)
+    with pytest.raises(UserError, match="line 1: damaged: delete the line"):
+        Results(path)
+
+
+def test_the_file_says_what_was_measured(tmp_path):
+    path = tmp_path / "p.jsonl"
+    run_points(points_of(7), Results(path), Here(), lambda done: None)
+    record = json.loads(path.read_text())
+    assert record["identity"] == ["square", 7] and record["value"] == {"square": 49}
+
+
+def test_processes_of_this_machine(tmp_path):
+    with workers(2) as pool:
+        values = run_points(points_of(2, 3), Results(tmp_path / "p.jsonl"), pool, lambda done: None)
+    assert values == [{"square": 4}, {"square": 9}]
+
+
+def test_a_scheduler_that_is_not_there():
+    pytest.importorskip("distributed")
+    with pytest.raises(UserError, match="no Dask scheduler at 'nonsense'"), workers(1, "nonsense"):
+        pass
