@@ -14,7 +14,7 @@ What is left, pipelines that fill and drain at each turn, is in a handful of coe
 models against the RTL.
 """
 
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -86,6 +86,10 @@ class Coefficients:
     program: float = 12.0
     ring: float = 0.75
     contention: float = 1.0
+
+    def to_json(self) -> dict[str, float]:
+        """By name, four digits behind the point."""
+        return {name: round(value, 4) for name, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, values: dict[str, float]) -> "Coefficients":

@@ -1,0 +1,271 @@
+"""A board's measurements, stage by stage: what ``python -m nas.calibrate`` does."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from boards import Board
+from nas.cost import measurements
+from nas.cost.calibration import (
+    Errors,
+    ResourceErrors,
+    ResourceRecord,
+    sizes_in_ranges,
+)
+from nas.cost.engines import sample_engines
+from nas.cost.latency import LatencyModel, Memories
+from nas.cost.networks import Networks
+from nas.cost.resources import ResourceModel, resource_errors
+from nas.cost.subnets import Sample, sample_subnets
+from nas.cost.sweep import Point, Results, run_points, workers
+from nas.space import Space
+from rtl import config
+from rtl.compiler import MemoryTiming
+from rtl.compiler.latencies import unit_latencies
+from rtl.config import EngineConfig
+from rtl.synthesis import Utilization, family_of
+from sim import testbench
+
+SEED_FIT, SEED_HELD_OUT, SEED_QUICK = 1, 2, 3  # of networks and engines: never the same ones
+EXACT_NETWORKS = 320  # that the vectorised model's coefficients are fitted to
+UNIT_NETWORKS = 3  # whose instructions are compared one by one
+SPEED_BATCH = 4096  # candidates whose prediction is timed
+SPEED_SPACE = Space(
+    image=(224, 224, 3), patch=16, classes=1000, head_dim=64, widths=(192, 256, 320, 384),
+    depths=(10, 11, 12), heads=(3, 4, 5, 6), mlp_ratios=(3, 3.5, 4), row_granularity=32,
+)  # fmt: skip
+"""Subnets of DeiT-S's kind."""
+
+Engines = list[tuple[EngineConfig, Utilization]]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Who measures.
+
+    Parameters
+    ----------
+    workers : int
+        Processes on this machine.
+    scheduler : str, optional
+        Address of a Dask scheduler, whose workers measure instead.
+    """
+
+    workers: int
+    scheduler: str | None = None
+
+
+@dataclass
+class Campaign:
+    """Measures a board's default engine, and engines like it; every finished point is kept.
+
+    Parameters
+    ----------
+    board : Board
+    folder : Path
+        Of the finished points.
+    pool : Pool
+    """
+
+    board: Board
+    folder: Path
+    pool: Pool
+    seconds: dict[str, float] = field(default_factory=dict)  # by stage
+
+    def __post_init__(self) -> None:
+        self.results = Results(self.folder / "points.jsonl")
+        self.console = Console(stderr=True)
+
+    @property
+    def engine(self) -> EngineConfig:
+        """The board's default engine."""
+        return config.engine(self.board.engine)
+
+    # ------------------------------------------------------------ latency
+
+    def fit_latency(self) -> tuple[LatencyModel, dict[str, tuple[float, float]]]:
+        """Fit the vectorised model to the exact one; the model and the ranges that it saw."""
+        samples = sample_subnets(self.board, self.engine, EXACT_NETWORKS, SEED_FIT)
+        points = measurements.exact_points(samples, self.engine)
+        exact = Measured.of(samples, self._values("exact", "networks, timing model", points))
+        with self._timed("fit"):
+            model = LatencyModel(self.engine, unit_latencies(self.engine))
+            fitted = model.fitted(exact.networks, exact.memories, exact.cycles)
+        return fitted, _ranges(samples)
+
+    def networks(self, count: int, seed: int = SEED_HELD_OUT) -> "Measured":
+        """Random networks on the RTL."""
+        self._build(tap=False)
+        samples = sample_subnets(self.board, self.engine, count, seed)
+        points = measurements.network_points(samples, self.board, self.engine)
+        return Measured.of(samples, self._values("rtl", "networks, RTL", points))
+
+    def units(self) -> dict[str, dict[str, float]]:
+        """Micro-benchmarks: cycles from an instruction's predicted end to its last write."""
+        self._build(tap=True)
+        samples = sorted(
+            sample_subnets(self.board, self.engine, EXACT_NETWORKS, SEED_FIT),
+            key=lambda s: (s.shape.width * len(s.shape.blocks), s.shape.tokens),
+        )[:UNIT_NETWORKS]
+        points = measurements.unit_points(samples, self.board, self.engine)
+        values = self._values("units", "instructions, RTL", points)
+        result = {}
+        for unit in sorted({name for value in values for name in value}):
+            late = np.concatenate([value.get(unit, []) for value in values])
+            low, median, high = (float(q) for q in np.quantile(late, (0.05, 0.5, 0.95)))
+            result[unit] = {"median": median, "spread": high - low, "n": float(len(late))}
+        return result
+
+    # ------------------------------------------------------------ resources
+
+    def engines(self, what: str, count: int, seed: int) -> Engines:
+        """Random engines through Yosys."""
+        points = measurements.engine_points(self.board, count, seed, self.folder / "modules")
+        values = self._values(what.replace(" ", "_"), f"{what}, Yosys", points)
+        engines = sample_engines(self.board, count, seed)
+        return [(e, measurements.utilization(v)) for e, v in zip(engines, values, strict=True)]
+
+    def resources(self, fit: int, held_out: int) -> ResourceRecord:
+        """Fit the resource model to some engines, and hold it against others."""
+        family = family_of(self.board.device)
+        model = ResourceModel.fit(self.engines("engines to fit", fit, SEED_FIT), family)
+        others = self.engines("held-out engines", held_out, SEED_HELD_OUT)
+        rows = [
+            {
+                "engine": asdict(engine),
+                "yosys": asdict(used.total),
+                "predicted": asdict(model.predict(engine)),
+            }
+            for engine, used in others
+        ]
+        errors = resource_record(model, others)
+        return ResourceRecord(model=model.to_json(), errors=errors, held_out=rows)
+
+    # ------------------------------------------------------------ how points are measured
+
+    def _values(self, stage: str, what: str, points: Sequence[Point]) -> list[Any]:
+        """Values of all points, in order, with a progress bar."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with (
+            self._timed(stage),
+            Progress(*columns, TimeElapsedColumn(), console=self.console) as progress,
+            workers(self.pool.workers, self.pool.scheduler) as pool,
+        ):
+            task = progress.add_task(what, total=len(points))
+            return run_points(
+                points, self.results, pool, lambda done: progress.update(task, completed=done)
+            )
+
+    def _build(self, *, tap: bool) -> None:
+        """Build the simulation before several processes want it."""
+        what = "with taps" if tap else "without taps"
+        with (
+            self._timed("build_tap" if tap else "build"),
+            self.console.status(f"Building the engine's simulation, {what}: minutes"),
+        ):
+            testbench.build(self.engine, tap=tap)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.seconds[stage] = round(time.monotonic() - started, 1)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Networks with cycles.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+    cycles, seconds : (n,) float
+        Of an image; that its measurement took.
+    """
+
+    samples: Sequence[Sample]
+    cycles: np.ndarray
+    seconds: np.ndarray
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample], values: Sequence[dict]) -> "Measured":
+        """From the values of the points."""
+        cycles, seconds = ([value[name] for value in values] for name in ("cycles", "seconds"))
+        return cls(samples, np.array(cycles, float), np.array(seconds, float))
+
+    @property
+    def networks(self) -> Networks:
+        return Networks.of_shapes([sample.shape for sample in self.samples])
+
+    @property
+    def memories(self) -> Memories:
+        return Memories.of(*(sample.memory for sample in self.samples))
+
+
+def against_rtl(
+    model: LatencyModel, rtl: Measured
+) -> tuple[list[dict[str, Any]], dict[str, Errors]]:
+    """Both models on networks that were measured on the RTL: a row for each, and the errors."""
+    vectorised = model.cycles(rtl.networks, rtl.memories)
+    exact = np.array(
+        [measurements.predict_exactly(sample, model.engine)["cycles"] for sample in rtl.samples],
+        float,
+    )
+    rows = [
+        sizes_in_ranges(sample.shape, sample.memory)
+        | {"rtl": int(measured), "exact": int(first), "vectorised": round(float(second))}
+        for sample, measured, first, second in zip(
+            rtl.samples, rtl.cycles, exact, vectorised, strict=True
+        )
+    ]
+    errors = {
+        "exact": Errors.of(exact, rtl.cycles),
+        "vectorised": Errors.of(vectorised, rtl.cycles),
+    }
+    return rows, errors
+
+
+def _ranges(samples: Sequence[Sample]) -> dict[str, tuple[float, float]]:
+    sizes = [sizes_in_ranges(sample.shape, sample.memory) for sample in samples]
+    return {
+        name: (min(each[name] for each in sizes), max(each[name] for each in sizes))
+        for name in sizes[0]
+    }
+
+
+def resource_record(model: ResourceModel, points: Engines) -> ResourceErrors:
+    """Errors of a model on engines that were counted."""
+    errors = resource_errors(model, points)
+    return ResourceErrors(
+        lut=errors["lut"]["worst"],
+        ff=errors["ff"]["worst"],
+        lut_mean=errors["lut"]["mean"],
+        ff_mean=errors["ff"]["mean"],
+        dsp=errors["dsp"],
+        bram=errors["bram"],
+        n=errors["n"],
+    )
+
+
+def candidates_per_second(model: LatencyModel) -> float:
+    """From genes to cycles, on one core, for subnets of DeiT-S's kind."""
+    rng = np.random.default_rng(0)
+    genes = rng.integers(0, SPEED_SPACE.gene_choices, (SPEED_BATCH, len(SPEED_SPACE.gene_choices)))
+    memory = Memories.of(MemoryTiming())
+    started = time.perf_counter()
+    model.cycles(Networks.of_genes(SPEED_SPACE, genes), memory)
+    return round(SPEED_BATCH / (time.perf_counter() - started))
+
+
+def speedup(rtl: Measured, engine: EngineConfig) -> float:
+    """How many times as fast the exact model is as the simulation, on the longest network."""
+    longest = int(rtl.cycles.argmax())
+    predicted = measurements.predict_exactly(rtl.samples[longest], engine)
+    return round(float(rtl.seconds[longest]) / predicted["seconds"], 1)
