@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from rtl.compiler.bound import Lanes, array_work, bound_cycles
+from rtl.compiler.bound import Lanes, array_work, bound_cycles, work_by_kind
 from rtl.errors import UserError
 from rtl.shape import BlockShape, NetworkShape, plain_vit
 
@@ -84,3 +84,20 @@ def test_a_fraction_of_8_bit_tiles_is_rounded_up():
     assert not any(shape.embed_wide)
     with pytest.raises(UserError, match=r"fraction of 8-bit rows must be from 0 to 1, not 1\.5"):
         plain_vit(width=192, heads=3, row_granularity=32, wide=1.5)
+
+
+def test_work_of_kinds_by_hand():
+    """As in ``test_one_block_by_hand``, without padding."""
+    work = work_by_kind(ONE_BLOCK)
+    assert work["embed"] == (16 * 49 * 32, 2 * 16 * 49 * (16 + 2 * 16))
+    assert work["qkv"] == ((17 + 17 + 1) * 32 * 16, (17 + 2 * 17 + 1) * 32 * 16)
+    assert work["scores"] == work["context"] == (17 * 16, 2 * 17 * 16)
+    assert work["proj"] == (16 * 32, 16 * (16 + 2 * 16))
+    assert work["fc1"] == (32 * 24, 32 * (2 * 16 + 8))  # the second tile has 8 rows
+    assert work["head"] == (32 * 10, 32 * 10)
+    assert work_by_kind(ONE_BLOCK, pixel_passes=1)["embed"].products == 16 * 49 * (16 + 2 * 16)
+
+
+def test_products_without_padding_fill_less_than_the_bound():
+    products = sum(work.products for work in work_by_kind(deit(384, wide=0.25)).values())
+    assert 0.9 < products / (18 * 32 * 16) / 626_928 < 1
