@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
@@ -112,33 +111,33 @@ def cycles_table(estimate: Estimate, fps: float, title: str) -> Table:
     """Cycles of the matmul unit, a kind of layer a row, a cause a column."""
     spent = estimate.spent
     waits = [wait for wait, cycles in spent.waits().items() if round(cycles)]
+    causes = ("multiply", "padding", "drain", *waits)
     table = Table(title=Text(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.caption = "multiply: without padding; others: what the idle matmul unit waits for"
-    for column in ("layers", "cycles", "", "multiply", "padding", "drain", *waits):
+    for column in ("layers", "cycles", "", *causes):
         table.add_column(column, justify="left" if column == "layers" else "right")
-    rows = {kind: _parts(estimate, kind) for kind in [*spent.multiplying, END]}
-    rows["image"] = sum(rows.values(), Counter())
-    for kind, parts in rows.items():
-        total = sum(parts.values())
+    kinds = {kind: _parts(estimate, kind) for kind in [*spent.multiplying, END]}
+    image = {cause: sum(parts.get(cause, 0.0) for parts in kinds.values()) for cause in causes}
+    for kind, parts in (kinds | {"image": image}).items():
         if kind == "image":
             table.add_section()
-        cells = [_count(parts[cause]) for cause in ("multiply", "padding", "drain", *waits)]
+        total = sum(parts.values())
+        cells = [_count(parts.get(cause, 0.0)) for cause in causes]
         table.add_row(kind, _count(total), _share(total / estimate.cycles), *cells)
     allowed = estimate.hardware.cycle_limit(fps)
     table.add_row(f"{fps:g} fps", _count(allowed), _share(allowed / estimate.cycles))
     return table
 
 
-def _parts(estimate: Estimate, kind: str) -> Counter[str]:
+def _parts(estimate: Estimate, kind: str) -> dict[str, float]:
     """Cycles of a kind of layer by cause."""
     spent, padding = estimate.spent, estimate.padding.get(kind, 0.0)
-    parts = {
+    return {
         "multiply": spent.multiplying.get(kind, 0.0) - padding,
         "padding": padding,
         "drain": spent.draining.get(kind, 0.0),
         **spent.waiting.get(kind, {}),
     }
-    return Counter(parts)
 
 
 def _count(cycles: float) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -138,16 +139,16 @@ def _known(name: str) -> str:
     )
 
 
-def _build(name: str) -> nn.Module:
+def _build(name: str) -> Any:
     import timm
 
     with torch.device("meta"):
         return timm.create_model(name, pretrained=False)
 
 
-def _missing(model: nn.Module) -> Iterator[str]:
+def _missing(model: Any) -> Iterator[str]:
     """What a timm model has and the engine has not."""
-    from timm.layers import PatchEmbed
+    from timm.layers.patch_embed import PatchEmbed
     from timm.models.deit import VisionTransformerDistilled
     from timm.models.eva import Eva
     from timm.models.vision_transformer import Block, VisionTransformer
@@ -176,7 +177,7 @@ def _missing(model: nn.Module) -> Iterator[str]:
     yield from _missing_in_head(model)
 
 
-def _missing_in_stem(stem: nn.Module) -> Iterator[str]:
+def _missing_in_stem(stem: Any) -> Iterator[str]:
     height, width = stem.proj.kernel_size
     if height != width:
         yield f"patches of {height} x {width} pixels"
@@ -186,8 +187,9 @@ def _missing_in_stem(stem: nn.Module) -> Iterator[str]:
         yield "a norm in the patch embedding"
 
 
-def _missing_in_block(block: nn.Module) -> Iterator[str]:
-    from timm.layers import Attention, Mlp
+def _missing_in_block(block: Any) -> Iterator[str]:
+    from timm.layers.attention import Attention
+    from timm.layers.mlp import Mlp
 
     if type(block.attn) is not Attention:
         yield f"attention of another kind ({type(block.attn).__name__})"
@@ -203,7 +205,7 @@ def _missing_in_block(block: nn.Module) -> Iterator[str]:
         yield f"{type(block.norm1).__name__} in place of LayerNorm"
 
 
-def _missing_in_head(model: nn.Module) -> Iterator[str]:
+def _missing_in_head(model: Any) -> Iterator[str]:
     if model.global_pool == "map":
         yield "attention pooling (map)"
     elif model.global_pool not in ("token", "avg"):

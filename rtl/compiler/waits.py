@@ -5,7 +5,7 @@ unit is replayed at the cycles that it found, and each cycle is given to a kind 
 of: the array multiplies; it waits for its drain; the unit is idle, for a reason.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -68,11 +68,11 @@ class Account:
 
     def waits(self) -> dict[Wait, float]:
         """Idle cycles by cause, the largest first."""
-        total: Counter[Wait] = Counter()
+        total: defaultdict[Wait, float] = defaultdict(float)
         for causes in self.waiting.values():
             for wait, cycles in causes.items():
                 total[wait] += cycles
-        return dict(total.most_common())
+        return dict(sorted(total.items(), key=lambda item: -item[1]))
 
 
 def account(
@@ -92,9 +92,9 @@ def account(
     cycles = prediction.cycles_per_image
     counted = range(1, images) if cycles else range(1)
     cycles = cycles or prediction.cycles
-    multiplying: Counter[str] = Counter()
-    draining: Counter[str] = Counter()
-    waiting: defaultdict[str, Counter[Wait]] = defaultdict(Counter)
+    multiplying: defaultdict[str, float] = defaultdict(float)
+    draining: defaultdict[str, float] = defaultdict(float)
+    waiting: defaultdict[str, defaultdict[Wait, float]] = defaultdict(lambda: defaultdict(float))
     for step in _steps(program, prediction, memory, latencies, counted.stop):
         if step.image in counted:
             multiplying[step.kind] += step.multiplying / len(counted)

@@ -35,6 +35,7 @@ def test_deit_small_on_all_boards(tmp_path, capsys):
     memory = MemoryTiming(board.bytes_per_cycle(), board.memory.latency_cycles)
     shape = plain_vit(width=384, heads=6, row_granularity=32, wide=0.25)
     expected = predict(shape, ZCU102, memory, unit_latencies(ZCU102), images=3).cycles_per_image
+    assert expected is not None
     found = rows["zcu102"]["estimate"]
     assert found["cycles_per_image"] == expected
     assert found["fps"] == pytest.approx(150e6 / expected)
