@@ -8,6 +8,7 @@ from boards import Board
 from nas.cost.estimate import Estimate, excess, resources_of
 from nas.cost.hardware import Hardware
 from nas.cost.plain import is_file, shape_for
+from rtl import config
 from rtl.config import ENGINES, EngineConfig
 from rtl.errors import UserError
 from rtl.synthesis import family_of
@@ -64,15 +65,15 @@ def lower_precision(model: str, hardware: Hardware, wide: float, fps: float) -> 
     return best
 
 
-def candidate_engines(board: Board, engine: EngineConfig) -> list[EngineConfig]:
-    """Engines for a board besides ``engine``, in the order in which they are to be tried.
+def candidate_engines(board: Board) -> list[EngineConfig]:
+    """Engines that a board has multipliers and, as far as known, room for.
 
-    Those of the package and ``engine`` with more lanes, that the board has multipliers and, as far
-    as known, room for: of the same ``act_bits`` first, then those with the fewest products.
+    Those of the package, and the board's own with more lanes; the fewest products first.
     """
-    others = [other for other in (*ENGINES.values(), *_larger(engine)) if fits(other, board)]
-    unlike = [other for other in others if replace(other, name=engine.name) != engine]
-    return sorted(unlike, key=lambda other: (other.act_bits != engine.act_bits, other.products))
+    engines = (*ENGINES.values(), *_larger(config.engine(board.engine)))
+    return sorted(
+        (engine for engine in engines if fits(engine, board)), key=lambda engine: engine.products
+    )
 
 
 def fits(engine: EngineConfig, board: Board) -> bool:
@@ -91,6 +92,8 @@ def _larger(engine: EngineConfig) -> Iterator[EngineConfig]:
     for new in lanes:
         sizes = dict(zip(("token_lanes", "row_lanes", "depth_lanes"), new, strict=True))
         name = f"{engine.name} with {' x '.join(map(str, new))} lanes"
+        if new == (tokens, rows, depth):
+            continue
         try:
             yield replace(engine, name=name, **sizes)
         except UserError:  # beyond what an engine can be
@@ -98,8 +101,15 @@ def _larger(engine: EngineConfig) -> Iterator[EngineConfig]:
 
 
 def other_engine(model: str, hardware: Hardware, wide: float, fps: float) -> Design | None:
-    """The first design with another engine that reaches the rate; None if no one does."""
-    for engine in candidate_engines(hardware.board, hardware.engine):
+    """The first design with another engine that reaches the rate; None if no one does.
+
+    Engines of the same ``act_bits`` are tried first.
+    """
+    act_bits = hardware.engine.act_bits
+    engines = candidate_engines(hardware.board)
+    for engine in sorted(engines, key=lambda engine: engine.act_bits != act_bits):
+        if engine == hardware.engine:
+            continue
         try:
             shape = shape_for(model, engine, wide)
             design = Design(wide, Estimate.of(Hardware(hardware.board, engine), shape))
