@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from math import ceil
 
+from rtl.errors import UserError
+
 LAYERS = ("q", "k", "v", "proj", "fc1", "fc2")  # of a block, in the order of their execution
 
 
@@ -106,3 +108,63 @@ class NetworkShape:
     def row_tiles(self, rows: int) -> int:
         """Tiles of ``row_granularity`` rows that hold ``rows`` rows."""
         return ceil(rows / self.row_granularity)
+
+
+def plain_vit(
+    *,
+    image: tuple[int, int, int] = (224, 224, 3),
+    patch: int = 16,
+    width: int,
+    heads: int,
+    head_dim: int = 64,
+    hidden: int | None = None,
+    depth: int = 12,
+    classes: int = 1000,
+    row_granularity: int,
+    wide: float = 0.0,
+    mean_pool: bool = False,
+    class_token: bool = True,
+) -> NetworkShape:
+    """The shape of a vision transformer whose blocks are all alike.
+
+    Parameters
+    ----------
+    image, patch, width, head_dim, classes, row_granularity, mean_pool, class_token
+        As of :class:`NetworkShape`.
+    heads, hidden : int
+        Of every block; four times the width by default for ``hidden``.
+    depth : int
+        Blocks.
+    wide : float
+        Fraction of 8-bit row tiles in each matrix, rounded up to whole tiles. The patch embedding
+        has none.
+
+    Raises
+    ------
+    UserError
+        If ``wide`` is not a fraction.
+    """
+    if not 0 <= wide <= 1:
+        raise UserError(f"the fraction of 8-bit rows must be from 0 to 1, not {wide:g}")
+    hidden = hidden or 4 * width
+
+    def flags(rows: int, fraction: float = wide) -> tuple[bool, ...]:
+        tiles = ceil(rows / row_granularity)
+        return tuple(tile < fraction * tiles for tile in range(tiles))
+
+    inner = heads * head_dim
+    rows = (inner, inner, inner, width, hidden, width)
+    layers = tuple((name, flags(count)) for name, count in zip(LAYERS, rows, strict=True))
+    return NetworkShape(
+        image=image,
+        patch=patch,
+        width=width,
+        head_dim=head_dim,
+        classes=classes,
+        row_granularity=row_granularity,
+        blocks=(BlockShape(heads, hidden, layers),) * depth,
+        embed_wide=flags(width, 0.0),
+        head_wide=flags(classes),
+        mean_pool=mean_pool,
+        class_token=class_token,
+    )

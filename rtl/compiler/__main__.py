@@ -16,6 +16,7 @@ from rtl.compiler import Compiled, MemoryTiming, compile_model, symbol_table
 from rtl.compiler.latencies import unit_latencies
 from rtl.compiler.report import report, tables
 from rtl.compiler.timing import simulate
+from rtl.compiler.waits import account
 from rtl.control.isa import Base
 from rtl.files import atomic_write
 from rtl.model import IntegerModel, repack
@@ -64,11 +65,11 @@ def main(options: Options) -> None:
     model = IntegerModel.load(options.model)
     compiled = compile_model(repack(model, engine.row_lanes) if options.repack else model, engine)
     memory = MemoryTiming(board.bytes_per_cycle(), board.memory.latency_cycles)
-    prediction, several = (
-        simulate(compiled.program, memory, unit_latencies(engine), images) for images in (1, IMAGES)
-    )
+    program, latencies = compiled.program, unit_latencies(engine)
+    prediction, several = (simulate(program, memory, latencies, images) for images in (1, IMAGES))
+    spent = account(program, prediction, memory, latencies)
     prediction = replace(prediction, cycles_per_image=several.cycles_per_image)
-    figures = report(compiled.program, prediction, board.clock_hz)
+    figures = report(program, prediction, spent, board.clock_hz)
     figures |= {"model": str(options.model), "board": board.name, "hash": compiled.hash}
     if options.out:
         _write(compiled, figures, options.out)

@@ -1,6 +1,6 @@
 """The fewest cycles that an array of given lanes needs for a network: whole tiles, nothing else."""
 
-from math import ceil, prod
+from math import ceil
 from typing import NamedTuple
 
 from rtl.shape import NetworkShape
@@ -74,12 +74,61 @@ def array_work(shape: NetworkShape) -> int:
     A product of an 8-bit and of a 4-bit weight count the same; so do both passes of one product.
     Of mean pooling only the sums count.
     """
-    tokens, work = shape.tokens, shape.patches * shape.patch_values * shape.width
+    return sum(work.macs for work in work_by_kind(shape).values())
+
+
+class KindWork(NamedTuple):
+    """Work of all layers of a kind.
+
+    ``macs`` are multiply-accumulates, ``products`` those of the array: of a nibble of the weight
+    and an operand that it takes at once.
+    """
+
+    macs: int
+    products: int
+
+
+def work_by_kind(shape: NetworkShape, *, pixel_passes: int = 2) -> dict[str, KindWork]:
+    """Work of one image without padding, the last block reduced, in the order of execution.
+
+    Parameters
+    ----------
+    shape : NetworkShape
+    pixel_passes : int
+        As of :func:`bound_cycles`.
+
+    Returns
+    -------
+    dict of str to KindWork
+        By kind of layer, as in :class:`rtl.compiler.operations.Subject`.
+    """
+    kinds: dict[str, KindWork] = {}
+
+    def add(kind: str, vectors: int, depth: int, rows: int, row_passes: int) -> None:
+        """Vectors of ``depth`` terms with ``rows`` rows, which take ``row_passes`` together."""
+        macs, products = kinds.get(kind, KindWork(0, 0))
+        each = vectors * depth
+        kinds[kind] = KindWork(macs + each * rows, products + each * row_passes)
+
+    def passes(flags: tuple[bool, ...], rows: int) -> int:
+        size = shape.row_granularity
+        wide = sum(min(size, rows - i * size) for i, flag in enumerate(flags) if flag)
+        return rows + wide
+
+    tokens, width = shape.tokens, shape.width
+    embed = pixel_passes * passes(shape.embed_wide, width)
+    add("embed", shape.patches, shape.patch_values, width, embed)
     for index, block in enumerate(shape.blocks):
         queries = len(shape.final_tokens) if index == len(shape.blocks) - 1 else tokens
-        for name, size in shape.layer_sizes(index).items():
-            work += (tokens if name in ("k", "v") else queries) * prod(size)
-        work += 2 * queries * tokens * block.heads * shape.head_dim
+        sizes = shape.layer_sizes(index)
+        for name, flags in block.wide:
+            rows, depth = sizes[name]
+            kind = "qkv" if name in "qkv" else name
+            add(kind, tokens if name in "kv" else queries, depth, rows, passes(flags, rows))
+        for kind in ("scores", "context"):  # keys and values have 8 bits
+            rows = block.heads * shape.head_dim
+            add(kind, queries, tokens, rows, 2 * rows)
     if shape.mean_pool:
-        work += shape.patches * shape.width
-    return work + shape.width * shape.classes
+        add("pool", 1, shape.patches, width, 2 * width)
+    add("head", 1, width, shape.classes, passes(shape.head_wide, shape.classes))
+    return kinds

@@ -9,13 +9,16 @@ from rich.table import Table
 from rtl.compiler.lowering.layout import logits_address
 from rtl.compiler.operations import Program, Space
 from rtl.compiler.timing import Prediction
+from rtl.compiler.waits import Account
 from rtl.config import EngineConfig
 
 SCHEMA = 1
 COUNTED_IN = {Space.ACTIVATIONS: "granules", Space.GELU: "tables"}  # all others: words
 
 
-def report(program: Program, prediction: Prediction, clock_hz: int) -> dict[str, Any]:
+def report(
+    program: Program, prediction: Prediction, spent: Account, clock_hz: int
+) -> dict[str, Any]:
     """All figures as a JSON object.
 
     Parameters
@@ -23,6 +26,8 @@ def report(program: Program, prediction: Prediction, clock_hz: int) -> dict[str,
     program : Program
     prediction : Prediction
         Of this program, for one image; ``cycles_per_image`` of several.
+    spent : Account
+        Of the one image.
     clock_hz : int
     """
     engine = program.sizes.engine
@@ -34,6 +39,7 @@ def report(program: Program, prediction: Prediction, clock_hz: int) -> dict[str,
         "fps": clock_hz / prediction.cycles,
         "clock_hz": clock_hz,
         "matmul_cycles": {kind: round(value) for kind, value in prediction.by_kind.items()},
+        "waiting_cycles": {str(wait): round(value) for wait, value in spent.waits().items()},
         "busy_cycles": {unit.name.lower(): round(value) for unit, value in prediction.busy.items()},
         "bytes": {
             "moved": prediction.bytes,
@@ -89,8 +95,8 @@ def tables(figures: dict[str, Any]) -> RenderableType:
         cycles.add_column(column, justify="left" if column == "layers" else "right")
     for kind, value in figures["matmul_cycles"].items():
         cycles.add_row(kind, f"{value:,}", f"{value / total:.1%}")
-    waiting = total - sum(figures["matmul_cycles"].values())
-    cycles.add_row("idle", f"{waiting:,}", f"{waiting / total:.1%}")
+    for wait, value in figures["waiting_cycles"].items():
+        cycles.add_row(f"idle: {wait}", f"{value:,}", f"{value / total:.1%}")
     rate = f"{figures['fps']:,.1f} frames per second"
     cycles.add_row("image", f"{total:,}", rate)
     if following := figures["cycles_per_image"]:

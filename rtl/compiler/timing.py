@@ -33,6 +33,7 @@ SIMULATED_MEMORY = MemoryTiming()  # of board sim
 TINY_LATENCIES = UnitLatencies()
 FETCH = UNITS  # the fetcher's place among the units
 NO_TIME = 0.0  # of a signal that was there from the start
+WAITED_FOR_UNIT, WAITED_FOR_PROGRAM = UNITS, UNITS + 1  # causes besides the producers
 MEMBERS = tuple(
     tuple(unit for unit in range(UNITS) if marks >> unit & 1) for marks in range(1 << UNITS)
 )
@@ -52,6 +53,11 @@ class Prediction:
     starts, ends : list of float
         Per instruction, image by image, the cycle when it is taken and that when it is done; 0
         for BEGIN, END.
+    causes : list of int
+        Per instruction, what it waited for last before it was taken: the number of the
+        :class:`rtl.control.isa.Unit` whose signal it needed, ``WAITED_FOR_UNIT`` for its own unit,
+        ``WAITED_FOR_PROGRAM`` for fetch, decode and queue. Of the busy matmul unit:
+        :mod:`rtl.compiler.waits`.
     busy : dict of Unit to float
         Cycles in which a unit works, per image.
     by_kind : dict of str to float
@@ -64,6 +70,7 @@ class Prediction:
     cycles_per_image: float | None
     starts: list[float]
     ends: list[float]
+    causes: list[int]
     busy: dict[Unit, float]
     by_kind: dict[str, float]
     bytes: int
@@ -155,6 +162,7 @@ class _Simulation:
         self.loaded_bytes = 0
         self.starts = [0.0] * self.count * images
         self.ends = [0.0] * self.count * images
+        self.causes = [WAITED_FOR_PROGRAM] * self.count * images
         computing = sum(operation.unit is not None for operation in program.operations)
         self.incomplete = [computing] * images  # instructions of each image
         self.latest = [0.0] * images  # end of those that are complete
@@ -171,6 +179,7 @@ class _Simulation:
             cycles_per_image=steady,
             starts=self.starts,
             ends=self.ends,
+            causes=self.causes,
             busy=busy,
             by_kind={kind: cycles / images for kind, cycles in self.matmul.by_kind.items()},
             bytes=self.program.program_bytes + (self.loaded_bytes + self.store.bytes) // images,
@@ -278,9 +287,13 @@ class _Simulation:
             ready = self._ready(unit)
             if ready == NEVER:
                 return
-            station.taken = taken = max(station.waiting + self.latencies.issue, ready)
-            station.waiting = NEVER
             number = station.numbers[len(station.started) - 1]
+            taken = station.waiting + self.latencies.issue
+            if ready > taken:
+                taken = ready
+                self.causes[number] = WAITED_FOR_UNIT
+            station.taken = taken
+            station.waiting = NEVER
             operation = self.operations[number % self.count]
             self.starts[number] = taken
             if unit == Unit.LOAD:
@@ -302,17 +315,23 @@ class _Simulation:
         index = len(station.started)
         if index == len(station.numbers):
             return False
-        at = max(station.available[index], station.taken + 1)
-        wait = self.operations[station.numbers[index] % self.count].wait
+        number = station.numbers[index]
+        at, cause = station.available[index], WAITED_FOR_PROGRAM
+        if station.taken + 1 > at:
+            at, cause = station.taken + 1, WAITED_FOR_UNIT
+        wait = self.operations[number % self.count].wait
         if wait:
             producers = MEMBERS[wait]
             for producer in producers:
                 signals, used = station.signals[producer], station.used[producer]
                 if used == len(signals):
                     return False
-                at = max(at, signals[used] + self.latencies.signal)
+                signalled = signals[used] + self.latencies.signal
+                if signalled > at:
+                    at, cause = signalled, producer
             for producer in producers:
                 station.used[producer] += 1
+        self.causes[number] = cause
         station.started.append(at)
         station.waiting = at
         if self.full is station:

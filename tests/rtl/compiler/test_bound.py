@@ -4,23 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from rtl.compiler.bound import Lanes, array_work, bound_cycles
-from rtl.shape import BlockShape, NetworkShape
+from rtl.compiler.bound import Lanes, array_work, bound_cycles, work_by_kind
+from rtl.errors import UserError
+from rtl.shape import BlockShape, NetworkShape, plain_vit
 
 ZCU102 = Lanes(18, 32, 16)
 
 
 def deit(width: int, *, wide: float = 0.0) -> NetworkShape:
-    """The shape of a DeiT with heads of 64, 12 blocks, 224 x 224 pixels, 1,000 classes."""
-
-    def flags(rows: int) -> tuple[bool, ...]:
-        tiles = -(-rows // 32)
-        return tuple(tile < wide * tiles for tile in range(tiles))
-
-    rows = {"q": width, "k": width, "v": width, "proj": width, "fc1": 4 * width, "fc2": width}
-    block = BlockShape(width // 64, 4 * width, tuple((n, flags(r)) for n, r in rows.items()))
-    embed = (False,) * (width // 32)
-    return NetworkShape((224, 224, 3), 16, width, 64, 1000, 32, (block,) * 12, embed, flags(1000))
+    """The shape of a DeiT."""
+    return plain_vit(width=width, heads=width // 64, row_granularity=32, wide=wide)
 
 
 @pytest.mark.parametrize(
@@ -82,3 +75,29 @@ def test_work_of_deit_tiny_is_near_the_published_figure():
 def test_lanes_that_the_width_flags_do_not_fit():
     with pytest.raises(ValueError, match=r"lanes\.rows must be the shape's row_granularity = 32"):
         bound_cycles(deit(192), Lanes(4, 16, 8))
+
+
+def test_a_fraction_of_8_bit_tiles_is_rounded_up():
+    shape = plain_vit(width=192, heads=3, row_granularity=32, wide=0.1)
+    assert shape.head_wide == (True,) * 4 + (False,) * 28
+    assert dict(shape.blocks[0].wide)["fc1"] == (True,) * 3 + (False,) * 21
+    assert not any(shape.embed_wide)
+    with pytest.raises(UserError, match=r"fraction of 8-bit rows must be from 0 to 1, not 1\.5"):
+        plain_vit(width=192, heads=3, row_granularity=32, wide=1.5)
+
+
+def test_work_of_kinds_by_hand():
+    """As in ``test_one_block_by_hand``, without padding."""
+    work = work_by_kind(ONE_BLOCK)
+    assert work["embed"] == (16 * 49 * 32, 2 * 16 * 49 * (16 + 2 * 16))
+    assert work["qkv"] == ((17 + 17 + 1) * 32 * 16, (17 + 2 * 17 + 1) * 32 * 16)
+    assert work["scores"] == work["context"] == (17 * 16, 2 * 17 * 16)
+    assert work["proj"] == (16 * 32, 16 * (16 + 2 * 16))
+    assert work["fc1"] == (32 * 24, 32 * (2 * 16 + 8))  # the second tile has 8 rows
+    assert work["head"] == (32 * 10, 32 * 10)
+    assert work_by_kind(ONE_BLOCK, pixel_passes=1)["embed"].products == 16 * 49 * (16 + 2 * 16)
+
+
+def test_products_without_padding_fill_less_than_the_bound():
+    products = sum(work.products for work in work_by_kind(deit(384, wide=0.25)).values())
+    assert 0.9 < products / (18 * 32 * 16) / 626_928 < 1

@@ -7,7 +7,7 @@ import pytest
 from rtl.compiler import check, compile_model
 from rtl.config import TINY, ZCU102
 from rtl.errors import UserError
-from rtl.shape import LAYERS, BlockShape, NetworkShape
+from rtl.shape import plain_vit
 from sim.random_model import random_model
 
 
@@ -21,17 +21,10 @@ def network(
     granularity=16,
     mean_pool=False,
 ):
-    def flags(rows):
-        return (False,) * -(-rows // granularity)
-
-    shapes = tuple(
-        BlockShape(heads, hidden, tuple((name, flags(max(heads * head_dim, hidden, width)))
-                                        for name in LAYERS))
-        for heads, hidden in blocks
-    )  # fmt: skip
-    return NetworkShape(
-        image, patch, width, head_dim, classes, granularity, shapes, flags(width), flags(classes),
-        mean_pool,
+    heads, hidden = blocks[0] if blocks else (1, 1)
+    return plain_vit(
+        image=image, patch=patch, width=width, heads=heads, head_dim=head_dim, hidden=hidden,
+        depth=len(blocks), classes=classes, row_granularity=granularity, mean_pool=mean_pool,
     )  # fmt: skip
 
 

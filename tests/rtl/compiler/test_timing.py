@@ -9,11 +9,11 @@ from rtl.compiler.operations import Operation, Program, Subject
 from rtl.compiler.timing import simulate
 from rtl.config import TINY, ZCU102
 from rtl.control.isa import Opcode, Target, Unit
+from rtl.shape import plain_vit
 from sim.random_model import random_model
-from tests.rtl.compiler.test_limits import VIT, network
 
 DIGITS = random_model(patch=7).shape
-DEIT_TINY = network(**VIT | {"width": 192, "blocks": ((3, 768),) * 12})
+DEIT_TINY = plain_vit(width=192, heads=3, row_granularity=32)
 FAST = MemoryTiming(bytes_per_cycle=1000.0, latency_cycles=1)
 NO_OVERHEAD = UnitLatencies(**dict.fromkeys(UnitLatencies.__dataclass_fields__, 0))
 

@@ -1,0 +1,196 @@
+"""A network on a board, by the exact timing model: cycles, what they are spent on, what binds."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from boards import Board
+from nas.cost.hardware import Hardware
+from nas.cost.work import Work, energy, work_of_program
+from rtl.compiler import MemoryTiming, Prediction, Program, check, lower
+from rtl.compiler.bound import KindWork, work_by_kind
+from rtl.compiler.latencies import unit_latencies
+from rtl.compiler.timing import simulate
+from rtl.compiler.waits import Account, account
+from rtl.config import EngineConfig
+from rtl.control.isa import Unit
+from rtl.errors import UserError
+from rtl.shape import NetworkShape
+from rtl.synthesis import Resources
+
+IMAGES = 3  # in a row: the fewest that give cycles per image
+BINDING = 0.9  # of the cycles: a resource that is busy for so long binds
+
+ShapeFor = Callable[[EngineConfig], NetworkShape]
+"""A network in an engine's row tiles; raises ``UserError`` where it has other codes."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A network on a board's engine, images in a row.
+
+    Parameters
+    ----------
+    hardware : Hardware
+    program : Program
+    """
+
+    hardware: Hardware
+    program: Program
+
+    @classmethod
+    def of(cls, hardware: Hardware, shape: NetworkShape) -> "Estimate":
+        """Compile a network.
+
+        Raises
+        ------
+        UserError
+            If the engine cannot run it; names the limit.
+        """
+        return cls(hardware, lower(check(shape, hardware.engine)))
+
+    def at(self, clock_hz: int) -> "Estimate":
+        """The same at another clock, where memory gives other bytes per cycle."""
+        board = self.board.model_copy(update={"clock_hz": clock_hz})
+        return Estimate(Hardware(board, self.engine), self.program)
+
+    @property
+    def board(self) -> Board:
+        return self.hardware.board
+
+    @property
+    def engine(self) -> EngineConfig:
+        return self.hardware.engine
+
+    @property
+    def shape(self) -> NetworkShape:
+        return self.program.sizes.shape
+
+    @cached_property
+    def memory(self) -> MemoryTiming:
+        return MemoryTiming(self.board.bytes_per_cycle(), self.board.memory.latency_cycles)
+
+    @cached_property
+    def prediction(self) -> Prediction:
+        return simulate(self.program, self.memory, unit_latencies(self.engine), IMAGES)
+
+    @cached_property
+    def spent(self) -> Account:
+        """What the matmul unit does in the cycles of an image."""
+        return account(self.program, self.prediction, self.memory, unit_latencies(self.engine))
+
+    @cached_property
+    def work(self) -> Work:
+        return work_of_program(self.program)
+
+    @cached_property
+    def work_by_kind(self) -> dict[str, KindWork]:
+        """Without padding, by kind of layer."""
+        return work_by_kind(self.shape, pixel_passes=1 if self.engine.act_bits == 8 else 2)
+
+    @property
+    def cycles(self) -> float:
+        """From one image's end to the next one's."""
+        return self.spent.cycles
+
+    @property
+    def frames_per_second(self) -> float:
+        return self.hardware.frames_per_second(self.cycles)
+
+    @property
+    def padding(self) -> dict[str, float]:
+        """Cycles of the array by kind of layer that multiply nothing but padding."""
+        products = self.engine.products
+        return {
+            kind: cycles - self.work_by_kind[kind].products / products
+            for kind, cycles in self.spent.multiplying.items()
+        }
+
+    @property
+    def least_cycles(self) -> dict[str, float]:
+        """Cycles that each resource needs if it never waits; the drain's are with the array's."""
+        busy = self.prediction.busy
+        return {
+            "array": self.work.array_cycles,
+            "drain": sum(self.spent.multiplying.values()) + sum(self.spent.draining.values()),
+            "memory": self.work.bytes / self.memory.bytes_per_cycle,
+            "softmax": busy[Unit.SOFTMAX],
+            "norm": busy[Unit.NORM],
+        }
+
+    @property
+    def binds(self) -> str:
+        """What decides about the cycles, with its share of them.
+
+        A resource that hardly ever rests; else, besides the array, the most frequent wait.
+        """
+        least = self.least_cycles
+        name = max(least, key=least.__getitem__)
+        if name == "drain" and least["array"] >= BINDING * least["drain"]:
+            name = "array"
+        # Of three images the last one has nothing to load for a next one: up to 1 % too fast.
+        share = min(1.0, least[name] / self.cycles)
+        text = f"{name} {share:.1%}"
+        wait, cycles = next(iter(self.spent.waits().items()))
+        if share >= BINDING:
+            return text
+        return f"{text}, waits for {wait} {cycles / self.cycles:.1%}"
+
+
+def error_bars(board: Board, engine: EngineConfig) -> tuple[float, float] | None:
+    """Cycles of the RTL over those predicted, lowest and highest; None: not calibrated."""
+    return None
+
+
+def resources_of(engine: EngineConfig, board: Board) -> Resources | None:
+    """What an engine takes on a board's device; None: not known."""
+    return None
+
+
+def excess(resources: Resources | None, board: Board) -> str | None:
+    """Which resource does not fit the board, and by how much; None if all do or are not known."""
+    if resources is None:
+        return None
+    try:
+        board.require(**asdict(resources))
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def hardware_figures(hardware: Hardware) -> dict[str, Any]:
+    """A board and its engine, for JSON."""
+    board, engine = hardware.board, hardware.engine
+    resources = resources_of(engine, board)
+    return {
+        "board": board.name,
+        "clock_hz": board.clock_hz,
+        "engine": asdict(engine) | {"hash": f"{engine.hash:016x}"},
+        "resources": asdict(resources) if resources else None,
+        "limits": board.limits.model_dump(),
+        "excess": excess(resources, board),
+        "error_bars": error_bars(board, engine),
+    }
+
+
+def figures(estimate: Estimate) -> dict[str, Any]:
+    """An estimate, for JSON."""
+    spent, work = estimate.spent, estimate.work
+    return {
+        "cycles_per_image": estimate.cycles,
+        "fps": estimate.frames_per_second,
+        "binds": estimate.binds,
+        "least_cycles": estimate.least_cycles,
+        "bytes_per_cycle": estimate.memory.bytes_per_cycle,
+        "cycles": {
+            "multiplying": spent.multiplying,
+            "padding": estimate.padding,  # contained in multiplying
+            "draining": spent.draining,
+            "waiting": {
+                kind: {str(wait): cycles for wait, cycles in causes.items()}
+                for kind, causes in spent.waiting.items()
+            },
+        },
+        "work": asdict(work) | {"bytes": work.bytes, "energy_joules": energy(work, None)},
+    }

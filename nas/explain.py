@@ -1,0 +1,247 @@
+"""``python -m nas.explain``: where a network's cycles go on a board, and what a target needs."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import Annotated, Any
+
+import tyro
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nas.cost import Hardware
+from nas.cost.estimate import Estimate, figures, hardware_figures
+from nas.cost.feasible import Design, clock_needed, lower_precision, other_engine
+from nas.cost.plain import shape_for
+from nas.cost.roofline import plot, points
+from nas.fit import ModelName, described, show
+from rtl.cli import BoardName, EngineName, OptionalPath, command
+from rtl.compiler.waits import END
+from rtl.errors import UserError
+from rtl.files import atomic_write, require_writable
+
+SCHEMA = 1
+SLOWEST_HZ, FASTEST_HZ = 1_000_000, 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Options:
+    """Explain what a network's cycles are spent on, and what blocks a frame rate.
+
+    By the exact timing model, three images in a row: every cycle of the matmul unit by kind of
+    layer and by cause. Then the nearest designs that reach the target: fewer 8-bit rows, another
+    engine that fits, another clock. For example:
+
+    python -m nas.explain deit_small --board zcu102 --fps 300 --out roofline.png
+    """
+
+    model: ModelName
+    """Integer model file, or the name of a plain timm model, vit_* or deit_*; deit_small is short
+    for deit_small_patch16_224. Without a classifier it gets 1,000 classes."""
+
+    fps: float
+    """Target: frames per second."""
+
+    board: BoardName = "zcu102"
+    """Board: sim, ulx3s, zcu102, or a file. Gives clock, memory and engine."""
+
+    engine: EngineName = None
+    """Engine: tiny, ulx3s, zcu102, zcu102_a4 or zcu102_a8."""
+
+    w8: float = 0.0
+    """Fraction of 8-bit row tiles in each matrix but the patch embedding, in whole tiles; of timm's
+    models."""
+
+    clock: Annotated[
+        int | None, tyro.conf.arg(metavar="HZ", help_behavior_hint="(default: the board's)")
+    ] = None
+    """Clock of the engine in Hz, in place of the board's."""
+
+    out: OptionalPath = None
+    """Draw the roofline into this PNG file."""
+
+    json: OptionalPath = None
+    """Also write all figures to this file."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fps < float("inf"):
+            raise UserError(f"--fps must be positive, not {self.fps:g}")
+        if self.clock is not None and not SLOWEST_HZ <= self.clock <= FASTEST_HZ:
+            raise UserError(
+                f"--clock must be from {SLOWEST_HZ} to {FASTEST_HZ} Hz, not {self.clock}"
+            )
+
+
+def main(options: Options) -> None:
+    """Explain one network on one board."""
+    for path in (options.out, options.json):
+        if path:
+            require_writable(path)
+    console = Console(stderr=True)
+    hardware = Hardware.load(options.board, options.engine)
+    with console.status(f"Compiling for board {hardware.board.name}"):
+        shape = shape_for(options.model, hardware.engine, options.w8)
+        estimate = Estimate.of(hardware, shape)
+        if options.clock:
+            estimate = estimate.at(options.clock)
+    title = f"{described(options.model, options.w8)}, on {place(estimate)}"
+    show(cycles_table(estimate, options.fps, title), Text(obstacle(estimate, options.fps)))
+    reached = estimate.frames_per_second >= options.fps
+    with console.status("Looking for the nearest designs"):
+        remedies = [] if reached else list(nearest(options, estimate))
+    show(*(Text(f"- {text}") for text, _ in remedies))
+    if options.out:
+        plot(options.out, estimate, options.fps, title)
+    if options.json:
+        with atomic_write(options.json, "w") as file:
+            json.dump(report(options, estimate, remedies), file, indent=2)
+
+
+def place(estimate: Estimate) -> str:
+    """Board, clock and engine, for a title."""
+    board, engine = estimate.board, estimate.engine
+    return f"board {board.name}, {board.clock_hz / 1e6:g} MHz, engine {engine.name}"
+
+
+def cycles_table(estimate: Estimate, fps: float, title: str) -> Table:
+    """Cycles of the matmul unit, a kind of layer a row, a cause a column."""
+    spent = estimate.spent
+    waits = [wait for wait, cycles in spent.waits().items() if round(cycles)]
+    causes = ("multiply", "padding", "drain", *waits)
+    table = Table(title=Text(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.caption = "multiply: without padding; others: what the idle matmul unit waits for"
+    for column in ("layers", "cycles", "", *causes):
+        table.add_column(column, justify="left" if column == "layers" else "right")
+    kinds = {kind: _parts(estimate, kind) for kind in [*spent.multiplying, END]}
+    image = {cause: sum(parts.get(cause, 0.0) for parts in kinds.values()) for cause in causes}
+    for kind, parts in (kinds | {"image": image}).items():
+        if kind == "image":
+            table.add_section()
+        total = sum(parts.values())
+        cells = [_count(parts.get(cause, 0.0)) for cause in causes]
+        table.add_row(kind, _count(total), _share(total / estimate.cycles), *cells)
+    allowed = estimate.hardware.cycle_limit(fps)
+    table.add_row(f"{fps:g} fps", _count(allowed), _share(allowed / estimate.cycles))
+    return table
+
+
+def _parts(estimate: Estimate, kind: str) -> dict[str, float]:
+    """Cycles of a kind of layer by cause."""
+    spent, padding = estimate.spent, estimate.padding.get(kind, 0.0)
+    return {
+        "multiply": spent.multiplying.get(kind, 0.0) - padding,
+        "padding": padding,
+        "drain": spent.draining.get(kind, 0.0),
+        **spent.waiting.get(kind, {}),
+    }
+
+
+def _count(cycles: float) -> str:
+    return f"{cycles:,.0f}" if round(cycles) else "-"
+
+
+def _share(share: float) -> str:
+    return f"{round(share, 3) + 0.0:.1%}"  # never -0.0 %
+
+
+def obstacle(estimate: Estimate, fps: float) -> str:
+    """A sentence on what blocks a frame rate, or that nothing does."""
+    allowed, cycles = estimate.hardware.cycle_limit(fps), estimate.cycles
+    if cycles <= allowed:
+        rate = estimate.frames_per_second
+        return f"Reached: {rate:,.1f} frames per second, {allowed - cycles:,.0f} cycles to spare."
+    least = estimate.least_cycles
+    if least["array"] > allowed:
+        return (
+            f"Blocked by the array: even without any wait {least['array']:,} cycles are needed,"
+            f" {allowed:,.0f} allowed."
+        )
+    if least["memory"] > allowed:
+        return (
+            f"Blocked by memory: {estimate.work.bytes / allowed:.1f} bytes per cycle needed,"
+            f" {estimate.memory.bytes_per_cycle:.1f} available."
+        )
+    for name in ("drain", "softmax", "norm"):
+        if least[name] > allowed:
+            return (
+                f"Blocked by the {name}: {least[name]:,.0f} cycles are needed, {allowed:,.0f}"
+                " allowed."
+            )
+    wait, idle = next(iter(estimate.spent.waits().items()))
+    return (
+        f"Blocked by waits: {cycles - allowed:,.0f} cycles too many; the matmul unit is idle for"
+        f" {sum(estimate.spent.waits().values()):,.0f}, most of all for {wait}, {idle:,.0f}."
+    )
+
+
+def nearest(options: Options, estimate: Estimate) -> Iterator[tuple[str, Design | None]]:
+    """What brings the target nearer, in a line, and the design that reaches it, if there is one."""
+    model, fps, wide, hardware = options.model, options.fps, options.w8, estimate.hardware
+    if design := lower_precision(model, hardware, wide, fps):
+        verb = "" if design.reaches(fps) else "not even "
+        text = f"{verb}{design.wide:.0%} of the row tiles with 8 bits: {_rate(design.estimate)}"
+        yield text, design if design.reaches(fps) else None
+    if design := other_engine(model, hardware, wide, fps):
+        engine = design.estimate.engine
+        yield f"engine {engine.name}, act_bits {engine.act_bits}: {_rate(design.estimate)}", design
+    else:
+        yield "no other engine known to fit the board reaches it", None
+    if clock := clock_needed(estimate, fps):
+        faster = estimate.at(clock)
+        yield (
+            f"this engine reaches {_rate(estimate)}; the target needs {clock / 1e6:g} MHz",
+            Design(wide, faster),
+        )
+    else:
+        yield f"this engine reaches {_rate(estimate)}; no clock is fast enough for memory", None
+
+
+def _rate(estimate: Estimate) -> str:
+    return f"{estimate.frames_per_second:,.1f} frames per second"
+
+
+def report(
+    options: Options, estimate: Estimate, remedies: Sequence[tuple[str, Design | None]]
+) -> dict[str, Any]:
+    """All figures, for JSON."""
+    return {
+        "schema": SCHEMA,
+        "model": options.model,
+        "w8": options.w8,
+        "target_fps": options.fps,
+        "allowed_cycles": estimate.hardware.cycle_limit(options.fps),
+        "obstacle": obstacle(estimate, options.fps),
+        **hardware_figures(estimate.hardware),
+        "estimate": figures(estimate),
+        "roofline": {
+            kind: {
+                "macs_per_byte": point.intensity if isfinite(point.intensity) else None,
+                "macs_per_second": point.rate,
+            }
+            for kind, point in points(estimate).items()
+        },
+        "nearest": [
+            {"text": text, "design": _design(design) if design else None}
+            for text, design in remedies
+        ],
+    }
+
+
+def _design(design: Design) -> dict[str, Any]:
+    """One that reaches the target, for JSON."""
+    estimate = design.estimate
+    return {
+        "w8": design.wide,
+        "engine": asdict(estimate.engine),
+        "clock_hz": estimate.board.clock_hz,
+        "cycles_per_image": estimate.cycles,
+        "fps": estimate.frames_per_second,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(command(main, prog="python -m nas.explain"))

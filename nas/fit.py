@@ -1,0 +1,226 @@
+"""``python -m nas.fit``: what a network costs on boards, and what binds there, without training."""
+
+import json
+import sys
+from dataclasses import asdict, dataclass, fields
+from typing import Annotated, Any
+
+import tyro
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+import boards
+from nas.cost import Hardware
+from nas.cost.estimate import (
+    Estimate,
+    error_bars,
+    excess,
+    figures,
+    hardware_figures,
+    resources_of,
+)
+from nas.cost.plain import shape_for, shape_of
+from rtl.cli import EngineName, Flag, OptionalPath, command
+from rtl.errors import UserError
+from rtl.files import atomic_write, require_writable
+from rtl.synthesis import Resources
+
+SCHEMA = 1
+WIDTH = 100  # of tables in a file or a pipe
+ALL = "all"
+
+ModelName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE")]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Predict what a network costs on boards: cycles, frame rate, resources, and what binds.
+
+    The network is compiled without weights, and the exact timing model runs three images in a
+    row. Nothing is trained, downloaded or simulated. For example:
+
+    python -m nas.fit deit_small --board all
+    """
+
+    model: ModelName
+    """Integer model file, or the name of a plain timm model, vit_* or deit_*; deit_small is short
+    for deit_small_patch16_224. Without a classifier it gets 1,000 classes."""
+
+    board: Annotated[str, tyro.conf.arg(metavar="all|NAME|FILE.toml")] = ALL
+    """Board: sim, ulx3s, zcu102, a file, or all that come with the package."""
+
+    engine: EngineName = None
+    """Engine: tiny, ulx3s, zcu102, zcu102_a4 or zcu102_a8."""
+
+    w8: float = 0.0
+    """Fraction of 8-bit row tiles in each matrix but the patch embedding, in whole tiles; of timm's
+    models."""
+
+    verbose: Flag = False
+    """Also print what an image moves: multiply-accumulates, bytes of memory and scratchpads."""
+
+    json: OptionalPath = None
+    """Also write all figures to this file."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A network on one board.
+
+    Parameters
+    ----------
+    hardware : Hardware
+    estimate : Estimate or None
+        None where the engine refuses the network.
+    refusal : str or None
+        Why it does.
+    """
+
+    hardware: Hardware
+    estimate: Estimate | None
+    refusal: str | None
+
+    @classmethod
+    def of(cls, model: str, hardware: Hardware, wide: float) -> "Fit":
+        """Estimate, or keep what speaks against it."""
+        try:
+            shape = shape_for(model, hardware.engine, wide)
+            return cls(hardware, Estimate.of(hardware, shape), None)
+        except UserError as error:
+            return cls(hardware, None, str(error))
+
+    @property
+    def resources(self) -> Resources | None:
+        """Of the engine; None where they are not known."""
+        return resources_of(self.hardware.engine, self.hardware.board)
+
+    @property
+    def problem(self) -> str | None:
+        """Why the board's engine cannot run the network, if so."""
+        return self.refusal or excess(self.resources, self.hardware.board)
+
+    def report(self) -> dict[str, Any]:
+        """All figures, for JSON."""
+        estimate = figures(self.estimate) if self.estimate else None
+        return hardware_figures(self.hardware) | {"refusal": self.refusal, "estimate": estimate}
+
+
+def main(options: Options) -> None:
+    """Estimate a network on boards."""
+    if options.json:
+        require_writable(options.json)
+    console = Console(stderr=True)
+    with console.status(f"Reading {options.model}"):
+        shape_of(options.model, 1, options.w8)  # what is wrong with the model is said once
+    fits, reports = [], []
+    for name in boards.names() if options.board == ALL else [options.board]:
+        hardware = Hardware.load(name, options.engine)
+        with console.status(f"Compiling for board {hardware.board.name}"):
+            fits.append(Fit.of(options.model, hardware, options.w8))
+            reports.append(fits[-1].report())
+    show(fits_table(fits, described(options.model, options.w8)), problems(fits))
+    if options.verbose:
+        show(work_table([fit.estimate for fit in fits if fit.estimate]))
+    if options.json:
+        report = {"schema": SCHEMA, "model": options.model, "w8": options.w8, "boards": reports}
+        with atomic_write(options.json, "w") as file:
+            json.dump(report, file, indent=2)
+
+
+def described(model: str, wide: float) -> str:
+    """A network, for a table's title."""
+    return f"{model}, {wide:.0%} of the row tiles with 8 bits" if wide else model
+
+
+def show(*parts: RenderableType) -> None:
+    """Print to the terminal, or into a file or pipe, which have no width to keep to."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(width=WIDTH, highlight=False)
+    for part in parts:
+        console.print(part)
+
+
+def problems(fits: list[Fit]) -> Text:
+    """Why boards cannot run the network, one a line."""
+    return Text("\n").join(
+        Text(f"{fit.hardware.board.name}: {fit.problem}") for fit in fits if fit.problem
+    )
+
+
+def fits_table(fits: list[Fit], title: str) -> Table:
+    """One board a row."""
+    bars = [error_bars(fit.hardware.board, fit.hardware.engine) for fit in fits]
+    table = Table(
+        title=Text(title),
+        caption="resources: of the engine, over the board's"
+        + ("; cycles: not calibrated" if not any(bars) else ""),
+        box=box.SIMPLE_HEAD,
+    )
+    for column in ("board", "engine"):
+        table.add_column(column)
+    for column in ("cycles", "fps", *(field.name for field in fields(Resources))):
+        table.add_column(column, justify="right")
+    table.add_column("what binds")
+    for fit, spread in zip(fits, bars, strict=True):
+        table.add_row(*_cells(fit, spread))
+    return table
+
+
+def _cells(fit: Fit, spread: tuple[float, float] | None) -> list[str]:
+    board, cycles, rate = fit.hardware.board, "-", "-"
+    if fit.estimate:
+        cycles = f"{fit.estimate.cycles:,.0f}"
+        rate = f"{fit.estimate.frames_per_second:,.1f}"
+    if spread:
+        cycles += f"\n{spread[0] - 1:+.1%} to {spread[1] - 1:+.1%}"
+    limits, used = board.limits.model_dump(), asdict(fit.resources) if fit.resources else {}
+    resources = [
+        f"{_count(used.get(field.name))}\n{_count(limits[field.name])}"
+        for field in fields(Resources)
+    ]
+    rate += f"\n{board.clock_hz / 1e6:g} MHz"
+    binds = "does not fit" if fit.problem else fit.estimate.binds if fit.estimate else "-"
+    return [board.name, fit.hardware.engine.name, cycles, rate, *resources, binds]
+
+
+def _count(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.10g}"
+
+
+def work_table(estimates: list[Estimate]) -> Table:
+    """What an image moves, one board a row."""
+    table = Table(
+        title="One image",
+        caption="array used: its products that are no padding; energy: uncalibrated",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("board")
+    for column in (
+        "MACs\nM", "array\nused", "memory read\nMB", "written\nMB", "scratchpads read\nMB",
+        "written\nMB", "bytes per cycle\nof",
+    ):  # fmt: skip
+        table.add_column(column, justify="right")
+    for estimate in estimates:
+        work = estimate.work
+        useful = sum(part.products for part in estimate.work_by_kind.values())
+        moved = (
+            sum(work.read_bytes.values()),
+            work.written_bytes,
+            work.scratchpad_read_bytes,
+            work.scratchpad_written_bytes,
+        )
+        table.add_row(
+            estimate.board.name,
+            f"{work.macs / 1e6:,.1f}",
+            f"{useful / work.products:.1%}",
+            *(f"{count / 1e6:,.3f}" for count in moved),
+            f"{work.bytes / estimate.cycles:.1f}\n{estimate.memory.bytes_per_cycle:.1f}",
+        )
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(command(main, prog="python -m nas.fit"))

@@ -1,0 +1,120 @@
+"""``python -m nas.fit``: its figures are the timing model's, its refusals the compiler's."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import boards
+from nas import fit
+from nas.cost import Hardware, estimate
+from nas.cost.estimate import Estimate
+from rtl.cli import command
+from rtl.compiler import MemoryTiming, predict
+from rtl.compiler.latencies import unit_latencies
+from rtl.config import ZCU102
+from rtl.shape import plain_vit
+from rtl.synthesis import Resources
+
+DIGITS = str(Path(__file__).parents[3] / "examples" / "digits.pulsar")
+
+
+def run(*args: str) -> int:
+    return command(fit.main, prog="python -m nas.fit", args=args)
+
+
+def test_deit_small_on_all_boards(tmp_path, capsys):
+    assert run("deit_small", "--w8", "0.25", "--json", str(tmp_path / "fit.json")) == 0
+    report = json.loads((tmp_path / "fit.json").read_text())
+    assert (report["schema"], report["model"], report["w8"]) == (1, "deit_small", 0.25)
+    rows = {row["board"]: row for row in report["boards"]}
+    assert rows.keys() == set(boards.names())
+    assert "residual stream of 197 tokens" in rows["ulx3s"]["refusal"]
+    assert rows["ulx3s"]["estimate"] is None
+    board = boards.load("zcu102")
+    memory = MemoryTiming(board.bytes_per_cycle(), board.memory.latency_cycles)
+    shape = plain_vit(width=384, heads=6, row_granularity=32, wide=0.25)
+    expected = predict(shape, ZCU102, memory, unit_latencies(ZCU102), images=3).cycles_per_image
+    assert expected is not None
+    found = rows["zcu102"]["estimate"]
+    assert found["cycles_per_image"] == expected
+    assert found["fps"] == pytest.approx(150e6 / expected)
+    assert rows["zcu102"]["error_bars"] is rows["zcu102"]["resources"] is None
+    out = capsys.readouterr().out
+    assert f"{expected:,.0f}" in out and "not calibrated" in out
+    assert max(map(len, out.splitlines())) <= 110
+
+
+def test_cycles_in_the_report_add_up(tmp_path):
+    path = tmp_path / "fit.json"
+    assert run(DIGITS, "--board", "sim", "--verbose", "--json", str(path)) == 0
+    found = json.loads(path.read_text())["boards"][0]["estimate"]
+    cycles = found["cycles"]
+    parts = [cycles["multiplying"], cycles["draining"], *cycles["waiting"].values()]
+    total = sum(sum(part.values()) for part in parts)
+    assert total == pytest.approx(found["cycles_per_image"])
+    assert all(
+        0 <= padding <= cycles["multiplying"][kind] for kind, padding in cycles["padding"].items()
+    )
+
+
+def test_what_binds():
+    """At the board's bandwidth the array; at a hundredth of it memory; for digits neither."""
+    shape = plain_vit(width=192, heads=3, row_granularity=32, depth=2)
+    zcu102 = Hardware.load("zcu102")
+    assert Estimate.of(zcu102, shape).binds.startswith("array 9")
+    slow = zcu102.board.memory.model_copy(update={"gigabytes_per_second": 0.2})
+    starved = Hardware(zcu102.board.model_copy(update={"memory": slow}), ZCU102)
+    assert Estimate.of(starved, shape).binds.startswith("memory 100.0%")
+    small = plain_vit(
+        image=(28, 28, 1), patch=7, width=64, heads=4, head_dim=16, depth=2, classes=10,
+        row_granularity=32,
+    )  # fmt: skip
+    assert "waits for" in Estimate.of(zcu102, small).binds
+
+
+def test_another_clock_has_other_bytes_per_cycle():
+    shape = plain_vit(width=192, heads=3, row_granularity=32, depth=1)
+    slow = Estimate.of(Hardware.load("zcu102"), shape)
+    fast = slow.at(300_000_000)
+    assert fast.memory.bytes_per_cycle == pytest.approx(12.8e9 / 300e6)
+    assert slow.cycles < fast.cycles < 2 * slow.cycles
+    assert slow.frames_per_second < fast.frames_per_second
+
+
+def test_what_does_not_fit_the_board_is_named(monkeypatch, capsys):
+    def known(engine, board):
+        return Resources(dsp=200, lut=80_000, ff=1, bram36=110.5)
+
+    for module in (estimate, fit):
+        monkeypatch.setattr(module, "resources_of", known)
+    assert run(DIGITS, "--board", "ulx3s") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "does not fit board 'ulx3s': dsp 200 > 156, bram36 110.5 > 104" in out
+
+
+def test_error_bars_of_a_calibrated_board(monkeypatch, capsys):
+    monkeypatch.setattr(fit, "error_bars", lambda board, engine: (0.99, 1.02))
+    assert run(DIGITS, "--board", "sim") == 0
+    out = capsys.readouterr().out
+    assert "-1.0% to +2.0%" in out and "not calibrated" not in out
+
+
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        (("resnet50",), "unknown model 'resnet50'"),
+        ((DIGITS, "--w8", "0.5"), "--w8 is for timm's models"),
+        (("deit_tiny", "--w8", "2"), "must be from 0 to 1, not 2"),
+        ((DIGITS, "--board", "zcu104"), "unknown board 'zcu104'"),
+        ((DIGITS, "--engine", "huge"), "unknown engine 'huge'"),
+    ],
+)
+def test_wrong_usage(args, message, capsys):
+    assert run(*args) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_file_of_other_codes_is_refused_on_that_board(capsys):
+    assert run(DIGITS, "--board", "zcu102", "--engine", "zcu102_a8") == 0
+    assert "model has act_bits 6, engine 'zcu102_a8' 8" in capsys.readouterr().out
