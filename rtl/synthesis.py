@@ -188,10 +188,13 @@ class Synthesis:
     used : Utilization
     netlist : dict
         Its ``write_json`` of the design's own modules, for rtl.netlist.
+    statistics : dict
+        Its ``stat -json``, by module.
     """
 
     used: Utilization
     netlist: dict
+    statistics: dict
 
 
 def synthesise(rtlil: str, top: str, device: str, *, flatten: bool = False) -> Synthesis:
@@ -230,9 +233,9 @@ def synthesise(rtlil: str, top: str, device: str, *, flatten: bool = False) -> S
         """
         Path(folder, "synthesis.ys").write_text(script)
         yosys(["-q", "synthesis.ys"], cwd=Path(folder))
-        statistics = json.loads(Path(folder, "statistics.json").read_text())
+        statistics = json.loads(Path(folder, "statistics.json").read_text())["modules"]
         netlist = json.loads(Path(folder, "netlist.json").read_text())
-    return Synthesis(count(statistics["modules"], top, family.cells), netlist)
+    return Synthesis(count(statistics, top, family.cells), netlist, statistics)
 
 
 def _flatten(rtlil: str, top: str) -> str:

@@ -55,6 +55,15 @@ class AdderTree(wiring.Component):
         """``LATENCY`` for these parameters."""
         return 1 + AdderTree.latency(-(-count // adder_terms), adder_terms) if count > 1 else 0
 
+    @staticmethod
+    def register_bits(count: int, bits: int, adder_terms: int = 2) -> int:
+        """Bits of the registers of a tree that adds ``count`` unsigned values of ``bits``."""
+        total, counts = 0, [1] * count
+        while len(counts) > 1:
+            counts = [sum(group) for group in _groups(counts, adder_terms)]
+            total += sum((n * ((1 << bits) - 1)).bit_length() for n in counts)
+        return total
+
     def elaborate(self, platform):
         m = Module()
         values = [(value, 1) for value in self.i]  # each with how many are in it

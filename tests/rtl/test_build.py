@@ -32,7 +32,7 @@ def used(lut):
     rest = Resources(dsp=3, lut=lut, ff=5, bram36=1.5)
     modules = {"pulsar_small": Module(1, own), "pulsar_small.matmul": Module(1, rest)}
     used = Utilization(total, {"pulsar_small.matmul": rest}, modules)
-    return lambda *_, **__: Synthesis(used, netlist())
+    return lambda *_, **__: Synthesis(used, netlist(), {})
 
 
 def netlist():
