@@ -1,6 +1,7 @@
 """What the benches of units share that take an instruction and write activations: softmax, norm."""
 
 import random
+from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,7 +38,7 @@ class UnitRun:
         return dict(written)
 
 
-class UnitBench:
+class UnitBench(ABC):
     """Drives a unit through ``cases``, one instruction after the other; writes may be refused.
 
     Parameters
@@ -100,9 +101,9 @@ class UnitBench:
         self.result = UnitRun()
         self.waiting = list(self.cases)
 
+    @abstractmethod
     def _memories(self, ctx: Any) -> None:
         """Answer the reads of READ_LATENCY cycles ago, take note of those of now."""
-        raise NotImplementedError
 
     def _may_start(self, case: Any) -> bool:
         return True
@@ -146,7 +147,8 @@ class UnitBench:
         }
 
     def _completed(self, ctx: Any, case: Any) -> None:
-        """Called in the cycle of a completion."""
+        """Called in the cycle of a completion; by default nothing more is noted."""
+        return
 
 
 def pack(values: Any, bits: int) -> int:
