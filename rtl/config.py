@@ -10,6 +10,8 @@ from rtl.errors import UserError
 INSTRUCTION_SET_VERSION = 3
 MULTIPLIERS = ("dsp48e2", "mult18x18")
 MIN_SCORE_SLOTS, MAX_SCORE_SLOTS = 2, 4
+PARTS = ("softmax_parts", "norm_parts")
+WHOLE = [(field, 1) for field in PARTS]
 
 
 def _is_power_of_two(value: int) -> bool:
@@ -58,6 +60,11 @@ class EngineConfig:
         Words (``row_lanes`` x 2 bits) of the LayerNorm exponent memory.
     score_slots : int
         Token tiles of one head that may be between scores and context at a time, 2 to 4.
+    softmax_parts : int
+        Cycles that softmax works on a word of ``row_lanes`` scores, a power of two, at most
+        ``granules``.
+    norm_parts : int
+        Cycles that a pass of LayerNorm works on a word of ``row_lanes`` channels, likewise.
     queue_depth : int
         Instructions that wait in front of each unit.
     memory_bytes : int
@@ -85,6 +92,8 @@ class EngineConfig:
     parameter_words: int
     exponent_words: int
     score_slots: int = MIN_SCORE_SLOTS
+    softmax_parts: int = 1
+    norm_parts: int = 1
     queue_depth: int = 16
     memory_bytes: int = 16
 
@@ -110,6 +119,10 @@ class EngineConfig:
             self._refuse(
                 "depth_lanes", f"a power of two between 4 and row_lanes = {self.row_lanes}"
             )
+        for field in PARTS:
+            parts = getattr(self, field)
+            if not _is_power_of_two(parts) or parts > self.granules:
+                self._refuse(field, f"a power of two, at most granules = {self.granules}")
 
     def _check_memories(self) -> None:
         for field in fields(self):
@@ -126,6 +139,16 @@ class EngineConfig:
     def granules(self) -> int:
         """Depth words (``depth_lanes`` codes) per scratchpad word of ``row_lanes`` codes."""
         return self.row_lanes // self.depth_lanes
+
+    @property
+    def softmax_lanes(self) -> int:
+        """Scores of a token that softmax takes per cycle."""
+        return self.row_lanes // self.softmax_parts
+
+    @property
+    def norm_lanes(self) -> int:
+        """Channels of each of two tokens that LayerNorm takes per cycle."""
+        return self.row_lanes // self.norm_parts
 
     @property
     def products(self) -> int:
@@ -147,8 +170,11 @@ class EngineConfig:
 
     @property
     def hash(self) -> int:
-        """64 bits over all sizes and the instruction set's version; programs carry it."""
-        sizes = {k: v for k, v in asdict(self).items() if k != "name"}
+        """64 bits over all sizes and the instruction set's version; programs carry it.
+
+        Words in one part are not mentioned: engines from before there were parts keep their hash.
+        """
+        sizes = {k: v for k, v in asdict(self).items() if k != "name" and (k, v) not in WHOLE}
         text = json.dumps({"isa": INSTRUCTION_SET_VERSION} | sizes, sort_keys=True)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 

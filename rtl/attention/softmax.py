@@ -15,8 +15,9 @@ from rtl.credits import Credits
 from rtl.fork import fork
 from rtl.link import link
 from rtl.memory import ports
+from rtl.memory.word_parts import in_every_part, part_mask, part_of, split_position
 from rtl.memory.write_queue import WriteQueue
-from rtl.pipeline import delayed
+from rtl.pipeline import delayed, history
 
 MAXIMUM_CYCLES = 2  # to choose a maximum among all slots and lanes
 
@@ -24,8 +25,9 @@ MAXIMUM_CYCLES = 2  # to choose a maximum among all slots and lanes
 class SoftmaxUnit(wiring.Component):
     """Attention weights relative to each token's maximum, and the scale that their sum calls for.
 
-    One word, ``row_lanes`` keys of one token, per cycle, token after token without gaps. From the
-    read to the output queue the unit is rigid; a word is read only where the queue has room.
+    ``softmax_lanes`` keys of one token per cycle, token after token without gaps: a word, or the
+    parts of a word one after the other, for each of which it is read. From the read to the output
+    queue the unit is rigid; a word is read only where the queue has room.
 
     Parameters
     ----------
@@ -48,15 +50,16 @@ class SoftmaxUnit(wiring.Component):
     stall_write : Out(1)
         A write was refused in the cycle before.
 
-    Timing, unstalled, for a model: an instruction taken in cycle t issues its first word in cycle
-    t + 1 + lane_first // 4, then one word per cycle; ``done`` is ``done_cycles(config)`` after the
-    issue of the last. The next instruction is taken in the cycle after that issue.
+    Timing, unstalled, for a model: an instruction taken in cycle t issues its first beat in cycle
+    t + 1 + lane_first // 4, then one per cycle, ``softmax_parts`` for each word; ``done`` is
+    ``done_cycles(config)`` after the issue of the last. The next instruction is taken in the cycle
+    after that issue.
 
     Source: docs/numerics.md, section 5. Reference: sim.golden.ops.softmax_weights, context_scale.
     """
 
     BEATS = 32
-    DATA_CYCLES = 1 + ports.READ_LATENCY + 1  # from a word's issue until the lanes have its data
+    DATA_CYCLES = 1 + ports.READ_LATENCY + 1  # from a beat's issue until the lanes have its data
 
     def __init__(self, config: EngineConfig):
         self.config = config
@@ -74,14 +77,14 @@ class SoftmaxUnit(wiring.Component):
 
     @classmethod
     def done_cycles(cls, config: EngineConfig) -> int:
-        """From the issue of an instruction's last word until ``done``: its scale lands last."""
+        """From the issue of an instruction's last beat until ``done``: its scale lands last."""
         scale = WeightSum.latency(config) + ContextScale.LATENCY + 1
         return cls.DATA_CYCLES + SoftmaxLanes.LATENCY + scale - 1 + Retire.LATENCY
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.retire = retire = Retire(2)
-        m.submodules.walk = walk = SoftmaxWalk(self.config.row_lanes)
+        m.submodules.walk = walk = SoftmaxWalk(self.config.softmax_lanes, self.config.softmax_parts)
         m.submodules.credits = credits = Credits(self.BEATS)
         m.submodules.lanes = lanes = SoftmaxLanes(self.config)
         m.submodules.sum = total = WeightSum(self.config)
@@ -125,9 +128,9 @@ class SoftmaxUnit(wiring.Component):
         ]
 
     def _connect_reads(self, m, walk, credits, lanes):
-        """Requests out, scores in; whether the lanes have a word now, and its beat."""
+        """Requests out, scores in; whether the lanes have some now, and their beat."""
         issue = Signal()
-        scores = Signal.like(self.scores.data, reset_less=True)
+        scores = Signal.like(lanes.scores, reset_less=True)
         m.d.comb += [
             walk.o.ready.eq(credits.available),
             issue.eq(walk.o.valid & credits.available),
@@ -140,11 +143,13 @@ class SoftmaxUnit(wiring.Component):
             self.scores.request.bank.eq(beat.lane[:2]),
             self.scores.request.word.eq(beat.word),
         ]
-        m.d.sync += scores.eq(self.scores.data)
         cycles = ports.READ_LATENCY + 1
         valid = delayed(m, requested, cycles, name="valid", marker=True)
         early = delayed(m, beat, cycles - MAXIMUM_CYCLES, name="early_beat")
-        beat = delayed(m, early, MAXIMUM_CYCLES, name="beat")
+        *_, answered, beat = history(m, early, MAXIMUM_CYCLES, name="beat")
+        parts = self.config.softmax_parts
+        _, part = split_position(answered.position, parts)
+        m.d.sync += scores.as_value().eq(part_of(self.scores.data, parts, part))
         m.d.comb += [
             lanes.scores.eq(scores),
             lanes.maximum.eq(self._maximum(m, early)),
@@ -168,14 +173,16 @@ class SoftmaxUnit(wiring.Component):
 
     def _connect_writes(self, m, valid, beat, lanes, output):
         """Weights into the output queue."""
-        write = output.write.beat
+        write, parts = output.write.beat, self.config.softmax_parts
+        column, part = split_position(beat.position, parts)
         m.d.comb += [
             output.write.valid.eq(valid),
             output.final.eq(beat.final),
             write.pair.eq(beat.lane >> 1),
             write.enable.eq(1 << beat.lane[0]),
-            write.word.eq(beat.dispatch.operands.destination_address + beat.column),
-            write.mask.eq(~0),
+            write.word.eq(beat.dispatch.operands.destination_address + column),
+            write.mask.eq(part_mask(self.config, parts, part)),
             write.number.eq(beat.dispatch.number),
         ]
-        m.d.comb += [codes.eq(lanes.weights) for codes in write.codes]
+        word = in_every_part(lanes.weights, parts)
+        m.d.comb += [codes.as_value().eq(word) for codes in write.codes]

@@ -1,4 +1,4 @@
-"""The keys of one word, side by side, and the sum of their weights."""
+"""The keys of one beat, side by side, and the sum of their weights."""
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
@@ -17,9 +17,9 @@ from rtl.pipeline import delayed
 
 
 class SoftmaxLanes(wiring.Component):
-    """Attention weights of ``row_lanes`` keys.
+    """Attention weights of ``softmax_lanes`` keys.
 
-    Rigid: a word may enter in each cycle; its weights leave ``LATENCY`` cycles later.
+    Rigid: a beat may enter in each cycle; its weights leave ``LATENCY`` cycles later.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class SoftmaxLanes(wiring.Component):
 
     Members
     -------
-    scores : In(row_lanes x signed(22))
+    scores : In(softmax_lanes x signed(22))
     maximum : In(signed(22))
     multiplier : In(17)
     shift : In(6)
@@ -35,7 +35,7 @@ class SoftmaxLanes(wiring.Component):
         The first that many keys are valid.
     dither : In(8)
         Of the first key.
-    weights : Out(row_lanes x unsigned(act_bits))
+    weights : Out(softmax_lanes x unsigned(act_bits))
     """
 
     LATENCY = Exp2.LATENCY
@@ -44,19 +44,19 @@ class SoftmaxLanes(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "scores": In(array(config.row_lanes, SCORE)),
+                "scores": In(array(config.softmax_lanes, SCORE)),
                 "maximum": In(SCORE),
                 "multiplier": In(unsigned(numerics.MULTIPLIER_BITS)),
                 "shift": In(unsigned(numerics.SHIFT_BITS)),
                 "keys_left": In(KEYS),
                 "dither": In(DITHER),
-                "weights": Out(array(config.row_lanes, activation_code(config))),
+                "weights": Out(array(config.softmax_lanes, activation_code(config))),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        for row in range(self.config.row_lanes):
+        for row in range(self.config.softmax_lanes):
             lane = Exp2(self.config.act_bits)
             m.submodules[f"lane_{row}"] = once(lane, platform)
             m.d.comb += [
@@ -72,9 +72,9 @@ class SoftmaxLanes(wiring.Component):
 
 
 class WeightSum(wiring.Component):
-    """Sum of a token's attention weights, ``row_lanes`` of them per cycle.
+    """Sum of a token's attention weights, ``softmax_lanes`` of them per cycle.
 
-    Rigid. ``total`` holds the sum up to a word ``LATENCY`` cycles after it, until the next word.
+    Rigid. ``total`` holds the sum up to a beat ``LATENCY`` cycles after it, until the next beat.
 
     Parameters
     ----------
@@ -83,10 +83,10 @@ class WeightSum(wiring.Component):
     Members
     -------
     valid : In(1)
-        A word enters.
+        A beat enters.
     first : In(1)
         It is its token's first.
-    weights : In(row_lanes x unsigned(act_bits))
+    weights : In(softmax_lanes x unsigned(act_bits))
     total : Out(unsigned(18))
     """
 
@@ -97,7 +97,7 @@ class WeightSum(wiring.Component):
             {
                 "valid": In(1),
                 "first": In(1),
-                "weights": In(array(config.row_lanes, activation_code(config))),
+                "weights": In(array(config.softmax_lanes, activation_code(config))),
                 "total": Out(unsigned(Reciprocal.TOTAL_BITS)),
             }
         )
@@ -105,12 +105,12 @@ class WeightSum(wiring.Component):
     @staticmethod
     def latency(config: EngineConfig) -> int:
         """Adder tree, accumulator."""
-        return AdderTree.latency(config.row_lanes, adder_terms(config.multiplier)) + 1
+        return AdderTree.latency(config.softmax_lanes, adder_terms(config.multiplier)) + 1
 
     def elaborate(self, platform):
         m = Module()
-        rows, terms = self.config.row_lanes, adder_terms(self.config.multiplier)
-        m.submodules.tree = tree = AdderTree(rows, activation_code(self.config), terms)
+        lanes, terms = self.config.softmax_lanes, adder_terms(self.config.multiplier)
+        m.submodules.tree = tree = AdderTree(lanes, activation_code(self.config), terms)
         valid = delayed(m, self.valid, tree.LATENCY, name="valid", marker=True)
         first = delayed(m, self.first, tree.LATENCY, name="first")
         total = Signal.like(self.total, reset_less=True)

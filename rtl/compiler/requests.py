@@ -133,34 +133,6 @@ class WeightBlock(Request):
         pads.parameters.release(self)
 
 
-class RowParameters(Request):
-    """Row parameters of a product whose weights are on the chip already."""
-
-    def __init__(self, chunk: Chunk, row_tiles: int):
-        super().__init__()
-        self.chunk = chunk
-        self.row_tiles = row_tiles
-        self.address = UNPLACED
-
-    @property
-    def region(self) -> Region:
-        return _parameter_region(self.address, self.row_tiles)
-
-    def rings(self, pads: Scratchpads) -> list[tuple[Ring, int]]:
-        return [(pads.parameters, self.row_tiles)]
-
-    def place(self, pads: Scratchpads) -> list[Operation]:
-        self.address = pads.parameters.take(self.row_tiles, self)
-        return [load(Target.PARAMETERS, self.chunk, self.region)]
-
-    def resolve(self, operation: Operation) -> None:
-        operation.operands["parameter_address"] = self.address
-        operation.reads.append(self.region)
-
-    def release(self, pads: Scratchpads) -> None:
-        pads.parameters.release(self)
-
-
 def _parameter_region(address: int, count: int) -> Region:
     return Region(Space.PARAMETERS, address, address + count)
 
@@ -176,8 +148,22 @@ def _ring_regions(address: int, words: int, ring_words: int) -> list[Region]:
     ]
 
 
-class Exponents(Request):
-    """Channel exponents of a LayerNorm; ``words`` of the exponents' scratchpad."""
+class RingChunk(Request):
+    """A chunk in consecutive words of a ring, whose first one its users must know.
+
+    ``target``, ``space`` and ``operand`` are constants of each kind.
+
+    Parameters
+    ----------
+    chunk : Chunk
+    words : int
+        Of the scratchpad.
+    """
+
+    target: Target
+    space: Space
+    operand: str
+    """The users' operand that takes the address."""
 
     def __init__(self, chunk: Chunk, words: int):
         super().__init__()
@@ -185,23 +171,45 @@ class Exponents(Request):
         self.words = words
         self.address = UNPLACED
 
+    @abstractmethod
+    def ring(self, pads: Scratchpads) -> Ring:
+        """The ring of the scratchpad."""
+
     @property
     def region(self) -> Region:
-        return Region(Space.EXPONENTS, self.address, self.address + self.words)
+        return Region(self.space, self.address, self.address + self.words)
 
     def rings(self, pads: Scratchpads) -> list[tuple[Ring, int]]:
-        return [(pads.exponents, self.words)]
+        return [(self.ring(pads), self.words)]
 
     def place(self, pads: Scratchpads) -> list[Operation]:
-        self.address = pads.exponents.take(self.words, self)
-        return [load(Target.EXPONENTS, self.chunk, self.region)]
+        self.address = self.ring(pads).take(self.words, self)
+        return [load(self.target, self.chunk, self.region)]
 
     def resolve(self, operation: Operation) -> None:
-        operation.operands["exponent_address"] = self.address
+        operation.operands[self.operand] = self.address
         operation.reads.append(self.region)
 
     def release(self, pads: Scratchpads) -> None:
-        pads.exponents.release(self)
+        self.ring(pads).release(self)
+
+
+class RowParameters(RingChunk):
+    """Row parameters, a word per row tile, of a product whose weights are on the chip already."""
+
+    target, space, operand = Target.PARAMETERS, Space.PARAMETERS, "parameter_address"
+
+    def ring(self, pads: Scratchpads) -> Ring:
+        return pads.parameters
+
+
+class Exponents(RingChunk):
+    """Channel exponents of a LayerNorm."""
+
+    target, space, operand = Target.EXPONENTS, Space.EXPONENTS, "exponent_address"
+
+    def ring(self, pads: Scratchpads) -> Ring:
+        return pads.exponents
 
 
 class GeluTable(Request):

@@ -156,8 +156,8 @@ class _Simulation:
         self.store = StoreTiming(engine, latencies, memory, self.memory)
         self.units: dict[int, TimedUnit] = {  # all but those that move data
             Unit.MATMUL: self.matmul,
-            Unit.NORM: NormTiming(latencies),
-            Unit.SOFTMAX: SoftmaxTiming(latencies),
+            Unit.NORM: NormTiming(engine, latencies),
+            Unit.SOFTMAX: SoftmaxTiming(engine, latencies),
         }
         self.loaded_bytes = 0
         self.starts = [0.0] * self.count * images

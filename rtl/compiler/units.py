@@ -155,10 +155,12 @@ class NormTiming:
 
     Parameters
     ----------
+    engine : EngineConfig
     latencies : UnitLatencies
     """
 
-    def __init__(self, latencies: UnitLatencies):
+    def __init__(self, engine: EngineConfig, latencies: UnitLatencies):
+        self.parts = engine.norm_parts
         self.latencies = latencies
         self.free = self.busy = 0.0
         self.pass_2: list[tuple[float, int]] = []  # start and beats of each pair's
@@ -166,44 +168,46 @@ class NormTiming:
 
     def execute(self, operation: Operation, taken: float) -> float:
         operands, latencies = operation.operands, self.latencies
-        words, pairs = operands["row_words"], _pairs(operands)
+        beats, pairs = operands["row_words"] * self.parts, _pairs(operands)
         at = taken + 1 + operands["lane_first"] // 2  # of the next read of pass 1
         waiting = [pair for pair in self.pass_2 if pair[0] + pair[1] > at]
         self.pass_2_end += 1  # a cycle between two instructions
         for _ in range(pairs):
-            left = max(words, 2)  # pairs of one word are two cycles apart
+            left = max(beats, 2)  # pairs of one beat are two cycles apart
             while waiting and waiting[0][0] < at + left:
-                begin, beats = waiting.pop(0)
+                begin, others = waiting.pop(0)
                 left -= max(0, begin - at)
-                at = max(at, begin) + beats
+                at = max(at, begin) + others
             at += left
             begin = max(at - 1 + latencies.norm_pair, self.pass_2_end)
-            self.pass_2_end = begin + words
-            waiting.append((begin, words))
+            self.pass_2_end = begin + beats
+            waiting.append((begin, beats))
         self.free = at
         self.pass_2 = waiting
-        self.busy += 2 * pairs * words
+        self.busy += 2 * pairs * beats
         return self.pass_2_end - 1 + latencies.norm_done
 
 
 class SoftmaxTiming:
-    """Softmax: a word per cycle, lane by lane.
+    """Softmax: a word, or a part of it, per cycle, lane by lane.
 
     Parameters
     ----------
+    engine : EngineConfig
     latencies : UnitLatencies
     """
 
-    def __init__(self, latencies: UnitLatencies):
+    def __init__(self, engine: EngineConfig, latencies: UnitLatencies):
+        self.parts = engine.softmax_parts
         self.latencies = latencies
         self.free = self.busy = 0.0
 
     def execute(self, operation: Operation, taken: float) -> float:
         operands = operation.operands
-        words = operands["lane_count"] * operands["key_words"]
-        last = taken + operands["lane_first"] // 4 + words
+        beats = operands["lane_count"] * operands["key_words"] * self.parts
+        last = taken + operands["lane_first"] // 4 + beats
         self.free = last + 1
-        self.busy += words
+        self.busy += beats
         return last + self.latencies.softmax_done
 
 

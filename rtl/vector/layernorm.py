@@ -11,8 +11,9 @@ from rtl.control.unit_port import UnitPort
 from rtl.fork import fork
 from rtl.link import link
 from rtl.memory import ports
+from rtl.memory.word_parts import in_every_part, part_mask, part_of, split_position
 from rtl.memory.write_queue import WriteQueue
-from rtl.pipeline import delayed
+from rtl.pipeline import delayed, history
 from rtl.vector.norm_issue import NormIssue
 from rtl.vector.norm_lanes import NormLanes
 from rtl.vector.norm_statistics import NormStatistics
@@ -21,8 +22,9 @@ from rtl.vector.norm_statistics import NormStatistics
 class NormUnit(wiring.Component):
     """Normalise the channels of each token of a tile: the residual stream in, codes out.
 
-    Pass 1 reads the tokens for their sums, pass 2 for their codes, 2 tokens x ``row_lanes``
-    channels per beat, one beat per cycle over both passes. Pass 2 of a pair of tokens begins
+    Pass 1 reads the tokens for their sums, pass 2 for their codes, 2 tokens x ``norm_lanes``
+    channels per beat, one beat per cycle over both passes: a word of each token, or the parts of a
+    word one after the other, for each of which it is read. Pass 2 of a pair of tokens begins
     as soon as the pair's scalars are there, pass 1 of the next instruction meanwhile. From the
     read to the output queue the unit is rigid; only requests stall.
 
@@ -47,7 +49,7 @@ class NormUnit(wiring.Component):
     in cycle t + 1 + lane_first // 2, then one per cycle, unless a beat of pass 2 goes first. Pass 2
     of a pair may issue ``pair_cycles(config)`` after the last beat of its pass 1; ``done`` is
     ``DONE_CYCLES`` after the issue of the last beat. Between two instructions each pass leaves at
-    least one cycle to the other; with one word per token pass 1 issues in every second cycle.
+    least one cycle to the other; with one beat per token pass 1 issues in every second cycle.
 
     Source: docs/numerics.md, section 4. Reference: sim.golden.ops.layer_norm.
     """
@@ -79,7 +81,7 @@ class NormUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.retire = retire = Retire(1)
-        m.submodules.issue = issue = NormIssue(self.PAIRS, self.BEATS)
+        m.submodules.issue = issue = NormIssue(self.PAIRS, self.BEATS, self.config.norm_parts)
         m.submodules.lanes = lanes = NormLanes(self.config)
         m.submodules.statistics = statistics = NormStatistics(self.config, self.PAIRS)
         m.submodules.output = output = WriteQueue(self.config, self.BEATS)
@@ -104,18 +106,9 @@ class NormUnit(wiring.Component):
         for name in statistics.parameters.shape().members:
             m.d.comb += statistics.parameters[name].eq(operands[name])
 
-        written = delayed(m, beat, lanes.LATENCY, name="written")
-        write = output.write.beat
-        m.d.comb += [
-            output.write.valid.eq(delayed(m, codes, lanes.LATENCY, name="code_valid", marker=True)),
-            output.final.eq(written.final),
-            write.pair.eq(written.pair),
-            write.enable.eq(written.enable),
-            write.word.eq(written.dispatch.operands.destination_address + written.column),
-            write.mask.eq(~0),
-            write.codes.eq(lanes.codes),
-            write.number.eq(written.dispatch.number),
-        ]
+        valid = delayed(m, codes, lanes.LATENCY, name="code_valid", marker=True)
+        beat = delayed(m, beat, lanes.LATENCY, name="written")
+        self._connect_writes(m, valid, beat, lanes, output)
         return m
 
     def _connect_control(self, m, retire, issue, output):
@@ -137,9 +130,10 @@ class NormUnit(wiring.Component):
         """Requests out, words in; the beat that the lanes have now, and the pass it belongs to."""
         request = self.residual.request
         tagged, operands = issue.o.payload, issue.o.payload.beat.dispatch.operands
-        taken = Signal()
-        residuals = Signal.like(self.residual.data, reset_less=True)
-        exponents = Signal.like(self.exponents.data, reset_less=True)
+        taken, parts = Signal(), self.config.norm_parts
+        column, _ = split_position(tagged.beat.position, parts)
+        residuals = Signal.like(lanes.residuals, reset_less=True)
+        exponents = Signal.like(lanes.exponents, reset_less=True)
         m.d.comb += [
             request.valid.eq(issue.o.valid),
             request.payload.half.eq(tagged.beat.half),
@@ -147,12 +141,31 @@ class NormUnit(wiring.Component):
             issue.o.ready.eq(request.ready),
             taken.eq(request.valid & request.ready),
             self.exponents.enable.eq(taken & tagged.codes),
-            self.exponents.request.eq(operands.exponent_address + tagged.beat.column),
+            self.exponents.request.eq(operands.exponent_address + column),
             lanes.residuals.eq(residuals),
             lanes.exponents.eq(exponents),
         ]
-        m.d.sync += [residuals.eq(self.residual.data), exponents.eq(self.exponents.data)]
         passes = Cat(taken & ~tagged.codes, taken & tagged.codes)
         cycles = ports.READ_LATENCY + 1
-        beat = delayed(m, tagged.beat, cycles, name="beat")
+        *_, answered, beat = history(m, tagged.beat, cycles, name="beat")
+        _, part = split_position(answered.position, parts)
+        m.d.sync += exponents.as_value().eq(part_of(self.exponents.data, parts, part))
+        for own, word in zip(residuals, self.residual.data, strict=True):
+            m.d.sync += own.as_value().eq(part_of(word, parts, part))
         return beat, *delayed(m, passes, cycles, name="passes", marker=True)
+
+    def _connect_writes(self, m, valid, beat, lanes, output):
+        """Codes into the output queue."""
+        write, parts = output.write.beat, self.config.norm_parts
+        column, part = split_position(beat.position, parts)
+        m.d.comb += [
+            output.write.valid.eq(valid),
+            output.final.eq(beat.final),
+            write.pair.eq(beat.pair),
+            write.enable.eq(beat.enable),
+            write.word.eq(beat.dispatch.operands.destination_address + column),
+            write.mask.eq(part_mask(self.config, parts, part)),
+            write.number.eq(beat.dispatch.number),
+        ]
+        for word, codes in zip(write.codes, lanes.codes, strict=True):
+            m.d.comb += word.as_value().eq(in_every_part(codes, parts))

@@ -3,6 +3,7 @@
 from amaranth.hdl import Assert, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from rtl.control.isa import Opcode
 from rtl.control.layout import dispatch_layout
@@ -10,48 +11,60 @@ from rtl.control.queue import Queue
 from rtl.control.retire import Retire
 from rtl.credits import Credits
 from rtl.memory.ports import ADDRESS
+from rtl.memory.word_parts import split_position
 from rtl.skid import Skid
 
 DISPATCH = dispatch_layout(Opcode.NORM)
 PAIR = unsigned(4)  # of token lanes: at most 32
 COLUMN = DISPATCH["operands"].shape["row_words"].shape
 
-NormBeat = data.StructLayout(
-    {
-        "half": unsigned(1),
-        "word": ADDRESS,
-        "pair": PAIR,
-        "enable": unsigned(2),
-        "column": COLUMN,
-        "first": unsigned(1),
-        "last": unsigned(1),
-        "final": unsigned(1),
-        "dispatch": DISPATCH,
-    }
-)
-"""One read: where, whose (``pair``, lanes in ``enable``), which word of these tokens (``column``:
-the ``first``, the ``last``), the instruction, and whether it is the instruction's ``final`` one."""
 
-TaggedBeat = data.StructLayout({"codes": unsigned(1), "beat": NormBeat})
-"""A beat of pass 2 (``codes``) or of pass 1."""
+def norm_beat(parts: int) -> data.StructLayout:
+    """One read: where, whose (``pair``, lanes in ``enable``), which word of these tokens and which
+    of the word's ``parts`` (``position``: the ``first``, the ``last``), the instruction, and
+    whether it is the instruction's ``final`` one."""
+    return data.StructLayout(
+        {
+            "half": unsigned(1),
+            "word": ADDRESS,
+            "pair": PAIR,
+            "enable": unsigned(2),
+            "position": COLUMN.width + exact_log2(parts),
+            "first": unsigned(1),
+            "last": unsigned(1),
+            "final": unsigned(1),
+            "dispatch": DISPATCH,
+        }
+    )
+
+
+def tagged_beat(parts: int) -> data.StructLayout:
+    """A beat of pass 2 (``codes``) or of pass 1."""
+    return data.StructLayout({"codes": unsigned(1), "beat": norm_beat(parts)})
 
 
 class NormWalk(wiring.Component):
-    """The beats of one pass: pairs of token lanes, and the words of each pair.
+    """The beats of one pass: pairs of token lanes, the words of each pair, the parts of each word.
 
     A pair that lies before the first lane costs a cycle without a beat: it only moves the address.
     Between two instructions there is one such cycle too.
+
+    Parameters
+    ----------
+    parts : int
+        Beats per word.
 
     Members
     -------
     i : In(stream.Signature(dispatch_layout(Opcode.NORM)))
         ``token`` must be even.
-    o : Out(stream.Signature(NormBeat))
+    o : Out(stream.Signature(norm_beat(parts)))
     """
 
-    def __init__(self):
+    def __init__(self, parts: int):
+        self.parts = parts
         super().__init__(
-            {"i": In(stream.Signature(DISPATCH)), "o": Out(stream.Signature(NormBeat))}
+            {"i": In(stream.Signature(DISPATCH)), "o": Out(stream.Signature(norm_beat(parts)))}
         )
 
     def elaborate(self, platform):
@@ -62,9 +75,10 @@ class NormWalk(wiring.Component):
         idle, skip = Signal(init=1), Signal(PAIR)  # pairs before the first lane
         lane_end = Signal(PAIR.width + 2)  # the last lane that takes part
         first_pair, last_pair = Signal(), lane_end[1:]
-        pair, column = Signal(PAIR), Signal(COLUMN)
-        single, before_last = Signal(), Signal(COLUMN)  # row_words == 1, row_words - 2
+        pair, position = Signal(PAIR), Signal.like(beat.position)
+        single, before_last = Signal(), Signal.like(position)  # beats == 1, beats - 2
         half, base = Signal(), Signal(ADDRESS)
+        column, _ = split_position(position, self.parts)
         m.d.comb += [
             self.i.ready.eq(idle),
             beat.dispatch.eq(dispatch),
@@ -73,10 +87,11 @@ class NormWalk(wiring.Component):
             beat.pair.eq(pair),
             beat.enable[0].eq(~first_pair | ~operands.lane_first[0]),
             beat.enable[1].eq((pair != last_pair) | lane_end[0]),
-            beat.column.eq(column),
+            beat.position.eq(position),
             beat.final.eq(beat.last & (pair == last_pair)),
         ]
         started = self.i.payload.operands
+        beats = started.row_words << exact_log2(self.parts)
         with m.If(self.i.valid & idle):
             m.d.sync += [
                 idle.eq(0),
@@ -87,20 +102,20 @@ class NormWalk(wiring.Component):
                 half.eq(started.token[1]),
                 base.eq(started.source_address),
                 pair.eq(0),
-                column.eq(0),
-                single.eq(started.row_words == 1),
-                before_last.eq(started.row_words - 2),
+                position.eq(0),
+                single.eq(beats == 1),
+                before_last.eq(beats - 2),
                 Cat(first_pair, beat.first).eq(~0),
-                beat.last.eq(started.row_words == 1),
+                beat.last.eq(beats == 1),
             ]
         skips, moves = ~idle & ~self.o.valid, self.o.valid & self.o.ready
         with m.If(skips):
             m.d.sync += [skip.eq(skip - 1), self.o.valid.eq(skip == 1)]
         with m.If(moves):
             m.d.sync += [
-                column.eq(Mux(beat.last, 0, column + 1)),
+                position.eq(Mux(beat.last, 0, position + 1)),
                 beat.first.eq(beat.last),
-                beat.last.eq(Mux(beat.last, single, column == before_last)),
+                beat.last.eq(Mux(beat.last, single, position == before_last)),
             ]
             with m.If(beat.final):
                 m.d.sync += [self.o.valid.eq(0), idle.eq(1)]
@@ -163,12 +178,14 @@ class NormIssue(wiring.Component):
         Pairs of tokens whose scalars may be under way.
     beats : int
         Beats of codes that may be under way.
+    parts : int
+        Beats per word.
 
     Members
     -------
     i : In(stream.Signature(dispatch_layout(Opcode.NORM)))
         At most ``Retire.DEPTH`` instructions are under way.
-    o : Out(stream.Signature(TaggedBeat))
+    o : Out(stream.Signature(tagged_beat(parts)))
         Beats to be read.
     pair_ready, pair_used : In(1)
         The scalars of a pair are there; its last beat has used them.
@@ -176,13 +193,14 @@ class NormIssue(wiring.Component):
         A beat of codes has left the output queue.
     """
 
-    def __init__(self, pairs: int, beats: int):
+    def __init__(self, pairs: int, beats: int, parts: int):
         self.pairs = pairs
         self.beats = beats
+        self.parts = parts
         super().__init__(
             {
                 "i": In(stream.Signature(DISPATCH)),
-                "o": Out(stream.Signature(TaggedBeat)),
+                "o": Out(stream.Signature(tagged_beat(parts))),
                 "pair_ready": In(1),
                 "pair_used": In(1),
                 "beat_written": In(1),
@@ -191,11 +209,12 @@ class NormIssue(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.sums = sums = NormWalk()
+        m.submodules.sums = sums = NormWalk(self.parts)
         m.submodules.waiting = waiting = Queue(DISPATCH, Retire.DEPTH)
-        m.submodules.codes = codes = NormWalk()
+        m.submodules.codes = codes = NormWalk(self.parts)
         m.submodules.turn = turn = NormTurn()
-        m.submodules.requests = requests = Skid(TaggedBeat)  # one must not change while it waits
+        # A request must not change while it waits.
+        m.submodules.requests = requests = Skid(tagged_beat(self.parts))
         m.submodules.pair_credits = pair_credits = Credits(self.pairs)
         m.submodules.beat_credits = beat_credits = Credits(self.beats)
         wiring.connect(m, wiring.flipped(self.i), sums.i)

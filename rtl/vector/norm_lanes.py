@@ -12,7 +12,7 @@ from rtl.vector.norm_lane import EXPONENT, SQUARE, NormCode, NormLane, NormScala
 
 
 class NormLanes(wiring.Component):
-    """``2 x row_lanes`` lanes of LayerNorm; see :class:`rtl.vector.norm_lane.NormLane`.
+    """``2 x norm_lanes`` lanes of LayerNorm; see :class:`rtl.vector.norm_lane.NormLane`.
 
     Rigid: a beat enters in each cycle. Squares leave ``SQUARE_LATENCY`` cycles later, codes
     ``LATENCY`` cycles later.
@@ -23,16 +23,16 @@ class NormLanes(wiring.Component):
 
     Members
     -------
-    residuals : In(2 x row_lanes x signed(16))
+    residuals : In(2 x norm_lanes x signed(16))
     squaring : In(1)
     scalars : In(2 x NormScalar)
         By token.
-    exponents : In(row_lanes x 2)
+    exponents : In(norm_lanes x 2)
         By channel.
     zero : In(8)
     signed : In(1)
-    squares : Out(2 x row_lanes x unsigned(31))
-    codes : Out(2 x row_lanes x unsigned(act_bits))
+    squares : Out(2 x norm_lanes x unsigned(31))
+    codes : Out(2 x norm_lanes x unsigned(act_bits))
     """
 
     SQUARE_LATENCY = NormLane.SQUARE_LATENCY
@@ -40,17 +40,17 @@ class NormLanes(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         self.config = config
-        rows = config.row_lanes
+        lanes = config.norm_lanes
         super().__init__(
             {
-                "residuals": In(array(2, array(rows, RESIDUAL))),
+                "residuals": In(array(2, array(lanes, RESIDUAL))),
                 "squaring": In(1),
                 "scalars": In(array(2, NormScalar)),
-                "exponents": In(array(rows, EXPONENT)),
+                "exponents": In(array(lanes, EXPONENT)),
                 "zero": In(unsigned(8)),
                 "signed": In(1),
-                "squares": Out(array(2, array(rows, SQUARE))),
-                "codes": Out(array(2, array(rows, activation_code(config)))),
+                "squares": Out(array(2, array(lanes, SQUARE))),
+                "codes": Out(array(2, array(lanes, activation_code(config)))),
             }
         )
 
@@ -63,7 +63,7 @@ class NormLanes(wiring.Component):
             m.d.comb += scalar.eq(self.scalars[token])
             with m.If(self.squaring):
                 m.d.comb += scalar.offset.eq(0)
-            for row in range(self.config.row_lanes):
+            for row in range(self.config.norm_lanes):
                 lane, code = NormLane(self.config.act_bits), NormCode(self.config.act_bits)
                 m.submodules[f"lane_{token}_{row}"] = once(lane, platform)
                 m.submodules[f"code_{token}_{row}"] = once(code, platform)

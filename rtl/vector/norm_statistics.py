@@ -33,8 +33,8 @@ class NormStatistics(wiring.Component):
     -------
     valid, first, last : In(1)
         A beat enters; it is its pair's first, or last.
-    values : In(2 x row_lanes x signed(16))
-    squares : In(2 x row_lanes x unsigned(31))
+    values : In(2 x norm_lanes x signed(16))
+    squares : In(2 x norm_lanes x unsigned(31))
         Of the values that entered ``NormLanes.SQUARE_LATENCY`` cycles before.
     parameters : In(NormParameters)
     ready : Out(1)
@@ -43,7 +43,7 @@ class NormStatistics(wiring.Component):
     """
 
     def __init__(self, config: EngineConfig, pairs: int):
-        rows = config.row_lanes
+        lanes = config.norm_lanes
         self.config = config
         self.depth = pairs
         self.LATENCY = self.latency(config)
@@ -52,8 +52,8 @@ class NormStatistics(wiring.Component):
                 "valid": In(1),
                 "first": In(1),
                 "last": In(1),
-                "values": In(array(2, array(rows, RESIDUAL))),
-                "squares": In(array(2, array(rows, SQUARE))),
+                "values": In(array(2, array(lanes, RESIDUAL))),
+                "squares": In(array(2, array(lanes, SQUARE))),
                 "parameters": In(NormParameters),
                 "ready": Out(1),
                 "pairs": Out(stream.Signature(NormPair)),

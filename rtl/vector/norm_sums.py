@@ -23,7 +23,7 @@ NormTotals = data.StructLayout(
 
 
 class NormSums(wiring.Component):
-    """Sum of a token's channels and of their squares, ``row_lanes`` of them per cycle.
+    """Sum of a token's channels and of their squares, ``norm_lanes`` of them per cycle.
 
     ``totals.values = sum(r)``, ``totals.squares = sum(r**2)``
 
@@ -40,8 +40,8 @@ class NormSums(wiring.Component):
         A beat enters.
     first : In(1)
         It is its token's first.
-    values : In(row_lanes x signed(16))
-    squares : In(row_lanes x unsigned(31))
+    values : In(norm_lanes x signed(16))
+    squares : In(norm_lanes x unsigned(31))
         Of the values that entered ``NormLane.SQUARE_LATENCY`` cycles before.
     totals : Out(NormTotals)
     """
@@ -49,13 +49,13 @@ class NormSums(wiring.Component):
     def __init__(self, config: EngineConfig):
         self.config = config
         self.LATENCY = self.latency(config)
-        row_lanes = config.row_lanes
+        lanes = config.norm_lanes
         super().__init__(
             {
                 "valid": In(1),
                 "first": In(1),
-                "values": In(array(row_lanes, RESIDUAL)),
-                "squares": In(array(row_lanes, SQUARE)),
+                "values": In(array(lanes, RESIDUAL)),
+                "squares": In(array(lanes, SQUARE)),
                 "totals": Out(NormTotals),
             }
         )
@@ -63,14 +63,14 @@ class NormSums(wiring.Component):
     @staticmethod
     def latency(config: EngineConfig) -> int:
         """Squares, adder tree, accumulator."""
-        tree = AdderTree.latency(config.row_lanes, adder_terms(config.multiplier))
+        tree = AdderTree.latency(config.norm_lanes, adder_terms(config.multiplier))
         return NormLane.SQUARE_LATENCY + tree + 1
 
     def elaborate(self, platform):
         m = Module()
-        rows, terms = self.config.row_lanes, adder_terms(self.config.multiplier)
-        m.submodules.values = values = AdderTree(rows, RESIDUAL, terms)
-        m.submodules.squares = squares = AdderTree(rows, SQUARE, terms)
+        lanes, terms = self.config.norm_lanes, adder_terms(self.config.multiplier)
+        m.submodules.values = values = AdderTree(lanes, RESIDUAL, terms)
+        m.submodules.squares = squares = AdderTree(lanes, SQUARE, terms)
         valid = delayed(m, self.valid, self.LATENCY - 1, name="valid", marker=True)
         first = delayed(m, self.first, self.LATENCY - 1, name="first")
         sum_of_values = delayed(m, values.o, NormLane.SQUARE_LATENCY, name="sum_of_values")

@@ -55,30 +55,32 @@ module axi_memory #(
   localparam logic [1:0] OKAY = 2'b00, SLVERR = 2'b10;
 
   // Time, randomness, bandwidth.
-  logic [31:0] now, noise;
+  localparam int W = 0, R = 1, AR = 2, AW = 3, B = 4, CHANNELS = 5;
+  logic [31:0] now;
+  logic [63:0] noise;
   logic [23:0] credit;
   localparam logic [23:0] COST = 24'(BYTES) << 8;
   logic read_beat, write_beat, may_read, may_write;
-  logic [3:0] hold;
+  logic [CHANNELS-1:0] hold;
 
-  function automatic logic [31:0] next_noise(input logic [31:0] x);
-    logic [31:0] y;
+  function automatic logic [63:0] next_noise(input logic [63:0] x);
+    logic [63:0] y;
     y = x ^ (x << 13);
-    y = y ^ (y >> 17);
-    return y ^ (y << 5);
+    y = y ^ (y >> 7);
+    return y ^ (y << 17);
   endfunction
 
   always_comb begin
-    for (int channel = 0; channel < 4; channel++)
+    for (int channel = 0; channel < CHANNELS; channel++)
       hold[channel] = noise[8*channel+:8] < stall;
-    may_write = credit >= COST && !hold[0];
-    may_read = credit >= (write_beat ? 2 * COST : COST) && !hold[1];
+    may_write = credit >= COST && !hold[W];
+    may_read = credit >= (write_beat ? 2 * COST : COST) && !hold[R];
   end
 
   always_ff @(posedge clk) begin
     automatic logic [23:0] left;
     now <= now + 1;
-    noise <= rst ? seed | 32'h1 : next_noise(noise);
+    noise <= rst ? {~seed, seed} : next_noise(noise);
     left = credit - (read_beat ? COST : 0) - (write_beat ? COST : 0) + 24'(bytes_per_cycle);
     credit <= left > 4 * COST ? 4 * COST : left;
     if (rst) begin
@@ -96,7 +98,7 @@ module axi_memory #(
   logic [39:0] beat_address;
   wire [INDEX-1:0] head = read_head[INDEX-1:0];
   wire read_waiting = read_head != read_tail;
-  assign arready = (read_tail - read_head) != (INDEX + 1)'(QUEUE) && !hold[2];
+  assign arready = (read_tail - read_head) != (INDEX + 1)'(QUEUE) && !hold[AR];
   assign beat_address = (read_address[head] & ~40'(BYTES - 1)) + 40'(read_done) * BYTES;
   assign read_beat = read_waiting && $signed(now - read_time[head]) >= 0 && may_read
       && (!rvalid || rready);
@@ -129,7 +131,7 @@ module axi_memory #(
   logic writing, responding, failed;
   logic [39:0] write_address;
   logic [31:0] response_time;
-  assign awready = !writing && !responding && !bvalid && !hold[3];
+  assign awready = !writing && !responding && !bvalid && !hold[AW];
   assign wready = writing && may_write;
   assign write_beat = wvalid && wready;
 
@@ -152,7 +154,7 @@ module axi_memory #(
       end
     end
     if (bvalid && bready) bvalid <= 0;
-    if (responding && $signed(now - response_time) >= 0) begin
+    if (responding && $signed(now - response_time) >= 0 && !hold[B]) begin
       responding <= 0;
       bvalid <= 1;
       bresp <= failed ? SLVERR : OKAY;

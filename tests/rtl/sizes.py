@@ -10,4 +10,5 @@ SMALL = replace(
 ODD = replace(
     TINY, name="odd", token_lanes=6, row_lanes=16, depth_lanes=16, act_bits=8, score_slots=3
 )
-SIZES = (TINY, SMALL, ODD)
+NARROW = replace(TINY, name="narrow", depth_lanes=4, softmax_parts=4, norm_parts=2)
+SIZES = (TINY, SMALL, ODD, NARROW)

@@ -29,6 +29,8 @@ def test_words():
         ({"multiplier": "dsp58"}, "multiplier must be dsp48e2 or mult18x18, not 'dsp58'"),
         ({"score_words": 1}, "score_words must be between 2 and 16384, not 1"),
         ({"score_slots": 5}, "score_slots must be between 2 and 4, not 5"),
+        ({"softmax_parts": 4}, "softmax_parts must be a power of two, at most granules = 2, not 4"),
+        ({"norm_parts": 0}, "norm_parts must be a power of two, at most granules = 2, not 0"),
         ({"queue_depth": 12}, "queue_depth must be a power of two, at least 2, not 12"),
         ({"memory_bytes": 24}, "memory_bytes must be 4, 8, 16, 32 or 64, not 24"),
     ],
@@ -43,6 +45,19 @@ def test_the_hash_is_of_the_sizes():
     assert len({each.hash for each in ENGINES.values()}) == len(ENGINES)
     assert replace(TINY, name="other").hash == TINY.hash
     assert replace(TINY, queue_depth=8).hash != TINY.hash
+
+
+def test_the_hash_tells_parts_apart():
+    """Engines without parts have the hash that they had before there were any."""
+    engines = [replace(TINY, **{name: 2}) for name in ("softmax_parts", "norm_parts")]
+    assert len({TINY.hash, *(each.hash for each in engines)}) == 3
+    assert TINY.hash == 0xB34E8CFFFB2984E6
+
+
+def test_lanes_are_a_part_of_a_word():
+    narrow = replace(ZCU102, row_lanes=64, softmax_parts=2, norm_parts=4)
+    assert (ZCU102.softmax_lanes, ZCU102.norm_lanes) == (32, 32)
+    assert (narrow.softmax_lanes, narrow.norm_lanes) == (32, 16)
 
 
 def test_engines_by_name():

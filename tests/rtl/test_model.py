@@ -13,35 +13,26 @@ from rtl.errors import UserError
 from rtl.model import IntegerModel, repack
 from sim.random_model import random_model
 
+SIZES = {
+    "image": (8, 8, 1),
+    "patch": 4,
+    "width": 16,
+    "head_dim": 8,
+    "blocks": [(2, 24), (1, 16)],
+    "classes": 3,
+    "row_granularity": 8,
+}
+
 
 @pytest.fixture(scope="module")
 def model():
-    return random_model(
-        image=(8, 8, 1),
-        patch=4,
-        width=16,
-        head_dim=8,
-        blocks=[(2, 24), (1, 16)],
-        classes=3,
-        row_granularity=8,
-        seed=1,
-    )
+    return random_model(**SIZES, seed=1)
 
 
 @pytest.fixture(scope="module")
 def pooled():
     """The mean of four patches, without class token."""
-    return random_model(
-        image=(8, 8, 1),
-        patch=4,
-        width=16,
-        head_dim=8,
-        blocks=[(2, 24), (1, 16)],
-        classes=3,
-        row_granularity=8,
-        pool="mean",
-        class_token=False,
-    )
+    return random_model(**SIZES, pool="mean", class_token=False)
 
 
 @pytest.fixture
@@ -491,7 +482,10 @@ class TestMeanPooling:
 
     def test_the_largest_bias_is_accepted(self, pooled):
         bias = np.full(16, (1 << 26) - 1 - 4 * 128, np.int32)
-        replace(pooled, pool=replace(pooled.pool, bias=bias))
+        kept = replace(pooled, pool=replace(pooled.pool, bias=bias))
+        np.testing.assert_array_equal(kept.pool.bias, bias)
+        with pytest.raises(UserError, match=r"pool channel 0: .* must be less than 67108864"):
+            replace(pooled, pool=replace(pooled.pool, bias=bias + np.int32(1)))
 
     def test_a_class_token_that_nobody_has(self, model):
         with pytest.raises(UserError, match="pool token needs a class token"):

@@ -1,6 +1,7 @@
 """What the benches of units share that take an instruction and write activations: softmax, norm."""
 
 import random
+from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,8 +12,8 @@ from amaranth.lib import wiring
 from rtl.config import EngineConfig
 from tests.rtl.simulation import simulate
 
-Words = dict[tuple[int, int], tuple[list[int], int]]
-"""Codes and the instruction's number, by (lane, word)."""
+Granules = dict[tuple[int, int], tuple[list[int], int]]
+"""Codes and the instruction's number, by (lane, granule address)."""
 
 
 @dataclass
@@ -21,12 +22,12 @@ class UnitRun:
 
     taken: list[int] = field(default_factory=list)  # cycle in which each instruction was taken
     done: list[tuple] = field(default_factory=list)  # cycle, signal, number
-    writes: list[tuple[int, Words]] = field(default_factory=list)  # cycle, what it wrote
+    writes: list[tuple[int, Granules]] = field(default_factory=list)  # cycle, what it wrote
     scales: list[dict] = field(default_factory=list)  # of each instruction, when it is done
     stalls: Counter = field(default_factory=Counter)  # cycles, by the counter's name
 
-    def words(self, number: int) -> dict:
-        """Codes by (lane, word) that one instruction wrote; each must be written once."""
+    def granules(self, number: int) -> dict:
+        """Codes by (lane, granule) that one instruction wrote; each must be written once."""
         written = [
             (place, codes)
             for _, beat in self.writes
@@ -37,7 +38,7 @@ class UnitRun:
         return dict(written)
 
 
-class UnitBench:
+class UnitBench(ABC):
     """Drives a unit through ``cases``, one instruction after the other; writes may be refused.
 
     Parameters
@@ -100,9 +101,9 @@ class UnitBench:
         self.result = UnitRun()
         self.waiting = list(self.cases)
 
+    @abstractmethod
     def _memories(self, ctx: Any) -> None:
         """Answer the reads of READ_LATENCY cycles ago, take note of those of now."""
-        raise NotImplementedError
 
     def _may_start(self, case: Any) -> bool:
         return True
@@ -122,7 +123,7 @@ class UnitBench:
         """Note what happens in this cycle, now that all inputs are set."""
         dut, result = self.dut, self.result
         if ctx.get(dut.activations.valid) and ctx.get(dut.activations.ready):
-            result.writes.append((cycle, self._words(ctx)))
+            result.writes.append((cycle, self._granules(ctx)))
         if ctx.get(dut.done.valid):
             result.done.append((cycle, ctx.get(dut.done.signal), ctx.get(dut.done.number)))
             self._completed(ctx, self.cases[len(result.done) - 1])
@@ -132,21 +133,27 @@ class UnitBench:
             self.waiting.pop(0)
             result.taken.append(cycle)
 
-    def _words(self, ctx: Any) -> Words:
+    def _granules(self, ctx: Any) -> Granules:
         """What the beat at the activations' port writes: both tokens, or one, as raw codes."""
-        beat, bits, rows = self.dut.activations.p, self.config.act_bits, self.config.row_lanes
-        assert ctx.get(beat.mask) == (1 << self.config.granules) - 1
+        beat, bits, depth = self.dut.activations.p, self.config.act_bits, self.config.depth_lanes
         raw, enable, pair = ctx.get(beat.codes.as_value()), ctx.get(beat.enable), ctx.get(beat.pair)
-        codes = [raw >> bits * i & ((1 << bits) - 1) for i in range(2 * rows)]
-        place, number = ctx.get(beat.word), ctx.get(beat.number)
+        codes = [raw >> bits * i & ((1 << bits) - 1) for i in range(2 * self.config.row_lanes)]
+        granules = self.config.granules
+        first, mask, number = (
+            ctx.get(beat.word) * granules,
+            ctx.get(beat.mask),
+            ctx.get(beat.number),
+        )
         return {
-            (2 * pair + token, place): (codes[token * rows : (token + 1) * rows], number)
+            (2 * pair + token, first + i): (codes[(token * granules + i) * depth :][:depth], number)
             for token in range(2)
-            if enable >> token & 1
+            for i in range(granules)
+            if enable >> token & 1 and mask >> i & 1
         }
 
     def _completed(self, ctx: Any, case: Any) -> None:
-        """Called in the cycle of a completion."""
+        """Called in the cycle of a completion; by default nothing more is noted."""
+        return
 
 
 def pack(values: Any, bits: int) -> int:

@@ -91,6 +91,23 @@ def test_every_word_is_golden(name):
     assert all(cycles < run.cycles[0] for cycles in run.cycles[1:])  # they overlap
 
 
+NARROW = replace(config.TINY, name="narrow", softmax_parts=2, norm_parts=2)
+
+
+@pytest.mark.parametrize("name", ["digits", "50 tokens, odd sizes"])
+def test_words_in_parts_are_golden_and_take_longer(name):
+    """Softmax and LayerNorm with half the lanes."""
+    model = make(**NETWORKS[name])
+    images = random_images(model.image, 3, seed=7)
+
+    whole = runner.run(model, images, SIM, check=False)
+    run = runner.run(model, images, SIM, engine=NARROW)
+
+    assert run.mismatches == 0, run.first_mismatch
+    assert np.array_equal(run.logits, golden.run(model, images))
+    assert sum(run.cycles) > sum(whole.cycles)
+
+
 LANES = {"row_lanes": 8, "memory_bytes": 8}
 SIZES = {
     "activation_words": 256,

@@ -1,42 +1,23 @@
 """Pixels, patch by patch, into the token lanes of their scratchpad."""
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
 from rtl.config import EngineConfig
-from rtl.memory.beats import word_layout
-from rtl.memory.load.transfer import LOAD
+from rtl.memory.load.writer import CutWriter
 from rtl.memory.ports import ADDRESS, WritePort, pixel_write
 
 
-class StripWriter(wiring.Component):
+class StripWriter(CutWriter):
     """Where the words of a strip go: patches side by side, picture row by picture row.
 
-    No register between a word and its write.
-
-    Members
-    -------
-    start : In(1)
-        High before the first word.
-    load : In(LOAD)
-        Constant from ``start`` on.
-    valid : In(1)
-    word : In(word_layout(depth_lanes))
+    Members, beyond those of CutWriter
+    ----------------------------------
     pixels : Out(WritePort(pixel_write))
     """
 
     def __init__(self, config: EngineConfig):
-        self.config = config
-        super().__init__(
-            {
-                "start": In(1),
-                "load": In(LOAD),
-                "valid": In(1),
-                "word": In(word_layout(config.depth_lanes)),
-                "pixels": Out(WritePort(pixel_write(config))),
-            }
-        )
+        super().__init__(config, {"pixels": Out(WritePort(pixel_write(config)))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

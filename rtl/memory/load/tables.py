@@ -1,39 +1,23 @@
 """GELU tables into the drain."""
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
 from rtl.config import EngineConfig
-from rtl.memory.beats import word_layout
-from rtl.memory.load.transfer import LOAD
+from rtl.memory.load.writer import CutWriter
 from rtl.memory.ports import WritePort, gelu_write
 
 
-class TableWriter(wiring.Component):
-    """Where a table's codes go, a byte each; ``destination`` is the table. No register.
+class TableWriter(CutWriter):
+    """Where a table's codes go, a byte each; ``destination`` is the table.
 
-    Members
-    -------
-    start : In(1)
-        High before the first word.
-    load : In(LOAD)
-        Constant from ``start`` on.
-    valid : In(1)
-    word : In(word_layout(depth_lanes))
+    Members, beyond those of CutWriter
+    ----------------------------------
     gelu : Out(WritePort(gelu_write))
     """
 
     def __init__(self, config: EngineConfig):
-        super().__init__(
-            {
-                "start": In(1),
-                "load": In(LOAD),
-                "valid": In(1),
-                "word": In(word_layout(config.depth_lanes)),
-                "gelu": Out(WritePort(gelu_write(config))),
-            }
-        )
+        super().__init__(config, {"gelu": Out(WritePort(gelu_write(config)))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -177,7 +177,10 @@ def test_cascades_of_both_variants_exhaustively(tmp_path):
         name = f"cascade_{variant}"
         (tmp_path / f"{name}.v").write_text(emit_verilog(cascade, name, primitives))
     sources = [*sorted(tmp_path.glob("*.v")), MODELS, designs / "exhaustive.sv"]
-    build([WAIVERS, *sources], "exhaustive").run(BENCH, testcase="exhaustive")
+    design = build([WAIVERS, *sources], "exhaustive")
+    design.run(BENCH, testcase="exhaustive", env={"FOLDER": str(tmp_path)})
+    counts = json.loads((tmp_path / "counts.json").read_text())
+    assert counts == {"checked": 1 << 22, "wrong": 0}
 
 
 INSTANCE = """

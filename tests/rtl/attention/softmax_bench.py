@@ -32,19 +32,20 @@ class SoftmaxCase:
         return self.scores[:, : self.operands["keys"]]
 
     def expected(self, config: EngineConfig) -> tuple[dict, dict]:
-        """Weights by (lane, word), and scales by lane."""
-        o, rows = self.operands, config.row_lanes
+        """Weights by (lane, granule), and scales by lane."""
+        o, depth = self.operands, config.depth_lanes
         weights = np.zeros_like(self.scores)
         weights[:, : o["keys"]] = ops.softmax_weights(
             self.valid, o["multiplier"], o["shift"], config.act_bits
         )
         scales = ops.context_scale(weights.sum(axis=1), o["context_multiplier"], o["context_shift"])
-        words = {
-            (lane, o["destination_address"] + w): weights[lane, w * rows : (w + 1) * rows].tolist()
+        first = o["destination_address"] * config.granules
+        granules = {
+            (lane, first + i): weights[lane, i * depth : (i + 1) * depth].tolist()
             for lane in self.lanes
-            for w in range(o["key_words"])
+            for i in range(o["key_words"] * config.granules)
         }
-        return words, {lane: (int(scales[0][lane]), int(scales[1][lane])) for lane in self.lanes}
+        return granules, {lane: (int(scales[0][lane]), int(scales[1][lane])) for lane in self.lanes}
 
 
 def make_case(config: EngineConfig, rng: random.Random, number: int, **fixed) -> SoftmaxCase:
@@ -133,4 +134,4 @@ def check(config: EngineConfig, cases: list[SoftmaxCase], result: UnitRun) -> No
     """Every weight and scale equal to golden's, each written once, instructions done in order."""
     check_done(cases, result)
     for case, scales in zip(cases, result.scales, strict=True):
-        assert (result.words(case.number), scales) == case.expected(config)
+        assert (result.granules(case.number), scales) == case.expected(config)

@@ -29,7 +29,7 @@ def test_stalls_leave_the_output_unchanged(config, write):
     free = Bench(config, cases).run()
     slow = Bench(config, cases, refuse_write=write).run()
     check(config, cases, slow)
-    assert [words for _, words in slow.writes] == [words for _, words in free.writes]
+    assert [codes for _, codes in slow.writes] == [codes for _, codes in free.writes]
     assert free.stalls["stall_write"] == 0 < slow.stalls["stall_write"]
 
 
@@ -51,18 +51,18 @@ def test_every_choice_of_lanes(config):
 @pytest.mark.parametrize("key_words", [1, 13])
 @pytest.mark.parametrize("config", SIZES, ids=NAMES)
 def test_latency_and_throughput(config, key_words):
-    """One word per cycle without gaps; two instructions, the second right behind the first."""
+    """One beat per cycle without gaps; two instructions, the second right behind the first."""
     rng = random.Random(1)
     tile = whole_tile(config) | {"key_words": key_words}
     cases = [make_case(config, rng, number, **tile) for number in (1, 2)]
     result = Bench(config, cases).run()
     check(config, cases, result)
-    words = config.token_lanes * key_words
-    assert result.taken[1] - result.taken[0] == words + 1
+    beats = config.token_lanes * key_words * config.softmax_parts
+    assert result.taken[1] - result.taken[0] == beats + 1
     assert [done[0] - taken for done, taken in zip(result.done, result.taken, strict=True)] == [
-        words + SoftmaxUnit.done_cycles(config)
+        beats + SoftmaxUnit.done_cycles(config)
     ] * 2
-    first = [cycle for cycle, _ in result.writes[:words]]
+    first = [cycle for cycle, _ in result.writes[:beats]]
     assert {later - earlier for earlier, later in pairwise(first)} <= {1}
 
 
@@ -78,4 +78,5 @@ def test_latencies():
         "tiny": 44,
         "small": 43,
         "odd": 44,
+        "narrow": 43,
     }

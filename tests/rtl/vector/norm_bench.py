@@ -24,7 +24,7 @@ class NormCase:
     signal: int = 0
 
     def expected(self, config: EngineConfig) -> dict:
-        """Codes by (lane, word), of the channels that are not padding."""
+        """Codes by (lane, granule), of the channels that are not padding."""
         o = self.operands
         low, high = numerics.code_range(config.act_bits, bool(o["signed"]))
         codes = ops.layer_norm(
@@ -37,12 +37,12 @@ class NormCase:
             low=low,
             high=high,
         )
-        rows = config.row_lanes
+        depth, first = config.depth_lanes, o["destination_address"] * config.granules
         lanes = range(o["lane_first"], o["lane_first"] + o["lane_count"])
         return {
-            (lane, o["destination_address"] + w): codes[lane, w * rows : (w + 1) * rows].tolist()
+            (lane, first + i): codes[lane, i * depth : (i + 1) * depth].tolist()
             for lane in lanes
-            for w in range(o["row_words"])
+            for i in range(o["row_words"] * config.granules)
         }
 
 
@@ -134,20 +134,22 @@ class Bench(UnitBench):
         self.pipes[0].append(residual)
         self.pipes[1].append(exponents)
 
-    def _words(self, ctx):
+    def _granules(self, ctx):
         """The codes of the instruction's channels, without padding."""
-        bits, rows, words = self.config.act_bits, self.config.row_lanes, {}
-        for (lane, word), (codes, number) in super()._words(ctx).items():
+        config, granules = self.config, {}
+        bits, depth = config.act_bits, config.depth_lanes
+        for (lane, granule), (codes, number) in super()._granules(ctx).items():
             o = self.by_number[number].operands
-            codes = codes[: o["width"] - rows * (word - o["destination_address"])]
+            before = depth * (granule - o["destination_address"] * config.granules)
+            codes = codes[: max(0, o["width"] - before)]
             if o["signed"]:
                 codes = [code - (code >> (bits - 1) << bits) for code in codes]
-            words[lane, word] = codes, number
-        return words
+            granules[lane, granule] = codes, number
+        return granules
 
 
 def check(config: EngineConfig, cases: list[NormCase], result: UnitRun) -> None:
     """Every code equal to golden's, each written once, instructions completed in order."""
     check_done(cases, result)
     for case in cases:
-        assert result.words(case.number) == case.expected(config)
+        assert result.granules(case.number) == case.expected(config)

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from rtl.vector.layernorm import NormUnit
-from tests.rtl.sizes import ODD, SIZES, SMALL, TINY
+from tests.rtl.sizes import NARROW, ODD, SIZES, SMALL, TINY
 from tests.rtl.unit_bench import every_span, whole_tile
 from tests.rtl.vector.norm_bench import Bench, check, make_case
 
@@ -28,7 +28,7 @@ def test_stalls_leave_the_output_unchanged(config, read, write):
     free = Bench(config, cases).run()
     slow = Bench(config, cases, refuse_read=read, refuse_write=write).run()
     check(config, cases, slow)
-    assert [words for _, words in slow.writes] == [words for _, words in free.writes]
+    assert [codes for _, codes in slow.writes] == [codes for _, codes in free.writes]
     assert not any(free.stalls.values())
     assert slow.stalls["stall_read"] == 0 or read
     assert slow.stalls["stall_write"] == 0 or write
@@ -64,28 +64,29 @@ def test_latency_of_one_instruction(config, row_words):
     case = make_case(config, random.Random(1), 1, **whole_tile(config), row_words=row_words)
     result = Bench(config, [case]).run()
     pairs = config.token_lanes // 2
-    assert result.done[0][0] - result.taken[0] == single(config, pairs, row_words)
+    expected = single(config, pairs, row_words * config.norm_parts)
+    assert result.done[0][0] - result.taken[0] == expected
 
 
-def single(config, pairs, row_words):
+def single(config, pairs, beats):
     """Cycles from taking a lone instruction to ``done``: one issue slot after the other."""
-    slot, sums, codes = 0, [0, 0], [0, 0]  # pair and word that each pass issues next
+    slot, sums, codes = 0, [0, 0], [0, 0]  # pair and beat that each pass issues next
     ready, pause = {}, -1
     while codes[0] < pairs:
         slot += 1
         if ready.get(codes[0], slot + 1) <= slot:
-            codes = [codes[0], codes[1] + 1] if codes[1] + 1 < row_words else [codes[0] + 1, 0]
+            codes = [codes[0], codes[1] + 1] if codes[1] + 1 < beats else [codes[0] + 1, 0]
         elif sums[0] < pairs and slot != pause:
-            if sums[1] + 1 < row_words:
+            if sums[1] + 1 < beats:
                 sums = [sums[0], sums[1] + 1]
             else:
                 ready[sums[0]] = slot + NormUnit.pair_cycles(config)
-                pause = slot + 1 if row_words == 1 else -1
+                pause = slot + 1 if beats == 1 else -1
                 sums = [sums[0] + 1, 0]
     return slot + NormUnit.DONE_CYCLES
 
 
-@pytest.mark.parametrize(("config", "row_words"), [(TINY, 3), (ODD, 12), (SMALL, 12)])
+@pytest.mark.parametrize(("config", "row_words"), [(TINY, 3), (ODD, 12), (SMALL, 12), (NARROW, 4)])
 def test_throughput_is_a_beat_per_cycle_over_both_passes(config, row_words):
     """Once the pipeline is full, an instruction takes twice its beats, and at most two cycles."""
     rng = random.Random(2)
@@ -95,10 +96,11 @@ def test_throughput_is_a_beat_per_cycle_over_both_passes(config, row_words):
     result = Bench(config, cases).run()
     check(config, cases, result)
     done = [cycle for cycle, *_ in result.done]
-    beats = config.token_lanes // 2 * row_words
+    beats = config.token_lanes // 2 * row_words * config.norm_parts
     assert 2 * beats <= (done[-1] - done[11]) / (count - 12) <= 2 * beats + 2
 
 
 def test_latencies():
     assert NormUnit.DONE_CYCLES == 17
-    assert {c.name: NormUnit.pair_cycles(c) for c in SIZES} == {"tiny": 41, "small": 40, "odd": 41}
+    pair_cycles = {config.name: NormUnit.pair_cycles(config) for config in SIZES}
+    assert pair_cycles == {"tiny": 41, "small": 40, "odd": 41, "narrow": 40}

@@ -11,12 +11,12 @@ from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
 @cocotb.test()
 async def exhaustive(dut):
-    """All operands, compared inside of exhaustive.sv."""
+    """All operands, compared inside of exhaustive.sv; write down its counts."""
     Clock(dut.clk, 10, unit="ns", impl="gpi").start()
     await RisingEdge(dut.done)
     await Timer(1, "ns")
-    assert dut.checked.value.to_unsigned() == 1 << 22
-    assert dut.wrong.value.to_unsigned() == 0
+    counts = {name: getattr(dut, name).value.to_unsigned() for name in ("checked", "wrong")}
+    Path(os.environ["FOLDER"], "counts.json").write_text(json.dumps(counts))
 
 
 @cocotb.test()

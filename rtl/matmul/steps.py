@@ -1,0 +1,118 @@
+"""The loop nest of an instruction, one word of operands per cycle."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl import numerics
+from rtl.control.isa import Activations, Weights
+from rtl.matmul.signals import Job, Step
+
+
+class Steps(wiring.Component):
+    """Walk the loop nest of each instruction: row tiles, passes, depth words; one word per cycle.
+
+    The one place of the matmul unit that stalls: a row tile's last word is held back until the
+    drain of the row tile before has had its beats. They start a fixed number of cycles after that
+    tile's last word, so that counting here is enough. A row tile takes
+    ``max(passes · depth_words, beats of the row tile before)`` cycles; instructions follow each
+    other without a gap.
+
+    Parameters
+    ----------
+    act_bits : int
+        Below 8, pixels are two slices.
+
+    Members
+    -------
+    i : In(stream.Signature(Job))
+    o : Out(Step)
+        A word in each cycle with ``o.word.valid``, ``LATENCY`` cycles after ``i`` if idle.
+    stall_drain : Out(1)
+        A word is held back.
+    """
+
+    LATENCY = 2
+
+    def __init__(self, act_bits: int):
+        self.sliced = act_bits < numerics.KV_BITS
+        super().__init__({"i": In(stream.Signature(Job)), "o": Out(Step), "stall_drain": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        job = Signal(Job, reset_less=True)
+        operands = job.work.operands
+        active, advance = Signal(), Signal()
+        start, tile_start, pass_start = Signal(), Signal(), Signal()
+        depth_left, wide_tiles = Signal.like(operands.depth_words), Signal.like(operands.wide)
+        pass_, row_tile = Signal(2), Signal.like(self.o.tile.row_tile)
+
+        wide, sliced = Signal(), Signal()
+        words_done, passes_done, tiles_done, last = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            wide.eq((operands.weights != Weights.RING) | wide_tiles[0]),
+            sliced.eq((operands.activations == Activations.PIXELS) & self.sliced),
+            words_done.eq(depth_left == 1),
+            passes_done.eq(pass_ == Cat(wide | sliced, wide & sliced)),
+            tiles_done.eq(row_tile + 1 == operands.row_tiles),
+            last.eq(words_done & passes_done),
+            advance.eq(active & (self._drain_is_free(m, advance & last, job.beats) | ~last)),
+            self.stall_drain.eq(active & ~advance),
+            self.i.ready.eq(~active | (advance & last & tiles_done)),
+        ]
+        with m.If(advance):
+            m.d.sync += [
+                Cat(start, tile_start, pass_start).eq(Cat(0, last, words_done)),
+                depth_left.eq(Mux(words_done, operands.depth_words, depth_left - 1)),
+                pass_.eq(Mux(last, 0, pass_ + words_done)),
+                row_tile.eq(row_tile + last),
+                wide_tiles.eq(Mux(last, wide_tiles >> 1, wide_tiles)),
+            ]
+        with m.If(self.i.ready):
+            m.d.sync += [
+                active.eq(self.i.valid),
+                job.eq(self.i.p),
+                Cat(start, tile_start, pass_start).eq(~0),
+                Cat(pass_, row_tile).eq(0),
+                depth_left.eq(self.i.p.work.operands.depth_words),
+                wide_tiles.eq(self.i.p.work.operands.wide),
+            ]
+
+        m.d.sync += [
+            self.o.tile.eq(Cat(job.work, job.lane_last, row_tile, tiles_done)),
+            self.o.start.eq(start),
+            self.o.tile_start.eq(tile_start),
+            self.o.word.valid.eq(advance),
+            self.o.word.first.eq(tile_start),
+            self.o.word.last.eq(last),
+        ]
+        self._passes(m, operands, pass_, pass_start, wide, sliced)
+        return m
+
+    def _drain_is_free(self, m: Module, last: Value, beats: Value) -> Value:
+        """Whether the drain will be free for a row tile that ends now; its beats start one by one
+        after the ``last`` word of each."""
+        beats_left = Signal.like(beats)
+        with m.If(last):
+            m.d.sync += beats_left.eq(beats - 1)
+        with m.Elif(beats_left.any()):
+            m.d.sync += beats_left.eq(beats_left - 1)
+        return ~beats_left.any()
+
+    def _passes(
+        self, m: Module, operands: Value, pass_: Value, start: Value, wide: Value, sliced: Value
+    ) -> None:
+        """The table of passes in docs/design/0001-engine.md: nibbles, signs, shifts."""
+        high_nibble = wide & ~Mux(sliced, pass_[1], pass_[0])
+        from_ring = operands.weights == Weights.RING
+        again = pass_.any() & (~from_ring | (sliced & pass_[0]))
+        is_codes = operands.activations == Activations.CODES
+        m.d.sync += [
+            self.o.again.eq(start & again),
+            self.o.new_words.eq(start & ~again),
+            self.o.high_nibble.eq(high_nibble),
+            self.o.high_slice.eq(~pass_[0]),
+            self.o.word.shift_before.eq(start & pass_[0]),
+            self.o.word.w_signed.eq(high_nibble | ~wide),
+            self.o.word.a_signed.eq(operands.act_signed & is_codes),
+        ]
