@@ -342,7 +342,7 @@ class _Timeline:
         unit, tiles = self.latencies, self.phases.tiles[:, phase]
         step = self.phases.tile_compute[:, phase]
         pairs = np.where(tiles == 1, 1, self.sizes.pairs)
-        norm = 2 * pairs * self.sizes.width_tiles
+        norm = 2 * pairs * self.sizes.width_tiles * self.engine.norm_parts
         fill = unit.norm_pair + unit.norm_done + unit.matmul_finish + self.coefficients.norm
         first = end - (tiles - 1) * step + fill + norm  # LayerNorm of the first tile
         last = np.where(norm > step, first + (tiles - 1) * norm, end + fill + norm)

@@ -120,7 +120,7 @@ class Attention:
         row_tiles = divide_up(sizes.head_rows, sizes.engine.row_lanes)
         context = per_block(row_tiles) * np.maximum(2 * per_block(sizes.value_depth), pairs)
         lanes = np.where(sizes.single, 1, per_block(networks.tokens / sizes.tiles))
-        self.softmax = lanes * per_block(sizes.key_tiles)
+        self.softmax = lanes * per_block(sizes.key_tiles) * sizes.engine.softmax_parts
         self.item = scores + context
         self.items = networks.heads * sizes.query_tiles
         self.wait = self.softmax + chain_latency
