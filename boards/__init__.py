@@ -8,12 +8,13 @@ import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, ValidationError
 
 from rtl import config
 from rtl.errors import UserError
 
 FOLDER = Path(__file__).parent
+CALIBRATION_SUFFIX = ".calibration.json"  # in place of .toml; nas.cost.calibration reads it
 
 Word = Annotated[str, Field(pattern=r"^[\w.+-]+$")]
 """A name that tables, Tcl scripts and file names take as it is."""
@@ -93,6 +94,12 @@ class Board(_Record):
     engine: str
     limits: Limits = Limits()
     memory: Memory
+    _file: Path | None = PrivateAttr(None)
+
+    @property
+    def calibration(self) -> Path | None:
+        """Where its calibration lies, or would lie: beside the file that it was read from."""
+        return self._file.with_suffix(CALIBRATION_SUFFIX) if self._file else None
 
     def bytes_per_cycle(self, clock_hz: int | None = None) -> float:
         """Return what memory gives the engine in a cycle: bandwidth over clock, up to the ports.
@@ -157,6 +164,7 @@ def _read(file: Path) -> Board:
     try:
         board = Board.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
         config.engine(board.engine)
+        board._file = file
         return board
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: not a TOML file: {error}") from None

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 import boards
-from nas.cost.calibration import Calibration, Errors, LatencyRecord, ResourceErrors, file_of
+from nas.cost.calibration import Calibration, Errors, LatencyRecord, ResourceErrors
 from nas.cost.campaign import (
     SEED_QUICK,
     Campaign,
@@ -94,7 +94,8 @@ class Options:
 def main(options: Options) -> None:
     """Calibrate one board, or check its calibration."""
     board = boards.load(options.board)
-    target = options.out or file_of(options.board)
+    target = options.out or board.calibration
+    assert target is not None  # the board was read from a file
     for path in (None if options.quick else target, options.json):
         if path:
             require_writable(path)

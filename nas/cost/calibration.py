@@ -11,7 +11,6 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-import boards
 from boards import Board
 from nas.cost.latency import Coefficients, LatencyModel
 from nas.cost.sources import source_hashes
@@ -23,7 +22,6 @@ from rtl.files import atomic_write
 from rtl.shape import NetworkShape
 
 SCHEMA = 1
-SUFFIX = ".calibration.json"
 
 Range = tuple[float, float]
 
@@ -254,15 +252,7 @@ def sizes_in_ranges(shape: NetworkShape, memory: MemoryTiming) -> dict[str, floa
     }
 
 
-def file_of(board: Board | str) -> Path:
-    """Where a board's calibration lies: beside the board's own file."""
-    name = board if isinstance(board, str) else board.name
-    if name.endswith(".toml"):
-        return Path(name).with_suffix(SUFFIX)
-    return boards.FOLDER / f"{name}{SUFFIX}"
-
-
-def find(board: str) -> Calibration | None:
-    """The calibration of a board by its name or file, if there is one."""
-    path = file_of(board)
-    return Calibration.load(path) if path.is_file() else None
+def find(board: Board) -> Calibration | None:
+    """The calibration of a board, if there is one beside the board's file."""
+    path = board.calibration
+    return Calibration.load(path) if path and path.is_file() else None
