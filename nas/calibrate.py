@@ -24,7 +24,6 @@ from nas.cost.campaign import (
     resource_record,
     speedup,
 )
-from nas.cost.resources import ResourceModel
 from nas.cost.sources import source_hashes
 from nas.run_folder import locked
 from rtl.cli import BoardName, Flag, OptionalPath, command
@@ -164,7 +163,7 @@ def check(campaign: Campaign, known: Calibration, report: Path | None) -> None:
     rtl = campaign.networks(QUICK_SUBNETS, SEED_QUICK)
     _, errors = against_rtl(known.latency_model(campaign.engine), rtl)
     engines = campaign.engines("engines", QUICK_ENGINES, SEED_QUICK)
-    resources = resource_record(ResourceModel.from_json(known.resources.model), engines)
+    resources = resource_record(known.resource_model, engines)
     show(f"Board {known.board}, quick check", errors, resources)
     if report:
         write_json(report, errors, resources, known)

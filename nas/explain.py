@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.cost import Hardware
-from nas.cost.estimate import Estimate, figures, hardware_figures
+from nas.cost.estimate import Estimate, figures, hardware_figures, reservations
 from nas.cost.feasible import Design, clock_needed, lower_precision, other_engine
 from nas.cost.plain import shape_for
 from nas.cost.roofline import plot, points
@@ -90,6 +90,7 @@ def main(options: Options) -> None:
             estimate = estimate.at(options.clock)
     title = f"{described(options.model, options.w8)}, on {place(estimate)}"
     show(cycles_table(estimate, options.fps, title), Text(obstacle(estimate, options.fps)))
+    show(*map(Text, reservations(hardware, shape)))
     reached = estimate.frames_per_second >= options.fps
     with console.status("Looking for the nearest designs"):
         remedies = [] if reached else list(nearest(options, estimate))

@@ -19,6 +19,7 @@ from nas.cost.estimate import (
     excess,
     figures,
     hardware_figures,
+    reservations,
     resources_of,
 )
 from nas.cost.plain import shape_for, shape_of
@@ -144,10 +145,11 @@ def show(*parts: RenderableType) -> None:
 
 
 def problems(fits: list[Fit]) -> Text:
-    """Why boards cannot run the network, one a line."""
-    return Text("\n").join(
-        Text(f"{fit.hardware.board.name}: {fit.problem}") for fit in fits if fit.problem
-    )
+    """Why boards cannot run the network, and how far predictions can be trusted; one a line."""
+    lines = [f"{fit.hardware.board.name}: {fit.problem}" for fit in fits if fit.problem]
+    for fit in fits:
+        lines += reservations(fit.hardware, fit.estimate.shape if fit.estimate else None)
+    return Text("\n").join(map(Text, lines))
 
 
 def fits_table(fits: list[Fit], title: str) -> Table:

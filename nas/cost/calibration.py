@@ -5,6 +5,7 @@ predicts. Those of the boards of this package lie beside the boards' own files.
 """
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from boards import Board
 from nas.cost.latency import Coefficients, LatencyModel
+from nas.cost.resources import ResourceModel
 from nas.cost.sources import source_hashes
 from rtl.compiler import MemoryTiming
 from rtl.compiler.latencies import unit_latencies
@@ -219,6 +221,11 @@ class Calibration(_Record):
             f" its errors may not hold, python -m nas.calibrate --board {self.board} renews it"
         )
 
+    @property
+    def resource_model(self) -> ResourceModel:
+        """Of the board's kind of device."""
+        return ResourceModel.from_json(self.resources.model)
+
     def latency_model(self, engine: EngineConfig) -> LatencyModel:
         """The search's model of an engine, with the coefficients of the board's own."""
         coefficients = Coefficients.from_json(self.latency.coefficients)
@@ -255,4 +262,10 @@ def sizes_in_ranges(shape: NetworkShape, memory: MemoryTiming) -> dict[str, floa
 def find(board: Board) -> Calibration | None:
     """The calibration of a board, if there is one beside the board's file."""
     path = board.calibration
-    return Calibration.load(path) if path and path.is_file() else None
+    return _load(path, path.stat().st_mtime_ns) if path and path.is_file() else None
+
+
+@cache
+def _load(path: Path, changed: int) -> Calibration:
+    """Read a file once, and again when it has changed."""
+    return Calibration.load(path)

@@ -97,7 +97,7 @@ class SubnetCosts:
         answers = np.array([self._fit(int(key), genes, keys) for key in unique])
         result = np.ones(keys.shape, bool)
         result[arrangement] = answers[where]
-        return result.all(axis=1)
+        return np.asarray(result.all(axis=1))
 
     def _blocks(self, genes: Array) -> tuple[Array, Array]:
         """(n, blocks) what limits depend on, as one number for each block; where blocks are."""

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from boards import Board
+from nas.cost.calibration import extrapolates, find
 from nas.cost.hardware import Hardware
 from nas.cost.work import Work, energy, work_of_program
 from rtl.compiler import MemoryTiming, Prediction, Program, check, lower
@@ -67,9 +68,9 @@ class Estimate:
     def shape(self) -> NetworkShape:
         return self.program.sizes.shape
 
-    @cached_property
+    @property
     def memory(self) -> MemoryTiming:
-        return MemoryTiming(self.board.bytes_per_cycle(), self.board.memory.latency_cycles)
+        return self.hardware.memory
 
     @cached_property
     def prediction(self) -> Prediction:
@@ -139,13 +140,35 @@ class Estimate:
 
 
 def error_bars(board: Board, engine: EngineConfig) -> tuple[float, float] | None:
-    """Cycles of the RTL over those predicted, lowest and highest; None: not calibrated."""
-    return None
+    """Cycles of the RTL over those predicted, lowest and highest of the calibration's networks.
+
+    None where the board was not calibrated, or another engine was.
+    """
+    found = find(board)
+    if found is None or found.latency.engine_hash != f"{engine.hash:016x}":
+        return None
+    ratios = [row["rtl"] / row["exact"] for row in found.latency.held_out]
+    return min(ratios), max(ratios)
 
 
 def resources_of(engine: EngineConfig, board: Board) -> Resources | None:
-    """What an engine takes on a board's device; None: not known."""
-    return None
+    """What an engine takes on a board's device; None where the board was not calibrated."""
+    found = find(board)
+    return found.resource_model.predict(engine) if found else None
+
+
+def reservations(hardware: Hardware, shape: NetworkShape | None = None) -> list[str]:
+    """What a reader should know of a prediction: code that changed since, extrapolations."""
+    found = find(hardware.board)
+    if found is None:
+        return []
+    warning = found.warning()
+    said = [warning] if warning else []
+    if beyond := found.resource_model.extrapolates(hardware.engine):
+        said.append(f"resources of engine '{hardware.engine.name}' extrapolate: {beyond[0]}")
+    if shape and (beyond := extrapolates(found.latency.ranges, shape, hardware.memory)):
+        said.append(f"cycles on board '{hardware.board.name}' extrapolate: {', '.join(beyond)}")
+    return said
 
 
 def excess(resources: Resources | None, board: Board) -> str | None:
@@ -171,6 +194,7 @@ def hardware_figures(hardware: Hardware) -> dict[str, Any]:
         "limits": board.limits.model_dump(),
         "excess": excess(resources, board),
         "error_bars": error_bars(board, engine),
+        "reservations": reservations(hardware),
     }
 
 

@@ -140,7 +140,7 @@ def _draw(engine: EngineConfig, rng: np.random.Generator) -> Iterator[NetworkSha
 
 def _random_shape(family: Family, engine: EngineConfig, rng: np.random.Generator) -> NetworkShape:
     def choose(choices: Sequence[float]) -> float:
-        return choices[rng.integers(len(choices))]
+        return choices[int(rng.integers(len(choices)))]
 
     def flags(rows: int) -> tuple[bool, ...]:
         tiles = ceil(rows / engine.row_lanes)
