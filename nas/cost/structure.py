@@ -335,8 +335,7 @@ def _softmax(e: EngineConfig, family: str) -> Blocks:
     return {
         "softmax_lanes": {"lanes": lanes, "code_bits": lanes * e.act_bits},
         "softmax": ONE
-        | {"lanes": lanes, "code_bits": lanes * e.act_bits, "tokens": e.token_lanes}
-        | {"token_slots": e.token_lanes * e.score_slots}
+        | {"lanes": lanes, "slots": e.score_slots, "token_slots": e.token_lanes * e.score_slots}
         | _memory_features(write_queue(e, SoftmaxUnit.BEATS), family),
     }
 
