@@ -7,7 +7,9 @@ import pytest
 
 import boards
 from nas.cost import structure
+from nas.cost.dsps import dsps
 from nas.cost.engines import sample_engines
+from nas.cost.memories import block_memories
 from nas.cost.resources import ResourceModel, resource_errors
 from rtl.config import ZCU102
 from rtl.errors import UserError
@@ -29,9 +31,9 @@ def counted(engine):
         is_shared = prefix.endswith("_")
         modules[name if is_shared else f"pulsar_x.{prefix}x"] = Module(1, own)
         units[unit] += own
-    for unit, dsp in structure.dsps(engine, "xilinx").items():
+    for unit, dsp in dsps(engine, "xilinx").items():
         units[unit] += Resources(dsp=dsp)
-    for unit, bram36 in structure.block_memories(engine, "xilinx").items():
+    for unit, bram36 in block_memories(engine, "xilinx").items():
         units[unit] += Resources(bram36=bram36)
     total = sum(units.values(), NOTHING)
     return Utilization(total, {f"pulsar_x.{name}": used for name, used in units.items()}, modules)

@@ -7,7 +7,9 @@ from amaranth.lib import wiring
 
 from nas.cost import structure
 from nas.cost.block_memory import MemoryShape, bank_blocks
+from nas.cost.dsps import LANE_DSPS, dsps
 from nas.cost.measure import ModuleCells, measure
+from nas.cost.memories import bank_features, banks, block_memories, block_memory
 from rtl.config import TINY, ULX3S, ZCU102, EngineConfig
 from rtl.control.unit import NAMES
 from rtl.emit import emit_rtlil, primitives_of
@@ -37,22 +39,22 @@ def synthesised(component: wiring.Component, family: str) -> Utilization:
 )
 def test_engines_that_were_built(engine, family, dsp, bram36):
     """What ``python -m rtl.build`` counts."""
-    assert sum(structure.dsps(engine, family).values()) == dsp
-    assert sum(structure.block_memories(engine, family).values()) == bram36
+    assert sum(dsps(engine, family).values()) == dsp
+    assert sum(block_memories(engine, family).values()) == bram36
 
 
 @pytest.mark.parametrize("family", DEVICES)
 def test_dsps_of_the_norm_unit(family):
     engine = SMALL[family]
-    assert synthesised(NormUnit(engine), family).total.dsp == structure.dsps(engine, family)["norm"]
+    assert synthesised(NormUnit(engine), family).total.dsp == dsps(engine, family)["norm"]
 
 
 @pytest.mark.parametrize("family", DEVICES)
 def test_dsps_and_choices_of_the_array(family):
     engine = replace(SMALL[family], token_lanes=12)
     used = synthesised(Array(engine), family)
-    lanes = structure.LANE_DSPS[family] * 2 * engine.row_lanes
-    assert used.total.dsp == structure.dsps(engine, family)["matmul"] - lanes
+    lanes = LANE_DSPS[family] * 2 * engine.row_lanes
+    assert used.total.dsp == dsps(engine, family)["matmul"] - lanes
     features = dict(structure.BLOCKS["matmul"](engine, family))["array"]
     assert used.modules["top"].own.lut == pytest.approx(features["choice_luts"], abs=10)
 
@@ -62,9 +64,9 @@ def test_memories_of_a_bank(family):
     """A block memory of 512 words, and 32 words in LUTs."""
     shape = MemoryShape(544, 2, 96)
     used = synthesised(Bank(shape.depth, shape.parts, shape.part_bits), family).total
-    features = structure._bank_features([(1, shape)], family)
+    features = bank_features([(1, shape)], family)
     blocks = [(1, block) for block in bank_blocks(shape)]
-    assert used.bram36 == structure._block_memory(blocks, family) > 0
+    assert used.bram36 == block_memory(blocks, family) > 0
     assert used.lut >= features["memory_luts"] + features["choice_bits"] > 0
     assert used.ff == features["output_bits"] + features["memory_register_bits"] + 2
 
@@ -90,10 +92,22 @@ def test_a_block_for_every_module():
 
 def test_units_are_the_engine_s():
     assert set(structure.BLOCKS) == {*NAMES, *MEMORIES, "control", "dma"}
-    assert set(structure.banks(ZCU102)) == set(MEMORIES)
+    assert set(banks(ZCU102)) == set(MEMORIES)
 
 
 @pytest.mark.parametrize("family", DEVICES)
 def test_every_block_has_features(family):
     engine: EngineConfig = SMALL[family]
     assert {block for _, block, _ in structure.blocks(engine, family)} == set(structure.MODULES)
+
+
+def test_the_narrowest_and_the_widest_engine_have_features():
+    narrow = replace(TINY, token_lanes=2, row_lanes=4, depth_lanes=4, memory_bytes=4)
+    wide = replace(TINY, token_lanes=32, row_lanes=64, depth_lanes=4, memory_bytes=64)
+    for family in DEVICES:
+        for engine in (narrow, wide):
+            assert all(
+                size >= 0
+                for _, _, features in structure.blocks(engine, family)
+                for size in features.values()
+            )
