@@ -1,6 +1,6 @@
 """The memories of an engine: their shapes, the block memories and the LUTs that they become."""
 
-from functools import cache
+from functools import cache, lru_cache
 
 from nas.cost.block_memory import MemoryShape, bank_blocks, mapping
 from nas.cost.dsps import softmax_lanes
@@ -89,9 +89,15 @@ def _beat_bits(memory_bytes: int) -> int:
 
 
 def write_queue(engine: EngineConfig, depth: int) -> Memories:
-    """Memory of LayerNorm's or softmax's way out; an instruction's number is not kept."""
+    """Memory of LayerNorm's or softmax's way out."""
+    return [(1, MemoryShape(depth, 1, 1 + _write_bits(engine)))]
+
+
+@lru_cache(maxsize=1)
+def _write_bits(engine: EngineConfig) -> int:
+    """Bits of a write of activations; the instruction's number is not kept."""
     layout = activation_write(engine)
-    return [(1, MemoryShape(depth, 1, 1 + layout.size - layout["number"].width))]
+    return layout.size - layout["number"].width
 
 
 def gelu_tables(engine: EngineConfig) -> Memories:
@@ -140,7 +146,7 @@ def memory_features(memories: Memories, family: str) -> Features:
 def bank_features(memories: Memories, family: str) -> Features:
     """Of several banks, each of one or two memories with an output register."""
     blocks = [(n, block) for n, shape in memories for block in bank_blocks(shape)]
-    split = [(n, shape) for n, shape in memories if len(list(bank_blocks(shape))) > 1]
+    split = [(n, shape) for n, shape in memories if len(bank_blocks(shape)) > 1]
     return memory_features(blocks, family) | {
         "output_bits": sum(n * block.bits for n, block in blocks),
         "choices": sum(n for n, _ in split),
