@@ -7,7 +7,6 @@ those of share/xilinx/brams_xc4v.txt (UltraScale+), lutrams_xcu.txt, share/latti
 and lutrams_trellis.txt.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -140,7 +139,8 @@ def _cost(shape: MemoryShape, cell: MemoryCell) -> int:
     return int(cell.cost * used + choices / 2 + PORT_SCORE * shape.reads)
 
 
-def bank_blocks(shape: MemoryShape) -> Iterator[MemoryShape]:
+@cache
+def bank_blocks(shape: MemoryShape) -> tuple[MemoryShape, ...]:
     """The memories that a :class:`rtl.memory.scratchpads.bank.Bank` of this shape consists of."""
-    for depth in block_depths(shape.depth):
-        yield MemoryShape(depth, shape.parts, shape.part_bits)
+    depths = block_depths(shape.depth)
+    return tuple(MemoryShape(depth, shape.parts, shape.part_bits) for depth in depths)

@@ -14,6 +14,8 @@ import numpy as np
 from scipy.optimize import nnls
 
 from nas.cost import structure
+from nas.cost.dsps import dsps
+from nas.cost.memories import Features, block_memories
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.synthesis import FAMILIES, NOTHING, Resources, Utilization
@@ -39,7 +41,8 @@ class ResourceModel:
     costs : dict
         ``costs[block]["lut" or "ff"][feature]``: LUTs or flip-flops of one more of a feature.
     ranges : dict of str to (int, int)
-        Smallest and largest of each size among the engines that it was fitted to.
+        Smallest and largest of each size among the engines that it was fitted to; scratchpads'
+        words are left out, because what memories take is not fitted.
     reference : str
         Whose counts these are: ``yosys`` or ``vivado``.
     scales : dict
@@ -156,9 +159,9 @@ class ResourceModel:
             for index, kind in enumerate(FITTED, start=1):
                 costs = self.costs[block][kind]
                 used[unit][index] += sum(n * costs[name] for name, n in features.items())
-        for unit, dsp in structure.dsps(engine, self.family).items():
+        for unit, dsp in dsps(engine, self.family).items():
             used[unit][0] = dsp
-        for unit, bram36 in structure.block_memories(engine, self.family).items():
+        for unit, bram36 in block_memories(engine, self.family).items():
             used[unit][3] = bram36
         return {unit: values * self._scale(unit) for unit, values in used.items()}
 
@@ -193,11 +196,11 @@ def unit_name(module: str) -> str:
 
 def _by_block(
     points: Sequence[Point], family: str
-) -> tuple[dict[str, list[structure.Features]], dict[str, list[Resources]]]:
+) -> tuple[dict[str, list[Features]], dict[str, list[Resources]]]:
     """Features and counted resources of each block, engine by engine."""
     features, counted = defaultdict(list), defaultdict(list)
     for engine, used in points:
-        summed: dict[str, structure.Features] = defaultdict(lambda: defaultdict(float))
+        summed: dict[str, Features] = defaultdict(lambda: defaultdict(float))
         for _, block, of_block in structure.blocks(engine, family):
             for name, value in of_block.items():
                 summed[block][name] += value
@@ -219,7 +222,7 @@ def _measured(used: Utilization) -> dict[str, Resources]:
     return measured
 
 
-def _fit(features: list[structure.Features], counts: list[int], weights: np.ndarray) -> dict:
+def _fit(features: list[Features], counts: list[int], weights: np.ndarray) -> dict:
     """Non-negative costs of the features that explain the counts best, each in its weight."""
     names = list(features[0])
     sizes = np.array([[point[name] for name in names] for point in features], dtype=float)
@@ -229,11 +232,13 @@ def _fit(features: list[structure.Features], counts: list[int], weights: np.ndar
 
 
 def _ranges(engines: Sequence[EngineConfig]) -> dict[str, tuple[int, int]]:
-    sizes = [{k: v for k, v in asdict(e).items() if isinstance(v, int)} for e in engines]
-    return {
-        name: (min(each[name] for each in sizes), max(each[name] for each in sizes))
-        for name in sizes[0]
-    }
+    names = [
+        field.name
+        for field in fields(EngineConfig)
+        if field.type is int and not field.name.endswith("_words")
+    ]
+    sizes = {name: [getattr(engine, name) for engine in engines] for name in names}
+    return {name: (min(values), max(values)) for name, values in sizes.items()}
 
 
 def _resources(values: np.ndarray) -> Resources:

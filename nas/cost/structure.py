@@ -1,34 +1,37 @@
-"""What an engine consists of: block memories and multipliers, counted; logic, by its sizes.
+"""What an engine's logic consists of.
 
-DSPs and block memories follow from the sizes exactly. LUTs and flip-flops are those of *blocks*: a
-block is a group of modules whose resources are linear in a few *features*, sizes that are counted
-here and named for what they count (``quad_bits``: registers of that many bits). How many LUTs and
-flip-flops a feature costs is fitted (:mod:`nas.cost.resources`).
+LUTs and flip-flops are those of *blocks*: a block is a group of modules whose resources are linear
+in a few *features*, sizes that are counted here and named for what they count (``quad_bits``: bits
+of that register). What one more of a feature costs is fitted (:mod:`nas.cost.resources`).
 """
 
 from collections.abc import Callable, Iterator
-from functools import cache
 
 from amaranth.utils import ceil_log2
 
-from nas.cost.block_memory import MemoryShape, bank_blocks, mapping
+from nas.cost.dsps import norm_lanes, softmax_lanes
+from nas.cost.memories import (
+    Features,
+    bank_features,
+    banks,
+    beat_queues,
+    gelu_tables,
+    instruction_queues,
+    memory_features,
+    write_queue,
+)
 from rtl import numerics
 from rtl.arith.adder_tree import AdderTree
 from rtl.arith.multiplier import Cascade
 from rtl.attention.softmax import SoftmaxUnit
 from rtl.config import EngineConfig
-from rtl.control.isa import Opcode
-from rtl.control.layout import queued_layout
+from rtl.control.isa import INSTRUCTION_BYTES
 from rtl.control.unit import NAMES
 from rtl.matmul.array import PAIR, QUAD, Operands, array_packing, quads
 from rtl.matmul.unit import MatmulUnit
-from rtl.memory.clients import beat_layout
-from rtl.memory.ports import RowParameters, TokenScale, activation_write
-from rtl.memory.reader import Reader
-from rtl.vector.gelu import ENTRIES, TABLES, Gelu
+from rtl.memory.ports import TokenScale
 from rtl.vector.layernorm import NormUnit
 
-Features = dict[str, float]
 Blocks = dict[str, Features]
 
 MODULES = {
@@ -50,13 +53,13 @@ MODULES = {
     **{
         unit: (unit,)
         for unit in (
-            "activations", "pixels", "keys", "values", "score_memory", "residual", "weights",
-            "parameters", "exponents", "control", "dma", "load", "store",
+            "activations", "pixels", "keys", "values", "residual", "weights", "parameters",
+            "exponents", "control", "dma", "load", "store",
         )
     },
+    "score_memory": ("scores",),
 }  # fmt: skip
 """By block: how the names of its modules begin, below the engine. The longest beginning counts."""
-MODULES["score_memory"] = ("scores",)
 
 ONE: Features = {"one": 1}
 """What is there once, whatever the sizes."""
@@ -75,170 +78,7 @@ def block_of(module: str) -> str | None:
     return fits[max(fits, key=len)] if fits else None
 
 
-# ---------------------------------------------------------------- lanes and multipliers
-
-
-def norm_lanes(engine: EngineConfig) -> int:
-    """Values that LayerNorm handles per cycle."""
-    return PAIR * engine.row_lanes
-
-
-def softmax_lanes(engine: EngineConfig) -> int:
-    """Scores that softmax handles per cycle."""
-    return engine.row_lanes
-
-
-# Multipliers of a requantize, a LayerNorm and a softmax lane; of LayerNorm's scalars, and of
-# softmax's scales. A product of 27 x 18 bits is one DSP48E2, and two multipliers of 18 x 18.
-LANE_DSPS = {"xilinx": 1, "ecp5": 2}
-NORM_SCALAR_DSPS = {"xilinx": 10, "ecp5": 16}
-SOFTMAX_SCALE_DSPS = {"xilinx": 1, "ecp5": 1}
-
-
-def dsps(engine: EngineConfig, family: str) -> dict[str, int]:
-    """DSPs by unit."""
-    per_lane = LANE_DSPS[family]
-    array = engine.products // array_packing(engine).products
-    return {
-        "matmul": array + per_lane * PAIR * engine.row_lanes,
-        "norm": per_lane * norm_lanes(engine) + NORM_SCALAR_DSPS[family],
-        "softmax": per_lane * softmax_lanes(engine) + SOFTMAX_SCALE_DSPS[family],
-    }
-
-
-# ---------------------------------------------------------------- memories
-
-Memories = list[tuple[int, MemoryShape]]
-"""Memories that are alike, and how many of them there are."""
-
-
-def banks(engine: EngineConfig) -> dict[str, Memories]:
-    """Banks (:class:`rtl.memory.scratchpads.bank.Bank`) by scratchpad."""
-    e, beat_bits = engine, 8 * engine.memory_bytes
-    row_bits = numerics.KV_BITS * e.row_lanes
-    records = max(1, beat_bits // RowParameters.size)
-    record_bits = RowParameters.size - RowParameters["padding"].width
-    exponent_bits = numerics.NORM_EXPONENT_BITS * e.row_lanes
-    granule_bits = e.depth_lanes * e.act_bits
-    return {
-        "activations": [
-            (e.token_lanes // 2, MemoryShape(e.activation_words, 2 * e.granules, granule_bits))
-        ],
-        "pixels": [(1, MemoryShape(e.pixel_words, e.token_lanes, 8 * e.depth_lanes))],
-        "keys": [(e.row_lanes // 2, MemoryShape(e.key_words, 2, row_bits))],
-        "values": [(e.depth_lanes // 2, MemoryShape(e.value_words, 2, row_bits))],
-        "scores": [(1, MemoryShape(e.score_words, QUAD, numerics.SCORE_BITS * e.row_lanes))],
-        "residual": [(2, MemoryShape(e.residual_words, 2, 8 * e.residual_word_bytes))],
-        "weights": [
-            (1, MemoryShape(e.weight_words, 8 * e.weight_word_bytes // beat_bits, beat_bits))
-        ],
-        "parameters": [
-            (
-                1,
-                MemoryShape(
-                    e.parameter_words,
-                    8 * e.parameter_word_bytes // beat_bits,
-                    records * record_bits if beat_bits >= RowParameters.size else beat_bits,
-                ),
-            )
-        ],
-        "exponents": [
-            (
-                1,
-                MemoryShape(
-                    e.exponent_words,
-                    max(1, exponent_bits // beat_bits),
-                    min(exponent_bits, beat_bits),
-                ),
-            )
-        ],
-    }
-
-
-def instruction_queues(engine: EngineConfig) -> Memories:
-    """Memories of the queues in front of the units."""
-    return [(1, MemoryShape(engine.queue_depth, 1, _instruction_bits(name))) for name in NAMES]
-
-
-@cache
-def _instruction_bits(unit: str) -> int:
-    return queued_layout(Opcode[unit.upper()]).size
-
-
-def beat_queues(engine: EngineConfig) -> Memories:
-    """Memories behind the memory port."""
-    bits = _beat_bits(engine.memory_bytes)
-    return [(1, MemoryShape(depth, 1, bits)) for depth in Reader.ROOM.values()]
-
-
-@cache
-def _beat_bits(memory_bytes: int) -> int:
-    return beat_layout(memory_bytes).size
-
-
-def write_queue(engine: EngineConfig, depth: int) -> Memories:
-    """Memory of LayerNorm's or softmax's way out; an instruction's number is not kept."""
-    layout = activation_write(engine)
-    return [(1, MemoryShape(depth, 1, 1 + layout.size - layout["number"].width))]
-
-
-def gelu_tables(engine: EngineConfig) -> Memories:
-    """GELU tables, each shared by a few lanes."""
-    table = MemoryShape(TABLES * ENTRIES, 1, engine.act_bits, reads=Gelu.SHARING)
-    return [(PAIR * engine.row_lanes // Gelu.SHARING, table)]
-
-
-EXP2_BRAM = {"xilinx": 0, "ecp5": 0.5}  # the table of a softmax lane
-RSQRT_BRAM = {"xilinx": 0, "ecp5": 0.5}
-
-
-def block_memories(engine: EngineConfig, family: str) -> dict[str, float]:
-    """BRAM36 by unit."""
-    queues = {
-        "control": instruction_queues(engine),
-        "dma": beat_queues(engine),
-        "matmul": gelu_tables(engine),
-        "norm": write_queue(engine, NormUnit.BEATS),
-        "softmax": write_queue(engine, SoftmaxUnit.BEATS),
-    }
-    used = {unit: _block_memory(shapes, family) for unit, shapes in queues.items()}
-    for unit, shapes in banks(engine).items():
-        blocks = [(n, block) for n, shape in shapes for block in bank_blocks(shape)]
-        used[unit] = _block_memory(blocks, family)
-    used["softmax"] += EXP2_BRAM[family] * softmax_lanes(engine)
-    used["norm"] += RSQRT_BRAM[family]
-    return used
-
-
-def _block_memory(memories: Memories, family: str) -> float:
-    return sum(n * mapping(shape, family).used.bram36 for n, shape in memories)
-
-
-def _memory_features(memories: Memories, family: str) -> Features:
-    """LUTs that are memory, what chooses among them, and the registers of their words."""
-    cells = ways = registers = 0.0
-    for n, shape in memories:
-        built = mapping(shape, family)
-        cells += n * built.used.lut
-        ways += n * (built.ways - 1) * shape.bits * shape.reads
-        registers += n * shape.bits * shape.reads * (built.used.bram36 == 0)
-    return {"memory_luts": cells, "way_bits": ways, "memory_register_bits": registers}
-
-
-def _bank_features(memories: Memories, family: str) -> Features:
-    """Of several banks, each of one or two memories with an output register."""
-    blocks = [(n, block) for n, shape in memories for block in bank_blocks(shape)]
-    split = [(n, shape) for n, shape in memories if len(list(bank_blocks(shape))) > 1]
-    return _memory_features(blocks, family) | {
-        "output_bits": sum(n * block.bits for n, block in blocks),
-        "choices": sum(n for n, _ in split),
-        "choice_bits": sum(n * shape.bits for n, shape in split),
-        "choice_parts": sum(n * shape.parts for n, shape in split),
-    }
-
-
-# ---------------------------------------------------------------- logic, unit by unit
-
+SHORTEST_SHIFT_REGISTER = 3  # stages; Yosys' xilinx_srl -minlen
 
 # LUTs that choose a bit of four token lanes' sums among all groups of four, by token lanes, as
 # measured: Yosys' abc finds more or less of the sharing among five groups and more.
@@ -250,10 +90,11 @@ QUAD_LUTS = {
     }.items()
 }
 
-
-def _choice_luts(values: int, family: str) -> float:
-    """LUTs that choose a bit among ``values``, a power of two."""
-    return QUAD_LUTS[family][QUAD * values] / QUAD
+# LUTs that choose a bit among so many granules, as measured.
+GRANULE_LUTS = {
+    "xilinx": {1: 0, 2: 1, 4: 1, 8: 3, 16: 5.2},
+    "ecp5": {1: 0, 2: 1, 4: 4, 8: 7, 16: 28.4},
+}
 
 
 def _matmul(e: EngineConfig, family: str) -> Blocks:
@@ -297,7 +138,7 @@ def _matmul(e: EngineConfig, family: str) -> Blocks:
         "drain": ONE
         | {"rows": e.row_lanes, "code_bits": e.row_lanes * e.act_bits, "tokens": e.token_lanes}
         | {"latency": latency}
-        | _memory_features(gelu_tables(e), family),
+        | memory_features(gelu_tables(e), family),
     }
 
 
@@ -319,14 +160,11 @@ def _operands(e: EngineConfig, cascade: int, family: str) -> Features:
     return features
 
 
-SHORTEST_SHIFT_REGISTER = 3  # stages
-
-
 def _norm(e: EngineConfig, family: str) -> Blocks:
     lanes = norm_lanes(e)
     return {
         "norm_lanes": {"lanes": lanes, "code_bits": lanes * e.act_bits},
-        "norm": ONE | {"lanes": lanes} | _memory_features(write_queue(e, NormUnit.BEATS), family),
+        "norm": ONE | {"lanes": lanes} | memory_features(write_queue(e, NormUnit.BEATS), family),
     }
 
 
@@ -335,15 +173,14 @@ def _softmax(e: EngineConfig, family: str) -> Blocks:
     return {
         "softmax_lanes": {"lanes": lanes, "code_bits": lanes * e.act_bits},
         "softmax": ONE
-        | {"lanes": lanes, "code_bits": lanes * e.act_bits, "tokens": e.token_lanes}
-        | {"token_slots": e.token_lanes * e.score_slots}
-        | _memory_features(write_queue(e, SoftmaxUnit.BEATS), family),
+        | {"lanes": lanes, "slots": e.score_slots, "token_slots": e.token_lanes * e.score_slots}
+        | memory_features(write_queue(e, SoftmaxUnit.BEATS), family),
     }
 
 
 def _granule_choice(e: EngineConfig, lanes: int, bits: int, family: str) -> Features:
     """The choice of a granule of each word that is read."""
-    return {"choice_luts": lanes * e.depth_lanes * bits * _choice_luts(e.granules, family)}
+    return {"choice_luts": lanes * e.depth_lanes * bits * GRANULE_LUTS[family][e.granules]}
 
 
 def _activations(e: EngineConfig, family: str) -> Blocks:
@@ -362,17 +199,14 @@ def _control(e: EngineConfig, family: str) -> Blocks:
     split = e.memory_bytes > INSTRUCTION_BYTES
     levels = {"levels": e.queue_depth.bit_length()}
     return {
-        "queues": ONE | levels | _memory_features(instruction_queues(e), family),
+        "queues": ONE | levels | memory_features(instruction_queues(e), family),
         "control": ONE | levels | {"split_bits": 8 * e.memory_bytes * split},
     }
 
 
-INSTRUCTION_BYTES = 32
-
-
 def _dma(e: EngineConfig, family: str) -> Blocks:
     beat = {"beat_bits": 8 * e.memory_bytes}
-    return {"dma": ONE | beat | _memory_features(beat_queues(e), family)}
+    return {"dma": ONE | beat | memory_features(beat_queues(e), family)}
 
 
 def _load(e: EngineConfig, family: str) -> Blocks:
@@ -385,11 +219,6 @@ def _load(e: EngineConfig, family: str) -> Blocks:
 
 def _store(e: EngineConfig, family: str) -> Blocks:
     return {"store": ONE | {"beat_bits": 8 * e.memory_bytes, "rows": e.row_lanes}}
-
-
-def _plain(*sizes: str) -> Callable[[EngineConfig, str], Features]:
-    """Features that are sizes of the engine."""
-    return lambda e, family: ONE | {size: getattr(e, size) for size in sizes}
 
 
 BLOCKS: dict[str, Callable[[EngineConfig, str], Blocks]] = {
@@ -424,4 +253,4 @@ def blocks(engine: EngineConfig, family: str) -> Iterator[tuple[str, str, Featur
         for block, features in of_unit(engine, family).items():
             yield unit, block, features
         if unit in of_banks:
-            yield unit, "bank", _bank_features(of_banks[unit], family)
+            yield unit, "bank", bank_features(of_banks[unit], family)

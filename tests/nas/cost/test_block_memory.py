@@ -40,5 +40,5 @@ def test_ecp5(shape, kind, cells):
 
 
 def test_a_bank_of_an_odd_depth_is_two_memories():
-    blocks = list(bank_blocks(MemoryShape(2560, 4, 512)))
-    assert blocks == [MemoryShape(2048, 4, 512), MemoryShape(512, 4, 512)]
+    blocks = bank_blocks(MemoryShape(2560, 4, 512))
+    assert blocks == (MemoryShape(2048, 4, 512), MemoryShape(512, 4, 512))

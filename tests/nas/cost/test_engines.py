@@ -34,6 +34,8 @@ def test_sizes_lie_in_the_board_s_ranges(board):
     assert {e.act_bits for e in engines} == {4, 6, 8}
     assert {e.score_slots for e in engines} == {2, 3, 4}
     assert {e.multiplier for e in engines} == {base.multiplier}
+    # What the load unit asks for, beyond what EngineConfig refuses.
+    assert all(e.depth_lanes <= e.memory_bytes <= e.weight_word_bytes for e in engines)
     words = {e.weight_words for e in engines}
     assert base.weight_words / 2 <= min(words) < max(words) <= base.weight_words * 2
     assert len(words) > 10

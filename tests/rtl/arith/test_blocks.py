@@ -58,6 +58,13 @@ def test_adders_of_three_make_fewer_levels():
     assert [AdderTree.latency(1 << n, 3) for n in range(6)] == [0, 1, 2, 2, 3, 4]
 
 
+def test_register_bits_of_an_adder_tree():
+    assert AdderTree.register_bits(1, 11, 3) == 0
+    assert AdderTree.register_bits(2, 11) == 12
+    assert AdderTree.register_bits(8, 11, 3) == (12 + 13 + 13) + 14
+    assert AdderTree.register_bits(4, 13) == 2 * 14 + 15
+
+
 def test_adder_tree_names_what_it_refuses():
     with pytest.raises(ValueError, match="count must be a power of two, not 3"):
         AdderTree(3, signed(4))
