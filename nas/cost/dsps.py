@@ -1,18 +1,7 @@
-"""Lanes that compute beside the array, and the DSPs of an engine."""
+"""The DSPs of an engine."""
 
 from rtl.config import EngineConfig
 from rtl.matmul.array import PAIR, array_packing
-
-
-def norm_lanes(engine: EngineConfig) -> int:
-    """Values that LayerNorm handles per cycle."""
-    return PAIR * engine.row_lanes
-
-
-def softmax_lanes(engine: EngineConfig) -> int:
-    """Scores that softmax handles per cycle."""
-    return engine.row_lanes
-
 
 # Multipliers of a requantize, a LayerNorm and a softmax lane; of LayerNorm's scalars, and of
 # softmax's scales. A product of 27 x 18 bits is one DSP48E2, and two multipliers of 18 x 18.
@@ -27,6 +16,6 @@ def dsps(engine: EngineConfig, family: str) -> dict[str, int]:
     array = engine.products // array_packing(engine).products
     return {
         "matmul": array + per_lane * PAIR * engine.row_lanes,
-        "norm": per_lane * norm_lanes(engine) + NORM_SCALAR_DSPS[family],
-        "softmax": per_lane * softmax_lanes(engine) + SOFTMAX_SCALE_DSPS[family],
+        "norm": per_lane * PAIR * engine.norm_lanes + NORM_SCALAR_DSPS[family],
+        "softmax": per_lane * engine.softmax_lanes + SOFTMAX_SCALE_DSPS[family],
     }

@@ -9,6 +9,7 @@ from rtl.config import MAX_SCORE_SLOTS, MIN_SCORE_SLOTS, EngineConfig
 from rtl.errors import UserError
 
 WORDS_STEP = 8  # words of a scratchpad are a multiple of it
+PARTS = (1, 1, 2)  # of words in softmax and LayerNorm; only where a word has as many granules
 NARROWEST_WORDS, WIDEST_WORDS = -1.0, 1.0  # powers of two from the default engine's
 
 
@@ -61,7 +62,7 @@ def sample_engines(board: Board, count: int, seed: int) -> list[EngineConfig]:
     while len(engines) < count:
         try:
             engines.append(_draw(base, ranges, draws, f"sample-{len(engines)}"))
-        except UserError:  # an engine that cannot be: more depth lanes than row lanes
+        except UserError:  # an engine that cannot be, with more depth lanes than row lanes
             continue
     return engines
 
@@ -77,7 +78,8 @@ def _draw(
     }
     act_bits = draws.choice(numerics.ACT_BITS)
     slots = draws.randint(MIN_SCORE_SLOTS, MAX_SCORE_SLOTS)
-    return replace(base, name=name, act_bits=act_bits, score_slots=slots, **sizes, **words)
+    parts = {name: draws.choice(PARTS) for name in ("softmax_parts", "norm_parts")}
+    return replace(base, name=name, act_bits=act_bits, score_slots=slots, **parts, **sizes, **words)
 
 
 def _words(default: int, draws: random.Random) -> int:

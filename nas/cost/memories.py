@@ -3,7 +3,6 @@
 from functools import cache, lru_cache
 
 from nas.cost.block_memory import MemoryShape, bank_blocks, mapping
-from nas.cost.dsps import softmax_lanes
 from rtl import numerics
 from rtl.attention.softmax import SoftmaxUnit
 from rtl.config import EngineConfig
@@ -123,7 +122,7 @@ def block_memories(engine: EngineConfig, family: str) -> dict[str, float]:
     for unit, shapes in banks(engine).items():
         blocks = [(n, block) for n, shape in shapes for block in bank_blocks(shape)]
         used[unit] = block_memory(blocks, family)
-    used["softmax"] += EXP2_BRAM[family] * softmax_lanes(engine)
+    used["softmax"] += EXP2_BRAM[family] * engine.softmax_lanes
     used["norm"] += RSQRT_BRAM[family]
     return used
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 
 from amaranth.utils import ceil_log2
 
-from nas.cost.dsps import norm_lanes, softmax_lanes
 from nas.cost.memories import (
     Features,
     bank_features,
@@ -161,21 +160,29 @@ def _operands(e: EngineConfig, cascade: int, family: str) -> Features:
 
 
 def _norm(e: EngineConfig, family: str) -> Blocks:
-    lanes = norm_lanes(e)
+    lanes = PAIR * e.norm_lanes
     return {
         "norm_lanes": {"lanes": lanes, "code_bits": lanes * e.act_bits},
-        "norm": ONE | {"lanes": lanes} | memory_features(write_queue(e, NormUnit.BEATS), family),
+        "norm": ONE
+        | {"lanes": lanes, "chosen_bits": _chosen(e.norm_parts, lanes * numerics.RESIDUAL_BITS)}
+        | memory_features(write_queue(e, NormUnit.BEATS), family),
     }
 
 
 def _softmax(e: EngineConfig, family: str) -> Blocks:
-    lanes = softmax_lanes(e)
+    lanes = e.softmax_lanes
     return {
         "softmax_lanes": {"lanes": lanes, "code_bits": lanes * e.act_bits},
         "softmax": ONE
         | {"lanes": lanes, "slots": e.score_slots, "token_slots": e.token_lanes * e.score_slots}
+        | {"chosen_bits": _chosen(e.softmax_parts, lanes * numerics.SCORE_BITS)}
         | memory_features(write_queue(e, SoftmaxUnit.BEATS), family),
     }
+
+
+def _chosen(parts: int, bits: int) -> int:
+    """Bits that are chosen from the parts of a word."""
+    return bits if parts > 1 else 0
 
 
 def _granule_choice(e: EngineConfig, lanes: int, bits: int, family: str) -> Features:
