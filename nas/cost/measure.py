@@ -73,7 +73,9 @@ class ModuleCells:
 def measure_engine(
     engine: EngineConfig, device: str, modules: ModuleCells | None = None
 ) -> Utilization:
-    """Count what Yosys makes of an engine: the same numbers as ``python -m rtl.build``.
+    """Count what Yosys makes of an engine, as ``python -m rtl.build`` does.
+
+    LUTs may differ by a few: where Yosys has a choice, it goes by the order of names.
 
     Parameters
     ----------
