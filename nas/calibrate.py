@@ -60,11 +60,11 @@ class Options:
 
     board: BoardName = "sim"
     """Board: sim, ulx3s, zcu102, or a file. Gives engine, memory and device."""
-    subnets: int = 48
+    subnets: int = 45
     """Random networks on the RTL, all of them held out."""
-    fit_engines: int = 24
+    fit_engines: int = 10
     """Random engines through Yosys that the resource model is fitted to."""
-    engines: int = 12
+    engines: int = 10
     """Random engines that are held out."""
     workers: Annotated[int, tyro.conf.arg(help_behavior_hint="(default: one per core)")] = (
         cpu_count() or 1
