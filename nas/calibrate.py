@@ -31,6 +31,7 @@ from rtl.emit import require_yosys
 from rtl.errors import ToolError, UserError
 from rtl.files import atomic_write, require_writable
 
+PROG = "python -m nas.calibrate"
 SCHEMA = 1
 QUICK_SUBNETS, QUICK_ENGINES = 9, 2
 QUICK_FACTOR = 2.0  # of the calibration's own errors that a quick check allows
@@ -159,7 +160,7 @@ def check(campaign: Campaign, known: Calibration, report: Path | None) -> None:
         If an error has grown past its bound.
     """
     if warning := known.warning():
-        print(f"python -m nas.calibrate: warning: {warning}", file=sys.stderr)
+        print(f"{PROG}: warning: {warning}", file=sys.stderr)
     rtl = campaign.networks(QUICK_SUBNETS, SEED_QUICK)
     _, errors = against_rtl(known.latency_model(campaign.engine), rtl)
     engines = campaign.engines("engines", QUICK_ENGINES, SEED_QUICK)
@@ -234,4 +235,4 @@ def show(title: str, errors: dict[str, Errors], resources: ResourceErrors) -> No
 
 
 if __name__ == "__main__":
-    sys.exit(command(main, prog="python -m nas.calibrate"))
+    sys.exit(command(main, prog=PROG))
