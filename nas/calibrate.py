@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from os import cpu_count
 from pathlib import Path
 from typing import Annotated
@@ -24,12 +24,19 @@ from nas.cost.campaign import (
     resource_record,
     speedup,
 )
+from nas.cost.estimate import Estimate
+from nas.cost.hardware import Hardware
+from nas.cost.plain import shape_for
+from nas.cost.reports import with_power, with_utilization
 from nas.cost.sources import source_hashes
+from nas.cost.work import energy
 from nas.run_folder import locked
+from rtl import config
 from rtl.cli import BoardName, Flag, OptionalPath, command
 from rtl.emit import require_yosys
 from rtl.errors import ToolError, UserError
 from rtl.files import atomic_write, require_writable
+from rtl.synthesis import Resources
 
 PROG = "python -m nas.calibrate"
 SCHEMA = 1
@@ -57,6 +64,12 @@ class Options:
     against the calibration that is there, with exit code 1 if its error has grown.
 
     python -m nas.calibrate --board zcu102
+
+    Where you have run Vivado, its reports refine a calibration that is there:
+
+    python -m nas.calibrate --board zcu102 --utilization utilization.rpt
+
+    python -m nas.calibrate --board zcu102 --power power.rpt --network deit_small
     """
 
     board: BoardName = "sim"
@@ -79,6 +92,12 @@ class Options:
     """Write the calibration here instead of beside the board's file."""
     json: OptionalPath = None
     """Also write errors, candidates per second and speedup to this file."""
+    utilization: OptionalPath = None
+    """Refit the resource model to this text of report_utilization, of the board's engine."""
+    power: OptionalPath = None
+    """Take energy from this text of report_power, of --network on the board's engine."""
+    network: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE", help_behavior_hint="")] = None
+    """Model file or timm name whose activity the power report has."""
     quick: Flag = False
     """Check the calibration that is there with a few fresh points."""
     restart: Flag = False
@@ -89,6 +108,8 @@ class Options:
             if not low <= getattr(self, name) <= high:
                 flag = name.replace("_", "-")
                 raise UserError(f"--{flag} must be from {low} to {high}, not {getattr(self, name)}")
+        if bool(self.power) != bool(self.network):
+            raise UserError("--power and --network belong together: a report and what ran")
 
 
 def main(options: Options) -> None:
@@ -99,6 +120,9 @@ def main(options: Options) -> None:
     for path in (None if options.quick else target, options.json):
         if path:
             require_writable(path)
+    if options.utilization or options.power:
+        refine(options, board, target)
+        return
     require_yosys()
     folder = options.runs / "calibration" / board.name
     with locked(folder):
@@ -148,6 +172,26 @@ def calibrate(campaign: Campaign, options: Options, target: Path) -> None:
     )
     if options.json:
         write_json(options.json, errors, resources.errors, found)
+    print(f"Wrote {target}")
+
+
+def refine(options: Options, board: boards.Board, target: Path) -> None:
+    """Let Vivado's reports into a calibration that is there."""
+    found = Calibration.load(target)
+    engine = config.engine(board.engine)
+    before = found.resource_model.predict(engine)
+    if options.utilization:
+        found = with_utilization(found, engine, [options.utilization])
+        after = found.resource_model.predict(engine)
+        for field in fields(Resources):
+            old, new = getattr(before, field.name), getattr(after, field.name)
+            print(f"{field.name}: {old:,.10g} by Yosys, {new:,.10g} by Vivado")
+    if options.power and options.network:
+        run = Estimate.of(Hardware(board, engine), shape_for(options.network, engine))
+        found = with_power(found, run, options.power)
+        joules = energy(run.work, found.power_model)
+        print(f"{options.network}: {joules:.4g} J dynamic energy per image")
+    found.save(target)
     print(f"Wrote {target}")
 
 

@@ -16,6 +16,7 @@ from boards import Board
 from nas.cost.latency import Coefficients, LatencyModel
 from nas.cost.resources import ResourceModel
 from nas.cost.sources import source_hashes
+from nas.cost.work import PowerModel
 from rtl.compiler import MemoryTiming
 from rtl.compiler.latencies import unit_latencies
 from rtl.config import EngineConfig
@@ -155,6 +156,9 @@ class Calibration(_Record):
         that the engine runs.
     seconds : dict of str to float
         By stage.
+    power : dict of str to float, optional
+        Of :class:`nas.cost.work.PowerModel`, from a vendor's report; without it, energy is
+        uncalibrated.
     """
 
     schema_version: Literal[1] = SCHEMA
@@ -166,6 +170,7 @@ class Calibration(_Record):
     candidates_per_s: float
     speedup: float
     seconds: dict[str, float]
+    power: dict[str, float] | None = None
 
     # ------------------------------------------------------------ file
 
@@ -220,6 +225,11 @@ class Calibration(_Record):
             f"the calibration of board '{self.board}' is older than the {', '.join(changed)} code:"
             f" its errors may not hold, python -m nas.calibrate --board {self.board} renews it"
         )
+
+    @property
+    def power_model(self) -> PowerModel | None:
+        """Energy of an image by its work; None: uncalibrated."""
+        return PowerModel(**self.power) if self.power else None
 
     @property
     def resource_model(self) -> ResourceModel:

@@ -91,6 +91,12 @@ class Estimate:
         return work_by_kind(self.shape, pixel_passes=1 if self.engine.act_bits == 8 else 2)
 
     @property
+    def energy_joules(self) -> float | None:
+        """Dynamic energy of an image; None without a power report: uncalibrated."""
+        found = find(self.board)
+        return energy(self.work, found.power_model if found else None)
+
+    @property
     def cycles(self) -> float:
         """From one image's end to the next one's."""
         return self.spent.cycles
@@ -216,5 +222,5 @@ def figures(estimate: Estimate) -> dict[str, Any]:
                 for kind, causes in spent.waiting.items()
             },
         },
-        "work": asdict(work) | {"bytes": work.bytes, "energy_joules": energy(work, None)},
+        "work": asdict(work) | {"bytes": work.bytes, "energy_joules": estimate.energy_joules},
     }

@@ -47,16 +47,17 @@ class ModuleCells:
     def get(self, text: str) -> Cells | None:
         """Return the cells of the module with this RTLIL text, or None."""
         key = self._key(text)
-        if key not in self._known and self._folder and self._file(key).is_file():
-            self._known[key] = json.loads(self._file(key).read_text())
+        file = self._file(key)
+        if key not in self._known and file and file.is_file():
+            self._known[key] = json.loads(file.read_text())
         return self._known.get(key)
 
     def put(self, text: str, cells: Cells) -> None:
         """Remember the cells of the module with this RTLIL text."""
         key = self._key(text)
         self._known[key] = cells
-        if self._folder:
-            with atomic_write(self._file(key), "w") as file:
+        if path := self._file(key):
+            with atomic_write(path, "w") as file:
                 json.dump(cells, file)
 
     def _key(self, text: str) -> str:
@@ -66,8 +67,8 @@ class ModuleCells:
         script = FAMILIES[self._family].script
         return hashlib.sha256(f"{self._family}\n{script}\n{content}".encode()).hexdigest()[:32]
 
-    def _file(self, key: str) -> Path:
-        return self._folder / f"{key}.json"
+    def _file(self, key: str) -> Path | None:
+        return self._folder / f"{key}.json" if self._folder else None
 
 
 def measure_engine(
@@ -105,7 +106,7 @@ def measure(rtlil: str, top: str, device: str, modules: ModuleCells) -> Utilizat
         for name in fresh:
             modules.put(texts[name], _own_cells(statistics[f"\\{name}"], texts))
     inside = {
-        name: {"num_cells_by_type": modules.get(text) | _submodules(text, texts)}
+        name: {"num_cells_by_type": (modules.get(text) or {}) | _submodules(text, texts)}
         for name, text in texts.items()
     }
     return count(inside, top, FAMILIES[family_of(device)].cells)

@@ -192,14 +192,14 @@ def _granule_choice(e: EngineConfig, lanes: int, bits: int, family: str) -> Feat
 
 def _activations(e: EngineConfig, family: str) -> Blocks:
     pairs, code_bits = e.token_lanes // 2, PAIR * e.row_lanes * e.act_bits
-    return {
-        "activation_ports": {"pairs": pairs, "granules": pairs * e.granules}
-        | {"code_bits": pairs * code_bits}
-        | {"selector_bits": pairs * code_bits * ceil_log2(max(2, pairs))},
-        "activations": ONE
-        | {"code_bits": code_bits}
-        | _granule_choice(e, e.token_lanes, e.act_bits, family),
+    ports: Features = {
+        "pairs": pairs,
+        "granules": pairs * e.granules,
+        "code_bits": pairs * code_bits,
+        "selector_bits": pairs * code_bits * ceil_log2(max(2, pairs)),
     }
+    choice = _granule_choice(e, e.token_lanes, e.act_bits, family)
+    return {"activation_ports": ports, "activations": ONE | {"code_bits": code_bits} | choice}
 
 
 def _control(e: EngineConfig, family: str) -> Blocks:

@@ -8,6 +8,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from rtl.config import ENGINES
 from rtl.errors import UserError
 from rtl.synthesis import Module, Resources, Utilization
 
+ROOT = Path(__file__).parents[3]
 SMALL = ("--subnets", "6", "--fit-engines", "4", "--engines", "2", "--workers", "1")
 
 
@@ -193,6 +195,51 @@ def test_a_second_calibration_of_a_board_waits_for_none(workplace, tmp_path, cap
     with locked(tmp_path / "runs" / "calibration" / "sim"):
         assert run(tmp_path) == 2
     assert "at work in" in capsys.readouterr().err
+
+
+POWER = """
+| Dynamic (W)              | 6.400        |
+"""
+
+
+def with_real_resources(tmp_path):
+    """A calibration whose resource model has every unit: of the package."""
+    found = find(boards.load("sim"))
+    found.save(tmp_path / "sim.calibration.json")
+    return found
+
+
+def test_reports_of_vivado_refine_a_calibration(workplace, tmp_path, capsys):
+    before = with_real_resources(tmp_path)
+    report = Path(__file__).parent / "flat.rpt"
+    assert run(tmp_path, "--utilization", str(report)) == 0
+    assert "lut: " in capsys.readouterr().out
+    after = Calibration.load(tmp_path / "sim.calibration.json")
+    engine = ENGINES["tiny"]
+    assert after.resource_model.predict(engine).lut == 141_234
+    assert after.resource_model.predict(engine) != before.resource_model.predict(engine)
+    assert after.latency == before.latency and after.power_model is None
+    power = tmp_path / "power.rpt"
+    power.write_text(POWER)
+    network = ROOT / "examples" / "digits.pulsar"
+    assert run(tmp_path, "--power", str(power), "--network", str(network)) == 0
+    assert "J dynamic energy per image" in capsys.readouterr().out
+    assert Calibration.load(tmp_path / "sim.calibration.json").power_model is not None
+    assert not sum(workplace.asked.values())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--power", "x.rpt"), "--power and --network belong together"),
+        (("--utilization", "none.rpt"), "none.rpt"),
+    ],
+)
+def test_reports_that_cannot_be_used(tmp_path, capsys, arguments, message):
+    before = with_real_resources(tmp_path)
+    assert run(tmp_path, *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert Calibration.load(tmp_path / "sim.calibration.json") == before
 
 
 @pytest.mark.parametrize("board", boards.names())

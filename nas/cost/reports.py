@@ -1,0 +1,62 @@
+"""A vendor tool's reports, where a user has some: they replace Yosys' counts, and bring energy."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from nas.cost.calibration import Calibration
+from nas.cost.estimate import Estimate
+from nas.cost.utilization import read_utilization
+from nas.cost.work import power_model
+from rtl.config import EngineConfig
+from rtl.errors import UserError
+
+
+def with_utilization(
+    known: Calibration, engine: EngineConfig, reports: Sequence[Path]
+) -> Calibration:
+    """The same calibration with the resource model refitted to Vivado's counts of an engine.
+
+    Parameters
+    ----------
+    known : Calibration
+    engine : EngineConfig
+        That all reports are of.
+    reports : sequence of Path
+        Texts of ``report_utilization``, flat or hierarchical.
+
+    Raises
+    ------
+    UserError
+        If a report cannot be read.
+    """
+    counted = [(engine, read_utilization(report)) for report in reports]
+    model = known.resource_model.refit(counted)
+    resources = known.resources.model_copy(update={"model": model.to_json()})
+    return known.model_copy(update={"resources": resources})
+
+
+def with_power(known: Calibration, run: Estimate, report: Path) -> Calibration:
+    """The same calibration with the energy of Vivado's ``report_power``.
+
+    Parameters
+    ----------
+    known : Calibration
+    run : Estimate
+        The network, board and engine whose activity the report has.
+    report : Path
+
+    Raises
+    ------
+    UserError
+        If the report cannot be read.
+    """
+    try:
+        text = report.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{report}: cannot be read: {error}") from None
+    try:
+        power = power_model(text, run.work, run.frames_per_second)
+    except UserError as error:
+        raise UserError(f"{report}: {error}") from None
+    return known.model_copy(update={"power": asdict(power)})
