@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import Executor, Future
 
+import distributed
 import pytest
 
 from nas.cost.sweep import Point, Results, run_points, workers
@@ -93,3 +94,15 @@ def test_a_scheduler_that_is_not_there():
     pytest.importorskip("distributed")
     with pytest.raises(UserError, match="no Dask scheduler at 'nonsense'"), workers(1, "nonsense"):
         pass
+
+
+def test_a_cluster(tmp_path):
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        workers(1, cluster.scheduler_address) as pool,
+    ):
+        points = points_of(2, 3)
+        values = run_points(points, Results(tmp_path / "p.jsonl"), pool, lambda done: None)
+    assert values == [{"square": 4}, {"square": 9}]
