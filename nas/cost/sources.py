@@ -18,10 +18,10 @@ PARTS = {
     "rtl": ("arith", "attention", "control", "matmul", "memory", "vector", "*.py"),
     "compiler": ("compiler",),
 }
-"""Under ``rtl/``: what a hash covers."""
+"""Under ``rtl/``: what a hash covers. An engine's sizes have a hash of their own."""
 NOT_HARDWARE = {  # of the files beside the hardware's folders: they do not change what it is
-    "build.py", "build_tables.py", "cli.py", "errors.py", "files.py", "image.py", "model.py",
-    "model_file.py", "model_parts.py", "shape.py", "synthesis.py",
+    "build.py", "build_tables.py", "cli.py", "config.py", "errors.py", "files.py", "image.py",
+    "model.py", "model_file.py", "model_parts.py", "shape.py", "synthesis.py",
 }  # fmt: skip
 MODELS = ("latency.py", "phases.py", "sizes.py")  # what coefficients are for
 
