@@ -128,20 +128,34 @@ class Attention:
     def cycles(self) -> Array:
         """Of the whole block: the array, softmax, or the way from scores to context decides.
 
-        While a group's items run, the array also has the next group's projections, if the banks
-        hold both.
+        While a group's heads attend, the array also has the next group's projections, if the
+        banks hold both. The last group may have fewer heads.
         """
-        groups = self.sizes.groups
-        items, more = self.items / groups, self.projections / groups
-        slots, item, softmax = self.sizes.slots, self.item, items * self.softmax
-        chain = item + self.wait
-        filled = np.maximum.reduce([items * item + more, softmax, items * chain / slots])
-        alone = np.maximum.reduce(
-            [items * item + self.wait, softmax + self.wait, np.ceil(items / slots) * chain]
+        sizes, heads = self.sizes, np.maximum(self.sizes.networks.heads, 1)
+        groups, group = sizes.groups, sizes.group_heads
+        rest = heads - (groups - 1) * group
+        whole, last = self.projections * group / heads, self.projections * rest / heads
+        pipelined = (
+            whole
+            + np.maximum(0, groups - 2) * self._filled(group, whole)
+            + np.where(groups > 1, self._filled(group, last), 0)
+            + self._alone(rest)
         )
-        return np.where(
-            self.sizes.resident, more + (groups - 1) * filled + alone, groups * (more + alone)
-        )
+        in_turn = (groups - 1) * (whole + self._alone(group)) + last + self._alone(rest)
+        return np.where(sizes.resident, pipelined, in_turn)
+
+    def _filled(self, heads: Array, more: Array) -> Array:
+        """Items of so many heads, between them ``more`` cycles of projections."""
+        items = heads * self.sizes.query_tiles
+        array, chain = items * self.item + more, items * (self.item + self.wait) / self.sizes.slots
+        return np.maximum.reduce([array, items * self.softmax, chain])
+
+    def _alone(self, heads: Array) -> Array:
+        """Items of so many heads and nothing else, to the last context."""
+        items = heads * self.sizes.query_tiles
+        turns = np.ceil(items / self.sizes.slots)
+        chain = turns * (self.item + self.wait)
+        return np.maximum(np.maximum(items * self.item, items * self.softmax) + self.wait, chain)
 
 
 def phases_of(sizes: Sizes, attention: Attention, start_of_items: float) -> Phases:

@@ -76,7 +76,8 @@ class Sizes:
         units = divide_up(heads, per_block(unit))
         group = np.maximum(1, np.minimum(divide_up(units, HEAD_GROUPS), fit // 2))
         self.resident = fit >= 2 * group  # two groups at a time
-        self.groups = divide_up(heads, np.minimum(group * per_block(unit), heads))
+        self.group_heads = np.minimum(group * per_block(unit), heads)
+        self.groups = divide_up(heads, self.group_heads)
         room = (
             engine.activation_words
             - per_block(self.norm_words)
