@@ -69,7 +69,9 @@ class Coefficients:
     program : float
         The same for the program's.
     ring : float
-        Part of the weight ring by which the loads can lead.
+        Part of the weight ring by which the loads can lead, but for
+    block : float
+        so much of the weight blocks that are in use and that follow.
     contention : float
         Part of the loads' reads in flight that an instruction's read waits for.
     """
@@ -84,7 +86,8 @@ class Coefficients:
     table: float = 0.0
     read: float = 10.0
     program: float = 12.0
-    ring: float = 0.75
+    ring: float = 0.9
+    block: float = 0.5
     contention: float = 1.0
 
     def to_json(self) -> dict[str, float]:
@@ -102,7 +105,7 @@ class Coefficients:
 
 STEPS = Coefficients(  # in which a fit measures its way
     start=60, pixels=20, chain=10, norm=10, turn=10, query=10, end=10, table=20, read=10,
-    program=10, ring=0.1, contention=0.1,
+    program=10, ring=0.1, block=0.1, contention=0.1,
 )  # fmt: skip
 
 
@@ -165,7 +168,7 @@ class LatencyModel:
             relative = model(position).cycles(networks, memories) / cycles - 1
             return np.append(relative, PRIOR * position)
 
-        positive = [field.name in ("ring", "contention") for field in fields(Coefficients)]
+        positive = [field.name in ("ring", "block", "contention") for field in fields(Coefficients)]
         lowest = np.where(positive, -start / steps, -np.inf)
         found = least_squares(
             errors,
@@ -217,7 +220,11 @@ class _Timeline:
         self.fetch = np.diff(done, axis=1, prepend=0)
         self.tables = tables
         ring_bytes = engine.weight_words * engine.weight_word_bytes
-        self.lead_limit = np.minimum(given.ring * ring_bytes / bandwidth, self._queued(done) - done)
+        used = self.fetch / np.maximum(phases.weight_blocks, 1)
+        following = np.pad(used[:, 1:], ((0, 0), (0, 1)))
+        # The block in use takes room, and the one that follows must fit as a whole.
+        ring = given.ring * ring_bytes / bandwidth - given.block * (used + following)
+        self.lead_limit = np.maximum(0, np.minimum(ring, self._queued(done) - done))
 
     def _in_turn(self, reads: Array, writes: Array) -> Array:
         """When each phase's loads are written; memory is ahead by what the buffer holds."""
