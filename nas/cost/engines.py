@@ -9,7 +9,7 @@ from rtl.config import MAX_SCORE_SLOTS, MIN_SCORE_SLOTS, EngineConfig
 from rtl.errors import UserError
 
 WORDS_STEP = 8  # words of a scratchpad are a multiple of it
-PARTS = (1, 1, 2)  # of words in softmax and LayerNorm; only where a word has as many granules
+PARTS = (1, 1, 2)  # of words in softmax and LayerNorm
 NARROWEST_WORDS, WIDEST_WORDS = -1.0, 1.0  # powers of two from the default engine's
 
 
@@ -64,7 +64,8 @@ def sample_engines(board: Board, count: int, seed: int) -> list[EngineConfig]:
             engines.append(_draw(base, ranges, draws, f"sample-{len(engines)}"))
         except UserError:  # an engine that cannot be, with more depth lanes than row lanes
             continue
-    return engines
+    parts = random.Random(f"parts {seed}")  # apart, so that each engine's are its own
+    return [_in_parts(engine, parts) for engine in engines]
 
 
 def _draw(
@@ -78,8 +79,13 @@ def _draw(
     }
     act_bits = draws.choice(numerics.ACT_BITS)
     slots = draws.randint(MIN_SCORE_SLOTS, MAX_SCORE_SLOTS)
-    parts = {name: draws.choice(PARTS) for name in ("softmax_parts", "norm_parts")}
-    return replace(base, name=name, act_bits=act_bits, score_slots=slots, **parts, **sizes, **words)
+    return replace(base, name=name, act_bits=act_bits, score_slots=slots, **sizes, **words)
+
+
+def _in_parts(engine: EngineConfig, draws: random.Random) -> EngineConfig:
+    """The same engine, whose softmax and LayerNorm may work on words part by part."""
+    softmax, norm = (min(draws.choice(PARTS), engine.granules) for _ in range(2))
+    return replace(engine, softmax_parts=softmax, norm_parts=norm)
 
 
 def _words(default: int, draws: random.Random) -> int:
