@@ -76,7 +76,7 @@ class Options:
     """Board: sim, ulx3s, zcu102, or a file. Gives engine, memory and device."""
     subnets: int = 45
     """Random networks on the RTL, all of them held out."""
-    fit_engines: int = 10
+    fit_engines: int = 6
     """Random engines through Yosys that the resource model is fitted to."""
     engines: int = 10
     """Random engines that are held out."""

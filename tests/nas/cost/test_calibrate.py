@@ -266,4 +266,4 @@ def test_the_calibration_of_board_sim_holds(tmp_path):
 
 
 def test_options_have_the_defaults_of_the_docs():
-    assert (Options().subnets, Options().fit_engines, Options().engines) == (45, 10, 10)
+    assert (Options().subnets, Options().fit_engines, Options().engines) == (45, 6, 10)
