@@ -47,7 +47,6 @@ class Options:
     board: BoardName = "sim"
     """Board: sim, ulx3s, zcu102, or a file. Its clock and engine decide about frame rates."""
     engine: EngineName = None
-    """Engine: tiny, ulx3s, zcu102, zcu102_a4 or zcu102_a8."""
     targets: Annotated[
         tuple[float, ...],
         tyro.conf.arg(metavar="FPS [FPS ...]", help_behavior_hint="(default: three, from cycles)"),

@@ -6,12 +6,12 @@ from rtl.matmul.array import PAIR, array_packing
 
 def norm_lanes(engine: EngineConfig) -> int:
     """Values that LayerNorm handles per cycle."""
-    return PAIR * engine.row_lanes
+    return PAIR * engine.norm_lanes
 
 
 def softmax_lanes(engine: EngineConfig) -> int:
     """Scores that softmax handles per cycle."""
-    return engine.row_lanes
+    return engine.softmax_lanes
 
 
 # Multipliers of a requantize, a LayerNorm and a softmax lane; of LayerNorm's scalars, and of

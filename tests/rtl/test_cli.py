@@ -45,7 +45,6 @@ class Wordy:
     """
 
     engine: EngineName = None
-    """Which engine."""
     check: Flag = True
     """Leave out the check."""
     json: OptionalPath = None
