@@ -47,7 +47,7 @@ class Wordy:
     engine: EngineName = None
     check: Flag = True
     """Leave out the check."""
-    json: OptionalPath = None
+    log: OptionalPath = None
     """Also write this file."""
 
 
