@@ -59,7 +59,7 @@ def choose(
     board: Board,
     space: Space,
     act_bits: int,
-    models: CostModels,
+    models: CostModels | None = None,
     advance: Advance = lambda done, total: None,
 ) -> Choice:
     """Find the engines that fit a board, run a space, and are not beaten by any other.
@@ -70,17 +70,18 @@ def choose(
     space : Space
         Its row granularity is raised for engines that have more row lanes.
     act_bits : int
-    models : CostModels
+    models : CostModels, optional
+        By default the board's calibration.
     advance : callable
 
     Raises
     ------
     UserError
-        If the board lacks limits. If no engine respects them: names the one that comes nearest.
-        If the compiler refuses the space on every engine: its reason.
+        If the board lacks limits or a calibration. If no engine respects the limits: names the one
+        that comes nearest. If the compiler refuses the space on every engine: its reason.
     """
     require_limits(board)
-    grid = Grid(board, space, act_bits, models)
+    grid = Grid(board, space, act_bits, models or CostModels.of(board))
     bounds, excluded = _bounds(grid, advance)
     engines: list[FreeEngine] = []
     for bound, lanes in bounds:
