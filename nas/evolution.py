@@ -55,6 +55,22 @@ Evaluate = Callable[[Arch], Score]
 
 
 @dataclass(frozen=True)
+class Goal:
+    """What one search aims at: the most accurate subnet within a limit.
+
+    Parameters
+    ----------
+    costs : Costs
+        Cycles per image: fast ones while searching, exact ones of those that may win.
+    limit : float
+        Most cycles per image. The smallest subnet must respect it.
+    """
+
+    costs: Costs
+    limit: float
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A subnet with both objectives."""
 
@@ -143,12 +159,10 @@ class Evolution:
     Parameters
     ----------
     space : Space
-    costs : Costs
-        Cycles per image: fast ones while searching, exact ones of those that may win.
+    goals : sequence of Goal
+        One for each target; those of several engines differ in costs.
     evaluate : callable
         The score of a subnet; called once for each.
-    limits : sequence of float
-        Most cycles per image, one for each target. The smallest subnet must respect them.
     config : EvolutionConfig
     state : EvolutionState
         Continued from where it stands.
@@ -157,14 +171,13 @@ class Evolution:
     def __init__(
         self,
         space: Space,
-        costs: Costs,
+        goals: Sequence[Goal],
         evaluate: Evaluate,
-        limits: Sequence[float],
         config: EvolutionConfig,
         state: EvolutionState,
     ) -> None:
-        self.space, self.costs, self.evaluate = space, costs, evaluate
-        self.limits, self.config, self.state = limits, config, state
+        self.space, self.goals, self.evaluate = space, goals, evaluate
+        self.config, self.state = config, state
 
     def run(self, after_generation: Callable[[int], None]) -> None:
         """Search to the end.
@@ -172,7 +185,7 @@ class Evolution:
         ``after_generation`` is called with the target's index after each generation (the initial
         population counts as one), when the state may be saved.
         """
-        for target in range(len(self.limits)):
+        for target in range(len(self.goals)):
             if target == len(self.state.populations):
                 population = self._initial(target)
                 self._evaluate(population)
@@ -184,30 +197,30 @@ class Evolution:
                 self.state.generations[target] += 1
                 after_generation(target)
 
-    def candidates(self) -> list[Candidate]:
-        """Everything that was evaluated, for whichever target, in that order."""
-        return self._candidates(list(self.state.scores))
+    def candidates(self, target: int = 0) -> list[Candidate]:
+        """Everything that was evaluated, for whichever target, in that order; a target's cycles."""
+        return self._candidates(list(self.state.scores), target)
 
     def winner(self, target: int) -> Candidate:
         """Most accurate of all candidates that reach the target; among equals the fastest.
 
         The winner's cycles are exact; so are those of the ones that only seemed to reach it.
         """
-        limit = self.limits[target]
+        goal = self.goals[target]
         for candidate in sorted(
-            (c for c in self.candidates() if c.cycles <= limit),
+            (c for c in self.candidates(target) if c.cycles <= goal.limit),
             key=lambda c: (c.score.error, c.cycles, c.score.cross_entropy),
         ):
-            cycles = self.costs.exact(candidate.arch)
-            if cycles <= limit:
+            cycles = goal.costs.exact(candidate.arch)
+            if cycles <= goal.limit:
                 return replace(candidate, cycles=int(cycles))
         smallest = self.space.smallest()
         genes = tuple(int(gene) for gene in self.space.encode(smallest))
         self._evaluate([genes])
-        return Candidate(smallest, self.state.scores[genes], int(self.costs.exact(smallest)))
+        return Candidate(smallest, self.state.scores[genes], int(goal.costs.exact(smallest)))
 
-    def _candidates(self, population: Sequence[Genes]) -> list[Candidate]:
-        cycles = self.costs.cycles(np.array(population))
+    def _candidates(self, population: Sequence[Genes], target: int) -> list[Candidate]:
+        cycles = self.goals[target].costs.cycles(np.array(population))
         return [
             Candidate(self.space.decode(genes), self.state.scores[genes], int(value))
             for genes, value in zip(population, cycles, strict=True)
@@ -239,7 +252,7 @@ class Evolution:
         seed = np.random.SeedSequence([self.config.seed, target, generation])
         parents = self.state.populations[target]
         # Annotated: pymoo takes evaluated individuals here, but its default's type says otherwise.
-        initial: Any = self._population(parents)
+        initial: Any = self._population(parents, target)
         algorithm = NSGA2(
             pop_size=self.config.population,
             sampling=initial,
@@ -255,12 +268,12 @@ class Evolution:
             return parents
         genes = [tuple(int(gene) for gene in x) for x in children.get("X")]
         self._evaluate(genes)
-        algorithm.tell(infills=self._population(genes))
+        algorithm.tell(infills=self._population(genes, target))
         return [tuple(int(gene) for gene in x) for x in algorithm.pop.get("X")]
 
-    def _population(self, population: Sequence[Genes]) -> Population:
+    def _population(self, population: Sequence[Genes], target: int) -> Population:
         """Evaluated candidates as pymoo has them."""
-        candidates = self._candidates(population)
+        candidates = self._candidates(population, target)
         objectives = [(c.score.objective, float(c.cycles)) for c in candidates]
         result = Population.new("X", np.array(population), "F", np.array(objectives))
         for individual in result:
@@ -279,10 +292,11 @@ class Evolution:
 
     def _born(self, archs: Sequence[Arch], target: int, rng: np.random.Generator) -> list[Genes]:
         """Lower choices at random, one step at a time, until the limits hold."""
+        goal = self.goals[target]
         genes = np.array([self.space.encode(arch) for arch in archs])
         while True:
-            cycles = self.costs.cycles(genes)
-            slow = np.flatnonzero(cycles > self.limits[target])
+            cycles = goal.costs.cycles(genes)
+            slow = np.flatnonzero(cycles > goal.limit)
             if not len(slow):
                 return [tuple(int(gene) for gene in row) for row in genes]
             for row in slow:

@@ -53,7 +53,6 @@ class Options:
     """Board: sim, ulx3s, zcu102, a file, or all that come with the package."""
 
     engine: EngineName = None
-    """Engine: tiny, ulx3s, zcu102, zcu102_a4 or zcu102_a8."""
 
     w8: float = 0.0
     """Fraction of 8-bit row tiles in each matrix but the patch embedding, in whole tiles; of timm's

@@ -3,37 +3,31 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
 
 from nas import pareto, run_folder
 from nas.checkpoint import load_supernet
+from nas.console import progress_bars
 from nas.cost import Hardware, SubnetCosts
 from nas.data import TrainingData, load_digits, thinned
 from nas.evaluate import evaluate_subnet
-from nas.evolution import Candidate, Evolution, EvolutionConfig, EvolutionState, Score
+from nas.evolution import Candidate, Evolution, EvolutionConfig, EvolutionState, Goal, Score
 from nas.export import export
-from nas.options import SUPERNETS, Options
+from nas.lineup import Lineup, lineups_of
+from nas.options import FREE, SUPERNETS, Options
 from nas.recipe import TrainConfig
 from nas.report import Measurement, measure, refuse_mismatches
 from nas.space import DIGITS, Arch, Space
 from nas.summary import Summary, versions
 from nas.supernet import Supernet, SupernetConfig
-from nas.table import winners_table
-from nas.targets import default_targets, require_reachable
+from nas.table import engine_lines, winners_table
 from nas.train import train_supernet
 from rtl.files import atomic_write
 from rtl.model import IntegerModel
@@ -59,43 +53,49 @@ def run(options: Options) -> Summary:
     started = time.monotonic()
     console = Console(stderr=True)
     torch.set_num_threads(options.threads)
-    job = Job.prepare(options)
+    jobs = Job.prepare(options, console)
+    folder = jobs[0].folder
     if options.images:
         builder.require()  # not only after all the training
-    with run_folder.locked(job.folder):
-        state = job.state()
-        if options.images:
-            testbench.build_meanwhile(job.hardware.engine)  # on a core that training leaves idle
-        net = job.supernet(console)
-        evolution = job.search(net, state, console)
-        candidates = [evolution.winner(i) for i in range(len(job.targets))]
-        models = job.export(net, candidates)
-        job.freeze_predictions(candidates, models)
+    with run_folder.locked(folder):
+        if options.restart:
+            run_folder.discard(folder)
+        states = [job.state() for job in jobs]
+        if options.images and options.engine != FREE:
+            testbench.build_meanwhile(jobs[0].hardware.engine)  # on a core that training leaves
+        outcomes = [
+            outcome
+            for job, state in zip(jobs, states, strict=True)
+            for outcome in job.outcomes(state, console)
+        ]
+        best = min(outcomes, key=lambda outcome: outcome.rank)
+        job, winners = best.job, best.winners
+        job.write_engine(best.hardware)
+        models = job.export(best.net, winners)
+        job.freeze_predictions(winners, models)
         pareto.plot(
-            job.folder / run_folder.PLOT,
-            evolution.candidates(),
-            candidates,
+            folder / run_folder.PLOT,
+            best.candidates,
+            winners,
             job.targets,
-            job.hardware.board.clock_hz,
-            f"Digits on board '{job.hardware.board.name}', engine '{job.hardware.engine.name}'",
+            best.hardware.board.clock_hz,
+            f"Digits on board '{best.hardware.board.name}', engine '{best.hardware.engine.name}'",
         )
-        measurements = job.measure(net, candidates, models, console)
+        measurements = job.measure(best, models, console)
         summary = Summary(
             seed=options.seed,
             wall_s=round(time.monotonic() - started, 1),
             versions=versions(),
-            board=job.hardware.board.name,
-            engine=job.hardware.engine.name,
-            clock_hz=job.hardware.board.clock_hz,
-            candidates=len(state.scores),
+            **job.lineup.report(best.hardware),
+            candidates=sum(len(state.scores) for state in states),
             supernet=job.supernet_key,
             winners=tuple(measurement.winner for measurement in measurements),
         )
-        summary.save(job.folder / run_folder.SUMMARY)
+        summary.save(folder / run_folder.SUMMARY)
     Console().print(winners_table(summary))
+    print(*engine_lines(summary), sep="\n", end="\n" if summary.free else "")
     print(
-        f"Wrote {job.folder}: {run_folder.SUMMARY}, {run_folder.PLOT},"
-        f" {len(models)} models (.pulsar)"
+        f"Wrote {folder}: {run_folder.SUMMARY}, {run_folder.PLOT}, {len(models)} models (.pulsar)"
     )
     refuse_mismatches(measurements)
     return summary
@@ -103,13 +103,15 @@ def run(options: Options) -> Summary:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What the options mean, and the stages.
+    """What the options mean for one width of activations, and the stages.
 
     Parameters
     ----------
     options : Options
-    hardware : Hardware
-    space : Space
+    index : int
+        Of the width of activations, among those of the run.
+    lineup : Lineup
+        Engines of this width, and the space.
     data : TrainingData
         No test picture is in it.
     training : TrainConfig
@@ -119,38 +121,46 @@ class Job:
     """
 
     options: Options
-    hardware: Hardware
-    space: Space
+    index: int
+    lineup: Lineup
     data: TrainingData
     training: TrainConfig
     evolution: EvolutionConfig
     targets: tuple[float, ...]
 
     @classmethod
-    def prepare(cls, options: Options) -> "Job":
+    def prepare(cls, options: Options, console: Console) -> tuple["Job", ...]:
         """Settle everything that can be settled, or refused, before the long work."""
-        hardware = Hardware.load(options.board, options.engine)
-        # Row tiles of one width have to be whole tiles of the engine.
-        granularity = max(DIGITS.row_granularity, hardware.engine.row_lanes)
-        space = replace(DIGITS, row_granularity=granularity)
-        targets = options.targets or default_targets(hardware, space)
-        require_reachable(targets, hardware, space)
-        supernet = SupernetConfig(space=space, act_bits=hardware.engine.act_bits)
-        training = TrainConfig(supernet=supernet, seed=options.seed, threads=options.threads)
+        lineups, targets = lineups_of(options, DIGITS, console)
         evolution = EvolutionConfig(
             population=options.population, generations=options.generations, seed=options.seed
         )
         data = load_digits()
         if options.quick:
-            training = replace(training, float_epochs=QUICK_EPOCHS, quantized_epochs=QUICK_EPOCHS)
             limits = {k: min(v, getattr(evolution, k)) for k, v in QUICK_EVOLUTION.items()}
             evolution, data = replace(evolution, **limits), thinned(data, QUICK_EVERY)
-        return cls(options, hardware, space, data, training, evolution, targets)
+        return tuple(
+            cls(options, index, lineup, data, _training(options, lineup), evolution, targets)
+            for index, lineup in enumerate(lineups)
+        )
+
+    @property
+    def hardware(self) -> Hardware:
+        """The engine that is predicted to be the fastest."""
+        return self.lineup.engines[0]
+
+    @property
+    def space(self) -> Space:
+        return self.lineup.space
 
     @property
     def folder(self) -> Path:
         """The run's folder."""
         return self.options.out / self.options.name
+
+    @property
+    def state_file(self) -> str:
+        return run_folder.state_file(self.index)
 
     @cached_property
     def supernet_key(self) -> str:
@@ -159,15 +169,13 @@ class Job:
 
     def state(self) -> EvolutionState:
         """Read what a former invocation found; a new state if there is none."""
-        if self.options.restart:
-            run_folder.discard(self.folder)
-        return run_folder.load_state(self.folder, self.identity)
+        return run_folder.load_state(self.folder, self.identity, self.state_file)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """All that decides what the search finds, as JSON gives it back."""
         archs = {"smallest": self.space.smallest(), "largest": self.space.largest()}
-        costs = SubnetCosts(self.hardware, self.space)
+        costs = [SubnetCosts(hardware, self.space) for hardware in self.lineup.engines]
         return {
             "seed": self.options.seed,
             "threads": self.options.threads,
@@ -176,10 +184,13 @@ class Job:
             "generations": self.evolution.generations,
             "board": self.hardware.board.name,
             "clock_hz": self.hardware.board.clock_hz,
-            "engine": f"{self.hardware.engine.hash:016x}",
+            "engine": " ".join(f"{each.engine.hash:016x}" for each in self.lineup.engines),
             "supernet": self.supernet_key[:12],
             # The timing model's own version, so to speak.
-            "cycles": {name: str(costs.exact(arch)) for name, arch in archs.items()},
+            "cycles": {
+                name: " ".join(str(each.exact(arch)) for each in costs)
+                for name, arch in archs.items()
+            },
         }
 
     # --- stages -------------------------------------------------------------------------------
@@ -189,14 +200,39 @@ class Job:
         folder = self.options.out / SUPERNETS
         return load_supernet(train_supernet(self.training, folder, self.data, console=console))
 
+    def outcomes(self, state: EvolutionState, console: Console) -> list["Outcome"]:
+        """Train, search with each engine, and gather what each of them comes to."""
+        net = self.supernet(console)
+        evolution, count = self.search(net, state, console), len(self.targets)
+        return [
+            Outcome(
+                self,
+                net,
+                hardware,
+                evolution.candidates(first),
+                [evolution.winner(first + target) for target in range(count)],
+            )
+            for first, hardware in zip(
+                range(0, len(evolution.goals), count), self.lineup.engines, strict=True
+            )
+        ]
+
+    def goals(self, net: Supernet) -> list[Goal]:
+        """Every target with every engine, engine by engine."""
+        return [
+            Goal(costs, hardware.cycle_limit(target))
+            for hardware in self.lineup.engines
+            for costs in [SubnetCosts(hardware, self.space, net.order)]
+            for target in self.targets
+        ]
+
     def search(self, net: Supernet, state: EvolutionState, console: Console) -> Evolution:
-        """Search for every target, saving the state after each generation."""
-        limits = [self.hardware.cycle_limit(target) for target in self.targets]
-        costs = SubnetCosts(self.hardware, self.space, net.order)
+        """Search for every goal, saving the state after each generation."""
         rounds = self.evolution.generations + 1
-        with _progress(console) as progress:
+        with progress_bars(console) as progress:
             tasks = [
-                progress.add_task(f"search, {target:g} fps", total=rounds, detail="")
+                progress.add_task(f"search, {target:g} fps{name}", total=rounds, detail="")
+                for name in self.lineup.labels
                 for target in self.targets
             ]
 
@@ -204,23 +240,28 @@ class Job:
                 result = evaluate_subnet(net, arch, self.data.validation)
                 return Score(1 - result.accuracy, float(result.cross_entropy.mean()))
 
-            def after_generation(target: int) -> None:
-                state.save(self.folder / run_folder.STATE)
-                show(target)
+            def after_generation(goal: int) -> None:
+                state.save(self.folder / self.state_file)
+                show(goal)
 
-            def show(target: int) -> None:
-                best = evolution.winner(target)
+            def show(goal: int) -> None:
+                best = evolution.winner(goal)
                 progress.update(
-                    tasks[target],
-                    completed=state.generations[target] + 1,
+                    tasks[goal],
+                    completed=state.generations[goal] + 1,
                     detail=f"{100 * (1 - best.score.error):.1f} % in {best.cycles:,} cycles",
                 )
 
-            evolution = Evolution(self.space, costs, evaluate, limits, self.evolution, state)
-            for target in range(len(state.populations)):
-                show(target)
+            evolution = Evolution(self.space, self.goals(net), evaluate, self.evolution, state)
+            for goal in range(len(state.populations)):
+                show(goal)
             evolution.run(after_generation)
         return evolution
+
+    def write_engine(self, hardware: Hardware) -> None:
+        """Write the engine's sizes, as ``--engine`` takes them."""
+        with atomic_write(self.folder / run_folder.ENGINE, "w") as file:
+            json.dump(asdict(hardware.engine), file, indent=2)
 
     def export(self, net: Supernet, winners: Sequence[Candidate]) -> list[IntegerModel]:
         """Write the winners' integer models."""
@@ -264,15 +305,11 @@ class Job:
             json.dump({"schema": 1, "predictions": predictions}, file, indent=2)
 
     def measure(
-        self,
-        net: Supernet,
-        winners: Sequence[Candidate],
-        models: Sequence[IntegerModel],
-        console: Console,
+        self, outcome: "Outcome", models: Sequence[IntegerModel], console: Console
     ) -> list[Measurement]:
         """Measure all winners on the test set and the RTL."""
-        measurements = []
-        with _progress(console) as progress:
+        measurements, winners = [], outcome.winners
+        with progress_bars(console) as progress:
             task = progress.add_task("winners", total=len(winners), detail="")
             for target, winner, model in zip(self.targets, winners, models, strict=True):
 
@@ -281,12 +318,12 @@ class Job:
 
                 measurements.append(
                     measure(
-                        net,
+                        outcome.net,
                         winner,
                         model,
                         target_fps=target,
                         file=run_folder.model_file(target),
-                        hardware=self.hardware,
+                        hardware=outcome.hardware,
                         images=self.options.images,
                         advance=advance,
                     )
@@ -295,13 +332,38 @@ class Job:
         return measurements
 
 
-def _progress(console: Console) -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=10),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[detail]}"),
-        console=console,
-    )
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a search came to on one engine.
+
+    Parameters
+    ----------
+    job : Job
+    net : Supernet
+    hardware : Hardware
+    candidates : list of Candidate
+        All subnets that were evaluated, with this engine's cycles.
+    winners : list of Candidate
+        In the order of the targets.
+    """
+
+    job: Job
+    net: Supernet
+    hardware: Hardware
+    candidates: list[Candidate]
+    winners: list[Candidate]
+
+    @property
+    def rank(self) -> tuple[float, float, float]:
+        """Lower is better: the winners' errors; among equals their cycles, then resources."""
+        errors = np.mean([winner.score.error for winner in self.winners])
+        cycles = np.log([winner.cycles for winner in self.winners]).mean()
+        return float(errors), float(cycles), self.job.lineup.share(self.hardware)
+
+
+def _training(options: Options, lineup: Lineup) -> TrainConfig:
+    supernet = SupernetConfig(space=lineup.space, act_bits=lineup.act_bits)
+    training = TrainConfig(supernet=supernet, seed=options.seed, threads=options.threads)
+    if options.quick:
+        return replace(training, float_epochs=QUICK_EPOCHS, quantized_epochs=QUICK_EPOCHS)
+    return training

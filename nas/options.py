@@ -7,11 +7,15 @@ from typing import Annotated
 
 import tyro
 
-from rtl.cli import BoardName, EngineName, Flag
+from rtl import numerics
+from rtl.cli import ENGINE_METAVAR, BoardName, Flag
+from rtl.config import ENGINE_HELP
 from rtl.errors import UserError
 
 SUPERNETS = "supernets"  # beside the runs: trained supernets, by the hash of their configuration
 TEST_PICTURES = 1000
+FREE = "free"  # the engine's name that stands for any
+FREE_ACT_BITS = (6,)
 LIMITS = {
     "images": (0, TEST_PICTURES),
     "seed": (0, 2**32 - 1),
@@ -30,9 +34,13 @@ class Options:
     1,000 test pictures, and runs some of these on the RTL, code by code against golden. Without
     arguments this takes about ten minutes on two cores.
 
-    Writes to OUT/NAME: summary.json, pareto.png, one .pulsar file per winner, predictions.json
-    (made before anything is simulated), search.json (what the search knows). An interrupted run
-    continues when the same command is given again. Equal options give equal results.
+    Writes to OUT/NAME: summary.json, pareto.png, engine.json, one .pulsar file per winner,
+    predictions.json (made before anything is simulated), search.json (what the search knows). An
+    interrupted run continues when the same command is given again. Equal options give equal
+    results.
+
+    With --engine free, all engines of a grid that respect the board's limits compete, and the one
+    with the most accurate winners is taken: engine.json. The board must be calibrated.
 
     Without --targets there are three, from the predicted cycles of random networks: one that lets
     almost the largest through, one for the middle, one for the smallest. With them, for example:
@@ -46,8 +54,19 @@ class Options:
     """Folder of all runs. Trained supernets lie in OUT/supernets and serve every run."""
     board: BoardName = "sim"
     """Board: sim, ulx3s, zcu102, or a file. Its clock and engine decide about frame rates."""
-    engine: EngineName = None
-    """Engine: tiny, ulx3s, zcu102, zcu102_a4 or zcu102_a8."""
+    engine: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar=ENGINE_METAVAR,
+            help_behavior_hint="(default: the board's)",
+            help=f"{ENGINE_HELP} Or free: the engine is searched, too, within the board's limits.",
+        ),
+    ] = None
+    act_bits: Annotated[
+        tuple[int, ...],
+        tyro.conf.arg(metavar="BITS [BITS ...]", help_behavior_hint="(default: 6)"),
+    ] = ()
+    """Widths of activations to try with a free engine: 4, 6, 8; each trains a supernet."""
     targets: Annotated[
         tuple[float, ...],
         tyro.conf.arg(metavar="FPS [FPS ...]", help_behavior_hint="(default: three, from cycles)"),
@@ -74,6 +93,13 @@ class Options:
         for name, (low, high) in LIMITS.items():
             if not low <= getattr(self, name) <= high:
                 raise UserError(f"--{name} must be from {low} to {high}, not {getattr(self, name)}")
+        if self.act_bits and self.engine != FREE:
+            raise UserError("--act-bits needs --engine free: a given engine has its own width")
+        for bits in self.act_bits:
+            if bits not in numerics.ACT_BITS:
+                raise UserError(f"--act-bits must be 4, 6 or 8, not {bits}")
+        if len(set(self.act_bits)) < len(self.act_bits):
+            raise UserError("--act-bits must differ from each other")
         for target in self.targets:
             if not isfinite(target) or target <= 0:
                 raise UserError(f"--targets must be positive, not {target:g}")

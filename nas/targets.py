@@ -38,16 +38,29 @@ def require_reachable(targets: Sequence[float], hardware: Hardware, space: Space
     UserError
         If there is one; it says which rate is within reach. Or as :func:`default_targets`.
     """
-    shape = space.shape(space.smallest())
-    hardware.check(shape)
-    cycles = hardware.cycles(shape)
+    hardware.check(space.shape(space.smallest()))
     for target in targets:
-        if cycles > hardware.cycle_limit(target):
+        if not reaches([target], hardware, space):
+            cycles = _fewest_cycles(hardware, space)
             raise UserError(
                 f"no subnet reaches {target:g} frames per second on board"
                 f" '{hardware.board.name}': the fastest takes {cycles:,} cycles,"
-                f" {_floor_to_two_digits(hardware.frames_per_second(cycles)):g} frames per second"
+                f" {fastest_rate(hardware, space):g} frames per second"
             )
+
+
+def reaches(targets: Sequence[float], hardware: Hardware, space: Space) -> bool:
+    """Whether the smallest subnet reaches all targets."""
+    return _fewest_cycles(hardware, space) <= hardware.cycle_limit(max(targets))
+
+
+def fastest_rate(hardware: Hardware, space: Space) -> float:
+    """Frames per second of the smallest subnet, two digits, rounded down."""
+    return _floor_to_two_digits(hardware.frames_per_second(_fewest_cycles(hardware, space)))
+
+
+def _fewest_cycles(hardware: Hardware, space: Space) -> int:
+    return hardware.cycles(space.shape(space.smallest()))
 
 
 def _floor_to_two_digits(rate: float) -> float:

@@ -53,7 +53,6 @@ class Options:
     board: BoardName = "sim"
     """Board: sim, ulx3s, zcu102, or a file."""
     engine: EngineName = None
-    """Engine: tiny, ulx3s, zcu102, zcu102_a4 or zcu102_a8."""
     out: Path = Path("build")
     """Folder that receives the files; it is made if there is none."""
     json: OptionalPath = None

@@ -31,6 +31,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from rtl.config import ENGINE_HELP
 from rtl.errors import ToolError, UserError
 
 EXIT_TOOL, EXIT_USER, EXIT_INTERRUPT = 1, 2, 130
@@ -40,8 +41,12 @@ PACKAGES = ("rtl", "sim", "nas", "boards")  # the first three are extras of the 
 # --- options that several commands have ----------------------------------------------------------
 
 BoardName = Annotated[str, tyro.conf.arg(metavar="NAME|FILE.toml")]
+ENGINE_METAVAR = "NAME|FILE"
 EngineName = Annotated[
-    str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: the board's)")
+    str | None,
+    tyro.conf.arg(
+        metavar=ENGINE_METAVAR, help_behavior_hint="(default: the board's)", help=ENGINE_HELP
+    ),
 ]
 Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
 OptionalPath = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, replace
+import re
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from pathlib import Path
 
 from rtl import numerics
 from rtl.errors import UserError
@@ -256,15 +258,48 @@ ZCU102_A8 = replace(  # half as many products per multiplier: half the row lanes
 ENGINES = {engine.name: engine for engine in (TINY, ULX3S, ZCU102, ZCU102_A4, ZCU102_A8)}
 
 
+ENGINE_HELP = f"Engine: {', '.join(ENGINES)}, or the path of a .json file with an engine's sizes."
+
+
 def engine(name: str) -> EngineConfig:
-    """Look an engine up by its name, in any case.
+    """Look an engine up by its name, in any case, or read it from the path of a ``.json`` file.
 
     Raises
     ------
     UserError
-        If there is none of that name; lists those that exist.
+        If there is none of that name (lists those that exist), or its file is wrong.
     """
+    if name.endswith(".json"):
+        return _read(Path(name))
     try:
         return ENGINES[name.lower()]
     except KeyError:
-        raise UserError(f"unknown engine {name!r}: choose one of {', '.join(ENGINES)}") from None
+        raise UserError(
+            f"unknown engine {name!r}: choose one of {', '.join(ENGINES)}, or a path ending in"
+            " .json"
+        ) from None
+
+
+def _read(file: Path) -> EngineConfig:
+    try:
+        sizes = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{file}: not a JSON file: {error}") from None
+    if not isinstance(sizes, dict):
+        raise UserError(f"{file}: must hold an engine's sizes by name")
+    known = {field.name: field for field in fields(EngineConfig)}
+    for name, value in sizes.items():
+        if name not in known:
+            raise UserError(f"{file}: {name} = {value!r}: no such field")
+        if type(value) is not known[name].type:
+            kind = "a string" if known[name].type is str else "a whole number"
+            raise UserError(f"{file}: {name} must be {kind}, not {value!r}")
+    for name, field in known.items():
+        if name not in sizes and field.default is MISSING:
+            raise UserError(f"{file}: {name} is missing")
+    if not re.fullmatch(r"\w+", sizes["name"], re.ASCII):
+        raise UserError(f"{file}: name must be a word of letters, digits, _, not {sizes['name']!r}")
+    try:
+        return EngineConfig(**sizes)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None

@@ -61,7 +61,6 @@ class Options:
     board: BoardName = "zcu102"
     """Board: sim, ulx3s, zcu102, or a file. Gives clock, memory and engine."""
     engine: EngineName = None
-    """Engine: tiny, ulx3s, zcu102, zcu102_a4 or zcu102_a8."""
     w8: float = 0.0
     """Fraction of 8-bit row tiles in each matrix but the patch embedding, in whole tiles."""
     images: int = 3

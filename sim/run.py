@@ -47,7 +47,6 @@ class Options:
     board: BoardName = "sim"
     """Board: sim, ulx3s, zcu102, or a file. Gives clock, memory and engine."""
     engine: EngineName = None
-    """Engine: tiny, ulx3s, zcu102, zcu102_a4 or zcu102_a8."""
     repack: Flag = False
     """Widen the model's row tiles where the engine's are larger; the logits stay the same."""
     check: Flag = True

@@ -9,13 +9,15 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+import tyro
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Signature
 
 from rtl import config
-from rtl.cli import Flag, command
-from rtl.config import EngineConfig
+from rtl.cli import ENGINE_METAVAR, Flag, command
+from rtl.config import ENGINE_HELP, EngineConfig
 from rtl.emit import Primitives, emit_verilog
 from rtl.engine import Engine
 from rtl.files import atomic_write, sha256_of
@@ -145,8 +147,7 @@ def _testbench(signature: Signature, engine: EngineConfig) -> str:
 class Options:
     """Build a simulated engine ahead of its use; what was built already is found in the cache."""
 
-    engine: str = "tiny"
-    """Engine: tiny, ulx3s, zcu102, zcu102_a4 or zcu102_a8."""
+    engine: Annotated[str, tyro.conf.arg(metavar=ENGINE_METAVAR, help=ENGINE_HELP)] = "tiny"
     tap: Flag = True
     """Leave out the taps, through which every write is compared: smaller and faster."""
 

@@ -6,6 +6,7 @@ from itertools import product
 
 from boards import Board
 from nas.cost.estimate import Estimate, excess, resources_of
+from nas.cost.free.sizing import MULTIPLIERS
 from nas.cost.hardware import Hardware
 from nas.cost.plain import is_file, shape_for
 from rtl import config
@@ -17,7 +18,6 @@ from sim.bench import array_multipliers
 W8_STEPS = 20  # parts of one: fractions of 8-bit row tiles that are tried
 FASTEST_HZ = 1_000_000_000  # of any board
 CLOCK_STEP_HZ = 1_000_000
-MULTIPLIERS = {"xilinx": "dsp48e2", "ecp5": "mult18x18"}  # by family of devices
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,6 @@ class Options:
     """Board: sim, ulx3s, zcu102, or a file. Gives engine, clock and memory."""
 
     engine: EngineName = None
-    """Engine to compile for: tiny, ulx3s, zcu102, zcu102_a4 or zcu102_a8."""
 
     repack: Flag = False
     """Widen the model's row tiles where the engine's are larger; the logits stay the same."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nas import pareto
-from nas.evolution import Candidate, Evolution, EvolutionConfig, EvolutionState, Score
+from nas.evolution import Candidate, Evolution, EvolutionConfig, EvolutionState, Goal, Score
 from nas.space import DIGITS, Arch, Space
 from rtl.errors import UserError
 
@@ -52,7 +52,8 @@ EXACT = Given(cycles)
 def search(
     state=None, evaluate=score, limits=LIMITS, after=lambda target: None, config=CONFIG, costs=EXACT
 ):
-    evolution = Evolution(DIGITS, costs, evaluate, limits, config, state or EvolutionState({}))
+    goals = [Goal(costs, limit) for limit in limits]
+    evolution = Evolution(DIGITS, goals, evaluate, config, state or EvolutionState({}))
     evolution.run(after)
     return evolution
 
@@ -83,7 +84,7 @@ def test_what_does_not_fit_the_engine_is_never_evaluated():
         return inf if arch.width == 64 else cycles(arch)
 
     state = EvolutionState({})
-    evolution = Evolution(DIGITS, Given(fitting), score, [1e9], CONFIG, state)
+    evolution = Evolution(DIGITS, [Goal(Given(fitting), 1e9)], score, CONFIG, state)
     evolution.run(lambda target: None)
     assert {candidate.arch.width for candidate in evolution.candidates()} <= {32, 48}
 
@@ -165,7 +166,7 @@ def test_a_finished_search_evaluates_nothing(tmp_path):
 def test_a_space_with_one_subnet():
     single = Space(widths=(32,), depths=(2,), heads=(2,), mlp_ratios=(2,), fractions=(0.0,))
     state = EvolutionState({})
-    evolution = Evolution(single, Given(cycles, space=single), score, [1e9], CONFIG, state)
+    evolution = Evolution(single, [Goal(Given(cycles, space=single), 1e9)], score, CONFIG, state)
     evolution.run(lambda target: None)
     assert evolution.winner(0).arch == single.smallest()
 

@@ -18,6 +18,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from nas import report, testset
 from nas.data import thinned
@@ -45,6 +46,11 @@ REQUIRED = {
 
 def run(out: Path, *arguments: str) -> int:
     return command(main, prog=PROG, args=["--out", str(out), *QUICK, *arguments])
+
+
+def prepared(options: Options) -> Job:
+    (job,) = Job.prepare(options, Console(quiet=True))
+    return job
 
 
 def start(out: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -80,7 +86,7 @@ def copied(runs: Path, name: str) -> str:
 
 def test_summary_has_its_schema(runs):
     data = json.loads((runs / "digits" / "summary.json").read_text())
-    assert data["schema"] == 1 and data["seed"] == 0 and data["wall_s"] > 0
+    assert data["schema"] == 2 and data["seed"] == 0 and data["wall_s"] > 0
     assert {"python", "torch", "numpy", "pymoo"} <= data["versions"].keys()
     assert [winner["target_fps"] for winner in data["winners"]] == list(RATES)
     for winner in data["winners"]:
@@ -111,7 +117,9 @@ def test_models_are_the_winners(runs):
 def test_nothing_else_is_left_behind(runs):
     names = {path.name for path in (runs / "digits").iterdir()} - {".lock"}
     models = {f"winner-{rate}fps.pulsar" for rate in RATES}
-    assert names == models | {"summary.json", "predictions.json", "search.json", "pareto.png"}
+    assert names == models | {
+        "summary.json", "predictions.json", "search.json", "pareto.png", "engine.json",
+    }  # fmt: skip
 
 
 def test_equal_options_give_equal_bytes(runs):
@@ -161,7 +169,7 @@ def test_search_never_touches_the_test_set(runs, monkeypatch):
 
 
 def test_quick_keeps_every_class(runs):
-    data = thinned(Job.prepare(Options(out=runs, targets=(9000.0,))).data, 7)
+    data = thinned(prepared(Options(out=runs, targets=(9000.0,))).data, 7)
     for part in (data.train, data.validation):
         assert set(part.labels.tolist()) == set(range(10))
 
@@ -266,14 +274,14 @@ def test_an_impossible_target_says_what_is_possible(runs, capsys):
 
 
 def test_default_targets_can_be_reached(runs):
-    job = Job.prepare(Options(out=runs))
+    job = prepared(Options(out=runs))
     assert len(job.targets) == 3 and list(job.targets) == sorted(job.targets)
     assert job.targets == default_targets(job.hardware, job.space)
 
 
 def test_training_takes_seed_and_threads_from_the_options(runs):
     options = Options(out=runs, targets=(9000.0,), seed=3, threads=2)
-    training = Job.prepare(options).training
+    training = prepared(options).training
     assert (training.seed, training.threads) == (3, 2)
 
 

@@ -45,10 +45,9 @@ class Wordy:
     """
 
     engine: EngineName = None
-    """Which engine."""
     check: Flag = True
     """Leave out the check."""
-    json: OptionalPath = None
+    log: OptionalPath = None
     """Also write this file."""
 
 
@@ -157,7 +156,8 @@ def test_help_fits_80_columns(monkeypatch, capsys):
     first = lines.index("  The first paragraph.")
     assert lines[first + 1] == "" and lines[first + 2].startswith("  A second one")
     assert " ".join(Wordy.__doc__.split()) in " ".join(text.split())
-    assert "--engine NAME" in text and "(default: the board's)" in text
+    words = " ".join(text.replace("│", " ").split())
+    assert "--engine NAME|FILE Engine: tiny, " in words and "(default: the board's)" in words
     assert "--no-check" in text and " --check" not in text
     assert "None" not in text and "True" not in text
 

@@ -1,6 +1,7 @@
 """Engine sizes are checked where they are stated."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -64,3 +65,51 @@ def test_engines_by_name():
     assert engine("ULX3S") is ULX3S
     with pytest.raises(UserError, match="unknown engine 'zcu104': choose one of tiny, ulx3s, zc"):
         engine("zcu104")
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_engines_from_files(name, tmp_path):
+    file = tmp_path / "engine.json"
+    file.write_text(json.dumps(asdict(ENGINES[name])))
+    assert engine(str(file)) == ENGINES[name]
+
+
+def test_sizes_with_a_default_may_be_missing_in_a_file(tmp_path):
+    file = tmp_path / "engine.json"
+    sizes = asdict(TINY)
+    del sizes["softmax_parts"]
+    file.write_text(json.dumps(sizes))
+    assert engine(str(file)) == TINY
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lanes": 4}, "lanes = 4: no such field"),
+        ({"row_lanes": None}, "row_lanes is missing"),
+        ({"row_lanes": "16"}, "row_lanes must be a whole number, not '16'"),
+        ({"row_lanes": True}, "row_lanes must be a whole number, not True"),
+        ({"multiplier": 2}, "multiplier must be a string, not 2"),
+        ({"name": "a b"}, "name must be a word of letters, digits, _, not 'a b'"),
+        ({"row_lanes": 24}, "engine 'tiny': row_lanes must be a power of two between 4 and 64"),
+    ],
+)
+def test_a_wrong_file_is_named(changes, message, tmp_path):
+    file = tmp_path / "engine.json"
+    sizes = asdict(TINY) | changes
+    file.write_text(json.dumps({k: v for k, v in sizes.items() if v is not None}))
+    with pytest.raises(UserError) as error:
+        engine(str(file))
+    assert str(error.value).startswith(f"{file}: {message}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "not a JSON file: Expecting"), ("[]", "must hold an engine's sizes by name")],
+)
+def test_a_file_without_sizes_is_named(text, message, tmp_path):
+    file = tmp_path / "engine.json"
+    file.write_text(text)
+    with pytest.raises(UserError) as error:
+        engine(str(file))
+    assert str(error.value).startswith(f"{file}: {message}")

@@ -44,9 +44,17 @@ def test_engines_that_were_built(engine, family, dsp, bram36):
 
 
 @pytest.mark.parametrize("family", DEVICES)
-def test_dsps_of_the_norm_unit(family):
-    engine = SMALL[family]
+@pytest.mark.parametrize("parts", [1, 2])
+def test_dsps_of_the_norm_unit(family, parts):
+    engine = replace(SMALL[family], norm_parts=parts)
     assert synthesised(NormUnit(engine), family).total.dsp == dsps(engine, family)["norm"]
+
+
+def test_parts_of_a_word_take_fewer_dsps():
+    """Of 4 x 8 x 4 lanes with words in two parts on an ECP5, as Yosys counts it."""
+    lanes = {"token_lanes": 4, "row_lanes": 8, "depth_lanes": 4}
+    engine = replace(ULX3S, **lanes, softmax_parts=2, norm_parts=2)
+    assert dsps(engine, "ecp5") == {"matmul": 96, "norm": 32, "softmax": 9}
 
 
 @pytest.mark.parametrize("family", DEVICES)

@@ -1,0 +1,172 @@
+"""Which engines of the grid a search should try: the fastest on a space that a board can hold.
+
+Lanes are ordered by the cycles that they take with the most storage of the grid, a bound from
+below. In this order each gets the storage that fits, until all others are too slow.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from boards import Board
+from nas.cost.free.grid import CostModels, FreeEngine, Grid
+from nas.cost.free.limits import Binding, binding_of, fullest, require_limits
+from nas.cost.free.sizing import LEAN, LEVELS, ROOMY, Lanes, all_lanes
+from nas.space import Space
+from rtl.config import EngineConfig
+from rtl.errors import UserError
+from rtl.synthesis import Resources
+
+KEPT = 4  # engines that a search tries
+SLOWER = 0.1  # mean logarithm of cycles above the fastest engine's, beyond which none is tried
+GAIN = 0.003  # the same, that more of a storage must bring
+NEAR = 0.01  # relative difference in cycles below which the engine with fewer resources is better
+
+Advance = Callable[[int, int], None]
+"""Called with how many lanes were looked at, and of how many."""
+
+Excluded = tuple[EngineConfig, Resources]
+"""An engine that a limit keeps out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Engines worth a search.
+
+    Parameters
+    ----------
+    engines : tuple of FreeEngine
+        Predicted to be the fastest on the space's subnets, the best one first.
+    excluded : tuple of (EngineConfig, Resources)
+        Those that a limit keeps out, the nearest first.
+    grid : Grid
+    """
+
+    engines: tuple[FreeEngine, ...]
+    excluded: tuple[Excluded, ...]
+    grid: Grid
+
+    def binding(self, engine: FreeEngine) -> Binding | None:
+        """The limit that keeps out the nearest engine that is faster; None if there is none."""
+        for other, resources in self.excluded:
+            if _runs(self.grid, other) and self.grid.log_cycles(other) < engine.log_cycles - NEAR:
+                return binding_of(other, resources, self.grid.board, engine.engine)
+        return None
+
+
+def choose(
+    board: Board,
+    space: Space,
+    act_bits: int,
+    models: CostModels | None = None,
+    advance: Advance = lambda done, total: None,
+) -> Choice:
+    """Find the engines that fit a board, run a space, and are not beaten by any other.
+
+    Parameters
+    ----------
+    board : Board
+    space : Space
+        Its row granularity is raised for engines that have more row lanes.
+    act_bits : int
+    models : CostModels, optional
+        By default the board's calibration.
+    advance : callable
+
+    Raises
+    ------
+    UserError
+        If the board lacks limits or a calibration. If no engine respects the limits: names the one
+        that comes nearest. If the compiler refuses the space on every engine: its reason.
+    """
+    require_limits(board)
+    grid = Grid(board, space, act_bits, models or CostModels.of(board))
+    bounds, excluded = _bounds(grid, advance)
+    engines: list[FreeEngine] = []
+    for bound, lanes in bounds:
+        if engines and bound > min(each.log_cycles for each in engines) + SLOWER:
+            break
+        found, too_large = _with_storage(grid, lanes)
+        engines.append(found)
+        excluded += too_large
+    excluded.sort(key=lambda each: fullest(each[1], board))
+    return Choice(tuple(_best(engines)), tuple(excluded), grid)
+
+
+def _bounds(grid: Grid, advance: Advance) -> tuple[list[tuple[float, Lanes]], list[Excluded]]:
+    """Lanes that a board can hold, with bounds from below of their cycles; and the others."""
+    bounds, excluded, refusal = [], [], None
+    lanes_of_all = list(all_lanes())
+    for done, lanes in enumerate(lanes_of_all, start=1):
+        advance(done, len(lanes_of_all))
+        lean, roomy = grid.engine(lanes, LEAN), grid.engine(lanes, ROOMY)
+        if fullest(grid.resources(lean), grid.board) > 1:
+            excluded += [(engine, grid.resources(engine)) for engine in (lean, roomy)]
+            continue
+        try:
+            grid.check(lean)
+        except UserError as error:
+            refusal = error
+            continue
+        bounds.append((grid.log_cycles(roomy), lanes))
+    if not bounds:
+        raise refusal or _nothing_fits(grid, excluded)
+    return sorted(bounds, key=lambda each: each[0]), excluded
+
+
+def _nothing_fits(grid: Grid, excluded: Sequence[Excluded]) -> UserError:
+    engine, resources = min(excluded, key=lambda each: fullest(each[1], grid.board))
+    binding = binding_of(engine, resources, grid.board)
+    return UserError(
+        f"no engine for this space fits board '{grid.board.name}', not even the smallest:"
+        f" {binding}, {binding.needed - binding.limit:,} too many"
+    )
+
+
+def _with_storage(grid: Grid, lanes: Lanes) -> tuple[FreeEngine, list[Excluded]]:
+    """The engine with as much storage as fits and is of use; and those that are too large."""
+    storage = LEAN
+    lean = grid.engine(lanes, LEAN)
+    best, excluded = grid.measured(lean, grid.resources(lean)), []
+    for name, levels in LEVELS.items():
+        for level in levels[1:]:
+            more = replace(storage, **{name: level})
+            engine = grid.engine(lanes, more)
+            resources = grid.resources(engine)
+            if fullest(resources, grid.board) > 1:
+                excluded.append((engine, resources))
+                break
+            if not _runs(grid, engine):
+                break
+            found = grid.measured(engine, resources)
+            if found.log_cycles < best.log_cycles - GAIN:
+                best, storage = found, more
+    return best, excluded
+
+
+def _runs(grid: Grid, engine: EngineConfig) -> bool:
+    try:
+        grid.check(engine)
+    except UserError:
+        return False
+    return True
+
+
+def _best(engines: Sequence[FreeEngine]) -> list[FreeEngine]:
+    """The fastest ones that no other beats on every subnet; among near-equals the smallest."""
+    left, best = sorted(engines, key=lambda each: each.log_cycles), []
+    while left and len(best) < KEPT:
+        equals = [each for each in left if _near(each, left[0])]
+        best.append(min(equals, key=lambda each: each.share))
+        left = [each for each in left if each not in equals and not _beats(best[-1], each)]
+    return best
+
+
+def _near(one: FreeEngine, other: FreeEngine) -> bool:
+    return bool(np.abs(one.cycles / other.cycles - 1).max() <= NEAR)
+
+
+def _beats(one: FreeEngine, other: FreeEngine) -> bool:
+    """Whether one takes no more cycles than the other, whatever the subnet."""
+    return bool((one.cycles <= (1 + NEAR) * other.cycles).all())
