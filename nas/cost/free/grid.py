@@ -90,8 +90,8 @@ class _Tiled:
 
     @classmethod
     def of(cls, space: Space, genes: Array) -> "_Tiled":
-        ends = (space.shape(arch) for arch in (space.largest(), space.smallest()))
-        return cls(*ends, Networks.of_genes(space, genes))
+        largest, smallest = space.shape(space.largest()), space.shape(space.smallest())
+        return cls(largest, smallest, Networks.of_genes(space, genes))
 
 
 class Grid:

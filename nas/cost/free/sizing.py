@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from boards import Board
 from rtl.compiler.lowering.layout import HEAD_GROUPS
@@ -90,7 +91,7 @@ def engine_for(
     board : Board
     act_bits : int
     """
-    fixed = {
+    fixed: dict[str, Any] = {
         "name": f"free_{lanes.token_lanes}x{lanes.row_lanes}x{lanes.depth_lanes}",
         "act_bits": act_bits,
         "multiplier": MULTIPLIERS[family_of(board.device)],
@@ -99,9 +100,12 @@ def engine_for(
         "memory_bytes": _memory_bytes(lanes, board),
     } | vars(lanes)
     names = [name for name in EngineConfig.__dataclass_fields__ if name.endswith("_words")]
-    boundless = EngineConfig(**fixed, **dict.fromkeys(names, MOST_WORDS))
+    most: dict[str, Any] = dict.fromkeys(names, MOST_WORDS)
+    boundless = EngineConfig(**fixed, **most)
     needed = _words(Sizes(largest, boundless), storage)
-    words = {name: min(max(needed[name], FEWEST_WORDS), MOST_WORDS) for name in names}
+    words: dict[str, Any] = {
+        name: min(max(needed[name], FEWEST_WORDS), MOST_WORDS) for name in names
+    }
     return EngineConfig(**fixed, **words)
 
 

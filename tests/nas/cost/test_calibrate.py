@@ -160,7 +160,7 @@ def test_code_that_changed_since_is_said(workplace, tmp_path):
     found = Calibration.load(tmp_path / "sim.calibration.json")
     old = found.model_copy(update={"sources": found.sources | {"rtl": "0" * 16}})
     assert old.stale() == ["rtl"]
-    assert "older than the rtl code" in old.warning()
+    assert "older than the rtl code" in str(old.warning())
 
 
 def test_networks_beyond_the_ranges_are_named(workplace, tmp_path):

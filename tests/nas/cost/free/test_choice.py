@@ -1,6 +1,7 @@
 """Engines that fit tight boards: other limits bind on each, and nothing else is as fast."""
 
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,8 @@ class Made:
         )
 
 
-MODELS = CostModels(Made(), Coefficients())
+MADE: Any = Made()
+MODELS = CostModels(MADE, Coefficients())
 
 
 def board(**limits: int) -> Board:
