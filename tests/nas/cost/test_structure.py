@@ -44,9 +44,8 @@ def test_engines_that_were_built(engine, family, dsp, bram36):
 
 
 @pytest.mark.parametrize("family", DEVICES)
-@pytest.mark.parametrize("parts", [1, 2])
-def test_dsps_of_the_norm_unit(family, parts):
-    engine = replace(SMALL[family], norm_parts=parts)
+def test_dsps_of_the_norm_unit(family):
+    engine = SMALL[family]
     assert synthesised(NormUnit(engine), family).total.dsp == dsps(engine, family)["norm"]
 
 
