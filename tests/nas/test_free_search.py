@@ -76,7 +76,7 @@ def calibrate(board: Path) -> None:
         candidates_per_s=1,
         speedup=1,
         seconds={},
-    ).save(loaded.calibration)
+    ).save(Path(str(loaded.calibration)))
 
 
 @pytest.fixture(autouse=True)
@@ -113,7 +113,7 @@ def test_engine_and_subnets_within_all_limits(out, board, capsys):
     engine = config.engine(str(out / "digits" / "engine.json"))
     assert summary.free and summary.engine_sizes == asdict(engine)
     assert summary.resources == asdict(made_model().predict(engine))
-    boards.load(str(board)).require(**summary.resources)
+    boards.load(str(board)).require(**(summary.resources or {}))
     assert summary.binding == "dsp: 4 x 8 x 8 would need 225 of 200"
     for winner, target in zip(summary.winners, (1000, 2500), strict=True):
         assert winner.predicted_cycles <= 50e6 / target
