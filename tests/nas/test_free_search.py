@@ -113,7 +113,7 @@ def test_engine_and_subnets_within_all_limits(out, board, capsys):
     engine = config.engine(str(out / "digits" / "engine.json"))
     assert summary.free and summary.engine_sizes == asdict(engine)
     assert summary.resources == asdict(made_model().predict(engine))
-    boards.load(str(board)).require(**(summary.resources or {}))
+    boards.load(str(board)).require(**{k: int(v) for k, v in (summary.resources or {}).items()})
     assert summary.binding == "dsp: 4 x 8 x 8 would need 225 of 200"
     for winner, target in zip(summary.winners, (1000, 2500), strict=True):
         assert winner.predicted_cycles <= 50e6 / target
