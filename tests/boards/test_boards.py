@@ -121,7 +121,11 @@ def test_missing_file_is_an_os_error(tmp_path):
             "memory.latency_cycles = 65536: input should be less than or equal to 65535",
         ),
         ('"mine"', '"[b]"', "name = '[b]': string should match pattern '^[\\w.+-]+$'"),
-        ('"TINY"', '"BIG"', f"unknown engine 'BIG': choose one of {', '.join(ENGINES)}"),
+        (
+            '"TINY"',
+            '"BIG"',
+            f"unknown engine 'BIG': choose one of {', '.join(ENGINES)}, or a path ending in .json",
+        ),
         (
             "200_000_000",
             "2_000",
