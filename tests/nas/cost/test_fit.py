@@ -39,9 +39,14 @@ def test_deit_small_on_all_boards(tmp_path, capsys):
     found = rows["zcu102"]["estimate"]
     assert found["cycles_per_image"] == expected
     assert found["fps"] == pytest.approx(150e6 / expected)
-    assert rows["zcu102"]["error_bars"] is rows["zcu102"]["resources"] is None
+    assert rows["ulx3s"]["error_bars"] is rows["ulx3s"]["resources"] is None  # not calibrated
+    low, high = rows["zcu102"]["error_bars"]
+    assert 0.98 < low <= 1 <= high < 1.02
+    used = rows["zcu102"]["resources"]
+    assert (used["dsp"], used["bram36"]) == (2475, 647)
+    assert rows["zcu102"]["excess"] is None
     out = capsys.readouterr().out
-    assert f"{expected:,.0f}" in out and "not calibrated" in out
+    assert f"{expected:,.0f}" in out and f"{high - 1:+.1%}" in out
     assert max(map(len, out.splitlines())) <= 110
 
 
