@@ -85,9 +85,17 @@ def test_drain_and_waits_block_what_the_array_could_reach(deit_tiny):
     assert re.match(r"Blocked by waits: [\d,]+ cycles too many; .* most of all for \w+", text)
 
 
+def memory_bound_rate(estimate):
+    """A rate that the array would reach and memory does not."""
+    least = estimate.least_cycles
+    assert least["array"] < least["memory"]
+    return round(2 * estimate.board.clock_hz / (least["array"] + least["memory"]))
+
+
 def test_memory_blocks(digits):
-    text = explain.obstacle(digits, 15_000)
-    needed = digits.work.bytes * 15_000 / 100e6
+    rate = memory_bound_rate(digits)
+    text = explain.obstacle(digits, rate)
+    needed = digits.work.bytes * rate / 100e6
     assert text == f"Blocked by memory: {needed:.1f} bytes per cycle needed, 16.0 available."
 
 
@@ -199,12 +207,13 @@ def test_equal_figures_give_an_equal_picture(tmp_path, deit_tiny, digits):
 # ------------------------------------------------------------ the command
 
 
-def test_the_command(tmp_path, capsys):
+def test_the_command(digits, tmp_path, capsys):
     path, picture = tmp_path / "a.json", tmp_path / "a.png"
-    args = (DIGITS, "--board", "sim", "--fps", "15000", "--json", str(path), "--out", str(picture))
-    assert run(*args) == 0
+    rate = memory_bound_rate(digits)
+    files = ("--json", str(path), "--out", str(picture))
+    assert run(DIGITS, "--board", "sim", "--fps", str(rate), *files) == 0
     report = json.loads(path.read_text())
-    assert report["schema"] == 1 and report["allowed_cycles"] == pytest.approx(100e6 / 15_000)
+    assert report["schema"] == 1 and report["allowed_cycles"] == pytest.approx(100e6 / rate)
     assert report["obstacle"].startswith("Blocked by memory")
     assert [step["design"] for step in report["nearest"]] == [None, None]
     assert report["roofline"]["scores"]["macs_per_byte"] is None
