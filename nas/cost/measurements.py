@@ -5,7 +5,7 @@ The functions run in worker processes; arguments can be pickled, results are JSO
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,7 @@ Json = Any
 
 def network_points(samples: Sequence[Sample], board: Board, engine: EngineConfig) -> list[Point]:
     """Cycles of one image of each network on the RTL."""
-    hashes = source_hashes()
-    code = [f"{engine.hash:016x}", hashes["rtl"], hashes["compiler"]]
-    return [
-        Point(measure_network, (sample, board, engine), ["network", asdict(sample), *code])
-        for sample in samples
-    ]
+    return _rtl_points("network", measure_network, samples, board, engine)
 
 
 def measure_network(sample: Sample, board: Board, engine: EngineConfig) -> Json:
@@ -91,12 +86,7 @@ def predict_exactly(sample: Sample, engine: EngineConfig) -> Json:
 
 def unit_points(samples: Sequence[Sample], board: Board, engine: EngineConfig) -> list[Point]:
     """When each instruction wrote last on the RTL, against the timing model."""
-    hashes = source_hashes()
-    code = [f"{engine.hash:016x}", hashes["rtl"], hashes["compiler"]]
-    return [
-        Point(measure_units, (sample, board, engine), ["units", asdict(sample), *code])
-        for sample in samples
-    ]
+    return _rtl_points("units", measure_units, samples, board, engine)
 
 
 def measure_units(sample: Sample, board: Board, engine: EngineConfig) -> Json:
@@ -109,6 +99,21 @@ def measure_units(sample: Sample, board: Board, engine: EngineConfig) -> Json:
         if operation.unit is not None and not np.isnan(cycles):
             found[Unit(operation.unit).name.lower()].append(round(float(cycles), 2))
     return found
+
+
+def _rtl_points(
+    kind: str,
+    measure: Callable[..., Json],
+    samples: Sequence[Sample],
+    board: Board,
+    engine: EngineConfig,
+) -> list[Point]:
+    """What is measured on the simulated engine, a point for each network."""
+    hashes = source_hashes()
+    code = [f"{engine.hash:016x}", hashes["rtl"], hashes["compiler"]]
+    return [
+        Point(measure, (sample, board, engine), [kind, asdict(sample), *code]) for sample in samples
+    ]
 
 
 def _settings(sample: Sample) -> dict[str, int]:
