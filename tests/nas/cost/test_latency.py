@@ -1,6 +1,6 @@
 """The vectorised latency model against the exact one."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from rtl.compiler import MemoryTiming, check, lower
 from rtl.compiler.latencies import unit_latencies
 from rtl.compiler.timing import simulate
 from rtl.config import ENGINES
+from rtl.shape import plain_vit
 
 
 class Given:
@@ -86,6 +87,28 @@ def test_less_bandwidth_and_more_latency_cost_cycles(large):
     assert (cycles(16.0, 100) / usual).mean() > 1.5
     assert (cycles(64.0, 400) > usual).all()
     assert (cycles(8.0, 100) > 1.5 * cycles(16.0, 100)).any()
+
+
+def test_words_in_parts_take_longer_as_in_the_exact_model():
+    """Many keys and few dimensions per head: softmax decides."""
+    board = boards.load("sim")
+    slow = replace(ENGINES["tiny"], softmax_parts=2, norm_parts=2)
+    latencies = unit_latencies(slow)
+    shape = plain_vit(
+        image=(64, 64, 1), patch=8, width=32, heads=4, head_dim=8, depth=2, classes=10,
+        row_granularity=16,
+    )  # fmt: skip
+    memory = MemoryTiming(board.bytes_per_cycle(), board.memory.latency_cycles)
+    networks = Networks.of_shapes([shape])
+    for engine in (ENGINES["tiny"], slow):
+        exact = simulate(lower(check(shape, engine)), memory, unit_latencies(engine)).cycles
+        model = LatencyModel(engine, unit_latencies(engine))
+        assert model.cycles(networks, Memories.of(memory)) == pytest.approx(exact, rel=0.06)
+    one, two = (
+        float(LatencyModel(engine, latencies).cycles(networks, Memories.of(memory))[0])
+        for engine in (ENGINES["tiny"], slow)
+    )
+    assert two > 1.05 * one
 
 
 def test_samples_take_all_memories_in_turn_and_are_deterministic():
