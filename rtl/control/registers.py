@@ -4,10 +4,11 @@ Decoder, docs/registers.md and the host's constants (:data:`OFFSETS`) are derive
 :data:`REGISTERS`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from amaranth.hdl import Array, Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -277,14 +278,27 @@ class RegisterFile(wiring.Component):
         self._read(m, values)
         return m
 
-    def _read(self, m: Module, values: list[object]) -> None:
+    def _read(self, m: Module, values: list[ValueLike]) -> None:
         """Two levels of multiplexer, a register each; readable in reset too (``resetting``)."""
         group_bits = ceil_log2(self.GROUP)
         groups = []
         for first in range(0, len(values), self.GROUP):
             chosen = Signal(WORD_BITS, name=f"group_{first}", reset_less=True)
-            m.d.sync += chosen.eq(Array(values[first : first + self.GROUP])[self.word[:group_bits]])
+            part = values[first : first + self.GROUP]
+            m.d.sync += chosen.eq(_select(part, self.word[:group_bits]))
             groups.append(chosen)
         value = Signal(WORD_BITS, reset_less=True)
-        m.d.sync += value.eq(Array(groups)[self.word[group_bits:]])
+        m.d.sync += value.eq(_select(groups, self.word[group_bits:]))
         m.d.comb += self.value.eq(value)
+
+
+def _select(values: Sequence[ValueLike], index: Value) -> Value:
+    """``values[index]``, any of them if there is none, as a tree of two to one.
+
+    Synthesis makes a tree of equal size whatever constants are among the values; of an ``Array``
+    on an ECP5 it makes one twice as large for some.
+    """
+    if len(values) == 1:
+        return Value.cast(values[0])
+    pairs = [values[at : at + 2] for at in range(0, len(values), 2)]
+    return _select([Mux(index[0], pair[-1], pair[0]) for pair in pairs], index[1:])
