@@ -70,7 +70,8 @@ class EngineConfig:
     queue_depth : int
         Instructions that wait in front of each unit.
     memory_bytes : int
-        Bytes per beat of the AXI4 memory port.
+        Bytes per beat of the AXI4 memory port: at least a pixel word's, at most a weight word's
+        and a word of logits'.
 
     Raises
     ------
@@ -132,6 +133,9 @@ class EngineConfig:
                 self._refuse(field.name, f"between 2 and {1 << 14}")
         if self.memory_bytes not in (4, 8, 16, 32, 64):
             self._refuse("memory_bytes", "4, 8, 16, 32 or 64")
+        if not self.depth_lanes <= self.memory_bytes <= self.narrowest_bytes:
+            low, high = f"depth_lanes = {self.depth_lanes}", self.narrowest_bytes
+            self._refuse("memory_bytes", f"between {low} and the narrowest word's {high} bytes")
         if not MIN_SCORE_SLOTS <= self.score_slots <= MAX_SCORE_SLOTS:
             self._refuse("score_slots", f"between {MIN_SCORE_SLOTS} and {MAX_SCORE_SLOTS}")
         if not _is_power_of_two(self.queue_depth) or self.queue_depth < 2:
@@ -169,6 +173,15 @@ class EngineConfig:
     @property
     def residual_word_bytes(self) -> int:
         return 2 * self.row_lanes
+
+    @property
+    def logit_word_bytes(self) -> int:
+        return numerics.LOGIT_BITS // 8 * self.row_lanes
+
+    @property
+    def narrowest_bytes(self) -> int:
+        """Bytes of the narrowest word that is made of whole beats."""
+        return min(self.weight_word_bytes, self.logit_word_bytes)
 
     @property
     def hash(self) -> int:

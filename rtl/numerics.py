@@ -14,6 +14,7 @@ MULTIPLIER_BITS = 17  # unsigned; one 18-bit DSP port
 SHIFT_BITS = 6
 SHIFT_MAX = 47
 RESIDUAL_BITS = 16
+LOGIT_BITS = 32  # in memory: STORE widens the residual stream's
 KV_BITS = 8  # keys, values and the input of the GELU table
 WEIGHT_BITS = (4, 8)
 ACT_BITS = (4, 6, 8)

@@ -32,7 +32,7 @@ class EngineRanges:
 
 RANGES = {  # by the name of the default engine
     "tiny": EngineRanges((2, 4, 6, 8), (8, 16), (4, 8), (8, 16, 32), (8, 16)),
-    "ulx3s": EngineRanges((2, 4, 6), (8, 16), (4, 8), (8, 16, 32), (8, 16)),
+    "ulx3s": EngineRanges((2, 4, 6, 8, 10), (4, 8, 16), (4, 8), (8, 16, 32), (8, 16)),
     "zcu102": EngineRanges(
         tuple(range(4, 21, 2)), (16, 32), (8, 16), (16, 32, 64, 128), (16, 32, 64)
     ),

@@ -34,7 +34,6 @@ from rtl.compiler import MemoryTiming, UnitLatencies
 from rtl.compiler.loads import LOAD_ROOM
 from rtl.compiler.port import BURST_BEATS, PROGRAM_ROOM
 from rtl.compiler.prefetch import QUEUE_RESERVE
-from rtl.compiler.sizes import LOGIT_BYTES
 from rtl.config import EngineConfig
 from rtl.control.isa import INSTRUCTION_BYTES
 
@@ -358,7 +357,7 @@ class _Timeline:
     def _store(self) -> Array:
         """From the array's last cycle to the end of the image."""
         unit, engine, words = self.latencies, self.engine, self.sizes.class_tiles
-        beats = max(1, engine.row_lanes * LOGIT_BYTES // engine.memory_bytes)
+        beats = engine.logit_word_bytes // engine.memory_bytes
         slower = np.maximum(1, engine.memory_bytes / self.bandwidth)
         answers = -(-words * beats // BURST_BEATS)
         sent = words * (unit.store_word + beats * slower)

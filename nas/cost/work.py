@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from rtl import numerics
 from rtl.compiler import Operation, Program, UnitLatencies, check, lower
 from rtl.compiler.bound import array_work
-from rtl.compiler.sizes import LOGIT_BYTES
 from rtl.compiler.units import MatmulTiming
 from rtl.compiler.waits import array_cycles
 from rtl.config import EngineConfig
@@ -96,7 +95,7 @@ def work_of_program(program: Program) -> Work:
             layer = operation.subject.layer.rpartition(".")[2]
             read[KINDS.get(layer, layer)] += operands["bytes"]
         elif operation.opcode is Opcode.STORE:
-            written += operands["row_words"] * engine.row_lanes * LOGIT_BYTES
+            written += operands["row_words"] * engine.logit_word_bytes
         elif operation.opcode is Opcode.MATMUL:
             cycles += array_cycles(operation, matmul)
         reads, writes = scratchpad_bits(operation, matmul)

@@ -16,7 +16,7 @@ import numpy as np
 from rtl.compiler.operations import Chunk, Program
 from rtl.compiler.padding import depth_map, row_map
 from rtl.compiler.pooling import pool_matrices
-from rtl.compiler.sizes import LOGIT_BYTES, LayerSizes, Sizes
+from rtl.compiler.sizes import LayerSizes, Sizes
 from rtl.model import IntegerModel, Linear, Norm
 from rtl.numerics import BIAS_BITS, MULTIPLIER_BITS
 
@@ -49,7 +49,7 @@ class MemoryMap:
             program_offset=program.constant_bytes,
             model_bytes=program.constant_bytes + program.program_bytes,
             image_bytes=height * width * channels,
-            output_bytes=sizes.class_tiles * sizes.engine.row_lanes * LOGIT_BYTES,
+            output_bytes=sizes.class_tiles * sizes.engine.logit_word_bytes,
         )
 
 

@@ -5,7 +5,7 @@ Lowering relies on every limit here and checks none itself.
 
 from rtl import numerics
 from rtl.compiler.runs import MAX_ROW_TILES
-from rtl.compiler.sizes import LOGIT_BYTES, LayerSizes, Sizes
+from rtl.compiler.sizes import LayerSizes, Sizes
 from rtl.config import EngineConfig
 from rtl.control.isa import INSTRUCTIONS, Opcode
 from rtl.errors import UserError
@@ -90,16 +90,6 @@ def _check_shape(shape: NetworkShape, engine: EngineConfig) -> None:
         raise UserError("network has no blocks: depth must be at least 1")
     limits.most("tokens", shape.tokens, numerics.MAX_TOKENS, "MAX_TOKENS")
     limits.most("width", shape.width, numerics.MAX_WIDTH, "MAX_WIDTH")
-    for what, word_bytes in (
-        ("weights", engine.weight_word_bytes),
-        ("logits", LOGIT_BYTES * engine.row_lanes),
-    ):
-        limits.most(
-            f"memory_bytes of engine '{engine.name}'",
-            engine.memory_bytes,
-            word_bytes,
-            f"bytes of a word of {what}",
-        )
 
 
 def _check_scratchpads(limits: _Limits, sizes: Sizes) -> None:

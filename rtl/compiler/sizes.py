@@ -16,7 +16,6 @@ from rtl.shape import NetworkShape
 
 RESIDUAL_BANKS = 4  # a group of 4 tokens lies side by side, at the same address
 SCORE_BANKS = 4  # so does a group of 4 lanes
-LOGIT_BYTES = 4  # in memory: STORE widens int16 to int32
 
 Item = TypeVar("Item")
 

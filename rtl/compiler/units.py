@@ -19,7 +19,6 @@ from typing import Protocol
 
 from rtl.compiler.operations import Operation
 from rtl.compiler.port import BURST_BEATS, NEVER, Memory, MemoryTiming
-from rtl.compiler.sizes import LOGIT_BYTES
 from rtl.config import EngineConfig
 from rtl.control.isa import Activations, Destination, Weights
 
@@ -229,7 +228,7 @@ class StoreTiming:
         self.latencies = latencies
         self.memory = memory
         self.beat_bytes = engine.memory_bytes
-        self.word_beats = engine.row_lanes * LOGIT_BYTES // engine.memory_bytes
+        self.word_beats = engine.logit_word_bytes // engine.memory_bytes
         self.answer = latencies.store_answer + timing.latency_cycles
         self.free = self.busy = self.taken = 0.0
         self.first = NEVER  # when the next word's first beat can be sent

@@ -19,7 +19,6 @@ from rtl.memory.ports import READ_LATENCY, RESIDUAL, array, residual_read
 from rtl.memory.regions import REGIONS_IN_FLIGHT, RegionCheck
 
 STORE = dispatch_layout(Opcode.STORE)
-LOGIT_BITS = 32
 
 
 class Widen(wiring.Component):
@@ -39,7 +38,7 @@ class Widen(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         self.beat_bits = 8 * config.memory_bytes
-        self.word_bits = LOGIT_BITS * config.row_lanes
+        self.word_bits = 8 * config.logit_word_bytes
         super().__init__(
             {
                 "values": In(array(config.row_lanes, RESIDUAL)),
@@ -61,7 +60,7 @@ class Widen(wiring.Component):
             self.last.eq(moves & (left == 1)),
         ]
         with m.If(self.take):
-            spare = LOGIT_BITS - numerics.RESIDUAL_BITS
+            spare = numerics.LOGIT_BITS - numerics.RESIDUAL_BITS
             widened = Cat(Cat(value, value[-1].replicate(spare)) for value in self.values)
             m.d.sync += [word.eq(widened), left.eq(beats_per_word)]
         with m.Elif(moves):
@@ -85,24 +84,13 @@ class StoreUnit(wiring.Component):
         Bit 0: memory does not take the beat or has not answered. Bit 1: the residual is in use.
     fault : Out(FAULT)
         ADDRESS before anything moves, also for an address inside a beat; WRITE after an answer.
-
-    Raises
-    ------
-    ValueError
-        If a residual word's int32 do not fill a memory beat.
     """
 
     CYCLES_PER_WORD = 1 + READ_LATENCY
 
     def __init__(self, config: EngineConfig):
-        word_bytes = LOGIT_BITS // 8 * config.row_lanes
-        if word_bytes < config.memory_bytes:
-            raise ValueError(
-                f"memory_bytes must be at most 4 * row_lanes = {word_bytes}, "
-                f"not {config.memory_bytes}"
-            )
         self.config = config
-        self.beats_per_word = word_bytes // config.memory_bytes
+        self.beats_per_word = config.logit_word_bytes // config.memory_bytes
         super().__init__(
             {
                 **UnitPort(Opcode.STORE).members,
@@ -179,7 +167,7 @@ class StoreUnit(wiring.Component):
             check.i.p.base.eq(operands.base),
             check.i.p.offset.eq(operands.offset),
             check.i.p.parity.eq(self.i.p.parity),
-            check.i.p.bytes.eq(operands.row_words * (LOGIT_BITS // 8 * self.config.row_lanes)),
+            check.i.p.bytes.eq(operands.row_words * self.config.logit_word_bytes),
             command.beats.eq(store.operands.row_words * self.beats_per_word),
             residual.request.p.half.eq(store.operands.token[1]),
             residual.request.p.word.eq(store.operands.source_address + column),

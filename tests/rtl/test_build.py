@@ -10,10 +10,8 @@ from rtl import build, emit
 from rtl.build import PROG, main
 from rtl.cli import command
 from rtl.synthesis import Module, Resources, Synthesis, Utilization
-from tests.rtl import sizes
 from tests.rtl.netlist.netlists import Cells, design
-
-SMALL = replace(sizes.SMALL, memory_bytes=8)
+from tests.rtl.sizes import SMALL
 
 
 @pytest.fixture(autouse=True)

@@ -34,6 +34,16 @@ def test_words():
         ({"norm_parts": 0}, "norm_parts must be a power of two, at most granules = 2, not 0"),
         ({"queue_depth": 12}, "queue_depth must be a power of two, at least 2, not 12"),
         ({"memory_bytes": 24}, "memory_bytes must be 4, 8, 16, 32 or 64, not 24"),
+        ({"memory_bytes": 4}, "memory_bytes must be between depth_lanes = 8 and the narrowest"),
+        (
+            {"row_lanes": 8, "memory_bytes": 64},
+            "memory_bytes must be between depth_lanes = 8 and"
+            " the narrowest word's 32 bytes, not 64",
+        ),
+        (
+            {"row_lanes": 4, "depth_lanes": 4},
+            "memory_bytes must be between depth_lanes = 4 and the narrowest word's 8 bytes, not 16",
+        ),
     ],
 )
 def test_an_impossible_size_is_named(changes, message):

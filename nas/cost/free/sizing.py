@@ -1,13 +1,13 @@
 """Engines made to measure: lanes from a grid, scratchpads as large as a network wants them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 from boards import Board
 from rtl.compiler.lowering.layout import HEAD_GROUPS
-from rtl.compiler.sizes import LOGIT_BYTES, Sizes, divide_up
+from rtl.compiler.sizes import Sizes, divide_up
 from rtl.config import EngineConfig
 from rtl.shape import NetworkShape
 from rtl.synthesis import family_of
@@ -97,7 +97,7 @@ def engine_for(
         "multiplier": MULTIPLIERS[family_of(board.device)],
         "score_slots": storage.score_slots,
         "queue_depth": storage.queue_depth,
-        "memory_bytes": _memory_bytes(lanes, board),
+        "memory_bytes": lanes.depth_lanes,  # the least
     } | vars(lanes)
     names = [name for name in EngineConfig.__dataclass_fields__ if name.endswith("_words")]
     most: dict[str, Any] = dict.fromkeys(names, MOST_WORDS)
@@ -106,17 +106,13 @@ def engine_for(
     words: dict[str, Any] = {
         name: min(max(needed[name], FEWEST_WORDS), MOST_WORDS) for name in names
     }
-    return EngineConfig(**fixed, **words)
+    return replace(boundless, memory_bytes=_memory_bytes(boundless, board), **words)
 
 
-def _memory_bytes(lanes: Lanes, board: Board) -> int:
-    """The widest beat that the board's ports carry and that no word is narrower than."""
-    weight_word, logit_word = (
-        lanes.row_lanes * lanes.depth_lanes // 2,
-        LOGIT_BYTES * lanes.row_lanes,
-    )
-    most = min(board.memory.port_bytes_per_cycle, weight_word, logit_word)
-    return max(width for width in MEMORY_BYTES if width <= most)
+def _memory_bytes(engine: EngineConfig, board: Board) -> int:
+    """The widest beat that the board's ports carry, if the engine's words are as wide."""
+    most = min(board.memory.port_bytes_per_cycle, engine.narrowest_bytes)
+    return max(width for width in MEMORY_BYTES if width <= max(most, engine.memory_bytes))
 
 
 def _words(sizes: Sizes, storage: Storage) -> dict[str, int]:

@@ -52,22 +52,12 @@ class LoadUnit(wiring.Component):
     stall : Out(2)
         Bit 0: memory has no beat for us. Bit 1: the residual refuses a word.
     fault : Out(FAULT)
-
-    Raises
-    ------
-    ValueError
-        If a weight word is narrower than a memory beat.
     """
 
     AHEAD = 8
     CYCLES = 1
 
     def __init__(self, config: EngineConfig):
-        if config.weight_word_bytes < config.memory_bytes:
-            raise ValueError(
-                f"memory_bytes must be at most a weight word's {config.weight_word_bytes} bytes, "
-                f"not {config.memory_bytes}"
-            )
         self.config = config
         part = Out(WritePort(part_write(config)))
         super().__init__(

@@ -22,8 +22,8 @@ from tests.rtl import sizes
 
 DEVICES = {"xilinx": "xczu9eg-ffvb1156-2-e", "ecp5": "LFE5U-85F-6BG381C"}
 SMALL = {
-    "xilinx": replace(sizes.SMALL, memory_bytes=8),
-    "ecp5": replace(sizes.SMALL, memory_bytes=8, multiplier="mult18x18"),
+    "xilinx": sizes.SMALL,
+    "ecp5": replace(sizes.SMALL, multiplier="mult18x18"),
 }
 
 

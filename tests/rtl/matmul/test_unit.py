@@ -18,7 +18,7 @@ SMALL = replace(
 )  # fmt: skip
 CONFIGS = {
     "small": SMALL,
-    "least": replace(SMALL, name="least", token_lanes=2, row_lanes=4),
+    "least": replace(SMALL, name="least", token_lanes=2, row_lanes=4, memory_bytes=8),
     "act4": replace(SMALL, name="act4", act_bits=4),
     "act8": replace(SMALL, name="act8", act_bits=8, score_slots=4),
     "ecp5": replace(SMALL, name="ecp5", multiplier="mult18x18"),

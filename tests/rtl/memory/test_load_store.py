@@ -463,11 +463,3 @@ def test_store_refuses(offset, row_words):
 
     simulate(dut, bench)
     assert faults == [(FaultCode.ADDRESS, 3)]
-
-
-def test_memory_beats_wider_than_words_are_refused():
-    narrow = replace(TINY, row_lanes=4, depth_lanes=4, memory_bytes=64)
-    with pytest.raises(ValueError, match="at most a weight word's 8 bytes, not 64"):
-        LoadUnit(narrow)
-    with pytest.raises(ValueError, match=r"at most 4 \* row_lanes = 16, not 64"):
-        StoreUnit(narrow)
