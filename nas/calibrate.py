@@ -22,7 +22,6 @@ from nas.cost.campaign import (
     against_rtl,
     candidates_per_second,
     resource_record,
-    speedup,
 )
 from nas.cost.estimate import Estimate
 from nas.cost.hardware import Hardware
@@ -160,7 +159,7 @@ def calibrate(campaign: Campaign, options: Options, target: Path) -> None:
         latency=latency,
         resources=resources,
         candidates_per_s=candidates_per_second(model),
-        speedup=speedup(rtl, engine),
+        speedup=campaign.speedup(rtl),
         seconds=campaign.seconds | {"total": round(time.monotonic() - started, 1)},
     )
     found.save(target)

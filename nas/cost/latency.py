@@ -15,6 +15,7 @@ models against the RTL.
 """
 
 from dataclasses import asdict, astuple, dataclass, fields
+from typing import Any
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -30,14 +31,15 @@ from nas.cost.phases import (
     phases_of,
 )
 from nas.cost.sizes import Sizes
+from nas.cost.weight_blocks import WeightBlocks
 from rtl.compiler import MemoryTiming, UnitLatencies
 from rtl.compiler.loads import LOAD_ROOM
 from rtl.compiler.port import BURST_BEATS, PROGRAM_ROOM
-from rtl.compiler.prefetch import QUEUE_RESERVE
 from rtl.config import EngineConfig
 from rtl.control.isa import INSTRUCTION_BYTES
 
 PRIOR = 0.002  # weight of a coefficient's distance from its default, in a fit of relative errors
+BATCH = 2048  # networks whose arrays fit a processor's cache
 ROBUST = 0.01  # relative errors beyond this count linearly in a fit
 
 
@@ -53,6 +55,8 @@ class Coefficients:
         From the first weights to the first pixels' use.
     chain : float
         From scores over softmax to the context, beyond the units' own latencies.
+    tail : float
+        The same of a block's first and last item, where softmax decides.
     norm : float
         From a matrix to LayerNorm to the next matrix, beyond the units' own latencies.
     turn : float
@@ -67,26 +71,25 @@ class Coefficients:
         Of a read beyond the memory's latency, where reads in flight limit the bandwidth.
     program : float
         The same for the program's.
-    ring : float
-        Part of the weight ring by which the loads can lead, but for
-    block : float
-        so much of the weight blocks that are in use and that follow.
+    room : float
+        From a weight block's last use to the first data of what takes its place, beyond the
+        memory's latency.
     contention : float
         Part of the loads' reads in flight that an instruction's read waits for.
     """
 
-    start: float = 60.0
-    pixels: float = 20.0
-    chain: float = 14.0
-    norm: float = 12.0
-    turn: float = 8.0
-    query: float = 10.0
-    end: float = 15.0
-    table: float = 0.0
+    start: float = 16.0
+    pixels: float = 15.0
+    chain: float = 10.0
+    tail: float = 40.0
+    norm: float = 15.0
+    turn: float = 13.0
+    query: float = 12.0
+    end: float = 14.0
+    table: float = 18.0
     read: float = 10.0
     program: float = 12.0
-    ring: float = 0.9
-    block: float = 0.5
+    room: float = 37.0
     contention: float = 1.0
 
     def to_json(self) -> dict[str, float]:
@@ -103,8 +106,8 @@ class Coefficients:
 
 
 STEPS = Coefficients(  # in which a fit measures its way
-    start=60, pixels=20, chain=10, norm=10, turn=10, query=10, end=10, table=20, read=10,
-    program=10, ring=0.1, block=0.1, contention=0.1,
+    start=60, pixels=20, chain=10, tail=10, norm=10, turn=10, query=10, end=10, table=20, read=10,
+    program=10, room=10, contention=0.1,
 )  # fmt: skip
 
 
@@ -119,6 +122,11 @@ class Memories:
 
     bytes_per_cycle: Array
     latency_cycles: Array
+
+    def __getitem__(self, chosen: Any) -> "Memories":
+        """Those of some of the networks."""
+        both = self.bytes_per_cycle, self.latency_cycles
+        return Memories(*(values if values.size == 1 else values[chosen] for values in both))
 
     @classmethod
     def of(cls, *timings: MemoryTiming) -> "Memories":
@@ -145,7 +153,10 @@ class LatencyModel:
 
     def cycles(self, networks: Networks, memories: Memories) -> Array:
         """(n,) cycles of one image from start to end; limits of the engine are not checked."""
-        return _Timeline(self, networks, memories).cycles()
+        starts = range(0, len(networks), BATCH)
+        parts = [slice(start, start + BATCH) for start in starts]
+        cycles = [_Timeline(self, networks[part], memories[part]).cycles() for part in parts]
+        return np.concatenate(cycles)
 
     def fitted(self, networks: Networks, memories: Memories, cycles: Array) -> "LatencyModel":
         """The same model with coefficients of least relative error.
@@ -167,7 +178,7 @@ class LatencyModel:
             relative = model(position).cycles(networks, memories) / cycles - 1
             return np.append(relative, PRIOR * position)
 
-        positive = [field.name in ("ring", "block", "contention") for field in fields(Coefficients)]
+        positive = [field.name == "contention" for field in fields(Coefficients)]
         lowest = np.where(positive, -start / steps, -np.inf)
         found = least_squares(
             errors,
@@ -193,62 +204,29 @@ class _Timeline:
         self.bandwidth = np.minimum(np.minimum(memories.bytes_per_cycle, beat), in_flight)
         self.sizes = sizes = Sizes(networks, engine)
         self.turn = unit.matmul_finish + given.turn
-        self.attention = Attention(sizes, unit.matmul_finish + unit.softmax_done + given.chain)
+        chain = unit.matmul_finish + unit.softmax_done + given.chain
+        self.attention = Attention(sizes, chain, given.tail)
         self.phases = phases_of(sizes, self.attention, self.turn + given.query)
         self.embedding = embedding_of(sizes)
+        self.blocks = WeightBlocks.of(self.phases, self.embedding.groups, engine)
         self._fetch()
         self._program()
 
     # ------------------------------------------------------------ what memory delivers
 
     def _fetch(self) -> None:
-        """Cycles of each phase's loads, and how far they can run ahead of the array."""
+        """Cycles of the loads, by phase and by weight block."""
         phases, given, engine = self.phases, self.coefficients, self.engine
         bandwidth = np.broadcast_to(self.bandwidth, len(phases.bytes))[:, None]
-        tables = phases.tables + np.where(phases.tables > 0, given.table, 0)
         reads = (phases.bytes + phases.program_bytes) / bandwidth
-        writes = phases.bytes / engine.memory_bytes + tables
-        groups, first = self.embedding.groups, self.embedding
-        reads[:, 0] *= groups
-        writes[:, 0] *= groups
-        self.embed_weights = np.maximum(reads[:, 0], writes[:, 0])
+        writes = phases.bytes / engine.memory_bytes
+        first = self.embedding
+        self.embed_weights = np.maximum(reads[:, 0], writes[:, 0]) * first.groups
         self.embed_others = np.maximum(first.bytes / bandwidth[:, 0], first.writes)
-        reads[:, 0] += first.bytes / bandwidth[:, 0]
-        writes[:, 0] += first.writes
-        done = self._in_turn(reads, writes)
-        self.fetch = np.diff(done, axis=1, prepend=0)
-        self.tables = tables
-        ring_bytes = engine.weight_words * engine.weight_word_bytes
-        used = self.fetch / np.maximum(phases.weight_blocks, 1)
-        following = np.pad(used[:, 1:], ((0, 0), (0, 1)))
-        # The block in use takes room, and the one that follows must fit as a whole.
-        ring = given.ring * ring_bytes / bandwidth - given.block * (used + following)
-        self.lead_limit = np.maximum(0, np.minimum(ring, self._queued(done) - done))
-
-    def _in_turn(self, reads: Array, writes: Array) -> Array:
-        """When each phase's loads are written; memory is ahead by what the buffer holds."""
-        interval = np.maximum(1, self.engine.memory_bytes / self.bandwidth)
-        buffer = np.maximum(0, LOAD_ROOM - self.latency / interval)
-        done = np.empty_like(reads)
-        read = written = np.zeros(len(reads))
-        for phase in range(reads.shape[1]):
-            read = np.maximum(read, written - buffer) + reads[:, phase]
-            done[:, phase] = written = np.maximum(written + writes[:, phase], read)
-        return done
-
-    def _queued(self, done: Array) -> Array:
-        """When all loads are there that the queues let be decoded at the end of each phase.
-
-        The program is decoded as far as the matmul unit's queue has room, and LOADs ahead of
-        their use as far as that of the load unit has.
-        """
-        phases, depth = self.phases, self.engine.queue_depth
-        loads = phases.loads.copy()
-        loads[:, 0] = 0
-        matmuls = _rising(phases.matmuls)
-        loads = _rising(loads)
-        decoded = _interpolate(np.minimum(matmuls + depth, matmuls[:, -1:]), matmuls, loads)
-        return _interpolate(np.minimum(decoded + depth - QUEUE_RESERVE, loads[:, -1:]), loads, done)
+        self.reads, self.writes = (self.blocks.shared(values) for values in (reads, writes))
+        self.tables = np.where(phases.tables > 0, phases.tables + given.table, 0)
+        interval = np.maximum(1, engine.memory_bytes / self.bandwidth)
+        self.buffered = np.maximum(0, LOAD_ROOM * interval - self.latency)
 
     def _program(self) -> None:
         """Cycles of each phase's instructions: alone, and what the loads' reads add."""
@@ -264,70 +242,111 @@ class _Timeline:
     # ------------------------------------------------------------ phase by phase
 
     def cycles(self) -> Array:
-        end, fetched = self._embed()
+        end = self._begin()
         norm_wait, norm_end = self._normalized(0, end)
-        lead = np.clip(end - fetched, 0, self.lead_limit[:, 0])
         ahead = np.zeros_like(end)  # of the program
-        exists, phases = self.phases.exists, self.phases
+        exists = self.phases.exists
         for phase in range(1, exists.shape[1]):
-            here, compute = exists[:, phase], phases.compute[:, phase]
-            later = (phases.tiles[:, phase] - 1) * phases.tile_compute[:, phase]
-            done = np.maximum(end + norm_wait + compute, norm_end + compute - later)
-            done = np.maximum(done, end + self._loaded(phase, lead))
-            decode = self._decoded(phase, lead)
+            here, before = exists[:, phase], self.loaded
+            done = self._used(phase, np.where(here, end + norm_wait, end), norm_end)
+            decode = self._decoded(phase, np.clip(self.loaded - np.maximum(end, before), 0, None))
             done = np.maximum(done, end + np.maximum(0, decode - ahead))
             time = np.where(here, done - end, 0)
             end = end + time
-            spent = np.where(here, self.fetch[:, phase], 0)
-            limit = np.where(here, self.lead_limit[:, phase], np.inf)
-            lead = np.clip(lead + time - spent, 0, limit)
             ahead = np.where(here, np.clip(ahead + time - decode, 0, self.decode_ahead), ahead)
             wait, until = self._next(phase, end)
             norm_wait, norm_end = np.where(here, wait, norm_wait), np.where(here, until, norm_end)
         return end + self._store()
 
+    def _begin(self) -> Array:
+        """The end of the embedding; when its weight blocks were begun and through."""
+        end, self.read = self._embed()
+        self.loaded = self.read
+        blocks, columns = self.blocks, np.arange(len(end))
+        self.columns = columns
+        self.late = (blocks.decoded_in >= 0).any(axis=1)
+        self.begun = np.zeros((len(blocks.share), len(end)))
+        self.through = np.full((len(blocks.share) + 1, len(end)), -np.inf)
+        places = list(blocks.of_phase[0])
+        compute = blocks.compute[places] / self.embedding.groups
+        rest = compute[::-1].cumsum(axis=0)[::-1]
+        self.begun[places] = end - rest
+        self.through[1:][places] = end - rest + compute
+        return end
+
+    def _used(self, phase: int, at: Array, norm_end: Array) -> Array:
+        """When the array is through with a phase's weight blocks, which it may begin ``at``."""
+        blocks, columns, phases = self.blocks, self.columns, self.phases
+        later = (phases.tiles[:, phase] - 1) * phases.tile_compute[:, phase]
+        wait = self.latency + self.coefficients.room
+        for place in blocks.of_phase[phase]:
+            there = self.through[blocks.room[place], columns]  # room in the ring
+            if self.late[place]:
+                there = np.maximum(there, self._decoded_by(place))
+            read = np.maximum(self.loaded - self.buffered, there + wait)
+            self.read = (
+                np.maximum(self.read, np.where(blocks.exists[place], read, 0)) + self.reads[place]
+            )
+            self.loaded = np.maximum(self.loaded + self.writes[place], self.read)
+            if place == blocks.of_phase[phase].start:
+                self.loaded = self.loaded + self.tables[:, phase]
+            self.begun[place] = begin = np.maximum(at, self.loaded)
+            end = begin + blocks.compute[place]
+            if place == blocks.of_phase[phase].start:
+                end = np.maximum(end, norm_end + blocks.compute[place] - later)
+            self.through[place + 1] = end
+            at = end + blocks.behind[place]
+        return at
+
+    def _decoded_by(self, place: int) -> Array:
+        """When a weight block's LOAD is decoded."""
+        inside, part = self.blocks.decoded_in[place], self.blocks.decoded_at[place]
+        begun, through = self.begun[inside, self.columns], self.through[inside + 1, self.columns]
+        return np.where(inside < 0, 0, begun + part * np.where(inside < 0, 0, through - begun))
+
     def _embed(self) -> tuple[Array, Array]:
         """When the embedding is computed, and when its loads were done."""
-        given, first, phases = self.coefficients, self.embedding, self.phases
-        blocks, tiles = phases.weight_blocks[:, 0], first.tiles
-        weights = self.embed_weights / first.groups / blocks  # of one weight block and group
-        others = self.embed_others / first.groups
-        tile = phases.compute[:, 0] / np.maximum(self.sizes.patch_tiles, 1) / blocks
-        start = 2 * self.latency + given.start
-        begin = start + weights + given.pixels
-        more = (blocks - 1) * tiles * tile  # of all weight blocks but the first
-        end = loaded = np.zeros(len(tile))
+        given, first, blocks = self.coefficients, self.embedding, self.blocks
+        places = blocks.of_phase[0]
+        weights = np.maximum(self.reads, self.writes)[places]
+        compute = blocks.compute[places] / first.groups
+        others, tiles = self.embed_others / first.groups, first.tiles
+        loaded = start = 2 * self.latency + given.start
+        end = np.zeros(len(tiles))
         for group in range(int(first.groups.max())):
             here = group < first.groups
-            at = begin + group * (others + weights * blocks)
-            at = np.where(first.serial & (group > 0), np.maximum(at, end), at)
-            one = np.maximum(
-                at + others + tile, np.maximum(end, at + others / tiles) + tiles * tile
-            )
-            second = at + others + weights + more
-            last = at + others + (blocks - 1) * weights + tiles * tile
-            done = np.maximum(one + more, np.where(blocks > 1, np.maximum(second, last), 0))
-            end = np.where(here, done, end)
-            loaded = np.where(here, at + others + (blocks - 1) * weights, loaded)
+            at = np.where(first.serial & (group > 0), np.maximum(loaded, end), loaded)
+            at = at + weights[0] + given.pixels * (group == 0)
+            done = np.maximum(end + compute[0], self._patched(at, others, compute[0]))
+            at = at + others
+            for place in places[1:]:
+                at = at + weights[place]
+                done = np.where(blocks.exists[place], np.maximum(done, at) + compute[place], done)
+            end, loaded = np.where(here, done, end), np.where(here, at, loaded)
+        only, tile = blocks.part[0] == 1, self.phases.tile_compute[:, 0]
+        self.embed_step = np.where(only, np.maximum(tile, others / tiles), tile)
         return end, np.maximum(loaded, start + self.embed_weights + self.embed_others)
 
-    def _loaded(self, phase: int, lead: Array) -> Array:
-        """Cycles of a phase whose first, or last, weight block the array waits for."""
-        blocks, compute = self.phases.weight_blocks[:, phase], self.phases.compute[:, phase]
-        fetch, table = self.fetch[:, phase], self.tables[:, phase]
-        first = (fetch - table) / blocks + table
-        return np.maximum(
-            np.where(first > lead, first - lead + compute, 0),
-            np.where(fetch > lead, fetch - lead + compute / blocks, 0),
-        )
+    def _patched(self, at: Array, others: Array, compute: Array) -> Array:
+        """When the array is through with the pixels of a group that are loaded from ``at`` on.
 
-    def _decoded(self, phase: int, lead: Array) -> Array:
+        A tile needs all rows of patches in which it has some.
+        """
+        networks, lanes, tiles = self.sizes.networks, self.engine.token_lanes, self.embedding.tiles
+        patches = networks.patches / self.embedding.groups
+        done = np.zeros_like(at)
+        for tile in range(int(np.ceil(tiles.max()))):
+            rows = np.ceil(np.minimum((tile + 1) * lanes, patches) / networks.columns)
+            there = at + others * np.minimum(1, rows * networks.columns / patches)
+            done = np.maximum(done, there + compute * (tiles - tile) / tiles)
+        return done
+
+    def _decoded(self, phase: int, missing: Array) -> Array:
         """Cycles of a phase's instructions, some of whose reads wait for those of the loads.
 
         In ``t`` cycles the share ``missing / t`` of the reads meets loads: t = a + b·missing/t.
         """
         alone, waits = self.decode[:, phase], self.decode_waits[:, phase]
-        missing = np.maximum(0, self.fetch[:, phase] - lead)
         return (alone + np.sqrt(alone**2 + 4 * waits * missing)) / 2
 
     def _next(self, phase: int, end: Array) -> tuple[Array, Array]:
@@ -346,7 +365,7 @@ class _Timeline:
     def _normalized(self, phase: int, end: Array) -> tuple[Array, Array]:
         """Wait for the first tile's LayerNorm behind a phase, and the end of the last one's."""
         unit, tiles = self.latencies, self.phases.tiles[:, phase]
-        step = self.phases.tile_compute[:, phase]
+        step = self.phases.tile_compute[:, phase] if phase else self.embed_step
         pairs = np.where(tiles == 1, 1, self.sizes.pairs)
         norm = 2 * pairs * self.sizes.width_tiles * self.engine.norm_parts
         fill = unit.norm_pair + unit.norm_done + unit.matmul_finish + self.coefficients.norm
@@ -363,16 +382,3 @@ class _Timeline:
         sent = words * (unit.store_word + beats * slower)
         answered = answers * (self.latency + unit.store_answer + 2)
         return unit.matmul_finish + sent + answered + self.coefficients.end
-
-
-def _rising(values: Array) -> Array:
-    """Cumulative sums along the phases that rise strictly, as an interpolation wants them."""
-    return (values + 1e-9).cumsum(axis=1)
-
-
-def _interpolate(at: Array, positions: Array, values: Array) -> Array:
-    """``np.interp`` row by row, all (n, phases); ``at`` within each row's positions."""
-    step = positions[:, -1].max() + 1
-    rows = np.arange(len(positions))[:, None] * step
-    flat = np.interp((at + rows).ravel(), (positions + rows).ravel(), values.ravel())
-    return flat.reshape(at.shape)

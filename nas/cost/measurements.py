@@ -84,6 +84,19 @@ def predict_exactly(sample: Sample, engine: EngineConfig) -> Json:
     return {"cycles": found.cycles, "seconds": round(time.perf_counter() - started, 4)}
 
 
+def speed_points(samples: Sequence[Sample], board: Board, engine: EngineConfig) -> list[Point]:
+    """How long the RTL's simulation and the exact model take."""
+    return _rtl_points("speed", measure_speed, samples, board, engine)
+
+
+def measure_speed(sample: Sample, board: Board, engine: EngineConfig) -> Json:
+    """``rtl_seconds``, ``model_seconds`` for one image, the compiler's included."""
+    return {
+        "rtl_seconds": measure_network(sample, board, engine)["seconds"],
+        "model_seconds": predict_exactly(sample, engine)["seconds"],
+    }
+
+
 def unit_points(samples: Sequence[Sample], board: Board, engine: EngineConfig) -> list[Point]:
     """When each instruction wrote last on the RTL, against the timing model."""
     return _rtl_points("units", measure_units, samples, board, engine)

@@ -25,11 +25,11 @@ class Networks:
     mean_pool, class_token : (n,) bool
     row_granularity : (n,) int
         Rows of a tile in ``wide``, ``embed_wide`` and ``head_wide``.
-    embed_wide, head_wide : (n,) int
-        Row tiles with 8-bit weights.
+    embed_wide, head_wide : (n, tiles) bool
+        Whether each row tile has 8-bit weights.
     heads, hidden : (n, blocks) int
-    wide : (n, blocks, 6) int
-        Row tiles with 8-bit weights, in the order of :data:`rtl.shape.LAYERS`.
+    wide : (n, blocks, 6, tiles) bool
+        The same for the layers of :data:`rtl.shape.LAYERS`.
     """
 
     rows: Array
@@ -77,11 +77,13 @@ class Networks:
         blocks = max(len(shape.blocks) for shape in shapes)
         heads = np.zeros((len(shapes), blocks), np.int64)
         hidden = np.zeros_like(heads)
-        wide = np.zeros((*heads.shape, len(LAYERS)), np.int64)
+        layers = [flags for shape in shapes for block in shape.blocks for _, flags in block.wide]
+        wide = np.zeros((*heads.shape, len(LAYERS), max(map(len, layers))), bool)
         for i, shape in enumerate(shapes):
             for j, block in enumerate(shape.blocks):
                 heads[i, j], hidden[i, j] = block.heads, block.hidden
-                wide[i, j] = [sum(flags) for _, flags in block.wide]
+                for layer, (_, flags) in enumerate(block.wide):
+                    wide[i, j, layer, : len(flags)] = flags
 
         def array(values: list) -> Array:
             return np.array(values)
@@ -98,8 +100,8 @@ class Networks:
             mean_pool=array([shape.mean_pool for shape in shapes]),
             class_token=array([shape.class_token for shape in shapes]),
             row_granularity=array([shape.row_granularity for shape in shapes]),
-            embed_wide=array([sum(shape.embed_wide) for shape in shapes]),
-            head_wide=array([sum(shape.head_wide) for shape in shapes]),
+            embed_wide=_padded([shape.embed_wide for shape in shapes]),
+            head_wide=_padded([shape.head_wide for shape in shapes]),
             heads=heads,
             hidden=hidden,
             wide=wide,
@@ -151,11 +153,23 @@ class Networks:
             ),
             heads=heads,
             hidden=hidden,
-            wide=np.where(exists[..., None], wide, 0),
+            wide=wide & exists[:, :, None, None],
         )
 
 
 def _wide_tiles(rows: Array, fraction: Array, granularity: int) -> Array:
-    """As :func:`nas.space.wide_tiles` counts them: a fraction of small denominator, rounded up."""
+    """(..., tiles) as :func:`nas.space.wide_tiles`: the first ones.
+
+    A fraction is one of small denominator, rounded up to whole tiles.
+    """
     tiles = -(-rows // granularity)
-    return np.ceil(fraction * tiles - 1e-6).astype(np.int64)
+    count = np.ceil(fraction * tiles - 1e-6)
+    return np.arange(tiles.max(), dtype=np.int16) < count[..., None].astype(np.int16)
+
+
+def _padded(flags: Sequence[Sequence[bool]]) -> Array:
+    """Rows of different length as one array."""
+    result = np.zeros((len(flags), max(map(len, flags))), bool)
+    for i, row in enumerate(flags):
+        result[i, : len(row)] = row
+    return result

@@ -7,15 +7,17 @@ another one of the batch is deeper, costs nothing. Padding and grouping are the 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from nas.cost import cutting
+from nas.cost.cutting import Cut
 from nas.cost.networks import Array
 from nas.cost.sizes import Sizes, divide_up, per_block
 from rtl import numerics
-from rtl.compiler.lowering.layers import RING_PARTS
 from rtl.compiler.runs import most_row_tiles
 from rtl.control.isa import INSTRUCTION_BYTES
 from rtl.shape import LAYERS
@@ -27,33 +29,69 @@ Q, K, V = (LAYERS.index(name) for name in "qkv")
 
 
 @dataclass(frozen=True, eq=False)
+class Steps:
+    """Cycles of the matmul unit by group of weights, if it never waits for another unit.
+
+    Parameters
+    ----------
+    first, middle, last : of the first group, of each that follows, of the last of several
+    between : from a group's last use to the next group's first one
+    behind : from the last group's last use to the phase's end
+    """
+
+    first: Array
+    middle: Array
+    last: Array
+    between: Array
+    behind: Array
+
+    def total(self, groups: Array) -> Array:
+        """Of so many groups."""
+        return (
+            self.first
+            + np.maximum(0, groups - 2) * self.middle
+            + (groups > 1) * self.last
+            + np.maximum(0, groups - 1) * self.between
+            + self.behind
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Phases:
     """Work by phase; all arrays (networks, phases), cycles and bytes as floats.
 
     Parameters
     ----------
     exists : bool
-    compute : cycles of the matmul unit if it never waits for another unit
+    steps : cycles of the matmul unit if it never waits for another unit
     tile_compute : cycles of one token tile in one weight block
     tiles : token tiles
-    weight_blocks : parts that the weights are loaded in, one after the other
+    groups : times that weights are loaded for: of heads, or of token tiles
+    cuts : weight blocks of each phase, a list of phases
     bytes : that LOADs read
     writes : cycles that the loaders need to write them
     tables : cycles of ``writes`` that belong to the GELU table, at the beginning
-    loads, matmuls, instructions : their numbers
+    other_loads : LOADs beside the two of each weight block
+    matmuls, instructions : their numbers
     """
 
     exists: Array
-    compute: Array
+    steps: Steps
     tile_compute: Array
     tiles: Array
-    weight_blocks: Array
+    groups: Array
+    cuts: list[Cut]
     bytes: Array
     writes: Array
     tables: Array
-    loads: Array
+    other_loads: Array
     matmuls: Array
     instructions: Array
+
+    @cached_property
+    def compute(self) -> Array:
+        """Cycles of the matmul unit if it never waits for another unit."""
+        return self.steps.total(self.groups)
 
     @property
     def program_bytes(self) -> Array:
@@ -94,6 +132,8 @@ class Attention:
     sizes : Sizes
     chain_latency : float
         Cycles from the last score to the first context of an item, without the softmax's own.
+    tail : float
+        The same beyond it of the first and the last item of a block where softmax decides.
 
     Attributes
     ----------
@@ -102,13 +142,13 @@ class Attention:
     items : of the block
     """
 
-    def __init__(self, sizes: Sizes, chain_latency: float):
+    def __init__(self, sizes: Sizes, chain_latency: float, tail: float = 0.0):
         self.sizes = sizes
         networks, words = sizes.networks, per_block(sizes.width_depth)
         all_tiles, rows = per_block(sizes.tiles), sizes.inner_tiles
         pairs = np.where(sizes.single, 1, sizes.pairs)
         self.projections = sum(
-            sizes.matrix(tiles, rows, sizes.wide(layer), words, beats)
+            sizes.matrix(tiles, rows, sizes.wide[..., layer], words, beats)
             for layer, tiles, beats in (
                 (K, all_tiles, sizes.pairs), (V, all_tiles, sizes.pairs),
                 (Q, sizes.query_tiles, pairs),
@@ -121,41 +161,50 @@ class Attention:
         context = per_block(row_tiles) * np.maximum(2 * per_block(sizes.value_depth), pairs)
         lanes = np.where(sizes.single, 1, per_block(networks.tokens / sizes.tiles))
         self.softmax = lanes * per_block(sizes.key_tiles) * sizes.engine.softmax_parts
-        self.item = scores + context
+        self.context, self.item = context, scores + context
         self.items = networks.heads * sizes.query_tiles
+        self.latency, self.tail = chain_latency, tail
         self.wait = self.softmax + chain_latency
 
-    def cycles(self) -> Array:
-        """Of the whole block: the array, softmax, or the way from scores to context decides.
+    def steps(self) -> Steps:
+        """Of the groups of heads: the array, softmax, or the way from scores to context decides.
 
         While a group's heads attend, the array also has the next group's projections, if the
         banks hold both. The last group may have fewer heads.
         """
         sizes, heads = self.sizes, np.maximum(self.sizes.networks.heads, 1)
-        groups, group = sizes.groups, sizes.group_heads
-        rest = heads - (groups - 1) * group
+        group, rest = sizes.group_heads, sizes.last_heads
         whole, last = self.projections * group / heads, self.projections * rest / heads
-        pipelined = (
-            whole
-            + np.maximum(0, groups - 2) * self._filled(group, whole)
-            + np.where(groups > 1, self._filled(group, last), 0)
-            + self._alone(rest)
+        pending = np.minimum(sizes.slots - 1, group * sizes.query_tiles) * self.context
+        return Steps(
+            first=whole,
+            middle=np.where(sizes.resident, self._filled(group, whole), whole),
+            last=np.where(sizes.resident, self._filled(group, last, pending), last),
+            between=np.where(sizes.resident, 0, self._alone(group)),
+            behind=self._alone(rest, np.where(sizes.resident & (sizes.groups > 1), pending, 0)),
         )
-        in_turn = (groups - 1) * (whole + self._alone(group)) + last + self._alone(rest)
-        return np.where(sizes.resident, pipelined, in_turn)
 
-    def _filled(self, heads: Array, more: Array) -> Array:
-        """Items of so many heads, between them ``more`` cycles of projections."""
+    def _filled(self, heads: Array, more: Array, pending: Any = 0) -> Array:
+        """Items of so many heads, between them ``more`` cycles of projections.
+
+        ``pending`` cycles of contexts are left for what follows.
+        """
         items = heads * self.sizes.query_tiles
-        array, chain = items * self.item + more, items * (self.item + self.wait) / self.sizes.slots
+        array = items * self.item + more - pending
+        chain = items * (self.item + self.wait) / self.sizes.slots
         return np.maximum.reduce([array, items * self.softmax, chain])
 
-    def _alone(self, heads: Array) -> Array:
-        """Items of so many heads and nothing else, to the last context."""
+    def _alone(self, heads: Array, pending: Any = 0) -> Array:
+        """Items of so many heads and nothing else but ``pending``, to the last context.
+
+        The array ends with the contexts of the last slots; the last one waits for softmax.
+        """
         items = heads * self.sizes.query_tiles
-        turns = np.ceil(items / self.sizes.slots)
-        chain = turns * (self.item + self.wait)
-        return np.maximum(np.maximum(items * self.item, items * self.softmax) + self.wait, chain)
+        others = (np.minimum(self.sizes.slots, items) - 2).clip(0) * self.context
+        array = items * self.item + pending + np.maximum(0, self.wait - others)
+        softmax = items * self.softmax + self.item + self.latency + self.tail
+        chain = np.ceil(items / self.sizes.slots) * (self.item + self.wait)
+        return np.maximum.reduce([array, softmax, chain])
 
 
 def phases_of(sizes: Sizes, attention: Attention, start_of_items: float) -> Phases:
@@ -179,7 +228,6 @@ class _Builder:
         self.start_of_items = start_of_items
         networks, engine = sizes.networks, sizes.engine
         self.pixel_passes = 1 if engine.act_bits == 8 else 2
-        self.parameter_bytes = engine.parameter_word_bytes
         room = engine.activation_words - per_block(sizes.norm_words)
         tiles = np.maximum(
             1, np.minimum(sizes.query_tiles, room // np.maximum(sizes.hidden_tiles, 1))
@@ -187,12 +235,12 @@ class _Builder:
         self.mlp_groups = divide_up(sizes.query_tiles, tiles)  # each loads the weights again
         width_tiles, width_depth = per_block(sizes.width_tiles), per_block(sizes.width_depth)
         self.matrices = {  # row tiles, wide, words, times that the weights are loaded
-            PROJ: (width_tiles, sizes.wide(3), sizes.inner_depth, 1),
-            FC1: (sizes.hidden_tiles, sizes.wide(4), width_depth, self.mlp_groups),
-            FC2: (width_tiles, sizes.wide(5), sizes.hidden_depth, self.mlp_groups),
+            PROJ: (width_tiles, sizes.wide[..., 3], sizes.inner_depth, 1),
+            FC1: (sizes.hidden_tiles, sizes.wide[..., 4], width_depth, self.mlp_groups),
+            FC2: (width_tiles, sizes.wide[..., 5], sizes.hidden_depth, self.mlp_groups),
         }
-        self.embed_wide = networks.embed_wide * sizes.finer
-        self.head_wide = networks.head_wide * sizes.finer
+        self.embed_wide = sizes.wide_tiles(networks.embed_wide, sizes.width_tiles)
+        self.head_wide = sizes.wide_tiles(networks.head_wide, sizes.class_tiles)
 
     def row(self, embed: Any, blocks: Mapping[int, Any], head: Any) -> Array:
         """(n, phases) from (n,), (n, blocks) by phase, and (n,)."""
@@ -206,7 +254,8 @@ class _Builder:
         return result
 
     def phases(self) -> Phases:
-        sizes, attention = self.sizes, self.attention
+        sizes, attention, mlp = self.sizes, self.attention, self.mlp_groups
+        networks, engine = sizes.networks, sizes.engine
         queries, everywhere = sizes.query_tiles, per_block(sizes.tiles)
         exists = self.row(1, dict.fromkeys(range(BLOCK_PHASES), sizes.exists), 1) > 0
         tiles = self.row(
@@ -214,54 +263,75 @@ class _Builder:
             {ATTENTION: everywhere, PROJ: queries, FC1: queries, FC2: queries},
             1,
         )
-        compute = self._compute()
-        weights, more = self._weights(), self._parameters()
-        ring_part = sizes.engine.weight_words // RING_PARTS * sizes.engine.weight_word_bytes
-        parts = np.maximum(1, np.ceil(weights / ring_part))
-        groups = self.row(1, {ATTENTION: sizes.groups}, 1)
-        weight_blocks = np.maximum(parts, groups)
-        matmuls = self._matmuls(parts)
+        weights, row_tiles = self._weights(), self._row_tiles()
+        groups = self.row(1, {ATTENTION: sizes.groups, PROJ: 1, FC1: mlp, FC2: mlp}, 1)
+        cuts = self._cuts()
+        weight_blocks = np.stack([each.blocks for each in cuts], axis=1)
+        matmuls = self._matmuls(weight_blocks)
         tables = self.row(0, {FC1: np.full_like(queries, GELU_BYTES)}, 0)
-        loads = 2 * weight_blocks * exists + self.row(0, dict.fromkeys((PROJ, FC1, FC2), 1), 0)
+        other_loads = self.row(0, dict.fromkeys((PROJ, FC1, FC2), 1), 0)
         others = self.row(
-            2 * sizes.tiles + sizes.networks.rows,  # preloads, LayerNorms, strips
+            2 * sizes.tiles + networks.rows,  # preloads, LayerNorms, strips
             {ATTENTION: attention.items, PROJ: queries, FC1: 0 * queries, FC2: queries},
             1,
         )
-        total = weights + more + tables
-        beats = total / sizes.engine.memory_bytes
-        step = compute / np.maximum(weight_blocks * tiles, 1)
+        total = weights + row_tiles * engine.parameter_word_bytes + tables
+        beats = total / engine.memory_bytes
+        steps = self._steps(groups)
         projections = self.row(0, {ATTENTION: attention.projections}, 0)
-        shared = weight_blocks * np.maximum(tiles, 1)
+        by_tile = np.where(projections > 0, projections, steps.total(groups))
         return Phases(
             exists=exists,
-            compute=compute,
-            tile_compute=np.where(projections > 0, projections / shared, step),
+            steps=steps,
+            tile_compute=by_tile / np.maximum(1, weight_blocks * tiles),
             tiles=tiles,
-            weight_blocks=weight_blocks,
+            groups=groups,
+            cuts=cuts,
             bytes=total,
             writes=beats + tables,
             tables=tables,
-            loads=loads,
+            other_loads=other_loads,
             matmuls=matmuls,
-            instructions=matmuls + loads + others,
+            instructions=matmuls + 2 * weight_blocks + other_loads + others,
         )
 
-    def _compute(self) -> Array:
+    def _cuts(self) -> list[Cut]:
+        sizes, times = self.sizes, self.mlp_groups.ravel()
+        kinds = [
+            cutting.projections(sizes),
+            cutting.matrix(sizes, "proj", sizes.inner_depth),
+            cutting.matrix(sizes, "fc1", per_block(sizes.width_depth)).repeated(times),
+            cutting.matrix(sizes, "fc2", sizes.hidden_depth).repeated(times),
+        ]
+        places = sizes.exists.shape[1]
+        blocks = [kind[place::places] for place in range(places) for kind in kinds]
+        return [cutting.embedding(sizes), *blocks, cutting.classifier(sizes)]
+
+    def _steps(self, groups: Array) -> Steps:
         sizes, queries = self.sizes, self.sizes.query_tiles
         pairs = np.where(sizes.single, 1, sizes.pairs)
         blocks = {
             phase: sizes.matrix(queries, rows, wide, words, pairs)
             for phase, (rows, wide, words, _) in self.matrices.items()
         }
-        late = np.where(sizes.single, self.start_of_items, 0)
-        blocks[ATTENTION] = self.attention.cycles() + late
+        blocks[ATTENTION] = np.zeros_like(sizes.query_tiles)
         embed = sizes.matrix(
             sizes.patch_tiles, sizes.width_tiles, self.embed_wide,
             self.pixel_passes * sizes.patch_words, sizes.pairs,
         )  # fmt: skip
         head = sizes.matrix(1, sizes.class_tiles, self.head_wide, sizes.width_depth, 1)
-        return self.row(embed, blocks, head)
+        each = self.row(embed, blocks, head) / np.maximum(groups, 1)
+        attention = self.attention.steps()
+        late = np.where(sizes.single, self.start_of_items, 0)
+        attention = replace(attention, behind=attention.behind + late)
+        others = Steps(first=each, middle=each, last=each, between=0 * each, behind=0 * each)
+        return Steps(
+            **{
+                field.name: getattr(others, field.name)
+                + self.row(0, {ATTENTION: getattr(attention, field.name)}, 0)
+                for field in fields(Steps)
+            }
+        )
 
     def _weights(self) -> Array:
         sizes = self.sizes
@@ -270,23 +340,19 @@ class _Builder:
             for phase, (rows, wide, words, times) in self.matrices.items()
         }
         rows, words = sizes.inner_tiles, per_block(sizes.width_depth)
-        blocks[ATTENTION] = sum(sizes.weight_bytes(rows, sizes.wide(x), words) for x in (Q, K, V))
+        blocks[ATTENTION] = sum(
+            sizes.weight_bytes(rows, sizes.wide[..., x], words) for x in (Q, K, V)
+        )
         embed = sizes.weight_bytes(sizes.width_tiles, self.embed_wide, sizes.patch_words)
         head = sizes.weight_bytes(sizes.class_tiles, self.head_wide, sizes.width_depth)
         return self.row(embed, blocks, head)
 
-    def _parameters(self) -> Array:
+    def _row_tiles(self) -> Array:
+        """Row tiles that are loaded."""
         sizes = self.sizes
-        blocks = {
-            phase: rows * times * self.parameter_bytes
-            for phase, (rows, _, _, times) in self.matrices.items()
-        }
-        blocks[ATTENTION] = 3 * sizes.inner_tiles * self.parameter_bytes
-        return self.row(
-            sizes.width_tiles * self.parameter_bytes,
-            blocks,
-            sizes.class_tiles * self.parameter_bytes,
-        )
+        blocks = {phase: rows * times for phase, (rows, _, _, times) in self.matrices.items()}
+        blocks[ATTENTION] = 3 * sizes.inner_tiles
+        return self.row(sizes.width_tiles, blocks, sizes.class_tiles)
 
     def _matmuls(self, parts: Array) -> Array:
         """Instructions of the matmul unit: one per weight block, token tile and layer in it."""

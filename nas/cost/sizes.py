@@ -4,6 +4,7 @@ The compiler has the same for one network, ``Sizes`` and ``AttentionLayout``; a 
 against each other.
 """
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,11 @@ class Sizes:
         self.inner_depth = inner // depth
         self.hidden_tiles = divide_up(networks.hidden, rows)
         self.hidden_depth = divide_up(networks.hidden, depth)
+        self.layer_tiles = (self.inner_tiles,) * 3 + (
+            np.broadcast_to(per_block(self.width_tiles), inner.shape),
+            self.hidden_tiles,
+            np.broadcast_to(per_block(self.width_tiles), inner.shape),
+        )  # of each layer, (n, blocks)
         self.norm_words = self.tiles * self.width_tiles
         self._group_heads()
 
@@ -78,6 +84,7 @@ class Sizes:
         self.resident = fit >= 2 * group  # two groups at a time
         self.group_heads = np.minimum(group * per_block(unit), heads)
         self.groups = divide_up(heads, self.group_heads)
+        self.last_heads = heads - (self.groups - 1) * self.group_heads  # of the last group
         room = (
             engine.activation_words
             - per_block(self.norm_words)
@@ -86,14 +93,31 @@ class Sizes:
         fit_slots = room // per_block(self.key_tiles)
         self.slots = np.clip(fit_slots, MIN_SCORE_SLOTS, engine.score_slots)
 
-    def wide(self, layer: int) -> Array:
-        """(n, blocks) row tiles of the engine with 8-bit weights in a layer of each block."""
-        return self.networks.wide[:, :, layer] * per_block(self.finer)
-
-    @property
+    @cached_property
     def finer(self) -> Array:
-        """Row tiles of the engine in one of the networks'."""
+        """(n,) row tiles of the engine in one of the networks'."""
         return self.networks.row_granularity // self.engine.row_lanes
+
+    @cached_property
+    def wide(self) -> Array:
+        """(n, blocks, layers) row tiles of the engine with 8-bit weights."""
+        return self.wide_tiles(self.networks.wide, np.stack(self.layer_tiles, axis=-1))
+
+    def wide_tiles(self, wide: Array, row_tiles: Array) -> Array:
+        """(n, ...) row tiles of the engine with 8-bit weights.
+
+        Parameters
+        ----------
+        wide : (n, ..., tiles) bool
+            Of the networks' row tiles, which are as large or larger.
+        row_tiles : (n, ...) int
+            Of the engine.
+        """
+        finer = self.finer.reshape(-1, *[1] * (row_tiles.ndim - 1))
+        last = np.maximum(divide_up(row_tiles, finer) - 1, 0)[..., None]
+        spare = divide_up(row_tiles, finer) * finer - row_tiles  # of the last of them
+        last_is_wide = np.take_along_axis(wide, last, axis=-1)[..., 0]
+        return np.count_nonzero(wide, axis=-1) * finer - np.where(last_is_wide, spare, 0)
 
     def matrix(self, tiles: Any, row_tiles: Array, wide: Array, words: Array, beats: Any) -> Array:
         """Cycles of a matrix: a row tile takes its passes or the drain of the one before."""

@@ -139,7 +139,7 @@ def test_a_quick_check_needs_a_calibration(workplace, tmp_path, capsys):
         (lambda data: data.update(schema_version=2), "calibration of version 2, expected 1"),
         (lambda data: data.pop("latency"), "latency: field required"),
         (lambda data: data["latency"].update(ranges=3), "latency.ranges"),
-        (lambda data: data["latency"]["coefficients"].pop("ring"), r"coefficients \['ring'\]"),
+        (lambda data: data["latency"]["coefficients"].pop("room"), r"coefficients \['room'\]"),
     ],
 )
 def test_damaged_and_foreign_files(workplace, tmp_path, change, message):

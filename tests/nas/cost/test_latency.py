@@ -126,6 +126,6 @@ def test_samples_take_all_memories_in_turn_and_are_deterministic():
 def test_coefficients_go_to_json_and_back():
     values = asdict(Coefficients(start=1.5))
     assert Coefficients.from_json(values) == Coefficients(start=1.5)
-    del values["ring"]
-    with pytest.raises(ValueError, match=r"coefficients \['ring'\]"):
+    del values["room"]
+    with pytest.raises(ValueError, match=r"coefficients \['room'\]"):
         Coefficients.from_json(values)

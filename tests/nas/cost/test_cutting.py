@@ -1,0 +1,49 @@
+"""Weight blocks of many networks at once against the compiler's."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import boards
+from nas.cost.cutting import cut
+from nas.cost.networks import Networks
+from nas.cost.phases import Attention, phases_of
+from nas.cost.sizes import Sizes
+from nas.cost.subnets import sample_subnets
+from rtl import config
+from rtl.compiler import check, lower
+from rtl.compiler.requests import WeightBlock
+
+
+def compiled(shape, engine):
+    """Ring words of the compiler's weight blocks in the order of their use."""
+    blocks = {}
+    for operation in lower(check(shape, engine)).operations:
+        for request in operation.needs:
+            if isinstance(request, WeightBlock):
+                blocks[request] = request.words
+    return list(blocks.values())
+
+
+@pytest.mark.parametrize("board", ["zcu102", "sim"])
+def test_blocks_are_those_of_the_compiler(board):
+    board = boards.load(board)
+    engine = config.engine(board.engine)
+    shapes = [sample.shape for sample in sample_subnets(board, engine, 30, seed=21)]
+    sizes = Sizes(Networks.of_shapes(shapes), engine)
+    cuts = phases_of(sizes, Attention(sizes, chain_latency=0.0), start_of_items=0.0).cuts
+    for i, shape in enumerate(shapes):
+        words = np.concatenate([cut.words[i] for cut in cuts])
+        assert list(words[words > 0]) == compiled(shape, engine)
+
+
+def test_a_cut_repeated():
+    """The second matrix twice, and the first once."""
+    words = np.array([[100, 100, 0], [200, 200, 200]])
+    engine = replace(config.TINY, weight_words=800)  # blocks of 200 words
+    found = cut(words, np.zeros_like(words), engine).repeated(np.array([1, 2]))
+    assert found.words.tolist() == [[200, 0, 0, 0, 0, 0], [200] * 6]
+    assert found.group[1].tolist() == [0, 0, 0, 1, 1, 1]
+    assert found.ends[1].tolist() == [False, False, True] * 2
+    assert found.part[1].sum() == pytest.approx(2)
