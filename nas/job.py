@@ -16,7 +16,7 @@ from nas import pareto, run_folder
 from nas.checkpoint import load_supernet
 from nas.console import progress_bars
 from nas.cost import Hardware, SubnetCosts
-from nas.cost.calibration import find
+from nas.cost.estimate import reservations
 from nas.data import TrainingData, load_digits, thinned
 from nas.evaluate import evaluate_subnet
 from nas.evolution import Candidate, Evolution, EvolutionConfig, EvolutionState, Goal, Score
@@ -56,14 +56,14 @@ def run(options: Options) -> Summary:
     torch.set_num_threads(options.threads)
     jobs = Job.prepare(options, console)
     folder = jobs[0].folder
-    if (calibration := find(jobs[0].hardware.board)) and (warning := calibration.warning()):
-        console.print(f"warning: {warning}")
     if options.images:
         builder.require()  # not only after all the training
     with run_folder.locked(folder):
         if options.restart:
             run_folder.discard(folder)
         states = [job.state() for job in jobs]
+        for reservation in reservations(jobs[0].hardware):
+            console.print(f"warning: {reservation}")
         if options.images and options.engine != FREE:
             testbench.build_meanwhile(jobs[0].hardware.engine)  # on a core that training leaves
         outcomes = [

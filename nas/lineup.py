@@ -68,6 +68,8 @@ class Lineup:
             "limits": board.limits.model_dump(),
             "free": self.choice is not None,
             "binding": self.binding(hardware),
+            "lanes": self.choice.lanes if self.choice else 0,
+            "lanes_left_out": self.choice.left_out if self.choice else 0,
         }
 
     def resources(self, hardware: Hardware) -> Resources | None:
@@ -85,6 +87,11 @@ class Lineup:
         binding = self.choice and self.choice.binding(self._free(hardware))
         return str(binding) if binding else None
 
+    @property
+    def left_out(self) -> str | None:
+        """Which engines were not considered, if any."""
+        return self.choice and left_out(self.choice.left_out, self.choice.lanes)
+
     def reaching(self, targets: Sequence[float]) -> "Lineup | None":
         """Without the engines on which the smallest subnet is too slow; None if all are."""
         able = [each for each in self.engines if reaches(targets, each, self.space)]
@@ -92,6 +99,13 @@ class Lineup:
 
     def _free(self, hardware: Hardware) -> FreeEngine:
         return next(each for each in self.choice.engines if each.engine == hardware.engine)
+
+
+def left_out(lanes: int, of: int) -> str | None:
+    """How many lanes of a grid were not considered; None if all were."""
+    if not lanes:
+        return None
+    return f"{lanes:,} of {of:,} lanes were left out: their resources would be extrapolated"
 
 
 def lineups_of(
@@ -131,7 +145,7 @@ def _free(options: Options, space: Space, act_bits: int, console: Console) -> Li
 
 
 def _out_of_reach(targets: Sequence[float], lineups: Sequence[Lineup]) -> UserError:
-    """What the fastest engine can do, and what keeps faster ones out."""
+    """What the fastest engine can do, what keeps faster ones out, and what was not considered."""
     rate, lineup, hardware = max(
         (
             (fastest_rate(hardware, lineup.space), lineup, hardware)
@@ -140,8 +154,8 @@ def _out_of_reach(targets: Sequence[float], lineups: Sequence[Lineup]) -> UserEr
         ),
         key=lambda each: each[0],
     )
-    binding = lineup.binding(hardware)
+    reasons = lineup.binding(hardware) or NO_BINDING, lineup.left_out
     return UserError(
         f"no engine reaches {max(targets):g} frames per second on board '{hardware.board.name}':"
-        f" the fastest subnet has {rate:g}; {binding or NO_BINDING}"
+        f" the fastest subnet has {rate:g}; {'; '.join(filter(None, reasons))}"
     )

@@ -40,7 +40,8 @@ class Options:
     results.
 
     With --engine free, all engines of a grid that respect the board's limits compete, and the one
-    with the most accurate winners is taken: engine.json. The board must be calibrated.
+    with the most accurate winners is taken: engine.json. The board must be calibrated; engines
+    beyond those of its calibration are left out.
 
     Without --targets there are three, from the predicted cycles of random networks: one that lets
     almost the largest through, one for the middle, one for the smallest. With them, for example:

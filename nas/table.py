@@ -4,7 +4,7 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from nas.lineup import NO_BINDING
+from nas.lineup import NO_BINDING, left_out
 from nas.space import Arch
 from nas.summary import Summary, Winner
 
@@ -51,14 +51,16 @@ def _cells(winner: Winner) -> tuple[str, ...]:
 
 
 def engine_lines(summary: Summary) -> list[str]:
-    """Of a free engine: what it takes, and what keeps faster ones out."""
+    """Of a free engine: what it takes, what keeps faster ones out, what was not considered."""
     if not summary.free:
         return []
     used = ", ".join(
         f"{name} {value:,.10g} of {summary.limits[name]:,}"
         for name, value in (summary.resources or {}).items()
     )
-    return [f"Engine {summary.engine}: {used}", f"Limit: {summary.binding or NO_BINDING}"]
+    lines = [f"Engine {summary.engine}: {used}", f"Limit: {summary.binding or NO_BINDING}"]
+    without = left_out(summary.lanes_left_out, summary.lanes)
+    return [*lines, f"Calibration: {without}"] if without else lines
 
 
 def describe(arch: Arch) -> str:

@@ -1,7 +1,7 @@
 """``python -m nas.search --engine free``: engine and subnets, on a board with made-up costs."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +39,12 @@ QUICK = (
     "--engine", "free", "--quick", "--images", "0", "--targets", "1000", "2500",
     "--generations", "1", "--population", "4",
 )  # fmt: skip
-GRID = [Lanes(2, 8, 8, 1, 1), Lanes(4, 8, 4, 2, 2), Lanes(4, 8, 4, 1, 2), Lanes(4, 8, 8, 1, 1)]
+RANGES = {"token_lanes": (2, 4)}  # of the engines that the board's calibration was made on
+GRID = [
+    *(Lanes(2, 8, 8, 1, 1), Lanes(4, 8, 4, 2, 2), Lanes(4, 8, 4, 1, 2), Lanes(4, 8, 8, 1, 1)),
+    Lanes(6, 8, 4, 1, 1),  # beyond them
+]
+LEFT_OUT = "1 of 5 lanes were left out: their resources would be extrapolated"
 
 
 def made_model() -> ResourceModel:
@@ -48,7 +53,7 @@ def made_model() -> ResourceModel:
         block: {kind: dict.fromkeys(features, 0.5) for kind in FITTED}
         for _, block, features in structure.blocks(ULX3S, "ecp5")
     }
-    return ResourceModel("ecp5", costs, {})
+    return ResourceModel("ecp5", costs, RANGES)
 
 
 def calibrate(board: Path) -> None:
@@ -114,11 +119,13 @@ def test_engine_and_subnets_within_all_limits(out, board, capsys):
     assert summary.free and summary.engine_sizes == asdict(engine)
     assert summary.resources == asdict(made_model().predict(engine))
     boards.load(str(board)).require(**{k: int(v) for k, v in (summary.resources or {}).items()})
+    assert engine.token_lanes <= 4
+    assert (summary.lanes, summary.lanes_left_out) == (5, 1)
     assert summary.binding == "dsp: 4 x 8 x 8 would need 225 of 200"
     for winner, target in zip(summary.winners, (1000, 2500), strict=True):
         assert winner.predicted_cycles <= 50e6 / target
     lines = capsys.readouterr().out.splitlines()
-    assert f"Limit: {summary.binding}" in lines
+    assert {f"Limit: {summary.binding}", f"Calibration: {LEFT_OUT}"} <= set(lines)
     assert any(line.startswith(f"Engine {engine.name}: dsp ") for line in lines)
 
 
@@ -198,7 +205,7 @@ def test_refused_in_one_line(arguments, message, out, board, capsys):
 
 def test_an_unreachable_target_says_which_limit_blocks(out, board, capsys):
     assert run(out, board, "--name", "fast", "--targets", "1000000") == 2
-    assert capsys.readouterr().err.endswith("; dsp: 4 x 8 x 8 would need 225 of 200\n")
+    assert capsys.readouterr().err.endswith(f"; dsp: 4 x 8 x 8 would need 225 of 200; {LEFT_OUT}\n")
 
 
 def test_a_board_without_calibration(out, tmp_path, capsys):
@@ -206,3 +213,12 @@ def test_a_board_without_calibration(out, tmp_path, capsys):
     file.write_text(BOARD)
     assert run(out, file, "--name", "refused") == 2
     assert "run python -m nas.calibrate --board " in capsys.readouterr().err
+
+
+def test_a_given_engine_beyond_the_calibration_is_flagged(out, board, tmp_path, capsys):
+    file = tmp_path / "wider.json"
+    file.write_text(json.dumps(asdict(replace(ULX3S, name="wider", token_lanes=6))))
+    assert run(out, board, "--name", "given", "--engine", str(file)) == 0
+    warning = "warning: resources of engine 'wider' extrapolate: token_lanes 6 outside 2..4"
+    assert warning in " ".join(capsys.readouterr().err.split())
+    assert found(out / "given")["lanes_left_out"] == 0

@@ -86,7 +86,7 @@ def copied(runs: Path, name: str) -> str:
 
 def test_summary_has_its_schema(runs):
     data = json.loads((runs / "digits" / "summary.json").read_text())
-    assert data["schema"] == 2 and data["seed"] == 0 and data["wall_s"] > 0
+    assert data["schema"] == 3 and data["seed"] == 0 and data["wall_s"] > 0
     assert {"python", "torch", "numpy", "pymoo"} <= data["versions"].keys()
     assert [winner["target_fps"] for winner in data["winners"]] == list(RATES)
     for winner in data["winners"]:

@@ -1,6 +1,9 @@
 """Which engines of the grid a search should try: the fastest on a space that a board can hold.
 
-Lanes are ordered by the cycles that they take with the most storage of the grid, a bound from
+Lanes beyond the engines that the board's resource model was fitted to are left out: what they
+take is not known.
+
+The others are ordered by the cycles that they take with the most storage of the grid, a bound from
 below. In this order each gets the storage that fits, until all others are too slow.
 """
 
@@ -12,7 +15,7 @@ import numpy as np
 from boards import Board
 from nas.cost.free.grid import CostModels, FreeEngine, Grid
 from nas.cost.free.limits import Binding, binding_of, fullest, require_limits
-from nas.cost.free.sizing import LEAN, LEVELS, ROOMY, Lanes, all_lanes
+from nas.cost.free.sizing import Lanes, all_lanes
 from nas.space import Space
 from rtl.config import EngineConfig
 from rtl.errors import UserError
@@ -41,11 +44,17 @@ class Choice:
     excluded : tuple of (EngineConfig, Resources)
         Those that a limit keeps out, the nearest first.
     grid : Grid
+    lanes : int
+        Of the grid.
+    left_out : int
+        Those of them that lie beyond the calibration.
     """
 
     engines: tuple[FreeEngine, ...]
     excluded: tuple[Excluded, ...]
     grid: Grid
+    lanes: int
+    left_out: int
 
     def binding(self, engine: FreeEngine) -> Binding | None:
         """The limit that keeps out the nearest engine that is faster; None if there is none."""
@@ -77,12 +86,17 @@ def choose(
     Raises
     ------
     UserError
-        If the board lacks limits or a calibration. If no engine respects the limits: names the one
-        that comes nearest. If the compiler refuses the space on every engine: its reason.
+        If the board lacks limits or a calibration, or none of the grid's engines lies within the
+        calibration. If no engine respects the limits: names the one that comes nearest. If the
+        compiler refuses the space on every engine: its reason.
     """
     require_limits(board)
     grid = Grid(board, space, act_bits, models or CostModels.of(board))
-    bounds, excluded = _bounds(grid, advance)
+    lanes_of_all = list(all_lanes())
+    calibrated = [lanes for lanes in lanes_of_all if grid.is_calibrated(lanes)]
+    if not calibrated:
+        raise _nothing_calibrated(grid)
+    bounds, excluded = _bounds(grid, calibrated, advance)
     engines: list[FreeEngine] = []
     for bound, lanes in bounds:
         if engines and bound > min(each.log_cycles for each in engines) + SLOWER:
@@ -91,16 +105,18 @@ def choose(
         engines.append(found)
         excluded += too_large
     excluded.sort(key=lambda each: fullest(each[1], board))
-    return Choice(tuple(_best(engines)), tuple(excluded), grid)
+    left_out = len(lanes_of_all) - len(calibrated)
+    return Choice(tuple(_best(engines)), tuple(excluded), grid, len(lanes_of_all), left_out)
 
 
-def _bounds(grid: Grid, advance: Advance) -> tuple[list[tuple[float, Lanes]], list[Excluded]]:
+def _bounds(
+    grid: Grid, candidates: Sequence[Lanes], advance: Advance
+) -> tuple[list[tuple[float, Lanes]], list[Excluded]]:
     """Lanes that a board can hold, with bounds from below of their cycles; and the others."""
     bounds, excluded, refusal = [], [], None
-    lanes_of_all = list(all_lanes())
-    for done, lanes in enumerate(lanes_of_all, start=1):
-        advance(done, len(lanes_of_all))
-        lean, roomy = grid.engine(lanes, LEAN), grid.engine(lanes, ROOMY)
+    for done, lanes in enumerate(candidates, start=1):
+        advance(done, len(candidates))
+        lean, roomy = grid.engine(lanes, grid.lean), grid.engine(lanes, grid.roomy)
         if fullest(grid.resources(lean), grid.board) > 1:
             excluded += [(engine, grid.resources(engine)) for engine in (lean, roomy)]
             continue
@@ -115,21 +131,30 @@ def _bounds(grid: Grid, advance: Advance) -> tuple[list[tuple[float, Lanes]], li
     return sorted(bounds, key=lambda each: each[0]), excluded
 
 
+def _nothing_calibrated(grid: Grid) -> UserError:
+    ranges = grid.models.resources.ranges
+    sizes = ", ".join(f"{name} {low}..{high}" for name, (low, high) in ranges.items())
+    return UserError(
+        f"no free engine of act_bits {grid.act_bits} lies within the calibration of board"
+        f" '{grid.board.name}', whose engines have {sizes}"
+    )
+
+
 def _nothing_fits(grid: Grid, excluded: Sequence[Excluded]) -> UserError:
     engine, resources = min(excluded, key=lambda each: fullest(each[1], grid.board))
     binding = binding_of(engine, resources, grid.board)
     return UserError(
-        f"no engine for this space fits board '{grid.board.name}', not even the smallest:"
-        f" {binding}, {binding.needed - binding.limit:,} too many"
+        f"no calibrated engine for this space fits board '{grid.board.name}', not even the"
+        f" smallest: {binding}, {binding.needed - binding.limit:,} too many"
     )
 
 
 def _with_storage(grid: Grid, lanes: Lanes) -> tuple[FreeEngine, list[Excluded]]:
     """The engine with as much storage as fits and is of use; and those that are too large."""
-    storage = LEAN
-    lean = grid.engine(lanes, LEAN)
+    storage = grid.lean
+    lean = grid.engine(lanes, storage)
     best, excluded = grid.measured(lean, grid.resources(lean)), []
-    for name, levels in LEVELS.items():
+    for name, levels in grid.levels.items():
         for level in levels[1:]:
             more = replace(storage, **{name: level})
             engine = grid.engine(lanes, more)

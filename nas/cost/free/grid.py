@@ -8,7 +8,7 @@ import numpy as np
 from boards import Board
 from nas.cost.calibration import find
 from nas.cost.free.limits import shares
-from nas.cost.free.sizing import Lanes, Storage, engine_for
+from nas.cost.free.sizing import Lanes, Storage, engine_for, levels_within
 from nas.cost.hardware import Hardware
 from nas.cost.latency import Coefficients, LatencyModel, Memories
 from nas.cost.networks import Array, Networks
@@ -105,10 +105,20 @@ class Grid:
         Its row granularity is raised for engines that have more row lanes.
     act_bits : int
     models : CostModels
+
+    Members
+    -------
+    levels : dict of str to tuple of int
+        Of each storage, from the least to the most, within the calibration.
+    lean, roomy : Storage
+        The least and the most of all of them.
     """
 
     def __init__(self, board: Board, space: Space, act_bits: int, models: CostModels) -> None:
         self.board, self.space, self.act_bits, self.models = board, space, act_bits, models
+        self.levels = levels_within(models.resources.ranges)
+        self.lean = Storage(**{name: levels[0] for name, levels in self.levels.items()})
+        self.roomy = Storage(**{name: levels[-1] for name, levels in self.levels.items()})
         rng, choices = np.random.default_rng(0), space.gene_choices
         drawn = rng.integers(0, choices, (SAMPLE - 2, len(choices)))
         ends = [space.encode(arch) for arch in (space.smallest(), space.largest())]
@@ -119,6 +129,10 @@ class Grid:
         """An engine with room for the space's largest subnet."""
         largest = self._tiled(lanes.row_lanes).largest
         return engine_for(lanes, storage, largest, self.board, self.act_bits)
+
+    def is_calibrated(self, lanes: Lanes) -> bool:
+        """Whether the resource model was fitted to engines like those of these lanes."""
+        return not self.models.resources.extrapolates(self.engine(lanes, self.lean))
 
     def check(self, engine: EngineConfig) -> None:
         """Refuse an engine that the compiler cannot use; ``UserError`` names the limit."""

@@ -1,6 +1,6 @@
 """Engines made to measure: lanes from a grid, scratchpads as large as a network wants them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -65,8 +65,16 @@ LEVELS = {
     "queue_depth": (16, 128),
 }
 """Of each storage, from the least to the most."""
-LEAN = Storage(**{name: levels[0] for name, levels in LEVELS.items()})
-ROOMY = Storage(**{name: levels[-1] for name, levels in LEVELS.items()})
+
+
+def levels_within(ranges: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, ...]]:
+    """:data:`LEVELS`, those that are sizes of an engine moved into their ranges."""
+    within = {
+        name: tuple(dict.fromkeys(min(max(level, low), high) for level in LEVELS[name]))
+        for name, (low, high) in ranges.items()
+        if name in LEVELS
+    }
+    return LEVELS | within
 
 
 def all_lanes() -> Iterator[Lanes]:

@@ -1,7 +1,6 @@
 """Engines that fit tight boards: other limits bind on each, and nothing else is as fast."""
 
 from dataclasses import asdict, replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +8,9 @@ import pytest
 from boards import Board, Limits, Memory
 from nas.cost.free import Binding, CostModels, choice, choose
 from nas.cost.free.grid import Grid
-from nas.cost.free.sizing import LEAN, ROOMY, Lanes, all_lanes, engine_for
+from nas.cost.free.sizing import LEVELS, Lanes, Storage, all_lanes, engine_for, levels_within
 from nas.cost.latency import Coefficients
+from nas.cost.resources import ResourceModel
 from nas.space import Space
 from rtl.compiler import check
 from rtl.config import EngineConfig
@@ -28,7 +28,7 @@ GRID = [
 AMPLE = {"dsp": 2000, "lut": 10**6, "ff": 10**6, "bram36": 1000}
 
 
-class Made:
+class Made(ResourceModel):
     """Resources that anyone can count."""
 
     def predict(self, engine: EngineConfig) -> Resources:
@@ -39,8 +39,13 @@ class Made:
         )
 
 
-MADE: Any = Made()
-MODELS = CostModels(MADE, Coefficients())
+def fitted_to(**ranges: tuple[int, int]) -> CostModels:
+    """Cost models that were fitted to engines in ranges."""
+    return CostModels(Made("ecp5", {}, ranges), Coefficients())
+
+
+MODELS = fitted_to()
+LEAN, ROOMY = (Storage(**{name: levels[i] for name, levels in LEVELS.items()}) for i in (0, -1))
 
 
 def board(**limits: int) -> Board:
@@ -68,7 +73,7 @@ def test_every_limit_can_bind(resource):
     found = choose(tight, SPACE, 6, MODELS)
     assert 1 <= len(found.engines) <= choice.KEPT
     for each in found.engines:
-        tight.require(**asdict(Made().predict(each.engine)))
+        tight.require(**asdict(MODELS.resources.predict(each.engine)))
         binding = found.binding(each)
         assert binding.resource == resource
         assert binding.needed > binding.limit == TIGHT[resource][resource]
@@ -94,7 +99,7 @@ def test_no_engine_of_the_grid_is_faster(limits):
     for lanes in GRID:
         for storage in (LEAN, ROOMY):
             engine = grid.engine(lanes, storage)
-            used = asdict(Made().predict(engine))
+            used = asdict(MODELS.resources.predict(engine))
             if all(used[name] <= limit for name, limit in made.limits.model_dump().items()):
                 assert best.log_cycles <= grid.log_cycles(engine) + 2 * choice.NEAR
 
@@ -135,9 +140,44 @@ def test_a_board_that_is_too_small():
     with pytest.raises(UserError) as error:
         choose(board(dsp=40), SPACE, 6, MODELS)
     assert str(error.value) == (
-        "no engine for this space fits board 'made', not even the smallest: dsp: 2 x 8 x 4 would"
-        " need 48 of 40, 8 too many"
+        "no calibrated engine for this space fits board 'made', not even the smallest: dsp:"
+        " 2 x 8 x 4 would need 48 of 40, 8 too many"
     )
+
+
+def test_no_engine_beyond_the_calibration():
+    """The fastest engine of the grid has 8 token lanes, and little storage is not known."""
+    ranges = {"token_lanes": (2, 4), "norm_parts": (1, 1), "score_slots": (3, 4)}
+    models = fitted_to(**ranges)
+    found = choose(board(), SPACE, 6, models)
+    for each in found.engines:
+        assert models.resources.extrapolates(each.engine) == []
+    assert choose(board(), SPACE, 6, MODELS).engines[0].engine.token_lanes == 8
+    kept = [lanes for lanes in GRID if lanes.token_lanes < 8 and lanes.norm_parts == 1]
+    assert (found.lanes, found.left_out) == (len(GRID), len(GRID) - len(kept))
+
+
+def test_no_limit_binds_beyond_the_calibration():
+    models = fitted_to(token_lanes=(2, 4))
+    found = choose(board(dsp=150), SPACE, 6, models)
+    assert found.excluded
+    assert not any(models.resources.extrapolates(engine) for engine, _ in found.excluded)
+
+
+def test_a_calibration_without_any_engine_of_the_grid():
+    with pytest.raises(UserError) as error:
+        choose(board(), SPACE, 6, fitted_to(token_lanes=(2, 8), act_bits=(4, 4)))
+    assert str(error.value) == (
+        "no free engine of act_bits 6 lies within the calibration of board 'made', whose engines"
+        " have token_lanes 2..8, act_bits 4..4"
+    )
+
+
+def test_levels_within_a_calibration():
+    levels = levels_within({"score_slots": (3, 4), "queue_depth": (8, 32), "row_lanes": (8, 8)})
+    assert levels == LEVELS | {"score_slots": (3, 4), "queue_depth": (16, 32)}
+    assert levels_within({"queue_depth": (32, 32)})["queue_depth"] == (32,)
+    assert levels_within({}) == LEVELS
 
 
 def test_a_board_that_is_not_calibrated():
