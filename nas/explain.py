@@ -14,17 +14,17 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.cost import Hardware
-from nas.cost.estimate import Estimate, figures, hardware_figures, reservations
-from nas.cost.feasible import Design, clock_needed, lower_precision, other_engine
-from nas.cost.plain import shape_for
+from nas.cost.estimate import Estimate, extrapolated, reservations, resources_of
+from nas.cost.feasible import Alternative, Design, clock_needed, lower_precision, other_engine
+from nas.cost.plain import shape_of
 from nas.cost.roofline import plot, points
-from nas.fit import ModelName, described, show
+from nas.fit import Fit, ModelName, described, show
 from rtl.cli import BoardName, EngineName, OptionalPath, command
 from rtl.compiler.waits import END
 from rtl.errors import UserError
 from rtl.files import atomic_write, require_writable
 
-SCHEMA = 1
+SCHEMA = 2
 SLOWEST_HZ, FASTEST_HZ = 1_000_000, 1_000_000_000
 
 
@@ -34,7 +34,8 @@ class Options:
 
     By the exact timing model, three images in a row: every cycle of the matmul unit by kind of
     layer and by cause. Then the nearest designs that reach the target: fewer 8-bit rows, another
-    engine that fits, another clock. For example:
+    engine that fits, another clock. Where the board's engine refuses the network, the error names
+    the limit and the nearest engine that runs it. For example:
 
     python -m nas.explain deit_small --board zcu102 --fps 300 --out roofline.png
     """
@@ -82,28 +83,31 @@ def main(options: Options) -> None:
             require_writable(path)
     console = Console(stderr=True)
     hardware = Hardware.load(options.board, options.engine)
+    if options.clock:
+        hardware = hardware.at(options.clock)
     with console.status(f"Compiling for board {hardware.board.name}"):
-        shape = shape_for(options.model, hardware.engine, options.w8)
-        estimate = Estimate.of(hardware, shape)
-        if options.clock:
-            estimate = estimate.at(options.clock)
-    title = f"{described(options.model, options.w8)}, on {place(estimate)}"
-    show(cycles_table(estimate, options.fps, title), Text(obstacle(estimate, options.fps)))
-    show(*map(Text, reservations(hardware, shape)))
-    reached = estimate.frames_per_second >= options.fps
+        shape_of(options.model, 1, options.w8)  # what is wrong with the model is said as it is
+        fit = Fit.of(options.model, hardware, options.w8)
+    if fit.estimate:
+        title = f"{described(options.model, options.w8)}, on {place(hardware)}"
+        show(cycles_table(fit.estimate, options.fps, title))
+        show(Text(obstacle(fit.estimate, options.fps)))
+        show(*map(Text, reservations(hardware, fit.estimate.shape)))
+        if options.out:
+            plot(options.out, fit.estimate, options.fps, title)
     with console.status("Looking for the nearest designs"):
-        remedies = [] if reached else list(nearest(options, estimate))
-    show(*(Text(f"- {text}") for text, _ in remedies))
-    if options.out:
-        plot(options.out, estimate, options.fps, title)
+        remedies = list(nearest(options, fit))
     if options.json:
         with atomic_write(options.json, "w") as file:
-            json.dump(report(options, estimate, remedies), file, indent=2)
+            json.dump(report(options, fit, remedies), file, indent=2)
+    if fit.refusal:
+        raise UserError("; ".join([fit.refusal, *(text for text, _ in remedies)]))
+    show(*(Text(f"- {text}") for text, _ in remedies))
 
 
-def place(estimate: Estimate) -> str:
+def place(hardware: Hardware) -> str:
     """Board, clock and engine, for a title."""
-    board, engine = estimate.board, estimate.engine
+    board, engine = hardware.board, hardware.engine
     return f"board {board.name}, {board.clock_hz / 1e6:g} MHz, engine {engine.name}"
 
 
@@ -178,52 +182,90 @@ def obstacle(estimate: Estimate, fps: float) -> str:
     )
 
 
-def nearest(options: Options, estimate: Estimate) -> Iterator[tuple[str, Design | None]]:
-    """What brings the target nearer, in a line, and the design that reaches it, if there is one."""
-    model, fps, wide, hardware = options.model, options.fps, options.w8, estimate.hardware
-    if design := lower_precision(model, hardware, wide, fps):
-        verb = "" if design.reaches(fps) else "not even "
-        text = f"{verb}{design.wide:.0%} of the row tiles with 8 bits: {_rate(design.estimate)}"
-        yield text, design if design.reaches(fps) else None
-    if design := other_engine(model, hardware, wide, fps):
-        engine = design.estimate.engine
-        yield f"engine {engine.name}, act_bits {engine.act_bits}: {_rate(design.estimate)}", design
-    else:
-        yield "no other engine known to fit the board reaches it", None
-    if clock := clock_needed(estimate, fps):
-        faster = estimate.at(clock)
-        yield (
-            f"this engine reaches {_rate(estimate)}; the target needs {clock / 1e6:g} MHz",
-            Design(wide, faster),
-        )
-    else:
-        yield f"this engine reaches {_rate(estimate)}; no clock is fast enough for memory", None
+Remedy = tuple[str, Design | None]
+"""What brings a target nearer, in a line, and the design that reaches it, if there is one."""
+
+
+def nearest(options: Options, fit: Fit) -> Iterator[Remedy]:
+    """Remedies where a target is not reached, or an engine that runs what the board's does not."""
+    estimate = fit.estimate
+    if estimate is None:
+        yield runs_elsewhere(options, fit.hardware)
+    elif estimate.frames_per_second < options.fps:
+        if design := lower_precision(options.model, fit.hardware, options.w8, options.fps):
+            verb = "" if design.reaches(options.fps) else "not even "
+            text = f"{verb}{design.wide:.0%} of the row tiles with 8 bits: {_rate(design.estimate)}"
+            yield text, design if design.reaches(options.fps) else None
+        yield faster_engine(options, estimate)
+        yield faster_clock(options, estimate)
+
+
+def runs_elsewhere(options: Options, hardware: Hardware) -> Remedy:
+    """The nearest engine for a network that the board's engine refuses; its design at any rate."""
+    found = other_engine(options.model, hardware, options.w8, options.fps)
+    if found.design:
+        return f"{_engine(found.design)} runs it: {_costs(found.design)}", found.design
+    text = f"no other engine known to fit board '{hardware.board.name}' runs it"
+    return _with_reason(text, found), None
+
+
+def faster_engine(options: Options, estimate: Estimate) -> Remedy:
+    """The nearest engine that reaches the target; else the fastest, if it is faster."""
+    found = other_engine(options.model, estimate.hardware, options.w8, options.fps)
+    design = found.design
+    if design and design.reaches(options.fps):
+        return f"{_engine(design)}: {_costs(design)}", design
+    text = "no other engine known to fit the board reaches it"
+    if design and design.estimate.frames_per_second > estimate.frames_per_second:
+        text += f"; the fastest is {_engine(design)}: {_costs(design)}"
+    return _with_reason(text, found), None
+
+
+def faster_clock(options: Options, estimate: Estimate) -> Remedy:
+    """The clock at which the board's engine reaches the target."""
+    if clock := clock_needed(estimate, options.fps):
+        text = f"this engine reaches {_rate(estimate)}; the target needs {clock / 1e6:g} MHz"
+        return text, Design(options.w8, estimate.at(clock))
+    return f"this engine reaches {_rate(estimate)}; no clock is fast enough for memory", None
+
+
+def _engine(design: Design) -> str:
+    engine = design.estimate.engine
+    return f"engine {engine.name}, act_bits {engine.act_bits}"
+
+
+def _costs(design: Design) -> str:
+    """Cycles, rate and resources of a design."""
+    estimate = design.estimate
+    text = f"{estimate.cycles:,.0f} cycles, {_rate(estimate)}"
+    resources = resources_of(estimate.engine, estimate.board)
+    if resources is None:
+        return f"{text}, resources unknown"
+    counts = ", ".join(f"{name} {count:,.10g}" for name, count in asdict(resources).items())
+    beyond = extrapolated(estimate.engine, estimate.board)
+    return f"{text}, {counts}{' (extrapolated)' if beyond else ''}"
+
+
+def _with_reason(text: str, found: Alternative) -> str:
+    return f"{text}: {found.reason}" if found.reason else text
 
 
 def _rate(estimate: Estimate) -> str:
     return f"{estimate.frames_per_second:,.1f} frames per second"
 
 
-def report(
-    options: Options, estimate: Estimate, remedies: Sequence[tuple[str, Design | None]]
-) -> dict[str, Any]:
+def report(options: Options, fit: Fit, remedies: Sequence[Remedy]) -> dict[str, Any]:
     """All figures, for JSON."""
+    estimate = fit.estimate
     return {
         "schema": SCHEMA,
         "model": options.model,
         "w8": options.w8,
         "target_fps": options.fps,
-        "allowed_cycles": estimate.hardware.cycle_limit(options.fps),
-        "obstacle": obstacle(estimate, options.fps),
-        **hardware_figures(estimate.hardware),
-        "estimate": figures(estimate),
-        "roofline": {
-            kind: {
-                "macs_per_byte": point.intensity if isfinite(point.intensity) else None,
-                "macs_per_second": point.rate,
-            }
-            for kind, point in points(estimate).items()
-        },
+        "allowed_cycles": fit.hardware.cycle_limit(options.fps),
+        "obstacle": obstacle(estimate, options.fps) if estimate else None,
+        **fit.report(),
+        "roofline": _roofline(estimate) if estimate else None,
         "nearest": [
             {"text": text, "design": _design(design) if design else None}
             for text, design in remedies
@@ -231,15 +273,28 @@ def report(
     }
 
 
+def _roofline(estimate: Estimate) -> dict[str, Any]:
+    return {
+        kind: {
+            "macs_per_byte": point.intensity if isfinite(point.intensity) else None,
+            "macs_per_second": point.rate,
+        }
+        for kind, point in points(estimate).items()
+    }
+
+
 def _design(design: Design) -> dict[str, Any]:
-    """One that reaches the target, for JSON."""
+    """One that reaches the target, or runs what the board's engine does not, for JSON."""
     estimate = design.estimate
+    resources = resources_of(estimate.engine, estimate.board)
     return {
         "w8": design.wide,
         "engine": asdict(estimate.engine),
         "clock_hz": estimate.board.clock_hz,
         "cycles_per_image": estimate.cycles,
         "fps": estimate.frames_per_second,
+        "resources": asdict(resources) if resources else None,
+        "extrapolated": extrapolated(estimate.engine, estimate.board),
     }
 
 

@@ -97,6 +97,11 @@ class Fit:
         return resources_of(self.hardware.engine, self.hardware.board)
 
     @property
+    def error_bars(self) -> tuple[float, float] | None:
+        """Of the cycles, if there are any and the engine is calibrated."""
+        return self.estimate and error_bars(self.hardware.board, self.hardware.engine)
+
+    @property
     def problem(self) -> str | None:
         """Why the board's engine cannot run the network, if so."""
         return self.refusal or excess(self.resources, self.hardware.board)
@@ -153,7 +158,7 @@ def problems(fits: list[Fit]) -> Text:
 
 def fits_table(fits: list[Fit], title: str) -> Table:
     """One board a row."""
-    bars = [error_bars(fit.hardware.board, fit.hardware.engine) for fit in fits]
+    bars = [fit.error_bars for fit in fits]
     table = Table(
         title=Text(title),
         caption="resources: of the engine, over the board's"

@@ -52,9 +52,8 @@ class Estimate:
         return cls(hardware, lower(check(shape, hardware.engine)))
 
     def at(self, clock_hz: int) -> "Estimate":
-        """The same at another clock, where memory gives other bytes per cycle."""
-        board = self.board.model_copy(update={"clock_hz": clock_hz})
-        return Estimate(Hardware(board, self.engine), self.program)
+        """The same at another clock."""
+        return Estimate(self.hardware.at(clock_hz), self.program)
 
     @property
     def board(self) -> Board:
@@ -163,6 +162,12 @@ def resources_of(engine: EngineConfig, board: Board) -> Resources | None:
     return found.resource_model.predict(engine) if found else None
 
 
+def extrapolated(engine: EngineConfig, board: Board) -> list[str]:
+    """Sizes of an engine beyond those that the board's resource model was fitted to; in words."""
+    found = find(board)
+    return found.resource_model.extrapolates(engine) if found else []
+
+
 def reservations(hardware: Hardware, shape: NetworkShape | None = None) -> list[str]:
     """What a reader should know of a prediction: code that changed since, extrapolations."""
     found = find(hardware.board)
@@ -170,7 +175,7 @@ def reservations(hardware: Hardware, shape: NetworkShape | None = None) -> list[
         return []
     warning = found.warning()
     said = [warning] if warning else []
-    if beyond := found.resource_model.extrapolates(hardware.engine):
+    if beyond := extrapolated(hardware.engine, hardware.board):
         said.append(f"resources of engine '{hardware.engine.name}' extrapolate: {beyond[0]}")
     if shape and (beyond := extrapolates(found.latency.ranges, shape, hardware.memory)):
         said.append(f"cycles on board '{hardware.board.name}' extrapolate: {', '.join(beyond)}")

@@ -1,17 +1,18 @@
 """The nearest designs that reach a frame rate, by the exact timing model."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import product
+from dataclasses import dataclass
 
 from boards import Board
 from nas.cost.estimate import Estimate, excess, resources_of
+from nas.cost.free import CostModels, Grid, Workload, reaching
+from nas.cost.free.limits import require_limits
 from nas.cost.free.sizing import MULTIPLIERS
 from nas.cost.hardware import Hardware
-from nas.cost.plain import is_file, shape_for
-from rtl import config
+from nas.cost.plain import is_file, load, shape_for, shape_of
 from rtl.config import ENGINES, EngineConfig
 from rtl.errors import UserError
+from rtl.numerics import ACT_BITS
 from rtl.synthesis import family_of
 from sim.bench import array_multipliers
 
@@ -65,15 +66,84 @@ def lower_precision(model: str, hardware: Hardware, wide: float, fps: float) -> 
     return best
 
 
-def candidate_engines(board: Board) -> list[EngineConfig]:
-    """Engines that a board has multipliers and, as far as known, room for.
+@dataclass(frozen=True)
+class Alternative:
+    """What other engines can do for a network.
 
-    Those of the package, and the board's own with more lanes; the fewest products first.
+    Parameters
+    ----------
+    design : Design or None
+        The first one that reaches the rate; if none does, the fastest; None if no engine runs it.
+    reason : str or None
+        Why no engine was made to measure, if so.
     """
-    engines = (*ENGINES.values(), *_larger(config.engine(board.engine)))
-    return sorted(
-        (engine for engine in engines if fits(engine, board)), key=lambda engine: engine.products
-    )
+
+    design: Design | None
+    reason: str | None
+
+
+def other_engine(model: str, hardware: Hardware, wide: float, fps: float) -> Alternative:
+    """Try other engines: those of the same ``act_bits`` first, of these the package's own."""
+    designs, reasons = [], []
+    for act_bits in _act_bits(model, hardware):
+        for engines in (_named, _made_to_measure):
+            try:
+                for engine in engines(model, hardware, wide, fps, act_bits):
+                    if design := _design(model, Hardware(hardware.board, engine), wide):
+                        designs.append(design)
+                        if design.reaches(fps):
+                            return Alternative(design, None)
+            except UserError as error:
+                reasons.append(str(error))
+    fastest = max(designs, key=lambda each: each.estimate.frames_per_second, default=None)
+    return Alternative(fastest, reasons[0] if reasons else None)
+
+
+def _act_bits(model: str, hardware: Hardware) -> list[int]:
+    """Widths of activations that engines may have: the engine's own first; a file has its own."""
+    if is_file(model):
+        return [load(model).act_bits]
+    return sorted(ACT_BITS, key=lambda bits: bits != hardware.engine.act_bits)
+
+
+def _design(model: str, hardware: Hardware, wide: float) -> Design | None:
+    try:
+        shape = shape_for(model, hardware.engine, wide)
+        return Design(wide, Estimate.of(hardware, shape))
+    except UserError:  # this engine cannot run it
+        return None
+
+
+def _named(
+    model: str, hardware: Hardware, wide: float, fps: float, act_bits: int
+) -> list[EngineConfig]:
+    """Engines of the package that fit the board, but for the one that it has."""
+    engines = [each for each in candidate_engines(hardware.board) if each.act_bits == act_bits]
+    return [each for each in engines if each != hardware.engine]
+
+
+def _made_to_measure(
+    model: str, hardware: Hardware, wide: float, fps: float, act_bits: int
+) -> Iterator[EngineConfig]:
+    """Engines of the grid that fit the board and may reach the rate; at last the fastest."""
+    board = hardware.board
+
+    def tiled(row_lanes: int) -> Workload:
+        return Workload.of_shape(shape_of(model, row_lanes, wide))
+
+    require_limits(board)
+    grid = Grid(board, tiled, act_bits, CostModels.of(board))
+    for found in reaching(grid, hardware.cycle_limit(fps)):
+        yield found.engine
+
+
+def candidate_engines(board: Board) -> list[EngineConfig]:
+    """Engines of the package that a board has multipliers and, as far as known, room for.
+
+    The fewest products first.
+    """
+    engines = [engine for engine in ENGINES.values() if fits(engine, board)]
+    return sorted(engines, key=lambda engine: engine.products)
 
 
 def fits(engine: EngineConfig, board: Board) -> bool:
@@ -83,41 +153,6 @@ def fits(engine: EngineConfig, board: Board) -> bool:
     if board.limits.dsp is not None and array_multipliers(engine) > board.limits.dsp:
         return False
     return excess(resources_of(engine, board), board) is None
-
-
-def _larger(engine: EngineConfig) -> Iterator[EngineConfig]:
-    """The engine with up to twice as many lanes of each kind; its banks have as many words."""
-    tokens, rows, depth = engine.token_lanes, engine.row_lanes, engine.depth_lanes
-    lanes = product(range(tokens, 2 * tokens + 1, 2), (rows, 2 * rows), (depth, 2 * depth))
-    for new in lanes:
-        sizes = dict(zip(("token_lanes", "row_lanes", "depth_lanes"), new, strict=True))
-        name = f"{engine.name} with {' x '.join(map(str, new))} lanes"
-        if new == (tokens, rows, depth):
-            continue
-        try:
-            yield replace(engine, name=name, **sizes)
-        except UserError:  # beyond what an engine can be
-            continue
-
-
-def other_engine(model: str, hardware: Hardware, wide: float, fps: float) -> Design | None:
-    """The first design with another engine that reaches the rate; None if no one does.
-
-    Engines of the same ``act_bits`` are tried first.
-    """
-    act_bits = hardware.engine.act_bits
-    engines = candidate_engines(hardware.board)
-    for engine in sorted(engines, key=lambda engine: engine.act_bits != act_bits):
-        if engine == hardware.engine:
-            continue
-        try:
-            shape = shape_for(model, engine, wide)
-            design = Design(wide, Estimate.of(Hardware(hardware.board, engine), shape))
-        except UserError:  # this engine cannot run it
-            continue
-        if design.reaches(fps):
-            return design
-    return None
 
 
 def clock_needed(estimate: Estimate, fps: float) -> int | None:

@@ -36,6 +36,10 @@ class Hardware:
         found = boards.load(board)
         return cls(found, config.engine(engine or found.engine))
 
+    def at(self, clock_hz: int) -> "Hardware":
+        """The same at another clock, where memory gives other bytes per cycle."""
+        return Hardware(self.board.model_copy(update={"clock_hz": clock_hz}), self.engine)
+
     @property
     def memory(self) -> MemoryTiming:
         """The board's memory as the engine sees it."""

@@ -1,7 +1,16 @@
-"""Engines that nobody named: those of a grid that a board can hold and that run a space best."""
+"""Engines that nobody named: those of a grid that a board can hold and that run a workload best."""
 
-from nas.cost.free.choice import Choice, choose
-from nas.cost.free.grid import CostModels, FreeEngine
+from nas.cost.free.choice import Choice, choose, reaching
+from nas.cost.free.grid import CostModels, FreeEngine, Grid, Workload
 from nas.cost.free.limits import Binding
 
-__all__ = ["Binding", "Choice", "CostModels", "FreeEngine", "choose"]
+__all__ = [
+    "Binding",
+    "Choice",
+    "CostModels",
+    "FreeEngine",
+    "Grid",
+    "Workload",
+    "choose",
+    "reaching",
+]

@@ -1,4 +1,4 @@
-"""Which engines of the grid a search should try: the fastest on a space that a board can hold.
+"""Which engines of the grid to try: the fastest ones, or the smallest that reach a rate.
 
 Lanes beyond the engines that the board's resource model was fitted to are left out: what they
 take is not known.
@@ -7,13 +7,13 @@ The others are ordered by the cycles that they take with the most storage of the
 below. In this order each gets the storage that fits, until all others are too slow.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from boards import Board
-from nas.cost.free.grid import CostModels, FreeEngine, Grid
+from nas.cost.free.grid import CostModels, FreeEngine, Grid, sampled
 from nas.cost.free.limits import Binding, binding_of, fullest, require_limits
 from nas.cost.free.sizing import Lanes, all_lanes
 from nas.space import Space
@@ -91,26 +91,51 @@ def choose(
         compiler refuses the space on every engine: its reason.
     """
     require_limits(board)
-    grid = Grid(board, space, act_bits, models or CostModels.of(board))
+    grid = Grid(board, sampled(space), act_bits, models or CostModels.of(board))
+    total, calibrated = _calibrated(grid)
+    bounds, excluded = _bounds(grid, calibrated, advance)
+    engines, too_large = _fastest(grid, bounds, SLOWER)
+    excluded = sorted(excluded + too_large, key=lambda each: fullest(each[1], board))
+    left_out = total - len(calibrated)
+    return Choice(tuple(_best(engines)), tuple(excluded), grid, total, left_out)
+
+
+def reaching(grid: Grid, cycles: float) -> Iterator[FreeEngine]:
+    """Engines that are predicted to take at most so many cycles, the smallest first.
+
+    At last, the fastest engine of all.
+
+    Raises
+    ------
+    UserError
+        As :func:`choose`, but for limits and calibration, which are here.
+    """
+    bounds, _ = _bounds(grid, _calibrated(grid)[1])
+    most = float(np.log(cycles)) + NEAR
+    able = [lanes for bound, lanes in bounds if bound <= most]
+
+    def share(lanes: Lanes) -> float:
+        return grid.share(grid.resources(grid.engine(lanes, grid.lean)))
+
+    for lanes in sorted(able, key=share):
+        found, _ = _with_storage(grid, lanes)
+        if found.log_cycles <= most:
+            yield found
+    engines, _ = _fastest(grid, bounds, 0.0)
+    yield min(engines, key=lambda each: each.log_cycles)
+
+
+def _calibrated(grid: Grid) -> tuple[int, list[Lanes]]:
+    """How many lanes a grid has, and those of them within the calibration."""
     lanes_of_all = list(all_lanes())
     calibrated = [lanes for lanes in lanes_of_all if grid.is_calibrated(lanes)]
     if not calibrated:
         raise _nothing_calibrated(grid)
-    bounds, excluded = _bounds(grid, calibrated, advance)
-    engines: list[FreeEngine] = []
-    for bound, lanes in bounds:
-        if engines and bound > min(each.log_cycles for each in engines) + SLOWER:
-            break
-        found, too_large = _with_storage(grid, lanes)
-        engines.append(found)
-        excluded += too_large
-    excluded.sort(key=lambda each: fullest(each[1], board))
-    left_out = len(lanes_of_all) - len(calibrated)
-    return Choice(tuple(_best(engines)), tuple(excluded), grid, len(lanes_of_all), left_out)
+    return len(lanes_of_all), calibrated
 
 
 def _bounds(
-    grid: Grid, candidates: Sequence[Lanes], advance: Advance
+    grid: Grid, candidates: Sequence[Lanes], advance: Advance = lambda done, total: None
 ) -> tuple[list[tuple[float, Lanes]], list[Excluded]]:
     """Lanes that a board can hold, with bounds from below of their cycles; and the others."""
     bounds, excluded, refusal = [], [], None
@@ -131,6 +156,21 @@ def _bounds(
     return sorted(bounds, key=lambda each: each[0]), excluded
 
 
+def _fastest(
+    grid: Grid, bounds: Sequence[tuple[float, Lanes]], slower: float
+) -> tuple[list[FreeEngine], list[Excluded]]:
+    """The fastest engine, others down to a distance from it; and those that are too large."""
+    engines: list[FreeEngine] = []
+    excluded: list[Excluded] = []
+    for bound, lanes in bounds:
+        if engines and bound > min(each.log_cycles for each in engines) + slower:
+            break
+        found, too_large = _with_storage(grid, lanes)
+        engines.append(found)
+        excluded += too_large
+    return engines, excluded
+
+
 def _nothing_calibrated(grid: Grid) -> UserError:
     ranges = grid.models.resources.ranges
     sizes = ", ".join(f"{name} {low}..{high}" for name, (low, high) in ranges.items())
@@ -144,7 +184,7 @@ def _nothing_fits(grid: Grid, excluded: Sequence[Excluded]) -> UserError:
     engine, resources = min(excluded, key=lambda each: fullest(each[1], grid.board))
     binding = binding_of(engine, resources, grid.board)
     return UserError(
-        f"no calibrated engine for this space fits board '{grid.board.name}', not even the"
+        f"no calibrated engine with enough room fits board '{grid.board.name}', not even the"
         f" smallest: {binding}, {binding.needed - binding.limit:,} too many"
     )
 

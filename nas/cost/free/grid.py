@@ -1,5 +1,6 @@
-"""The grid's engines for one board and space: sizes, resources, cycles."""
+"""The grid's engines for one board and workload: sizes, resources, cycles."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -8,7 +9,7 @@ import numpy as np
 from boards import Board
 from nas.cost.calibration import find
 from nas.cost.free.limits import shares
-from nas.cost.free.sizing import Lanes, Storage, engine_for, levels_within
+from nas.cost.free.sizing import Lanes, Storage, boundless, engine_for, levels_within
 from nas.cost.hardware import Hardware
 from nas.cost.latency import Coefficients, LatencyModel, Memories
 from nas.cost.networks import Array, Networks
@@ -64,7 +65,7 @@ class FreeEngine:
     engine : EngineConfig
     resources : Resources
     cycles : (n,) float
-        Per image, of the sampled subnets.
+        Per image, of the workload's networks.
     share : float
         Mean of the resources' shares of the board's limits.
     """
@@ -81,28 +82,55 @@ class FreeEngine:
 
 
 @dataclass(frozen=True, eq=False)
-class _Tiled:
-    """A space's subnets in row tiles of one size."""
+class Workload:
+    """Networks that engines are made for, in row tiles of one size.
+
+    Parameters
+    ----------
+    largest, smallest : NetworkShape
+        If an engine runs both, it runs all.
+    networks : Networks
+        Those whose cycles count.
+    """
 
     largest: NetworkShape
     smallest: NetworkShape
     networks: Networks
 
     @classmethod
-    def of(cls, space: Space, genes: Array) -> "_Tiled":
-        largest, smallest = space.shape(space.largest()), space.shape(space.smallest())
-        return cls(largest, smallest, Networks.of_genes(space, genes))
+    def of_shape(cls, shape: NetworkShape) -> "Workload":
+        """One network."""
+        return cls(shape, shape, Networks.of_shapes([shape]))
+
+
+Tiled = Callable[[int], Workload]
+"""A workload in row tiles for so many row lanes."""
+
+
+def sampled(space: Space) -> Tiled:
+    """Random subnets of a space, whose row granularity is raised where the row lanes are more."""
+    rng, choices = np.random.default_rng(0), space.gene_choices
+    drawn = rng.integers(0, choices, (SAMPLE - 2, len(choices)))
+    ends = [space.encode(arch) for arch in (space.smallest(), space.largest())]
+    genes = np.concatenate([ends, drawn])
+
+    def tiled(row_lanes: int) -> Workload:
+        of = space.tiled(row_lanes)
+        largest, smallest = of.shape(of.largest()), of.shape(of.smallest())
+        return Workload(largest, smallest, Networks.of_genes(of, genes))
+
+    return tiled
 
 
 class Grid:
-    """Makes engines for a board and a space, and predicts them.
+    """Makes engines for a board and a workload, and predicts them.
 
     Parameters
     ----------
     board : Board
         With all limits.
-    space : Space
-        Its row granularity is raised for engines that have more row lanes.
+    tiled : callable
+        The workload.
     act_bits : int
     models : CostModels
 
@@ -114,25 +142,22 @@ class Grid:
         The least and the most of all of them.
     """
 
-    def __init__(self, board: Board, space: Space, act_bits: int, models: CostModels) -> None:
-        self.board, self.space, self.act_bits, self.models = board, space, act_bits, models
+    def __init__(self, board: Board, tiled: Tiled, act_bits: int, models: CostModels) -> None:
+        self.board, self.act_bits, self.models = board, act_bits, models
         self.levels = levels_within(models.resources.ranges)
         self.lean = Storage(**{name: levels[0] for name, levels in self.levels.items()})
         self.roomy = Storage(**{name: levels[-1] for name, levels in self.levels.items()})
-        rng, choices = np.random.default_rng(0), space.gene_choices
-        drawn = rng.integers(0, choices, (SAMPLE - 2, len(choices)))
-        ends = [space.encode(arch) for arch in (space.smallest(), space.largest())]
-        self._genes = np.concatenate([ends, drawn])
-        self._tiled = cache(lambda row_lanes: _Tiled.of(space.tiled(row_lanes), self._genes))
+        self._tiled = cache(tiled)
 
     def engine(self, lanes: Lanes, storage: Storage) -> EngineConfig:
-        """An engine with room for the space's largest subnet."""
+        """An engine with room for the largest network."""
         largest = self._tiled(lanes.row_lanes).largest
         return engine_for(lanes, storage, largest, self.board, self.act_bits)
 
     def is_calibrated(self, lanes: Lanes) -> bool:
         """Whether the resource model was fitted to engines like those of these lanes."""
-        return not self.models.resources.extrapolates(self.engine(lanes, self.lean))
+        engine = boundless(lanes, self.lean, self.board, self.act_bits)
+        return not self.models.resources.extrapolates(engine)
 
     def check(self, engine: EngineConfig) -> None:
         """Refuse an engine that the compiler cannot use; ``UserError`` names the limit."""
@@ -144,7 +169,7 @@ class Grid:
         return self.models.resources.predict(engine)
 
     def cycles(self, engine: EngineConfig) -> Array:
-        """(n,) cycles per image of the sampled subnets."""
+        """(n,) cycles per image of the workload's networks."""
         networks = self._tiled(engine.row_lanes).networks
         model = LatencyModel(engine, unit_latencies(engine), self.models.coefficients)
         return model.cycles(networks, Memories.of(Hardware(self.board, engine).memory))
@@ -155,5 +180,8 @@ class Grid:
 
     def measured(self, engine: EngineConfig, resources: Resources) -> FreeEngine:
         """An engine with its costs."""
-        share = float(np.mean(list(shares(resources, self.board).values())))
-        return FreeEngine(engine, resources, self.cycles(engine), share)
+        return FreeEngine(engine, resources, self.cycles(engine), self.share(resources))
+
+    def share(self, resources: Resources) -> float:
+        """Mean of the resources' shares of the board's limits."""
+        return float(np.mean(list(shares(resources, self.board).values())))

@@ -85,6 +85,22 @@ def all_lanes() -> Iterator[Lanes]:
             yield Lanes(tokens, rows, depth, softmax, norm)
 
 
+def boundless(lanes: Lanes, storage: Storage, board: Board, act_bits: int) -> EngineConfig:
+    """An engine for a board with as many words in each scratchpad as there can be."""
+    words = [name for name in EngineConfig.__dataclass_fields__ if name.endswith("_words")]
+    sizes: dict[str, Any] = vars(lanes) | dict.fromkeys(words, MOST_WORDS)
+    engine = EngineConfig(
+        name=f"free_{lanes.token_lanes}x{lanes.row_lanes}x{lanes.depth_lanes}",
+        act_bits=act_bits,
+        multiplier=MULTIPLIERS[family_of(board.device)],
+        score_slots=storage.score_slots,
+        queue_depth=storage.queue_depth,
+        memory_bytes=lanes.depth_lanes,  # the least
+        **sizes,
+    )
+    return replace(engine, memory_bytes=_memory_bytes(engine, board))
+
+
 def engine_for(
     lanes: Lanes, storage: Storage, largest: NetworkShape, board: Board, act_bits: int
 ) -> EngineConfig:
@@ -99,22 +115,12 @@ def engine_for(
     board : Board
     act_bits : int
     """
-    fixed: dict[str, Any] = {
-        "name": f"free_{lanes.token_lanes}x{lanes.row_lanes}x{lanes.depth_lanes}",
-        "act_bits": act_bits,
-        "multiplier": MULTIPLIERS[family_of(board.device)],
-        "score_slots": storage.score_slots,
-        "queue_depth": storage.queue_depth,
-        "memory_bytes": lanes.depth_lanes,  # the least
-    } | vars(lanes)
-    names = [name for name in EngineConfig.__dataclass_fields__ if name.endswith("_words")]
-    most: dict[str, Any] = dict.fromkeys(names, MOST_WORDS)
-    boundless = EngineConfig(**fixed, **most)
-    needed = _words(Sizes(largest, boundless), storage)
+    engine = boundless(lanes, storage, board, act_bits)
     words: dict[str, Any] = {
-        name: min(max(needed[name], FEWEST_WORDS), MOST_WORDS) for name in names
+        name: min(max(needed, FEWEST_WORDS), MOST_WORDS)
+        for name, needed in _words(Sizes(largest, engine), storage).items()
     }
-    return replace(boundless, memory_bytes=_memory_bytes(boundless, board), **words)
+    return replace(engine, **words)
 
 
 def _memory_bytes(engine: EngineConfig, board: Board) -> int:

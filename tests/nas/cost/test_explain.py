@@ -2,8 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
-from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -11,18 +9,19 @@ import pytest
 import boards
 from nas import explain
 from nas.cost import Hardware, feasible
-from nas.cost.estimate import Estimate
+from nas.cost.estimate import Estimate, extrapolated
 from nas.cost.feasible import (
     Design,
     candidate_engines,
     clock_needed,
+    fits,
     lower_precision,
     other_engine,
 )
 from nas.cost.plain import shape_for
 from nas.cost.roofline import plot, points
 from rtl.cli import command
-from rtl.config import TINY, ULX3S, ZCU102_A4, ZCU102_A8
+from rtl.config import ENGINES, TINY, ULX3S, ZCU102, ZCU102_A4, ZCU102_A8
 from rtl.synthesis import Resources
 
 DIGITS = str(Path(__file__).parents[3] / "examples" / "digits.pulsar")
@@ -123,27 +122,10 @@ def test_fewer_8_bit_rows_do_not_always_help(zcu102):
 
 
 def test_candidates_for_a_board_have_its_multipliers():
-    """Every larger array exceeds them; ULX3S is made of other ones than the ZCU102 has."""
+    """ULX3S is made of other ones than the ZCU102 has."""
     engines = candidate_engines(boards.load("zcu102"))
     assert {engine.name for engine in engines} == {"tiny", "zcu102", "zcu102_a4", "zcu102_a8"}
     assert candidate_engines(boards.load("ulx3s")) == [ULX3S]
-
-
-def test_candidates_with_more_lanes_the_smallest_in_front():
-    engines = candidate_engines(boards.load("sim"))
-    products = [engine.products for engine in engines]
-    assert products == sorted(products) and engines[0] == TINY
-    lanes = {(engine.token_lanes, engine.row_lanes, engine.depth_lanes) for engine in engines}
-    assert {(6, 16, 8), (8, 32, 16), (4, 16, 16)} <= lanes
-
-
-def test_engines_that_cannot_be_are_no_candidates(monkeypatch):
-    """64 row lanes are the most, and 32 token lanes."""
-    large = replace(TINY, name="large", row_lanes=64, token_lanes=32)
-    monkeypatch.setitem(feasible.ENGINES, "tiny", large)
-    names = [engine.name for engine in candidate_engines(boards.load("sim"))]
-    larger = [name for name in names if name.startswith("large ")]
-    assert larger == ["large with 32 x 64 x 16 lanes"]
 
 
 def test_candidates_have_room_as_far_as_it_is_known(monkeypatch):
@@ -156,16 +138,37 @@ def test_candidates_have_room_as_far_as_it_is_known(monkeypatch):
 
 
 def test_the_first_engine_that_reaches_the_target(wide):
+    """Of the package: the board has neither limits nor a calibration."""
     fps = 1.2 * Estimate.of(wide, shape_for(DIGITS, wide.engine)).frames_per_second
-    design = other_engine(DIGITS, wide, 0.0, fps)
+    design = other_engine(DIGITS, wide, 0.0, fps).design
     assert design is not None and design.reaches(fps)
-    found = design.estimate.engine
-    assert found.act_bits == wide.engine.act_bits
-    for engine in takewhile(lambda engine: engine != found, candidate_engines(wide.board)):
-        if engine.act_bits == found.act_bits:
-            estimate = Estimate.of(Hardware(wide.board, engine), shape_for(DIGITS, engine))
-            assert not Design(0.0, estimate).reaches(fps)
-    assert other_engine(DIGITS, wide, 0.0, 1e9) is None
+    assert design.estimate.engine == ZCU102
+    found = other_engine(DIGITS, wide, 0.0, 1e9)
+    assert not found.design.reaches(1e9)
+    assert "a free engine needs a board with limits" in found.reason
+
+
+def test_an_engine_made_to_measure(zcu102):
+    """The package has none but the board's own with its act_bits that reaches the rate."""
+    found = other_engine("deit_tiny", zcu102, 0.0, 600)
+    engine, hardware = found.design.estimate.engine, found.design.estimate.hardware
+    assert engine not in ENGINES.values() and engine.act_bits == zcu102.engine.act_bits
+    assert fits(engine, zcu102.board) and not extrapolated(engine, zcu102.board)
+    exact = Estimate.of(hardware, shape_for("deit_tiny", engine))
+    assert found.design.reaches(600) and found.design.estimate.cycles == exact.cycles
+    assert engine.products < zcu102.engine.products
+
+
+def test_the_fastest_engine_where_none_reaches_the_target(zcu102):
+    found = other_engine(DIGITS, zcu102, 0.0, 1e9)
+    rate = found.design.estimate.frames_per_second
+    assert found.reason is None
+    assert rate >= other_engine(DIGITS, zcu102, 0.0, 10_000).design.estimate.frames_per_second
+
+
+def test_no_engine_for_what_none_can_run(zcu102):
+    found = other_engine("vit_huge_patch14_224", zcu102, 0.0, 1)
+    assert found.design is None and "width: 1,280 needed, 1,024 available" in found.reason
 
 
 def test_the_slowest_clock_that_reaches_the_target(deit_tiny):
@@ -213,7 +216,7 @@ def test_the_command(digits, tmp_path, capsys):
     files = ("--json", str(path), "--out", str(picture))
     assert run(DIGITS, "--board", "sim", "--fps", str(rate), *files) == 0
     report = json.loads(path.read_text())
-    assert report["schema"] == 1 and report["allowed_cycles"] == pytest.approx(100e6 / rate)
+    assert report["schema"] == 2 and report["allowed_cycles"] == pytest.approx(100e6 / rate)
     assert report["obstacle"].startswith("Blocked by memory")
     assert [step["design"] for step in report["nearest"]] == [None, None]
     assert report["roofline"]["scores"]["macs_per_byte"] is None
@@ -247,6 +250,40 @@ def test_another_clock(tmp_path):
     report = json.loads(path.read_text())
     assert (report["clock_hz"], report["nearest"]) == (50_000_000, [])
     assert report["allowed_cycles"] == 500_000
+
+
+def test_a_refused_network_on_another_engine(tmp_path, capsys):
+    """Of a file's act_bits, whatever the board's engine has."""
+    path = tmp_path / "a.json"
+    args = (DIGITS, "--engine", "zcu102_a8", "--fps", "30000", "--json", str(path))
+    assert run(*args) == 2
+    captured = capsys.readouterr()
+    report = json.loads(path.read_text())
+    refusal = "model has act_bits 6, engine 'zcu102_a8' 8"
+    assert report["refusal"] == refusal
+    assert report["estimate"] is report["obstacle"] is report["roofline"] is None
+    (step,) = report["nearest"]
+    design = step["design"]
+    assert design["fps"] >= 30_000 and design["engine"]["act_bits"] == 6
+    assert step["text"].startswith(f"engine {design['engine']['name']}, act_bits 6 runs it: ")
+    assert f"{design['cycles_per_image']:,.0f} cycles" in step["text"]
+    assert f"dsp {design['resources']['dsp']:,}" in step["text"]
+    assert captured.err == f"python -m nas.explain: error: {refusal}; {step['text']}\n"
+    assert captured.out == ""
+
+
+def test_a_network_that_no_engine_of_the_board_runs(capsys):
+    assert run("vit_base_patch16_224", "--board", "ulx3s", "--fps", "30") == 2
+    error = capsys.readouterr().err
+    assert "2,400 needed, 256 available, 2,144 too many (engine 'ulx3s' residual_words); " in error
+    assert "no other engine known to fit board 'ulx3s' runs it" in error
+
+
+def test_what_an_engine_beyond_the_calibration_takes_is_marked(zcu102):
+    """TINY has 8 depth lanes but fewer token lanes than any engine of the calibration."""
+    tiny = Hardware(zcu102.board, TINY)
+    design = Design(0.0, Estimate.of(tiny, shape_for(DIGITS, TINY)))
+    assert explain._costs(design).endswith(" (extrapolated)")
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,13 @@ def test_error_bars_of_a_calibrated_board(monkeypatch, capsys):
     assert "-1.0% to +2.0%" in out and "not calibrated" not in out
 
 
+def test_no_error_bars_without_cycles(capsys):
+    """Board sim is calibrated, but its engine refuses the network."""
+    assert run("deit_tiny", "--board", "sim") == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if "100 MHz" in line)
+    assert "%" not in row
+
+
 @pytest.mark.parametrize(
     "args, message",
     [

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from boards import Board, Limits, Memory
-from nas.cost.free import Binding, CostModels, choice, choose
-from nas.cost.free.grid import Grid
+from nas.cost.free import Binding, CostModels, choice, choose, reaching
+from nas.cost.free.grid import Grid, sampled
 from nas.cost.free.sizing import LEVELS, Lanes, Storage, all_lanes, engine_for, levels_within
 from nas.cost.latency import Coefficients
 from nas.cost.resources import ResourceModel
@@ -94,7 +94,7 @@ def test_nothing_binds_where_everything_fits():
 def test_no_engine_of_the_grid_is_faster(limits):
     """Whatever its storage."""
     made = board(**limits)
-    grid = Grid(made, SPACE, 6, MODELS)
+    grid = Grid(made, sampled(SPACE), 6, MODELS)
     best = choose(made, SPACE, 6, MODELS).engines[0]
     for lanes in GRID:
         for storage in (LEAN, ROOMY):
@@ -126,6 +126,26 @@ def test_every_subnet_runs_on_the_engines():
             check(space.shape(space.sample(rng)), each.engine)
 
 
+def test_engines_that_reach_a_rate_the_smallest_first():
+    """Every one, and no other, but for the fastest at last."""
+    grid = Grid(board(), sampled(SPACE), 6, MODELS)
+    *_, fastest = reaching(grid, 1.0)
+    slowest = max(grid.log_cycles(grid.engine(lanes, ROOMY)) for lanes in GRID)
+    most = (fastest.log_cycles + slowest) / 2
+    *found, last = reaching(grid, np.exp(most))
+    assert last.engine == fastest.engine
+    assert fastest.log_cycles == choose(board(), SPACE, 6, MODELS).engines[0].log_cycles
+    able = [lanes for lanes in GRID if grid.log_cycles(grid.engine(lanes, LEAN)) <= most]
+    assert 1 < len(able) <= len(found) < len(GRID)
+    assert all(each.log_cycles <= most + choice.NEAR for each in found)
+    assert found[0].share == min(each.share for each in found)
+
+
+def test_no_engine_reaches_a_rate_beyond_the_fastest():
+    grid = Grid(board(), sampled(SPACE), 6, MODELS)
+    assert len(list(reaching(grid, 1.0))) == 1
+
+
 def test_a_board_without_limits_is_refused():
     made = board().model_copy(update={"limits": Limits(dsp=9)})
     with pytest.raises(UserError) as error:
@@ -140,7 +160,7 @@ def test_a_board_that_is_too_small():
     with pytest.raises(UserError) as error:
         choose(board(dsp=40), SPACE, 6, MODELS)
     assert str(error.value) == (
-        "no calibrated engine for this space fits board 'made', not even the smallest: dsp:"
+        "no calibrated engine with enough room fits board 'made', not even the smallest: dsp:"
         " 2 x 8 x 4 would need 48 of 40, 8 too many"
     )
 
