@@ -65,7 +65,7 @@ class Options:
     """Draw the roofline into this PNG file."""
 
     json: OptionalPath = None
-    """Also write all figures to this file."""
+    """Also write all figures to this file, and the sizes of the engines that are named."""
 
     def __post_init__(self) -> None:
         if not 0 < self.fps < float("inf"):
@@ -203,8 +203,9 @@ def nearest(options: Options, fit: Fit) -> Iterator[Remedy]:
 def runs_elsewhere(options: Options, hardware: Hardware) -> Remedy:
     """The nearest engine for a network that the board's engine refuses; its design at any rate."""
     found = other_engine(options.model, hardware, options.w8, options.fps)
-    if found.design:
-        return f"{_engine(found.design)} runs it: {_costs(found.design)}", found.design
+    if design := found.design:
+        slow = "" if design.reaches(options.fps) else "; none known reaches the target"
+        return f"{_engine(design)}, runs it: {_costs(design)}{slow}", design
     text = f"no other engine known to fit board '{hardware.board.name}' runs it"
     return _with_reason(text, found), None
 

@@ -98,7 +98,8 @@ def run(options: Options) -> Summary:
     Console().print(winners_table(summary))
     print(*engine_lines(summary), sep="\n", end="\n" if summary.free else "")
     print(
-        f"Wrote {folder}: {run_folder.SUMMARY}, {run_folder.PLOT}, {len(models)} models (.pulsar)"
+        f"Wrote {folder}: {run_folder.SUMMARY}, {run_folder.PLOT}, {run_folder.ENGINE},"
+        f" {len(models)} models (.pulsar)"
     )
     refuse_mismatches(measurements)
     return summary

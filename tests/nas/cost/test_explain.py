@@ -265,11 +265,16 @@ def test_a_refused_network_on_another_engine(tmp_path, capsys):
     (step,) = report["nearest"]
     design = step["design"]
     assert design["fps"] >= 30_000 and design["engine"]["act_bits"] == 6
-    assert step["text"].startswith(f"engine {design['engine']['name']}, act_bits 6 runs it: ")
+    assert step["text"].startswith(f"engine {design['engine']['name']}, act_bits 6, runs it: ")
     assert f"{design['cycles_per_image']:,.0f} cycles" in step["text"]
     assert f"dsp {design['resources']['dsp']:,}" in step["text"]
     assert captured.err == f"python -m nas.explain: error: {refusal}; {step['text']}\n"
     assert captured.out == ""
+
+
+def test_a_refused_network_and_a_target_out_of_reach(capsys):
+    assert run(DIGITS, "--engine", "zcu102_a8", "--fps", "1e9") == 2
+    assert capsys.readouterr().err.endswith("; none known reaches the target\n")
 
 
 def test_a_network_that_no_engine_of_the_board_runs(capsys):
