@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from os import cpu_count
@@ -23,6 +22,7 @@ from nas.cost.campaign import (
     candidates_per_second,
     resource_record,
 )
+from nas.cost.engines import sample_engines
 from nas.cost.estimate import Estimate
 from nas.cost.hardware import Hardware
 from nas.cost.plain import shape_for
@@ -76,7 +76,7 @@ class Options:
     subnets: int = 45
     """Random networks on the RTL, all of them held out."""
     fit_engines: int = 6
-    """Random engines through Yosys that the resource model is fitted to."""
+    """Engines through Yosys that the resource model is fitted to: the ends and random ones."""
     engines: int = 10
     """Random engines that are held out."""
     workers: Annotated[int, tyro.conf.arg(help_behavior_hint="(default: one per core)")] = (
@@ -124,9 +124,12 @@ def main(options: Options) -> None:
         return
     require_yosys()
     folder = options.runs / "calibration" / board.name
+    if options.quick:
+        folder /= "quick"
     with locked(folder):
         if options.restart:
-            (folder / "points.jsonl").unlink(missing_ok=True)
+            for name in ("points.jsonl", "seconds.json"):
+                (folder / name).unlink(missing_ok=True)
         campaign = Campaign(board, folder, Pool(options.workers, options.scheduler))
         if options.quick:
             check(campaign, Calibration.load(target), options.json)
@@ -136,7 +139,6 @@ def main(options: Options) -> None:
 
 def calibrate(campaign: Campaign, options: Options, target: Path) -> None:
     """Measure, fit, validate, write."""
-    started = time.monotonic()
     engine = campaign.engine
     model, ranges = campaign.fit_latency()
     rtl = campaign.networks(options.subnets)
@@ -160,7 +162,7 @@ def calibrate(campaign: Campaign, options: Options, target: Path) -> None:
         resources=resources,
         candidates_per_s=candidates_per_second(model),
         speedup=campaign.speedup(rtl),
-        seconds=campaign.seconds | {"total": round(time.monotonic() - started, 1)},
+        seconds=campaign.clock.seconds | {"total": campaign.clock.total},
     )
     found.save(target)
     show(f"Board {found.board}", errors, resources.errors)
@@ -206,7 +208,7 @@ def check(campaign: Campaign, known: Calibration, report: Path | None) -> None:
         print(f"{PROG}: warning: {warning}", file=sys.stderr)
     rtl = campaign.networks(QUICK_SUBNETS, SEED_QUICK)
     _, errors = against_rtl(known.latency_model(campaign.engine), rtl)
-    engines = campaign.engines("engines", QUICK_ENGINES, SEED_QUICK)
+    engines = campaign.engines("engines", sample_engines(campaign.board, QUICK_ENGINES, SEED_QUICK))
     resources = resource_record(known.resource_model, engines)
     show(f"Board {known.board}, quick check", errors, resources)
     if report:

@@ -155,7 +155,7 @@ class Calibration(_Record):
         Of the exact model over the RTL simulation of DeiT-S's shape, or of the largest network
         that the engine runs.
     seconds : dict of str to float
-        By stage.
+        By stage and in ``total``, of all runs that measured.
     power : dict of str to float, optional
         Of :class:`nas.cost.work.PowerModel`, from a vendor's report; without it, energy is
         uncalibrated.

@@ -1,9 +1,8 @@
 """A board's measurements, stage by stage: what ``python -m nas.calibrate`` does."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,7 +19,8 @@ from nas.cost.calibration import (
     ResourceRecord,
     sizes_in_ranges,
 )
-from nas.cost.engines import sample_engines
+from nas.cost.clock import Clock
+from nas.cost.engines import corner_engines, sample_engines
 from nas.cost.hardware import Hardware
 from nas.cost.latency import LatencyModel, Memories
 from nas.cost.networks import Networks
@@ -82,10 +82,10 @@ class Campaign:
     board: Board
     folder: Path
     pool: Pool
-    seconds: dict[str, float] = field(default_factory=dict)  # by stage
 
     def __post_init__(self) -> None:
         self.results = Results(self.folder / "points.jsonl")
+        self.clock = Clock(self.folder / "seconds.json")
         self.console = Console(stderr=True)
 
     @property
@@ -100,7 +100,7 @@ class Campaign:
         samples = sample_subnets(self.board, self.engine, EXACT_NETWORKS, SEED_FIT)
         points = measurements.exact_points(samples, self.engine)
         exact = Measured.of(samples, self._values("exact", "networks, timing model", points))
-        with self._timed("fit"):
+        with self.clock.stage("fit"):
             model = LatencyModel(self.engine, unit_latencies(self.engine))
             fitted = model.fitted(exact.networks, exact.memories, exact.cycles)
         return fitted, _ranges(samples)
@@ -144,18 +144,23 @@ class Campaign:
 
     # ------------------------------------------------------------ resources
 
-    def engines(self, what: str, count: int, seed: int) -> Engines:
-        """Random engines through Yosys."""
-        points = measurements.engine_points(self.board, count, seed, self.folder / "modules")
+    def engines(self, what: str, engines: Sequence[EngineConfig]) -> Engines:
+        """Engines through Yosys."""
+        points = measurements.engine_points(self.board, engines, self.folder / "modules")
         values = self._values(what.replace(" ", "_"), f"{what}, Yosys", points)
-        engines = sample_engines(self.board, count, seed)
         return [(e, measurements.utilization(v)) for e, v in zip(engines, values, strict=True)]
 
     def resources(self, fit: int, held_out: int) -> ResourceRecord:
-        """Fit the resource model to some engines, and hold it against others."""
+        """Fit the resource model to some engines, and hold it against random others.
+
+        It is fitted to the smallest and the largest one, so that none of its kind is beyond.
+        """
+        corners = corner_engines(self.board)
+        chosen = corners + sample_engines(self.board, fit - len(corners), SEED_FIT)
         family = device_family(self.board.device)
-        model = ResourceModel.fit(self.engines("engines to fit", fit, SEED_FIT), family)
-        others = self.engines("held-out engines", held_out, SEED_HELD_OUT)
+        model = ResourceModel.fit(self.engines("engines to fit", chosen), family)
+        random = sample_engines(self.board, held_out, SEED_HELD_OUT)
+        others = self.engines("held-out engines", random)
         rows = [
             {
                 "engine": asdict(engine),
@@ -173,29 +178,26 @@ class Campaign:
         """Values of all points, in order, with a progress bar."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         with (
-            self._timed(stage),
+            self.clock.stage(stage) as note,
             Progress(*columns, TimeElapsedColumn(), console=self.console) as progress,
             workers(self.pool.workers, self.pool.scheduler) as pool,
         ):
             task = progress.add_task(what, total=len(points))
-            return run_points(
-                points, self.results, pool, lambda done: progress.update(task, completed=done)
-            )
+
+            def advance(done: int) -> None:
+                progress.update(task, completed=done)
+                note()
+
+            return run_points(points, self.results, pool, advance)
 
     def _build(self, *, tap: bool) -> None:
         """Build the simulation before several processes want it."""
         what = "with taps" if tap else "without taps"
         with (
-            self._timed("build_tap" if tap else "build"),
+            self.clock.stage("build_tap" if tap else "build"),
             self.console.status(f"Building the engine's simulation, {what}: minutes"),
         ):
             testbench.build(self.engine, tap=tap)
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        started = time.monotonic()
-        yield
-        self.seconds[stage] = round(time.monotonic() - started, 1)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,20 @@ RANGES = {  # by the name of the default engine
 }
 
 
+def _base(board: Board) -> EngineConfig:
+    return config.engine(board.engine)
+
+
+def _ranges(board: Board) -> EngineRanges:
+    name = _base(board).name
+    if name not in RANGES:
+        raise UserError(
+            f"no ranges to draw engines from around engine '{name}' of board '{board.name}':"
+            f" there are some for {', '.join(RANGES)}"
+        )
+    return RANGES[name]
+
+
 def sample_engines(board: Board, count: int, seed: int) -> list[EngineConfig]:
     """Draw ``count`` random engines for a board, named ``sample-0`` and so on.
 
@@ -50,13 +64,7 @@ def sample_engines(board: Board, count: int, seed: int) -> list[EngineConfig]:
     UserError
         If the board's default engine has no ranges.
     """
-    base = config.engine(board.engine)
-    if base.name not in RANGES:
-        raise UserError(
-            f"no ranges to draw engines from around engine '{base.name}' of board '{board.name}':"
-            f" there are some for {', '.join(RANGES)}"
-        )
-    ranges = RANGES[base.name]
+    base, ranges = _base(board), _ranges(board)
     draws = random.Random(seed)
     engines: list[EngineConfig] = []
     while len(engines) < count:
@@ -66,6 +74,25 @@ def sample_engines(board: Board, count: int, seed: int) -> list[EngineConfig]:
             continue
     parts = random.Random(f"parts {seed}")  # apart, so that each engine's are its own
     return [_in_parts(engine, parts) for engine in engines]
+
+
+def corner_engines(board: Board) -> list[EngineConfig]:
+    """The smallest and the largest of what :func:`sample_engines` draws, but for scratchpads.
+
+    A model that is fitted to them extrapolates to none of the others.
+    """
+    base, ranges = _base(board), _ranges(board)
+    return [
+        replace(
+            base,
+            name=name,
+            act_bits=least_or_most(numerics.ACT_BITS),
+            score_slots=least_or_most((MIN_SCORE_SLOTS, MAX_SCORE_SLOTS)),
+            **{each.name: least_or_most(getattr(ranges, each.name)) for each in fields(ranges)},
+            **dict.fromkeys(config.PARTS, least_or_most(PARTS)),
+        )
+        for name, least_or_most in (("smallest", min), ("largest", max))
+    ]
 
 
 def _draw(

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from boards import Board
-from nas.cost.engines import sample_engines
 from nas.cost.measure import ModuleCells, measure_engine
 from nas.cost.sources import source_hashes
 from nas.cost.subnets import Sample
@@ -140,14 +139,13 @@ def _settings(sample: Sample) -> dict[str, int]:
 # ------------------------------------------------------------ resources
 
 
-def engine_points(board: Board, count: int, seed: int, cells: Path) -> list[Point]:
-    """Resources of random engines for a board.
+def engine_points(board: Board, engines: Sequence[EngineConfig], cells: Path) -> list[Point]:
+    """Resources of engines on a board's device.
 
     Parameters
     ----------
     board : Board
-    count, seed : int
-        As in :func:`nas.cost.engines.sample_engines`.
+    engines : sequence of EngineConfig
     cells : Path
         Folder with the modules that were synthesised before.
     """
@@ -157,7 +155,7 @@ def engine_points(board: Board, count: int, seed: int, cells: Path) -> list[Poin
             (engine, board.device, cells),
             ["engine", asdict(engine), family_of(board.device), source_hashes()["rtl"]],
         )
-        for engine in sample_engines(board, count, seed)
+        for engine in engines
     ]
 
 

@@ -69,8 +69,7 @@ class Phases:
     groups : times that weights are loaded for: of heads, or of token tiles
     cuts : weight blocks of each phase, a list of phases
     bytes : that LOADs read
-    writes : cycles that the loaders need to write them
-    tables : cycles of ``writes`` that belong to the GELU table, at the beginning
+    tables : cycles that the loaders need to write the GELU table, behind the first weight block
     other_loads : LOADs beside the two of each weight block
     matmuls, instructions : their numbers
     """
@@ -82,7 +81,6 @@ class Phases:
     groups: Array
     cuts: list[Cut]
     bytes: Array
-    writes: Array
     tables: Array
     other_loads: Array
     matmuls: Array
@@ -119,7 +117,6 @@ class Embedding:
     tiles: Array
     serial: Array
     bytes: Array
-    writes: Array
 
 
 class Attention:
@@ -276,7 +273,6 @@ class _Builder:
             1,
         )
         total = weights + row_tiles * engine.parameter_word_bytes + tables
-        beats = total / engine.memory_bytes
         steps = self._steps(groups)
         projections = self.row(0, {ATTENTION: attention.projections}, 0)
         by_tile = np.where(projections > 0, projections, steps.total(groups))
@@ -288,7 +284,6 @@ class _Builder:
             groups=groups,
             cuts=cuts,
             bytes=total,
-            writes=beats + tables,
             tables=tables,
             other_loads=other_loads,
             matmuls=matmuls,

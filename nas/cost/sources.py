@@ -23,13 +23,10 @@ NOT_HARDWARE = {  # of the files beside the hardware's folders: they do not chan
     "build.py", "build_tables.py", "cli.py", "config.py", "errors.py", "files.py", "image.py",
     "model.py", "model_file.py", "model_parts.py", "shape.py", "synthesis.py",
 }  # fmt: skip
-MODELS = (
-    "cutting.py",
-    "latency.py",
-    "phases.py",
-    "sizes.py",
+MODELS = (  # what coefficients are for
+    "coefficients.py", "cutting.py", "latency.py", "phases.py", "sizes.py", "timeline.py",
     "weight_blocks.py",
-)  # what coefficients are for
+)  # fmt: skip
 
 
 @cache

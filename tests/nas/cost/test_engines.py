@@ -1,9 +1,11 @@
 """Random engines: the same for a seed, and of a board's ranges."""
 
+from dataclasses import fields
+
 import pytest
 
 import boards
-from nas.cost.engines import RANGES, sample_engines
+from nas.cost.engines import RANGES, EngineRanges, corner_engines, sample_engines
 from rtl.config import ENGINES
 from rtl.errors import UserError
 
@@ -34,11 +36,20 @@ def test_sizes_lie_in_the_board_s_ranges(board):
     assert {e.act_bits for e in engines} == {4, 6, 8}
     assert {e.score_slots for e in engines} == {2, 3, 4}
     assert {e.multiplier for e in engines} == {base.multiplier}
-    # What the load unit asks for, beyond what EngineConfig refuses.
-    assert all(e.depth_lanes <= e.memory_bytes <= e.weight_word_bytes for e in engines)
     words = {e.weight_words for e in engines}
     assert base.weight_words / 2 <= min(words) < max(words) <= base.weight_words * 2
     assert len(words) > 10
+
+
+@pytest.mark.parametrize("board", boards.names())
+def test_no_random_engine_lies_beyond_the_corners(board):
+    board = boards.load(board)
+    smallest, largest = corner_engines(board)
+    for engine in sample_engines(board, 60, seed=3):
+        for size in (*(each.name for each in fields(EngineRanges)), "act_bits", "score_slots",
+                     "softmax_parts", "norm_parts"):  # fmt: skip
+            assert getattr(smallest, size) <= getattr(engine, size) <= getattr(largest, size), size
+    assert smallest.multiplier == largest.multiplier == ENGINES[board.engine.lower()].multiplier
 
 
 def test_a_board_with_another_engine_is_refused():

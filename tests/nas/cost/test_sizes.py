@@ -78,6 +78,6 @@ def test_phases_that_are_not_there_cost_nothing():
     sizes = Sizes(Networks.of_shapes(shapes), TINY)
     phases = phases_of(sizes, Attention(sizes, 80.0), 50.0)
     assert not phases.exists.all()
-    for name in ("compute", "bytes", "writes", "instructions", "matmuls", "other_loads"):
+    for name in ("compute", "bytes", "tables", "instructions", "matmuls", "other_loads"):
         assert not getattr(phases, name)[~phases.exists].any(), name
         assert np.isfinite(getattr(phases, name)).all()
