@@ -117,6 +117,7 @@ class Embedding:
     tiles: Array
     serial: Array
     bytes: Array
+    writes: Array
 
 
 class Attention:
