@@ -75,7 +75,7 @@ class Options:
     """Board: sim, ulx3s, zcu102, or a file. Gives engine, memory and device."""
     subnets: int = 45
     """Random networks on the RTL, all of them held out."""
-    fit_engines: int = 6
+    fit_engines: int = 8
     """Engines through Yosys that the resource model is fitted to: the ends and random ones."""
     engines: int = 10
     """Random engines that are held out."""

@@ -205,10 +205,17 @@ def _distinct(*values: Array) -> tuple[Array, list[Array]]:
     draws = np.random.default_rng(0)  # random multipliers: equal sums are equal values
     keys = np.zeros(len(flat[0]), np.int64)
     for each in flat:
-        columns = each if each.ndim == 2 else each[:, None]
-        keys += columns @ draws.integers(np.iinfo(np.int64).max, size=columns.shape[1])
+        columns = _packed(each) if each.ndim == 2 else each[:, None]
+        for column in columns.T:
+            keys += column * draws.integers(np.iinfo(np.int64).max)
     _, index, which = np.unique(keys, return_index=True, return_inverse=True)
     return which, [each[index] for each in flat]
+
+
+def _packed(flags: Array) -> Array:
+    """(rows, words) int64 from (rows, flags) bool."""
+    packed = np.packbits(flags, axis=1)
+    return np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8))).view(np.int64)
 
 
 def _alone(words: Array, engine: EngineConfig) -> Cut:

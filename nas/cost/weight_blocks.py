@@ -54,7 +54,8 @@ class WeightBlocks:
 
     def shared(self, values: Array) -> Array:
         """Each phase's value, (n, phases), shared among its blocks."""
-        return np.repeat(values.T, [len(places) for places in self.of_phase], axis=0) * self.share
+        counts = [len(places) for places in self.of_phase]
+        return np.repeat(_rows(values), counts, axis=0) * self.share
 
     @classmethod
     def of(cls, phases: Phases, embed_groups: Array, engine: EngineConfig) -> "WeightBlocks":
@@ -79,14 +80,14 @@ class _Builder:
         self.phase = np.repeat(np.arange(len(most)), most)
         self.begins = np.concatenate([np.arange(count) == 0 for count in most])
         self.words, self.group, self.part, self.ends = (
-            np.concatenate([getattr(cut, field.name) for cut in phases.cuts], axis=1).T
+            _rows(np.concatenate([getattr(cut, field.name) for cut in phases.cuts], axis=1))
             for field in fields(Cut)
         )
         self.exists = self.words > 0
 
     def _by_phase(self, values: Array) -> Array:
         """(blocks, n) from (n, phases)."""
-        return values.T[self.phase]
+        return _rows(values)[self.phase]
 
     def blocks(self) -> WeightBlocks:
         compute, behind = self._cycles()
@@ -158,6 +159,11 @@ class _Builder:
         left = np.take_along_axis(matmuls, block, axis=0) - enters
         at = 1 - left / np.take_along_axis(size, block, axis=0)
         return np.where(enters > 0, block, -1), at.clip(0, 1)
+
+
+def _rows(values: Array) -> Array:
+    """Columns as rows, each in one piece of memory."""
+    return np.ascontiguousarray(values.T)
 
 
 def _first(rising: Array, values: Array) -> Array:
