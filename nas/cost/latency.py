@@ -27,6 +27,7 @@ from rtl.config import EngineConfig
 
 PRIOR = 0.002  # weight of a coefficient's distance from its default, in a fit of relative errors
 ROBUST = 0.01  # relative errors beyond this count linearly in a fit
+CONVERGED, MOST_STEPS = 1e-4, 40  # a fit's end: relative gain of a step, and their number
 BATCH = 2048  # networks whose arrays fit a processor's cache
 
 
@@ -83,5 +84,7 @@ class LatencyModel:
             loss="soft_l1",
             f_scale=ROBUST,
             diff_step=0.02,
+            ftol=CONVERGED,
+            max_nfev=MOST_STEPS,
         )
         return model(found.x)
