@@ -130,7 +130,8 @@ class Networks:
         inner = heads * space.head_dim
         outer = np.broadcast_to(width[:, None], inner.shape)
         rows = np.stack((inner, inner, inner, outer, hidden, outer), axis=-1)
-        wide = _wide_tiles(rows, fractions[block[:, :, 2:]], space.row_granularity)
+        shares = np.where(exists[:, :, None], fractions[block[:, :, 2:]], 0.0)
+        wide = _wide_tiles(rows, shares, space.row_granularity)
 
         def same(value: int | bool) -> Array:
             return np.full(count, value)
@@ -153,7 +154,7 @@ class Networks:
             ),
             heads=heads,
             hidden=hidden,
-            wide=wide & exists[:, :, None, None],
+            wide=wide,
         )
 
 
