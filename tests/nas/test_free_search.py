@@ -138,6 +138,7 @@ def test_the_engine_is_that_of_the_most_accurate_winners(out, board, monkeypatch
         return (sum(errors),)
 
     monkeypatch.setattr(choice, "NEAR", 0.0)
+    monkeypatch.setattr(choice, "SLOWER", 9.0)
     monkeypatch.setattr(choice, "_beats", lambda one, other: False)
     monkeypatch.setattr(job.Outcome, "rank", property(rank))
     assert run(out, board, "--name", "several") == 0
