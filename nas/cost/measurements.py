@@ -3,6 +3,7 @@
 The functions run in worker processes; arguments can be pickled, results are JSON values.
 """
 
+import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -35,8 +36,26 @@ Json = Any
 
 
 def network_points(samples: Sequence[Sample], board: Board, engine: EngineConfig) -> list[Point]:
-    """Cycles of one image of each network on the RTL."""
-    return _rtl_points("network", measure_network, samples, board, engine)
+    """Cycles of one image of each network on the RTL.
+
+    They depend on the programs: a change of the compiler that leaves a program as it is, of the
+    timing model for example, keeps its point.
+    """
+    code = [f"{engine.hash:016x}", source_hashes()["rtl"]]
+    return [
+        Point(
+            measure_network,
+            (sample, board, engine),
+            ["network", asdict(sample), *code, _program_hash(sample, engine)],
+        )
+        for sample in samples
+    ]
+
+
+def _program_hash(sample: Sample, engine: EngineConfig) -> str:
+    """Of a network's instructions, without constants."""
+    code = lower(check(sample.shape, engine)).code
+    return hashlib.sha256(code).hexdigest()[:16]
 
 
 def measure_network(sample: Sample, board: Board, engine: EngineConfig) -> Json:

@@ -60,8 +60,7 @@ def model_region(program: Program, model: IntegerModel) -> bytes:
         content = _content(chunk, model, program.sizes)
         assert content.nbytes == chunk.bytes, chunk
         memory[chunk.offset : chunk.offset + chunk.bytes] = content.reshape(-1).view(np.uint8)
-    code = b"".join(operation.instruction().encode() for operation in program.operations)
-    return memory.tobytes() + code
+    return memory.tobytes() + program.code
 
 
 def content_hash(region: bytes) -> str:

@@ -135,3 +135,8 @@ class Program:
     @property
     def program_bytes(self) -> int:
         return INSTRUCTION_BYTES * len(self.operations)
+
+    @property
+    def code(self) -> bytes:
+        """The instructions, with 0 where a model's constants are not filled in yet."""
+        return b"".join(operation.instruction().encode() for operation in self.operations)

@@ -136,6 +136,7 @@ class ProgramReads:
         self, address: int, instructions: int, beat_bytes: int, requested: float, queue: int
     ):
         self.extent = Extent(address, instructions * INSTRUCTION_BYTES, beat_bytes)
+        self.left = instructions  # to be decoded
         self.per_beat = max(1, beat_bytes // INSTRUCTION_BYTES)  # instructions
         self.beats = max(1, INSTRUCTION_BYTES // beat_bytes)  # per instruction
         self.buffer = queue + BUFFER_CYCLES
@@ -170,7 +171,12 @@ class ProgramReads:
         self.earliest = chosen + 1
 
     def decodable(self) -> float:
-        """Earliest cycle in which the next instruction can be decoded; NEVER if unknown."""
+        """Earliest cycle in which the next instruction can be decoded; NEVER if unknown.
+
+        Behind the last one nothing is decoded, though its beat may have room for another.
+        """
+        if not self.left:
+            return NEVER
         if self.inside:
             return self.word + 1
         leaving, buffered = self.leaving, self.buffered
@@ -194,4 +200,5 @@ class ProgramReads:
             self.taken += self.leaving
             self.leaving.clear()
             self.inside = self.per_beat - 1
+        self.left -= 1
         self.word = cycle

@@ -143,6 +143,7 @@ class _Simulation:
         self.latencies = latencies
         self.memory = Memory(memory, engine.memory_bytes)
         self.fetched = 0
+        self.asked = 1  # images whose program was asked for
         self.fetch = self._program_reads(latencies.request)
         self.loads = Loads(engine, latencies.load_check, latencies.load_gap, latencies.queue)
         self.full: _Station | None = None  # whose queue the fetcher waits for
@@ -205,7 +206,7 @@ class _Simulation:
                 else:
                     self._advance(process)
             if not self._burst():
-                assert all(len(s.numbers) == s.done for s in self.stations), "deadlock"
+                assert NEVER not in self.done, "deadlock"
                 return
 
     def _wake(self, process: int) -> None:
@@ -271,11 +272,12 @@ class _Simulation:
 
     def _ask_again(self) -> None:
         """Ask for the program of the next image, once the image before the latest one is done."""
-        image = self.fetched // self.count
-        if self.fetched % self.count or image == self.images:
+        image = self.asked
+        if image == self.images or self.fetched < image * self.count:
             return
         before = self.done[image - IMAGES_IN_FLIGHT] if image >= IMAGES_IN_FLIGHT else 0.0
         if before != NEVER:
+            self.asked += 1
             self.fetch = self._program_reads(max(self.ended, before) + self.latencies.again)
 
     def _advance(self, unit: int) -> None:

@@ -125,7 +125,7 @@ class MatmulTiming:
     def execute(self, operation: Operation, taken: float) -> float:
         operands, latencies = operation.operands, self.latencies
         words, row_tiles = operands["depth_words"], operands["row_tiles"]
-        narrow, wide = self._passes(operands)
+        narrow, wide = self.passes(operands)
         wide_tiles = operands.get("wide", 0)
         beats = _drain_beats(operands)
         # Two instructions are held ready in front of the one that is fed.
@@ -141,7 +141,7 @@ class MatmulTiming:
         self.by_kind[operation.subject.kind] += last - begin
         return last + beats + latencies.matmul_finish
 
-    def _passes(self, operands: dict[str, int]) -> tuple[int, int]:
+    def passes(self, operands: dict[str, int]) -> tuple[int, int]:
         """Passes of a row tile with 4-bit and with 8-bit weights."""
         if operands["weights"] != Weights.RING:
             return 2, 2

@@ -156,7 +156,7 @@ def array_cycles(operation: Operation, matmul: MatmulTiming) -> int:
     Of 12 depth words and 4 row tiles, one of them with 8-bit weights: ``12 * (3 + 2)``.
     """
     operands = operation.operands
-    narrow, wide = matmul._passes(operands)
+    narrow, wide = matmul.passes(operands)
     wide_tiles = operands.get("wide", 0).bit_count()
     narrow_tiles = operands["row_tiles"] - wide_tiles
     return operands["depth_words"] * (narrow_tiles * narrow + wide_tiles * wide)

@@ -64,20 +64,25 @@ def test_images_overlap():
     assert six.bytes == one.bytes
 
 
-def test_no_more_than_two_images_are_in_flight():
-    """A LOAD that nobody waits for, and a STORE that takes longer than reading the program."""
+@pytest.mark.parametrize("loads", [1, 2])
+@pytest.mark.parametrize(("shape", "engine"), [(DIGITS, TINY), (DEIT_TINY, ZCU102)])
+def test_no_more_than_two_images_are_in_flight(shape, engine, loads):
+    """LOADs that nobody waits for, and a STORE that takes longer than reading the program.
+
+    With two LOADs there is one instruction in the last beat of the ZCU102's, which holds two.
+    """
     nothing = ([], [], Subject("", "", ""))
     load = {"target": Target.WEIGHTS, "offset": 0, "bytes": 64}
     store = {"offset": 0, "row_words": 64}
     operations = [
         Operation(Opcode.BEGIN, {}, *nothing),
-        Operation(Opcode.LOAD, load, *nothing),
+        *[Operation(Opcode.LOAD, load, *nothing) for _ in range(loads)],
         Operation(Opcode.STORE, store, *nothing),
         Operation(Opcode.END, {}, *nothing),
     ]
-    images = 5
-    prediction = simulate(Program(check(DIGITS, TINY), operations, [], 0), images=images)
-    begins, ends = prediction.starts[1::4], prediction.ends[2::4]
+    images, count = 5, len(operations)
+    prediction = simulate(Program(check(shape, engine), operations, [], 0), images=images)
+    begins, ends = prediction.starts[1::count], prediction.ends[count - 2 :: count]
     assert begins[1] < ends[0]
     for image in range(2, images):
         assert ends[image - 2] < begins[image] < ends[image - 1]
