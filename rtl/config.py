@@ -212,22 +212,24 @@ TINY = EngineConfig(
     exponent_words=64,
 )
 
-ULX3S = EngineConfig(
+ULX3S = EngineConfig(  # the largest ECP5 holds it, and it runs DeiT-T
     name="ulx3s",
-    token_lanes=2,
-    row_lanes=16,
-    depth_lanes=8,
+    token_lanes=4,
+    row_lanes=8,
+    depth_lanes=4,
     act_bits=6,
     multiplier="mult18x18",
-    activation_words=1024,
-    pixel_words=512,
-    key_words=32,
-    value_words=128,
-    score_words=32,
-    residual_words=256,
-    weight_words=256,
-    parameter_words=64,
-    exponent_words=32,
+    activation_words=2560,
+    pixel_words=1344,
+    key_words=256,
+    value_words=512,
+    score_words=64,
+    residual_words=1280,
+    weight_words=512,
+    parameter_words=256,
+    exponent_words=64,
+    softmax_parts=2,
+    norm_parts=2,
 )
 
 ZCU102 = EngineConfig(
