@@ -164,8 +164,9 @@ def _wide_tiles(rows: Array, fraction: Array, granularity: int) -> Array:
     A fraction is one of small denominator, rounded up to whole tiles.
     """
     tiles = -(-rows // granularity)
-    count = np.ceil(fraction * tiles - 1e-6)
-    return np.arange(tiles.max(), dtype=np.int16) < count[..., None].astype(np.int16)
+    count = np.ceil(fraction * tiles - 1e-6).astype(np.int64)
+    most = tiles.max()
+    return np.tri(most + 1, most, -1, dtype=bool)[count]
 
 
 def _padded(flags: Sequence[Sequence[bool]]) -> Array:

@@ -20,8 +20,10 @@ from nas.cost import campaign, measurements
 from nas.cost.calibration import Calibration, extrapolates, find
 from nas.cost.latency import Memories
 from nas.cost.networks import Networks
+from nas.cost.sources import source_hashes
 from nas.cost.subnets import sample_subnets
 from rtl.cli import command
+from rtl.compiler import check, lower
 from rtl.config import ENGINES
 from rtl.errors import UserError
 from rtl.synthesis import Module, Resources, Utilization
@@ -113,6 +115,27 @@ def test_an_interrupted_run_keeps_its_points(workplace, tmp_path):
     assert first["latency"] == again["latency"] and first["resources"] == again["resources"]
     assert run(tmp_path, "--restart") == 0
     assert sum(workplace.asked.values()) == asked + 16
+
+
+def test_cycles_of_the_rtl_outlive_a_change_of_the_timing_model(monkeypatch):
+    """They are kept as long as the engine is the same, and the programs are."""
+    board, engine = boards.load("sim"), ENGINES["tiny"]
+    samples = sample_subnets(board, engine, 2, seed=0)
+
+    def keys(points):
+        return {point.key for point in points(samples, board, engine)}
+
+    networks, units = keys(measurements.network_points), keys(measurements.unit_points)
+    assert len(networks) == len(units) == 2
+    monkeypatch.setattr(
+        measurements, "source_hashes", lambda: source_hashes() | {"compiler": "another"}
+    )
+    assert keys(measurements.network_points) == networks
+    assert not keys(measurements.unit_points) & units
+    program = lower(check(samples[0].shape, engine))
+    program.operations[1].signal ^= 1
+    monkeypatch.setattr(measurements, "lower", lambda sizes: program)
+    assert not keys(measurements.network_points) & networks
 
 
 def test_a_quick_check_passes_until_an_error_has_grown(workplace, tmp_path, capsys):
