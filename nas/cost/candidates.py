@@ -45,6 +45,7 @@ class SubnetCosts:
     def __init__(self, hardware: Hardware, space: Space, order: TileOrder = NATURAL_ORDER) -> None:
         self.hardware, self.space, self.order = hardware, space, order
         self._exact: dict[Arch, float] = {}
+        self._cycles: dict[bytes, float] = {}
         self._fits: dict[int, bool] = {}
 
     def exact(self, arch: Arch) -> float:
@@ -60,13 +61,21 @@ class SubnetCosts:
 
     def cycles(self, genes: Array) -> Array:
         """(n,) cycles by the vectorised model; infinite where the engine refuses the subnet."""
-        genes = np.asarray(genes)
-        networks = Networks.of_genes(self.space, genes)
+        genes = np.asarray(genes, np.int64)
+        keys = [row.tobytes() for row in genes]
+        new = {key: place for place, key in enumerate(keys) if key not in self._cycles}
+        if new:
+            cycles = self._predicted(genes[list(new.values())])
+            self._cycles |= zip(new, cycles, strict=True)
+        return np.array([self._cycles[key] for key in keys])
+
+    def _predicted(self, genes: Array) -> Array:
         fits = self.fits(genes)
         found = np.full(len(genes), inf)
         if fits.any():
+            networks = Networks.of_genes(self.space, genes[fits])
             memories = Memories.of(self.hardware.memory)
-            found[fits] = np.rint(self.model.cycles(networks[fits], memories))
+            found[fits] = np.rint(self.model.cycles(networks, memories))
         return found
 
     @cached_property

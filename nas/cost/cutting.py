@@ -107,6 +107,19 @@ def _summed(places: Array, values: Array, count: int) -> Array:
     return sums.reshape(-1, count).astype(np.int64)
 
 
+def all_cuts(sizes: Sizes) -> list[Cut]:
+    """Of every phase (:mod:`nas.cost.phases`): embedding, four for each block, head."""
+    places, times = sizes.exists.shape[1], sizes.mlp_groups.ravel()
+    kinds = [
+        projections(sizes),
+        matrix(sizes, "proj", sizes.inner_depth),
+        matrix(sizes, "fc1", per_block(sizes.width_depth)).repeated(times),
+        matrix(sizes, "fc2", sizes.hidden_depth).repeated(times),
+    ]
+    blocks = [kind[place::places] for place in range(places) for kind in kinds]
+    return [embedding(sizes), *blocks, classifier(sizes)]
+
+
 def embedding(sizes: Sizes) -> Cut:
     """The embedding's, (n, blocks)."""
     tiles = _Tiles(sizes.networks.embed_wide, sizes.width_tiles, sizes.finer)

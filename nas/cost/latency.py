@@ -14,6 +14,7 @@ What is left, pipelines that fill and drain at each turn, is in a handful of coe
 models against the RTL.
 """
 
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass, field, fields
 
 import numpy as np
@@ -21,14 +22,14 @@ from scipy.optimize import least_squares
 
 from nas.cost.coefficients import STEPS, Coefficients
 from nas.cost.networks import Array, Networks
-from nas.cost.timeline import Memories, Timeline
+from nas.cost.timeline import Batch, Memories, Timeline
 from rtl.compiler import UnitLatencies
 from rtl.config import EngineConfig
 
 PRIOR = 0.002  # weight of a coefficient's distance from its default, in a fit of relative errors
 ROBUST = 0.01  # relative errors beyond this count linearly in a fit
 CONVERGED, MOST_STEPS = 1e-4, 40  # a fit's end: relative gain of a step, and their number
-BATCH = 2048  # networks whose arrays fit a processor's cache
+MOST_IN_BATCH = 2048  # networks whose arrays fit a processor's cache
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,20 @@ class LatencyModel:
 
     def cycles(self, networks: Networks, memories: Memories) -> Array:
         """(n,) cycles of one image from start to end; limits of the engine are not checked."""
-        alike = np.lexsort((networks.depth, networks.width))  # their arrays have few empty places
         result = np.empty(len(networks))
-        for start in range(0, len(networks), BATCH):
-            part = alike[start : start + BATCH]
-            result[part] = self._timeline(networks[part], memories[part]).cycles()
+        for part, batch in self._batches(networks, memories):
+            result[part] = self._of(batch)
         return result
 
-    def _timeline(self, networks: Networks, memories: Memories) -> Timeline:
-        return Timeline(self.engine, self.latencies, self.coefficients, networks, memories)
+    def _batches(self, networks: Networks, memories: Memories) -> Iterator[tuple[Array, Batch]]:
+        """Networks that are alike, whose arrays have few empty places; and which they are."""
+        alike = np.lexsort((networks.depth, networks.width))
+        for start in range(0, len(networks), MOST_IN_BATCH):
+            part = alike[start : start + MOST_IN_BATCH]
+            yield part, Batch.of(networks[part], self.engine, memories[part])
+
+    def _of(self, batch: Batch) -> Array:
+        return Timeline(batch, self.latencies, self.coefficients).cycles()
 
     def fitted(self, networks: Networks, memories: Memories, cycles: Array) -> "LatencyModel":
         """The same model with coefficients of least relative error.
@@ -70,14 +76,15 @@ class LatencyModel:
             Of an image, by the exact model or on the RTL.
         """
         start, steps = np.array(astuple(self.coefficients)), np.array(astuple(STEPS))
+        batches = list(self._batches(networks, memories))
 
         def model(position: Array) -> LatencyModel:
             values = (float(value) for value in start + position * steps)
             return LatencyModel(self.engine, self.latencies, Coefficients(*values))
 
         def errors(position: Array) -> Array:
-            relative = model(position).cycles(networks, memories) / cycles - 1
-            return np.append(relative, PRIOR * position)
+            relative = [model(position)._of(batch) / cycles[part] - 1 for part, batch in batches]
+            return np.concatenate([*relative, PRIOR * position])
 
         positive = [each.name == "contention" for each in fields(Coefficients)]
         lowest = np.where(positive, -start / steps, -np.inf)

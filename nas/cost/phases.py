@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from nas.cost import cutting
 from nas.cost.cutting import Cut
 from nas.cost.networks import Array
 from nas.cost.sizes import Sizes, divide_up, per_block
@@ -205,37 +204,38 @@ class Attention:
         return np.maximum.reduce([array, softmax, chain])
 
 
-def phases_of(sizes: Sizes, attention: Attention, start_of_items: float) -> Phases:
+def phases_of(
+    sizes: Sizes, cuts: list[Cut], attention: Attention, start_of_items: float
+) -> Phases:
     """All phases of the networks.
 
     Parameters
     ----------
     sizes : Sizes
+    cuts : list of Cut
+        Of all phases: :func:`nas.cost.cutting.all_cuts`.
     attention : Attention
     start_of_items : float
         Cycles from the projection of a single query tile to its first scores.
     """
-    return _Builder(sizes, attention, start_of_items).phases()
+    return _Builder(sizes, cuts, attention, start_of_items).phases()
 
 
 class _Builder:
     """Puts the phases' work together, kind by kind."""
 
-    def __init__(self, sizes: Sizes, attention: Attention, start_of_items: float):
-        self.sizes, self.attention = sizes, attention
+    def __init__(
+        self, sizes: Sizes, cuts: list[Cut], attention: Attention, start_of_items: float
+    ):
+        self.sizes, self.cuts, self.attention = sizes, cuts, attention
         self.start_of_items = start_of_items
         networks, engine = sizes.networks, sizes.engine
         self.pixel_passes = 1 if engine.act_bits == 8 else 2
-        room = engine.activation_words - per_block(sizes.norm_words)
-        tiles = np.maximum(
-            1, np.minimum(sizes.query_tiles, room // np.maximum(sizes.hidden_tiles, 1))
-        )
-        self.mlp_groups = divide_up(sizes.query_tiles, tiles)  # each loads the weights again
         width_tiles, width_depth = per_block(sizes.width_tiles), per_block(sizes.width_depth)
         self.matrices = {  # row tiles, wide, words, times that the weights are loaded
             PROJ: (width_tiles, sizes.wide[..., 3], sizes.inner_depth, 1),
-            FC1: (sizes.hidden_tiles, sizes.wide[..., 4], width_depth, self.mlp_groups),
-            FC2: (width_tiles, sizes.wide[..., 5], sizes.hidden_depth, self.mlp_groups),
+            FC1: (sizes.hidden_tiles, sizes.wide[..., 4], width_depth, sizes.mlp_groups),
+            FC2: (width_tiles, sizes.wide[..., 5], sizes.hidden_depth, sizes.mlp_groups),
         }
         self.embed_wide = sizes.wide_tiles(networks.embed_wide, sizes.width_tiles)
         self.head_wide = sizes.wide_tiles(networks.head_wide, sizes.class_tiles)
@@ -252,7 +252,7 @@ class _Builder:
         return result
 
     def phases(self) -> Phases:
-        sizes, attention, mlp = self.sizes, self.attention, self.mlp_groups
+        sizes, attention, mlp = self.sizes, self.attention, self.sizes.mlp_groups
         networks, engine = sizes.networks, sizes.engine
         queries, everywhere = sizes.query_tiles, per_block(sizes.tiles)
         exists = self.row(1, dict.fromkeys(range(BLOCK_PHASES), sizes.exists), 1) > 0
@@ -263,8 +263,7 @@ class _Builder:
         )
         weights, row_tiles = self._weights(), self._row_tiles()
         groups = self.row(1, {ATTENTION: sizes.groups, PROJ: 1, FC1: mlp, FC2: mlp}, 1)
-        cuts = self._cuts()
-        weight_blocks = np.stack([each.blocks for each in cuts], axis=1)
+        weight_blocks = np.stack([each.blocks for each in self.cuts], axis=1)
         matmuls = self._matmuls(weight_blocks)
         tables = self.row(0, {FC1: np.full_like(queries, GELU_BYTES)}, 0)
         other_loads = self.row(0, dict.fromkeys((PROJ, FC1, FC2), 1), 0)
@@ -283,25 +282,13 @@ class _Builder:
             tile_compute=by_tile / np.maximum(1, weight_blocks * tiles),
             tiles=tiles,
             groups=groups,
-            cuts=cuts,
+            cuts=self.cuts,
             bytes=total,
             tables=tables,
             other_loads=other_loads,
             matmuls=matmuls,
             instructions=matmuls + 2 * weight_blocks + other_loads + others,
         )
-
-    def _cuts(self) -> list[Cut]:
-        sizes, times = self.sizes, self.mlp_groups.ravel()
-        kinds = [
-            cutting.projections(sizes),
-            cutting.matrix(sizes, "proj", sizes.inner_depth),
-            cutting.matrix(sizes, "fc1", per_block(sizes.width_depth)).repeated(times),
-            cutting.matrix(sizes, "fc2", sizes.hidden_depth).repeated(times),
-        ]
-        places = sizes.exists.shape[1]
-        blocks = [kind[place::places] for place in range(places) for kind in kinds]
-        return [cutting.embedding(sizes), *blocks, cutting.classifier(sizes)]
 
     def _steps(self, groups: Array) -> Steps:
         sizes, queries = self.sizes, self.sizes.query_tiles

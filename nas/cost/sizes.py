@@ -68,6 +68,7 @@ class Sizes:
         )  # of each layer, (n, blocks)
         self.norm_words = self.tiles * self.width_tiles
         self._group_heads()
+        self._group_tiles()
 
     def _group_heads(self) -> None:
         """As :class:`rtl.compiler.lowering.layout.AttentionLayout`."""
@@ -92,6 +93,13 @@ class Sizes:
         )
         fit_slots = room // per_block(self.key_tiles)
         self.slots = np.clip(fit_slots, MIN_SCORE_SLOTS, engine.score_slots)
+
+    def _group_tiles(self) -> None:
+        """Token tiles of the MLP whose hidden activations find room together."""
+        room = self.engine.activation_words - per_block(self.norm_words)
+        tiles = np.minimum(self.query_tiles, room // np.maximum(self.hidden_tiles, 1))
+        # Each group loads the weights again.
+        self.mlp_groups = divide_up(self.query_tiles, np.maximum(1, tiles))
 
     @cached_property
     def finer(self) -> Array:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nas.cost.coefficients import Coefficients
+from nas.cost.cutting import Cut, all_cuts
 from nas.cost.networks import Array, Networks
 from nas.cost.phases import (
     ATTENTION,
@@ -52,6 +53,29 @@ class Memories:
         """One timing for all, or one for each network."""
         bandwidth = np.array([timing.bytes_per_cycle for timing in timings])
         return cls(bandwidth, np.array([float(timing.latency_cycles) for timing in timings]))
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Networks as an engine sees them, whatever the coefficients.
+
+    Parameters
+    ----------
+    sizes : Sizes
+    cuts : list of Cut
+        Weight blocks of all phases.
+    memories : Memories
+    """
+
+    sizes: Sizes
+    cuts: list[Cut]
+    memories: Memories
+
+    @classmethod
+    def of(cls, networks: Networks, engine: EngineConfig, memories: Memories) -> "Batch":
+        """Cut the networks' weights for an engine."""
+        sizes = Sizes(networks, engine)
+        return cls(sizes, all_cuts(sizes), memories)
 
 
 class Loads:
@@ -144,34 +168,25 @@ class Timeline:
 
     Parameters
     ----------
-    engine : EngineConfig
+    batch : Batch
     latencies : UnitLatencies
     given : Coefficients
-    networks : Networks
-    memories : Memories
     """
 
-    def __init__(
-        self,
-        engine: EngineConfig,
-        latencies: UnitLatencies,
-        given: Coefficients,
-        networks: Networks,
-        memories: Memories,
-    ):
-        self.engine, self.latencies, self.given = engine, latencies, given
-        self.sizes = Sizes(networks, engine)
+    def __init__(self, batch: Batch, latencies: UnitLatencies, given: Coefficients):
+        self.sizes, count = batch.sizes, len(batch.sizes.tiles)
+        self.engine, self.latencies, self.given = batch.sizes.engine, latencies, given
         self.turn = latencies.matmul_finish + given.turn
         chain = latencies.matmul_finish + latencies.softmax_done + given.chain
         self.attention = Attention(self.sizes, chain, given.tail)
-        self.phases = phases_of(self.sizes, self.attention, self.turn + given.query)
+        self.phases = phases_of(self.sizes, batch.cuts, self.attention, self.turn + given.query)
         self.embedding = embedding_of(self.sizes)
-        self.blocks = WeightBlocks.of(self.phases, self.embedding.groups, engine)
-        self.loads = Loads(self.phases, self.blocks, engine, memories, given)
-        self.program = Program(self.phases, engine, self.loads, given)
-        places, self.columns = len(self.blocks.share), np.arange(len(networks))
-        self.begun = np.zeros((places, len(networks)))  # when the array begins a block
-        self.through = np.full((places + 1, len(networks)), -np.inf)  # the one before is done
+        self.blocks = WeightBlocks.of(self.phases, self.embedding.groups, self.engine)
+        self.loads = Loads(self.phases, self.blocks, self.engine, batch.memories, given)
+        self.program = Program(self.phases, self.engine, self.loads, given)
+        places, self.columns = len(self.blocks.share), np.arange(count)
+        self.begun = np.zeros((places, count))  # when the array begins a block
+        self.through = np.full((places + 1, count), -np.inf)  # the one before is done
 
     def cycles(self) -> Array:
         """(n,) cycles from the start to the image's end."""

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import boards
-from nas.cost.cutting import cut
+from nas.cost.cutting import all_cuts, cut
 from nas.cost.networks import Networks
-from nas.cost.phases import Attention, phases_of
 from nas.cost.sizes import Sizes
 from nas.cost.subnets import sample_subnets
 from rtl import config
@@ -32,7 +31,7 @@ def test_blocks_are_those_of_the_compiler(board):
     engine = config.engine(board.engine)
     shapes = [sample.shape for sample in sample_subnets(board, engine, 30, seed=21)]
     sizes = Sizes(Networks.of_shapes(shapes), engine)
-    cuts = phases_of(sizes, Attention(sizes, chain_latency=0.0), start_of_items=0.0).cuts
+    cuts = all_cuts(sizes)
     for i, shape in enumerate(shapes):
         words = np.concatenate([cut.words[i] for cut in cuts])
         assert list(words[words > 0]) == compiled(shape, engine)
