@@ -77,20 +77,22 @@ def cut(words: Array, group: Array, engine: EngineConfig) -> Cut:
     blocks = np.maximum(divide_up(total, most_words), divide_up(tiles, most_tiles))
     target = divide_up(total, np.maximum(1, blocks))
 
-    of_tile = np.zeros(words.shape, np.int64)  # its block
+    goal, group_by_tile = rows_of(_take(target, group)), rows_of(group)
+    of_tile = np.zeros(words.shape[::-1], np.int64)  # its block
     block, in_group = np.zeros((2, matrices), np.int64)
     words_in, tiles_in, done = np.zeros((3, matrices), np.int64)  # the block, the block, the group
-    for tile, more in enumerate(words.T):
-        new = group[:, tile] != group[:, max(0, tile - 1)]
+    for tile, more in enumerate(rows_of(words)):
+        new = group_by_tile[tile] != group_by_tile[max(0, tile - 1)]
         done, in_group = np.where(new, 0, done), np.where(new, 0, in_group)
         full = (words_in + more > most_words) | (tiles_in == most_tiles)
-        enough = done + more // 2 >= _take(target, group[:, tile, None])[:, 0] * (in_group + 1)
+        enough = done + more // 2 >= goal[tile] * (in_group + 1)
         begins = (more > 0) & (tiles_in > 0) & (new | full | enough)
         block, in_group = block + begins, in_group + (begins & ~new)
         words_in, tiles_in = np.where(begins, 0, words_in), np.where(begins, 0, tiles_in)
         words_in, tiles_in, done = words_in + more, tiles_in + (more > 0), done + more
-        of_tile[:, tile] = block
+        of_tile[tile] = block
 
+    of_tile = rows_of(of_tile)
     of_block = _summed(of_tile, words, int(block.max()) + 1)
     group_of = np.zeros_like(of_block)
     np.put_along_axis(group_of, of_tile, group, axis=1)
@@ -100,6 +102,11 @@ def cut(words: Array, group: Array, engine: EngineConfig) -> Cut:
     return Cut(of_block, group_of, part, (group_of != following) | is_last)
 
 
+def rows_of(values: Array) -> Array:
+    """Columns as rows, each in one piece of memory."""
+    return np.ascontiguousarray(values.T)
+
+
 def _summed(places: Array, values: Array, count: int) -> Array:
     """(matrices, count) sums of the values with each place."""
     flat = places + np.arange(len(places))[:, None] * count
@@ -107,17 +114,48 @@ def _summed(places: Array, values: Array, count: int) -> Array:
     return sums.reshape(-1, count).astype(np.int64)
 
 
-def all_cuts(sizes: Sizes) -> list[Cut]:
+@dataclass(frozen=True, eq=False)
+class Cuts:
+    """Of the matrices of a phase in many networks, most of which are like another's.
+
+    Parameters
+    ----------
+    cut : Cut
+        Of those that differ.
+    which : (n,) int
+        Which of them each network has.
+    times : (n,) int
+        How often each network loads its own.
+    """
+
+    cut: Cut
+    which: Array
+    times: Array
+
+    def __getitem__(self, chosen: Any) -> Cut:
+        """Of some of the networks, a row for each."""
+        return self.cut[self.which[chosen]].repeated(self.times[chosen])
+
+
+def all_cuts(sizes: Sizes) -> list[Cuts]:
     """Of every phase (:mod:`nas.cost.phases`): embedding, four for each block, head."""
-    places, times = sizes.exists.shape[1], sizes.mlp_groups.ravel()
+    count, once = len(sizes.tiles), np.ones_like(sizes.mlp_groups)
     kinds = [
-        projections(sizes),
-        matrix(sizes, "proj", sizes.inner_depth),
-        matrix(sizes, "fc1", per_block(sizes.width_depth)).repeated(times),
-        matrix(sizes, "fc2", sizes.hidden_depth).repeated(times),
+        (*projections(sizes), once),
+        (*matrix(sizes, "proj", sizes.inner_depth), once),
+        (*matrix(sizes, "fc1", per_block(sizes.width_depth)), sizes.mlp_groups),
+        (*matrix(sizes, "fc2", sizes.hidden_depth), sizes.mlp_groups),
     ]
-    blocks = [kind[place::places] for place in range(places) for kind in kinds]
-    return [embedding(sizes), *blocks, classifier(sizes)]
+    blocks = [
+        Cuts(cut, which[:, block], times[:, block])
+        for block in range(once.shape[1])
+        for cut, which, times in kinds
+    ]
+    first, last = (
+        Cuts(cut, np.arange(count), np.ones(count, np.int64))
+        for cut in (embedding(sizes), classifier(sizes))
+    )
+    return [first, *blocks, last]
 
 
 def embedding(sizes: Sizes) -> Cut:
@@ -132,19 +170,19 @@ def classifier(sizes: Sizes) -> Cut:
     return _alone(tiles.words(sizes.width_depth), sizes.engine)
 
 
-def matrix(sizes: Sizes, layer: str, depth_words: Array) -> Cut:
-    """A layer's in all networks' blocks: (n * networks' blocks, blocks)."""
+def matrix(sizes: Sizes, layer: str, depth_words: Array) -> tuple[Cut, Array]:
+    """A layer's, of those that differ; which of them each block of a network has, (n, blocks)."""
     index = LAYERS.index(layer)
     rows, first = _distinct(
         sizes.networks.wide[:, :, index], sizes.layer_tiles[index], per_block(sizes.finer),
         depth_words,
     )  # fmt: skip
     wide, tiles, finer, depth = first
-    return _alone(_Tiles(wide, tiles, finer).words(depth), sizes.engine)[rows]
+    return _alone(_Tiles(wide, tiles, finer).words(depth), sizes.engine), rows
 
 
-def projections(sizes: Sizes) -> Cut:
-    """K's, V's and Q's: group by group of heads, K before V before Q; of the same shape."""
+def projections(sizes: Sizes) -> tuple[Cut, Array]:
+    """K's, V's and Q's: group by group of heads, K before V before Q; as :func:`matrix`."""
     layers = [LAYERS.index(name) for name in "kvq"]
     rows, first = _distinct(
         *(sizes.networks.wide[:, :, layer] for layer in layers),
@@ -154,7 +192,7 @@ def projections(sizes: Sizes) -> Cut:
     *wide, tiles, finer, depth, group_rows = first
     words = np.stack([_Tiles(each, tiles, finer).words(depth) for each in wide], axis=1)
     group_tiles = np.maximum(1, divide_up(group_rows, sizes.engine.row_lanes))[:, None]
-    return cut(*_group_by_group(words, tiles[:, None], group_tiles), sizes.engine)[rows]
+    return cut(*_group_by_group(words, tiles[:, None], group_tiles), sizes.engine), rows
 
 
 def _group_by_group(words: Array, tiles: Array, group_tiles: Array) -> tuple[Array, Array]:
@@ -207,7 +245,7 @@ def _distinct(*values: Array) -> tuple[Array, list[Array]]:
 
     Returns
     -------
-    which : (n * blocks,) int
+    which : (n, blocks) int
         Which of those that differ each matrix is.
     first : list of (matrices,) int or (matrices, tiles) bool
         Values of each that differs.
@@ -222,7 +260,7 @@ def _distinct(*values: Array) -> tuple[Array, list[Array]]:
         for column in columns.T:
             keys += column * draws.integers(np.iinfo(np.int64).max)
     _, index, which = np.unique(keys, return_index=True, return_inverse=True)
-    return which, [each[index] for each in flat]
+    return which.reshape(shape), [each[index] for each in flat]
 
 
 def _packed(flags: Array) -> Array:

@@ -21,7 +21,9 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from nas.cost.coefficients import STEPS, Coefficients
+from nas.cost.cutting import all_cuts
 from nas.cost.networks import Array, Networks
+from nas.cost.sizes import Sizes
 from nas.cost.timeline import Batch, Memories, Timeline
 from rtl.compiler import UnitLatencies
 from rtl.config import EngineConfig
@@ -29,7 +31,7 @@ from rtl.config import EngineConfig
 PRIOR = 0.002  # weight of a coefficient's distance from its default, in a fit of relative errors
 ROBUST = 0.01  # relative errors beyond this count linearly in a fit
 CONVERGED, MOST_STEPS = 1e-4, 40  # a fit's end: relative gain of a step, and their number
-MOST_IN_BATCH = 2048  # networks whose arrays fit a processor's cache
+MOST_IN_BATCH = 1024  # networks whose arrays fit a processor's cache
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,12 @@ class LatencyModel:
 
     def _batches(self, networks: Networks, memories: Memories) -> Iterator[tuple[Array, Batch]]:
         """Networks that are alike, whose arrays have few empty places; and which they are."""
+        cuts = all_cuts(Sizes(networks, self.engine))
         alike = np.lexsort((networks.depth, networks.width))
         for start in range(0, len(networks), MOST_IN_BATCH):
             part = alike[start : start + MOST_IN_BATCH]
-            yield part, Batch.of(networks[part], self.engine, memories[part])
+            sizes = Sizes(networks[part], self.engine)
+            yield part, Batch(sizes, [each[part] for each in cuts], memories[part])
 
     def _of(self, batch: Batch) -> Array:
         return Timeline(batch, self.latencies, self.coefficients).cycles()

@@ -204,9 +204,7 @@ class Attention:
         return np.maximum.reduce([array, softmax, chain])
 
 
-def phases_of(
-    sizes: Sizes, cuts: list[Cut], attention: Attention, start_of_items: float
-) -> Phases:
+def phases_of(sizes: Sizes, cuts: list[Cut], attention: Attention, start_of_items: float) -> Phases:
     """All phases of the networks.
 
     Parameters
@@ -224,9 +222,7 @@ def phases_of(
 class _Builder:
     """Puts the phases' work together, kind by kind."""
 
-    def __init__(
-        self, sizes: Sizes, cuts: list[Cut], attention: Attention, start_of_items: float
-    ):
+    def __init__(self, sizes: Sizes, cuts: list[Cut], attention: Attention, start_of_items: float):
         self.sizes, self.cuts, self.attention = sizes, cuts, attention
         self.start_of_items = start_of_items
         networks, engine = sizes.networks, sizes.engine

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from nas.cost.coefficients import Coefficients
-from nas.cost.cutting import Cut, all_cuts
-from nas.cost.networks import Array, Networks
+from nas.cost.cutting import Cut
+from nas.cost.networks import Array
 from nas.cost.phases import (
     ATTENTION,
     BLOCK_PHASES,
@@ -70,12 +70,6 @@ class Batch:
     sizes: Sizes
     cuts: list[Cut]
     memories: Memories
-
-    @classmethod
-    def of(cls, networks: Networks, engine: EngineConfig, memories: Memories) -> "Batch":
-        """Cut the networks' weights for an engine."""
-        sizes = Sizes(networks, engine)
-        return cls(sizes, all_cuts(sizes), memories)
 
 
 class Loads:

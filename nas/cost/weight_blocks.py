@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from nas.cost.cutting import Cut
+from nas.cost.cutting import Cut, rows_of
 from nas.cost.networks import Array
 from nas.cost.phases import Phases
 from nas.cost.sizes import divide_up
@@ -56,7 +56,7 @@ class WeightBlocks:
     def shared(self, values: Array) -> Array:
         """Each phase's value, (n, phases), shared among its blocks."""
         counts = [len(places) for places in self.of_phase]
-        return np.repeat(_rows(values), counts, axis=0) * self.share
+        return np.repeat(rows_of(values), counts, axis=0) * self.share
 
     @classmethod
     def of(cls, phases: Phases, embed_groups: Array, engine: EngineConfig) -> "WeightBlocks":
@@ -81,14 +81,14 @@ class _Builder:
         self.phase = np.repeat(np.arange(len(most)), most)
         self.begins = np.concatenate([np.arange(count) == 0 for count in most])
         self.words, self.group, self.part, self.ends = (
-            _rows(np.concatenate([getattr(cut, field.name) for cut in phases.cuts], axis=1))
+            rows_of(np.concatenate([getattr(cut, field.name) for cut in phases.cuts], axis=1))
             for field in fields(Cut)
         )
         self.exists = self.words > 0
 
     def _by_phase(self, values: Array) -> Array:
         """(blocks, n) from (n, phases)."""
-        return _rows(values)[self.phase]
+        return rows_of(values)[self.phase]
 
     def blocks(self) -> WeightBlocks:
         compute, behind = self._cycles()
@@ -108,17 +108,21 @@ class _Builder:
         )
 
     def _cycles(self) -> tuple[Array, Array]:
-        steps, groups = self.phases.steps, self._by_phase(self.phases.groups)
+        steps = self.phases.steps
+        last_group = rows_of(self.phases.groups) - 1
         first, middle, last, between, behind = (
-            self._by_phase(values)
+            rows_of(values)
             for values in (steps.first, steps.middle, steps.last, steps.between, steps.behind)
         )
-        is_last = self.group == groups - 1
-        of_group = np.where(self.group == 0, first, np.where(is_last, last, middle))
-        return (
-            of_group * self.part,
-            np.where(self.exists & self.ends, np.where(is_last, behind, between), 0),
-        )
+        compute, rest = np.empty(self.part.shape), np.empty(self.part.shape)
+        ends = self.exists & self.ends
+        for phase, places in enumerate(self.of_phase):  # one by one: they stay in the cache
+            at = slice(places.start, places.stop)
+            group, is_last = self.group[at], self.group[at] == last_group[phase]
+            later = np.where(is_last, last[phase], middle[phase])
+            compute[at] = np.where(group == 0, first[phase], later) * self.part[at]
+            rest[at] = np.where(is_last, behind[phase], between[phase]) * ends[at]
+        return compute, rest
 
     def _room(self) -> Array:
         ring = self.engine.weight_words
@@ -162,11 +166,6 @@ class _Builder:
         left = np.take_along_axis(matmuls, block, axis=0) - enters
         at = 1 - left / np.take_along_axis(size, block, axis=0)
         return np.where(enters > 0, block, -1), at.clip(0, 1)
-
-
-def _rows(values: Array) -> Array:
-    """Columns as rows, each in one piece of memory."""
-    return np.ascontiguousarray(values.T)
 
 
 def _summed(values: Array) -> Array:

@@ -46,7 +46,7 @@ def test_bytes_and_instructions_are_the_programs(engine):
     """Bytes within 1 %; instructions within 10 %: blocks of weights are cut at row tiles."""
     shapes = SAMPLES[engine.name]
     sizes = Sizes(Networks.of_shapes(shapes), engine)
-    phases = phases_of(sizes, all_cuts(sizes), Attention(sizes, 80.0), 50.0)
+    phases = phases_of(sizes, [each[:] for each in all_cuts(sizes)], Attention(sizes, 80.0), 50.0)
     first = embedding_of(sizes)
     again = (first.groups - 1) * phases.bytes[:, 0]
     loaded = phases.bytes.sum(axis=1) + again + first.bytes
@@ -66,7 +66,7 @@ def test_the_array_works_for_as_long_as_the_bound_says_where_no_drain_is_slower(
     assert len(shapes) > 3
     sizes = Sizes(Networks.of_shapes(shapes), engine)
     attention = Attention(sizes, 0.0)
-    phases = phases_of(sizes, all_cuts(sizes), attention, 0.0)
+    phases = phases_of(sizes, [each[:] for each in all_cuts(sizes)], attention, 0.0)
     blocks = phases.compute[:, 1:-1].reshape(len(shapes), -1, 4)[:, :, 1:].sum(axis=(1, 2))
     items = (attention.projections + attention.items * attention.item) * sizes.exists
     array = phases.compute[:, 0] + blocks + items.sum(axis=1) + phases.compute[:, -1]
@@ -77,7 +77,7 @@ def test_the_array_works_for_as_long_as_the_bound_says_where_no_drain_is_slower(
 def test_phases_that_are_not_there_cost_nothing():
     shapes = SAMPLES["tiny"]
     sizes = Sizes(Networks.of_shapes(shapes), TINY)
-    phases = phases_of(sizes, all_cuts(sizes), Attention(sizes, 80.0), 50.0)
+    phases = phases_of(sizes, [each[:] for each in all_cuts(sizes)], Attention(sizes, 80.0), 50.0)
     assert not phases.exists.all()
     for name in ("compute", "bytes", "tables", "instructions", "matmuls", "other_loads"):
         assert not getattr(phases, name)[~phases.exists].any(), name
