@@ -106,7 +106,8 @@ def _draw(
     }
     act_bits = draws.choice(numerics.ACT_BITS)
     slots = draws.randint(MIN_SCORE_SLOTS, MAX_SCORE_SLOTS)
-    return replace(base, name=name, act_bits=act_bits, score_slots=slots, **sizes, **words)
+    whole = dict.fromkeys(config.PARTS, 1)  # :func:`_in_parts` draws them
+    return replace(base, name=name, act_bits=act_bits, score_slots=slots, **whole, **sizes, **words)
 
 
 def _in_parts(engine: EngineConfig, draws: random.Random) -> EngineConfig:

@@ -172,7 +172,7 @@ def test_a_space_with_one_subnet():
 
 
 def test_a_limit_below_the_smallest_subnet():
-    with pytest.raises(ValueError, match=r"the smallest subnet takes \d+ cycles"):
+    with pytest.raises(ValueError, match="the smallest subnet takes more than 10 cycles"):
         search(limits=[10.0])
 
 
