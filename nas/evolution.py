@@ -206,6 +206,11 @@ class Evolution:
         """Most accurate of all candidates that reach the target; among equals the fastest.
 
         The winner's cycles are exact; so are those of the ones that only seemed to reach it.
+
+        Raises
+        ------
+        ValueError
+            If not even the smallest subnet reaches it.
         """
         goal = self.goals[target]
         for candidate in sorted(
@@ -217,8 +222,11 @@ class Evolution:
                 return replace(candidate, cycles=int(cycles))
         smallest = self.space.smallest()
         genes = tuple(int(gene) for gene in self.space.encode(smallest))
+        cycles = goal.costs.exact(smallest)
+        if cycles > goal.limit:
+            raise ValueError(f"the smallest subnet takes {cycles:g} cycles, not {goal.limit:g}")
         self._evaluate([genes])
-        return Candidate(smallest, self.state.scores[genes], int(goal.costs.exact(smallest)))
+        return Candidate(smallest, self.state.scores[genes], int(cycles))
 
     def _candidates(self, population: Sequence[Genes], target: int) -> list[Candidate]:
         cycles = self.goals[target].costs.cycles(np.array(population))
@@ -292,7 +300,10 @@ class Evolution:
         return self._born(children, target, rng)
 
     def _born(self, archs: Sequence[Arch], target: int, rng: np.random.Generator) -> list[Genes]:
-        """Lower choices at random, one step at a time, until the limits hold."""
+        """Lower choices at random, one step at a time, until the limits hold.
+
+        The smallest subnet always stays: whether it reaches a target is known exactly.
+        """
         goal = self.goals[target]
         genes = np.array([self.space.encode(arch) for arch in archs])
         slow = np.arange(len(genes))
@@ -300,13 +311,11 @@ class Evolution:
             # Several steps ahead, as many are costed in about the time of one.
             paths = np.stack([self._lowered(genes[row], rng) for row in slow])
             cycles = goal.costs.cycles(paths.reshape(-1, paths.shape[-1]))
-            within = cycles.reshape(paths.shape[:2]) <= goal.limit
+            within = (cycles.reshape(paths.shape[:2]) <= goal.limit) | ~paths.any(axis=-1)
             reached = within.any(axis=1)
             steps = np.where(reached, within.argmax(axis=1), STEPS_AHEAD)
             genes[slow] = paths[np.arange(len(slow)), steps]
             slow = slow[~reached]
-            if not genes[slow].any(axis=1).all():
-                raise ValueError(f"the smallest subnet takes more than {goal.limit:g} cycles")
         return [tuple(int(gene) for gene in row) for row in genes]
 
     def _lowered(self, genes: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -172,8 +172,17 @@ def test_a_space_with_one_subnet():
 
 
 def test_a_limit_below_the_smallest_subnet():
-    with pytest.raises(ValueError, match="the smallest subnet takes more than 10 cycles"):
-        search(limits=[10.0])
+    with pytest.raises(ValueError, match=r"the smallest subnet takes \d+ cycles, not 10"):
+        search(limits=[10.0]).winner(0)
+
+
+def test_a_target_that_only_the_exact_model_sees_reached():
+    """The vectorised model says that the smallest subnet is 5 % too slow."""
+    smallest = DIGITS.smallest()
+    limit = float(cycles(smallest))
+    pessimistic = Given(cycles, fast=lambda arch: 1.05 * cycles(arch))
+    found = search(limits=[limit], costs=pessimistic).winner(0)
+    assert (found.arch, found.cycles) == (smallest, limit)
 
 
 @pytest.mark.parametrize(

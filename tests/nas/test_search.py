@@ -21,13 +21,16 @@ import pytest
 from rich.console import Console
 
 from nas import report, testset
+from nas.cost import Hardware
+from nas.cost.latency import LatencyModel
 from nas.data import thinned
 from nas.integer import IntegerNetwork
 from nas.job import Job
 from nas.options import Options
 from nas.search import main
+from nas.space import DIGITS
 from nas.summary import Summary
-from nas.targets import default_targets
+from nas.targets import default_targets, fastest_rate
 from rtl.cli import command
 from rtl.model import IntegerModel
 
@@ -277,6 +280,13 @@ def test_default_targets_can_be_reached(runs):
     job = prepared(Options(out=runs))
     assert len(job.targets) == 3 and list(job.targets) == sorted(job.targets)
     assert job.targets == default_targets(job.hardware, job.space)
+
+
+def test_default_targets_are_within_reach_of_the_smallest_subnet(monkeypatch):
+    """Even if the vectorised model thinks that all subnets are faster."""
+    hardware = Hardware.load("sim")
+    monkeypatch.setattr(LatencyModel, "cycles", lambda self, networks, memories: np.ones(8))
+    assert default_targets(hardware, DIGITS) == (fastest_rate(hardware, DIGITS),)
 
 
 def test_training_takes_seed_and_threads_from_the_options(runs):
