@@ -29,8 +29,28 @@ class EngineRanges:
     queue_depth: tuple[int, ...]
     memory_bytes: tuple[int, ...]
 
+    @classmethod
+    def around(cls, engine: EngineConfig) -> "EngineRanges":
+        """Of any engine: its own sizes, and down from them."""
+        rows = _down_from(engine.row_lanes, 2, least=4)
+        depths = _down_from(engine.depth_lanes, 2, least=4)
+        narrowest = min(rows[0] * depths[0] // 2, rows[0] * numerics.LOGIT_BITS // 8)  # word
+        beats = _down_from(min(engine.memory_bytes, narrowest), 2, least=depths[0])
+        return cls(
+            token_lanes=tuple(range(2, engine.token_lanes + 1, 2)),
+            row_lanes=rows,
+            depth_lanes=depths,
+            queue_depth=_down_from(engine.queue_depth, 3, least=2),
+            memory_bytes=tuple(sorted({*beats, engine.memory_bytes})),
+        )
 
-RANGES = {  # by the name of the default engine
+
+def _down_from(most: int, count: int, least: int) -> tuple[int, ...]:
+    """Powers of two that end with ``most``, in order, at most ``count``."""
+    return tuple(size for i in reversed(range(count)) if (size := most >> i) >= least)
+
+
+RANGES = {  # by the name of a board's default engine; of others: :meth:`EngineRanges.around`
     "tiny": EngineRanges((2, 4, 6, 8), (8, 16), (4, 8), (8, 16, 32), (8, 16)),
     "ulx3s": EngineRanges((2, 4, 6, 8, 10), (4, 8, 16), (4, 8), (8, 16, 32), (8, 16)),
     "zcu102": EngineRanges(
@@ -44,13 +64,10 @@ def _base(board: Board) -> EngineConfig:
 
 
 def _ranges(board: Board) -> EngineRanges:
-    name = _base(board).name
-    if name not in RANGES:
-        raise UserError(
-            f"no ranges to draw engines from around engine '{name}' of board '{board.name}':"
-            f" there are some for {', '.join(RANGES)}"
-        )
-    return RANGES[name]
+    base = _base(board)
+    if base.name in RANGES and base == config.ENGINES[base.name]:
+        return RANGES[base.name]
+    return EngineRanges.around(base)
 
 
 def sample_engines(board: Board, count: int, seed: int) -> list[EngineConfig]:
@@ -58,11 +75,6 @@ def sample_engines(board: Board, count: int, seed: int) -> list[EngineConfig]:
 
     Each scratchpad has between half and twice the words of the board's default engine. The first
     engines of a longer list are those of a shorter one with the same seed.
-
-    Raises
-    ------
-    UserError
-        If the board's default engine has no ranges.
     """
     base, ranges = _base(board), _ranges(board)
     draws = random.Random(seed)
@@ -82,17 +94,19 @@ def corner_engines(board: Board) -> list[EngineConfig]:
     A model that is fitted to them extrapolates to none of the others.
     """
     base, ranges = _base(board), _ranges(board)
-    return [
-        replace(
+    corners = []
+    for name, least_or_most in (("smallest", min), ("largest", max)):
+        whole = replace(
             base,
             name=name,
             act_bits=least_or_most(numerics.ACT_BITS),
             score_slots=least_or_most((MIN_SCORE_SLOTS, MAX_SCORE_SLOTS)),
             **{each.name: least_or_most(getattr(ranges, each.name)) for each in fields(ranges)},
-            **dict.fromkeys(config.PARTS, least_or_most(PARTS)),
+            **dict.fromkeys(config.PARTS, 1),
         )
-        for name, least_or_most in (("smallest", min), ("largest", max))
-    ]
+        parts = min(least_or_most(PARTS), whole.granules)
+        corners.append(replace(whole, **dict.fromkeys(config.PARTS, parts)))
+    return corners
 
 
 def _draw(

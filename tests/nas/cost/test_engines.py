@@ -1,13 +1,13 @@
 """Random engines: the same for a seed, and of a board's ranges."""
 
-from dataclasses import fields
+import json
+from dataclasses import asdict, fields, replace
 
 import pytest
 
 import boards
 from nas.cost.engines import RANGES, EngineRanges, corner_engines, sample_engines
 from rtl.config import ENGINES
-from rtl.errors import UserError
 
 ZCU102 = boards.load("zcu102")
 
@@ -52,11 +52,19 @@ def test_no_random_engine_lies_beyond_the_corners(board):
     assert smallest.multiplier == largest.multiplier == ENGINES[board.engine.lower()].multiplier
 
 
-def test_a_board_with_another_engine_is_refused():
-    board = ZCU102.model_copy(update={"name": "other", "engine": "ZCU102_A8"})
-    with pytest.raises(UserError) as error:
-        sample_engines(board, 1, seed=0)
-    assert str(error.value) == (
-        "no ranges to draw engines from around engine 'zcu102_a8' of board 'other': there are some"
-        " for tiny, ulx3s, zcu102"
-    )
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("token_lanes", [2, 6])
+def test_a_board_with_any_engine_has_ranges(name, token_lanes, tmp_path):
+    """From an engine file, of the board's own; the largest is as large as the board's engine."""
+    engine = replace(ENGINES[name], name="mine", token_lanes=token_lanes)
+    file = tmp_path / "engine.json"
+    file.write_text(json.dumps(asdict(engine)))
+    board = ZCU102.model_copy(update={"name": "other", "engine": str(file)})
+    smallest, largest = corner_engines(board)
+    engines = sample_engines(board, 30, seed=0)
+    assert len(set(engines)) == 30
+    for each in fields(EngineRanges):
+        low, high = getattr(smallest, each.name), getattr(largest, each.name)
+        assert high == getattr(engine, each.name)
+        assert low < high or each.name in ("token_lanes", "depth_lanes", "memory_bytes")
+        assert all(low <= getattr(other, each.name) <= high for other in engines)
