@@ -159,10 +159,11 @@ def problems(fits: list[Fit]) -> Text:
 def fits_table(fits: list[Fit], title: str) -> Table:
     """One board a row."""
     bars = [fit.error_bars for fit in fits]
+    uncalibrated = not any(bars) and any(fit.estimate for fit in fits)
     table = Table(
         title=Text(title),
         caption="resources: of the engine, over the board's"
-        + ("; cycles: not calibrated" if not any(bars) else ""),
+        + ("; cycles: not calibrated" if uncalibrated else ""),
         box=box.SIMPLE_HEAD,
     )
     for column in ("board", "engine"):
@@ -200,17 +201,18 @@ def work_table(estimates: list[Estimate]) -> Table:
     """What an image moves, one board a row."""
     table = Table(
         title="One image",
-        caption="array used: its products that are no padding; energy: uncalibrated",
+        caption="array used: its products that are no padding; dynamic energy: "
+        - " is uncalibrated",
         box=box.SIMPLE_HEAD,
     )
     table.add_column("board")
     for column in (
         "MACs\nM", "array\nused", "memory read\nMB", "written\nMB", "scratchpads read\nMB",
-        "written\nMB", "bytes per cycle\nof",
+        "written\nMB", "bytes per cycle\nof", "energy\nmJ",
     ):  # fmt: skip
         table.add_column(column, justify="right")
     for estimate in estimates:
-        work = estimate.work
+        work, joules = estimate.work, estimate.energy_joules
         useful = sum(part.products for part in estimate.work_by_kind.values())
         moved = (
             sum(work.read_bytes.values()),
@@ -224,6 +226,7 @@ def work_table(estimates: list[Estimate]) -> Table:
             f"{useful / work.products:.1%}",
             *(f"{count / 1e6:,.3f}" for count in moved),
             f"{work.bytes / estimate.cycles:.1f}\n{estimate.memory.bytes_per_cycle:.1f}",
+            "-" if joules is None else f"{joules * 1e3:,.3g}",
         )
     return table
 
