@@ -201,34 +201,32 @@ def work_table(estimates: list[Estimate]) -> Table:
     """What an image moves, one board a row."""
     table = Table(
         title="One image",
-        caption="array used: its products that are no padding; dynamic energy: "
-        - " is uncalibrated",
+        caption="array used: its products that are no padding",
         box=box.SIMPLE_HEAD,
     )
     table.add_column("board")
     for column in (
-        "MACs\nM", "array\nused", "memory read\nMB", "written\nMB", "scratchpads read\nMB",
-        "written\nMB", "bytes per cycle\nof", "energy\nmJ",
+        "MACs\nM", "array\nused", "memory MB\nread, written", "scratchpads MB\nread, written",
+        "bytes per cycle\nused, of", "dynamic energy\nmJ",
     ):  # fmt: skip
         table.add_column(column, justify="right")
     for estimate in estimates:
         work, joules = estimate.work, estimate.energy_joules
         useful = sum(part.products for part in estimate.work_by_kind.values())
-        moved = (
-            sum(work.read_bytes.values()),
-            work.written_bytes,
-            work.scratchpad_read_bytes,
-            work.scratchpad_written_bytes,
-        )
         table.add_row(
             estimate.board.name,
             f"{work.macs / 1e6:,.1f}",
             f"{useful / work.products:.1%}",
-            *(f"{count / 1e6:,.3f}" for count in moved),
+            _megabytes(sum(work.read_bytes.values()), work.written_bytes),
+            _megabytes(work.scratchpad_read_bytes, work.scratchpad_written_bytes),
             f"{work.bytes / estimate.cycles:.1f}\n{estimate.memory.bytes_per_cycle:.1f}",
-            "-" if joules is None else f"{joules * 1e3:,.3g}",
+            "uncalibrated" if joules is None else f"{joules * 1e3:,.3g}",
         )
     return table
+
+
+def _megabytes(*counts: int) -> str:
+    return "\n".join(f"{count / 1e6:,.3f}" for count in counts)
 
 
 if __name__ == "__main__":

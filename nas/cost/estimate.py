@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from boards import Board
-from nas.cost.calibration import extrapolates, find
+from nas.cost.calibration import Calibration, extrapolates, find
 from nas.cost.hardware import Hardware
 from nas.cost.work import Work, energy, work_of_program
 from rtl.compiler import MemoryTiming, Prediction, Program, check, lower
@@ -150,10 +150,15 @@ def error_bars(board: Board, engine: EngineConfig) -> tuple[float, float] | None
     None where the board was not calibrated, or another engine was.
     """
     found = find(board)
-    if found is None or found.latency.engine_hash != f"{engine.hash:016x}":
+    if found is None or not is_calibrated(engine, found):
         return None
     ratios = [row["rtl"] / row["exact"] for row in found.latency.held_out]
     return min(ratios), max(ratios)
+
+
+def is_calibrated(engine: EngineConfig, calibration: Calibration) -> bool:
+    """Whether it was this very engine that ran."""
+    return calibration.latency.engine_hash == f"{engine.hash:016x}"
 
 
 def resources_of(engine: EngineConfig, board: Board) -> Resources | None:
@@ -177,6 +182,11 @@ def reservations(hardware: Hardware, shape: NetworkShape | None = None) -> list[
     said = [warning] if warning else []
     if beyond := extrapolated(hardware.engine, hardware.board):
         said.append(f"resources of engine '{hardware.engine.name}' extrapolate: {beyond[0]}")
+    if found.power_model and not is_calibrated(hardware.engine, found):
+        said.append(
+            f"energy of engine '{hardware.engine.name}' extrapolates: the power report of board"
+            f" '{hardware.board.name}' is of another engine"
+        )
     if shape and (beyond := extrapolates(found.latency.ranges, shape, hardware.memory)):
         said.append(f"cycles on board '{hardware.board.name}' extrapolate: {', '.join(beyond)}")
     return said

@@ -9,11 +9,14 @@ import pytest
 import boards
 from nas import fit
 from nas.cost import Hardware, estimate
+from nas.cost.calibration import find
 from nas.cost.estimate import Estimate
+from nas.cost.work import work_of
 from rtl.cli import command
 from rtl.compiler import MemoryTiming, predict
 from rtl.compiler.latencies import unit_latencies
-from rtl.config import ZCU102
+from rtl.config import TINY, ZCU102
+from rtl.model import IntegerModel
 from rtl.shape import plain_vit
 from rtl.synthesis import Resources
 
@@ -68,6 +71,29 @@ def test_cycles_in_the_report_add_up(tmp_path):
     assert all(
         0 <= padding <= cycles["multiplying"][kind] for kind, padding in cycles["padding"].items()
     )
+
+
+def energies(args, capsys) -> tuple[list[str], str]:
+    """The last column of the table of what an image moves, and all that was printed."""
+    assert run(*args, "--verbose") == 0
+    out = capsys.readouterr().out
+    rows = out[out.index("dynamic energy") :].splitlines()
+    return [row.split()[-1] for row in rows if row.split()[:1] == ["sim"]], " ".join(out.split())
+
+
+def test_energy_only_after_a_power_report(monkeypatch, capsys):
+    """1 pJ per product of the array; of another engine it is an extrapolation."""
+    known = find(boards.load("sim"))
+    assert energies((DIGITS, "--board", "sim"), capsys)[0] == ["uncalibrated"]
+    powered = known.model_copy(update={"power": {"joules_per_product": 1e-12}})
+    monkeypatch.setattr(estimate, "find", lambda board: powered)
+    shape = IntegerModel.load(DIGITS).shape
+    products = work_of(shape, TINY).products
+    found, out = energies((DIGITS, "--board", "sim"), capsys)
+    assert found == [f"{products * 1e-9:.3g}"] and "energy of engine" not in out
+    found, out = energies((DIGITS, "--board", "sim", "--engine", "ulx3s"), capsys)
+    assert found != ["uncalibrated"]
+    assert "energy of engine 'ulx3s' extrapolates: the power report of board 'sim'" in out
 
 
 def test_what_binds():
