@@ -1,13 +1,14 @@
 """The evolutionary search: NSGA-II over a space, for several frame rates, from one memory.
 
-Objectives are the error on the search-validation pictures and the cycles per image. A target is a
-hard limit on cycles: candidates respect it from birth. Each generation is a function of the
+Objectives are the error on the search-validation pictures and what an image costs: its cycles, and
+whatever else :mod:`nas.cost` counts. A target is a hard limit on cycles: candidates respect it from
+birth. Each generation is a function of the
 population before it, the seed and its number, so a search that was saved after any generation
 continues to the same result; nothing else needs to be kept.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from rtl.files import atomic_write
 STATE_SCHEMA = 1
 TIE_BREAK = 1e-3  # weight of cross-entropy: below one picture in 500 for any sensible value
 STEPS_AHEAD = 8  # lower choices that are costed at once, of a candidate that is too slow
+ROUNDING = 1e-9  # of a tolerance's sum
 Genes = tuple[int, ...]
 
 
@@ -62,7 +64,8 @@ class Goal:
     Parameters
     ----------
     costs : Costs
-        Cycles per image: fast ones while searching, exact ones of those that may win.
+        Objectives beside the error. Cycles per image: fast ones while searching, exact ones of
+        those that may win.
     limit : float
         Most cycles per image. The smallest subnet must respect it.
     """
@@ -73,11 +76,21 @@ class Goal:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A subnet with both objectives."""
+    """A subnet, how it answers, and what an image of it costs.
+
+    Parameters
+    ----------
+    arch : Arch
+    score : Score
+    cycles : int
+    costs : tuple of float
+        The objectives beside the error, as :class:`nas.cost.Costs` names them.
+    """
 
     arch: Arch
     score: Score
     cycles: int
+    costs: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,12 +106,15 @@ class EvolutionConfig:
     mutation_rate : float
         Probability with which each choice is redrawn.
     seed : int
+    tolerance : float
+        Error that a winner may have beyond the least, if it costs less.
     """
 
     population: int = 16
     generations: int = 10
     mutation_rate: float = 0.1
     seed: int = 0
+    tolerance: float = 0.0
 
 
 @dataclass
@@ -203,9 +219,11 @@ class Evolution:
         return self._candidates(list(self.state.scores), target)
 
     def winner(self, target: int) -> Candidate:
-        """Most accurate of all candidates that reach the target; among equals the fastest.
+        """Most accurate of all candidates that reach the target; among equals the cheapest.
 
-        The winner's cycles are exact; so are those of the ones that only seemed to reach it.
+        With a tolerance, all that hardly differ from the most accurate one are equals. The cheapest
+        is lowest in the first objective beside the error, then in the next one. The winner's cycles
+        are exact; so are those of the ones that only seemed to reach it.
 
         Raises
         ------
@@ -213,26 +231,40 @@ class Evolution:
             If not even the smallest subnet reaches it.
         """
         goal = self.goals[target]
-        for candidate in sorted(
-            (c for c in self.candidates(target) if c.cycles <= goal.limit),
-            key=lambda c: (c.score.error, c.cycles, c.score.cross_entropy),
-        ):
+        near = [c for c in self.candidates(target) if c.cycles <= goal.limit]
+        near.sort(key=lambda c: (c.score.error, c.costs, c.score.cross_entropy))
+        best = next(self._reaching(near, goal), None)
+        if best is None:
+            return self._smallest(goal)
+        most = best.score.error + self.config.tolerance + ROUNDING
+        near = [c for c in near if c.score.error <= most]
+        near.sort(key=lambda c: (c.costs, c.score.error, c.score.cross_entropy))
+        return next(self._reaching(near, goal))
+
+    def _reaching(self, candidates: Sequence[Candidate], goal: Goal) -> Iterator[Candidate]:
+        """Those that are exactly within the limit, with exact cycles."""
+        for candidate in candidates:
             cycles = goal.costs.exact(candidate.arch)
             if cycles <= goal.limit:
-                return replace(candidate, cycles=int(cycles))
+                yield replace(candidate, cycles=int(cycles))
+
+    def _smallest(self, goal: Goal) -> Candidate:
+        """The smallest subnet, which must be within the limit."""
         smallest = self.space.smallest()
         genes = tuple(int(gene) for gene in self.space.encode(smallest))
         cycles = goal.costs.exact(smallest)
         if cycles > goal.limit:
             raise ValueError(f"the smallest subnet takes {cycles:g} cycles, not {goal.limit:g}")
         self._evaluate([genes])
-        return Candidate(smallest, self.state.scores[genes], int(cycles))
+        costs = tuple(goal.costs.objectives(np.array([genes]))[0].tolist())
+        return Candidate(smallest, self.state.scores[genes], int(cycles), costs)
 
     def _candidates(self, population: Sequence[Genes], target: int) -> list[Candidate]:
-        cycles = self.goals[target].costs.cycles(np.array(population))
+        of = self.goals[target].costs
+        cycles, costs = of.cycles(np.array(population)), of.objectives(np.array(population))
         return [
-            Candidate(self.space.decode(genes), self.state.scores[genes], int(value))
-            for genes, value in zip(population, cycles, strict=True)
+            Candidate(self.space.decode(genes), self.state.scores[genes], int(value), tuple(more))
+            for genes, value, more in zip(population, cycles, costs.tolist(), strict=True)
         ]
 
     def _evaluate(self, population: Sequence[Genes]) -> None:
@@ -269,7 +301,8 @@ class Evolution:
             termination=("n_gen", 3),
         )
         choices = np.array(self.space.gene_choices)
-        problem = Problem(n_var=len(choices), n_obj=2, xl=0, xu=choices - 1, vtype=int)
+        objectives = initial.get("F").shape[1]
+        problem = Problem(n_var=len(choices), n_obj=objectives, xl=0, xu=choices - 1, vtype=int)
         algorithm.setup(problem, seed=int(seed.generate_state(1)[0]))
         algorithm.tell(infills=algorithm.ask())
         children = algorithm.ask()
@@ -283,7 +316,7 @@ class Evolution:
     def _population(self, population: Sequence[Genes], target: int) -> Population:
         """Evaluated candidates as pymoo has them."""
         candidates = self._candidates(population, target)
-        objectives = [(c.score.objective, float(c.cycles)) for c in candidates]
+        objectives = [(c.score.objective, *c.costs) for c in candidates]
         result = Population.new("X", np.array(population), "F", np.array(objectives))
         for individual in result:
             individual.evaluated = {"F"}

@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from rich.console import Console
 
+import boards
 from nas import pareto, run_folder
 from nas.checkpoint import load_supernet
 from nas.console import progress_bars
 from nas.cost import Hardware, SubnetCosts
+from nas.cost.calibration import power_model
 from nas.cost.estimate import reservations
 from nas.data import TrainingData, load_digits, thinned
 from nas.evaluate import evaluate_subnet
@@ -25,10 +27,10 @@ from nas.lineup import Lineup, lineups_of
 from nas.options import FREE, SUPERNETS, Options
 from nas.recipe import TrainConfig
 from nas.report import Measurement, measure, refuse_mismatches
-from nas.space import DIGITS, Arch, Space
+from nas.space import DIGITS, NATURAL_ORDER, Arch, Space, TileOrder
 from nas.summary import Summary, versions
 from nas.supernet import Supernet, SupernetConfig
-from nas.table import engine_lines, winners_table
+from nas.table import engine_lines, winners_table, work_table
 from nas.train import train_supernet
 from rtl.files import atomic_write
 from rtl.model import IntegerModel
@@ -83,6 +85,7 @@ def run(options: Options) -> Summary:
             job.targets,
             best.hardware.board.clock_hz,
             f"Digits on board '{best.hardware.board.name}', engine '{best.hardware.engine.name}'",
+            options.objectives,
         )
         measurements = job.measure(best, models, console)
         summary = Summary(
@@ -90,12 +93,16 @@ def run(options: Options) -> Summary:
             wall_s=round(time.monotonic() - started, 1),
             versions=versions(),
             **job.lineup.report(best.hardware),
+            objectives=options.objectives,
+            tolerance=options.tolerance,
             candidates=sum(len(state.scores) for state in states),
             supernet=job.supernet_key,
             winners=tuple(measurement.winner for measurement in measurements),
         )
         summary.save(folder / run_folder.SUMMARY)
     Console().print(winners_table(summary))
+    if set(options.objectives) != {"cycles"}:
+        Console().print(work_table(summary))
     print(*engine_lines(summary), sep="\n", end="\n" if summary.free else "")
     print(
         f"Wrote {folder}: {run_folder.SUMMARY}, {run_folder.PLOT}, {run_folder.ENGINE},"
@@ -135,9 +142,14 @@ class Job:
     @classmethod
     def prepare(cls, options: Options, console: Console) -> tuple["Job", ...]:
         """Settle everything that can be settled, or refused, before the long work."""
+        if "energy_joules" in options.objectives:
+            power_model(boards.load(options.board))
         lineups, targets = lineups_of(options, DIGITS, console)
         evolution = EvolutionConfig(
-            population=options.population, generations=options.generations, seed=options.seed
+            population=options.population,
+            generations=options.generations,
+            seed=options.seed,
+            tolerance=options.tolerance / 100,
         )
         data = load_digits()
         if options.quick:
@@ -179,13 +191,14 @@ class Job:
     def identity(self) -> dict[str, Any]:
         """All that decides what the search finds, as JSON gives it back."""
         archs = {"smallest": self.space.smallest(), "largest": self.space.largest()}
-        costs = [SubnetCosts(hardware, self.space) for hardware in self.lineup.engines]
+        costs = [self.costs(hardware) for hardware in self.lineup.engines]
         return {
             "seed": self.options.seed,
             "threads": self.options.threads,
             "targets": list(self.targets),
             "population": self.evolution.population,
             "generations": self.evolution.generations,
+            "objectives": " ".join(self.options.objectives),
             "board": self.hardware.board.name,
             "clock_hz": self.hardware.board.clock_hz,
             "engine": " ".join(f"{each.engine.hash:016x}" for each in self.lineup.engines),
@@ -196,6 +209,10 @@ class Job:
                 for name, arch in archs.items()
             },
         }
+
+    def costs(self, hardware: Hardware, order: TileOrder = NATURAL_ORDER) -> SubnetCosts:
+        """What the space's subnets cost on one of the engines."""
+        return SubnetCosts(hardware, self.space, order, self.options.objectives)
 
     # --- stages -------------------------------------------------------------------------------
 
@@ -226,7 +243,7 @@ class Job:
         return [
             Goal(costs, hardware.cycle_limit(target))
             for hardware in self.lineup.engines
-            for costs in [SubnetCosts(hardware, self.space, net.order)]
+            for costs in [self.costs(hardware, net.order)]
             for target in self.targets
         ]
 

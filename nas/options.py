@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from nas.objectives import OBJECTIVES, Objective
 from rtl import numerics
 from rtl.cli import ENGINE_METAVAR, BoardName, Flag
 from rtl.config import ENGINE_HELP
@@ -16,12 +17,17 @@ SUPERNETS = "supernets"  # beside the runs: trained supernets, by the hash of th
 TEST_PICTURES = 1000
 FREE = "free"  # the engine's name that stands for any
 FREE_ACT_BITS = (6,)
+OBJECTIVES_HELP = (
+    "What to keep low beside the error, per image; the first decides among equally accurate"
+    f" networks: {', '.join(OBJECTIVES)} (this one after python -m nas.calibrate --power)."
+)
 LIMITS = {
     "images": (0, TEST_PICTURES),
     "seed": (0, 2**32 - 1),
     "generations": (0, 10_000),
     "population": (4, 10_000),
     "threads": (1, 256),
+    "tolerance": (0, 100),
 }
 
 
@@ -73,6 +79,12 @@ class Options:
         tyro.conf.arg(metavar="FPS [FPS ...]", help_behavior_hint="(default: three, from cycles)"),
     ] = ()
     """Frame rates to reach, in frames per second."""
+    objectives: Annotated[
+        tuple[Objective, ...],
+        tyro.conf.arg(metavar="NAME [NAME ...]", help=OBJECTIVES_HELP),
+    ] = ("cycles",)
+    tolerance: float = 0.0
+    """Accuracy, in points, that a winner may lack to the best network if it is lower there."""
     images: int = 16
     """Test pictures that each winner classifies on the RTL (0 to 1000)."""
     seed: int = 0
@@ -94,6 +106,8 @@ class Options:
         for name, (low, high) in LIMITS.items():
             if not low <= getattr(self, name) <= high:
                 raise UserError(f"--{name} must be from {low} to {high}, not {getattr(self, name)}")
+        if not self.objectives or len(set(self.objectives)) < len(self.objectives):
+            raise UserError("--objectives must name at least one, and each once")
         if self.act_bits and self.engine != FREE:
             raise UserError("--act-bits needs --engine free: a given engine has its own width")
         for bits in self.act_bits:

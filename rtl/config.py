@@ -171,6 +171,11 @@ class EngineConfig:
         return 8 * self.row_lanes
 
     @property
+    def exponent_word_bytes(self) -> int:
+        """Bytes in memory of one row tile's exponents, 2 bits per channel: whole beats."""
+        return -(-2 * self.row_lanes // (8 * self.memory_bytes)) * self.memory_bytes
+
+    @property
     def residual_word_bytes(self) -> int:
         return 2 * self.row_lanes
 

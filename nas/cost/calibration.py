@@ -275,6 +275,23 @@ def find(board: Board) -> Calibration | None:
     return _load(path, path.stat().st_mtime_ns) if path and path.is_file() else None
 
 
+def power_model(board: Board) -> PowerModel:
+    """Energy by work.
+
+    Raises
+    ------
+    UserError
+        If no power report was imported for the board.
+    """
+    found = find(board)
+    if found is None or found.power_model is None:
+        raise UserError(
+            f"energy is uncalibrated on board '{board.name}': import a power report with"
+            f" python -m nas.calibrate --board {board.name} --power REPORT --network MODEL"
+        )
+    return found.power_model
+
+
 @cache
 def _load(path: Path, changed: int) -> Calibration:
     """Read a file once, and again when it has changed."""

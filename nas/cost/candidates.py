@@ -1,24 +1,29 @@
-"""Cycles of a search's candidates: of thousands by the vectorised model, of the best exactly."""
+"""Costs of a search's candidates: of thousands by the vectorised models, of the best exactly."""
 
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from math import inf
 from typing import Protocol
 
 import numpy as np
 
+from nas.cost.calibration import power_model
 from nas.cost.hardware import Hardware
 from nas.cost.latency import LatencyModel, Memories
 from nas.cost.networks import Array, Networks
+from nas.cost.traffic import traffic_of
+from nas.objectives import Objective
 from nas.space import NATURAL_ORDER, Arch, Space, TileOrder
 from rtl.compiler.latencies import unit_latencies
 from rtl.errors import UserError
 from rtl.shape import LAYERS
 
+COUNTED: tuple[Objective, ...] = ("array_cycles", "memory_bytes", "scratchpad_bytes")
 ANCHORS = 48  # random subnets of a space that its vectorised model is fitted to
 
 
 class Costs(Protocol):
-    """What a search wants to know of its candidates; infinite cycles where one does not fit."""
+    """What a search wants to know of its candidates; infinite where one does not fit."""
 
     def cycles(self, genes: Array) -> Array:
         """(n,) cycles per image of (n, genes) candidates; fast."""
@@ -26,6 +31,10 @@ class Costs(Protocol):
 
     def exact(self, arch: Arch) -> float:
         """Cycles per image of one candidate; as exact as can be predicted."""
+        ...
+
+    def objectives(self, genes: Array) -> Array:
+        """(n, objectives) what is to be low, beside the error; fast."""
         ...
 
 
@@ -40,12 +49,27 @@ class SubnetCosts:
     space : Space
     order : TileOrder
         Ranks the row tiles, as the trained supernet froze it; matters to exact cycles alone.
+    names : sequence of Objective
+        What :meth:`objectives` gives.
+
+    Raises
+    ------
+    UserError
+        If energy is among them, and no power report was imported for the board.
     """
 
-    def __init__(self, hardware: Hardware, space: Space, order: TileOrder = NATURAL_ORDER) -> None:
-        self.hardware, self.space, self.order = hardware, space, order
+    def __init__(
+        self,
+        hardware: Hardware,
+        space: Space,
+        order: TileOrder = NATURAL_ORDER,
+        names: Sequence[Objective] = ("cycles",),
+    ) -> None:
+        self.hardware, self.space, self.order, self.names = hardware, space, order, names
+        self.power = power_model(hardware.board) if "energy_joules" in names else None
         self._exact: dict[Arch, float] = {}
-        self._cycles: dict[bytes, float] = {}
+        self._cycles: dict[bytes, Array] = {}
+        self._traffic: dict[bytes, Array] = {}
         self._fits: dict[int, bool] = {}
 
     def exact(self, arch: Arch) -> float:
@@ -61,22 +85,46 @@ class SubnetCosts:
 
     def cycles(self, genes: Array) -> Array:
         """(n,) cycles by the vectorised model; infinite where the engine refuses the subnet."""
+        return self._remembered(self._cycles, genes, self._predicted, 1)[:, 0]
+
+    def objectives(self, genes: Array) -> Array:
+        """(n, names) by the vectorised models; infinite where the engine refuses the subnet."""
+        columns = {"cycles": self.cycles(genes)}
+        if set(self.names) - columns.keys():
+            traffic = self._remembered(self._traffic, genes, self._counted, len(COUNTED))
+            columns |= zip(COUNTED, traffic.T, strict=True)
+        if self.power:
+            products = columns["array_cycles"] * self.hardware.engine.products
+            columns["energy_joules"] = self.power.joules(products)
+        return np.stack([columns[name] for name in self.names], axis=1)
+
+    def _predicted(self, networks: Networks) -> Array:
+        memories = Memories.of(self.hardware.memory)
+        return np.rint(self.model.cycles(networks, memories))[:, None]
+
+    def _counted(self, networks: Networks) -> Array:
+        traffic = traffic_of(networks, self.hardware.engine)
+        return np.stack([getattr(traffic, name) for name in COUNTED], axis=1)
+
+    def _remembered(
+        self,
+        known: dict[bytes, Array],
+        genes: Array,
+        compute: Callable[[Networks], Array],
+        values: int,
+    ) -> Array:
+        """(n, values) of candidates; of those not known yet that fit, ``compute`` finds them."""
         genes = np.asarray(genes, np.int64)
         keys = [row.tobytes() for row in genes]
-        new = {key: place for place, key in enumerate(keys) if key not in self._cycles}
+        new = {key: place for place, key in enumerate(keys) if key not in known}
         if new:
-            cycles = self._predicted(genes[list(new.values())])
-            self._cycles |= zip(new, cycles, strict=True)
-        return np.array([self._cycles[key] for key in keys])
-
-    def _predicted(self, genes: Array) -> Array:
-        fits = self.fits(genes)
-        found = np.full(len(genes), inf)
-        if fits.any():
-            networks = Networks.of_genes(self.space, genes[fits])
-            memories = Memories.of(self.hardware.memory)
-            found[fits] = np.rint(self.model.cycles(networks, memories))
-        return found
+            asked = genes[list(new.values())]
+            fits = self.fits(asked)
+            found = np.full((len(new), values), inf)
+            if fits.any():
+                found[fits] = compute(Networks.of_genes(self.space, asked[fits]))
+            known |= zip(new, found, strict=True)
+        return np.stack([known[key] for key in keys])
 
     @cached_property
     def model(self) -> LatencyModel:

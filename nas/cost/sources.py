@@ -10,10 +10,9 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-import nas.cost
 import rtl
 
-RTL, COST = Path(rtl.__file__).parent, Path(nas.cost.__file__).parent
+RTL, COST = Path(rtl.__file__).parent, Path(__file__).parent
 PARTS = {
     "rtl": ("arith", "attention", "control", "matmul", "memory", "vector", "*.py"),
     "compiler": ("compiler",),

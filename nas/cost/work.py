@@ -6,6 +6,7 @@ Everything is counted from the operands of the very program that runs.
 import re
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from rtl import numerics
 from rtl.compiler import Operation, Program, UnitLatencies, check, lower
@@ -70,6 +71,11 @@ class Work:
     def bytes(self) -> int:
         """Read and written in memory; as of :class:`rtl.compiler.Prediction`."""
         return sum(self.read_bytes.values()) + self.written_bytes
+
+    @property
+    def scratchpad_bytes(self) -> int:
+        """Read and written on the chip."""
+        return self.scratchpad_read_bytes + self.scratchpad_written_bytes
 
 
 def work_of(shape: NetworkShape, engine: EngineConfig) -> Work:
@@ -168,6 +174,10 @@ class PowerModel:
 
     joules_per_product: float
 
+    def joules(self, products: Any) -> Any:
+        """Of so many products, as :attr:`Work.products` counts them."""
+        return products * self.joules_per_product
+
 
 def power_model(report: str, work: Work, images_per_second: float) -> PowerModel:
     """A power model from the report of a run.
@@ -196,4 +206,4 @@ def power_model(report: str, work: Work, images_per_second: float) -> PowerModel
 
 def energy(work: Work, power: PowerModel | None) -> float | None:
     """Dynamic energy of an image in joules; None without a power model: uncalibrated."""
-    return None if power is None else work.products * power.joules_per_product
+    return None if power is None else power.joules(work.products)

@@ -49,7 +49,7 @@ class Constants:
 
     def exponents(self, norm: str) -> Chunk:
         """Channel exponents of LayerNorm ``norm``, as ``blocks.0.norm1``."""
-        word_bytes = self.sizes.exponent_word_bytes
+        word_bytes = self.sizes.engine.exponent_word_bytes
         return self._add("exponents", ((norm, 0, 0),), self.sizes.width_tiles * word_bytes)
 
     def gelu(self, block: int) -> Chunk:

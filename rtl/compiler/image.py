@@ -146,7 +146,7 @@ def _exponent_beats(norm: Norm, sizes: Sizes) -> np.ndarray:
     exponents = np.zeros(sizes.width_tiles * lanes, np.uint8)
     exponents[: len(norm.exponent)] = norm.exponent
     fours = exponents.reshape(sizes.width_tiles, lanes // 4, 4)
-    beats = np.zeros((sizes.width_tiles, sizes.exponent_word_bytes), np.uint8)
+    beats = np.zeros((sizes.width_tiles, sizes.engine.exponent_word_bytes), np.uint8)
     beats[:, : lanes // 4] = (fours << np.array([0, 2, 4, 6], np.uint8)).sum(2, dtype=np.uint8)
     return beats
 

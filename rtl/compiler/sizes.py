@@ -135,12 +135,6 @@ class Sizes:
         self.patch_words = shape.patch * self.patch_row_words
         self.chain_tiles = lcm(shape.grid[1], engine.token_lanes) // engine.token_lanes
 
-    @property
-    def exponent_word_bytes(self) -> int:
-        """A word of channel exponents in memory: whole beats."""
-        beat = self.engine.memory_bytes
-        return divide_up(2 * self.engine.row_lanes, 8 * beat) * beat
-
     # ------------------------------------------------------------ token tiles
 
     def tile(self, index: int) -> Tile:

@@ -222,7 +222,7 @@ class Symbols:
         word_bytes = {
             Target.WEIGHTS: self.engine.weight_word_bytes,
             Target.PARAMETERS: self.engine.parameter_word_bytes,
-            Target.EXPONENTS: self.sizes.exponent_word_bytes,
+            Target.EXPONENTS: self.engine.exponent_word_bytes,
             Target.GELU: 1,
         }[target]
         data = self.region[operands["offset"] :][: operands["bytes"]].reshape(-1, word_bytes)

@@ -1,6 +1,7 @@
 """The search without a supernet: limits from birth, one result however often it is interrupted."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from math import inf
 from types import SimpleNamespace
@@ -38,12 +39,16 @@ def score(arch: Arch) -> Score:
 class Given:
     """Costs by a function of an arch, for fast and exact cycles alike."""
 
-    def __init__(self, exact, fast=None, space=DIGITS):
-        self.exact, self.space = exact, space
+    def __init__(self, exact, fast=None, space=DIGITS, more=()):
+        self.exact, self.space, self.more = exact, space, more
         self.fast = fast or exact
 
     def cycles(self, genes):
         return np.array([float(self.fast(self.space.decode(row))) for row in genes])
+
+    def objectives(self, genes):
+        more = [[float(cost(self.space.decode(row))) for row in genes] for cost in self.more]
+        return np.stack([*more, self.cycles(genes)], axis=1)
 
 
 EXACT = Given(cycles)
@@ -124,6 +129,44 @@ def test_search_beats_random_draws_of_the_same_number():
 def test_fewer_cycles_win_among_equals():
     evolution = search(evaluate=lambda arch: Score(0.1, 1.0), limits=[3000.0])
     assert evolution.winner(0).cycles == min(c.cycles for c in evolution.candidates())
+
+
+def idle_heads(arch: Arch) -> int:
+    """Stands for an objective that pulls elsewhere than cycles."""
+    return 16 - sum(block.heads for block in arch.blocks)
+
+
+HEADS = Given(cycles, more=[idle_heads])
+
+
+def test_another_objective_changes_what_survives():
+    config = EvolutionConfig(population=12, generations=8)
+    found = [
+        np.mean([idle_heads(DIGITS.decode(genes)) for genes in run.state.populations[0]])
+        for run in (search(limits=[3000.0], config=config, costs=each) for each in (HEADS, EXACT))
+    ]
+    assert found[0] < found[1]
+
+
+def test_the_first_objective_decides_among_equals():
+    evolution = search(evaluate=lambda arch: Score(0.1, 1.0), limits=[3000.0], costs=HEADS)
+    least = min(idle_heads(c.arch) for c in evolution.candidates() if c.cycles <= 3000)
+    winner = evolution.winner(0)
+    assert idle_heads(winner.arch) == least == winner.costs[0]
+
+
+def test_a_tolerance_lets_a_cheaper_one_win():
+    strict = search(limits=[3000.0]).winner(0)
+    config = replace(CONFIG, tolerance=0.03)
+    evolution = search(limits=[3000.0], config=config)
+    near = [
+        candidate
+        for candidate in evolution.candidates()
+        if candidate.cycles <= 3000 and candidate.score.error <= strict.score.error + 0.0300001
+    ]
+    winner = evolution.winner(0)
+    assert winner.cycles == min(candidate.cycles for candidate in near) < strict.cycles
+    assert strict.score.error < winner.score.error
 
 
 class Killed(Exception):

@@ -23,6 +23,7 @@ from rich.console import Console
 from nas import report, testset
 from nas.cost import Hardware
 from nas.cost.latency import LatencyModel
+from nas.cost.work import work_of
 from nas.data import thinned
 from nas.integer import IntegerNetwork
 from nas.job import Job
@@ -32,6 +33,7 @@ from nas.space import DIGITS
 from nas.summary import Summary
 from nas.targets import default_targets, fastest_rate
 from rtl.cli import command
+from rtl.config import TINY
 from rtl.model import IntegerModel
 
 ROOT = Path(__file__).parents[2]
@@ -89,7 +91,7 @@ def copied(runs: Path, name: str) -> str:
 
 def test_summary_has_its_schema(runs):
     data = json.loads((runs / "digits" / "summary.json").read_text())
-    assert data["schema"] == 3 and data["seed"] == 0 and data["wall_s"] > 0
+    assert data["schema"] == 4 and data["seed"] == 0 and data["wall_s"] > 0
     assert {"python", "torch", "numpy", "pymoo"} <= data["versions"].keys()
     assert [winner["target_fps"] for winner in data["winners"]] == list(RATES)
     for winner in data["winners"]:
@@ -151,6 +153,47 @@ def test_another_seed_gives_another_run(runs):
         for name in ("seed1", "digits")
     ]
     assert archs[0] != archs[1]
+
+
+# --- objectives ---------------------------------------------------------------------------------
+
+
+def test_what_a_winner_moves_is_that_of_its_program(runs):
+    for winner in comparable(runs / "digits")["winners"]:
+        work = work_of(IntegerModel.load(runs / "digits" / winner["model"]).shape, TINY)
+        assert winner["work"] == {
+            "macs": work.macs,
+            "array_cycles": work.array_cycles,
+            "memory_bytes": work.bytes,
+            "scratchpad_bytes": work.scratchpad_bytes,
+            "energy_joules": None,
+        }
+
+
+def test_bytes_as_an_objective(runs, capsys):
+    """With all accuracy to give away, the winner is the candidate that moves the fewest bytes."""
+    options = ("--name", "bytes", "--objectives", "memory_bytes", "cycles")
+    assert run(runs, *options) == 0
+    capsys.readouterr()
+    strict = comparable(runs / "bytes")
+    states = [(runs / name / "search.json").read_bytes() for name in ("bytes", "digits")]
+    assert states[0] != states[1]
+    assert run(runs, *options, "--tolerance", "100") == 0  # of the same search
+    out = capsys.readouterr().out
+    assert "scratchpads" in out and "uncalibrated" in out
+    assert (runs / "bytes" / "search.json").read_bytes() == states[0]
+    loose = comparable(runs / "bytes")
+    assert loose["objectives"] == ["memory_bytes", "cycles"] and loose["tolerance"] == 100
+    for first, second in zip(strict["winners"], loose["winners"], strict=True):
+        assert second["work"]["memory_bytes"] <= first["work"]["memory_bytes"]
+        assert second["accuracy_validation"] <= first["accuracy_validation"]
+    assert strict["winners"][0]["arch"] != loose["winners"][0]["arch"]
+
+
+def test_another_objective_is_another_run(runs, capsys):
+    assert run(runs, "--objectives", "array_cycles") == 2
+    expected = "holds a run with other settings (objectives cycles, now array_cycles): choose"
+    assert expected in capsys.readouterr().err
 
 
 # --- the test set -------------------------------------------------------------------------------
@@ -237,6 +280,16 @@ def test_a_mismatch_fails_the_command(fault, message, runs, monkeypatch, capsys)
         (["--population", "3"], "--population must be from 4 to 10000, not 3"),
         (["--seed", "-1"], "--seed must be from 0 to 4294967295, not -1"),
         (["--threads", "0"], "--threads must be from 1 to 256, not 0"),
+        (["--tolerance", "-1"], "--tolerance must be from 0 to 100, not -1"),
+        (
+            ["--objectives", "cycles", "cycles"],
+            "--objectives must name at least one, and each once",
+        ),
+        (
+            ["--objectives", "energy_joules", "--restart"],
+            "energy is uncalibrated on board 'sim': import a power report with"
+            " python -m nas.calibrate --board sim --power REPORT --network MODEL",
+        ),
         (["--targets", "0"], "--targets must be positive, not 0"),
         (["--targets", "100", "100"], "--targets must differ from each other"),
         (["--targets", "9000", "9000.0001"], "--targets must differ from each other within six"),

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nas.cost import Hardware, SubnetCosts
+from nas.cost import Hardware, SubnetCosts, calibration
+from nas.cost.work import work_of
 from nas.space import DIGITS
 from rtl.errors import UserError
 
@@ -55,3 +56,36 @@ def test_equal_costs_whatever_was_asked_before():
     second.cycles(genes[::-1])
     assert np.array_equal(first.cycles(genes), second.cycles(genes))
     assert first.cycles(genes[:1]) == first.cycles(genes)[:1]
+
+
+def test_objectives_are_the_work_of_each_subnet():
+    names = ("memory_bytes", "cycles", "scratchpad_bytes", "array_cycles")
+    costs, genes = SubnetCosts(SIM, DIGITS, names=names), genes_of(DIGITS, 12)
+    found = costs.objectives(genes)
+    works = [work_of(DIGITS.shape(DIGITS.decode(row)), SIM.engine) for row in genes]
+    assert found[:, 0] == pytest.approx([work.bytes for work in works], rel=0.01)
+    assert np.array_equal(found[:, 1], costs.cycles(genes))
+    assert found[:, 2].tolist() == [work.scratchpad_bytes for work in works]
+    assert found[:, 3].tolist() == [work.array_cycles for work in works]
+    assert np.array_equal(costs.objectives(genes[::-1]), found[::-1])
+
+
+def test_objectives_of_what_the_engine_refuses_are_infinite():
+    hardware = replace(SIM, engine=replace(SIM.engine, weight_words=48))
+    costs = SubnetCosts(hardware, DIGITS, names=("memory_bytes", "cycles"))
+    genes = genes_of(DIGITS, 100)
+    fits = costs.fits(genes)
+    assert fits.any() and not fits.all()
+    assert np.array_equal(np.isfinite(costs.objectives(genes)), np.stack([fits, fits], axis=1))
+
+
+def test_energy_is_an_objective_after_a_power_report(monkeypatch):
+    with pytest.raises(UserError, match="energy is uncalibrated on board 'sim': import a power"):
+        SubnetCosts(SIM, DIGITS, names=("energy_joules",))
+    known = calibration.find(SIM.board)
+    powered = known.model_copy(update={"power": {"joules_per_product": 2e-12}})
+    monkeypatch.setattr(calibration, "find", lambda board: powered)
+    genes = genes_of(DIGITS, 4)
+    found = SubnetCosts(SIM, DIGITS, names=("energy_joules",)).objectives(genes)[:, 0]
+    works = [work_of(DIGITS.shape(DIGITS.decode(row)), SIM.engine) for row in genes]
+    assert found == pytest.approx([2e-12 * work.products for work in works])

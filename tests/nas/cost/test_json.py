@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from nas import explain, fit
+from nas.summary import SCHEMA, Summary, Winner, WinnerWork
 from rtl.cli import command
 from rtl.config import TINY, EngineConfig
 
 ROOT = Path(__file__).parents[3]
 DIGITS = str(ROOT / "examples" / "digits.pulsar")
 PAGE = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
-FIT, EXPLAIN, BOARD, ENGINE = "Fit", "Explain", "A network on a board", "Engine"
+FIT, EXPLAIN, SEARCH, ENGINE = "Fit", "Explain", "Search", "Engine"
+BOARD = "A network on a board"
 
 
 def section(title: str) -> str:
@@ -85,6 +87,22 @@ def test_a_board_of_fit(fitted, explained):
     top = {re.split(r"[.\[]", key)[0] for key in keys(BOARD)}
     for report in fitted["boards"]:
         assert report.keys() == top <= explained[0].keys()
+
+
+def test_search():
+    """The summary's fields, which are what the file has."""
+    known = keys(SEARCH)
+    expected = {
+        "schema" if name == "schema_" else re.split(r"[.\[]", name)[0]
+        for name in Summary.model_fields
+    }
+    assert {re.split(r"[.\[]", key)[0] for key in known} == expected
+    inner = {re.split(r"[.\[]", key[len("winners[].") :])[0] for key in known if "[]." in key}
+    assert inner == set(Winner.model_fields)
+    prefix = "winners[].work."
+    work = {key.removeprefix(prefix) for key in known if key.startswith(prefix)}
+    assert work == set(WinnerWork.model_fields)
+    assert f"| `schema` | {SCHEMA} |" in section(SEARCH)
 
 
 def test_engine():
