@@ -26,6 +26,7 @@ from nas.cost.plain import shape_for, shape_of
 from rtl.cli import EngineName, Flag, OptionalPath, command
 from rtl.errors import UserError
 from rtl.files import atomic_write, require_writable
+from rtl.shape import NetworkShape
 from rtl.synthesis import Resources
 
 SCHEMA = 1
@@ -92,6 +93,11 @@ class Fit:
             return cls(hardware, None, str(error))
 
     @property
+    def shapes(self) -> tuple[NetworkShape, ...]:
+        """The network's, if the engine runs it."""
+        return (self.estimate.shape,) if self.estimate else ()
+
+    @property
     def resources(self) -> Resources | None:
         """Of the engine; None where they are not known."""
         return resources_of(self.hardware.engine, self.hardware.board)
@@ -109,7 +115,8 @@ class Fit:
     def report(self) -> dict[str, Any]:
         """All figures, for JSON."""
         estimate = figures(self.estimate) if self.estimate else None
-        return hardware_figures(self.hardware) | {"refusal": self.refusal, "estimate": estimate}
+        board = hardware_figures(self.hardware, *self.shapes)
+        return board | {"refusal": self.refusal, "estimate": estimate}
 
 
 def main(options: Options) -> None:
@@ -152,7 +159,7 @@ def problems(fits: list[Fit]) -> Text:
     """Why boards cannot run the network, and how far predictions can be trusted; one a line."""
     lines = [f"{fit.hardware.board.name}: {fit.problem}" for fit in fits if fit.problem]
     for fit in fits:
-        lines += reservations(fit.hardware, fit.estimate.shape if fit.estimate else None)
+        lines += reservations(fit.hardware, *fit.shapes)
     return Text("\n").join(map(Text, lines))
 
 

@@ -64,7 +64,7 @@ def run(options: Options) -> Summary:
         if options.restart:
             run_folder.discard(folder)
         states = [job.state() for job in jobs]
-        for reservation in reservations(jobs[0].hardware):
+        for reservation in jobs[0].reservations:
             console.print(f"warning: {reservation}")
         if options.images and options.engine != FREE:
             testbench.build_meanwhile(jobs[0].hardware.engine)  # on a core that training leaves
@@ -168,6 +168,12 @@ class Job:
     @property
     def space(self) -> Space:
         return self.lineup.space
+
+    @property
+    def reservations(self) -> list[str]:
+        """What to know of the predictions for all subnets, from the smallest to the largest."""
+        ends = self.space.smallest(), self.space.largest()
+        return reservations(self.hardware, *map(self.space.shape, ends))
 
     @property
     def folder(self) -> Path:

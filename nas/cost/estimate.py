@@ -173,21 +173,23 @@ def extrapolated(engine: EngineConfig, board: Board) -> list[str]:
     return found.resource_model.extrapolates(engine) if found else []
 
 
-def reservations(hardware: Hardware, shape: NetworkShape | None = None) -> list[str]:
-    """What a reader should know of a prediction: code that changed since, extrapolations."""
+def reservations(hardware: Hardware, *shapes: NetworkShape) -> list[str]:
+    """What a reader should know of predictions: code that changed since, extrapolations."""
     found = find(hardware.board)
     if found is None:
         return []
     warning = found.warning()
     said = [warning] if warning else []
-    if beyond := extrapolated(hardware.engine, hardware.board):
-        said.append(f"resources of engine '{hardware.engine.name}' extrapolate: {beyond[0]}")
+    if sizes := extrapolated(hardware.engine, hardware.board):
+        said.append(f"resources of engine '{hardware.engine.name}' extrapolate: {sizes[0]}")
     if found.power_model and not is_calibrated(hardware.engine, found):
         said.append(
             f"energy of engine '{hardware.engine.name}' extrapolates: the power report of board"
             f" '{hardware.board.name}' is of another engine"
         )
-    if shape and (beyond := extrapolates(found.latency.ranges, shape, hardware.memory)):
+    ranges, memory = found.latency.ranges, hardware.memory
+    beyond = dict.fromkeys(part for shape in shapes for part in extrapolates(ranges, shape, memory))
+    if beyond:
         said.append(f"cycles on board '{hardware.board.name}' extrapolate: {', '.join(beyond)}")
     return said
 
@@ -203,8 +205,8 @@ def excess(resources: Resources | None, board: Board) -> str | None:
     return None
 
 
-def hardware_figures(hardware: Hardware) -> dict[str, Any]:
-    """A board and its engine, for JSON."""
+def hardware_figures(hardware: Hardware, *shapes: NetworkShape) -> dict[str, Any]:
+    """A board and its engine, for JSON; reservations on the cycles of networks, too."""
     board, engine = hardware.board, hardware.engine
     resources = resources_of(engine, board)
     return {
@@ -215,7 +217,7 @@ def hardware_figures(hardware: Hardware) -> dict[str, Any]:
         "limits": board.limits.model_dump(),
         "excess": excess(resources, board),
         "error_bars": error_bars(board, engine),
-        "reservations": reservations(hardware),
+        "reservations": reservations(hardware, *shapes),
     }
 
 

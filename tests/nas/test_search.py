@@ -335,6 +335,15 @@ def test_default_targets_can_be_reached(runs):
     assert job.targets == default_targets(job.hardware, job.space)
 
 
+def test_subnets_beyond_the_calibration_are_flagged(runs):
+    """From the smallest to the largest; digits are what board sim was calibrated for."""
+    far = prepared(Options(out=runs, board="zcu102")).reservations[-1]
+    assert far.startswith("cycles on board 'zcu102' extrapolate: tokens 17 outside 50 to 257")
+    assert "width 32 outside" in far and "width 64 outside" in far
+    near = prepared(Options(out=runs)).reservations
+    assert not any("extrapolate" in each for each in near)
+
+
 def test_default_targets_are_within_reach_of_the_smallest_subnet(monkeypatch):
     """Even if the vectorised model thinks that all subnets are faster."""
     hardware = Hardware.load("sim")

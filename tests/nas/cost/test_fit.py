@@ -120,6 +120,16 @@ def test_another_clock_has_other_bytes_per_cycle():
     assert slow.frames_per_second < fast.frames_per_second
 
 
+def test_extrapolations_are_flagged(tmp_path, capsys):
+    """The digits have 17 tokens; board zcu102 was calibrated with 50 and more."""
+    path = tmp_path / "fit.json"
+    assert run(DIGITS, "--board", "zcu102", "--json", str(path)) == 0
+    said = "cycles on board 'zcu102' extrapolate: tokens 17 outside 50 to 257"
+    assert said in " ".join(capsys.readouterr().out.split())
+    (board,) = json.loads(path.read_text())["boards"]
+    assert any(each.startswith(said) for each in board["reservations"])
+
+
 def test_what_does_not_fit_the_board_is_named(monkeypatch, capsys):
     def known(engine, board):
         return Resources(dsp=200, lut=80_000, ff=1, bram36=110.5)
