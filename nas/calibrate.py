@@ -20,7 +20,6 @@ from nas.cost.campaign import (
     Pool,
     against_rtl,
     candidates_per_second,
-    resource_record,
 )
 from nas.cost.engines import sample_engines
 from nas.cost.estimate import Estimate
@@ -209,7 +208,7 @@ def check(campaign: Campaign, known: Calibration, report: Path | None) -> None:
     rtl = campaign.networks(QUICK_SUBNETS, SEED_QUICK)
     _, errors = against_rtl(known.latency_model(campaign.engine), rtl)
     engines = campaign.engines("engines", sample_engines(campaign.board, QUICK_ENGINES, SEED_QUICK))
-    resources = resource_record(known.resource_model, engines)
+    resources = ResourceErrors.of(known.resource_model, engines)
     show(f"Board {known.board}, quick check", errors, resources)
     if report:
         write_json(report, errors, resources, known)

@@ -7,10 +7,11 @@ import pytest
 
 import boards
 from nas.cost import structure
+from nas.cost.calibration import ResourceErrors
 from nas.cost.dsps import dsps
 from nas.cost.engines import sample_engines
 from nas.cost.memories import block_memories
-from nas.cost.resources import ResourceModel, resource_errors
+from nas.cost.resources import ResourceModel
 from rtl.config import ZCU102
 from rtl.errors import UserError
 from rtl.synthesis import NOTHING, Module, Resources, Utilization
@@ -45,21 +46,22 @@ def model():
 
 
 def test_held_out_engines(model):
-    errors = resource_errors(model, [(engine, counted(engine)) for engine in HELD])
-    assert errors["n"] == 10
-    assert errors["dsp"] == errors["bram"] == 0
-    assert errors["lut"]["mean"] <= errors["lut"]["worst"] < 0.002
-    assert errors["ff"]["mean"] <= errors["ff"]["worst"] < 0.002
+    errors = ResourceErrors.of(model, [(engine, counted(engine)) for engine in HELD])
+    assert errors.n == 10
+    assert errors.dsp == errors.bram == 0
+    assert errors.lut_mean <= errors.lut < 0.002
+    assert errors.ff_mean <= errors.ff < 0.002
 
 
 def test_errors_tell_what_is_wrong(model):
-    engine = HELD[0]
-    ours = model.predict(engine)
-    wrong = Resources(ours.dsp + 1, ours.lut * 2, ours.ff, ours.bram36)
-    errors = resource_errors(model, [(engine, Utilization(wrong, {}, {}))])
-    assert errors["lut"] == {"worst": 0.5, "mean": 0.5}
-    assert errors["ff"] == {"worst": 0, "mean": 0}
-    assert (errors["dsp"], errors["bram"], errors["n"]) == (1, 0, 1)
+    first, second = HELD[:2]
+    ours, exact = model.predict(first), model.predict(second)
+    wrong = Resources(ours.dsp + 1, ours.lut * 2, ours.ff * 4, ours.bram36)
+    counts = [(first, Utilization(wrong, {}, {})), (second, Utilization(exact, {}, {}))]
+    errors = ResourceErrors.of(model, counts)
+    assert (errors.lut, errors.lut_mean) == (0.5, 0.25)
+    assert (errors.ff, errors.ff_mean) == (0.75, 0.375)
+    assert (errors.dsp, errors.bram, errors.n) == (1, 0, 2)
 
 
 def test_units_make_the_engine(model):
