@@ -8,6 +8,7 @@ were synthesised.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from scipy.optimize import nnls
 from nas.cost import structure
 from nas.cost.dsps import dsps
 from nas.cost.memories import Features, block_memories
-from rtl.config import EngineConfig
+from rtl.config import TINY, EngineConfig
 from rtl.errors import UserError
 from rtl.synthesis import FAMILIES, NOTHING, Resources, Utilization
 
@@ -150,6 +151,7 @@ class ResourceModel:
             )
         sizes = {field.name: content[field.name] for field in fields(cls)}
         sizes["ranges"] = {name: (low, high) for name, (low, high) in sizes["ranges"].items()}
+        _require_features(sizes["costs"], _features(sizes["family"]))
         return cls(**sizes)
 
     def _units(self, engine: EngineConfig) -> dict[str, np.ndarray]:
@@ -173,6 +175,24 @@ class ResourceModel:
 def unit_name(module: str) -> str:
     """A unit's name without the engine's: ``norm`` of ``pulsar_zcu102.norm``."""
     return module.rpartition(".")[2]
+
+
+@cache
+def _features(family: str) -> dict[str, set[str]]:
+    """Names of the features of each block, which are those of any engine."""
+    return {block: set(features) for _, block, features in structure.blocks(TINY, family)}
+
+
+def _require_features(costs: Costs, features: dict[str, set[str]]) -> None:
+    """Refuse costs of other blocks or features; ``UserError`` names the first block."""
+    for block in sorted(costs.keys() | features):
+        for kind in FITTED:
+            known = set(costs.get(block, {}).get(kind, {}))
+            if differing := known ^ features.get(block, set()):
+                raise UserError(
+                    f"resource model: block '{block}' has other features than this version"
+                    f" ({', '.join(sorted(differing))}): run python -m nas.calibrate again"
+                )
 
 
 def _by_block(
