@@ -378,7 +378,7 @@ def test_two_searches_in_one_folder(runs, capsys):
     with (runs / "digits" / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert run(runs) == 2
-    expected = f"error: another search is at work in {runs / 'digits'}\n"
+    expected = f"error: another run is at work in {runs / 'digits'}\n"
     assert capsys.readouterr().err.endswith(expected)
 
 
