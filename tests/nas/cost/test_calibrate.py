@@ -34,7 +34,7 @@ from nas.cost.networks import Networks
 from nas.cost.sources import source_hashes
 from nas.cost.subnets import sample_subnets
 from rtl.cli import command
-from rtl.compiler import check, lower
+from rtl.compiler import UnitLatencies, check, lower
 from rtl.config import ENGINES
 from rtl.errors import UserError
 from rtl.synthesis import Module, Resources, Utilization
@@ -157,6 +157,51 @@ def test_cycles_of_the_rtl_outlive_a_change_of_the_timing_model(monkeypatch):
     program.operations[1].signal ^= 1
     monkeypatch.setattr(measurements, "lower", lambda sizes: program)
     assert not keys(measurements.network_points) & networks
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts"),
+    [
+        ("network", {"rtl"}),
+        ("exact", {"compiler"}),
+        ("speed", {"rtl", "compiler"}),
+        ("unit", {"rtl", "compiler"}),
+        ("engine", {"rtl"}),
+    ],
+)
+def test_points_are_measured_again_after_a_change_of_what_decides_them(kind, parts, monkeypatch):
+    board, engine = boards.load("sim"), ENGINES["tiny"]
+    sample = sample_subnets(board, engine, 1, seed=0)[0]
+
+    def key(board=board, engine=engine, sample=sample):
+        points = getattr(measurements, f"{kind}_points")
+        [point] = {
+            "exact": lambda: points([sample], engine),
+            "engine": lambda: points(board, [engine], Path("cells")),
+        }.get(kind, lambda: points([sample], board, engine))()
+        return point.key
+
+    first = key()
+    slower = replace(engine, softmax_parts=2)
+    assert first == key() != key(engine=slower)
+    if kind == "engine":
+        assert key(board=boards.load("ulx3s")) != first
+    else:
+        memory = replace(sample.memory, latency_cycles=sample.memory.latency_cycles + 1)
+        assert key(sample=replace(sample, memory=memory)) != first
+    for part in source_hashes():
+        changed = source_hashes() | {part: "another"}
+        monkeypatch.setattr(measurements, "source_hashes", lambda changed=changed: changed)
+        assert (key() != first) == (part in parts), part
+
+
+def test_exact_cycles_depend_on_the_units_latencies(monkeypatch):
+    engine = ENGINES["tiny"]
+    samples = sample_subnets(boards.load("sim"), engine, 1, seed=0)
+    [before] = measurements.exact_points(samples, engine)
+    monkeypatch.setattr(measurements, "unit_latencies", lambda engine: UnitLatencies())
+    [after] = measurements.exact_points(samples, engine)
+    assert before.key != after.key
 
 
 def test_a_quick_check_passes_until_an_error_has_grown(workplace, tmp_path, capsys):
