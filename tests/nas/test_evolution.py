@@ -126,6 +126,11 @@ def test_search_beats_random_draws_of_the_same_number():
     assert evolution.winner(0).score.error < min(score(arch).error for arch in reaching)
 
 
+def test_cross_entropy_decides_among_equal_errors_and_never_against_the_error():
+    assert Score(0.1, 0.5).objective < Score(0.1, 0.6).objective
+    assert Score(0.1, 1.9).objective < Score(0.102, 0.0).objective
+
+
 def test_fewer_cycles_win_among_equals():
     evolution = search(evaluate=lambda arch: Score(0.1, 1.0), limits=[3000.0])
     assert evolution.winner(0).cycles == min(c.cycles for c in evolution.candidates())
