@@ -174,6 +174,19 @@ def test_a_tolerance_lets_a_cheaper_one_win():
     assert strict.score.error < winner.score.error
 
 
+def test_a_tolerance_of_just_the_difference_is_enough():
+    """In floating point, 0.7 + 0.1 lies below 0.8."""
+
+    def evaluate(arch):
+        return Score(0.8 if cycles(arch) < 2000 else 0.7, 1.0)
+
+    found = [
+        search(evaluate=evaluate, limits=[3000.0], config=replace(CONFIG, tolerance=each)).winner(0)
+        for each in (0.1, 0.099)
+    ]
+    assert [winner.score.error for winner in found] == [0.8, 0.7]
+
+
 class Killed(Exception):
     """Stands for a power failure: nothing runs after it."""
 
