@@ -20,7 +20,6 @@ from nas.cost.campaign import (
     Pool,
     against_rtl,
     candidates_per_second,
-    resource_record,
 )
 from nas.cost.engines import sample_engines
 from nas.cost.estimate import Estimate
@@ -180,13 +179,14 @@ def refine(options: Options, board: boards.Board, target: Path) -> None:
     """Let Vivado's reports into a calibration that is there."""
     found = Calibration.load(target)
     engine = config.engine(board.engine)
-    before = found.resource_model.predict(engine)
     if options.utilization:
+        before = found.resource_model
         found = with_utilization(found, engine, [options.utilization])
-        after = found.resource_model.predict(engine)
+        used = before.predict(engine), found.resource_model.predict(engine)
         for field in fields(Resources):
-            old, new = getattr(before, field.name), getattr(after, field.name)
-            print(f"{field.name}: {old:,.10g} by Yosys, {new:,.10g} by Vivado")
+            old, new = (getattr(each, field.name) for each in used)
+            source = before.reference.capitalize()
+            print(f"{field.name}: {old:,.10g} by {source}, {new:,.10g} by Vivado")
     if options.power and options.network:
         run = Estimate.of(Hardware(board, engine), shape_for(options.network, engine))
         found = with_power(found, run, options.power)
@@ -209,7 +209,7 @@ def check(campaign: Campaign, known: Calibration, report: Path | None) -> None:
     rtl = campaign.networks(QUICK_SUBNETS, SEED_QUICK)
     _, errors = against_rtl(known.latency_model(campaign.engine), rtl)
     engines = campaign.engines("engines", sample_engines(campaign.board, QUICK_ENGINES, SEED_QUICK))
-    resources = resource_record(known.resource_model, engines)
+    resources = ResourceErrors.of(known.resource_model, engines)
     show(f"Board {known.board}, quick check", errors, resources)
     if report:
         write_json(report, errors, resources, known)

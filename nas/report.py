@@ -9,8 +9,7 @@ import torch
 
 from nas.contract import compare
 from nas.cost import Hardware
-from nas.cost.calibration import find
-from nas.cost.work import energy, work_of
+from nas.cost.estimate import Estimate
 from nas.data import Pictures
 from nas.evaluate import evaluate, evaluate_subnet, paired_difference
 from nas.evolution import Candidate
@@ -216,13 +215,14 @@ def _simulate(model: IntegerModel, pictures: Pictures, hardware: Hardware, advan
 
 def _work(model: IntegerModel, hardware: Hardware) -> WinnerWork:
     """Of the very program that runs."""
-    work, known = work_of(model.shape, hardware.engine), find(hardware.board)
+    estimate = Estimate.of(hardware, model.shape)
+    work = estimate.work
     return WinnerWork(
         macs=work.macs,
         array_cycles=work.array_cycles,
         memory_bytes=work.bytes,
         scratchpad_bytes=work.scratchpad_bytes,
-        energy_joules=energy(work, known.power_model if known else None),
+        energy_joules=estimate.energy_joules,
     )
 
 

@@ -27,12 +27,12 @@ def state_file(index: int) -> str:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Make a run's folder and keep other searches out of it while the block runs.
+    """Make a run's folder and keep other commands out of it while the block runs.
 
     Raises
     ------
     UserError
-        If it cannot be written, or another search is at work in it.
+        If it cannot be written, or another run is at work in it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"another search is at work in {folder}") from None
+            raise UserError(f"another run is at work in {folder}") from None
         yield
 
 

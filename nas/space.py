@@ -22,6 +22,9 @@ most sensitive first. A subnet drops those that it does not have. Missing: 0, 1,
 
 NATURAL_ORDER: TileOrder = {}
 
+NETWORK_GENES = 4  # width, depth, embed_wide, head_wide
+BLOCK_GENES = 2 + len(LAYERS)  # heads, mlp_ratio, and the fractions of the layers
+
 
 @dataclass(frozen=True)
 class BlockArch:
@@ -254,6 +257,10 @@ class Space:
             blocks.append(BlockArch(heads, ratio, wide))
         return Arch(width, embed_wide, head_wide, tuple(blocks))
 
+    def block_genes(self, genes: np.ndarray) -> np.ndarray:
+        """Return the blocks' genes, (n, blocks, :data:`BLOCK_GENES`), of (n, genes)."""
+        return genes[:, NETWORK_GENES:].reshape(len(genes), self.depths[-1], BLOCK_GENES)
+
     def contains(self, arch: Arch) -> bool:
         """Tell whether every value of ``arch`` is one of the choices."""
         try:
@@ -274,7 +281,7 @@ class Space:
     def mutate(self, arch: Arch, rng: np.random.Generator, rate: float = 0.1) -> Arch:
         """Redraw each choice with probability ``rate``, and at least one that has an effect."""
         choices = np.array(self.gene_choices)
-        active = 4 + (2 + len(LAYERS)) * arch.depth
+        active = NETWORK_GENES + BLOCK_GENES * arch.depth
         flip = rng.random(len(choices)) < rate
         if not flip[:active].any():
             flip[rng.integers(active)] = True
@@ -287,14 +294,14 @@ class Space:
         """Take each size of the network, and each block as a whole, from one of two parents."""
         first, second = self.encode(a), self.encode(b)
         take = np.repeat(
-            rng.random(4 + self.depths[-1]) < 0.5,
-            [1] * 4 + [2 + len(LAYERS)] * self.depths[-1],
+            rng.random(NETWORK_GENES + self.depths[-1]) < 0.5,
+            [1] * NETWORK_GENES + [BLOCK_GENES] * self.depths[-1],
         )
         genes = np.where(take, second, first)
         # A block that the chosen parent lacks comes from the one that has it.
-        size = 2 + len(LAYERS)
         for block in range(self.depths[-1]):
-            where = slice(4 + block * size, 4 + (block + 1) * size)
+            start = NETWORK_GENES + block * BLOCK_GENES
+            where = slice(start, start + BLOCK_GENES)
             if block >= a.depth:
                 genes[where] = second[where]
             elif block >= b.depth:

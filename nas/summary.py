@@ -45,7 +45,7 @@ class WinnerWork(_Record):
 
 
 class Winner(_Record):
-    """The most accurate subnet found for one frame rate.
+    """The subnet that won for one frame rate (:meth:`nas.evolution.Evolution.winner`).
 
     Parameters
     ----------

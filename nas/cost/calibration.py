@@ -5,6 +5,7 @@ predicts. Those of the boards of this package lie beside the boards' own files.
 """
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from boards import Board
 from nas.cost.latency import Coefficients, LatencyModel
-from nas.cost.resources import ResourceModel
+from nas.cost.resources import FITTED, CountedEngine, ResourceModel
 from nas.cost.sources import source_hashes
 from nas.cost.work import PowerModel
 from rtl.compiler import MemoryTiming
@@ -106,6 +107,7 @@ class ResourceErrors(_Record):
     lut, ff : float
         Largest relative error.
     lut_mean, ff_mean : float
+        Mean relative error.
     dsp, bram : int
         Engines whose count differs at all.
     n : int
@@ -119,6 +121,24 @@ class ResourceErrors(_Record):
     dsp: int
     bram: int
     n: int
+
+    @classmethod
+    def of(cls, model: ResourceModel, engines: Sequence[CountedEngine]) -> "ResourceErrors":
+        """Hold a model against engines that were counted."""
+        pairs = [(model.predict(engine), used.total) for engine, used in engines]
+        lut, ff = (
+            [abs(getattr(ours, kind) / getattr(yosys, kind) - 1) for ours, yosys in pairs]
+            for kind in FITTED
+        )
+        return cls(
+            lut=max(lut),
+            ff=max(ff),
+            lut_mean=sum(lut) / len(lut),
+            ff_mean=sum(ff) / len(ff),
+            dsp=sum(ours.dsp != yosys.dsp for ours, yosys in pairs),
+            bram=sum(ours.bram36 != yosys.bram36 for ours, yosys in pairs),
+            n=len(pairs),
+        )
 
 
 class ResourceRecord(_Record):

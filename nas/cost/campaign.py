@@ -25,7 +25,7 @@ from nas.cost.hardware import Hardware
 from nas.cost.latency import LatencyModel, Memories
 from nas.cost.networks import Networks
 from nas.cost.plain import shape_for
-from nas.cost.resources import ResourceModel, resource_errors
+from nas.cost.resources import CountedEngine, ResourceModel
 from nas.cost.subnets import LARGE, Sample, family_of, sample_subnets
 from nas.cost.sweep import Point, Results, run_points, workers
 from nas.space import DIGITS, Space
@@ -34,7 +34,6 @@ from rtl.compiler import MemoryTiming, check
 from rtl.compiler.latencies import unit_latencies
 from rtl.config import EngineConfig
 from rtl.errors import UserError
-from rtl.synthesis import Utilization
 from rtl.synthesis import family_of as device_family
 from sim import testbench
 
@@ -47,8 +46,6 @@ SPEED_SPACE = Space(
     depths=(10, 11, 12), heads=(3, 4, 5, 6), mlp_ratios=(3, 3.5, 4), row_granularity=32,
 )  # fmt: skip
 """Subnets of DeiT-S's kind."""
-
-Engines = list[tuple[EngineConfig, Utilization]]
 
 
 @dataclass(frozen=True)
@@ -144,7 +141,7 @@ class Campaign:
 
     # ------------------------------------------------------------ resources
 
-    def engines(self, what: str, engines: Sequence[EngineConfig]) -> Engines:
+    def engines(self, what: str, engines: Sequence[EngineConfig]) -> list[CountedEngine]:
         """Engines through Yosys."""
         points = measurements.engine_points(self.board, engines, self.folder / "modules")
         values = self._values(what.replace(" ", "_"), f"{what}, Yosys", points)
@@ -169,7 +166,7 @@ class Campaign:
             }
             for engine, used in others
         ]
-        errors = resource_record(model, others)
+        errors = ResourceErrors.of(model, others)
         return ResourceRecord(model=model.to_json(), errors=errors, held_out=rows)
 
     # ------------------------------------------------------------ how points are measured
@@ -259,20 +256,6 @@ def _ranges(samples: Sequence[Sample]) -> dict[str, tuple[float, float]]:
         name: (min(each[name] for each in sizes), max(each[name] for each in sizes))
         for name in sizes[0]
     }
-
-
-def resource_record(model: ResourceModel, points: Engines) -> ResourceErrors:
-    """Errors of a model on engines that were counted."""
-    errors = resource_errors(model, points)
-    return ResourceErrors(
-        lut=errors["lut"]["worst"],
-        ff=errors["ff"]["worst"],
-        lut_mean=errors["lut"]["mean"],
-        ff_mean=errors["ff"]["mean"],
-        dsp=errors["dsp"],
-        bram=errors["bram"],
-        n=errors["n"],
-    )
 
 
 def candidates_per_second(model: LatencyModel) -> float:

@@ -160,7 +160,7 @@ class SubnetCosts:
         """(n, blocks) what limits depend on, as one number for each block; where blocks are."""
         space = self.space
         depth = np.array(space.depths)[genes[:, 1]]
-        block = genes[:, 4:].reshape(len(genes), space.depths[-1], 2 + len(LAYERS))
+        block = space.block_genes(genes)
         exists = np.arange(space.depths[-1]) < depth[:, None]
         some_wide = np.array(space.fractions) > 0
         keys = np.zeros(exists.shape, np.int64)

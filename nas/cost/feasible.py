@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from boards import Board
 from nas.cost.estimate import Estimate, excess, resources_of
@@ -86,15 +87,15 @@ def other_engine(model: str, hardware: Hardware, wide: float, fps: float) -> Alt
     """Try other engines: those of the same ``act_bits`` first, of these the package's own."""
     designs, reasons = [], []
     for act_bits in _act_bits(model, hardware):
-        for engines in (_named, _made_to_measure):
-            try:
-                for engine in engines(model, hardware, wide, fps, act_bits):
-                    if design := _design(model, Hardware(hardware.board, engine), wide):
-                        designs.append(design)
-                        if design.reaches(fps):
-                            return Alternative(design, None)
-            except UserError as error:
-                reasons.append(str(error))
+        made_to_measure = _made_to_measure(model, hardware, wide, fps, act_bits)
+        try:
+            for engine in chain(_named(hardware, act_bits), made_to_measure):
+                if design := _design(model, Hardware(hardware.board, engine), wide):
+                    designs.append(design)
+                    if design.reaches(fps):
+                        return Alternative(design, None)
+        except UserError as error:  # from :func:`_made_to_measure`
+            reasons.append(str(error))
     fastest = max(designs, key=lambda each: each.estimate.frames_per_second, default=None)
     return Alternative(fastest, reasons[0] if reasons else None)
 
@@ -114,9 +115,7 @@ def _design(model: str, hardware: Hardware, wide: float) -> Design | None:
         return None
 
 
-def _named(
-    model: str, hardware: Hardware, wide: float, fps: float, act_bits: int
-) -> list[EngineConfig]:
+def _named(hardware: Hardware, act_bits: int) -> list[EngineConfig]:
     """Engines of the package that fit the board, but for the one that it has."""
     engines = [each for each in candidate_engines(hardware.board) if each.act_bits == act_bits]
     return [each for each in engines if each != hardware.engine]

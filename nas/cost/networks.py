@@ -121,7 +121,7 @@ class Networks:
         count = len(genes)
         width = np.array(space.widths)[genes[:, 0]]
         depth = np.array(space.depths)[genes[:, 1]]
-        block = genes[:, 4:].reshape(count, space.depths[-1], 2 + len(LAYERS))
+        block = space.block_genes(genes)
         exists = np.arange(space.depths[-1]) < depth[:, None]
         heads = np.where(exists, np.array(space.heads)[block[:, :, 0]], 0)
         ratio = np.array(space.mlp_ratios)[block[:, :, 1]]

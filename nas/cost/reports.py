@@ -7,7 +7,7 @@ from pathlib import Path
 from nas.cost.calibration import Calibration
 from nas.cost.estimate import Estimate
 from nas.cost.utilization import read_utilization
-from nas.cost.work import power_model
+from nas.cost.work import PowerModel
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 
@@ -56,7 +56,7 @@ def with_power(known: Calibration, run: Estimate, report: Path) -> Calibration:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{report}: cannot be read: {error}") from None
     try:
-        power = power_model(text, run.work, run.frames_per_second)
+        power = PowerModel.of_report(text, run.work, run.frames_per_second)
     except UserError as error:
         raise UserError(f"{report}: {error}") from None
     return known.model_copy(update={"power": asdict(power)})

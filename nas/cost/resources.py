@@ -8,6 +8,7 @@ were synthesised.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,11 @@ from scipy.optimize import nnls
 from nas.cost import structure
 from nas.cost.dsps import dsps
 from nas.cost.memories import Features, block_memories
-from rtl.config import EngineConfig
+from rtl.config import TINY, EngineConfig
 from rtl.errors import UserError
 from rtl.synthesis import FAMILIES, NOTHING, Resources, Utilization
 
-Point = tuple[EngineConfig, Utilization]
+CountedEngine = tuple[EngineConfig, Utilization]
 Report = tuple[EngineConfig, Resources | Utilization]
 Costs = dict[str, dict[str, dict[str, float]]]
 
@@ -56,7 +57,7 @@ class ResourceModel:
     scales: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
-    def fit(cls, points: Sequence[Point], family: str) -> "ResourceModel":
+    def fit(cls, engines: Sequence[CountedEngine], family: str) -> "ResourceModel":
         """Fit a model to engines that were synthesised.
 
         Raises
@@ -66,10 +67,10 @@ class ResourceModel:
         """
         if family not in FAMILIES:
             raise UserError(f"family must be one of {', '.join(FAMILIES)}, not {family!r}")
-        if not points:
+        if not engines:
             raise UserError("a resource model needs at least one engine, not 0")
-        features, counted = _by_block(points, family)
-        weights = 1 / np.array([[used.total.lut, used.total.ff] for _, used in points]).T
+        features, counted = _by_block(engines, family)
+        weights = 1 / np.array([[used.total.lut, used.total.ff] for _, used in engines]).T
         costs = {
             block: {
                 kind: _fit(features[block], [getattr(used, kind) for used in counted[block]], w)
@@ -77,7 +78,7 @@ class ResourceModel:
             }
             for block in features
         }
-        return cls(family, costs, _ranges([engine for engine, _ in points]))
+        return cls(family, costs, _ranges([engine for engine, _ in engines]))
 
     def predict(self, engine: EngineConfig) -> Resources:
         """Resources of the whole engine."""
@@ -150,6 +151,7 @@ class ResourceModel:
             )
         sizes = {field.name: content[field.name] for field in fields(cls)}
         sizes["ranges"] = {name: (low, high) for name, (low, high) in sizes["ranges"].items()}
+        _require_features(sizes["costs"], _features(sizes["family"]))
         return cls(**sizes)
 
     def _units(self, engine: EngineConfig) -> dict[str, np.ndarray]:
@@ -170,36 +172,35 @@ class ResourceModel:
         return np.array([scale.get(kind, 1.0) for kind in KINDS])
 
 
-def resource_errors(model: ResourceModel, points: Sequence[Point]) -> dict[str, Any]:
-    """Compare predictions with counts.
-
-    Returns
-    -------
-    dict
-        ``lut`` and ``ff``: ``worst`` and ``mean`` relative error; ``dsp`` and ``bram``: engines
-        whose count differs; ``n``: engines.
-    """
-    pairs = [(model.predict(engine), used.total) for engine, used in points]
-    errors: dict[str, Any] = {"n": len(pairs)}
-    for kind in FITTED:
-        relative = [abs(getattr(ours, kind) / getattr(yosys, kind) - 1) for ours, yosys in pairs]
-        errors[kind] = {"worst": max(relative), "mean": sum(relative) / len(relative)}
-    errors["dsp"] = sum(ours.dsp != yosys.dsp for ours, yosys in pairs)
-    errors["bram"] = sum(ours.bram36 != yosys.bram36 for ours, yosys in pairs)
-    return errors
-
-
 def unit_name(module: str) -> str:
     """A unit's name without the engine's: ``norm`` of ``pulsar_zcu102.norm``."""
     return module.rpartition(".")[2]
 
 
+@cache
+def _features(family: str) -> dict[str, set[str]]:
+    """Names of the features of each block, which are those of any engine."""
+    return {block: set(features) for _, block, features in structure.blocks(TINY, family)}
+
+
+def _require_features(costs: Costs, features: dict[str, set[str]]) -> None:
+    """Refuse costs of other blocks or features; ``UserError`` names the first block."""
+    for block in sorted(costs.keys() | features):
+        for kind in FITTED:
+            known = set(costs.get(block, {}).get(kind, {}))
+            if differing := known ^ features.get(block, set()):
+                raise UserError(
+                    f"resource model: block '{block}' has other features than this version"
+                    f" ({', '.join(sorted(differing))}): run python -m nas.calibrate again"
+                )
+
+
 def _by_block(
-    points: Sequence[Point], family: str
+    engines: Sequence[CountedEngine], family: str
 ) -> tuple[dict[str, list[Features]], dict[str, list[Resources]]]:
     """Features and counted resources of each block, engine by engine."""
     features, counted = defaultdict(list), defaultdict(list)
-    for engine, used in points:
+    for engine, used in engines:
         summed: dict[str, Features] = defaultdict(lambda: defaultdict(float))
         for _, block, of_block in structure.blocks(engine, family):
             for name, value in of_block.items():
@@ -225,7 +226,7 @@ def _measured(used: Utilization) -> dict[str, Resources]:
 def _fit(features: list[Features], counts: list[int], weights: np.ndarray) -> dict:
     """Non-negative costs of the features that explain the counts best, each in its weight."""
     names = list(features[0])
-    sizes = np.array([[point[name] for name in names] for point in features], dtype=float)
+    sizes = np.array([[each[name] for name in names] for each in features], dtype=float)
     largest = np.maximum(sizes.max(axis=0), 1)  # columns of like size: a well-conditioned fit
     solution, _ = nnls(sizes / largest * weights[:, None], np.array(counts) * weights)
     return dict(zip(names, (solution / largest).tolist(), strict=True))

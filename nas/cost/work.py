@@ -94,7 +94,7 @@ def work_of_program(program: Program) -> Work:
     engine = program.sizes.engine
     matmul = MatmulTiming(engine, UnitLatencies())
     read, cycles, written = Counter({PROGRAM: program.program_bytes}), 0, 0
-    pad_reads = pad_writes = 0  # bits
+    read_bits = written_bits = 0  # of scratchpads
     for operation in program.operations:
         operands = operation.operands
         if operation.opcode is Opcode.LOAD:
@@ -105,15 +105,15 @@ def work_of_program(program: Program) -> Work:
         elif operation.opcode is Opcode.MATMUL:
             cycles += array_cycles(operation, matmul)
         reads, writes = scratchpad_bits(operation, matmul)
-        pad_reads, pad_writes = pad_reads + reads, pad_writes + writes
+        read_bits, written_bits = read_bits + reads, written_bits + writes
     return Work(
         macs=array_work(program.sizes.shape),
         array_cycles=cycles,
         products=cycles * engine.products,
         read_bytes=dict(read),
         written_bytes=written,
-        scratchpad_read_bytes=pad_reads // 8,
-        scratchpad_written_bytes=pad_writes // 8,
+        scratchpad_read_bytes=read_bits // 8,
+        scratchpad_written_bytes=written_bits // 8,
     )
 
 
@@ -174,34 +174,36 @@ class PowerModel:
 
     joules_per_product: float
 
+    @classmethod
+    def of_report(cls, report: str, work: Work, images_per_second: float) -> "PowerModel":
+        """From the report of a run.
+
+        Parameters
+        ----------
+        report : str
+            Text of Vivado's ``report_power``, with the activity of the run.
+        work : Work
+            Of the run's network and engine.
+        images_per_second : float
+            Of the run.
+
+        Raises
+        ------
+        UserError
+            If the text has no dynamic power, or the run no frame rate.
+        """
+        found = DYNAMIC_POWER.search(report)
+        if not found:
+            raise UserError(
+                "no report of Vivado's report_power: no row 'Dynamic (W)' in its summary"
+            )
+        if images_per_second <= 0:
+            raise UserError(f"the run's frame rate must be positive, not {images_per_second:g}")
+        return cls(float(found[1]) / (work.products * images_per_second))
+
     def joules(self, products: Any) -> Any:
         """Of so many products, as :attr:`Work.products` counts them."""
         return products * self.joules_per_product
-
-
-def power_model(report: str, work: Work, images_per_second: float) -> PowerModel:
-    """A power model from the report of a run.
-
-    Parameters
-    ----------
-    report : str
-        Text of Vivado's ``report_power``, with the activity of the run.
-    work : Work
-        Of the run's network and engine.
-    images_per_second : float
-        Of the run.
-
-    Raises
-    ------
-    UserError
-        If the text has no dynamic power, or the run no frame rate.
-    """
-    found = DYNAMIC_POWER.search(report)
-    if not found:
-        raise UserError("no report of Vivado's report_power: no row 'Dynamic (W)' in its summary")
-    if images_per_second <= 0:
-        raise UserError(f"the run's frame rate must be positive, not {images_per_second:g}")
-    return PowerModel(float(found[1]) / (work.products * images_per_second))
 
 
 def energy(work: Work, power: PowerModel | None) -> float | None:

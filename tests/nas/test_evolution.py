@@ -126,6 +126,11 @@ def test_search_beats_random_draws_of_the_same_number():
     assert evolution.winner(0).score.error < min(score(arch).error for arch in reaching)
 
 
+def test_cross_entropy_decides_among_equal_errors_and_never_against_the_error():
+    assert Score(0.1, 0.5).objective < Score(0.1, 0.6).objective
+    assert Score(0.1, 1.9).objective < Score(0.102, 0.0).objective
+
+
 def test_fewer_cycles_win_among_equals():
     evolution = search(evaluate=lambda arch: Score(0.1, 1.0), limits=[3000.0])
     assert evolution.winner(0).cycles == min(c.cycles for c in evolution.candidates())
@@ -167,6 +172,19 @@ def test_a_tolerance_lets_a_cheaper_one_win():
     winner = evolution.winner(0)
     assert winner.cycles == min(candidate.cycles for candidate in near) < strict.cycles
     assert strict.score.error < winner.score.error
+
+
+def test_a_tolerance_of_just_the_difference_is_enough():
+    """In floating point, 0.7 + 0.1 lies below 0.8."""
+
+    def evaluate(arch):
+        return Score(0.8 if cycles(arch) < 2000 else 0.7, 1.0)
+
+    found = [
+        search(evaluate=evaluate, limits=[3000.0], config=replace(CONFIG, tolerance=each)).winner(0)
+        for each in (0.1, 0.099)
+    ]
+    assert [winner.score.error for winner in found] == [0.8, 0.7]
 
 
 class Killed(Exception):

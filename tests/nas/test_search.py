@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -357,6 +358,44 @@ def test_training_takes_seed_and_threads_from_the_options(runs):
     assert (training.seed, training.threads) == (3, 2)
 
 
+@pytest.mark.parametrize(
+    ("key", "changes"),
+    [
+        ("seed", {"seed": 1}),
+        ("threads", {"threads": 2}),
+        ("targets", {"targets": (9000.0,)}),
+        ("population", {"population": 8}),
+        ("generations", {"generations": 3}),
+        ("objectives", {"objectives": ("array_cycles",)}),
+        ("engine", {"engine": "zcu102"}),
+        ("supernet", {"quick": True}),
+    ],
+)
+def test_options_that_decide_a_search_are_in_its_identity(key, changes, tmp_path):
+    options = Options(out=tmp_path, targets=RATES)
+    before, after = (prepared(each).identity for each in (options, replace(options, **changes)))
+    assert before[key] != after[key]
+
+
+@pytest.mark.parametrize(
+    ("key", "old", "new"),
+    [
+        ("clock_hz", "clock_hz = 100_000_000", "clock_hz = 200_000_000"),
+        ("cycles", "latency_cycles = 100", "latency_cycles = 200"),
+    ],
+)
+def test_a_board_that_was_changed_is_another_run(key, old, new, tmp_path):
+    text = (ROOT / "boards" / "sim.toml").read_text()
+    assert old in text
+    identities = []
+    for content in (text, text.replace(old, new)):
+        board = tmp_path / "sim.toml"
+        board.write_text(content)
+        identities.append(prepared(Options(out=tmp_path, targets=RATES, board=str(board))).identity)
+    before, after = identities
+    assert before["board"] == after["board"] == "sim" and before[key] != after[key]
+
+
 def test_restart_discards_the_run_and_only_that(runs):
     copied(runs, "other")
     (runs / "other" / "notes.txt").write_text("mine")
@@ -387,7 +426,7 @@ def test_two_searches_in_one_folder(runs, capsys):
     with (runs / "digits" / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert run(runs) == 2
-    expected = f"error: another search is at work in {runs / 'digits'}\n"
+    expected = f"error: another run is at work in {runs / 'digits'}\n"
     assert capsys.readouterr().err.endswith(expected)
 
 

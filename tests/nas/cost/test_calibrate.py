@@ -7,7 +7,7 @@ holds the real ones against the calibration of board ``sim``.
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +17,24 @@ import boards
 from nas import calibrate
 from nas.calibrate import PROG, Options, main
 from nas.cost import campaign, measurements
-from nas.cost.calibration import Calibration, extrapolates, find
+from nas.cost.calibration import Calibration, Errors, extrapolates, find, sizes_in_ranges
+from nas.cost.campaign import (
+    EXACT_NETWORKS,
+    SEED_FIT,
+    SEED_HELD_OUT,
+    SEED_QUICK,
+    Campaign,
+    Measured,
+    Pool,
+    against_rtl,
+)
+from nas.cost.engines import corner_engines, sample_engines
 from nas.cost.latency import Memories
 from nas.cost.networks import Networks
 from nas.cost.sources import source_hashes
 from nas.cost.subnets import sample_subnets
 from rtl.cli import command
-from rtl.compiler import check, lower
+from rtl.compiler import UnitLatencies, check, lower
 from rtl.config import ENGINES
 from rtl.errors import UserError
 from rtl.synthesis import Module, Resources, Utilization
@@ -84,6 +95,13 @@ def run(folder, *arguments):
     return command(main, prog=PROG, args=[*paths, *SMALL, *arguments])
 
 
+def packaged(tmp_path):
+    """Copy the package's calibration of board ``sim`` to where :func:`run` writes."""
+    found = find(boards.load("sim"))
+    found.save(tmp_path / "sim.calibration.json")
+    return found
+
+
 def test_one_file_with_coefficients_ranges_and_errors(workplace, tmp_path, capsys):
     assert run(tmp_path, "--json", str(tmp_path / "report.json")) == 0
     found = Calibration.load(tmp_path / "sim.calibration.json")
@@ -92,6 +110,9 @@ def test_one_file_with_coefficients_ranges_and_errors(workplace, tmp_path, capsy
     assert 0 < found.latency.vectorised.mape < 0.1
     assert found.latency.units["matmul"] == {"median": 1.5, "spread": 1.0, "n": 6.0}
     assert len(found.latency.held_out) == 6 and len(found.resources.held_out) == 2
+    samples = sample_subnets(boards.load("sim"), ENGINES["tiny"], 24, SEED_FIT)
+    widths = [sample.shape.width for sample in samples]
+    assert found.latency.ranges["width"] == (min(widths), max(widths))
     report = json.loads((tmp_path / "report.json").read_text())
     assert set(report["latency"]) == {"mape", "max", "bias", "tau", "n"}
     assert {"lut", "ff", "dsp", "bram", "n"} <= set(report["resources"])
@@ -138,6 +159,51 @@ def test_cycles_of_the_rtl_outlive_a_change_of_the_timing_model(monkeypatch):
     assert not keys(measurements.network_points) & networks
 
 
+@pytest.mark.parametrize(
+    ("kind", "parts"),
+    [
+        ("network", {"rtl"}),
+        ("exact", {"compiler"}),
+        ("speed", {"rtl", "compiler"}),
+        ("unit", {"rtl", "compiler"}),
+        ("engine", {"rtl"}),
+    ],
+)
+def test_points_are_measured_again_after_a_change_of_what_decides_them(kind, parts, monkeypatch):
+    board, engine = boards.load("sim"), ENGINES["tiny"]
+    sample = sample_subnets(board, engine, 1, seed=0)[0]
+
+    def key(board=board, engine=engine, sample=sample):
+        points = getattr(measurements, f"{kind}_points")
+        [point] = {
+            "exact": lambda: points([sample], engine),
+            "engine": lambda: points(board, [engine], Path("cells")),
+        }.get(kind, lambda: points([sample], board, engine))()
+        return point.key
+
+    first = key()
+    slower = replace(engine, softmax_parts=2)
+    assert first == key() != key(engine=slower)
+    if kind == "engine":
+        assert key(board=boards.load("ulx3s")) != first
+    else:
+        memory = replace(sample.memory, latency_cycles=sample.memory.latency_cycles + 1)
+        assert key(sample=replace(sample, memory=memory)) != first
+    for part in source_hashes():
+        changed = source_hashes() | {part: "another"}
+        monkeypatch.setattr(measurements, "source_hashes", lambda changed=changed: changed)
+        assert (key() != first) == (part in parts), part
+
+
+def test_exact_cycles_depend_on_the_units_latencies(monkeypatch):
+    engine = ENGINES["tiny"]
+    samples = sample_subnets(boards.load("sim"), engine, 1, seed=0)
+    [before] = measurements.exact_points(samples, engine)
+    monkeypatch.setattr(measurements, "unit_latencies", lambda engine: UnitLatencies())
+    [after] = measurements.exact_points(samples, engine)
+    assert before.key != after.key
+
+
 def test_a_quick_check_passes_until_an_error_has_grown(workplace, tmp_path, capsys):
     assert run(tmp_path) == 0
     content = (tmp_path / "sim.calibration.json").read_bytes()
@@ -165,8 +231,8 @@ def test_a_quick_check_needs_a_calibration(workplace, tmp_path, capsys):
         (lambda data: data["latency"]["coefficients"].pop("room"), r"coefficients \['room'\]"),
     ],
 )
-def test_damaged_and_foreign_files(workplace, tmp_path, change, message):
-    assert run(tmp_path) == 0
+def test_damaged_and_foreign_files(tmp_path, change, message):
+    packaged(tmp_path)
     file = tmp_path / "sim.calibration.json"
     data = json.loads(file.read_text())
     change(data)
@@ -178,23 +244,78 @@ def test_damaged_and_foreign_files(workplace, tmp_path, change, message):
         Calibration.load(file)
 
 
-def test_code_that_changed_since_is_said(workplace, tmp_path):
-    assert run(tmp_path) == 0
-    found = Calibration.load(tmp_path / "sim.calibration.json")
-    old = found.model_copy(update={"sources": found.sources | {"rtl": "0" * 16}})
+def test_code_that_changed_since_is_said():
+    known = find(boards.load("sim"))
+    current = known.model_copy(update={"sources": source_hashes()})
+    assert current.stale() == [] and current.warning() is None
+    old = known.model_copy(update={"sources": source_hashes() | {"rtl": "0" * 16}})
     assert old.stale() == ["rtl"]
     assert "older than the rtl code" in str(old.warning())
 
 
-def test_networks_beyond_the_ranges_are_named(workplace, tmp_path):
-    assert run(tmp_path) == 0
-    ranges = Calibration.load(tmp_path / "sim.calibration.json").latency.ranges
-    board = boards.load("sim")
-    sample = sample_subnets(board, ENGINES["tiny"], 1, seed=campaign.SEED_FIT)[0]
-    assert extrapolates(ranges, sample.shape, sample.memory) == []
-    far = {name: (low, high) if name != "width" else (1, 2) for name, (low, high) in ranges.items()}
-    said = extrapolates(far, sample.shape, sample.memory)
-    assert said == [f"width {sample.shape.width} outside 1 to 2"]
+def test_networks_beyond_the_ranges_are_named():
+    sample = sample_subnets(boards.load("sim"), ENGINES["tiny"], 1, seed=0)[0]
+    shape, memory = sample.shape, sample.memory
+    known = {name: (value, value) for name, value in sizes_in_ranges(shape, memory).items()}
+    assert extrapolates(known, shape, memory) == []
+    for low, high in ((1, 2), (5000, 6000)):
+        said = extrapolates(known | {"width": (low, high)}, shape, memory)
+        assert said == [f"width {shape.width} outside {low} to {high}"]
+    assert extrapolates(known | {"latency_cycles": (0, 0)}, shape, memory) == [
+        f"latency_cycles {memory.latency_cycles} outside 0 to 0"
+    ]
+
+
+def test_errors_by_hand():
+    """One network predicted 10 % too slow, one 20 % too fast; ranks are right."""
+    errors = Errors.of(np.array([110, 160]), np.array([100, 200]))
+    assert (errors.n, errors.tau) == (2, 1)
+    assert (errors.mape, errors.max) == pytest.approx((0.15, 0.2))
+    assert errors.bias == pytest.approx(-0.05)
+
+
+def test_rows_have_the_cycles_of_both_models():
+    """Against cycles that are made up: one more than the exact model's."""
+    board, engine = boards.load("sim"), ENGINES["tiny"]
+    samples = sample_subnets(board, engine, 3, seed=0)
+    exact = [measurements.predict_exactly(sample, engine)["cycles"] for sample in samples]
+    measured = np.array(exact, float) + 1
+    model = find(board).latency_model(engine)
+    rows, errors = against_rtl(model, Measured(samples, measured, np.ones(3)))
+    assert [row["exact"] for row in rows] == exact
+    assert [row["rtl"] for row in rows] == [cycles + 1 for cycles in exact]
+    assert [row["tokens"] for row in rows] == [sample.shape.tokens for sample in samples]
+    assert errors["exact"] == Errors.of(np.array(exact), measured)
+    vectorised = np.array([row["vectorised"] for row in rows])
+    mape = abs(vectorised / measured - 1).mean()
+    assert errors["vectorised"].mape == pytest.approx(mape, abs=1e-3)
+    assert errors["vectorised"] != errors["exact"]
+
+
+@pytest.mark.parametrize("board", boards.names())
+def test_no_fit_sees_what_it_is_held_against(board):
+    """Networks and engines of a calibration with its default options."""
+    board, options = boards.load(board), Options()
+    engine = ENGINES[board.engine.lower()]
+    networks = {s.shape for s in sample_subnets(board, engine, EXACT_NETWORKS, SEED_FIT)}
+    engines = nameless(sample_engines(board, options.fit_engines, SEED_FIT) + corner_engines(board))
+    for seed in (SEED_HELD_OUT, SEED_QUICK):
+        others = sample_subnets(board, engine, options.subnets, seed)
+        assert not networks & {sample.shape for sample in others}
+        assert not engines & nameless(sample_engines(board, options.engines, seed))
+
+
+def nameless(engines):
+    return {replace(engine, name="") for engine in engines}
+
+
+def test_what_is_held_out_is_drawn_apart(monkeypatch, tmp_path):
+    seeds = []
+    monkeypatch.setattr(campaign, "sample_subnets", lambda *args: seeds.append(args[-1]) or [])
+    monkeypatch.setattr(campaign.Campaign, "_build", lambda self, tap: None)
+    monkeypatch.setattr(campaign.Campaign, "_values", lambda self, *args: [])
+    Campaign(boards.load("sim"), tmp_path, Pool(1)).networks(3)
+    assert seeds == [SEED_HELD_OUT]
 
 
 @pytest.mark.parametrize(
@@ -225,18 +346,14 @@ POWER = """
 """
 
 
-def with_real_resources(tmp_path):
-    """A calibration whose resource model has every unit: of the package."""
-    found = find(boards.load("sim"))
-    found.save(tmp_path / "sim.calibration.json")
-    return found
-
-
 def test_reports_of_vivado_refine_a_calibration(workplace, tmp_path, capsys):
-    before = with_real_resources(tmp_path)
+    before = packaged(tmp_path)
     report = Path(__file__).parent / "flat.rpt"
     assert run(tmp_path, "--utilization", str(report)) == 0
-    assert "lut: " in capsys.readouterr().out
+    lut = before.resource_model.predict(ENGINES["tiny"]).lut
+    assert f"lut: {lut:,} by Yosys, 141,234 by Vivado\n" in capsys.readouterr().out
+    assert run(tmp_path, "--utilization", str(report)) == 0
+    assert "lut: 141,234 by Vivado, 141,234 by Vivado\n" in capsys.readouterr().out
     after = Calibration.load(tmp_path / "sim.calibration.json")
     engine = ENGINES["tiny"]
     assert after.resource_model.predict(engine).lut == 141_234
@@ -259,7 +376,7 @@ def test_reports_of_vivado_refine_a_calibration(workplace, tmp_path, capsys):
     ],
 )
 def test_reports_that_cannot_be_used(tmp_path, capsys, arguments, message):
-    before = with_real_resources(tmp_path)
+    before = packaged(tmp_path)
     assert run(tmp_path, *arguments) == 2
     assert message in capsys.readouterr().err
     assert Calibration.load(tmp_path / "sim.calibration.json") == before
@@ -269,11 +386,13 @@ def test_reports_that_cannot_be_used(tmp_path, capsys, arguments, message):
 def test_calibrations_of_the_package(board):
     """What the package ships is whole, of its board's engine, and as good as the docs say."""
     found = find(boards.load(board))
-    if found is None:
-        pytest.skip(f"board {board} has no calibration")
     engine = ENGINES[boards.load(board).engine.lower()]
     assert found.latency.engine_hash == f"{engine.hash:016x}"
-    assert found.latency.exact.mape < 0.01 and found.latency.exact.max < 0.03
+    latency, resources = found.latency, found.resources.errors
+    assert latency.exact.mape < 0.01 and latency.exact.max < 0.03 and latency.exact.tau > 0.99
+    assert resources.lut < 0.03 and resources.ff < 0.03 and resources.dsp == resources.bram == 0
+    exact, rtl = (np.array([row[name] for row in latency.held_out]) for name in ("exact", "rtl"))
+    assert latency.exact == Errors.of(exact, rtl)
     model = found.latency_model(engine)
     samples = sample_subnets(boards.load(board), engine, 3, seed=99)
     networks = Networks.of_shapes([sample.shape for sample in samples])

@@ -7,10 +7,11 @@ import pytest
 
 from nas.cost import Hardware, SubnetCosts, calibration
 from nas.cost.work import work_of
-from nas.space import DIGITS
+from nas.space import DIGITS, Space
 from rtl.errors import UserError
 
 SIM = Hardware.load("sim")
+LARGE_PATCHES = Space(patch=14, widths=(32,), depths=(1, 2), heads=(1, 2), mlp_ratios=(1, 2))
 
 
 def genes_of(space, count, seed=0):
@@ -19,18 +20,24 @@ def genes_of(space, count, seed=0):
 
 
 @pytest.mark.parametrize(
-    "sizes",
-    [{}, {"weight_words": 48}, {"activation_words": 40}, {"residual_words": 16}],
-    ids=str,
+    ("space", "sizes"),
+    [
+        (DIGITS, {}),
+        (DIGITS, {"weight_words": 48}),
+        (DIGITS, {"activation_words": 40}),
+        (DIGITS, {"residual_words": 16}),
+        (LARGE_PATCHES, {"weight_words": 48}),  # for embeddings with 4-bit weights alone
+    ],
+    ids=["all fit", "weights", "activations", "residual", "embed"],
 )
-def test_what_the_engine_refuses_costs_infinitely_much(sizes):
+def test_what_the_engine_refuses_costs_infinitely_much(space, sizes):
     hardware = replace(SIM, engine=replace(SIM.engine, **sizes))
-    costs = SubnetCosts(hardware, DIGITS)
-    genes = genes_of(DIGITS, 100)
+    costs = SubnetCosts(hardware, space)
+    genes = genes_of(space, 100)
     fits = []
     for row in genes:
         try:
-            hardware.check(DIGITS.shape(DIGITS.decode(row)))
+            hardware.check(space.shape(space.decode(row)))
             fits.append(True)
         except UserError:
             fits.append(False)

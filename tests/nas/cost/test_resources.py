@@ -7,10 +7,11 @@ import pytest
 
 import boards
 from nas.cost import structure
+from nas.cost.calibration import ResourceErrors
 from nas.cost.dsps import dsps
 from nas.cost.engines import sample_engines
 from nas.cost.memories import block_memories
-from nas.cost.resources import ResourceModel, resource_errors
+from nas.cost.resources import ResourceModel
 from rtl.config import ZCU102
 from rtl.errors import UserError
 from rtl.synthesis import NOTHING, Module, Resources, Utilization
@@ -25,12 +26,13 @@ def counted(engine):
     for unit, block, features in structure.blocks(engine, "xilinx"):
         lut = sum((n + 1) * size for n, size in enumerate(features.values()))
         ff = sum(2 * n * size for n, size in enumerate(features.values()))
-        own = Resources(lut=round(lut), ff=round(ff))
         prefix = structure.MODULES[block][0]
         name = f"bank_{unit}" if block == "bank" else prefix.removesuffix(".") + ".part"
         is_shared = prefix.endswith("_")
-        modules[name if is_shared else f"pulsar_x.{prefix}x"] = Module(1, own)
-        units[unit] += own
+        instances = 2 if is_shared else 1
+        own = Resources(lut=round(lut / instances), ff=round(ff / instances))
+        modules[name if is_shared else f"pulsar_x.{prefix}x"] = Module(instances, own)
+        units[unit] += own * instances
     for unit, dsp in dsps(engine, "xilinx").items():
         units[unit] += Resources(dsp=dsp)
     for unit, bram36 in block_memories(engine, "xilinx").items():
@@ -45,21 +47,33 @@ def model():
 
 
 def test_held_out_engines(model):
-    errors = resource_errors(model, [(engine, counted(engine)) for engine in HELD])
-    assert errors["n"] == 10
-    assert errors["dsp"] == errors["bram"] == 0
-    assert errors["lut"]["mean"] <= errors["lut"]["worst"] < 0.002
-    assert errors["ff"]["mean"] <= errors["ff"]["worst"] < 0.002
+    errors = ResourceErrors.of(model, [(engine, counted(engine)) for engine in HELD])
+    assert errors.n == 10
+    assert errors.dsp == errors.bram == 0
+    assert errors.lut_mean <= errors.lut < 0.002
+    assert errors.ff_mean <= errors.ff < 0.002
+
+
+def test_a_small_engine_counts_as_much_as_a_large_one():
+    """What a fit keeps low are relative errors: here of two engines, one with counts doubled."""
+    small, large = (replace(HELD[0], token_lanes=lanes) for lanes in (4, 20))
+    less, more = counted(small), counted(large)
+    double = {name: Module(2 * part.instances, part.own) for name, part in less.modules.items()}
+    used = replace(less, total=less.total * 2, modules=double)
+    fitted = ResourceModel.fit([(small, used), (large, more)], "xilinx")
+    assert fitted.predict(small).lut > 0.7 * used.total.lut
+    assert fitted.predict(large).lut < 1.2 * more.total.lut
 
 
 def test_errors_tell_what_is_wrong(model):
-    engine = HELD[0]
-    ours = model.predict(engine)
-    wrong = Resources(ours.dsp + 1, ours.lut * 2, ours.ff, ours.bram36)
-    errors = resource_errors(model, [(engine, Utilization(wrong, {}, {}))])
-    assert errors["lut"] == {"worst": 0.5, "mean": 0.5}
-    assert errors["ff"] == {"worst": 0, "mean": 0}
-    assert (errors["dsp"], errors["bram"], errors["n"]) == (1, 0, 1)
+    first, second = HELD[:2]
+    ours, exact = model.predict(first), model.predict(second)
+    wrong = Resources(ours.dsp + 1, ours.lut * 2, ours.ff * 4, ours.bram36)
+    counts = [(first, Utilization(wrong, {}, {})), (second, Utilization(exact, {}, {}))]
+    errors = ResourceErrors.of(model, counts)
+    assert (errors.lut, errors.lut_mean) == (0.5, 0.25)
+    assert (errors.ff, errors.ff_mean) == (0.75, 0.375)
+    assert (errors.dsp, errors.bram, errors.n) == (1, 0, 2)
 
 
 def test_units_make_the_engine(model):
@@ -91,6 +105,25 @@ def test_json_keeps_everything(model):
 def test_a_file_of_another_schema_is_refused(model):
     with pytest.raises(UserError, match=r"^resource model: schema must be 1, not 2$"):
         ResourceModel.from_json(model.to_json() | {"schema": 2})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda costs: costs["norm"]["ff"].pop("lanes"),
+            r"other features .* \(lanes\): run python",
+        ),
+        (lambda costs: costs["norm"]["lut"].update(arms=2.0), "block 'norm' has other features"),
+        (lambda costs: costs.update(arm={"lut": {"one": 1.0}}), "block 'arm' has other features"),
+        (lambda costs: costs.pop("norm"), "block 'norm' has other features"),
+    ],
+)
+def test_a_file_of_other_features_is_refused(model, change, message):
+    content = json.loads(json.dumps(model.to_json()))
+    change(content["costs"])
+    with pytest.raises(UserError, match=message):
+        ResourceModel.from_json(content)
 
 
 def test_a_flat_report_scales_the_whole(model):

@@ -60,8 +60,16 @@ def test_groups_of_token_tiles_load_weights_again(sizes):
     assert traffic.data_bytes > both([SMALL], ZCU102)[0].data_bytes
 
 
-def test_activations_of_8_bits():
-    assert_alike(*both([SMALL], replace(ZCU102, name="other", act_bits=8)))
+@pytest.mark.parametrize("act_bits", [4, 8])
+def test_activations_of_other_widths(act_bits):
+    assert_alike(*both([SMALL], replace(ZCU102, name="other", act_bits=act_bits)))
+
+
+@pytest.mark.parametrize("sizes", [{"depth": 1}, {"heads": 1}, {"patch": 112}], ids=str)
+def test_one_block_one_head_one_patch(sizes):
+    usual = {"patch": 16, "heads": 3, "depth": 2}
+    shape = plain_vit(image=(112, 112, 1), width=192, row_granularity=32, **usual | sizes)
+    assert_alike(*both([shape], ZCU102))
 
 
 def test_mean_pooling_is_refused():

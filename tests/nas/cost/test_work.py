@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from nas.cost.work import PowerModel, Work, energy, power_model, work_of, work_of_program
+from nas.cost.work import PowerModel, Work, energy, work_of, work_of_program
 from rtl.compiler import check, predict
 from rtl.compiler.bound import Lanes, array_work, bound_cycles
 from rtl.compiler.operations import Operation, Program, Subject
@@ -98,7 +98,7 @@ REPORT = """
 
 def test_energy_of_another_network_by_its_products():
     small, large = work_of(DIGITS, TINY), work_of(MEAN, TINY)
-    power = power_model(REPORT, small, images_per_second=200.0)
+    power = PowerModel.of_report(REPORT, small, images_per_second=200.0)
     assert energy(small, power) == pytest.approx(6.4 / 200)
     assert energy(large, power) == pytest.approx(6.4 / 200 * large.products / small.products)
     assert energy(small, None) is None
@@ -108,6 +108,6 @@ def test_energy_of_another_network_by_its_products():
 def test_reports_of_another_kind_are_refused():
     work = work_of(DIGITS, TINY)
     with pytest.raises(UserError, match=r"no row 'Dynamic \(W\)'"):
-        power_model("Timing summary", work, 100.0)
+        PowerModel.of_report("Timing summary", work, 100.0)
     with pytest.raises(UserError, match="frame rate must be positive, not 0"):
-        power_model(REPORT, work, 0.0)
+        PowerModel.of_report(REPORT, work, 0.0)

@@ -8,6 +8,7 @@ import pytest
 from boards import Board, Limits, Memory
 from nas.cost.free import Binding, CostModels, choice, choose, reaching
 from nas.cost.free.grid import Grid, sampled
+from nas.cost.free.limits import fullest
 from nas.cost.free.sizing import LEVELS, Lanes, Storage, all_lanes, engine_for, levels_within
 from nas.cost.latency import Coefficients
 from nas.cost.resources import ResourceModel
@@ -77,6 +78,22 @@ def test_every_limit_can_bind(resource):
         binding = found.binding(each)
         assert binding.resource == resource
         assert binding.needed > binding.limit == TIGHT[resource][resource]
+    shares = [fullest(resources, tight) for _, resources in found.excluded]
+    assert shares == sorted(shares) and shares[0] > 1
+
+
+def test_a_limit_that_keeps_a_slower_engine_out_does_not_bind():
+    tight = board(**TIGHT["dsp"])
+    found = choose(tight, SPACE, 6, MODELS)
+    best, grid = found.engines[0], found.grid
+    slower = grid.engine(GRID[0], LEAN)
+    assert grid.log_cycles(slower) > best.log_cycles
+    too_large = Resources(dsp=151, lut=1, ff=1, bram36=1)
+    assert replace(found, excluded=((slower, too_large),)).binding(best) is None
+    faster, used = found.excluded[-1]
+    assert grid.log_cycles(faster) < best.log_cycles - choice.NEAR
+    both = replace(found, excluded=((slower, too_large), (faster, used)))
+    assert both.binding(best).needed == used.dsp > 151
 
 
 def test_what_a_binding_says():
