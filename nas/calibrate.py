@@ -13,7 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 import boards
-from nas.cost.calibration import Calibration, Errors, LatencyRecord, ResourceErrors
+from nas.cost.calibration import (
+    Calibration,
+    Errors,
+    HeldOut,
+    LatencyRecord,
+    ResourceErrors,
+)
 from nas.cost.campaign import (
     SEED_QUICK,
     Campaign,
@@ -151,7 +157,7 @@ def calibrate(campaign: Campaign, options: Options, target: Path) -> None:
         exact=errors["exact"],
         vectorised=errors["vectorised"],
         units=campaign.units(),
-        held_out=rows,
+        held_out=[HeldOut(**row) for row in rows],
     )
     resources = campaign.resources(options.fit_engines, options.engines)
     found = Calibration(

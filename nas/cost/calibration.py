@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from boards import Board
 from nas.cost.latency import Coefficients, LatencyModel
@@ -27,6 +27,12 @@ from rtl.shape import NetworkShape
 SCHEMA = 1
 
 Range = tuple[float, float]
+
+SIZES = (
+    "tokens", "patch_values", "width", "head_dim", "depth", "most_heads", "most_hidden", "classes",
+    "mean_pool", "bytes_per_cycle", "latency_cycles",
+)  # fmt: skip
+"""Of a network and its memory: what :attr:`LatencyRecord.ranges` speaks of."""
 
 
 class _Record(BaseModel):
@@ -69,6 +75,22 @@ class Errors(_Record):
         )
 
 
+class HeldOut(BaseModel):
+    """A network that the fit never saw: its sizes and memory, by name, and its cycles.
+
+    Parameters
+    ----------
+    rtl, exact, vectorised : int
+        On the RTL, and by the models.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    rtl: PositiveInt
+    exact: PositiveInt
+    vectorised: PositiveInt
+
+
 class LatencyRecord(_Record):
     """The latency models on the board's engine.
 
@@ -84,8 +106,8 @@ class LatencyRecord(_Record):
     units : dict of str to dict
         By unit, cycles from an instruction's predicted end to its last write: ``median``, a
         constant of the pipeline, ``spread`` from the 5th to the 95th percentile, ``n``.
-    held_out : list of dict
-        The networks behind the errors: size, memory, cycles.
+    held_out : list of HeldOut
+        The networks behind the errors.
     """
 
     engine: str
@@ -95,7 +117,7 @@ class LatencyRecord(_Record):
     exact: Errors
     vectorised: Errors
     units: dict[str, dict[str, float]]
-    held_out: list[dict[str, Any]]
+    held_out: list[HeldOut]
 
 
 class ResourceErrors(_Record):
@@ -187,21 +209,27 @@ class Calibration(_Record):
             data = json.loads(path.read_text(encoding="utf-8"))
             version = data.get("schema_version") if isinstance(data, dict) else None
             if version != SCHEMA:
-                raise UserError(
-                    f"{path}: calibration of version {version!r}, expected {SCHEMA}:"
-                    " run python -m nas.calibrate again"
-                )
+                raise UserError(f"calibration of version {version!r}, expected {SCHEMA}")
             found = cls.model_validate(data)
             Coefficients.from_json(found.latency.coefficients)
+            ResourceModel.from_json(found.resources.model)
+            if lacking := set(SIZES).difference(found.latency.ranges):
+                raise ValueError(f"latency.ranges lacks {min(lacking)!r}")
             return found
         except FileNotFoundError:
             raise UserError(f"no calibration {path}: python -m nas.calibrate makes it") from None
+        except UserError as error:
+            raise UserError(f"{path}: {error}: run python -m nas.calibrate again") from None
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            raise UserError(f"{path}: {where}: {first['msg'].lower()}") from None
-        except ValueError as error:
-            raise UserError(f"{path}: damaged: {error}") from None
+            raise UserError(
+                f"{path}: {where}: {first['msg'].lower()}: run python -m nas.calibrate again"
+            ) from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{path}: damaged: {error}: run python -m nas.calibrate again"
+            ) from None
 
     def save(self, path: Path) -> None:
         """Write the file; it appears whole or not at all."""
@@ -253,20 +281,21 @@ def extrapolates(ranges: dict[str, Range], shape: NetworkShape, memory: MemoryTi
 
 
 def sizes_in_ranges(shape: NetworkShape, memory: MemoryTiming) -> dict[str, float]:
-    """The sizes that :attr:`LatencyRecord.ranges` speaks of."""
-    return {
-        "tokens": shape.tokens,
-        "patch_values": shape.patch_values,
-        "width": shape.width,
-        "head_dim": shape.head_dim,
-        "depth": len(shape.blocks),
-        "most_heads": max(block.heads for block in shape.blocks),
-        "most_hidden": max(block.hidden for block in shape.blocks),
-        "classes": shape.classes,
-        "mean_pool": float(shape.mean_pool),
-        "bytes_per_cycle": memory.bytes_per_cycle,
-        "latency_cycles": memory.latency_cycles,
-    }
+    """A network's :data:`SIZES`."""
+    sizes = (
+        shape.tokens,
+        shape.patch_values,
+        shape.width,
+        shape.head_dim,
+        len(shape.blocks),
+        max(block.heads for block in shape.blocks),
+        max(block.hidden for block in shape.blocks),
+        shape.classes,
+        float(shape.mean_pool),
+        memory.bytes_per_cycle,
+        memory.latency_cycles,
+    )
+    return dict(zip(SIZES, sizes, strict=True))
 
 
 def find(board: Board) -> Calibration | None:

@@ -152,8 +152,8 @@ def error_bars(board: Board, engine: EngineConfig) -> tuple[float, float] | None
     found = find(board)
     if found is None or not is_calibrated(engine, found):
         return None
-    ratios = [row["rtl"] / row["exact"] for row in found.latency.held_out]
-    return min(ratios), max(ratios)
+    ratios = [each.rtl / each.exact for each in found.latency.held_out]
+    return (min(ratios), max(ratios)) if ratios else None
 
 
 def is_calibrated(engine: EngineConfig, calibration: Calibration) -> bool:

@@ -16,7 +16,7 @@ from scipy.optimize import nnls
 from nas.cost import structure
 from nas.cost.dsps import dsps
 from nas.cost.memories import Features, block_memories
-from rtl.config import EngineConfig
+from rtl.config import TINY, EngineConfig
 from rtl.errors import UserError
 from rtl.synthesis import FAMILIES, NOTHING, Resources, Utilization
 
@@ -150,6 +150,10 @@ class ResourceModel:
             )
         sizes = {field.name: content[field.name] for field in fields(cls)}
         sizes["ranges"] = {name: (low, high) for name, (low, high) in sizes["ranges"].items()}
+        for _, block, features in structure.blocks(TINY, sizes["family"]):  # the same of any engine
+            for kind in FITTED:
+                if lacking := features.keys() - sizes["costs"].get(block, {}).get(kind, {}).keys():
+                    raise UserError(f"resource model: {kind} of '{block}' lacks {min(lacking)!r}")
         return cls(**sizes)
 
     def _units(self, engine: EngineConfig) -> dict[str, np.ndarray]:

@@ -163,6 +163,13 @@ def test_a_quick_check_needs_a_calibration(workplace, tmp_path, capsys):
         (lambda data: data.pop("latency"), "latency: field required"),
         (lambda data: data["latency"].update(ranges=3), "latency.ranges"),
         (lambda data: data["latency"]["coefficients"].pop("room"), r"coefficients \['room'\]"),
+        (lambda data: data["latency"]["ranges"].pop("width"), "latency.ranges lacks 'width'"),
+        (lambda data: data["latency"]["held_out"][0].pop("rtl"), "held_out.0.rtl: field required"),
+        (lambda data: data["resources"]["model"].pop("costs"), "damaged: 'costs'"),
+        (
+            lambda data: data["resources"]["model"]["costs"]["norm"]["lut"].popitem(),
+            "resource model: lut of 'norm' lacks",
+        ),
     ],
 )
 def test_damaged_and_foreign_files(workplace, tmp_path, change, message):
