@@ -26,6 +26,7 @@ from nas.cost.plain import shape_for, shape_of
 from rtl.cli import EngineName, Flag, OptionalPath, command
 from rtl.errors import UserError
 from rtl.files import atomic_write, require_writable
+from rtl.shape import NetworkShape
 from rtl.synthesis import Resources
 
 SCHEMA = 1
@@ -92,6 +93,11 @@ class Fit:
             return cls(hardware, None, str(error))
 
     @property
+    def shape(self) -> NetworkShape | None:
+        """The network in the engine's row tiles; None where the engine refuses it."""
+        return self.estimate.shape if self.estimate else None
+
+    @property
     def resources(self) -> Resources | None:
         """Of the engine; None where they are not known."""
         return resources_of(self.hardware.engine, self.hardware.board)
@@ -104,12 +110,15 @@ class Fit:
     @property
     def problem(self) -> str | None:
         """Why the board's engine cannot run the network, if so."""
-        return self.refusal or excess(self.resources, self.hardware.board)
+        return self.refusal or excess(self.hardware.engine, self.hardware.board)
 
     def report(self) -> dict[str, Any]:
         """All figures, for JSON."""
         estimate = figures(self.estimate) if self.estimate else None
-        return hardware_figures(self.hardware) | {"refusal": self.refusal, "estimate": estimate}
+        return hardware_figures(self.hardware, self.shape) | {
+            "refusal": self.refusal,
+            "estimate": estimate,
+        }
 
 
 def main(options: Options) -> None:
@@ -152,18 +161,16 @@ def problems(fits: list[Fit]) -> Text:
     """Why boards cannot run the network, and how far predictions can be trusted; one a line."""
     lines = [f"{fit.hardware.board.name}: {fit.problem}" for fit in fits if fit.problem]
     for fit in fits:
-        lines += reservations(fit.hardware, fit.estimate.shape if fit.estimate else None)
+        lines += reservations(fit.hardware, fit.shape)
     return Text("\n").join(map(Text, lines))
 
 
 def fits_table(fits: list[Fit], title: str) -> Table:
     """One board a row."""
     bars = [fit.error_bars for fit in fits]
-    uncalibrated = not any(bars) and any(fit.estimate for fit in fits)
     table = Table(
         title=Text(title),
-        caption="resources: of the engine, over the board's"
-        + ("; cycles: not calibrated" if uncalibrated else ""),
+        caption="resources: of the engine, over the board's",
         box=box.SIMPLE_HEAD,
     )
     for column in ("board", "engine"):

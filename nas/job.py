@@ -64,7 +64,7 @@ def run(options: Options) -> Summary:
         if options.restart:
             run_folder.discard(folder)
         states = [job.state() for job in jobs]
-        for reservation in reservations(jobs[0].hardware):
+        for reservation in jobs[0].reservations:
             console.print(f"warning: {reservation}")
         if options.images and options.engine != FREE:
             testbench.build_meanwhile(jobs[0].hardware.engine)  # on a core that training leaves
@@ -182,6 +182,13 @@ class Job:
     def supernet_key(self) -> str:
         """Hash of the supernet's configuration and pictures."""
         return self.training.key(self.data)
+
+    @property
+    def reservations(self) -> list[str]:
+        """What to know of the predictions, from the smallest subnet to the largest."""
+        ends = (self.space.smallest(), self.space.largest())
+        said = [reservations(self.hardware, self.space.shape(arch)) for arch in ends]
+        return list(dict.fromkeys(line for lines in said for line in lines))
 
     def state(self) -> EvolutionState:
         """Read what a former invocation found; a new state if there is none."""

@@ -244,14 +244,29 @@ class Calibration(_Record):
         now = source_hashes()
         return [part for part, value in self.sources.items() if now.get(part) != value]
 
-    def warning(self) -> str | None:
+    def require(self, board: Board) -> None:
+        """Refuse another board's calibration.
+
+        Raises
+        ------
+        UserError
+            If name or device differ.
+        """
+        if (self.board, self.device) != (board.name, board.device):
+            raise UserError(
+                f"the calibration is of board '{self.board}' ({self.device}), not of"
+                f" '{board.name}' ({board.device}): run python -m nas.calibrate"
+                f" --board {board.option}"
+            )
+
+    def warning(self, board: Board) -> str | None:
         """One line about what has changed, for a command to print."""
         changed = self.stale()
         if not changed:
             return None
         return (
             f"the calibration of board '{self.board}' is older than the {', '.join(changed)} code:"
-            f" its errors may not hold, python -m nas.calibrate --board {self.board} renews it"
+            f" its errors may not hold, python -m nas.calibrate --board {board.option} renews it"
         )
 
     @property
@@ -299,9 +314,19 @@ def sizes_in_ranges(shape: NetworkShape, memory: MemoryTiming) -> dict[str, floa
 
 
 def find(board: Board) -> Calibration | None:
-    """The calibration of a board, if there is one beside the board's file."""
+    """The calibration of a board, if there is one beside the board's file.
+
+    Raises
+    ------
+    UserError
+        If it is damaged, of another version, or of another board.
+    """
     path = board.calibration
-    return _load(path, path.stat().st_mtime_ns) if path and path.is_file() else None
+    if path is None or not path.is_file():
+        return None
+    found = _load(path, path.stat().st_mtime_ns)
+    found.require(board)
+    return found
 
 
 def power_model(board: Board) -> PowerModel:
@@ -316,7 +341,7 @@ def power_model(board: Board) -> PowerModel:
     if found is None or found.power_model is None:
         raise UserError(
             f"energy is uncalibrated on board '{board.name}': import a power report with"
-            f" python -m nas.calibrate --board {board.name} --power REPORT --network MODEL"
+            f" python -m nas.calibrate --board {board.option} --power REPORT --network MODEL"
         )
     return found.power_model
 

@@ -190,6 +190,14 @@ def test_bytes_as_an_objective(runs, capsys):
     assert strict["winners"][0]["arch"] != loose["winners"][0]["arch"]
 
 
+def test_subnets_beyond_the_calibration_are_said(tmp_path):
+    """The digits' pictures are smaller than those that the ZCU102's engine was calibrated with."""
+    job = prepared(Options(out=tmp_path, board="zcu102"))
+    said = [line for line in job.reservations if "cycles on board 'zcu102' extrapolate" in line]
+    assert said and "tokens 17 outside 50 to 257" in said[0]
+    assert not any("extrapolate" in line for line in prepared(Options(out=tmp_path)).reservations)
+
+
 def test_another_objective_is_another_run(runs, capsys):
     assert run(runs, "--objectives", "array_cycles") == 2
     expected = "holds a run with other settings (objectives cycles, now array_cycles): choose"

@@ -87,7 +87,9 @@ def run(folder, *arguments):
 def test_one_file_with_coefficients_ranges_and_errors(workplace, tmp_path, capsys):
     assert run(tmp_path, "--json", str(tmp_path / "report.json")) == 0
     found = Calibration.load(tmp_path / "sim.calibration.json")
-    assert found.board == "sim" and found.stale() == [] and found.warning() is None
+    assert (
+        found.board == "sim" and found.stale() == [] and found.warning(boards.load("sim")) is None
+    )
     assert found.latency.exact.max < 1e-3 and found.latency.exact.n == 6
     assert 0 < found.latency.vectorised.mape < 0.1
     assert found.latency.units["matmul"] == {"median": 1.5, "spread": 1.0, "n": 6.0}
@@ -185,12 +187,27 @@ def test_damaged_and_foreign_files(workplace, tmp_path, change, message):
         Calibration.load(file)
 
 
+def test_another_boards_calibration_is_refused(workplace, tmp_path, capsys):
+    other = boards.load("ulx3s").calibration
+    assert other is not None
+    (tmp_path / "sim.calibration.json").write_bytes(other.read_bytes())
+    (tmp_path / "sim.toml").write_bytes((boards.FOLDER / "sim.toml").read_bytes())
+    message = "the calibration is of board 'ulx3s' (LFE5U-85F-6BG381C), not of 'sim' (verilator)"
+    with pytest.raises(UserError) as refused:
+        find(boards.load(str(tmp_path / "sim.toml")))
+    assert message in str(refused.value)
+    for arguments in (("--quick",), ("--utilization", str(Path(__file__).parent / "flat.rpt"))):
+        assert run(tmp_path, *arguments) == 2
+        assert message in capsys.readouterr().err
+    assert not sum(workplace.asked.values())
+
+
 def test_code_that_changed_since_is_said(workplace, tmp_path):
     assert run(tmp_path) == 0
     found = Calibration.load(tmp_path / "sim.calibration.json")
     old = found.model_copy(update={"sources": found.sources | {"rtl": "0" * 16}})
     assert old.stale() == ["rtl"]
-    assert "older than the rtl code" in str(old.warning())
+    assert "older than the rtl code" in str(old.warning(boards.load("sim")))
 
 
 def test_networks_beyond_the_ranges_are_named(workplace, tmp_path):
