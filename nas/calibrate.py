@@ -190,13 +190,14 @@ def refine(options: Options, board: boards.Board, target: Path) -> None:
     found = Calibration.load(target)
     found.require(board)
     engine = config.engine(board.engine)
-    before = found.resource_model.predict(engine)
+    known = found.resource_model
+    before = known.predict(engine)
     if options.utilization:
         found = with_utilization(found, engine, [options.utilization])
         after = found.resource_model.predict(engine)
         for field in fields(Resources):
             old, new = getattr(before, field.name), getattr(after, field.name)
-            print(f"{field.name}: {old:,.10g} by Yosys, {new:,.10g} by Vivado")
+            print(f"{field.name}: {old:,.10g} by {known.reference}, {new:,.10g} by vivado")
     if options.power and options.network:
         run = Estimate.of(Hardware(board, engine), shape_for(options.network, engine))
         found = with_power(found, run, options.power)

@@ -260,12 +260,14 @@ def test_reports_of_vivado_refine_a_calibration(workplace, tmp_path, capsys):
     before = with_real_resources(tmp_path)
     report = Path(__file__).parent / "flat.rpt"
     assert run(tmp_path, "--utilization", str(report)) == 0
-    assert "lut: " in capsys.readouterr().out
+    assert " by yosys, 141,234 by vivado" in capsys.readouterr().out
     after = Calibration.load(tmp_path / "sim.calibration.json")
     engine = ENGINES["tiny"]
     assert after.resource_model.predict(engine).lut == 141_234
     assert after.resource_model.predict(engine) != before.resource_model.predict(engine)
     assert after.latency == before.latency and after.power_model is None
+    assert run(tmp_path, "--utilization", str(report)) == 0
+    assert "lut: 141,234 by vivado, 141,234 by vivado" in capsys.readouterr().out
     power = tmp_path / "power.rpt"
     power.write_text(POWER)
     network = ROOT / "examples" / "digits.pulsar"
