@@ -198,6 +198,10 @@ def test_subnets_beyond_the_calibration_are_said(tmp_path):
     assert not any("extrapolate" in line for line in prepared(Options(out=tmp_path)).reservations)
 
 
+def test_a_tolerance_is_in_points(tmp_path):
+    assert prepared(Options(out=tmp_path, tolerance=1.5)).evolution.tolerance == 0.015
+
+
 def test_another_objective_is_another_run(runs, capsys):
     assert run(runs, "--objectives", "array_cycles") == 2
     expected = "holds a run with other settings (objectives cycles, now array_cycles): choose"

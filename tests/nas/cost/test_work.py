@@ -109,5 +109,7 @@ def test_reports_of_another_kind_are_refused():
     work = work_of(DIGITS, TINY)
     with pytest.raises(UserError, match=r"no row 'Dynamic \(W\)'"):
         power_model("Timing summary", work, 100.0)
+    with pytest.raises(UserError, match=r"row 'Dynamic \(W\)': 0, no power of an engine"):
+        power_model("| Dynamic (W) | 0.000 |", work, 100.0)
     with pytest.raises(UserError, match="frame rate must be positive, not 0"):
         power_model(REPORT, work, 0.0)
