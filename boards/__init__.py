@@ -101,6 +101,11 @@ class Board(_Record):
         """Where its calibration lies, or would lie: beside the file that it was read from."""
         return self._file.with_suffix(CALIBRATION_SUFFIX) if self._file else None
 
+    @property
+    def option(self) -> str:
+        """What ``--board`` takes for it: its name, or the path of its file."""
+        return str(self._file) if self._file and self._file.parent != FOLDER else self.name
+
     def bytes_per_cycle(self, clock_hz: int | None = None) -> float:
         """Return what memory gives the engine in a cycle: bandwidth over clock, up to the ports.
 

@@ -13,7 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 import boards
-from nas.cost.calibration import Calibration, Errors, LatencyRecord, ResourceErrors
+from nas.cost.calibration import (
+    Calibration,
+    Errors,
+    HeldOut,
+    LatencyRecord,
+    ResourceErrors,
+)
 from nas.cost.campaign import (
     SEED_QUICK,
     Campaign,
@@ -87,7 +93,8 @@ class Options:
     runs: Path = Path("runs")
     """Finished points lie in RUNS/calibration/BOARD."""
     out: OptionalPath = None
-    """Write the calibration here instead of beside the board's file."""
+    """The calibration's file, to be written, checked or refined, instead of the one beside the
+    board's."""
     json: OptionalPath = None
     """Also write errors, candidates per second and speedup to this file."""
     utilization: OptionalPath = None
@@ -131,7 +138,9 @@ def main(options: Options) -> None:
                 (folder / name).unlink(missing_ok=True)
         campaign = Campaign(board, folder, Pool(options.workers, options.scheduler))
         if options.quick:
-            check(campaign, Calibration.load(target), options.json)
+            known = Calibration.load(target)
+            known.require(board)
+            check(campaign, known, options.json)
         else:
             calibrate(campaign, options, target)
 
@@ -150,7 +159,7 @@ def calibrate(campaign: Campaign, options: Options, target: Path) -> None:
         exact=errors["exact"],
         vectorised=errors["vectorised"],
         units=campaign.units(),
-        held_out=rows,
+        held_out=[HeldOut(**row) for row in rows],
     )
     resources = campaign.resources(options.fit_engines, options.engines)
     found = Calibration(
@@ -178,6 +187,7 @@ def calibrate(campaign: Campaign, options: Options, target: Path) -> None:
 def refine(options: Options, board: boards.Board, target: Path) -> None:
     """Let Vivado's reports into a calibration that is there."""
     found = Calibration.load(target)
+    found.require(board)
     engine = config.engine(board.engine)
     if options.utilization:
         before = found.resource_model
@@ -204,7 +214,7 @@ def check(campaign: Campaign, known: Calibration, report: Path | None) -> None:
     ToolError
         If an error has grown past its bound.
     """
-    if warning := known.warning():
+    if warning := known.warning(campaign.board):
         print(f"{PROG}: warning: {warning}", file=sys.stderr)
     rtl = campaign.networks(QUICK_SUBNETS, SEED_QUICK)
     _, errors = against_rtl(known.latency_model(campaign.engine), rtl)

@@ -110,7 +110,7 @@ class Fit:
     @property
     def problem(self) -> str | None:
         """Why the board's engine cannot run the network, if so."""
-        return self.refusal or excess(self.resources, self.hardware.board)
+        return self.refusal or excess(self.hardware.engine, self.hardware.board)
 
     def report(self) -> dict[str, Any]:
         """All figures, for JSON."""
@@ -166,11 +166,9 @@ def problems(fits: list[Fit]) -> Text:
 def fits_table(fits: list[Fit], title: str) -> Table:
     """One board a row."""
     bars = [fit.error_bars for fit in fits]
-    uncalibrated = not any(bars) and any(fit.estimate for fit in fits)
     table = Table(
         title=Text(title),
-        caption="resources: of the engine, over the board's"
-        + ("; cycles: not calibrated" if uncalibrated else ""),
+        caption="resources: of the engine, over the board's",
         box=box.SIMPLE_HEAD,
     )
     for column in ("board", "engine"):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nas.cost import Hardware, SubnetCosts
+from nas.cost.estimate import Estimate
 from nas.cost.latency import LatencyModel, Memories
 from nas.cost.networks import Networks
 from nas.space import Space
@@ -43,16 +44,18 @@ def require_reachable(targets: Sequence[float], hardware: Hardware, space: Space
     Raises
     ------
     UserError
-        If there is one; it says which rate is within reach. Or as :func:`default_targets`.
+        If there is one; it says which rate is within reach, and what binds there. Or as
+        :func:`default_targets`.
     """
     hardware.check(space.shape(space.smallest()))
     for target in targets:
         if not reaches([target], hardware, space):
             cycles = _fewest_cycles(hardware, space)
+            binds = Estimate.of(hardware, space.shape(space.smallest())).binds
             raise UserError(
                 f"no subnet reaches {target:g} frames per second on board"
                 f" '{hardware.board.name}': the fastest takes {cycles:,} cycles,"
-                f" {fastest_rate(hardware, space):g} frames per second"
+                f" {fastest_rate(hardware, space):g} frames per second; what binds: {binds}"
             )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from boards import Board
 from nas.cost.latency import Coefficients, LatencyModel
@@ -28,6 +28,12 @@ from rtl.shape import NetworkShape
 SCHEMA = 1
 
 Range = tuple[float, float]
+
+SIZES = (
+    "tokens", "patch_values", "width", "head_dim", "depth", "most_heads", "most_hidden", "classes",
+    "mean_pool", "bytes_per_cycle", "latency_cycles",
+)  # fmt: skip
+"""Of a network and its memory: what :attr:`LatencyRecord.ranges` speaks of."""
 
 
 class _Record(BaseModel):
@@ -70,6 +76,22 @@ class Errors(_Record):
         )
 
 
+class HeldOut(BaseModel):
+    """A network that the fit never saw: its sizes and memory, by name, and its cycles.
+
+    Parameters
+    ----------
+    rtl, exact, vectorised : int
+        On the RTL, and by the models.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    rtl: PositiveInt
+    exact: PositiveInt
+    vectorised: PositiveInt
+
+
 class LatencyRecord(_Record):
     """The latency models on the board's engine.
 
@@ -85,8 +107,8 @@ class LatencyRecord(_Record):
     units : dict of str to dict
         By unit, cycles from an instruction's predicted end to its last write: ``median``, a
         constant of the pipeline, ``spread`` from the 5th to the 95th percentile, ``n``.
-    held_out : list of dict
-        The networks behind the errors: size, memory, cycles.
+    held_out : list of HeldOut
+        The networks behind the errors.
     """
 
     engine: str
@@ -96,7 +118,7 @@ class LatencyRecord(_Record):
     exact: Errors
     vectorised: Errors
     units: dict[str, dict[str, float]]
-    held_out: list[dict[str, Any]]
+    held_out: list[HeldOut]
 
 
 class ResourceErrors(_Record):
@@ -207,21 +229,27 @@ class Calibration(_Record):
             data = json.loads(path.read_text(encoding="utf-8"))
             version = data.get("schema_version") if isinstance(data, dict) else None
             if version != SCHEMA:
-                raise UserError(
-                    f"{path}: calibration of version {version!r}, expected {SCHEMA}:"
-                    " run python -m nas.calibrate again"
-                )
+                raise UserError(f"calibration of version {version!r}, expected {SCHEMA}")
             found = cls.model_validate(data)
             Coefficients.from_json(found.latency.coefficients)
+            ResourceModel.from_json(found.resources.model)
+            if lacking := set(SIZES).difference(found.latency.ranges):
+                raise ValueError(f"latency.ranges lacks {min(lacking)!r}")
             return found
         except FileNotFoundError:
             raise UserError(f"no calibration {path}: python -m nas.calibrate makes it") from None
+        except UserError as error:
+            raise UserError(f"{path}: {error}: run python -m nas.calibrate again") from None
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            raise UserError(f"{path}: {where}: {first['msg'].lower()}") from None
-        except ValueError as error:
-            raise UserError(f"{path}: damaged: {error}") from None
+            raise UserError(
+                f"{path}: {where}: {first['msg'].lower()}: run python -m nas.calibrate again"
+            ) from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{path}: damaged: {error}: run python -m nas.calibrate again"
+            ) from None
 
     def save(self, path: Path) -> None:
         """Write the file; it appears whole or not at all."""
@@ -236,14 +264,29 @@ class Calibration(_Record):
         now = source_hashes()
         return [part for part, value in self.sources.items() if now.get(part) != value]
 
-    def warning(self) -> str | None:
+    def require(self, board: Board) -> None:
+        """Refuse another board's calibration.
+
+        Raises
+        ------
+        UserError
+            If name or device differ.
+        """
+        if (self.board, self.device) != (board.name, board.device):
+            raise UserError(
+                f"the calibration is of board '{self.board}' ({self.device}), not of"
+                f" '{board.name}' ({board.device}): run python -m nas.calibrate"
+                f" --board {board.option}"
+            )
+
+    def warning(self, board: Board) -> str | None:
         """One line about what has changed, for a command to print."""
         changed = self.stale()
         if not changed:
             return None
         return (
             f"the calibration of board '{self.board}' is older than the {', '.join(changed)} code:"
-            f" its errors may not hold, python -m nas.calibrate --board {self.board} renews it"
+            f" its errors may not hold, python -m nas.calibrate --board {board.option} renews it"
         )
 
     @property
@@ -273,26 +316,37 @@ def extrapolates(ranges: dict[str, Range], shape: NetworkShape, memory: MemoryTi
 
 
 def sizes_in_ranges(shape: NetworkShape, memory: MemoryTiming) -> dict[str, float]:
-    """The sizes that :attr:`LatencyRecord.ranges` speaks of."""
-    return {
-        "tokens": shape.tokens,
-        "patch_values": shape.patch_values,
-        "width": shape.width,
-        "head_dim": shape.head_dim,
-        "depth": len(shape.blocks),
-        "most_heads": max(block.heads for block in shape.blocks),
-        "most_hidden": max(block.hidden for block in shape.blocks),
-        "classes": shape.classes,
-        "mean_pool": float(shape.mean_pool),
-        "bytes_per_cycle": memory.bytes_per_cycle,
-        "latency_cycles": memory.latency_cycles,
-    }
+    """A network's :data:`SIZES`."""
+    sizes = (
+        shape.tokens,
+        shape.patch_values,
+        shape.width,
+        shape.head_dim,
+        len(shape.blocks),
+        max(block.heads for block in shape.blocks),
+        max(block.hidden for block in shape.blocks),
+        shape.classes,
+        float(shape.mean_pool),
+        memory.bytes_per_cycle,
+        memory.latency_cycles,
+    )
+    return dict(zip(SIZES, sizes, strict=True))
 
 
 def find(board: Board) -> Calibration | None:
-    """The calibration of a board, if there is one beside the board's file."""
+    """The calibration of a board, if there is one beside the board's file.
+
+    Raises
+    ------
+    UserError
+        If it is damaged, of another version, or of another board.
+    """
     path = board.calibration
-    return _load(path, path.stat().st_mtime_ns) if path and path.is_file() else None
+    if path is None or not path.is_file():
+        return None
+    found = _load(path, path.stat().st_mtime_ns)
+    found.require(board)
+    return found
 
 
 def power_model(board: Board) -> PowerModel:
@@ -307,7 +361,7 @@ def power_model(board: Board) -> PowerModel:
     if found is None or found.power_model is None:
         raise UserError(
             f"energy is uncalibrated on board '{board.name}': import a power report with"
-            f" python -m nas.calibrate --board {board.name} --power REPORT --network MODEL"
+            f" python -m nas.calibrate --board {board.option} --power REPORT --network MODEL"
         )
     return found.power_model
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from boards import Board
 from nas.cost.calibration import Calibration, extrapolates, find
+from nas.cost.dsps import dsps
 from nas.cost.hardware import Hardware
+from nas.cost.memories import block_memories
 from nas.cost.work import Work, energy, work_of_program
 from rtl.compiler import MemoryTiming, Prediction, Program, check, lower
 from rtl.compiler.bound import KindWork, work_by_kind
@@ -18,7 +20,7 @@ from rtl.config import EngineConfig
 from rtl.control.isa import Unit
 from rtl.errors import UserError
 from rtl.shape import NetworkShape
-from rtl.synthesis import Resources
+from rtl.synthesis import Resources, family_of
 
 IMAGES = 3  # in a row: the fewest that give cycles per image
 BINDING = 0.9  # of the cycles: a resource that is busy for so long binds
@@ -152,8 +154,8 @@ def error_bars(board: Board, engine: EngineConfig) -> tuple[float, float] | None
     found = find(board)
     if found is None or not is_calibrated(engine, found):
         return None
-    ratios = [row["rtl"] / row["exact"] for row in found.latency.held_out]
-    return min(ratios), max(ratios)
+    ratios = [each.rtl / each.exact for each in found.latency.held_out]
+    return (min(ratios), max(ratios)) if ratios else None
 
 
 def is_calibrated(engine: EngineConfig, calibration: Calibration) -> bool:
@@ -175,34 +177,50 @@ def extrapolated(engine: EngineConfig, board: Board) -> list[str]:
 
 def reservations(hardware: Hardware, *shapes: NetworkShape) -> list[str]:
     """What a reader should know of predictions: code that changed since, extrapolations."""
-    found = find(hardware.board)
+    board, found = hardware.board, find(hardware.board)
     if found is None:
-        return []
-    warning = found.warning()
+        return [
+            f"board '{board.name}' is not calibrated: the cycles' error is not known, python -m"
+            f" nas.calibrate --board {board.option} measures it"
+        ]
+    warning = found.warning(board)
     said = [warning] if warning else []
-    if sizes := extrapolated(hardware.engine, hardware.board):
+    if not is_calibrated(hardware.engine, found):
+        said.append(
+            f"cycles of engine '{hardware.engine.name}' extrapolate: board '{board.name}' is"
+            f" calibrated with engine '{found.latency.engine}'"
+        )
+    if sizes := extrapolated(hardware.engine, board):
         said.append(f"resources of engine '{hardware.engine.name}' extrapolate: {sizes[0]}")
     if found.power_model and not is_calibrated(hardware.engine, found):
         said.append(
             f"energy of engine '{hardware.engine.name}' extrapolates: the power report of board"
-            f" '{hardware.board.name}' is of another engine"
+            f" '{board.name}' is of another engine"
         )
     ranges, memory = found.latency.ranges, hardware.memory
     beyond = dict.fromkeys(part for shape in shapes for part in extrapolates(ranges, shape, memory))
     if beyond:
-        said.append(f"cycles on board '{hardware.board.name}' extrapolate: {', '.join(beyond)}")
+        said.append(f"cycles on board '{board.name}' extrapolate: {', '.join(beyond)}")
     return said
 
 
-def excess(resources: Resources | None, board: Board) -> str | None:
-    """Which resource does not fit the board, and by how much; None if all do or are not known."""
-    if resources is None:
-        return None
+def excess(engine: EngineConfig, board: Board) -> str | None:
+    """Which resource does not fit the board, and by how much; None if none is known not to."""
+    resources = resources_of(engine, board)
     try:
-        board.require(**asdict(resources))
+        board.require(**(asdict(resources) if resources else _counted(engine, board)))
     except UserError as error:
         return str(error)
     return None
+
+
+def _counted(engine: EngineConfig, board: Board) -> dict[str, Any]:
+    """The resources that are known without a calibration."""
+    family = family_of(board.device)
+    return {
+        "dsp": sum(dsps(engine, family).values()),
+        "bram36": sum(block_memories(engine, family).values()),
+    }
 
 
 def hardware_figures(hardware: Hardware, *shapes: NetworkShape) -> dict[str, Any]:
@@ -215,7 +233,7 @@ def hardware_figures(hardware: Hardware, *shapes: NetworkShape) -> dict[str, Any
         "engine": asdict(engine) | {"hash": f"{engine.hash:016x}"},
         "resources": asdict(resources) if resources else None,
         "limits": board.limits.model_dump(),
-        "excess": excess(resources, board),
+        "excess": excess(engine, board),
         "error_bars": error_bars(board, engine),
         "reservations": reservations(hardware, *shapes),
     }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from boards import Board
-from nas.cost.estimate import Estimate, excess, resources_of
+from nas.cost.estimate import Estimate, excess
 from nas.cost.free import CostModels, Grid, Workload, reaching
 from nas.cost.free.limits import require_limits
 from nas.cost.free.sizing import MULTIPLIERS
@@ -15,7 +15,6 @@ from rtl.config import ENGINES, EngineConfig
 from rtl.errors import UserError
 from rtl.numerics import ACT_BITS
 from rtl.synthesis import family_of
-from sim.bench import array_multipliers
 
 W8_STEPS = 20  # parts of one: fractions of 8-bit row tiles that are tried
 FASTEST_HZ = 1_000_000_000  # of any board
@@ -146,12 +145,10 @@ def candidate_engines(board: Board) -> list[EngineConfig]:
 
 
 def fits(engine: EngineConfig, board: Board) -> bool:
-    """Whether a board has the multipliers of the array, and all else as far as it is known."""
+    """Whether a board has the engine's kind of multipliers, and room as far as it is known."""
     if engine.multiplier != MULTIPLIERS[family_of(board.device)]:
         return False
-    if board.limits.dsp is not None and array_multipliers(engine) > board.limits.dsp:
-        return False
-    return excess(resources_of(engine, board), board) is None
+    return excess(engine, board) is None
 
 
 def clock_needed(estimate: Estimate, fps: float) -> int | None:

@@ -6,11 +6,13 @@ line, under a key that says what was measured and with which code.
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 
 from rtl.errors import UserError
@@ -135,7 +137,8 @@ def workers(count: int, scheduler: str | None = None) -> Iterator[Executor]:
         If the scheduler does not answer.
     """
     if scheduler is None:
-        with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+        context = get_context("spawn")
+        with ProcessPoolExecutor(count, context, initializer=_end_with_parent) as pool:
             try:
                 yield pool
             except BaseException:
@@ -150,3 +153,13 @@ def workers(count: int, scheduler: str | None = None) -> Iterator[Executor]:
         raise UserError(f"no Dask scheduler at {scheduler!r}: {error}") from None
     with client:
         yield client.get_executor()
+
+
+def _end_with_parent() -> None:
+    """Let a worker end when the sweep is killed; else it would wait for work for ever."""
+
+    def watch() -> None:
+        parent_process().join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()

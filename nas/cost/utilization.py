@@ -55,6 +55,8 @@ def _flat(rows: list[Row]) -> Resources:
         if name not in used:
             raise UserError(f"no row '{name}': not Vivado's report_utilization on an UltraScale+")
     counts = {kind: _number(name, used[name]) for kind, name in ROWS.items()}
+    if not counts["lut"]:
+        raise UserError(f"row '{ROWS['lut']}': 0, which no engine takes")
     return _resources(counts["dsp"], counts["lut"], counts["ff"], counts["bram36"])
 
 

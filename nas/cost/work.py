@@ -197,6 +197,8 @@ class PowerModel:
             raise UserError(
                 "no report of Vivado's report_power: no row 'Dynamic (W)' in its summary"
             )
+        if not float(found[1]):
+            raise UserError("row 'Dynamic (W)': 0, no power of an engine that runs")
         if images_per_second <= 0:
             raise UserError(f"the run's frame rate must be positive, not {images_per_second:g}")
         return cls(float(found[1]) / (work.products * images_per_second))

@@ -10,6 +10,7 @@ import boards
 from nas import job
 from nas.cost import structure
 from nas.cost.calibration import (
+    SIZES,
     Calibration,
     Errors,
     LatencyRecord,
@@ -64,7 +65,7 @@ def calibrate(board: Path) -> None:
         engine="ulx3s",
         engine_hash=f"{ULX3S.hash:016x}",
         coefficients=Coefficients().to_json(),
-        ranges={},
+        ranges=dict.fromkeys(SIZES, (0, 1e9)),
         exact=errors,
         vectorised=errors,
         units={},

@@ -191,6 +191,18 @@ def test_bytes_as_an_objective(runs, capsys):
     assert strict["winners"][0]["arch"] != loose["winners"][0]["arch"]
 
 
+def test_subnets_beyond_the_calibration_are_said(tmp_path):
+    """The digits' pictures are smaller than those that the ZCU102's engine was calibrated with."""
+    job = prepared(Options(out=tmp_path, board="zcu102"))
+    said = [line for line in job.reservations if "cycles on board 'zcu102' extrapolate" in line]
+    assert said and "tokens 17 outside 50 to 257" in said[0]
+    assert not any("extrapolate" in line for line in prepared(Options(out=tmp_path)).reservations)
+
+
+def test_a_tolerance_is_in_points(tmp_path):
+    assert prepared(Options(out=tmp_path, tolerance=1.5)).evolution.tolerance == 0.015
+
+
 def test_another_objective_is_another_run(runs, capsys):
     assert run(runs, "--objectives", "array_cycles") == 2
     expected = "holds a run with other settings (objectives cycles, now array_cycles): choose"
@@ -323,9 +335,11 @@ def test_an_impossible_target_says_what_is_possible(runs, capsys):
     text = capsys.readouterr().err
     pattern = (
         r"error: no subnet reaches 1e\+06 frames per second on board 'sim':"
-        r" the fastest takes ([\d,]+) cycles, (\d+) frames per second\n"
+        r" the fastest takes ([\d,]+) cycles, (\d+) frames per second; what binds: memory [\d.]+%,"
     )
-    cycles, rate = re.search(pattern, text).groups()
+    found = re.search(pattern, text)
+    assert found, text
+    cycles, rate = found.groups()
     assert int(rate) <= 100e6 / int(cycles.replace(",", "")) < int(rate) * 1.1
     assert not (runs / "fast").exists()
 

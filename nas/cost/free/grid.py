@@ -51,7 +51,7 @@ class CostModels:
         if found is None:
             raise UserError(
                 f"a free engine needs the resource model of board '{board.name}', which is not"
-                f" calibrated: run python -m nas.calibrate --board {board.name}"
+                f" calibrated: run python -m nas.calibrate --board {board.option}"
             )
         return cls(found.resource_model, Coefficients.from_json(found.latency.coefficients))
 

@@ -105,7 +105,9 @@ def packaged(tmp_path):
 def test_one_file_with_coefficients_ranges_and_errors(workplace, tmp_path, capsys):
     assert run(tmp_path, "--json", str(tmp_path / "report.json")) == 0
     found = Calibration.load(tmp_path / "sim.calibration.json")
-    assert found.board == "sim" and found.stale() == [] and found.warning() is None
+    assert (
+        found.board == "sim" and found.stale() == [] and found.warning(boards.load("sim")) is None
+    )
     assert found.latency.exact.max < 1e-3 and found.latency.exact.n == 6
     assert 0 < found.latency.vectorised.mape < 0.1
     assert found.latency.units["matmul"] == {"median": 1.5, "spread": 1.0, "n": 6.0}
@@ -229,6 +231,13 @@ def test_a_quick_check_needs_a_calibration(workplace, tmp_path, capsys):
         (lambda data: data.pop("latency"), "latency: field required"),
         (lambda data: data["latency"].update(ranges=3), "latency.ranges"),
         (lambda data: data["latency"]["coefficients"].pop("room"), r"coefficients \['room'\]"),
+        (lambda data: data["latency"]["ranges"].pop("width"), "latency.ranges lacks 'width'"),
+        (lambda data: data["latency"]["held_out"][0].pop("rtl"), "held_out.0.rtl: field required"),
+        (lambda data: data["resources"]["model"].pop("costs"), "damaged: 'costs'"),
+        (
+            lambda data: data["resources"]["model"]["costs"]["norm"]["lut"].popitem(),
+            "resource model: block 'norm' has other features",
+        ),
     ],
 )
 def test_damaged_and_foreign_files(tmp_path, change, message):
@@ -244,13 +253,28 @@ def test_damaged_and_foreign_files(tmp_path, change, message):
         Calibration.load(file)
 
 
+def test_another_boards_calibration_is_refused(workplace, tmp_path, capsys):
+    other = boards.load("ulx3s").calibration
+    assert other is not None
+    (tmp_path / "sim.calibration.json").write_bytes(other.read_bytes())
+    (tmp_path / "sim.toml").write_bytes((boards.FOLDER / "sim.toml").read_bytes())
+    message = "the calibration is of board 'ulx3s' (LFE5U-85F-6BG381C), not of 'sim' (verilator)"
+    with pytest.raises(UserError) as refused:
+        find(boards.load(str(tmp_path / "sim.toml")))
+    assert message in str(refused.value)
+    for arguments in (("--quick",), ("--utilization", str(Path(__file__).parent / "flat.rpt"))):
+        assert run(tmp_path, *arguments) == 2
+        assert message in capsys.readouterr().err
+    assert not sum(workplace.asked.values())
+
+
 def test_code_that_changed_since_is_said():
     known = find(boards.load("sim"))
     current = known.model_copy(update={"sources": source_hashes()})
-    assert current.stale() == [] and current.warning() is None
+    assert current.stale() == [] and current.warning(boards.load("sim")) is None
     old = known.model_copy(update={"sources": source_hashes() | {"rtl": "0" * 16}})
     assert old.stale() == ["rtl"]
-    assert "older than the rtl code" in str(old.warning())
+    assert "older than the rtl code" in str(old.warning(boards.load("sim")))
 
 
 def test_networks_beyond_the_ranges_are_named():
@@ -391,7 +415,7 @@ def test_calibrations_of_the_package(board):
     latency, resources = found.latency, found.resources.errors
     assert latency.exact.mape < 0.01 and latency.exact.max < 0.03 and latency.exact.tau > 0.99
     assert resources.lut < 0.03 and resources.ff < 0.03 and resources.dsp == resources.bram == 0
-    exact, rtl = (np.array([row[name] for row in latency.held_out]) for name in ("exact", "rtl"))
+    exact, rtl = (np.array([getattr(row, name) for row in latency.held_out]) for name in ("exact", "rtl"))
     assert latency.exact == Errors.of(exact, rtl)
     model = found.latency_model(engine)
     samples = sample_subnets(boards.load(board), engine, 3, seed=99)

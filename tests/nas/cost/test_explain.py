@@ -9,7 +9,8 @@ import pytest
 
 import boards
 from nas import explain
-from nas.cost import Hardware, feasible
+from nas.cost import Hardware
+from nas.cost import estimate as estimates
 from nas.cost.estimate import Estimate, extrapolated
 from nas.cost.feasible import (
     Design,
@@ -124,7 +125,7 @@ def test_fewer_8_bit_rows_do_not_always_help(zcu102):
 
 def test_candidates_for_a_board_have_its_multipliers(monkeypatch):
     """ULX3S is made of other ones than the ZCU102 has."""
-    monkeypatch.setattr(feasible, "resources_of", lambda engine, board: None)
+    monkeypatch.setattr(estimates, "resources_of", lambda engine, board: None)
     engines = candidate_engines(boards.load("zcu102"))
     assert {engine.name for engine in engines} == {"tiny", "zcu102", "zcu102_a4", "zcu102_a8"}
     assert candidate_engines(boards.load("ulx3s")) == [ULX3S]
@@ -134,7 +135,7 @@ def test_candidates_have_room_as_far_as_it_is_known(monkeypatch):
     def known(engine, board):
         return Resources(lut=300_000 if engine is ZCU102_A4 else 200_000)
 
-    monkeypatch.setattr(feasible, "resources_of", known)
+    monkeypatch.setattr(estimates, "resources_of", known)
     engines = candidate_engines(boards.load("zcu102"))
     assert ZCU102_A4 not in engines and ZCU102_A8 in engines
 

@@ -141,6 +141,28 @@ def test_what_does_not_fit_the_board_is_named(monkeypatch, capsys):
     assert "does not fit board 'ulx3s': dsp 200 > 156, bram36 110.5 > 104" in out
 
 
+def test_what_is_not_calibrated_is_said(tmp_path, capsys):
+    """Of a board without calibration, another engine, and a network beyond the calibration's."""
+    file, report = tmp_path / "bare.toml", tmp_path / "fit.json"
+    content = (boards.FOLDER / "zcu102.toml").read_text()
+    file.write_text(content.replace('"zcu102"', '"bare"').replace("dsp = 2_520", "dsp = 10"))
+    assert run("deit_tiny", "--board", str(file), "--json", str(report)) == 0
+    (found,) = json.loads(report.read_text())["boards"]
+    assert found["excess"] == "does not fit board 'bare': dsp 2,475 > 10"
+    (said,) = found["reservations"]
+    assert said.startswith("board 'bare' is not calibrated") and f"--board {file} " in said
+    out = " ".join(capsys.readouterr().out.split())
+    assert found["excess"] in out and "board 'bare' is not calibrated" in out
+
+    for arguments, expected in (
+        (("zcu102", "--engine", "zcu102_a8"), "board 'zcu102' is calibrated with engine 'zcu102'"),
+        (("ulx3s",), "cycles on board 'ulx3s' extrapolate: tokens 197 outside 10 to 65"),
+    ):
+        assert run("deit_tiny", "--board", *arguments, "--json", str(report)) == 0
+        (found,) = json.loads(report.read_text())["boards"]
+        assert any(expected in line for line in found["reservations"])
+
+
 def test_error_bars_of_a_calibrated_board(monkeypatch, capsys):
     monkeypatch.setattr(fit, "error_bars", lambda board, engine: (0.99, 1.02))
     assert run(DIGITS, "--board", "sim") == 0

@@ -1,6 +1,11 @@
 """Sweeps: each point measured once, kept when a later one fails or the run is interrupted."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import Executor, Future
 
 import distributed
@@ -88,6 +93,32 @@ def test_processes_of_this_machine(tmp_path):
     with workers(2) as pool:
         values = run_points(points_of(2, 3), Results(tmp_path / "p.jsonl"), pool, lambda done: None)
     assert values == [{"square": 4}, {"square": 9}]
+
+
+KILLED = """
+import os
+from nas.cost.sweep import workers
+if __name__ == "__main__":
+    with workers(1) as pool:
+        print(pool.submit(os.getpid).result(), flush=True)
+        os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_killed_sweep_leaves_no_process_behind(tmp_path):
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    found = subprocess.run([sys.executable, script], stdout=subprocess.PIPE, text=True, timeout=60)
+    assert found.returncode == -signal.SIGKILL
+    worker, until = int(found.stdout), time.monotonic() + 20
+    while time.monotonic() < until:
+        try:
+            os.kill(worker, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    os.kill(worker, signal.SIGKILL)
+    pytest.fail("the worker outlives the sweep")
 
 
 def test_a_scheduler_that_is_not_there():

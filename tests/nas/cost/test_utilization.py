@@ -58,6 +58,9 @@ def test_what_it_refuses(tmp_path):
         "no row 'CLB LUTs': not Vivado's report_utilization on an UltraScale+"
     )
     assert refusal(tmp_path, FLAT.replace("141234", "   -  ")) == "row 'CLB LUTs': '-' is no number"
+    assert refusal(tmp_path, FLAT.replace("141234", "     0")) == (
+        "row 'CLB LUTs': 0, which no engine takes"
+    )
     assert refusal(tmp_path, HIERARCHICAL.replace("FFs", "ABC")).startswith(
         "no column 'FFs': columns are Instance, Module, Total LUTs"
     )

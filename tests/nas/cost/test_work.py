@@ -109,5 +109,7 @@ def test_reports_of_another_kind_are_refused():
     work = work_of(DIGITS, TINY)
     with pytest.raises(UserError, match=r"no row 'Dynamic \(W\)'"):
         PowerModel.of_report("Timing summary", work, 100.0)
+    with pytest.raises(UserError, match=r"row 'Dynamic \(W\)': 0, no power of an engine"):
+        PowerModel.of_report("| Dynamic (W) | 0.000 |", work, 100.0)
     with pytest.raises(UserError, match="frame rate must be positive, not 0"):
         PowerModel.of_report(REPORT, work, 0.0)
