@@ -31,8 +31,9 @@ from nas.cost.engines import sample_engines
 from nas.cost.estimate import Estimate
 from nas.cost.hardware import Hardware
 from nas.cost.plain import shape_for
-from nas.cost.reports import with_power, with_utilization
+from nas.cost.reports import imports, with_imports, with_power, with_utilization
 from nas.cost.sources import source_hashes
+from nas.cost.sweep import workers
 from nas.cost.work import energy
 from nas.run_folder import locked
 from rtl import config
@@ -129,6 +130,9 @@ def main(options: Options) -> None:
         refine(options, board, target)
         return
     require_yosys()
+    if options.scheduler:
+        with workers(1, options.scheduler):  # not only after minutes of building
+            pass
     folder = options.runs / "calibration" / board.name
     if options.quick:
         folder /= "quick"
@@ -172,6 +176,7 @@ def calibrate(campaign: Campaign, options: Options, target: Path) -> None:
         speedup=campaign.speedup(rtl),
         seconds=campaign.clock.seconds | {"total": campaign.clock.total},
     )
+    found = keep_imports(found, target)
     found.save(target)
     show(f"Board {found.board}", errors, resources.errors)
     print(
@@ -182,6 +187,22 @@ def calibrate(campaign: Campaign, options: Options, target: Path) -> None:
     if options.json:
         write_json(options.json, errors, resources.errors, found)
     print(f"Wrote {target}")
+
+
+def keep_imports(found: Calibration, target: Path) -> Calibration:
+    """Take over what was imported into the calibration that is to be replaced, and say so."""
+    try:
+        before = Calibration.load(target)
+    except UserError:  # none, or one that nobody could use
+        return found
+    kinds = " and ".join(imports(before))
+    if not kinds:
+        return found
+    if before.board != found.board or before.latency.engine_hash != found.latency.engine_hash:
+        print(f"Dropped: imported reports of {kinds}, which are of another engine")
+        return found
+    print(f"Kept: imported reports of {kinds}")
+    return with_imports(found, before)
 
 
 def refine(options: Options, board: boards.Board, target: Path) -> None:

@@ -2,15 +2,13 @@
 
 Objectives are the error on the search-validation pictures and what an image costs: its cycles, and
 whatever else :mod:`nas.cost` counts. A target is a hard limit on cycles: candidates respect it from
-birth. Each generation is a function of the
-population before it, the seed and its number, so a search that was saved after any generation
-continues to the same result; nothing else needs to be kept.
+birth. Each generation is a function of the population before it, the seed and its number, so a
+search that was saved after any generation continues to the same result; nothing else needs to be
+kept.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,38 +20,11 @@ from pymoo.core.problem import Problem
 from pymoo.operators.selection.tournament import TournamentSelection
 
 from nas.cost import Costs
+from nas.evolution_state import EvolutionState, Genes, Score
 from nas.space import Arch, Space
-from rtl.errors import UserError
-from rtl.files import atomic_write
 
-STATE_SCHEMA = 1
-TIE_BREAK = 1e-3  # weight of cross-entropy: below one picture in 500 for any sensible value
 STEPS_AHEAD = 8  # lower choices that are costed at once, of a candidate that is too slow
 ROUNDING = 1e-9  # of a tolerance's sum
-Genes = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Score:
-    """What the search-validation pictures say about a subnet.
-
-    Parameters
-    ----------
-    error : float
-        Fraction of wrong answers.
-    cross_entropy : float
-        Mean, in nats.
-    """
-
-    error: float
-    cross_entropy: float
-
-    @property
-    def objective(self) -> float:
-        """The error; among equals the cross-entropy decides."""
-        return self.error + TIE_BREAK * self.cross_entropy
-
-
 Evaluate = Callable[[Arch], Score]
 
 
@@ -115,59 +86,6 @@ class EvolutionConfig:
     mutation_rate: float = 0.1
     seed: int = 0
     tolerance: float = 0.0
-
-
-@dataclass
-class EvolutionState:
-    """All that a search knows: what was evaluated, and where each target's population stands.
-
-    Parameters
-    ----------
-    identity : dict
-        JSON values that decide the result; a state is only continued under the same ones.
-    scores : dict of tuple of int to Score
-        By genes. Shared by all targets.
-    populations : list of list of tuple of int
-        Genes, per target that was begun.
-    generations : list of int
-        Generations done, per target that was begun.
-    """
-
-    identity: dict[str, Any]
-    scores: dict[Genes, Score] = field(default_factory=dict)
-    populations: list[list[Genes]] = field(default_factory=list)
-    generations: list[int] = field(default_factory=list)
-
-    def save(self, path: Path) -> None:
-        """Write the state; it appears whole or not at all."""
-        data = {
-            "schema": STATE_SCHEMA,
-            "identity": self.identity,
-            "scores": [
-                [list(genes), score.error, score.cross_entropy]
-                for genes, score in self.scores.items()
-            ],
-            "populations": self.populations,
-            "generations": self.generations,
-        }
-        with atomic_write(path, "w") as file:
-            json.dump(data, file)
-
-    @classmethod
-    def load(cls, path: Path) -> "EvolutionState":
-        """Read what :meth:`save` wrote; ``UserError`` if it is damaged."""
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            if data["schema"] != STATE_SCHEMA:
-                raise UserError(f"{path}: schema {data['schema']!r}, expected {STATE_SCHEMA}")
-            return cls(
-                identity=data["identity"],
-                scores={tuple(genes): Score(*values) for genes, *values in data["scores"]},
-                populations=[[tuple(genes) for genes in pop] for pop in data["populations"]],
-                generations=data["generations"],
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path}: damaged ({type(error).__name__}): delete the file") from None
 
 
 class Evolution:

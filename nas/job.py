@@ -19,9 +19,11 @@ from nas.console import progress_bars
 from nas.cost import Hardware, SubnetCosts
 from nas.cost.calibration import power_model
 from nas.cost.estimate import reservations
+from nas.cost.sources import source_hashes
 from nas.data import TrainingData, load_digits, thinned
 from nas.evaluate import evaluate_subnet
-from nas.evolution import Candidate, Evolution, EvolutionConfig, EvolutionState, Goal, Score
+from nas.evolution import Candidate, Evolution, EvolutionConfig, Goal
+from nas.evolution_state import EvolutionState, Score
 from nas.export import export
 from nas.lineup import Lineup, lineups_of
 from nas.options import FREE, SUPERNETS, Options
@@ -64,7 +66,7 @@ def run(options: Options) -> Summary:
         if options.restart:
             run_folder.discard(folder)
         states = [job.state() for job in jobs]
-        for reservation in jobs[0].reservations:
+        for reservation in jobs[0].reservations_on(jobs[0].hardware):
             console.print(f"warning: {reservation}")
         if options.images and options.engine != FREE:
             testbench.build_meanwhile(jobs[0].hardware.engine)  # on a core that training leaves
@@ -95,6 +97,7 @@ def run(options: Options) -> Summary:
             **job.lineup.report(best.hardware),
             objectives=options.objectives,
             tolerance=options.tolerance,
+            reservations=tuple(job.reservations_on(best.hardware)),
             candidates=sum(len(state.scores) for state in states),
             supernet=job.supernet_key,
             winners=tuple(measurement.winner for measurement in measurements),
@@ -169,11 +172,10 @@ class Job:
     def space(self) -> Space:
         return self.lineup.space
 
-    @property
-    def reservations(self) -> list[str]:
+    def reservations_on(self, hardware: Hardware) -> list[str]:
         """What to know of the predictions for all subnets, from the smallest to the largest."""
         ends = self.space.smallest(), self.space.largest()
-        return reservations(self.hardware, *map(self.space.shape, ends))
+        return reservations(hardware, *map(self.space.shape, ends))
 
     @property
     def folder(self) -> Path:
@@ -209,6 +211,7 @@ class Job:
             "clock_hz": self.hardware.board.clock_hz,
             "engine": " ".join(f"{each.engine.hash:016x}" for each in self.lineup.engines),
             "supernet": self.supernet_key[:12],
+            "costs": source_hashes()["model"],
             # The timing model's own version, so to speak.
             "cycles": {
                 name: " ".join(str(each.exact(arch)) for each in costs)

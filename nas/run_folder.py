@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nas.evolution import EvolutionState
+from nas.evolution_state import EvolutionState
 from rtl.errors import UserError
 
 PREDICTIONS, SUMMARY, PLOT = "predictions.json", "summary.json", "pareto.png"

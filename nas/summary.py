@@ -140,6 +140,8 @@ class Summary(_Record):
         What the search kept low beside the error.
     tolerance : float
         Accuracy, in points, that a winner may lack to the best one.
+    reservations : tuple of str
+        What to know of the predictions: extrapolations, code that changed since the calibration.
     candidates : int
         Subnets that the search evaluated.
     supernet : str
@@ -164,6 +166,7 @@ class Summary(_Record):
     clock_hz: int
     objectives: tuple[Objective, ...]
     tolerance: float
+    reservations: tuple[str, ...]
     candidates: int
     supernet: str
     winners: tuple[Winner, ...]

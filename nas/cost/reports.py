@@ -1,7 +1,7 @@
 """A vendor tool's reports, where a user has some: they replace Yosys' counts, and bring energy."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from nas.cost.calibration import Calibration
@@ -34,6 +34,20 @@ def with_utilization(
     model = known.resource_model.refit(counted)
     resources = known.resources.model_copy(update={"model": model.to_json()})
     return known.model_copy(update={"resources": resources})
+
+
+def with_imports(found: Calibration, before: Calibration) -> Calibration:
+    """A new calibration with what reports gave to the one before it, of the same engine."""
+    old = before.resource_model
+    model = replace(found.resource_model, reference=old.reference, scales=old.scales)
+    resources = found.resources.model_copy(update={"model": model.to_json()})
+    return found.model_copy(update={"resources": resources, "power": before.power})
+
+
+def imports(calibration: Calibration) -> list[str]:
+    """The kinds of reports that were imported."""
+    kinds = {"utilization": calibration.resource_model.scales, "power": calibration.power}
+    return [kind for kind, content in kinds.items() if content]
 
 
 def with_power(known: Calibration, run: Estimate, report: Path) -> Calibration:

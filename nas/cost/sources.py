@@ -26,13 +26,19 @@ MODELS = (  # what coefficients are for
     "coefficients.py", "cutting.py", "latency.py", "phases.py", "sizes.py", "timeline.py",
     "weight_blocks.py",
 )  # fmt: skip
+RESOURCES = ("block_memory.py", "dsps.py", "memories.py", "resources.py", "structure.py")
 
 
 @cache
 def source_hashes() -> dict[str, str]:
-    """Hash by part: ``rtl``, ``compiler``, ``model`` (the vectorised latency model); 16 digits."""
+    """Hash by part, 16 digits each.
+
+    ``rtl``, ``compiler``, ``model`` (the vectorised latency model), ``resources`` (their model, and
+    what Yosys does).
+    """
     hashes = {part: _hash(_files(patterns)) for part, patterns in PARTS.items()}
-    return hashes | {"model": _hash(COST / name for name in MODELS)}
+    counting = [RTL / "synthesis.py", *(COST / name for name in RESOURCES)]
+    return hashes | {"model": _hash(COST / name for name in MODELS), "resources": _hash(counting)}
 
 
 def _files(patterns: Iterable[str]) -> Iterable[Path]:

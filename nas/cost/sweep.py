@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from rtl.errors import UserError
 
+SCHEDULER_SECONDS = 20  # until it must have answered
 Json = Any
 Progress = Callable[[int], None]
 
@@ -148,7 +149,7 @@ def workers(count: int, scheduler: str | None = None) -> Iterator[Executor]:
     from distributed import Client
 
     try:
-        client = Client(scheduler, timeout=20)
+        client = Client(scheduler, timeout=SCHEDULER_SECONDS)
     except (OSError, ValueError) as error:
         raise UserError(f"no Dask scheduler at {scheduler!r}: {error}") from None
     with client:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from nas import pareto
-from nas.evolution import Candidate, Evolution, EvolutionConfig, EvolutionState, Goal, Score
+from nas.evolution import Candidate, Evolution, EvolutionConfig, Goal
+from nas.evolution_state import EvolutionState, Score
 from nas.space import DIGITS, Arch, Space
 from rtl.errors import UserError
 

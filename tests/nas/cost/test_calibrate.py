@@ -16,7 +16,7 @@ import pytest
 import boards
 from nas import calibrate
 from nas.calibrate import PROG, Options, main
-from nas.cost import campaign, measurements
+from nas.cost import campaign, measurements, sweep
 from nas.cost.calibration import Calibration, Errors, extrapolates, find, sizes_in_ranges
 from nas.cost.campaign import (
     EXACT_NETWORKS,
@@ -388,8 +388,37 @@ def test_reports_of_vivado_refine_a_calibration(workplace, tmp_path, capsys):
     network = ROOT / "examples" / "digits.pulsar"
     assert run(tmp_path, "--power", str(power), "--network", str(network)) == 0
     assert "J dynamic energy per image" in capsys.readouterr().out
-    assert Calibration.load(tmp_path / "sim.calibration.json").power_model is not None
+    imported = Calibration.load(tmp_path / "sim.calibration.json")
+    assert imported.power_model is not None
     assert not sum(workplace.asked.values())
+    # A new calibration keeps them.
+    assert run(tmp_path) == 0
+    assert "Kept: imported reports of utilization and power\n" in capsys.readouterr().out
+    renewed = Calibration.load(tmp_path / "sim.calibration.json")
+    assert renewed.power == imported.power
+    assert renewed.resource_model.scales == imported.resource_model.scales
+    assert renewed.resource_model.reference == "vivado"
+
+
+def test_reports_of_another_engine_are_dropped(workplace, tmp_path, capsys):
+    before = packaged(tmp_path)
+    latency = before.latency.model_copy(update={"engine_hash": "0" * 16})
+    powered = {"latency": latency, "power": {"joules_per_product": 1e-12}}
+    before.model_copy(update=powered).save(tmp_path / "sim.calibration.json")
+    assert run(tmp_path) == 0
+    assert "Dropped: imported reports of power, which are of another" in capsys.readouterr().out
+    assert Calibration.load(tmp_path / "sim.calibration.json").power is None
+
+
+@pytest.mark.parametrize("quick", [(), ("--quick",)])
+def test_a_scheduler_is_asked_before_anything_is_built(quick, workplace, monkeypatch, tmp_path):
+    def never(engine, tap):
+        raise AssertionError("the simulation was built")
+
+    packaged(tmp_path)
+    monkeypatch.setattr(campaign.testbench, "build", never)
+    monkeypatch.setattr(sweep, "SCHEDULER_SECONDS", 1)
+    assert run(tmp_path, *quick, "--scheduler", "tcp://127.0.0.1:1") == 2
 
 
 @pytest.mark.parametrize(
@@ -415,7 +444,9 @@ def test_calibrations_of_the_package(board):
     latency, resources = found.latency, found.resources.errors
     assert latency.exact.mape < 0.01 and latency.exact.max < 0.03 and latency.exact.tau > 0.99
     assert resources.lut < 0.03 and resources.ff < 0.03 and resources.dsp == resources.bram == 0
-    exact, rtl = (np.array([getattr(row, name) for row in latency.held_out]) for name in ("exact", "rtl"))
+    exact, rtl = (
+        np.array([getattr(row, name) for row in latency.held_out]) for name in ("exact", "rtl")
+    )
     assert latency.exact == Errors.of(exact, rtl)
     model = found.latency_model(engine)
     samples = sample_subnets(boards.load(board), engine, 3, seed=99)

@@ -41,8 +41,8 @@ def test_what_does(hashed, old, new):
 
 def test_parts_cover_the_engine_and_its_compiler():
     hashes = sources.source_hashes()
-    assert sorted(hashes) == ["compiler", "model", "rtl"]
-    assert len(set(hashes.values())) == 3
+    assert sorted(hashes) == ["compiler", "model", "resources", "rtl"]
+    assert len(set(hashes.values())) == 4
     covered = {file.name for file in sources._files(sources.PARTS["rtl"])}
     assert {"engine.py", "array.py", "softmax.py", "numerics.py"} <= covered
     assert not covered & {"cli.py", "build.py", "timing.py"}
