@@ -23,14 +23,11 @@ class _Record(BaseModel):
 
 
 class WinnerWork(_Record):
-    """What an image takes, by its program.
+    """What an image takes, as :class:`nas.cost.work.Work` counts it.
 
     Parameters
     ----------
-    macs : int
-        Multiply-accumulates without padding.
-    array_cycles : int
-        In which the array multiplies.
+    macs, array_cycles : int
     memory_bytes, scratchpad_bytes : int
         Read and written.
     energy_joules : float or None

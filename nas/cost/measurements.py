@@ -30,7 +30,7 @@ from sim import runner
 from sim.calibration import instruction_times, model_of
 from sim.random_model import random_images
 
-SPEED_TIMES = 5  # predictions, of whose times the median counts
+TIMED = 5  # predictions, of whose times the median counts
 Json = Any
 
 
@@ -111,7 +111,7 @@ def speed_points(samples: Sequence[Sample], board: Board, engine: EngineConfig) 
 
 def measure_speed(sample: Sample, board: Board, engine: EngineConfig) -> Json:
     """``rtl_seconds``, ``model_seconds`` for one image, the compiler's included."""
-    predicted = [predict_exactly(sample, engine)["seconds"] for _ in range(SPEED_TIMES)]
+    predicted = [predict_exactly(sample, engine)["seconds"] for _ in range(TIMED)]
     return {
         "rtl_seconds": measure_network(sample, board, engine)["seconds"],
         "model_seconds": median(predicted),

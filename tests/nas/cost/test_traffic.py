@@ -34,15 +34,15 @@ def assert_alike(traffic: Traffic, works: list[Work]) -> None:
     assert traffic.scratchpad_bytes.tolist() == [work.scratchpad_bytes for work in works]
 
 
-@pytest.mark.parametrize("board", ["sim", "ulx3s", "zcu102"])
-def test_random_networks(board):
-    """Memory's bytes, whose instructions are estimated, within 4 %."""
+@pytest.mark.parametrize("board, most", [("sim", 0.04), ("ulx3s", 0.04), ("zcu102", 0.001)])
+def test_random_networks(board, most):
+    """Memory's bytes, whose instructions are estimated, are as close as design note 11 says."""
     hardware = Hardware.load(board)
     samples = sample_subnets(hardware.board, hardware.engine, 24, seed=7)
     traffic, works = both([sample.shape for sample in samples], hardware.engine)
     assert_alike(traffic, works)
     total = np.array([work.bytes for work in works])
-    assert abs(traffic.memory_bytes / total - 1).max() < 0.04
+    assert abs(traffic.memory_bytes / total - 1).max() < most
 
 
 def test_a_search_space():
