@@ -229,7 +229,10 @@ class Calibration(_Record):
             data = json.loads(path.read_text(encoding="utf-8"))
             version = data.get("schema_version") if isinstance(data, dict) else None
             if version != SCHEMA:
-                raise UserError(f"calibration of version {version!r}, expected {SCHEMA}")
+                raise UserError(
+                    f"calibration of version {version!r}, expected {SCHEMA}:"
+                    " run python -m nas.calibrate again"
+                )
             found = cls.model_validate(data)
             Coefficients.from_json(found.latency.coefficients)
             ResourceModel.from_json(found.resources.model)
@@ -239,7 +242,7 @@ class Calibration(_Record):
         except FileNotFoundError:
             raise UserError(f"no calibration {path}: python -m nas.calibrate makes it") from None
         except UserError as error:
-            raise UserError(f"{path}: {error}: run python -m nas.calibrate again") from None
+            raise UserError(f"{path}: {error}") from None
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))

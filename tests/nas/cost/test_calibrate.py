@@ -236,7 +236,7 @@ def test_a_quick_check_needs_a_calibration(workplace, tmp_path, capsys):
         (lambda data: data["resources"]["model"].pop("costs"), "damaged: 'costs'"),
         (
             lambda data: data["resources"]["model"]["costs"]["norm"]["lut"].popitem(),
-            "resource model: block 'norm' has other features",
+            "'norm' has other features than this version .*\\): run python -m nas.calibrate again$",
         ),
     ],
 )
@@ -248,6 +248,9 @@ def test_damaged_and_foreign_files(tmp_path, change, message):
     file.write_text(json.dumps(data))
     with pytest.raises(UserError, match=message):
         Calibration.load(file)
+    with pytest.raises(UserError) as refused:
+        Calibration.load(file)
+    assert str(refused.value).count("run python -m nas.calibrate again") == 1
     file.write_text("{")
     with pytest.raises(UserError, match="damaged"):
         Calibration.load(file)
