@@ -75,7 +75,7 @@ def torchless(session: nox.Session) -> None:
     session.install("-e", ".[sim,dev]")
     session.run("python", "-c", "import importlib.util as u; assert not u.find_spec('torch')")
     session.run(
-        "pytest", "tests/rtl", "tests/sim", "tests/boards", "tests/test_architecture.py",
+        "pytest", "tests/rtl", "tests/sim", "tests/test_architecture.py",
         *session.posargs,
     )  # fmt: skip
 

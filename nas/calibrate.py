@@ -12,7 +12,6 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-import boards
 from nas.cost.calibration import (
     Calibration,
     Errors,
@@ -34,14 +33,15 @@ from nas.cost.plain import shape_for
 from nas.cost.reports import imports, with_imports, with_power, with_utilization
 from nas.cost.sources import source_hashes
 from nas.cost.sweep import workers
-from nas.cost.work import energy
-from nas.run_folder import locked
+from nas.search.run_folder import locked
 from rtl import config
+from rtl.board import Board, load_board
+from rtl.build.synthesis import Resources
+from rtl.build.verilog import require_yosys
 from rtl.cli import BoardName, Flag, OptionalPath, command
-from rtl.emit import require_yosys
 from rtl.errors import ToolError, UserError
 from rtl.files import atomic_write, require_writable
-from rtl.synthesis import Resources
+from rtl.timing.traffic import energy
 
 PROG = "python -m nas.calibrate"
 SCHEMA = 1
@@ -120,7 +120,7 @@ class Options:
 
 def main(options: Options) -> None:
     """Calibrate one board, or check its calibration."""
-    board = boards.load(options.board)
+    board = load_board(options.board)
     target = options.out or board.calibration
     assert target is not None  # the board was read from a file
     for path in (None if options.quick else target, options.json):
@@ -205,7 +205,7 @@ def keep_imports(found: Calibration, target: Path) -> Calibration:
     return with_imports(found, before)
 
 
-def refine(options: Options, board: boards.Board, target: Path) -> None:
+def refine(options: Options, board: Board, target: Path) -> None:
     """Let Vivado's reports into a calibration that is there."""
     found = Calibration.load(target)
     found.require(board)

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from rtl.errors import UserError
-from rtl.image import prepare
 from rtl.model import Preprocessing
+from sim.preprocessing import prepare
 
 DIGITS_SPLIT = "digits_split.json"
 DIGITS_PREPROCESSING = Preprocessing(crop=(28, 28), mode="L", resize=28)
@@ -171,8 +171,8 @@ def _split_file() -> dict:
 class FolderDataset(torch.utils.data.Dataset[tuple[Tensor, int]]):
     """Pictures of any size in one folder per class, as ImageNet is laid out.
 
-    Each is read when asked for, by :func:`rtl.image.prepare`: the very function of golden and of
-    the host driver. Wrap it in a ``torch.utils.data.DataLoader`` for worker processes.
+    Each is read when asked for, by :func:`sim.preprocessing.prepare`: the very function of golden
+    and of the host driver. Wrap it in a ``torch.utils.data.DataLoader`` for worker processes.
 
     Parameters
     ----------

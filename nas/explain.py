@@ -20,9 +20,9 @@ from nas.cost.plain import shape_of
 from nas.cost.roofline import plot, points
 from nas.fit import Fit, ModelName, described, show
 from rtl.cli import BoardName, EngineName, OptionalPath, command
-from rtl.compiler.waits import END
 from rtl.errors import UserError
 from rtl.files import atomic_write, require_writable
+from rtl.timing.breakdown import END
 
 SCHEMA = 2
 SLOWEST_HZ, FASTEST_HZ = 1_000_000, 1_000_000_000

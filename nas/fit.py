@@ -11,7 +11,6 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-import boards
 from nas.cost import Hardware
 from nas.cost.estimate import (
     Estimate,
@@ -23,11 +22,12 @@ from nas.cost.estimate import (
     resources_of,
 )
 from nas.cost.plain import shape_for, shape_of
+from rtl.board import board_names
+from rtl.build.synthesis import Resources
 from rtl.cli import EngineName, Flag, OptionalPath, command
 from rtl.errors import UserError
 from rtl.files import atomic_write, require_writable
-from rtl.shape import NetworkShape
-from rtl.synthesis import Resources
+from rtl.model.shape import NetworkShape
 
 SCHEMA = 1
 WIDTH = 100  # of tables in a file or a pipe
@@ -127,7 +127,7 @@ def main(options: Options) -> None:
     with console.status(f"Reading {options.model}"):
         shape_of(options.model, 1, options.w8)  # what is wrong with the model is said once
     fits, reports = [], []
-    for name in boards.names() if options.board == ALL else [options.board]:
+    for name in board_names() if options.board == ALL else [options.board]:
         hardware = Hardware.load(name, options.engine)
         with console.status(f"Compiling for board {hardware.board.name}"):
             fits.append(Fit.of(options.model, hardware, options.w8))

@@ -1,7 +1,7 @@
 """The search space: which vision transformers a supernet contains, and one point of it.
 
 A :class:`Space` lists the choices; an :class:`Arch` takes one of each. Neither knows weights. An
-:class:`Arch` becomes a :class:`rtl.shape.NetworkShape`, which the latency and resource models
+:class:`Arch` becomes a :class:`rtl.model.shape.NetworkShape`, which the latency and resource models
 and the compiler understand, once the supernet's frozen :data:`TileOrder` says *which* row tiles
 are the sensitive ones.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rtl.shape import LAYERS, BlockShape, NetworkShape
+from rtl.model.shape import LAYERS, BlockShape, NetworkShape
 
 TileOrder = Mapping[str, Sequence[int]]
 """Per matrix (``embed``, ``blocks.i.q`` ..., ``head``) the row tiles of the *full-size* matrix,
@@ -37,7 +37,7 @@ class BlockArch:
     mlp_ratio : float
         Hidden units of the MLP over the network's width.
     wide : dict of str to float
-        Per layer of :data:`rtl.shape.LAYERS` the fraction of row tiles with 8-bit weights.
+        Per layer of :data:`rtl.model.shape.LAYERS` the fraction of row tiles with 8-bit weights.
     """
 
     heads: int
@@ -215,8 +215,8 @@ class Space:
         """Number of choices of each gene; gene ``g`` takes 0 ... ``gene_choices[g] - 1``.
 
         Order: width, depth, embed_wide, head_wide, then for each of ``depths[-1]`` blocks heads,
-        mlp_ratio and the fractions of :data:`rtl.shape.LAYERS`. Genes of blocks beyond an arch's
-        depth have no effect.
+        mlp_ratio and the fractions of :data:`rtl.model.shape.LAYERS`. Genes of blocks beyond an
+        arch's depth have no effect.
         """
         fraction = len(self.fractions)
         block = (len(self.heads), len(self.mlp_ratios)) + (fraction,) * len(LAYERS)

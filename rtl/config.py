@@ -6,8 +6,8 @@ import re
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 
-from rtl import numerics
 from rtl.errors import UserError
+from rtl.model import numerics
 
 INSTRUCTION_SET_VERSION = 3
 MULTIPLIERS = ("dsp48e2", "mult18x18")

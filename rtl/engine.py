@@ -4,12 +4,11 @@ from amaranth.hdl import Cat, Module, ResetInserter
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.attention.softmax import SoftmaxUnit
 from rtl.config import EngineConfig
-from rtl.control.layout import NUMBER_BITS
 from rtl.control.unit import NAMES, ControlUnit
-from rtl.control.unit_port import connect_unit
-from rtl.link import link
+from rtl.isa.layouts import NUMBER_BITS
+from rtl.isa.unit_port import connect_unit
+from rtl.lib.link import link
 from rtl.matmul.unit import MatmulUnit
 from rtl.memory.axi import Axi4, Axi4Lite
 from rtl.memory.dma import Dma
@@ -24,6 +23,7 @@ from rtl.memory.scratchpads.residual import ResidualMemory
 from rtl.memory.scratchpads.scores import ScoreMemory
 from rtl.memory.store import StoreUnit
 from rtl.vector.layernorm import NormUnit
+from rtl.vector.softmax import SoftmaxUnit
 
 MEMORIES = {
     "activations": ActivationMemory,

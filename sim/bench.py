@@ -17,20 +17,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-import boards
 from rtl import config
+from rtl.board import Board, load_board
 from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
 from rtl.compiler import compile_model
-from rtl.compiler.bound import Lanes, array_work, bound_cycles
-from rtl.compiler.latencies import unit_latencies
-from rtl.compiler.timing import Prediction, simulate
 from rtl.config import EngineConfig
 from rtl.engine import STALLS
 from rtl.errors import ToolError, UserError
 from rtl.files import atomic_write, require_writable
 from rtl.matmul.array import array_packing
 from rtl.model import IntegerModel
-from rtl.shape import NetworkShape
+from rtl.model.shape import NetworkShape
+from rtl.timing.bound import Lanes, array_work, bound_cycles
+from rtl.timing.latencies import unit_latencies
+from rtl.timing.simulate import Prediction, simulate
 from sim import runner, workloads
 from sim.calibration import memory_timing
 
@@ -95,7 +95,7 @@ class Options:
 
 def main(options: Options) -> None:
     """Measure one network."""
-    board = boards.load(options.board)
+    board = load_board(options.board)
     engine = config.engine(options.engine or board.engine)
     for path in (options.json, options.trace):
         if path:
@@ -143,7 +143,7 @@ def load(options: Options, engine: EngineConfig) -> IntegerModel:
 def measured(
     model: IntegerModel,
     pictures: np.ndarray,
-    board: boards.Board,
+    board: Board,
     engine: EngineConfig,
     memory: dict[str, float],
 ) -> runner.Run:
@@ -191,7 +191,7 @@ def reference_bound(shape: NetworkShape, engine: EngineConfig) -> int:
 def figures(
     options: Options,
     model: IntegerModel,
-    board: boards.Board,
+    board: Board,
     engine: EngineConfig,
     memory: dict[str, float],
     run: runner.Run,

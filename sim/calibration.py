@@ -16,13 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from boards import Board
-from rtl.compiler import MemoryTiming, Prediction, Program, compile_model, predict
-from rtl.compiler.latencies import unit_latencies
-from rtl.compiler.timing import simulate
+from rtl.board import Board
+from rtl.compiler import Program, compile_model
 from rtl.config import EngineConfig
 from rtl.model import IntegerModel, Linear
-from rtl.shape import NetworkShape
+from rtl.model.shape import NetworkShape
+from rtl.timing import MemoryTiming, Prediction, predict
+from rtl.timing.latencies import unit_latencies
+from rtl.timing.simulate import simulate
 from sim import runner, taps, testbench
 from sim.check import tap_layouts
 from sim.random_model import random_images, random_model

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rtl.config import EngineConfig
-from rtl.control.isa import (
+from rtl.isa.instructions import (
     INSTRUCTION_BYTES,
     SEMAPHORE_BITS,
     Activations,
@@ -32,7 +32,7 @@ from rtl.control.isa import (
     Unit,
     Weights,
 )
-from rtl.numerics import ACC_BITS, BIAS_BITS, MULTIPLIER_BITS, code_range
+from rtl.model.numerics import ACC_BITS, BIAS_BITS, MULTIPLIER_BITS, code_range
 from sim.golden import ops
 
 NO_SCORE = -(1 << 40)  # below every score

@@ -10,7 +10,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge, First, RisingEdge, Timer
 from cocotb.utils import get_sim_time
 
-from rtl.control.registers import CONTROL_BITS, OFFSETS, REGISTERS, STATUS_BITS
+from rtl.isa.registers import CONTROL_BITS, OFFSETS, REGISTERS, STATUS_BITS
 
 PERIOD_NS = 10
 REGISTER = {register.name: register for register in REGISTERS}

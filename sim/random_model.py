@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from rtl.dyadic import dyadic
 from rtl.model import Block, HeadScales, IntegerModel, Linear, Norm, Pool, Preprocessing
-from rtl.numerics import code_range
+from rtl.model.dyadic import dyadic
+from rtl.model.numerics import code_range
 from sim.golden import ops
 
 RESIDUAL_RMS = 3000.0  # at the end of the network, of int16

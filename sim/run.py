@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-import boards
 from rtl import config
+from rtl.board import Board, load_board
 from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
 from rtl.compiler import check_model
 from rtl.errors import ToolError, UserError
@@ -58,9 +58,9 @@ class Options:
 def main(options: Options) -> None:
     """Run the engine on the pictures."""
     # Imported here: should Pillow be missing, the command says how to get it.
-    from rtl.image import prepare
+    from sim.preprocessing import prepare
 
-    board = boards.load(options.board)
+    board = load_board(options.board)
     engine = config.engine(options.engine or board.engine)
     if not options.images:
         raise UserError("no picture given: name at least one image file after the model")
@@ -84,7 +84,7 @@ def main(options: Options) -> None:
         raise ToolError(f"the engine differs from the golden model: {run.first_mismatch}")
 
 
-def _table(options: Options, model: IntegerModel, board: boards.Board, run: runner.Run) -> Table:
+def _table(options: Options, model: IntegerModel, board: Board, run: runner.Run) -> Table:
     # Names of files and classes are Text: in plain strings rich would look for markup.
     title = f"{options.model.name} on board {board.name}, {board.clock_hz / 1e6:g} MHz"
     table = Table(title=Text(title))
@@ -114,7 +114,7 @@ def _verdict(run: runner.Run) -> str:
 def _report(
     options: Options,
     model: IntegerModel,
-    board: boards.Board,
+    board: Board,
     engine: config.EngineConfig,
     run: runner.Run,
 ) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from boards import Board
 from rtl import config
+from rtl.board import Board
 from rtl.compiler import Compiled, compile_model
 from rtl.config import EngineConfig
 from rtl.errors import ToolError

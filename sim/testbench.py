@@ -16,11 +16,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Signature
 
 from rtl import config
+from rtl.build.verilog import emit_verilog
 from rtl.cli import ENGINE_METAVAR, Flag, command
 from rtl.config import ENGINE_HELP, EngineConfig
-from rtl.emit import Primitives, emit_verilog
 from rtl.engine import Engine
 from rtl.files import atomic_write, sha256_of
+from rtl.lib.emit import Primitives
 from sim.toolchain import builder
 from sim.toolchain.cache import cache_directory, locked
 from sim.toolchain.simulation import Build

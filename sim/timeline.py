@@ -16,9 +16,9 @@ import numpy as np
 
 from rtl.compiler import Program
 from rtl.compiler.operations import Operation
-from rtl.control.isa import Unit
 from rtl.engine import EVENT
 from rtl.files import atomic_write
+from rtl.isa.instructions import Unit
 from sim import taps
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.model import IntegerModel
-from rtl.shape import NetworkShape
+from rtl.model.shape import NetworkShape
 from sim.random_model import random_model
 
 DEIT = {"deit_tiny": 3, "deit_small": 6, "deit_base": 12}

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 MAY_IMPORT = {
     "rtl": {"rtl", "boards"},
-    "boards": {"boards", "rtl"},
+    "boards": {"boards"},
     "sim": {"sim", "rtl", "boards"},
     "nas": {"nas", "sim", "rtl", "boards"},
 }

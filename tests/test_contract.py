@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-import boards
 from nas.data import load_digits
-from nas.integer import IntegerNetwork
-from rtl.image import prepare
+from nas.quantize.integer import IntegerNetwork
+from rtl.board import load_board
 from rtl.model import IntegerModel
 from sim import golden, runner
+from sim.preprocessing import prepare
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -42,7 +42,7 @@ def test_pytorch_equals_golden_on_every_code(model, pictures):
 
 @pytest.mark.sim
 def test_the_engine_equals_golden_on_every_word(model, pictures):
-    run = runner.run(model, pictures[:4], boards.load("sim"))
+    run = runner.run(model, pictures[:4], load_board("sim"))
     assert run.mismatches == 0, run.first_mismatch
     assert np.array_equal(run.logits, golden.run(model, pictures[:4]))
 

@@ -13,17 +13,17 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
-from boards import Board
 from nas.cost.latency import Coefficients, LatencyModel
-from nas.cost.resources import FITTED, CountedEngine, ResourceModel
 from nas.cost.sources import source_hashes
-from nas.cost.work import PowerModel
-from rtl.compiler import MemoryTiming
-from rtl.compiler.latencies import unit_latencies
+from rtl.board import Board
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.files import atomic_write
-from rtl.shape import NetworkShape
+from rtl.model.shape import NetworkShape
+from rtl.resources.model import FITTED, CountedEngine, ResourceModel
+from rtl.timing import MemoryTiming
+from rtl.timing.latencies import unit_latencies
+from rtl.timing.traffic import PowerModel
 
 SCHEMA = 1
 
@@ -199,7 +199,7 @@ class Calibration(_Record):
     seconds : dict of str to float
         By stage and in ``total``, of all runs that measured.
     power : dict of str to float, optional
-        Of :class:`nas.cost.work.PowerModel`, from a vendor's report; without it, energy is
+        Of :class:`rtl.timing.traffic.PowerModel`, from a vendor's report; without it, energy is
         uncalibrated.
     """
 

@@ -11,7 +11,6 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from boards import Board
 from nas.cost import measurements
 from nas.cost.calibration import (
     Errors,
@@ -25,16 +24,18 @@ from nas.cost.hardware import Hardware
 from nas.cost.latency import LatencyModel, Memories
 from nas.cost.networks import Networks
 from nas.cost.plain import shape_for
-from nas.cost.resources import CountedEngine, ResourceModel
 from nas.cost.subnets import LARGE, Sample, family_of, sample_subnets
 from nas.cost.sweep import Point, Results, run_points, workers
 from nas.space import DIGITS, Space
 from rtl import config
-from rtl.compiler import MemoryTiming, check
-from rtl.compiler.latencies import unit_latencies
+from rtl.board import Board
+from rtl.build.synthesis import family_of as device_family
+from rtl.compiler import check
 from rtl.config import EngineConfig
 from rtl.errors import UserError
-from rtl.synthesis import family_of as device_family
+from rtl.resources.model import CountedEngine, ResourceModel
+from rtl.timing import MemoryTiming
+from rtl.timing.latencies import unit_latencies
 from sim import testbench
 
 SEED_FIT, SEED_HELD_OUT, SEED_QUICK = 1, 4, 3  # of networks and engines: never the same ones

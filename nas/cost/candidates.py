@@ -11,12 +11,12 @@ from nas.cost.calibration import power_model
 from nas.cost.hardware import Hardware
 from nas.cost.latency import LatencyModel, Memories
 from nas.cost.networks import Array, Networks
+from nas.cost.objectives import Objective
 from nas.cost.traffic import traffic_of
-from nas.objectives import Objective
 from nas.space import NATURAL_ORDER, Arch, Space, TileOrder
-from rtl.compiler.latencies import unit_latencies
 from rtl.errors import UserError
-from rtl.shape import LAYERS
+from rtl.model.shape import LAYERS
+from rtl.timing.latencies import unit_latencies
 
 COUNTED: tuple[Objective, ...] = ("array_cycles", "memory_bytes", "scratchpad_bytes")
 ANCHORS = 48  # random subnets of a space that its vectorised model is fitted to

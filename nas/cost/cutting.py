@@ -14,7 +14,7 @@ from nas.cost.networks import Array
 from nas.cost.sizes import Sizes, divide_up, per_block
 from rtl.compiler.lowering.layers import RING_PARTS
 from rtl.config import EngineConfig
-from rtl.shape import LAYERS
+from rtl.model.shape import LAYERS
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,10 +3,11 @@
 import random
 from dataclasses import dataclass, fields, replace
 
-from boards import Board
-from rtl import config, numerics
+from rtl import config
+from rtl.board import Board
 from rtl.config import MAX_SCORE_SLOTS, MIN_SCORE_SLOTS, EngineConfig
 from rtl.errors import UserError
+from rtl.model import numerics
 
 WORDS_STEP = 8  # words of a scratchpad are a multiple of it
 PARTS = (1, 1, 2)  # of words in softmax and LayerNorm

@@ -5,22 +5,23 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from boards import Board
 from nas.cost.calibration import Calibration, extrapolates, find
-from nas.cost.dsps import dsps
 from nas.cost.hardware import Hardware
-from nas.cost.memories import block_memories
-from nas.cost.work import Work, energy, work_of_program
-from rtl.compiler import MemoryTiming, Prediction, Program, check, lower
-from rtl.compiler.bound import KindWork, work_by_kind
-from rtl.compiler.latencies import unit_latencies
-from rtl.compiler.timing import simulate
-from rtl.compiler.waits import Account, account
+from rtl.board import Board
+from rtl.build.synthesis import Resources, family_of
+from rtl.compiler import Program, check, lower
 from rtl.config import EngineConfig
-from rtl.control.isa import Unit
 from rtl.errors import UserError
-from rtl.shape import NetworkShape
-from rtl.synthesis import Resources, family_of
+from rtl.isa.instructions import Unit
+from rtl.model.shape import NetworkShape
+from rtl.resources.dsps import dsps
+from rtl.resources.memories import block_memories
+from rtl.timing import MemoryTiming, Prediction
+from rtl.timing.bound import KindWork, work_by_kind
+from rtl.timing.breakdown import Account, account
+from rtl.timing.latencies import unit_latencies
+from rtl.timing.simulate import simulate
+from rtl.timing.traffic import Work, energy, work_of_program
 
 IMAGES = 3  # in a row: the fewest that give cycles per image
 BINDING = 0.9  # of the cycles: a resource that is busy for so long binds

@@ -4,17 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from boards import Board
+from nas.cost.engine_search import CostModels, Grid, Workload, reaching
+from nas.cost.engine_search.limits import require_limits
+from nas.cost.engine_search.sizing import MULTIPLIERS
 from nas.cost.estimate import Estimate, excess
-from nas.cost.free import CostModels, Grid, Workload, reaching
-from nas.cost.free.limits import require_limits
-from nas.cost.free.sizing import MULTIPLIERS
 from nas.cost.hardware import Hardware
 from nas.cost.plain import is_file, load, shape_for, shape_of
+from rtl.board import Board
+from rtl.build.synthesis import family_of
 from rtl.config import ENGINES, EngineConfig
 from rtl.errors import UserError
-from rtl.numerics import ACT_BITS
-from rtl.synthesis import family_of
+from rtl.model.numerics import ACT_BITS
 
 W8_STEPS = 20  # parts of one: fractions of 8-bit row tiles that are tried
 FASTEST_HZ = 1_000_000_000  # of any board

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-import boards
-from boards import Board
 from rtl import config
-from rtl.compiler import MemoryTiming, check, predict
-from rtl.compiler.latencies import unit_latencies
+from rtl.board import Board, load_board
+from rtl.compiler import check
 from rtl.config import EngineConfig
-from rtl.shape import NetworkShape
+from rtl.model.shape import NetworkShape
+from rtl.timing import MemoryTiming, predict
+from rtl.timing.latencies import unit_latencies
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Hardware:
         UserError
             If there is no such board or engine.
         """
-        found = boards.load(board)
+        found = load_board(board)
         return cls(found, config.engine(engine or found.engine))
 
     def at(self, clock_hz: int) -> "Hardware":

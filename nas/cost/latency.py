@@ -1,6 +1,6 @@
 """Cycles of many networks at once: the vectorised latency model of a search.
 
-The exact model, :mod:`rtl.compiler.timing`, simulates a program's instructions one by one. This one
+The exact model, :mod:`rtl.timing.simulate`, simulates a program's instructions one by one. This one
 goes phase by phase (:mod:`nas.cost.phases`) and asks of each what it waits for:
 
 - the array, whose cycles are exact;
@@ -25,8 +25,8 @@ from nas.cost.cutting import all_cuts
 from nas.cost.networks import Array, Networks
 from nas.cost.sizes import Sizes
 from nas.cost.timeline import Batch, Memories, Timeline
-from rtl.compiler import UnitLatencies
 from rtl.config import EngineConfig
+from rtl.timing import UnitLatencies
 
 PRIOR = 0.002  # weight of a coefficient's distance from its default, in a fit of relative errors
 ROBUST = 0.01  # relative errors beyond this count linearly in a fit
@@ -42,7 +42,7 @@ class LatencyModel:
     ----------
     engine : EngineConfig
     latencies : UnitLatencies
-        Of this engine: :func:`rtl.compiler.latencies.unit_latencies`.
+        Of this engine: :func:`rtl.timing.latencies.unit_latencies`.
     coefficients : Coefficients
     """
 

@@ -10,11 +10,11 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from rtl.build.synthesis import FAMILIES, Utilization, count, family_of, synthesise
 from rtl.config import EngineConfig
-from rtl.emit import emit_rtlil, primitives_of
 from rtl.engine import Engine
 from rtl.files import atomic_write
-from rtl.synthesis import FAMILIES, Utilization, count, family_of, synthesise
+from rtl.lib.emit import emit_rtlil, primitives_of
 
 TOP = "engine"  # of all engines: a module's text holds the name of the design
 BATCH = "batch"
@@ -34,7 +34,7 @@ class ModuleCells:
     Parameters
     ----------
     family : str
-        A key of :data:`rtl.synthesis.FAMILIES`.
+        A key of :data:`rtl.build.synthesis.FAMILIES`.
     folder : Path, optional
         Keeps them, a file for each module; several processes may share it.
     """
@@ -91,7 +91,7 @@ def measure_engine(
 
 
 def measure(rtlil: str, top: str, device: str, modules: ModuleCells) -> Utilization:
-    """Count what :func:`rtl.synthesis.synthesise` makes of RTLIL text, module by module.
+    """Count what :func:`rtl.build.synthesis.synthesise` makes of RTLIL text, module by module.
 
     Parameters
     ----------

@@ -14,18 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from boards import Board
 from nas.cost.measure import ModuleCells, measure_engine
 from nas.cost.sources import source_hashes
 from nas.cost.subnets import Sample
 from nas.cost.sweep import Point
+from rtl.board import Board
+from rtl.build.synthesis import Module, Resources, Utilization, family_of
 from rtl.compiler import check, lower
-from rtl.compiler.latencies import unit_latencies
-from rtl.compiler.timing import simulate
 from rtl.config import EngineConfig
-from rtl.control.isa import Unit
 from rtl.errors import ToolError
-from rtl.synthesis import Module, Resources, Utilization, family_of
+from rtl.isa.instructions import Unit
+from rtl.timing.latencies import unit_latencies
+from rtl.timing.simulate import simulate
 from sim import runner
 from sim.calibration import instruction_times, model_of
 from sim.random_model import random_images

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from nas.space import Space
-from rtl.shape import LAYERS, NetworkShape
+from rtl.model.shape import LAYERS, NetworkShape
 
 Array = np.ndarray
 
@@ -29,7 +29,7 @@ class Networks:
         Whether each row tile has 8-bit weights.
     heads, hidden : (n, blocks) int
     wide : (n, blocks, 6, tiles) bool
-        The same for the layers of :data:`rtl.shape.LAYERS`.
+        The same for the layers of :data:`rtl.model.shape.LAYERS`.
     """
 
     rows: Array

@@ -16,10 +16,10 @@ import numpy as np
 from nas.cost.cutting import Cut
 from nas.cost.networks import Array
 from nas.cost.sizes import Sizes, divide_up, per_block
-from rtl import numerics
 from rtl.compiler.runs import most_row_tiles
-from rtl.control.isa import INSTRUCTION_BYTES
-from rtl.shape import LAYERS
+from rtl.isa.instructions import INSTRUCTION_BYTES
+from rtl.model import numerics
+from rtl.model.shape import LAYERS
 
 BLOCK_PHASES = 4  # attention, proj, fc1, fc2
 ATTENTION, PROJ, FC1, FC2 = range(BLOCK_PHASES)

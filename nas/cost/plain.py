@@ -18,7 +18,7 @@ from torch import nn
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.model import IntegerModel, repack
-from rtl.shape import NetworkShape, plain_vit
+from rtl.model.shape import NetworkShape, plain_vit
 
 FAMILIES = ("vit_", "deit_")
 SHORT = "_patch16_224"  # what a short name such as deit_small leaves out
@@ -27,7 +27,7 @@ CLASSES = 1000  # of a model that comes without a classifier: ImageNet's
 
 @dataclass(frozen=True)
 class PlainVit:
-    """Sizes of a plain vision transformer, as of :func:`rtl.shape.plain_vit`."""
+    """Sizes of a plain vision transformer, as of :func:`rtl.model.shape.plain_vit`."""
 
     image: tuple[int, int, int]
     patch: int

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from nas.cost.calibration import Calibration
 from nas.cost.estimate import Estimate
-from nas.cost.utilization import read_utilization
-from nas.cost.work import PowerModel
+from rtl.build.utilization import read_utilization
 from rtl.config import EngineConfig
 from rtl.errors import UserError
+from rtl.timing.traffic import PowerModel
 
 
 def with_utilization(

@@ -14,19 +14,15 @@ import rtl
 
 RTL, COST = Path(rtl.__file__).parent, Path(__file__).parent
 PARTS = {
-    "rtl": ("arith", "attention", "control", "matmul", "memory", "vector", "*.py"),
-    "compiler": ("compiler",),
+    "rtl": ("arith", "control", "isa", "lib", "matmul", "memory", "vector", "engine.py"),
+    "compiler": ("compiler", "timing"),
 }
 """Under ``rtl/``: what a hash covers. An engine's sizes have a hash of their own."""
-NOT_HARDWARE = {  # of the files beside the hardware's folders: they do not change what it is
-    "build.py", "build_tables.py", "cli.py", "config.py", "errors.py", "files.py", "image.py",
-    "model.py", "model_file.py", "model_parts.py", "shape.py", "synthesis.py",
-}  # fmt: skip
 MODELS = (  # what coefficients are for
     "coefficients.py", "cutting.py", "latency.py", "phases.py", "sizes.py", "timeline.py",
     "weight_blocks.py",
 )  # fmt: skip
-RESOURCES = ("block_memory.py", "dsps.py", "memories.py", "resources.py", "structure.py")
+RESOURCES = ("resources", "build/synthesis.py")
 
 
 @cache
@@ -37,14 +33,14 @@ def source_hashes() -> dict[str, str]:
     what Yosys does).
     """
     hashes = {part: _hash(_files(patterns)) for part, patterns in PARTS.items()}
-    counting = [RTL / "synthesis.py", *(COST / name for name in RESOURCES)]
-    return hashes | {"model": _hash(COST / name for name in MODELS), "resources": _hash(counting)}
+    models = {"model": _hash(COST / name for name in MODELS), "resources": _hash(_files(RESOURCES))}
+    return hashes | models
 
 
 def _files(patterns: Iterable[str]) -> Iterable[Path]:
     for pattern in patterns:
-        found = RTL.glob(pattern) if "*" in pattern else (RTL / pattern).rglob("*.py")
-        yield from (file for file in found if file.name not in NOT_HARDWARE)
+        place = RTL / pattern
+        yield from [place] if place.is_file() else place.rglob("*.py")
 
 
 def _hash(files: Iterable[Path]) -> str:

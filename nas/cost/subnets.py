@@ -6,13 +6,14 @@ from math import ceil
 
 import numpy as np
 
-from boards import Board
 from nas.space import wide_tiles
-from rtl.compiler import MemoryTiming, check
-from rtl.compiler.bound import Lanes, bound_cycles
+from rtl.board import Board
+from rtl.compiler import check
 from rtl.config import EngineConfig
 from rtl.errors import UserError
-from rtl.shape import LAYERS, BlockShape, NetworkShape
+from rtl.model.shape import LAYERS, BlockShape, NetworkShape
+from rtl.timing import MemoryTiming
+from rtl.timing.bound import Lanes, bound_cycles
 
 LARGE_ARRAY = 4096  # products per cycle from which networks of ImageNet's kind are meant
 MEMORIES = ((1.0, 1.0), (2 / 3, 2.0), (1 / 2, 3.0))

@@ -24,11 +24,11 @@ from nas.cost.phases import (
 )
 from nas.cost.sizes import Sizes
 from nas.cost.weight_blocks import WeightBlocks
-from rtl.compiler import MemoryTiming, UnitLatencies
-from rtl.compiler.loads import LOAD_ROOM
-from rtl.compiler.port import BURST_BEATS, PROGRAM_ROOM
 from rtl.config import EngineConfig
-from rtl.control.isa import INSTRUCTION_BYTES
+from rtl.isa.instructions import INSTRUCTION_BYTES
+from rtl.timing import MemoryTiming, UnitLatencies
+from rtl.timing.loads import LOAD_ROOM
+from rtl.timing.port import BURST_BEATS, PROGRAM_ROOM
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What an image of many networks moves, at once: the vectorised form of :mod:`nas.cost.work`.
+"""What an image of many networks moves, at once: the vectorised form of :mod:`rtl.timing.traffic`.
 
 Counted matrix by matrix instead of instruction by instruction. All is exact but the number of
 instructions, which are read from memory like the weights: it is the latency model's
@@ -15,10 +15,10 @@ from nas.cost.cutting import all_cuts
 from nas.cost.networks import Array, Networks
 from nas.cost.phases import Attention, K, Phases, Q, V, embedding_of, phases_of
 from nas.cost.sizes import Sizes, divide_up, per_block
-from rtl import numerics
 from rtl.config import EngineConfig
-from rtl.control.isa import INSTRUCTION_BYTES
-from rtl.shape import LAYERS
+from rtl.isa.instructions import INSTRUCTION_BYTES
+from rtl.model import numerics
+from rtl.model.shape import LAYERS
 
 PIXEL_BITS = 8
 PROJ, FC1, FC2 = (LAYERS.index(name) for name in ("proj", "fc1", "fc2"))

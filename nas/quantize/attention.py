@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nas.quantize.codes import look_up
 from nas.quantize.dyadic import dyadic, dyadic_value
-from rtl import numerics
+from rtl.model import numerics
 
 CONTEXT_BITS = 16  # of the constant C
 CONTEXT_SHIFTS = (0, 28)  # lowest and highest that the format allows

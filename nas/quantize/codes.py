@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from rtl import numerics
+from rtl.model import numerics
 
 INT8 = numerics.code_range(8, signed=True)
 INT16 = numerics.code_range(16, signed=True)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from nas.quantize.codes import round_half_up
-from rtl import numerics
+from rtl.model import numerics
 
 
 def dyadic_value(value: Tensor, bits: int = numerics.MULTIPLIER_BITS) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nas.quantize.codes import look_up
 from nas.quantize.dyadic import dyadic
-from rtl import numerics
+from rtl.model import numerics
 
 GAIN_BITS = 16  # of the constant G
 

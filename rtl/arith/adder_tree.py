@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from rtl.arith import ultrascale
-from rtl.emit import Primitives, primitives
+from rtl.lib.emit import Primitives, primitives
 
 
 class AdderTree(wiring.Component):

@@ -4,10 +4,10 @@ from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl import numerics
 from rtl.arith.multiply import MultiplyAdd
 from rtl.arith.shift import SaturatingShift
-from rtl.pipeline import delayed
+from rtl.lib.pipeline import delayed
+from rtl.model import numerics
 
 DISTANCE = unsigned(numerics.SCORE_BITS)
 PRODUCT_BITS = numerics.SCORE_BITS + numerics.MULTIPLIER_BITS

@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.arith import ultrascale
 from rtl.arith.packing import Packing
-from rtl.emit import Primitives, primitives
-from rtl.pipeline import delayed
+from rtl.lib.emit import Primitives, primitives
+from rtl.lib.pipeline import delayed
 
 
 def digits(m: Module, codes: list[Value], is_signed: Value) -> list[Value]:

@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.arith import ultrascale
-from rtl.emit import Primitives, primitives
-from rtl.pipeline import delayed
+from rtl.lib.emit import Primitives, primitives
+from rtl.lib.pipeline import delayed
 
 
 class MultiplyAdd(wiring.Component):

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from rtl.pipeline import delayed
+from rtl.lib.pipeline import delayed
 
 
 class Normalize(wiring.Component):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import product
 
-from rtl.numerics import code_range
+from rtl.model.numerics import code_range
 
 
 @dataclass(frozen=True)

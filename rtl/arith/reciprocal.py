@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl import numerics
 from rtl.arith.normalize import Normalize
-from rtl.pipeline import delayed
+from rtl.lib.pipeline import delayed
+from rtl.model import numerics
 
 
 class Reciprocal(wiring.Component):

@@ -4,12 +4,12 @@ from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl import numerics
 from rtl.arith.multiply import AddMultiply
 from rtl.arith.shift import SaturatingShift
-from rtl.control.isa import Format
-from rtl.emit import once
-from rtl.pipeline import delayed
+from rtl.isa.instructions import Format
+from rtl.lib.emit import once
+from rtl.lib.pipeline import delayed
+from rtl.model import numerics
 
 PRODUCT = signed(numerics.ACC_BITS + numerics.MULTIPLIER_BITS)
 CODE = signed(numerics.RESIDUAL_BITS)  # holds every format's codes

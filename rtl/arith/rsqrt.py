@@ -4,10 +4,10 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl import numerics
 from rtl.arith.multiply import MultiplyAdd
 from rtl.arith.normalize import Normalize
-from rtl.pipeline import delayed
+from rtl.lib.pipeline import delayed
+from rtl.model import numerics
 
 MANTISSA_BITS = numerics.RSQRT_MANTISSA_BITS
 EXPONENT_MAX = (numerics.VARIANCE_BITS + 1) // 2

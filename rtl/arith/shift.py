@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.pipeline import delayed
+from rtl.lib.pipeline import delayed
 
 AMOUNT_BITS = 6
 STAGES = ((16, 15), (4, 3), (1, 0))

@@ -1,8 +1,8 @@
 """Primitives of UltraScale devices: one DSP block, and an adder of three numbers.
 
-Only the variants of components that :func:`rtl.emit.primitives` asks for use them. What they do is
-modelled for simulation in sim/hardware/ultrascale.sv, and nothing else of them is: an instance that
-sets another attribute or uses another pin does not build there. Source: AMD UG579 (DSP48E2) and
+Only the variants of components that :func:`rtl.lib.emit.primitives` asks for use them.
+sim/hardware/ultrascale.sv models for simulation what they do, and nothing else of them: an instance
+that sets another attribute or uses another pin does not build there. Source: AMD UG579 (DSP48E2) and
 UG574 (LUTs, CARRY8), UG912 (HLUTNM).
 """
 

@@ -5,7 +5,6 @@
     compiled = compile_model(model, ENGINES["tiny"])
     compiled.region            # bytes of the MODEL region
     compiled.memory            # MemoryMap: where the program is, sizes of the regions
-    predict(shape, engine, memory).cycles
 
 Source: docs/design/0001-engine.md.
 """
@@ -18,11 +17,8 @@ from rtl.compiler.image import MemoryMap, content_hash, model_region
 from rtl.compiler.limits import check, check_model
 from rtl.compiler.lowering import lower
 from rtl.compiler.operations import Operation, Program
-from rtl.compiler.port import MemoryTiming
 from rtl.compiler.symbols import Symbols, symbol_table
 from rtl.compiler.synchronise import check_semaphores
-from rtl.compiler.timing import Prediction, predict
-from rtl.compiler.units import UnitLatencies
 from rtl.config import EngineConfig
 from rtl.model import IntegerModel
 
@@ -31,18 +27,14 @@ __all__ = [
     "Divergence",
     "Expected",
     "MemoryMap",
-    "MemoryTiming",
     "Operation",
-    "Prediction",
     "Program",
     "Symbols",
-    "UnitLatencies",
     "check",
     "check_model",
     "compare",
     "compile_model",
     "lower",
-    "predict",
     "symbol_table",
 ]
 

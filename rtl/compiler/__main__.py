@@ -9,17 +9,18 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-import boards
 from rtl import config
+from rtl.board import load_board
 from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
-from rtl.compiler import Compiled, MemoryTiming, compile_model, symbol_table
-from rtl.compiler.latencies import unit_latencies
-from rtl.compiler.report import report, tables
-from rtl.compiler.timing import simulate
-from rtl.compiler.waits import account
-from rtl.control.isa import Base
+from rtl.compiler import Compiled, compile_model, symbol_table
 from rtl.files import atomic_write
+from rtl.isa.instructions import Base
 from rtl.model import IntegerModel, repack
+from rtl.timing import MemoryTiming
+from rtl.timing.breakdown import account
+from rtl.timing.latencies import unit_latencies
+from rtl.timing.report import report, tables
+from rtl.timing.simulate import simulate
 
 IMAGES = 4  # of a run, for the cycles of each further image
 
@@ -59,7 +60,7 @@ class Options:
 
 def main(options: Options) -> None:
     """Compile one model."""
-    board = boards.load(options.board)
+    board = load_board(options.board)
     engine = config.engine(options.engine or board.engine)
     model = IntegerModel.load(options.model)
     compiled = compile_model(repack(model, engine.row_lanes) if options.repack else model, engine)

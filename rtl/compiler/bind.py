@@ -1,7 +1,7 @@
 """The model's constants that stand in instructions: scales, zero points, codes."""
 
 from rtl.compiler.operations import Operation, Program
-from rtl.control.isa import Destination, Opcode, Weights
+from rtl.isa.instructions import Destination, Opcode, Weights
 from rtl.model import Block, IntegerModel, Norm
 
 

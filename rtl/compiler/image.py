@@ -18,7 +18,7 @@ from rtl.compiler.padding import depth_map, row_map
 from rtl.compiler.pooling import pool_matrices
 from rtl.compiler.sizes import LayerSizes, Sizes
 from rtl.model import IntegerModel, Linear, Norm
-from rtl.numerics import BIAS_BITS, MULTIPLIER_BITS
+from rtl.model.numerics import BIAS_BITS, MULTIPLIER_BITS
 
 PADDING_SHIFT = 1  # of padded rows, whose bias and multiplier are 0
 

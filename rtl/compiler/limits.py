@@ -3,14 +3,13 @@
 Lowering relies on every limit here and checks none itself.
 """
 
-from rtl import numerics
 from rtl.compiler.runs import MAX_ROW_TILES
 from rtl.compiler.sizes import LayerSizes, Sizes
 from rtl.config import EngineConfig
-from rtl.control.isa import INSTRUCTIONS, Opcode
 from rtl.errors import UserError
-from rtl.model import IntegerModel
-from rtl.shape import NetworkShape
+from rtl.isa.instructions import INSTRUCTIONS, Opcode
+from rtl.model import IntegerModel, numerics
+from rtl.model.shape import NetworkShape
 
 
 def check(shape: NetworkShape, engine: EngineConfig) -> Sizes:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rtl.compiler.runs import Run
 from rtl.compiler.sizes import Sizes, Tile
-from rtl.control.isa import INSTRUCTION_BYTES, UNIT_OF, Instruction, Opcode, Unit, UnitSet
+from rtl.isa.instructions import INSTRUCTION_BYTES, UNIT_OF, Instruction, Opcode, Unit, UnitSet
 
 if TYPE_CHECKING:  # a request makes operations
     from rtl.compiler.requests import Request
@@ -67,7 +67,7 @@ class Operation:
     ----------
     opcode : Opcode
     operands : dict of str to int
-        Fields of :data:`rtl.control.isa.INSTRUCTIONS`; missing ones are 0.
+        Fields of :data:`rtl.isa.instructions.INSTRUCTIONS`; missing ones are 0.
     reads, writes : list of Region
         All that it touches on the chip.
     subject : Subject

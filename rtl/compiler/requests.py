@@ -12,7 +12,7 @@ from rtl.compiler.allocator import Ring, Scratchpads
 from rtl.compiler.operations import Chunk, Operation, Region, Space, Subject
 from rtl.compiler.runs import Run
 from rtl.compiler.sizes import Sizes, Tile
-from rtl.control.isa import Base, Opcode, Target
+from rtl.isa.instructions import Base, Opcode, Target
 
 UNPLACED = -1  # an address that is not known yet
 

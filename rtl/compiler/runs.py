@@ -5,7 +5,7 @@ from functools import cached_property
 
 from rtl.compiler.sizes import LayerSizes, Sizes, divide_up
 from rtl.config import EngineConfig
-from rtl.control.isa import INSTRUCTIONS, Opcode
+from rtl.isa.instructions import INSTRUCTIONS, Opcode
 
 _BITS = {field.name: field.bits for field in INSTRUCTIONS[Opcode.MATMUL]}
 MAX_ROW_TILES = _BITS["wide"]  # of a MATMUL: a flag for each

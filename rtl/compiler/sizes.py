@@ -12,7 +12,7 @@ from math import lcm
 from typing import NamedTuple, TypeVar
 
 from rtl.config import MIN_SCORE_SLOTS, EngineConfig
-from rtl.shape import NetworkShape
+from rtl.model.shape import NetworkShape
 
 RESIDUAL_BANKS = 4  # a group of 4 tokens lies side by side, at the same address
 SCORE_BANKS = 4  # so does a group of 4 lanes

@@ -15,7 +15,7 @@ from rtl.compiler.image import position_words
 from rtl.compiler.operations import Operation, Program
 from rtl.compiler.padding import padded_head_rows, row_map
 from rtl.compiler.sizes import RESIDUAL_BANKS, SCORE_BANKS
-from rtl.control.isa import Destination, Opcode, Target
+from rtl.isa.instructions import Destination, Opcode, Target
 
 
 def symbol_table(program: Program) -> list[dict[str, Any]]:

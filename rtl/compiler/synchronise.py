@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 
 from rtl.compiler.operations import Operation, Region, Space
 from rtl.compiler.sizes import evenly
-from rtl.control.isa import CREDIT_BITS, SEMAPHORE_BITS, UNITS, Unit
 from rtl.errors import UserError
+from rtl.isa.instructions import CREDIT_BITS, SEMAPHORE_BITS, UNITS, Unit
 
 FED_BY_DRAIN = frozenset({Space.ACTIVATIONS, Space.KEYS, Space.VALUES})
 NEVER = -1  # the number of no operation

@@ -4,10 +4,8 @@ from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.control.isa import UNITS, Unit
-
-COUNTER_BITS = 32  # they wrap
-STALLS = 4  # causes that a unit may tell apart
+from rtl.isa.instructions import UNITS
+from rtl.isa.registers import COUNTER_BITS, EVENTS, STALLS
 
 ACTIVITY = data.StructLayout(
     {
@@ -19,14 +17,6 @@ ACTIVITY = data.StructLayout(
 )
 """What a unit does in a cycle: works; its next instruction waits for a producer (the first one
 missing); has nothing in its queue; stands still for one of its causes."""
-
-EVENTS = (
-    "busy",
-    *(f"waits_for_{producer.name.lower()}" for producer in Unit),
-    "starved",
-    *(f"stall_{cause}" for cause in range(STALLS)),
-)
-"""Names of ACTIVITY's bits."""
 
 
 class Counters(wiring.Component):

@@ -5,8 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.control.faults import FAULT, FETCH, FaultCode, fault
-from rtl.control.isa import (
+from rtl.isa.faults import FAULT, FETCH, FaultCode, fault
+from rtl.isa.instructions import (
     INSTRUCTION_BITS,
     INSTRUCTION_BYTES,
     UNIT_OF,
@@ -15,7 +15,7 @@ from rtl.control.isa import (
     Unit,
     credit,
 )
-from rtl.control.layout import (
+from rtl.isa.layouts import (
     CREDITS,
     HEADER_LAYOUT,
     NUMBER_BITS,

@@ -6,19 +6,15 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
 from rtl.control.decode import INSPECTED, Decoder, Inspector, queue_members
-from rtl.control.faults import FAULT, FETCH, FaultCode, FirstFault, fault
-from rtl.control.isa import IMAGES_IN_FLIGHT, INSTRUCTION_BYTES, UNIT_OF, Base
-from rtl.control.layout import CREDITS, NUMBER_BITS
-from rtl.link import link
-from rtl.memory.axi import ADDRESS_BITS
+from rtl.isa.faults import FAULT, FETCH, FaultCode, FirstFault, fault
+from rtl.isa.instructions import IMAGES_IN_FLIGHT, INSTRUCTION_BYTES, UNIT_OF, Base
+from rtl.isa.layouts import CREDITS, NUMBER_BITS
+from rtl.isa.registers import ADDRESS_BITS, BYTES_BITS, IMAGES_BITS, STRIDE_BITS
+from rtl.lib.link import link
+from rtl.lib.skid import Skid
 from rtl.memory.beats import Gearbox
-from rtl.memory.clients import BYTES_BITS, ReadClient
+from rtl.memory.clients import ReadClient
 from rtl.memory.regions import REGIONS, REGIONS_IN_FLIGHT
-from rtl.skid import Skid
-
-IMAGES_BITS = 32
-STRIDE_BITS = 32
-
 
 LOOP_MEMBERS = {
     "start": In(1),

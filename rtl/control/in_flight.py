@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.control.isa import IMAGES_IN_FLIGHT, UNITS
-from rtl.tally import tally
+from rtl.isa.instructions import IMAGES_IN_FLIGHT, UNITS
+from rtl.lib.flags import tally
 
 
 class Outstanding(wiring.Component):

@@ -4,8 +4,8 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.control.isa import UNITS, Opcode
-from rtl.control.layout import NUMBER_BITS, dispatch_layout, queued_layout
+from rtl.isa.instructions import UNITS, Opcode
+from rtl.isa.layouts import NUMBER_BITS, dispatch_layout, queued_layout
 
 
 def issue_members(opcode: Opcode) -> dict[str, wiring.Member]:

@@ -4,10 +4,10 @@ from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.control.isa import UNITS
-from rtl.control.layout import COMPLETION, NUMBER_BITS
-from rtl.control.queue import Queue
-from rtl.tally import tally
+from rtl.isa.instructions import UNITS
+from rtl.isa.layouts import COMPLETION, NUMBER_BITS
+from rtl.lib.flags import tally
+from rtl.lib.queue import Queue
 
 COMPLETED = data.StructLayout({"signal": unsigned(UNITS), "number": unsigned(NUMBER_BITS)})
 

@@ -4,10 +4,10 @@ from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.control.faults import FAULT, FaultCode, FirstFault, fault
-from rtl.control.isa import SEMAPHORE_BITS, UNITS
-from rtl.control.layout import COMPLETION, CREDITS
-from rtl.tally import tally
+from rtl.isa.faults import FAULT, FaultCode, FirstFault, fault
+from rtl.isa.instructions import SEMAPHORE_BITS, UNITS
+from rtl.isa.layouts import COMPLETION, CREDITS
+from rtl.lib.flags import tally
 
 
 class Semaphores(wiring.Component):

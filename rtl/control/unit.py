@@ -7,20 +7,22 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.control.counters import ACTIVITY, EVENTS, STALLS, Counters
-from rtl.control.faults import FAULT, FaultRecord, FirstFault
+from rtl.control.counters import ACTIVITY, Counters
+from rtl.control.faults import FaultRecord
 from rtl.control.fetch import Fetch
 from rtl.control.in_flight import InFlight
-from rtl.control.isa import UNIT_OF, Base, Opcode, Unit
 from rtl.control.issue import Issue, issue_members
-from rtl.control.layout import NUMBER_BITS, queued_layout
-from rtl.control.queue import Queue
-from rtl.control.registers import IDENTITY, VERSION, RegisterBus, RegisterFile
+from rtl.control.registers import RegisterBus, RegisterFile
 from rtl.control.run import STATUS, Run, SoftReset
 from rtl.control.semaphores import Semaphores
-from rtl.control.unit_port import UnitPort
 from rtl.control.watchdog import Watchdog
-from rtl.link import link
+from rtl.isa.faults import FAULT, FirstFault
+from rtl.isa.instructions import UNIT_OF, Base, Opcode, Unit
+from rtl.isa.layouts import NUMBER_BITS, queued_layout
+from rtl.isa.registers import EVENTS, IDENTITY, STALLS, VERSION
+from rtl.isa.unit_port import UnitPort
+from rtl.lib.link import link
+from rtl.lib.queue import Queue
 from rtl.memory.axi import Axi4Lite
 from rtl.memory.clients import ReadClient
 from rtl.memory.regions import REGIONS_IN_FLIGHT

@@ -4,11 +4,11 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.control.faults import FAULT, FETCH, FaultCode, fault
-from rtl.control.isa import UNITS
-from rtl.control.layout import NUMBER_BITS
+from rtl.isa.faults import FAULT, FETCH, FaultCode, fault
+from rtl.isa.instructions import UNITS
+from rtl.isa.layouts import NUMBER_BITS
+from rtl.isa.registers import WATCHDOG_BITS
 
-CYCLES_BITS = 32
 EVENTS = 2 * UNITS + 2
 
 
@@ -35,7 +35,7 @@ class Watchdog(wiring.Component):
 
     LATENCY = 3
 
-    cycles: In(CYCLES_BITS)
+    cycles: In(WATCHDOG_BITS)
     running: In(1)
     progress: In(EVENTS)
     missing: In(unsigned(UNITS)).array(UNITS)
@@ -47,7 +47,7 @@ class Watchdog(wiring.Component):
         m = Module()
         watches, barks = Signal(), Signal()
         progressed = Signal.like(self.progress)
-        left = Signal(signed(CYCLES_BITS + 1))  # cycles that may still pass, less 1
+        left = Signal(signed(WATCHDOG_BITS + 1))  # cycles that may still pass, less 1
         waits = Cat(missing.any() for missing in self.missing)
         waiting = Signal(UNITS)
         unit, number = FETCH, 0

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.control.isa import Weights
+from rtl.isa.instructions import Weights
 from rtl.matmul.signals import Step
 from rtl.memory.ports import ADDRESS
 

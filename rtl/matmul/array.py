@@ -5,16 +5,16 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from rtl import numerics
 from rtl.arith.multiplier import Cascade, digits, packed
 from rtl.arith.packing import Packing, packing
-from rtl.choose import choose
 from rtl.config import EngineConfig
-from rtl.emit import once
+from rtl.lib.choose import choose
+from rtl.lib.emit import once
+from rtl.lib.pipeline import delayed, history
 from rtl.matmul.signals import ACC, Word
 from rtl.matmul.tile import Tile
 from rtl.memory.ports import array
-from rtl.pipeline import delayed, history
+from rtl.model import numerics
 
 PAIR = 2  # token lanes of a drain beat
 QUAD = 4  # token lanes that are read together, two pairs

@@ -6,11 +6,11 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from rtl.config import EngineConfig
-from rtl.control.isa import Destination
+from rtl.isa.instructions import Destination
+from rtl.lib.pipeline import delayed
 from rtl.matmul.array import QUAD
 from rtl.matmul.signals import Beat, RowTile
 from rtl.memory.ports import ADDRESS
-from rtl.pipeline import delayed
 
 RESIDUAL_GROUP = 4  # tokens that share a word address of the residual's four banks
 

@@ -8,9 +8,10 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.arith.requantize import Requantize
 from rtl.config import EngineConfig
-from rtl.control.isa import Destination
-from rtl.control.layout import COMPLETION
-from rtl.link import link
+from rtl.isa.instructions import Destination
+from rtl.isa.layouts import COMPLETION
+from rtl.lib.link import link
+from rtl.lib.pipeline import delayed, history
 from rtl.matmul.array import PAIR, QUAD, Array
 from rtl.matmul.beats import Beats, Placement
 from rtl.matmul.lanes import Lanes
@@ -31,7 +32,6 @@ from rtl.memory.ports import (
     residual_write,
     score_write,
 )
-from rtl.pipeline import delayed, history
 from rtl.vector.gelu import Gelu
 from rtl.vector.residual import Residual
 

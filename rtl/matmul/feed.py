@@ -4,10 +4,10 @@ from amaranth.hdl import Module, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl import numerics
 from rtl.config import EngineConfig
-from rtl.control.isa import Activations, Weights
-from rtl.link import link
+from rtl.isa.instructions import Activations, Weights
+from rtl.lib.link import link
+from rtl.lib.pipeline import delayed
 from rtl.matmul.addresses import Addresses
 from rtl.matmul.intake import Intake
 from rtl.matmul.selection import Selection
@@ -22,7 +22,7 @@ from rtl.memory.ports import (
     value_read,
     weight_read,
 )
-from rtl.pipeline import delayed
+from rtl.model import numerics
 
 
 class Feed(wiring.Component):

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.control.isa import Destination
+from rtl.isa.instructions import Destination
 from rtl.matmul.signals import WORK, Job
 
 

@@ -6,11 +6,11 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.arith.requantize import Scale
 from rtl.config import EngineConfig
+from rtl.lib.pipeline import delayed
 from rtl.matmul.array import PAIR, QUAD, Array, quads
 from rtl.matmul.beats import placement_layout
 from rtl.matmul.signals import ACC
 from rtl.memory.ports import READ_LATENCY, TokenScale, array, parameter_read
-from rtl.pipeline import delayed
 
 
 class Lanes(wiring.Component):

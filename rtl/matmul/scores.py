@@ -5,15 +5,15 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from rtl import numerics
 from rtl.config import EngineConfig
-from rtl.control.isa import Destination
-from rtl.emit import once
+from rtl.isa.instructions import Destination
+from rtl.lib.emit import once
+from rtl.lib.pipeline import delayed, halves
 from rtl.matmul.array import QUAD
 from rtl.matmul.beats import placement_layout
 from rtl.matmul.signals import ACC
 from rtl.memory.ports import SCORE, WritePort, array, score_write
-from rtl.pipeline import delayed, halves
+from rtl.model import numerics
 
 
 class RowMaximum(wiring.Component):

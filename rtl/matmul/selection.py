@@ -4,9 +4,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl import numerics
 from rtl.config import EngineConfig
-from rtl.control.isa import Activations, Weights
+from rtl.isa.instructions import Activations, Weights
 from rtl.matmul.signals import Step, Word
 from rtl.memory.ports import (
     activation_read,
@@ -16,6 +15,7 @@ from rtl.memory.ports import (
     value_read,
     weight_read,
 )
+from rtl.model import numerics
 
 
 class Nibbles(wiring.Component):

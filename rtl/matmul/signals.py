@@ -3,9 +3,9 @@
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 
-from rtl import numerics
-from rtl.control.isa import Opcode
-from rtl.control.layout import dispatch_layout
+from rtl.isa.instructions import Opcode
+from rtl.isa.layouts import dispatch_layout
+from rtl.model import numerics
 
 WORK = dispatch_layout(Opcode.MATMUL)
 ACC = signed(numerics.ACC_BITS)

@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl import numerics
-from rtl.control.isa import Activations, Weights
+from rtl.isa.instructions import Activations, Weights
 from rtl.matmul.signals import Job, Step
+from rtl.model import numerics
 
 
 class Steps(wiring.Component):

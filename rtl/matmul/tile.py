@@ -4,13 +4,13 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl import numerics
 from rtl.arith.adder_tree import AdderTree
 from rtl.arith.multiplier import Cascade
 from rtl.arith.packing import Packing
-from rtl.emit import once
+from rtl.lib.emit import once
+from rtl.lib.pipeline import delayed
 from rtl.matmul.signals import ACC, Word
-from rtl.pipeline import delayed
+from rtl.model import numerics
 
 
 class Dot(wiring.Component):

@@ -5,9 +5,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.control.isa import Opcode
-from rtl.control.unit_port import UnitPort
-from rtl.link import link
+from rtl.isa.instructions import Opcode
+from rtl.isa.unit_port import UnitPort
+from rtl.lib.link import link
+from rtl.lib.pipeline import delayed
 from rtl.matmul.array import Array
 from rtl.matmul.drain import Drain
 from rtl.matmul.feed import Feed
@@ -29,7 +30,6 @@ from rtl.memory.ports import (
     value_read,
     weight_read,
 )
-from rtl.pipeline import delayed
 
 READS = {
     "activations": activation_read,

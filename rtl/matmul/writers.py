@@ -6,8 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.arith.requantize import CODE
 from rtl.config import EngineConfig
-from rtl.control.isa import Destination
-from rtl.control.layout import COMPLETION
+from rtl.isa.instructions import Destination
+from rtl.isa.layouts import COMPLETION
+from rtl.lib.pipeline import delayed
 from rtl.matmul.array import PAIR
 from rtl.matmul.beats import placement_layout
 from rtl.memory.ports import (
@@ -19,7 +20,6 @@ from rtl.memory.ports import (
     key_value_write,
     residual_write,
 )
-from rtl.pipeline import delayed
 
 
 class Writers(wiring.Component):

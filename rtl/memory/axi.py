@@ -7,11 +7,11 @@ from amaranth.hdl import Module
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out, Signature
 
-ADDRESS_BITS = 40
+from rtl.isa.registers import ADDRESS_BITS, LITE_ADDRESS_BITS
+
 ID_BITS = 1
 BURST_BEATS = 16  # at most; a burst lies in a block of so many beats, hence never crosses 4 KB
 BOUNDARY_BYTES = 4096
-LITE_ADDRESS_BITS = 12
 LITE_BYTES = 4
 
 INCR = 1

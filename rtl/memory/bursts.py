@@ -5,15 +5,16 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from rtl.link import link
+from rtl.isa.registers import ADDRESS_BITS, BYTES_BITS
+from rtl.lib.link import link
+from rtl.lib.skid import Skid
 from rtl.memory import axi
-from rtl.memory.clients import BYTES_BITS, READ_COMMAND
-from rtl.skid import Skid
+from rtl.memory.clients import READ_COMMAND
 
 LENGTH_BITS = exact_log2(axi.BURST_BEATS) + 1
 
 BURST = data.StructLayout(
-    {"address": unsigned(axi.ADDRESS_BITS), "beats": unsigned(LENGTH_BITS), "last": unsigned(1)}
+    {"address": unsigned(ADDRESS_BITS), "beats": unsigned(LENGTH_BITS), "last": unsigned(1)}
 )
 
 

@@ -4,14 +4,10 @@ from amaranth.hdl import unsigned
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, Signature
 
-from rtl.memory import axi
+from rtl.isa.registers import ADDRESS_BITS, BYTES_BITS
 
-BYTES_BITS = 30  # of a command; a program of 2**24 instructions has 2**29 bytes
-
-READ_COMMAND = data.StructLayout(
-    {"address": unsigned(axi.ADDRESS_BITS), "bytes": unsigned(BYTES_BITS)}
-)
-WRITE_COMMAND = data.StructLayout({"address": unsigned(axi.ADDRESS_BITS), "beats": unsigned(16)})
+READ_COMMAND = data.StructLayout({"address": unsigned(ADDRESS_BITS), "bytes": unsigned(BYTES_BITS)})
+WRITE_COMMAND = data.StructLayout({"address": unsigned(ADDRESS_BITS), "beats": unsigned(16)})
 
 
 def beat_layout(data_bytes: int) -> data.StructLayout:

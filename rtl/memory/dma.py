@@ -10,7 +10,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.link import link
+from rtl.lib.link import link
 from rtl.memory import axi
 from rtl.memory.clients import ReadClient, WriteClient
 from rtl.memory.reader import Reader

@@ -11,9 +11,9 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, Signature
 from amaranth.utils import ceil_log2
 
-from rtl import numerics
 from rtl.config import EngineConfig
-from rtl.control.layout import NUMBER_BITS
+from rtl.isa.layouts import NUMBER_BITS
+from rtl.model import numerics
 
 READ_LATENCY = 2  # block RAM with its output register
 ADDRESS = unsigned(16)

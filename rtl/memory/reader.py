@@ -5,12 +5,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.control.queue import Queue
-from rtl.link import link
+from rtl.lib.link import link
+from rtl.lib.queue import Queue
+from rtl.lib.skid import Skid
 from rtl.memory import axi
 from rtl.memory.bursts import BURST, Burster
 from rtl.memory.clients import ReadClient, beat_layout
-from rtl.skid import Skid
 
 
 def tag_layout(clients: int) -> data.StructLayout:

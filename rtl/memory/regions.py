@@ -4,8 +4,8 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.control.isa import IMAGES_IN_FLIGHT, INSTRUCTIONS, Base, Opcode
-from rtl.memory.axi import ADDRESS_BITS
+from rtl.isa.instructions import IMAGES_IN_FLIGHT, INSTRUCTIONS, Base, Opcode
+from rtl.isa.registers import ADDRESS_BITS
 from rtl.memory.ports import array
 
 REGION = data.StructLayout({"base": unsigned(ADDRESS_BITS), "limit": unsigned(ADDRESS_BITS)})

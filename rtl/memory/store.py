@@ -7,16 +7,16 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from rtl import numerics
 from rtl.config import EngineConfig
-from rtl.control.faults import FAULT, FaultCode, fault
-from rtl.control.isa import Opcode, Unit
-from rtl.control.layout import dispatch_layout
-from rtl.control.unit_port import UnitPort
-from rtl.link import link
+from rtl.isa.faults import FAULT, FaultCode, fault
+from rtl.isa.instructions import Opcode, Unit
+from rtl.isa.layouts import dispatch_layout
+from rtl.isa.unit_port import UnitPort
+from rtl.lib.link import link
 from rtl.memory.clients import WriteClient
 from rtl.memory.ports import READ_LATENCY, RESIDUAL, array, residual_read
 from rtl.memory.regions import REGIONS_IN_FLIGHT, RegionCheck
+from rtl.model import numerics
 
 STORE = dispatch_layout(Opcode.STORE)
 

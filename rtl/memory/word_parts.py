@@ -8,8 +8,8 @@ from typing import Any
 from amaranth.hdl import Cat, Value
 from amaranth.utils import exact_log2
 
-from rtl.choose import choose
 from rtl.config import EngineConfig
+from rtl.lib.choose import choose
 
 
 def split_position(position: Value, parts: int) -> tuple[Value, Value]:

@@ -5,10 +5,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from rtl import numerics
 from rtl.config import EngineConfig
-from rtl.emit import once
+from rtl.lib.emit import once
 from rtl.memory.ports import KEY_VALUE, WritePort, array, gelu_write
+from rtl.model import numerics
 
 TABLES = 2
 ENTRIES = 1 << numerics.KV_BITS

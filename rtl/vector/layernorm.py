@@ -5,15 +5,15 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import Out
 
 from rtl.config import EngineConfig
-from rtl.control.isa import Opcode
 from rtl.control.retire import Retire
-from rtl.control.unit_port import UnitPort
-from rtl.fork import fork
-from rtl.link import link
+from rtl.isa.instructions import Opcode
+from rtl.isa.unit_port import UnitPort
+from rtl.lib.fork import fork
+from rtl.lib.link import link
+from rtl.lib.pipeline import delayed, history
 from rtl.memory import ports
 from rtl.memory.word_parts import in_every_part, part_mask, part_of, split_position
 from rtl.memory.write_queue import WriteQueue
-from rtl.pipeline import delayed, history
 from rtl.vector.norm_issue import NormIssue
 from rtl.vector.norm_lanes import NormLanes
 from rtl.vector.norm_statistics import NormStatistics

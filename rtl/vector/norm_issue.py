@@ -5,14 +5,14 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from rtl.control.isa import Opcode
-from rtl.control.layout import dispatch_layout
-from rtl.control.queue import Queue
 from rtl.control.retire import Retire
-from rtl.credits import Credits
+from rtl.isa.instructions import Opcode
+from rtl.isa.layouts import dispatch_layout
+from rtl.lib.credits import Credits
+from rtl.lib.queue import Queue
+from rtl.lib.skid import Skid
 from rtl.memory.ports import ADDRESS
 from rtl.memory.word_parts import split_position
-from rtl.skid import Skid
 
 DISPATCH = dispatch_layout(Opcode.NORM)
 PAIR = unsigned(4)  # of token lanes: at most 32

@@ -4,11 +4,11 @@ from amaranth.hdl import Module, Mux, Shape, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl import numerics
 from rtl.arith.multiply import MultiplyAdd
 from rtl.arith.shift import AMOUNT_BITS, SaturatingShift
+from rtl.lib.pipeline import delayed
 from rtl.memory.ports import RESIDUAL
-from rtl.pipeline import delayed
+from rtl.model import numerics
 
 FACTOR = unsigned(26)
 OFFSET = signed(42)

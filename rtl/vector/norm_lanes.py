@@ -5,9 +5,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.emit import once
+from rtl.lib.emit import once
+from rtl.lib.pipeline import delayed
 from rtl.memory.ports import RESIDUAL, activation_code, array
-from rtl.pipeline import delayed
 from rtl.vector.norm_lane import EXPONENT, SQUARE, NormCode, NormLane, NormScalar
 
 

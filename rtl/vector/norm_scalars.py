@@ -4,10 +4,10 @@ from amaranth.hdl import Module, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl import numerics
 from rtl.arith.multiply import MultiplyAdd
 from rtl.arith.rsqrt import Rsqrt
-from rtl.pipeline import delayed
+from rtl.lib.pipeline import delayed
+from rtl.model import numerics
 from rtl.vector.norm_lane import FACTOR, OFFSET, NormScalar
 from rtl.vector.norm_sums import NormTotals
 

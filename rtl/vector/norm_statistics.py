@@ -5,9 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.control.queue import Queue
+from rtl.lib.pipeline import delayed
+from rtl.lib.queue import Queue
 from rtl.memory.ports import RESIDUAL, array
-from rtl.pipeline import delayed
 from rtl.vector.norm_lane import SQUARE, NormScalar
 from rtl.vector.norm_scalars import NormParameters, NormScalars
 from rtl.vector.norm_sums import NormSums, NormTotals

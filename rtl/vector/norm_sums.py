@@ -4,12 +4,12 @@ from amaranth.hdl import Module, Mux, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl import numerics
 from rtl.arith.adder_tree import AdderTree
 from rtl.arith.packing import adder_terms
 from rtl.config import EngineConfig
+from rtl.lib.pipeline import delayed
 from rtl.memory.ports import RESIDUAL, array
-from rtl.pipeline import delayed
+from rtl.model import numerics
 from rtl.vector.norm_lane import SQUARE, NormLane
 
 WIDTH_BITS = numerics.MAX_WIDTH.bit_length() - 1

@@ -4,10 +4,10 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl import numerics
-from rtl.emit import once
+from rtl.lib.emit import once
+from rtl.lib.pipeline import delayed
 from rtl.memory.ports import RESIDUAL, array
-from rtl.pipeline import delayed
+from rtl.model import numerics
 
 SHIFT_BITS = 4
 

@@ -27,7 +27,7 @@ class BlackBox(Elaboratable):
     component : wiring.Component
         Whose ports the bench drives; it is not elaborated.
     dut : cocotb's handle
-        Its Verilog, by :func:`rtl.emit.emit_verilog`, with public ports.
+        Its Verilog, by :func:`rtl.build.verilog.emit_verilog`, with public ports.
     reset : Signal
         The module's reset.
     prefix : str

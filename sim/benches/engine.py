@@ -12,9 +12,9 @@ from typing import Any
 import cocotb
 from cocotb.triggers import ClockCycles
 
-from rtl.control.faults import FaultCode
-from rtl.control.isa import Unit
-from rtl.control.registers import IDENTITY
+from rtl.isa.faults import FaultCode
+from rtl.isa.instructions import Unit
+from rtl.isa.registers import IDENTITY
 from sim.host import BusError, Host
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import cocotb
 
-from rtl.control.faults import FETCH, FaultCode
-from rtl.control.isa import Unit
+from rtl.isa.faults import FETCH, FaultCode
+from rtl.isa.instructions import Unit
 from sim.host import Host
 
 COUNTED = ("busy", "starved", *(f"waits_for_{unit.name.lower()}" for unit in Unit))

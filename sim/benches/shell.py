@@ -11,9 +11,9 @@ from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
 
 from rtl.config import TINY
-from rtl.control.faults import FETCH, FaultCode
-from rtl.control.isa import Base, Instruction, Opcode, Target, Unit, UnitSet, credit
-from rtl.control.registers import IDENTITY, OFFSETS, REGISTERS
+from rtl.isa.faults import FETCH, FaultCode
+from rtl.isa.instructions import Base, Instruction, Opcode, Target, Unit, UnitSet, credit
+from rtl.isa.registers import IDENTITY, OFFSETS, REGISTERS
 from sim.benches.axi_rules import AxiRules
 
 CONFIG = replace(TINY, memory_bytes=int(os.environ.get("MEMORY_BYTES", "16")))

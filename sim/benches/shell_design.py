@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
 from rtl.control.unit import NAMES, ControlUnit
-from rtl.control.unit_port import connect_unit
-from rtl.link import link
+from rtl.isa.unit_port import connect_unit
+from rtl.lib.link import link
 from rtl.memory.axi import Axi4, Axi4Lite, pass_through
 from rtl.memory.dma import Dma
 from rtl.memory.load.unit import LoadUnit

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rtl.model import Block, HeadScales, IntegerModel, Linear, Norm, Pool
-from rtl.numerics import code_range
+from rtl.model.numerics import code_range
 from sim.golden import ops
 
 CHUNK_VALUES = 1 << 20  # of the largest tensor: chunks of a batch that stay near the caches

@@ -6,7 +6,7 @@ All take integer arrays (or plain integers) of any shape that broadcasts, and re
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rtl.numerics import (
+from rtl.model.numerics import (
     DITHER_STEP,
     EXP2_FRACTION_BITS,
     EXP2_MAX,

@@ -8,12 +8,12 @@ import pytest
 import torch
 from rich.console import Console
 
-from nas.augment import Augmentation
 from nas.data import Pictures, TrainingData
-from nas.recipe import TrainConfig
 from nas.space import Space
-from nas.supernet import SupernetConfig
-from nas.train import train_supernet
+from nas.supernet.supernet import SupernetConfig
+from nas.training.augment import Augmentation
+from nas.training.recipe import TrainConfig
+from nas.training.train import train_supernet
 from rtl.model import Preprocessing
 
 # Tensors this small gain nothing from threads, which wait for one another on a busy machine.

@@ -19,8 +19,8 @@ from nas.data import (
 )
 from nas.testset import load_digits_test, load_folders_test
 from rtl.errors import UserError
-from rtl.image import prepare
 from rtl.model import Preprocessing
+from sim.preprocessing import prepare
 
 MAY_SEE_TEST = {"report"}  # modules of nas
 PREPROCESSING = Preprocessing(crop=(8, 8), mode="RGB", resize=10)

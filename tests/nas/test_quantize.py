@@ -16,8 +16,8 @@ from nas.quantize.gelu import gelu, gelu_table
 from nas.quantize.linear import linear, weight_limits
 from nas.quantize.norm import norm, norm_codes, rsqrt_codes
 from nas.quantize.steps import best_step
-from rtl import numerics
-from rtl.dyadic import dyadic as exact_dyadic
+from rtl.model import numerics
+from rtl.model.dyadic import dyadic as exact_dyadic
 from sim.golden import ops
 
 INFINITE = float("inf")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nas.space import DIGITS, Arch, Space, wide_tiles
-from rtl.shape import LAYERS
+from rtl.model.shape import LAYERS
 
 
 def archs(count: int, seed: int = 0) -> list[Arch]:

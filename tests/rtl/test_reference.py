@@ -1,6 +1,6 @@
 """The generated references are those of the tables in the code."""
 
-from rtl.control import reference
+from rtl.isa import reference
 
 
 def test_isa_reference_is_up_to_date():

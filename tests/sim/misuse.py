@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from boards import Board
+from rtl.board import Board
 from rtl.compiler import compile_model
 from rtl.model import IntegerModel
 from sim import golden, runner, testbench

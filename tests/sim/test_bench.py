@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from rtl.cli import command
-from rtl.compiler.bound import Lanes, bound_cycles
 from rtl.config import ZCU102
-from rtl.control.isa import Unit
+from rtl.isa.instructions import Unit
 from rtl.model import IntegerModel
+from rtl.timing.bound import Lanes, bound_cycles
 from sim import runner, workloads
 from sim.bench import main
 

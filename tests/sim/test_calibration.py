@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import boards
+from rtl.board import load_board
 from rtl.config import TINY
-from rtl.control.isa import Unit
+from rtl.isa.instructions import Unit
 from sim.calibration import Accuracy, instruction_times, measure, memory_timing, model_of
 from sim.random_model import random_model
 
-SIM = boards.load("sim")
+SIM = load_board("sim")
 WINNER = {"width": 32, "blocks": [(2, 128)] * 3, "wide_fraction": 0.88}
 NARROW = replace(TINY, name="narrow", softmax_parts=2, norm_parts=2)
 ENGINES = pytest.mark.parametrize("engine", [TINY, NARROW], ids=lambda engine: engine.name)

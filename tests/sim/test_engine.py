@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-import boards
 from rtl import config
+from rtl.board import load_board
 from rtl.compiler import compile_model
-from rtl.control.isa import INSTRUCTION_BYTES, Instruction, Opcode, UnitSet
 from rtl.errors import ToolError, UserError
+from rtl.isa.instructions import INSTRUCTION_BYTES, Instruction, Opcode, UnitSet
 from rtl.model import IntegerModel
 from sim import golden, runner
 from sim.random_model import random_images, random_model
 from tests.sim.misuse import check_misuse
 
 pytestmark = pytest.mark.sim
-SIM = boards.load("sim")
+SIM = load_board("sim")
 SMALL: dict[str, Any] = {
     "image": (28, 28, 1),
     "patch": 7,

@@ -4,9 +4,10 @@ import subprocess
 
 import pytest
 
+from rtl.build.verilog import verilog_of
 from rtl.config import TINY
-from rtl.emit import emit_rtlil, verilog_of
 from rtl.engine import Engine
+from rtl.lib.emit import emit_rtlil
 from sim.testbench import WAIVERS
 from sim.toolchain.tools import find_verilator
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from rtl.build import PROG, main
-from rtl.build_tables import LEVEL_LIMIT
+from rtl.build.__main__ import PROG, main
+from rtl.build.tables import LEVEL_LIMIT
 from rtl.cli import command
 
 pytestmark = pytest.mark.zcu102

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-import boards
 from rtl import config
+from rtl.board import load_board
 from rtl.compiler import compile_model
 from rtl.errors import ToolError, UserError
 from rtl.model import IntegerModel
@@ -20,7 +20,7 @@ from sim.random_model import random_model
 from tests.sim.misuse import check_misuse
 
 pytestmark = pytest.mark.zcu102
-BOARD = boards.load("zcu102")
+BOARD = load_board("zcu102")
 
 
 def make(engine: config.EngineConfig = config.ZCU102, **changes: Any) -> IntegerModel:

@@ -16,7 +16,7 @@ from rtl.compiler.operations import Operation, Program, Subject
 from rtl.compiler.prefetch import prefetch
 from rtl.compiler.sizes import Sizes
 from rtl.compiler.synchronise import synchronise
-from rtl.control.isa import Opcode, credit_operands
+from rtl.isa.instructions import Opcode, credit_operands
 
 __all__ = ["lower"]
 

@@ -25,7 +25,7 @@ from rtl.compiler.lowering.layout import AttentionLayout, norm_output
 from rtl.compiler.operations import Operation, Region, Space, Subject
 from rtl.compiler.runs import Run
 from rtl.compiler.sizes import Tile, evenly
-from rtl.control.isa import Destination, Format, Opcode, Weights
+from rtl.isa.instructions import Destination, Format, Opcode, Weights
 
 
 class Attention:

@@ -8,7 +8,7 @@ from rtl.compiler.operations import Operation, Region, Space, Subject
 from rtl.compiler.requests import Exponents, WeightBlock
 from rtl.compiler.runs import Run, cut_into_blocks
 from rtl.compiler.sizes import LayerSizes, Sizes, Tile
-from rtl.control.isa import Destination, Format, Opcode, Weights
+from rtl.isa.instructions import Destination, Format, Opcode, Weights
 
 RING_PARTS = 4
 """A weight block takes at most this part of the ring: one is used while the next are loaded."""

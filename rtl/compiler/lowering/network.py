@@ -22,7 +22,7 @@ from rtl.compiler.operations import Operation, Region, Space, Subject
 from rtl.compiler.requests import GeluTable, Preload
 from rtl.compiler.runs import Run
 from rtl.compiler.sizes import Sizes, Tile, divide_up, evenly
-from rtl.control.isa import Activations, Base, Destination, Format, Opcode
+from rtl.isa.instructions import Activations, Base, Destination, Format, Opcode
 
 
 class Network:

@@ -15,7 +15,7 @@ from rtl.compiler.operations import Operation, Region, Space, Subject
 from rtl.compiler.requests import RowParameters
 from rtl.compiler.runs import Run, most_row_tiles
 from rtl.compiler.sizes import Tile
-from rtl.control.isa import Destination, Format, Opcode, Weights
+from rtl.isa.instructions import Destination, Format, Opcode, Weights
 
 
 class Pooling:

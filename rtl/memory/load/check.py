@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from rtl.config import EngineConfig
-from rtl.control.faults import FAULT, FaultCode, fault
-from rtl.control.isa import Target, Unit
+from rtl.isa.faults import FAULT, FaultCode, fault
+from rtl.isa.instructions import Target, Unit
 from rtl.memory.clients import ReadClient
 from rtl.memory.load.transfer import LOAD, transfer_layout
 from rtl.memory.regions import REGIONS_IN_FLIGHT, RegionCheck

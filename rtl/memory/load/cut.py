@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
 from rtl.config import EngineConfig
-from rtl.control.isa import Target
-from rtl.link import link
+from rtl.isa.instructions import Target
+from rtl.lib.link import link
 from rtl.memory.beats import Cutter
 from rtl.memory.load.loader import Loader
 from rtl.memory.load.pixels import StripWriter

@@ -3,11 +3,11 @@
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib.wiring import Out
 
-from rtl import numerics
 from rtl.config import EngineConfig
-from rtl.control.isa import Target
+from rtl.isa.instructions import Target
 from rtl.memory.load.loader import Loader
 from rtl.memory.ports import ADDRESS, WritePort, part_write
+from rtl.model import numerics
 
 
 def exponent_beats(config: EngineConfig) -> int:

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import Out
 from amaranth.utils import exact_log2
 
 from rtl.config import EngineConfig
-from rtl.link import link
+from rtl.lib.link import link
 from rtl.memory.beats import Gearbox
 from rtl.memory.load.loader import Loader
 from rtl.memory.ports import ADDRESS, residual_write

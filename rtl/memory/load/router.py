@@ -5,9 +5,9 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.control.faults import FAULT, FaultCode, fault
-from rtl.control.isa import Target, Unit
-from rtl.control.layout import COMPLETION
+from rtl.isa.faults import FAULT, FaultCode, fault
+from rtl.isa.instructions import Target, Unit
+from rtl.isa.layouts import COMPLETION
 from rtl.memory.clients import beat_layout
 from rtl.memory.load.transfer import transfer_layout
 

@@ -4,8 +4,8 @@ from amaranth.lib import data
 from amaranth.utils import exact_log2
 
 from rtl.config import EngineConfig
-from rtl.control.isa import Opcode
-from rtl.control.layout import dispatch_layout
+from rtl.isa.instructions import Opcode
+from rtl.isa.layouts import dispatch_layout
 
 LOAD = dispatch_layout(Opcode.LOAD)
 

@@ -14,11 +14,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.control.faults import FAULT, FirstFault
-from rtl.control.isa import Opcode
-from rtl.control.queue import Queue
-from rtl.control.unit_port import UnitPort
-from rtl.link import link
+from rtl.isa.faults import FAULT, FirstFault
+from rtl.isa.instructions import Opcode
+from rtl.isa.unit_port import UnitPort
+from rtl.lib.link import link
+from rtl.lib.queue import Queue
 from rtl.memory.clients import ReadClient
 from rtl.memory.load.check import LoadCheck
 from rtl.memory.load.cut import CutLoader

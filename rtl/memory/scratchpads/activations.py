@@ -5,14 +5,14 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.control.isa import Unit
-from rtl.emit import once
-from rtl.link import link
+from rtl.isa.instructions import Unit
+from rtl.lib.emit import once
+from rtl.lib.link import link
+from rtl.lib.pipeline import delayed
 from rtl.memory.ports import READ_LATENCY, WritePort, activation_read, activation_write
 from rtl.memory.scratchpads.bank import Bank
 from rtl.memory.scratchpads.granules import granules_of, split_granule
 from rtl.memory.scratchpads.scratchpad import Scratchpad
-from rtl.pipeline import delayed
 
 
 class ActivationMemory(Scratchpad):

@@ -5,9 +5,9 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from rtl.choose import choose
+from rtl.lib.choose import choose
+from rtl.lib.pipeline import delayed
 from rtl.memory.ports import READ_LATENCY
-from rtl.pipeline import delayed
 
 
 def block_depths(depth: int) -> list[int]:

@@ -3,8 +3,8 @@
 from amaranth.hdl import Value
 from amaranth.utils import exact_log2
 
-from rtl.choose import choose
 from rtl.config import EngineConfig
+from rtl.lib.choose import choose
 
 
 def split_granule(config: EngineConfig, request: Value) -> tuple[Value, Value]:

@@ -4,8 +4,8 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.control.faults import FAULT, FaultCode, fault
-from rtl.control.isa import Unit
+from rtl.isa.faults import FAULT, FaultCode, fault
+from rtl.isa.instructions import Unit
 
 
 class ReadGuard(wiring.Component):

@@ -3,10 +3,10 @@
 from amaranth.hdl import Cat, Module, Mux, Value
 from amaranth.lib.wiring import In
 
-from rtl import numerics
 from rtl.config import EngineConfig
-from rtl.control.isa import Unit
-from rtl.emit import once
+from rtl.isa.instructions import Unit
+from rtl.lib.emit import once
+from rtl.lib.pipeline import delayed
 from rtl.memory.ports import (
     READ_LATENCY,
     ReadPort,
@@ -19,7 +19,7 @@ from rtl.memory.scratchpads.bank import Bank
 from rtl.memory.scratchpads.granules import granules_of, split_granule
 from rtl.memory.scratchpads.landing import Landing
 from rtl.memory.scratchpads.scratchpad import Scratchpad
-from rtl.pipeline import delayed
+from rtl.model import numerics
 
 
 class PairedMemory(Scratchpad):

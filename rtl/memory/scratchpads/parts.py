@@ -3,9 +3,8 @@
 from amaranth.hdl import Cat, Const, Module, Value
 from amaranth.lib.wiring import In
 
-from rtl import numerics
 from rtl.config import EngineConfig
-from rtl.control.isa import Unit
+from rtl.isa.instructions import Unit
 from rtl.memory.ports import (
     ReadPort,
     RowParameters,
@@ -17,6 +16,7 @@ from rtl.memory.ports import (
 )
 from rtl.memory.scratchpads.bank import Bank
 from rtl.memory.scratchpads.scratchpad import Scratchpad
+from rtl.model import numerics
 
 
 class PartMemory(Scratchpad):

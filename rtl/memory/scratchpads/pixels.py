@@ -4,7 +4,7 @@ from amaranth.hdl import Module
 from amaranth.lib.wiring import In
 
 from rtl.config import EngineConfig
-from rtl.control.isa import Unit
+from rtl.isa.instructions import Unit
 from rtl.memory.ports import WritePort, pixel_read, pixel_write
 from rtl.memory.scratchpads.bank import Bank
 from rtl.memory.scratchpads.scratchpad import Scratchpad

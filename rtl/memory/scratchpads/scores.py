@@ -3,15 +3,15 @@
 from amaranth.hdl import Module, Mux
 from amaranth.lib.wiring import In
 
-from rtl import numerics
-from rtl.choose import choose
 from rtl.config import EngineConfig
-from rtl.control.isa import Unit
+from rtl.isa.instructions import Unit
+from rtl.lib.choose import choose
+from rtl.lib.pipeline import delayed
 from rtl.memory.ports import READ_LATENCY, WritePort, score_read, score_write
 from rtl.memory.scratchpads.bank import Bank
 from rtl.memory.scratchpads.guard import ReadGuard
 from rtl.memory.scratchpads.scratchpad import Scratchpad
-from rtl.pipeline import delayed
+from rtl.model import numerics
 
 
 class ScoreMemory(Scratchpad):

@@ -11,9 +11,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out, Signature
 
 from rtl.config import EngineConfig
-from rtl.control.faults import FAULT, FirstFault
-from rtl.control.isa import Unit
-from rtl.link import link
+from rtl.isa.faults import FAULT, FirstFault
+from rtl.isa.instructions import Unit
+from rtl.lib.link import link
 from rtl.memory.scratchpads.guard import ReadGuard
 from rtl.memory.scratchpads.landing import Landing, TapSignature
 

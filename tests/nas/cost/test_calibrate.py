@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import boards
 from nas import calibrate
 from nas.calibrate import PROG, Options, main
 from nas.cost import campaign, measurements, sweep
@@ -33,11 +32,13 @@ from nas.cost.latency import Memories
 from nas.cost.networks import Networks
 from nas.cost.sources import source_hashes
 from nas.cost.subnets import sample_subnets
+from rtl.board import FOLDER, board_names, load_board
+from rtl.build.synthesis import Module, Resources, Utilization
 from rtl.cli import command
-from rtl.compiler import UnitLatencies, check, lower
+from rtl.compiler import check, lower
 from rtl.config import ENGINES
 from rtl.errors import UserError
-from rtl.synthesis import Module, Resources, Utilization
+from rtl.timing import UnitLatencies
 
 ROOT = Path(__file__).parents[3]
 SMALL = ("--subnets", "6", "--fit-engines", "4", "--engines", "2", "--workers", "1")
@@ -97,7 +98,7 @@ def run(folder, *arguments):
 
 def packaged(tmp_path):
     """Copy the package's calibration of board ``sim`` to where :func:`run` writes."""
-    found = find(boards.load("sim"))
+    found = find(load_board("sim"))
     found.save(tmp_path / "sim.calibration.json")
     return found
 
@@ -105,14 +106,12 @@ def packaged(tmp_path):
 def test_one_file_with_coefficients_ranges_and_errors(workplace, tmp_path, capsys):
     assert run(tmp_path, "--json", str(tmp_path / "report.json")) == 0
     found = Calibration.load(tmp_path / "sim.calibration.json")
-    assert (
-        found.board == "sim" and found.stale() == [] and found.warning(boards.load("sim")) is None
-    )
+    assert found.board == "sim" and found.stale() == [] and found.warning(load_board("sim")) is None
     assert found.latency.exact.max < 1e-3 and found.latency.exact.n == 6
     assert 0 < found.latency.vectorised.mape < 0.1
     assert found.latency.units["matmul"] == {"median": 1.5, "spread": 1.0, "n": 6.0}
     assert len(found.latency.held_out) == 6 and len(found.resources.held_out) == 2
-    samples = sample_subnets(boards.load("sim"), ENGINES["tiny"], 24, SEED_FIT)
+    samples = sample_subnets(load_board("sim"), ENGINES["tiny"], 24, SEED_FIT)
     widths = [sample.shape.width for sample in samples]
     assert found.latency.ranges["width"] == (min(widths), max(widths))
     report = json.loads((tmp_path / "report.json").read_text())
@@ -142,7 +141,7 @@ def test_an_interrupted_run_keeps_its_points(workplace, tmp_path):
 
 def test_cycles_of_the_rtl_outlive_a_change_of_the_timing_model(monkeypatch):
     """They are kept as long as the engine is the same, and the programs are."""
-    board, engine = boards.load("sim"), ENGINES["tiny"]
+    board, engine = load_board("sim"), ENGINES["tiny"]
     samples = sample_subnets(board, engine, 2, seed=0)
 
     def keys(points):
@@ -172,7 +171,7 @@ def test_cycles_of_the_rtl_outlive_a_change_of_the_timing_model(monkeypatch):
     ],
 )
 def test_points_are_measured_again_after_a_change_of_what_decides_them(kind, parts, monkeypatch):
-    board, engine = boards.load("sim"), ENGINES["tiny"]
+    board, engine = load_board("sim"), ENGINES["tiny"]
     sample = sample_subnets(board, engine, 1, seed=0)[0]
 
     def key(board=board, engine=engine, sample=sample):
@@ -187,7 +186,7 @@ def test_points_are_measured_again_after_a_change_of_what_decides_them(kind, par
     slower = replace(engine, softmax_parts=2)
     assert first == key() != key(engine=slower)
     if kind == "engine":
-        assert key(board=boards.load("ulx3s")) != first
+        assert key(board=load_board("ulx3s")) != first
     else:
         memory = replace(sample.memory, latency_cycles=sample.memory.latency_cycles + 1)
         assert key(sample=replace(sample, memory=memory)) != first
@@ -199,7 +198,7 @@ def test_points_are_measured_again_after_a_change_of_what_decides_them(kind, par
 
 def test_exact_cycles_depend_on_the_units_latencies(monkeypatch):
     engine = ENGINES["tiny"]
-    samples = sample_subnets(boards.load("sim"), engine, 1, seed=0)
+    samples = sample_subnets(load_board("sim"), engine, 1, seed=0)
     [before] = measurements.exact_points(samples, engine)
     monkeypatch.setattr(measurements, "unit_latencies", lambda engine: UnitLatencies())
     [after] = measurements.exact_points(samples, engine)
@@ -257,13 +256,13 @@ def test_damaged_and_foreign_files(tmp_path, change, message):
 
 
 def test_another_boards_calibration_is_refused(workplace, tmp_path, capsys):
-    other = boards.load("ulx3s").calibration
+    other = load_board("ulx3s").calibration
     assert other is not None
     (tmp_path / "sim.calibration.json").write_bytes(other.read_bytes())
-    (tmp_path / "sim.toml").write_bytes((boards.FOLDER / "sim.toml").read_bytes())
+    (tmp_path / "sim.toml").write_bytes((FOLDER / "sim.toml").read_bytes())
     message = "the calibration is of board 'ulx3s' (LFE5U-85F-6BG381C), not of 'sim' (verilator)"
     with pytest.raises(UserError) as refused:
-        find(boards.load(str(tmp_path / "sim.toml")))
+        find(load_board(str(tmp_path / "sim.toml")))
     assert message in str(refused.value)
     for arguments in (("--quick",), ("--utilization", str(Path(__file__).parent / "flat.rpt"))):
         assert run(tmp_path, *arguments) == 2
@@ -272,16 +271,16 @@ def test_another_boards_calibration_is_refused(workplace, tmp_path, capsys):
 
 
 def test_code_that_changed_since_is_said():
-    known = find(boards.load("sim"))
+    known = find(load_board("sim"))
     current = known.model_copy(update={"sources": source_hashes()})
-    assert current.stale() == [] and current.warning(boards.load("sim")) is None
+    assert current.stale() == [] and current.warning(load_board("sim")) is None
     old = known.model_copy(update={"sources": source_hashes() | {"rtl": "0" * 16}})
     assert old.stale() == ["rtl"]
-    assert "older than the rtl code" in str(old.warning(boards.load("sim")))
+    assert "older than the rtl code" in str(old.warning(load_board("sim")))
 
 
 def test_networks_beyond_the_ranges_are_named():
-    sample = sample_subnets(boards.load("sim"), ENGINES["tiny"], 1, seed=0)[0]
+    sample = sample_subnets(load_board("sim"), ENGINES["tiny"], 1, seed=0)[0]
     shape, memory = sample.shape, sample.memory
     known = {name: (value, value) for name, value in sizes_in_ranges(shape, memory).items()}
     assert extrapolates(known, shape, memory) == []
@@ -303,7 +302,7 @@ def test_errors_by_hand():
 
 def test_rows_have_the_cycles_of_both_models():
     """Against cycles that are made up: one more than the exact model's."""
-    board, engine = boards.load("sim"), ENGINES["tiny"]
+    board, engine = load_board("sim"), ENGINES["tiny"]
     samples = sample_subnets(board, engine, 3, seed=0)
     exact = [measurements.predict_exactly(sample, engine)["cycles"] for sample in samples]
     measured = np.array(exact, float) + 1
@@ -319,10 +318,10 @@ def test_rows_have_the_cycles_of_both_models():
     assert errors["vectorised"] != errors["exact"]
 
 
-@pytest.mark.parametrize("board", boards.names())
+@pytest.mark.parametrize("board", board_names())
 def test_no_fit_sees_what_it_is_held_against(board):
     """Networks and engines of a calibration with its default options."""
-    board, options = boards.load(board), Options()
+    board, options = load_board(board), Options()
     engine = ENGINES[board.engine.lower()]
     networks = {s.shape for s in sample_subnets(board, engine, EXACT_NETWORKS, SEED_FIT)}
     engines = nameless(sample_engines(board, options.fit_engines, SEED_FIT) + corner_engines(board))
@@ -341,7 +340,7 @@ def test_what_is_held_out_is_drawn_apart(monkeypatch, tmp_path):
     monkeypatch.setattr(campaign, "sample_subnets", lambda *args: seeds.append(args[-1]) or [])
     monkeypatch.setattr(campaign.Campaign, "_build", lambda self, tap: None)
     monkeypatch.setattr(campaign.Campaign, "_values", lambda self, *args: [])
-    Campaign(boards.load("sim"), tmp_path, Pool(1)).networks(3)
+    Campaign(load_board("sim"), tmp_path, Pool(1)).networks(3)
     assert seeds == [SEED_HELD_OUT]
 
 
@@ -361,7 +360,7 @@ def test_bad_input(workplace, tmp_path, capsys, arguments, message):
 
 
 def test_a_second_calibration_of_a_board_waits_for_none(workplace, tmp_path, capsys):
-    from nas.run_folder import locked
+    from nas.search.run_folder import locked
 
     with locked(tmp_path / "runs" / "calibration" / "sim"):
         assert run(tmp_path) == 2
@@ -438,11 +437,11 @@ def test_reports_that_cannot_be_used(tmp_path, capsys, arguments, message):
     assert Calibration.load(tmp_path / "sim.calibration.json") == before
 
 
-@pytest.mark.parametrize("board", boards.names())
+@pytest.mark.parametrize("board", board_names())
 def test_calibrations_of_the_package(board):
     """What the package ships is whole, of its board's engine, and as good as the docs say."""
-    found = find(boards.load(board))
-    engine = ENGINES[boards.load(board).engine.lower()]
+    found = find(load_board(board))
+    engine = ENGINES[load_board(board).engine.lower()]
     assert found.latency.engine_hash == f"{engine.hash:016x}"
     latency, resources = found.latency, found.resources.errors
     assert latency.exact.mape < 0.01 and latency.exact.max < 0.03 and latency.exact.tau > 0.99
@@ -452,7 +451,7 @@ def test_calibrations_of_the_package(board):
     )
     assert latency.exact == Errors.of(exact, rtl)
     model = found.latency_model(engine)
-    samples = sample_subnets(boards.load(board), engine, 3, seed=99)
+    samples = sample_subnets(load_board(board), engine, 3, seed=99)
     networks = Networks.of_shapes([sample.shape for sample in samples])
     memories = Memories.of(*(sample.memory for sample in samples))
     assert np.isfinite(model.cycles(networks, memories)).all()

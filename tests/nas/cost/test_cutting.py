@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import boards
 from nas.cost.cutting import all_cuts, cut
 from nas.cost.networks import Networks
 from nas.cost.sizes import Sizes
 from nas.cost.subnets import sample_subnets
 from rtl import config
+from rtl.board import load_board
 from rtl.compiler import check, lower
 from rtl.compiler.requests import WeightBlock
 
@@ -27,7 +27,7 @@ def compiled(shape, engine):
 
 @pytest.mark.parametrize("board", ["zcu102", "sim"])
 def test_blocks_are_those_of_the_compiler(board):
-    board = boards.load(board)
+    board = load_board(board)
     engine = config.engine(board.engine)
     shapes = [sample.shape for sample in sample_subnets(board, engine, 30, seed=21)]
     sizes = Sizes(Networks.of_shapes(shapes), engine)

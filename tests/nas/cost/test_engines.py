@@ -5,11 +5,11 @@ from dataclasses import asdict, fields, replace
 
 import pytest
 
-import boards
 from nas.cost.engines import RANGES, EngineRanges, corner_engines, sample_engines
+from rtl.board import board_names, load_board
 from rtl.config import ENGINES
 
-ZCU102 = boards.load("zcu102")
+ZCU102 = load_board("zcu102")
 
 
 def test_a_seed_gives_the_same_engines():
@@ -25,9 +25,9 @@ def test_names_say_what_they_are():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("board", boards.names())
+@pytest.mark.parametrize("board", board_names())
 def test_sizes_lie_in_the_board_s_ranges(board):
-    board = boards.load(board)
+    board = load_board(board)
     base = ENGINES[board.engine.lower()]
     ranges = RANGES[base.name]
     engines = sample_engines(board, 60, seed=3)
@@ -41,9 +41,9 @@ def test_sizes_lie_in_the_board_s_ranges(board):
     assert len(words) > 10
 
 
-@pytest.mark.parametrize("board", boards.names())
+@pytest.mark.parametrize("board", board_names())
 def test_no_random_engine_lies_beyond_the_corners(board):
-    board = boards.load(board)
+    board = load_board(board)
     smallest, largest = corner_engines(board)
     for engine in sample_engines(board, 60, seed=3):
         for size in (*(each.name for each in fields(EngineRanges)), "act_bits", "score_slots",

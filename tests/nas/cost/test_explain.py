@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-import boards
 from nas import explain
 from nas.cost import Hardware
 from nas.cost import estimate as estimates
@@ -22,9 +21,10 @@ from nas.cost.feasible import (
 )
 from nas.cost.plain import shape_for
 from nas.cost.roofline import plot, points
+from rtl.board import load_board
+from rtl.build.synthesis import Resources
 from rtl.cli import command
 from rtl.config import ENGINES, TINY, ULX3S, ZCU102, ZCU102_A4, ZCU102_A8
-from rtl.synthesis import Resources
 
 DIGITS = str(Path(__file__).parents[3] / "examples" / "digits.pulsar")
 WIDE_PORT = """
@@ -126,9 +126,9 @@ def test_fewer_8_bit_rows_do_not_always_help(zcu102):
 def test_candidates_for_a_board_have_its_multipliers(monkeypatch):
     """ULX3S is made of other ones than the ZCU102 has."""
     monkeypatch.setattr(estimates, "resources_of", lambda engine, board: None)
-    engines = candidate_engines(boards.load("zcu102"))
+    engines = candidate_engines(load_board("zcu102"))
     assert {engine.name for engine in engines} == {"tiny", "zcu102", "zcu102_a4", "zcu102_a8"}
-    assert candidate_engines(boards.load("ulx3s")) == [ULX3S]
+    assert candidate_engines(load_board("ulx3s")) == [ULX3S]
 
 
 def test_candidates_have_room_as_far_as_it_is_known(monkeypatch):
@@ -136,7 +136,7 @@ def test_candidates_have_room_as_far_as_it_is_known(monkeypatch):
         return Resources(lut=300_000 if engine is ZCU102_A4 else 200_000)
 
     monkeypatch.setattr(estimates, "resources_of", known)
-    engines = candidate_engines(boards.load("zcu102"))
+    engines = candidate_engines(load_board("zcu102"))
     assert ZCU102_A4 not in engines and ZCU102_A8 in engines
 
 

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-import boards
 from nas import fit
 from nas.cost import Hardware, estimate
 from nas.cost.calibration import find
 from nas.cost.estimate import Estimate
-from nas.cost.work import work_of
+from rtl.board import FOLDER, board_names, load_board
+from rtl.build.synthesis import Resources
 from rtl.cli import command
-from rtl.compiler import MemoryTiming, predict
-from rtl.compiler.latencies import unit_latencies
 from rtl.config import TINY, ZCU102
 from rtl.model import IntegerModel
-from rtl.shape import plain_vit
-from rtl.synthesis import Resources
+from rtl.model.shape import plain_vit
+from rtl.timing import MemoryTiming, predict
+from rtl.timing.latencies import unit_latencies
+from rtl.timing.traffic import work_of
 
 DIGITS = str(Path(__file__).parents[3] / "examples" / "digits.pulsar")
 
@@ -32,10 +32,10 @@ def test_deit_small_on_all_boards(tmp_path, capsys):
     report = json.loads((tmp_path / "fit.json").read_text())
     assert (report["schema"], report["model"], report["w8"]) == (1, "deit_small", 0.25)
     rows = {row["board"]: row for row in report["boards"]}
-    assert rows.keys() == set(boards.names())
+    assert rows.keys() == set(board_names())
     assert "residual stream of 197 tokens" in rows["ulx3s"]["refusal"]  # of 384 channels
     assert rows["ulx3s"]["estimate"] is None
-    board = boards.load("zcu102")
+    board = load_board("zcu102")
     memory = MemoryTiming(board.bytes_per_cycle(), board.memory.latency_cycles)
     shape = plain_vit(width=384, heads=6, row_granularity=32, wide=0.25)
     expected = predict(shape, ZCU102, memory, unit_latencies(ZCU102), images=3).cycles_per_image
@@ -53,7 +53,7 @@ def test_deit_small_on_all_boards(tmp_path, capsys):
     assert max(map(len, out.splitlines())) <= 110
 
 
-@pytest.mark.parametrize("name", [name for name in boards.names() if name != "sim"])
+@pytest.mark.parametrize("name", [name for name in board_names() if name != "sim"])
 def test_a_board_holds_its_engine_and_that_runs_deit_tiny(name):
     found = fit.Fit.of("deit_tiny", Hardware.load(name), 0.0)
     assert found.resources is not None and found.problem is None
@@ -83,7 +83,7 @@ def energies(args, capsys) -> tuple[list[str], str]:
 
 def test_energy_only_after_a_power_report(monkeypatch, capsys):
     """1 pJ per product of the array; of another engine it is an extrapolation."""
-    known = find(boards.load("sim"))
+    known = find(load_board("sim"))
     assert energies((DIGITS, "--board", "sim"), capsys)[0] == ["uncalibrated"]
     powered = known.model_copy(update={"power": {"joules_per_product": 1e-12}})
     monkeypatch.setattr(estimate, "find", lambda board: powered)
@@ -144,7 +144,7 @@ def test_what_does_not_fit_the_board_is_named(monkeypatch, capsys):
 def test_what_is_not_calibrated_is_said(tmp_path, capsys):
     """Of a board without calibration, another engine, and a network beyond the calibration's."""
     file, report = tmp_path / "bare.toml", tmp_path / "fit.json"
-    content = (boards.FOLDER / "zcu102.toml").read_text()
+    content = (FOLDER / "zcu102.toml").read_text()
     file.write_text(content.replace('"zcu102"', '"bare"').replace("dsp = 2_520", "dsp = 10"))
     assert run("deit_tiny", "--board", str(file), "--json", str(report)) == 0
     (found,) = json.loads(report.read_text())["boards"]

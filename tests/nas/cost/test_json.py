@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nas import explain, fit
-from nas.summary import SCHEMA, Summary, Winner, WinnerWork
+from nas.search.summary import SCHEMA, Summary, Winner, WinnerWork
 from rtl.cli import command
 from rtl.config import TINY, EngineConfig
 

@@ -5,22 +5,23 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-import boards
 from nas.cost.latency import Coefficients, LatencyModel, Memories
 from nas.cost.networks import Networks
 from nas.cost.subnets import MEMORIES, sample_subnets
-from rtl.compiler import MemoryTiming, check, lower
-from rtl.compiler.latencies import unit_latencies
-from rtl.compiler.timing import simulate
+from rtl.board import load_board
+from rtl.compiler import check, lower
 from rtl.config import ENGINES
-from rtl.shape import plain_vit
+from rtl.model.shape import plain_vit
+from rtl.timing import MemoryTiming
+from rtl.timing.latencies import unit_latencies
+from rtl.timing.simulate import simulate
 
 
 class Given:
     """Random networks of a board with their exact cycles."""
 
     def __init__(self, board, count, seed):
-        board = boards.load(board)
+        board = load_board(board)
         self.engine = ENGINES[board.engine.lower()]
         latencies = unit_latencies(self.engine)
         self.samples = sample_subnets(board, self.engine, count, seed)
@@ -91,7 +92,7 @@ def test_less_bandwidth_and_more_latency_cost_cycles(large):
 
 def test_words_in_parts_take_longer_as_in_the_exact_model():
     """Many keys and few dimensions per head: softmax decides."""
-    board = boards.load("sim")
+    board = load_board("sim")
     slow = replace(ENGINES["tiny"], softmax_parts=2, norm_parts=2)
     latencies = unit_latencies(slow)
     shape = plain_vit(
@@ -139,7 +140,7 @@ def test_networks_that_no_random_one_is_like(sizes, act_bits):
 
 
 def test_samples_take_all_memories_in_turn_and_are_deterministic():
-    board = boards.load("zcu102")
+    board = load_board("zcu102")
     engine = ENGINES["zcu102"]
     samples = sample_subnets(board, engine, 2 * len(MEMORIES), seed=3)
     assert samples == sample_subnets(board, engine, 2 * len(MEMORIES), seed=3)

@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from nas.cost import measure
 from nas.cost.measure import ModuleCells
-from rtl.emit import emit_rtlil, once
-from rtl.synthesis import synthesise
+from rtl.build.synthesis import synthesise
+from rtl.lib.emit import emit_rtlil, once
 
 DEVICE = "LFE5U-85F-6BG381C"
 

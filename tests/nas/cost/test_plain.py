@@ -8,7 +8,7 @@ from nas.cost.plain import shape_for, shape_of
 from rtl.config import TINY, ZCU102_A8
 from rtl.errors import UserError
 from rtl.model import IntegerModel
-from rtl.shape import plain_vit
+from rtl.model.shape import plain_vit
 
 DIGITS = str(Path(__file__).parents[3] / "examples" / "digits.pulsar")
 

@@ -5,19 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import boards
 from nas.cost.cutting import all_cuts
 from nas.cost.networks import Networks
 from nas.cost.phases import Attention, embedding_of, phases_of
 from nas.cost.sizes import Sizes
 from nas.cost.subnets import sample_subnets
+from rtl.board import load_board
 from rtl.compiler import check, lower
-from rtl.compiler.bound import Lanes, bound_cycles
 from rtl.compiler.lowering.layout import AttentionLayout
 from rtl.config import ENGINES, TINY
+from rtl.timing.bound import Lanes, bound_cycles
 
 SAMPLES = {
-    name: [sample.shape for sample in sample_subnets(boards.load(board), ENGINES[name], 24, seed=5)]
+    name: [sample.shape for sample in sample_subnets(load_board(board), ENGINES[name], 24, seed=5)]
     for name, board in (("tiny", "sim"), ("zcu102", "zcu102"))
 }
 

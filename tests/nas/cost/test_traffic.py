@@ -9,10 +9,10 @@ from nas.cost import Hardware
 from nas.cost.networks import Networks
 from nas.cost.subnets import sample_subnets
 from nas.cost.traffic import Traffic, traffic_of
-from nas.cost.work import Work, work_of
 from nas.space import DIGITS
 from rtl.config import TINY, ZCU102, EngineConfig
-from rtl.shape import NetworkShape, plain_vit
+from rtl.model.shape import NetworkShape, plain_vit
+from rtl.timing.traffic import Work, work_of
 
 SMALL = plain_vit(width=192, heads=3, row_granularity=32, depth=2, wide=0.25)
 

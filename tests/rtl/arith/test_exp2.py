@@ -5,8 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from rtl import numerics
 from rtl.arith.exp2 import Exp2
+from rtl.model import numerics
 from sim.golden import ops
 from tests.rtl.rigid import stream_through
 

@@ -10,7 +10,7 @@ from amaranth.sim import Simulator
 
 from rtl.arith.multiplier import Cascade, digits, packed
 from rtl.arith.packing import SIGN_MODES, pack, packing
-from rtl.numerics import code_range
+from rtl.model.numerics import code_range
 
 
 class Packer(wiring.Component):

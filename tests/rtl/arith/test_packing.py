@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rtl.arith.packing import SIGN_MODES, pack, packing, unpack
-from rtl.numerics import code_range
+from rtl.model.numerics import code_range
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtl.arith.requantize import Requantize, RequantizeLane, format_bits
-from rtl.control.isa import Format
-from rtl.numerics import code_range
+from rtl.isa.instructions import Format
+from rtl.model.numerics import code_range
 from sim.golden import ops
 
 BIAS_LIMIT = 1 << 26

@@ -18,12 +18,13 @@ from rtl.arith.multiplier import Cascade
 from rtl.arith.multiply import AddMultiply, MultiplyAdd
 from rtl.arith.packing import packing
 from rtl.arith.requantize import RequantizeLane
-from rtl.emit import Primitives, emit_rtlil, emit_verilog, primitives_of, yosys
+from rtl.build.netlist.flat import Graph
+from rtl.build.netlist.levels import measure
+from rtl.build.netlist.outputs import unregistered
+from rtl.build.synthesis import Resources, synthesise
+from rtl.build.verilog import emit_verilog, yosys
+from rtl.lib.emit import Primitives, emit_rtlil, primitives_of
 from rtl.matmul.tile import Tile
-from rtl.netlist.flat import Graph
-from rtl.netlist.levels import measure
-from rtl.netlist.outputs import unregistered
-from rtl.synthesis import Resources, synthesise
 from sim.testbench import HARDWARE, WAIVERS
 from sim.toolchain.builder import build
 from sim.toolchain.simulation import SimulationError

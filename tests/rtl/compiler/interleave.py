@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from rtl.control.isa import IMAGES_IN_FLIGHT, UNITS, Instruction, Unit
+from rtl.isa.instructions import IMAGES_IN_FLIGHT, UNITS, Instruction, Unit
 from sim.functional import Semaphores
 
 # Instructions that a unit may have taken and not completed: more than any unit of ours.

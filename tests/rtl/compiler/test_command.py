@@ -6,7 +6,7 @@ import pytest
 
 from rtl.cli import command
 from rtl.compiler.__main__ import main
-from rtl.control.isa import Instruction
+from rtl.isa.instructions import Instruction
 from sim.random_model import random_model
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from rtl.compiler import compile_model
 from rtl.config import TINY
-from rtl.control.isa import Instruction, Opcode
+from rtl.isa.instructions import Instruction, Opcode
 from sim.random_model import random_model
 
 MODEL = random_model(

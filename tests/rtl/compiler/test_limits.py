@@ -7,7 +7,7 @@ import pytest
 from rtl.compiler import check, compile_model
 from rtl.config import TINY, ZCU102
 from rtl.errors import UserError
-from rtl.shape import plain_vit
+from rtl.model.shape import plain_vit
 from sim.random_model import random_model
 
 

@@ -8,7 +8,7 @@ import pytest
 from rtl.compiler import check, lower
 from rtl.compiler.requests import Request
 from rtl.config import TINY
-from rtl.control.isa import Opcode
+from rtl.isa.instructions import Opcode
 from sim.random_model import random_model
 
 SHAPE = random_model(  # 7 tokens: two token tiles, the class token with two patches

@@ -8,7 +8,7 @@ from rtl.compiler import check, lower
 from rtl.compiler.operations import Space
 from rtl.compiler.prefetch import HEAD_PARTS
 from rtl.config import TINY
-from rtl.control.isa import Opcode, Unit
+from rtl.isa.instructions import Opcode, Unit
 from sim.random_model import random_model
 
 SHAPE = random_model(patch=7, width=32, blocks=((2, 128),) * 3).shape

@@ -10,7 +10,7 @@ import pytest
 
 from rtl.compiler import compare, compile_model
 from rtl.config import TINY, ULX3S, ZCU102
-from rtl.control.isa import Instruction, Opcode, Unit, UnitSet, credit
+from rtl.isa.instructions import Instruction, Opcode, Unit, UnitSet, credit
 from sim import golden
 from sim.functional import FunctionalEngine, Registers
 from sim.random_model import random_images, random_model

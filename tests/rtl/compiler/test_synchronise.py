@@ -13,8 +13,8 @@ from rtl.compiler.synchronise import (
     dependencies,
     synchronise,
 )
-from rtl.control.isa import Instruction, Opcode, Unit, credit_operands
 from rtl.errors import UserError
+from rtl.isa.instructions import Instruction, Opcode, Unit, credit_operands
 from tests.rtl.compiler.interleave import events
 
 OPCODES = [Opcode.LOAD, Opcode.MATMUL, Opcode.NORM, Opcode.SOFTMAX, Opcode.STORE]

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from rtl.config import TINY, ZCU102
-from rtl.control.faults import FETCH, FaultCode
 from rtl.control.fetch import Fetch
-from rtl.control.isa import INSTRUCTION_BYTES, UNIT_OF, Instruction, Opcode, Unit, UnitSet
+from rtl.isa.faults import FETCH, FaultCode
+from rtl.isa.instructions import INSTRUCTION_BYTES, UNIT_OF, Instruction, Opcode, Unit, UnitSet
 from tests.rtl.simulation import simulate
 
 ENGINES = {"narrow beats": TINY, "two instructions a beat": ZCU102}

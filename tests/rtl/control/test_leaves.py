@@ -8,15 +8,16 @@ import pytest
 from amaranth.sim import Simulator
 
 from rtl.config import TINY
-from rtl.control import registers, watchdog
-from rtl.control.faults import FETCH, FaultCode
+from rtl.control import watchdog
 from rtl.control.in_flight import InFlight
-from rtl.control.isa import UNITS, Opcode, Unit
 from rtl.control.issue import Issue
-from rtl.control.queue import Queue
 from rtl.control.run import SoftReset
 from rtl.control.semaphores import Semaphores
 from rtl.control.watchdog import Watchdog
+from rtl.isa import registers
+from rtl.isa.faults import FETCH, FaultCode
+from rtl.isa.instructions import UNITS, Opcode, Unit
+from rtl.lib.queue import Queue
 
 
 def simulate(dut, bench):
@@ -309,4 +310,4 @@ def test_registers_do_not_overlap():
 
 def test_registers_reference_is_current():
     page = Path(__file__).parents[3] / "docs" / "registers.md"
-    assert page.read_text() == registers.reference(), "run python -m rtl.control.reference"
+    assert page.read_text() == registers.reference(), "run python -m rtl.isa.reference"

@@ -8,7 +8,7 @@ from amaranth.hdl import Signal
 from amaranth.lib.data import View
 
 from rtl.config import EngineConfig
-from rtl.control.isa import INSTRUCTIONS, Opcode
+from rtl.isa.instructions import INSTRUCTIONS, Opcode
 from rtl.matmul.unit import MatmulUnit
 from rtl.memory.ports import READ_LATENCY
 from tests.rtl.matmul.model import Scratchpads, _signed

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rtl.config import EngineConfig
-from rtl.control.isa import Activations, Destination, Format, Weights
-from rtl.numerics import code_range
+from rtl.isa.instructions import Activations, Destination, Format, Weights
+from rtl.model.numerics import code_range
 from sim.golden import ops
 
 LOWEST_SCORE = -(1 << 21)

@@ -10,7 +10,7 @@ from rtl.arith.multiplier import Cascade
 from rtl.arith.packing import SIGN_MODES, pack, packing
 from rtl.matmul.signals import Word
 from rtl.matmul.tile import Tile
-from rtl.numerics import code_range
+from rtl.model.numerics import code_range
 
 WRAP = 1 << 27
 

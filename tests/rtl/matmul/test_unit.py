@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rtl.config import TINY
-from rtl.control.isa import Activations, Destination, Format, Weights
+from rtl.isa.instructions import Activations, Destination, Format, Weights
 from tests.rtl.matmul.bench import Bench
 from tests.rtl.matmul.model import Scratchpads
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from rtl.control.isa import Activations, Destination, Format, Weights
+from rtl.isa.instructions import Activations, Destination, Format, Weights
 from rtl.matmul.unit import MatmulUnit
 from tests.rtl.matmul.bench import FIELDS, Bench
 from tests.rtl.matmul.model import Scratchpads

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from rtl.build.verilog import emit_verilog
 from rtl.config import TINY
-from rtl.emit import emit_verilog
 from rtl.memory.dma import Dma
 from sim.benches.shell_design import Shell
 from sim.toolchain import builder

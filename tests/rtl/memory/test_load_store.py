@@ -9,8 +9,8 @@ import pytest
 from amaranth.hdl import Const, Signal
 
 from rtl.config import TINY
-from rtl.control.faults import FaultCode
-from rtl.control.isa import IMAGES_IN_FLIGHT, Base, Target, Unit
+from rtl.isa.faults import FaultCode
+from rtl.isa.instructions import IMAGES_IN_FLIGHT, Base, Target, Unit
 from rtl.memory.load.unit import LoadUnit
 from rtl.memory.store import StoreUnit
 from tests.rtl.simulation import simulate

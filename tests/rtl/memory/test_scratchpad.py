@@ -7,8 +7,8 @@ import pytest
 from amaranth.hdl import Fragment
 
 from rtl.config import TINY
-from rtl.control.faults import FaultCode
-from rtl.control.isa import Unit
+from rtl.isa.faults import FaultCode
+from rtl.isa.instructions import Unit
 from rtl.memory.ports import READ_LATENCY
 from rtl.memory.scratchpads.activations import ActivationMemory
 from rtl.memory.scratchpads.keys_values import KeyMemory, ValueMemory

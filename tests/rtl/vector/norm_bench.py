@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rtl import numerics
 from rtl.config import EngineConfig
 from rtl.memory.ports import READ_LATENCY
+from rtl.model import numerics
 from rtl.vector.layernorm import NormUnit
 from sim.golden import ops
 from tests.rtl.unit_bench import UnitBench, UnitRun, check_done, pack

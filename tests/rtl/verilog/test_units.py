@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from amaranth.lib import wiring
 
-from rtl import emit
+from rtl.build import verilog as emit
 from rtl.files import atomic_write, sha256_of
 from sim.testbench import WAIVERS
 from sim.toolchain import builder

@@ -8,7 +8,6 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from rtl.attention.softmax import SoftmaxUnit
 from rtl.matmul.unit import MatmulUnit
 from rtl.memory.load.unit import LoadUnit
 from rtl.memory.scratchpads.activations import ActivationMemory
@@ -19,11 +18,11 @@ from rtl.memory.scratchpads.residual import ResidualMemory
 from rtl.memory.scratchpads.scores import ScoreMemory
 from rtl.memory.store import StoreUnit
 from rtl.vector.layernorm import NormUnit
-from tests.rtl.attention import test_softmax
+from rtl.vector.softmax import SoftmaxUnit
 from tests.rtl.matmul import test_unit, test_unit_timing
 from tests.rtl.memory import test_load_store, test_scratchpad
 from tests.rtl.sizes import TINY
-from tests.rtl.vector import test_layernorm
+from tests.rtl.vector import test_layernorm, test_softmax
 from tests.rtl.verilog import test_probe
 
 

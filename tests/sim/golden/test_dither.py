@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rtl.numerics import EXP2_MAX, exp2_table
+from rtl.model.numerics import EXP2_MAX, exp2_table
 from sim.golden.ops import softmax_weights
 
 ACT_BITS = 6

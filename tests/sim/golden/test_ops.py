@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtl.numerics import EXP2_ENTRIES, code_range, exp2_table, rsqrt_table
+from rtl.model.numerics import EXP2_ENTRIES, code_range, exp2_table, rsqrt_table
 from sim.golden import context_scale, gelu, layer_norm, patches, requantize, rsqrt, softmax_weights
 from sim.golden.ops import add_residual, matmul
 from tests.sim.golden import scalar

@@ -1,0 +1,299 @@
+"""The integer model in PyTorch: batches of pictures on CPU or GPU, every code equal to golden's.
+
+This is how accuracy is measured. It is exact by construction: matrix products run in float64,
+where sums of less than 2**53 are exact in any order and TF32 does not exist; all else is int64.
+
+Source: docs/numerics.md. Reference: sim.golden.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nas.quantize.reshape import join_heads, patches_of, split_heads
+from rtl.model import Block, HeadScales, IntegerModel, Linear, Norm, Pool, numerics
+from rtl.model.numerics import code_range
+
+INT8 = code_range(8, signed=True)
+INT16 = code_range(numerics.RESIDUAL_BITS, signed=True)
+CHUNK_VALUES = 1 << 22  # of the largest tensor: bounds the memory that a batch takes
+
+Record = Callable[[str, Tensor], None]
+
+
+class IntegerNetwork:
+    """Executes an integer model with torch tensors.
+
+    Parameters
+    ----------
+    model : IntegerModel
+        Valid, as every :class:`~rtl.model.IntegerModel` is: the proof that its accumulators stay
+        below 2**26 is what makes float64 products exact.
+    device : torch.device or str
+        Where the tensors live.
+    """
+
+    def __init__(self, model: IntegerModel, device: torch.device | str = "cpu") -> None:
+        self.model = model
+        self.device = torch.device(device)
+        self._position = _tensor(model.position, self.device)
+        self._embed = _Linear(model.embed, INT16, self.device)
+        self._blocks = [_Block(block, model.act_bits, self.device) for block in model.blocks]
+        self._norm = _Norm(model.norm, model.act_bits, self.device)
+        self._pool = model.pool and _Pool(model, model.pool, self.device)
+        self._head = _Linear(model.head, INT16, self.device)
+        self._softmax = _Softmax(model.act_bits, model.tokens, self.device)
+        self._context_range = code_range(model.act_bits, signed=True)
+
+    @torch.no_grad()
+    def run(self, images: Tensor, *, tensors: dict[str, Tensor] | None = None) -> Tensor:
+        """Classify images.
+
+        Parameters
+        ----------
+        images : (batch, height, width, channels) uint8
+        tensors : dict, optional
+            Receives every tensor of numerics section 8 by name, each ``(batch, *shape)`` int32,
+            in the order of execution.
+
+        Returns
+        -------
+        logits : (batch, classes) int32
+
+        Raises
+        ------
+        ValueError
+            If ``images`` has another type or shape.
+        """
+        if images.dtype != torch.uint8 or tuple(images.shape[1:]) != self.model.image:
+            raise ValueError(
+                f"images must be uint8 (batch, {', '.join(map(str, self.model.image))}),"
+                f" not {images.dtype} {tuple(images.shape)}"
+            )
+        chunks: dict[str, list[Tensor]] = {}
+
+        def record(name: str, tensor: Tensor) -> None:
+            if tensors is not None or name == "logits":
+                chunks.setdefault(name, []).append(tensor.to(torch.int32))
+
+        for chunk in images.split(self._chunk_images()):
+            self._classify(chunk.to(self.device), record)
+        if tensors is not None:
+            tensors.update((name, torch.cat(parts)) for name, parts in chunks.items())
+        return torch.cat(chunks["logits"])
+
+    def _chunk_images(self) -> int:
+        model = self.model
+        per_token = max(max(block.hidden, block.heads * model.tokens) for block in model.blocks)
+        return max(1, CHUNK_VALUES // (model.tokens * max(per_token, model.width)))
+
+    def _classify(self, images: Tensor, record: Record) -> None:
+        residual = self._preload(images, record)  # (batch, tokens, width)
+        for i, block in enumerate(self._blocks):
+
+            def record_in_block(name: str, tensor: Tensor, prefix: str = f"blocks.{i}") -> None:
+                record(f"{prefix}.{name}", tensor)
+
+            last = i == len(self._blocks) - 1
+            queries = self.model.shape.final_tokens if last else range(self.model.tokens)
+            residual = self._block(block, residual, queries, record_in_block)
+        final = self._norm(residual)  # (batch, 1, width): the class token; or all patches
+        record("norm", final)
+        if self._pool:
+            final = self._pool(final, record)  # (batch, 1, width)
+        record("logits", self._head(final)[:, 0])
+
+    def _preload(self, images: Tensor, record: Record) -> Tensor:
+        """Pixels to the residual stream: (batch, tokens, width)."""
+        pixels = patches_of(images, self.model.patch).long()  # (batch, patches, patch values)
+        record("pixels", pixels)
+        residual = self._position.repeat(len(images), 1, 1)
+        # The class token, the last one, has no patch.
+        patches = slice(pixels.shape[1])
+        residual[:, patches] = self._embed.add_to(residual[:, patches], pixels)
+        record("embed", residual)
+        return residual
+
+    def _block(self, block: "_Block", residual: Tensor, queries: range, record: Record) -> Tensor:
+        """(batch, tokens, width) to (batch, queries, width)."""
+        norm1 = block.norm1(residual)
+        record("norm1", norm1)
+        needed = slice(queries.start, queries.stop)
+        context = self._attention(block, norm1[:, needed], norm1, record)
+        residual = block.proj.add_to(residual[:, needed], context)
+        record("attended", residual)
+        norm2 = block.norm2(residual)
+        record("norm2", norm2)
+        hidden = block.gelu[block.fc1(norm2) + 128]
+        record("hidden", hidden)
+        residual = block.fc2.add_to(residual, hidden)
+        record("output", residual)
+        return residual
+
+    def _attention(self, block: "_Block", queries: Tensor, keys: Tensor, record: Record) -> Tensor:
+        """(batch, queries, width), (batch, keys, width) to (batch, queries, heads * head_dim)."""
+        q, k, v = block.q(queries), block.k(keys), block.v(keys)
+        for name, tensor in (("q", q), ("k", k), ("v", v)):
+            record(name, tensor)
+        q, k, v = (split_heads(tensor, self.model.head_dim) for tensor in (q, k, v))
+        scores = _matmul(q, k.transpose(-1, -2))  # (batch, heads, queries, keys)
+        record("scores", scores)
+        weights = self._softmax(scores, *block.softmax)
+        record("attention", weights)
+        acc = _matmul(weights, v)  # (batch, heads, queries, head_dim)
+        scale = _context_scale(weights.sum(-1, keepdim=True), *block.context)
+        context = join_heads(_requantize(acc, *scale, self._context_range))
+        record("context", context)
+        return context
+
+
+class _Linear:
+    """A layer with stored weights (section 2)."""
+
+    def __init__(self, linear: Linear, limits: tuple[int, int], device: torch.device) -> None:
+        self.weight = _tensor(linear.weight, device).double().t().contiguous()  # (depth, rows)
+        self.bias, self.multiplier, self.shift = (
+            _tensor(values, device) for values in (linear.bias, linear.multiplier, linear.shift)
+        )
+        self.residual_shift = linear.residual_shift
+        self.limits = limits
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(..., depth) codes to (..., rows) codes."""
+        acc = (x.double() @ self.weight).long() + self.bias
+        return _requantize(acc, self.multiplier, self.shift, self.limits)
+
+    def add_to(self, residual: Tensor, x: Tensor) -> Tensor:
+        """Add the result for codes ``x`` to the residual stream, with saturation."""
+        return (residual + (self(x) << self.residual_shift)).clamp(*INT16)
+
+
+class _Norm:
+    """LayerNorm without affine (section 4)."""
+
+    def __init__(self, norm: Norm, act_bits: int, device: torch.device) -> None:
+        self.norm = norm
+        self.exponent = _tensor(norm.exponent, device)
+        self.limits = norm.range(act_bits)
+        self.table = torch.tensor(numerics.rsqrt_table(), device=device)
+
+    def __call__(self, r: Tensor) -> Tensor:
+        """(..., width) residual codes to (..., width) activation codes."""
+        width = r.shape[-1]
+        s1 = r.sum(-1, keepdim=True)
+        s2 = (r * r).sum(-1, keepdim=True)
+        k, e = self._rsqrt(width * s2 - s1 * s1 + self.norm.epsilon)
+        k = (k * self.norm.gain) >> 16
+        shift = e + self.norm.shift + self.exponent
+        normal = (r * (width * k) - s1 * k + _half(shift)) >> shift
+        return (self.norm.zero + normal).clamp(*self.limits)
+
+    def _rsqrt(self, variance: Tensor) -> tuple[Tensor, Tensor]:
+        """About ``2**(15 + e) / sqrt(variance)``, and e."""
+        e = (_bit_length(variance) + 1) >> 1
+        surplus = 2 * e - numerics.RSQRT_MANTISSA_BITS
+        mantissa = (variance << (-surplus).clamp(min=0)) >> surplus.clamp(min=0)
+        index = (mantissa >> numerics.RSQRT_INDEX_SHIFT) - numerics.RSQRT_INDEX_OFFSET
+        y0 = self.table[index]
+        p = (mantissa * ((y0 * y0) >> 17)) >> 21
+        return (y0 * ((3 << 20) - p)) >> 22, e
+
+
+class _Pool:
+    """Mean of the patch tokens (section 7)."""
+
+    def __init__(self, model: IntegerModel, pool: Pool, device: torch.device) -> None:
+        self.bias, self.multiplier, self.shift = (
+            _tensor(values, device) for values in (pool.bias, pool.multiplier, pool.shift)
+        )
+        self.centre = model.norm.centre(model.act_bits)
+        self.limits = code_range(model.act_bits, signed=True)
+        self.weights = (torch.arange(model.tokens, device=device) < model.shape.patches).long()
+
+    def __call__(self, final: Tensor, record: Record) -> Tensor:
+        """(batch, patches, width) activation codes to (batch, 1, width)."""
+        values = final - self.centre
+        record("pool.values", values)
+        record("pool.weights", self.weights.expand(len(final), 1, -1))
+        acc = values.sum(1, keepdim=True) + self.bias
+        mean = _requantize(acc, self.multiplier, self.shift, self.limits)
+        record("pool", mean)
+        return mean
+
+
+class _Softmax:
+    """Attention weights relative to the row's maximum (section 5)."""
+
+    def __init__(self, act_bits: int, tokens: int, device: torch.device) -> None:
+        table = numerics.exp2_table(act_bits)
+        # By distance, octaves and fraction together: one look-up for table and shift.
+        self.table = torch.tensor(
+            [table[u & 0xFF] >> (u >> 8) for u in range(numerics.EXP2_MAX + 1)], device=device
+        )
+        self.dither = torch.tensor([numerics.dither(j) for j in range(tokens)], device=device)
+
+    def __call__(self, scores: Tensor, multiplier: Tensor, shift: Tensor) -> Tensor:
+        """(batch, heads, queries, keys) raw scores to unsigned activation codes."""
+        distance = scores.amax(-1, keepdim=True) - scores
+        u = ((distance * multiplier) >> shift).clamp(max=numerics.EXP2_MAX)
+        return (self.table[u] + self.dither) >> 8
+
+
+class _Block:
+    """The constants of one transformer block."""
+
+    def __init__(self, block: Block, act_bits: int, device: torch.device) -> None:
+        self.norm1 = _Norm(block.norm1, act_bits, device)
+        self.q = _Linear(block.q, code_range(act_bits, signed=True), device)
+        self.k = _Linear(block.k, INT8, device)
+        self.v = _Linear(block.v, INT8, device)
+        self.softmax = _per_head(block.softmax, device)
+        self.context = _per_head(block.context, device)
+        self.proj = _Linear(block.proj, INT16, device)
+        self.norm2 = _Norm(block.norm2, act_bits, device)
+        self.fc1 = _Linear(block.fc1, INT8, device)
+        self.gelu = _tensor(block.gelu, device)
+        self.fc2 = _Linear(block.fc2, INT16, device)
+
+
+def _context_scale(total: Tensor, multiplier: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    """Multiplier and shift that divide a context accumulator by its weights' sum (section 5)."""
+    length = _bit_length(total)
+    # Both are positive: // floors.
+    reciprocal = (torch.ones_like(total) << (15 + length)) // total
+    return (reciprocal * multiplier) >> 15, length + shift
+
+
+def _requantize(acc: Tensor, multiplier: Tensor, shift: Tensor, limits: tuple[int, int]) -> Tensor:
+    """``clip((acc * multiplier + half) >> shift)``: below 2**45, so int64 holds it (section 2)."""
+    return ((acc * multiplier + _half(shift)) >> shift).clamp(*limits)
+
+
+def _half(shift: Tensor) -> Tensor:
+    return torch.ones_like(shift) << (shift - 1)
+
+
+def _matmul(x: Tensor, y: Tensor) -> Tensor:
+    """Product of two int64 tensors of codes, through float64."""
+    return (x.double() @ y.double()).long()
+
+
+def _bit_length(x: Tensor) -> Tensor:
+    """``int.bit_length`` of positive integers below 2**53, which float64 holds exactly."""
+    return torch.frexp(x.double()).exponent.long()
+
+
+def _tensor(values: np.ndarray, device: torch.device) -> Tensor:
+    """Copy to int64: torch cannot share read-only arrays, nor compute with uint32."""
+    return torch.from_numpy(values.astype(np.int64)).to(device)
+
+
+def _per_head(scales: HeadScales, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Multipliers and shifts as (heads, 1, 1)."""
+    multiplier, shift = (
+        torch.tensor(values, device=device).view(-1, 1, 1)
+        for values in (scales.multiplier, scales.shift)
+    )
+    return multiplier, shift

@@ -1,0 +1,1 @@
+"""The search: ``python -m nas.search``, from images to searched networks run on the RTL."""

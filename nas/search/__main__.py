@@ -1,0 +1,24 @@
+"""``python -m nas.search``: the main job, from pictures to searched networks run on the RTL."""
+
+import sys
+
+from nas.search.options import Options
+from rtl.cli import command
+
+
+def main(options: Options) -> None:
+    """Search the digits supernet for the most accurate networks that reach given frame rates."""
+    try:
+        # Imported here: torch takes seconds to load, and --help or a wrong option needs none of it.
+        from nas.search.job import run
+
+        run(options)
+    except KeyboardInterrupt as stop:
+        again = "the command without --restart" if options.restart else "the same command"
+        raise KeyboardInterrupt(
+            str(stop) or f"interrupted: what was done is saved, {again} resumes"
+        ) from None
+
+
+if __name__ == "__main__":
+    sys.exit(command(main, prog="python -m nas.search"))

@@ -1,0 +1,230 @@
+"""The final report: winners on the test pictures and on the RTL. Nothing before it sees those."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from nas.cost import Hardware
+from nas.cost.estimate import Estimate
+from nas.data import Pictures
+from nas.quantize.integer import IntegerNetwork
+from nas.search.evolution import Candidate
+from nas.search.summary import Winner, WinnerWork
+from nas.supernet.contract import compare
+from nas.supernet.supernet import Supernet
+from nas.testset import load_digits_test
+from nas.training.evaluate import evaluate, evaluate_subnet, paired_difference
+from rtl.errors import ToolError
+from rtl.model import IntegerModel
+from sim import golden
+
+GOLDEN_BATCH = 100  # pictures whose tensors are held at a time, twice
+CONTRACT_PICTURES = 200  # on which quantized mode is compared operation by operation
+
+Advance = Callable[[str], None]
+"""Called with what begins now."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Codes that two executors of one integer model do not agree on.
+
+    Parameters
+    ----------
+    images : int
+        Pictures that both ran.
+    mismatches : int
+        Codes, of all tensors, that differ.
+    first : str or None
+        Where the first divergence is.
+    """
+
+    images: int
+    mismatches: int
+    first: str | None = None
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What the engine did.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        With golden.
+    cycles : int or None
+        Of the first image, with which predictions compare.
+    """
+
+    comparison: Comparison
+    cycles: int | None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A winner's entry in the summary, and what disagreed."""
+
+    winner: Winner
+    golden: Comparison
+    rtl: Comparison
+
+
+def measure(
+    net: Supernet,
+    candidate: Candidate,
+    model: IntegerModel,
+    *,
+    target_fps: float,
+    file: str,
+    hardware: Hardware,
+    images: int,
+    advance: Advance,
+) -> Measurement:
+    """Measure one winner on the test set.
+
+    Parameters
+    ----------
+    net : Supernet
+    candidate : Candidate
+    model : IntegerModel
+        Of ``candidate``.
+    target_fps : float
+    file : str
+        Name of the model's file, for the summary.
+    hardware : Hardware
+    images : int
+        Test pictures to run on the RTL.
+    advance : callable
+    """
+    test = load_digits_test()
+    network = IntegerNetwork(model)
+    advance("accuracy on the test pictures")
+    qat = evaluate_subnet(net, candidate.arch, test)
+    integer = evaluate(lambda part: network.run(part) * model.output_scale, test)
+    difference = paired_difference(integer.correct, qat.correct)
+    advance("PyTorch's integer mode against golden")
+    compared = compare_with_golden(network, test)
+    worst, fraction = compare(
+        net, candidate.arch, model, test.take(spread(len(test), CONTRACT_PICTURES))
+    ).worst
+    execution = execute(model, test.take(spread(len(test), images)), hardware, advance)
+    winner = Winner(
+        target_fps=target_fps,
+        predicted_cycles=candidate.cycles,
+        predicted_fps=_fps(hardware, candidate.cycles),
+        rtl_cycles=execution.cycles,
+        rtl_fps=None if execution.cycles is None else _fps(hardware, execution.cycles),
+        work=_work(model, hardware),
+        accuracy_validation=1 - candidate.score.error,
+        accuracy_qat=qat.accuracy,
+        accuracy_integer=integer.accuracy,
+        accuracy_integer_interval=integer.interval,
+        accuracy_difference=difference.mean,
+        accuracy_difference_interval=(difference.low, difference.high),
+        quantized_top1_equal=float((qat.predicted == integer.predicted).mean()),
+        quantized_codes_equal=fraction,
+        quantized_worst_tensor=worst,
+        golden_images=compared.images,
+        golden_mismatches=compared.mismatches,
+        rtl_images=execution.comparison.images,
+        rtl_mismatches=execution.comparison.mismatches,
+        arch=candidate.arch.to_json(),
+        model=file,
+        model_hash=model.hash,
+    )
+    return Measurement(winner, compared, execution.comparison)
+
+
+def refuse_mismatches(measurements: Sequence[Measurement]) -> None:
+    """Fail if any executor disagreed with golden: no number of the report could be trusted.
+
+    Raises
+    ------
+    ToolError
+        Names executor, model, and where the first difference is.
+    """
+    for measurement in measurements:
+        for executor, found in (
+            ("PyTorch's integer mode", measurement.golden),
+            ("the engine", measurement.rtl),
+        ):
+            if found.mismatches:
+                raise ToolError(
+                    f"{executor} differs from golden {found.mismatches} times with"
+                    f" {measurement.winner.model}, first in {found.first}"
+                )
+
+
+def spread(count: int, chosen: int) -> np.ndarray:
+    """``chosen`` of ``count`` positions, evenly spread: the test set is sorted by class."""
+    return np.arange(chosen) * count // max(chosen, 1)
+
+
+def compare_with_golden(network: IntegerNetwork, pictures: Pictures) -> Comparison:
+    """Compare PyTorch's integer mode with golden, every code of every tensor."""
+    mismatches, first = 0, None
+    for part in pictures.batches(GOLDEN_BATCH):
+        expected: dict[str, np.ndarray] = {}
+        found: dict[str, torch.Tensor] = {}
+        golden.run(network.model, part.images.numpy(), tensors=expected)
+        network.run(part.images, tensors=found)
+        for name, codes in expected.items():
+            differing = int((found[name].cpu().numpy() != codes).sum())
+            mismatches += differing
+            if differing and first is None:
+                first = f"tensor {name}"
+    return Comparison(len(pictures), mismatches, first)
+
+
+def execute(
+    model: IntegerModel, pictures: Pictures, hardware: Hardware, advance: Advance
+) -> Execution:
+    """Run pictures on the engine, back to back without reset, every tensor against golden."""
+    if not len(pictures):
+        return Execution(Comparison(0, 0), None)
+    advance("building the simulation")
+    result = _simulate(model, pictures, hardware, advance)
+    # Apart from the runner's own checks: the logits against PyTorch's integer mode.
+    logits = IntegerNetwork(model).run(pictures.images).numpy()
+    mismatches, first = result.mismatches, result.first_mismatch
+    if not mismatches and (result.logits != logits).any():
+        mismatches, first = int((result.logits != logits).sum()), "the logits in memory"
+    # The first picture's: later ones overlap with the one before, and predictions are of one alone.
+    return Execution(Comparison(len(pictures), mismatches, first), int(result.cycles[0]))
+
+
+def _simulate(model: IntegerModel, pictures: Pictures, hardware: Hardware, advance: Advance) -> Any:
+    # Imported here: without pictures on the RTL no simulator is needed.
+    from sim import runner
+
+    def progress(done: int, total: int) -> None:
+        advance(f"on the RTL, image {done} of {total}")
+
+    return runner.run(
+        model,
+        pictures.images.numpy(),
+        hardware.board,
+        engine=hardware.engine,
+        check=True,
+        progress=progress,
+    )
+
+
+def _work(model: IntegerModel, hardware: Hardware) -> WinnerWork:
+    """Of the very program that runs."""
+    estimate = Estimate.of(hardware, model.shape)
+    work = estimate.work
+    return WinnerWork(
+        macs=work.macs,
+        array_cycles=work.array_cycles,
+        memory_bytes=work.bytes,
+        scratchpad_bytes=work.scratchpad_bytes,
+        energy_joules=estimate.energy_joules,
+    )
+
+
+def _fps(hardware: Hardware, cycles: float) -> float:
+    return round(hardware.frames_per_second(cycles), 3)

@@ -1,0 +1,89 @@
+"""The folder of a run: the names of its files, its lock, and what a former invocation left."""
+
+import fcntl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nas.search.evolution_state import EvolutionState
+from rtl.errors import UserError
+
+PREDICTIONS, SUMMARY, PLOT = "predictions.json", "summary.json", "pareto.png"
+STATE, MORE_STATES = "search.json", "search-{}.json"  # of further widths of activations
+ENGINE = "engine.json"
+MODEL = "winner-{}fps.pulsar"
+
+
+def model_file(target_fps: float) -> str:
+    """Name of a winner's integer model."""
+    return MODEL.format(f"{target_fps:g}")
+
+
+def state_file(index: int) -> str:
+    """Name of what the search with the ``index``-th width of activations knows."""
+    return MORE_STATES.format(index + 1) if index else STATE
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make a run's folder and keep other commands out of it while the block runs.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written, or another run is at work in it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("w")
+    except OSError as error:
+        raise UserError(f"cannot write to run directory {folder}: {error.strerror}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another run is at work in {folder}") from None
+        yield
+
+
+def discard(folder: Path) -> None:
+    """Delete what a search wrote to its folder, and nothing else."""
+    for name in (STATE, PREDICTIONS, SUMMARY, PLOT, ENGINE):
+        (folder / name).unlink(missing_ok=True)
+    for pattern in (MODEL, MORE_STATES):
+        for file in folder.glob(pattern.format("*")):
+            file.unlink()
+
+
+def load_state(folder: Path, identity: Mapping[str, Any], file: str = STATE) -> EvolutionState:
+    """Read what the search knows already; a new state if there is none.
+
+    Parameters
+    ----------
+    folder : Path
+    identity : mapping
+        JSON values that decide the search's result.
+    file : str
+        Of :func:`state_file`.
+
+    Raises
+    ------
+    UserError
+        If the folder holds a run with another identity, or a damaged file.
+    """
+    path = folder / file
+    if not path.exists():
+        return EvolutionState(dict(identity))
+    state = EvolutionState.load(path)
+    differing = [
+        f"{key} {state.identity.get(key)}, now {value}"
+        for key, value in identity.items()
+        if state.identity.get(key) != value
+    ]
+    if differing:
+        raise UserError(
+            f"{folder} holds a run with other settings ({'; '.join(differing)}):"
+            " choose another --name, or discard it with --restart"
+        )
+    return state

@@ -1,0 +1,92 @@
+"""The table of winners that the main job prints."""
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from nas.search.candidate_engines import NO_BINDING, left_out
+from nas.search.summary import Summary, Winner
+from nas.space import Arch
+
+
+def winners_table(summary: Summary) -> Table:
+    """Winners, one a row; fits 80 columns."""
+    result = Table(
+        title=f"Digits on board '{summary.board}' at {summary.clock_hz / 1e6:g} MHz:"
+        f" the best of {summary.candidates} subnets",
+        caption="8-bit: mean share of row tiles; accuracy: integer model, 1,000 test pictures, 95 %"
+        " interval; minus QAT: paired difference from quantized training mode, points; differ:"
+        " values unlike golden's, in PyTorch + on the RTL",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    result.add_column("target\nfps", justify="right")
+    result.add_column("network\n8-bit")
+    result.add_column("accuracy\n%", justify="right")
+    result.add_column("minus\nQAT", justify="right")
+    result.add_column("cycles\npredicted", justify="right")
+    result.add_column("cycles\nRTL", justify="right")
+    result.add_column("fps\nRTL", justify="right")
+    result.add_column("images\nRTL", justify="right")
+    result.add_column("differ", justify="right")
+    for winner in summary.winners:
+        result.add_row(*_cells(winner))
+    return result
+
+
+def _cells(winner: Winner) -> tuple[str, ...]:
+    low, high = (100 * limit for limit in winner.accuracy_integer_interval)
+    cycles, fps = winner.rtl_cycles, winner.rtl_fps
+    return (
+        f"{winner.target_fps:g}",
+        describe(Arch.from_json(winner.arch)),
+        f"{100 * winner.accuracy_integer:.1f}\n{low:.1f}..{high:.1f}",
+        f"{100 * winner.accuracy_difference:+.1f}",
+        f"{winner.predicted_cycles:,}",
+        "-" if cycles is None else f"{cycles:,}\n{cycles / winner.predicted_cycles - 1:+.1%}",
+        "-" if fps is None else f"{fps:,.0f}",
+        f"{winner.rtl_images}",
+        f"{winner.golden_mismatches} + {winner.rtl_mismatches}",
+    )
+
+
+def work_table(summary: Summary) -> Table:
+    """What an image of each winner moves."""
+    result = Table(
+        title="One image", caption="bytes: read and written; energy: dynamic", box=box.SIMPLE_HEAD
+    )
+    for column in (
+        "target\nfps", "MACs\nM", "array\ncycles", "memory\nkB", "scratchpads\nkB", "energy\nµJ",
+    ):  # fmt: skip
+        result.add_column(column, justify="right")
+    for winner in summary.winners:
+        work, joules = winner.work, winner.work.energy_joules
+        result.add_row(
+            f"{winner.target_fps:g}",
+            f"{work.macs / 1e6:,.2f}",
+            f"{work.array_cycles:,}",
+            f"{work.memory_bytes / 1e3:,.1f}",
+            f"{work.scratchpad_bytes / 1e3:,.1f}",
+            "uncalibrated" if joules is None else f"{joules * 1e6:,.4g}",
+        )
+    return result
+
+
+def engine_lines(summary: Summary) -> list[str]:
+    """Of a free engine: what it takes, what keeps faster ones out, what was not considered."""
+    if not summary.free:
+        return []
+    used = ", ".join(
+        f"{name} {value:,.10g} of {summary.limits[name]:,}"
+        for name, value in (summary.resources or {}).items()
+    )
+    lines = [f"Engine {summary.engine}: {used}", f"Limit: {summary.binding or NO_BINDING}"]
+    without = left_out(summary.lanes_left_out, summary.lanes)
+    return [*lines, f"Calibration: {without}"] if without else lines
+
+
+def describe(arch: Arch) -> str:
+    """Width x depth, and below it the mean fraction of 8-bit tiles."""
+    fractions = [value for block in arch.blocks for value in block.wide.values()]
+    mean = float(np.mean([arch.embed_wide, arch.head_wide, *fractions]))
+    return f"{arch.width} x {arch.depth}\n{mean:.0%}"

@@ -1,0 +1,1 @@
+"""The supernet: a vision transformer whose subnets share weights, and its export."""

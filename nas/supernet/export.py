@@ -1,0 +1,244 @@
+"""From a trained supernet to the integer model of one subnet.
+
+Every constant comes from the function that training used (:mod:`nas.quantize`), so quantized mode
+and integer model agree by construction; what happens here is only to move the zero points into
+the biases and to change types. LayerNorm has no affine parameters to fold, and layer scaling is
+inside the multipliers already.
+"""
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nas.data import Pictures
+from nas.quantize.attention import (
+    CONTEXT_BITS,
+    CONTEXT_SHIFTS,
+    context_factor,
+    softmax_factor,
+)
+from nas.quantize.codes import INT16
+from nas.quantize.dyadic import dyadic
+from nas.quantize.gelu import gelu_table
+from nas.quantize.norm import norm_codes
+from nas.space import Arch
+from nas.supernet.layers import ElasticLinear
+from nas.supernet.supernet import Supernet
+from rtl.model import Block, HeadScales, IntegerModel, Linear, Norm, Preprocessing, numerics
+
+
+def export(
+    net: Supernet,
+    arch: Arch,
+    *,
+    class_names: tuple[str, ...],
+    preprocessing: Preprocessing,
+    pictures: Pictures | None = None,
+    info: Mapping[str, Any] | None = None,
+) -> IntegerModel:
+    """Make the integer model of a subnet.
+
+    Parameters
+    ----------
+    net : Supernet
+        Trained.
+    arch : Arch
+    class_names : tuple of str
+    preprocessing : Preprocessing
+        What the training pictures went through.
+    pictures : Pictures, optional
+        Validation pictures: ``info["norms"]`` then has :func:`norm_report`.
+    info : mapping, optional
+        More for the model's ``info``: JSON values.
+
+    Raises
+    ------
+    UserError
+        If the result breaks a bound of docs/numerics.md, such as an accumulator's.
+    """
+    return _Exporter(net, arch).model(
+        class_names, preprocessing, _info(net, arch, pictures, info or {})
+    )
+
+
+class _Exporter:
+    def __init__(self, net: Supernet, arch: Arch) -> None:
+        self.net, self.arch, self.space = net, arch, net.config.space
+        self.wide = net.wide_rows(arch)
+
+    def model(
+        self, class_names: tuple[str, ...], preprocessing: Preprocessing, info: dict[str, Any]
+    ) -> IntegerModel:
+        net, space, width = self.net, self.space, self.arch.width
+        ln_logit = net.ln_logit(width, self.wide["head"])
+        # The zero point of a pixel is its channel's mean; channels vary fastest along the depth.
+        zero = torch.tensor(net.config.pixel_mean).repeat(space.patch**2)
+        return IntegerModel(
+            act_bits=net.config.act_bits,
+            row_granularity=space.row_granularity,
+            image=space.image,
+            patch=space.patch,
+            width=width,
+            head_dim=space.head_dim,
+            classes=space.classes,
+            embed=self.linear(
+                "embed", len(zero), net.ln_pixel, net.ln_residual.expand(width), zero
+            ),
+            position=_array(net.position_codes(width), np.int16),
+            blocks=tuple(self.block(i) for i in range(self.arch.depth)),
+            norm=self.norm(net.norm_scale.ln),
+            head=self.linear("head", width, net.norm_scale.ln, ln_logit),
+            output_scale=float(ln_logit.exp()),
+            class_names=class_names,
+            preprocessing=preprocessing,
+            producer=_producer(),
+            info=info,
+        )
+
+    def block(self, index: int) -> Block:
+        block = self.net.block(index)
+        name, width, hidden = f"blocks.{index}.", self.arch.width, self.arch.hidden(index)
+        heads = self.arch.blocks[index].heads
+        s1, s2, ln_context = block.norm1_scale.ln, block.norm2_scale.ln, block.context_scale.ln
+        ln_q, ln_k, ln_v = block.q_scale.ln, block.k_scale.ln, block.v_scale.ln
+        ln_fc1, ln_hidden = block.fc1_scale.ln, block.hidden_scale.ln
+        attended = self.net.ln_residual - block.ln_attention_gain[:width]
+        output = self.net.ln_residual - block.ln_mlp_gain[:width]
+        table, _, _ = gelu_table(ln_fc1, ln_hidden, block.hidden_limits)
+        zero = block.hidden_zero
+        return Block(
+            heads=heads,
+            hidden=hidden,
+            norm1=self.norm(s1),
+            q=self.linear(name + "q", width, s1, ln_q),
+            k=self.linear(name + "k", width, s1, ln_k),
+            v=self.linear(name + "v", width, s1, ln_v),
+            softmax=_head_scales(softmax_factor(ln_q, ln_k, block.head_dim), heads, shifts=(0, 47)),
+            context=_head_scales(
+                context_factor(ln_v, ln_context), heads, bits=CONTEXT_BITS, shifts=CONTEXT_SHIFTS
+            ),
+            proj=self.linear(name + "proj", heads * block.head_dim, ln_context, attended),
+            norm2=self.norm(s2),
+            fc1=self.linear(name + "fc1", width, s2, ln_fc1),
+            gelu=_array(table + zero, np.int16),
+            hidden_signed=block.signed_hidden,
+            hidden_zero=zero,
+            fc2=self.linear(name + "fc2", hidden, ln_hidden, output, torch.full((hidden,), zero)),
+        )
+
+    def linear(
+        self, name: str, depth: int, ln_in: Tensor, ln_out: Tensor, zero: Tensor | None = None
+    ) -> Linear:
+        """Layer ``name``; ``zero`` (depth,) are the zero points of its input."""
+        layer = cast(ElasticLinear, self.net.get_submodule(name))
+        wide = self.wide[name]
+        codes = layer.codes(depth, wide, ln_in, ln_out)
+        weight, bias = _array(codes.weight, np.int64), _array(codes.bias, np.int64)
+        multiplier, shift = dyadic(codes.factor)
+        if zero is not None:
+            bias = bias - weight @ zero.numpy()
+        # Out of range of the file's type means out of the accumulator's bound: the constructor of
+        # IntegerModel says so with the row's number, if the value gets that far.
+        limit = np.iinfo(np.int32).max
+        return Linear(
+            weight=weight.astype(np.int8),
+            bits=np.where(wide.cpu().numpy(), 8, 4).astype(np.uint8),
+            bias=bias.clip(-limit, limit).astype(np.int32),
+            multiplier=_array(multiplier, np.uint32),
+            shift=_array(shift, np.uint8),
+        )
+
+    def norm(self, ln_out: Tensor) -> Norm:
+        width = self.arch.width
+        codes = norm_codes(width, self.net.epsilon, ln_out)
+        return Norm(
+            epsilon=codes.epsilon,
+            gain=codes.gain,
+            shift=codes.shift,
+            zero=0,
+            signed=True,
+            # Exponents widen weight rows; no layer's output error has yet become lower by them.
+            exponent=np.zeros(width, np.uint8),
+        )
+
+
+@torch.no_grad()
+def norm_report(net: Supernet, arch: Arch, pictures: Pictures) -> dict[str, dict[str, float]]:
+    """Saturation and noise at each LayerNorm, in quantized mode.
+
+    Returns
+    -------
+    dict of str to dict
+        Per LayerNorm: ``residual_saturated`` and ``output_saturated``, fractions of codes at a
+        limit; ``noise``, the relative error (of root mean squares) that quantization adds to the
+        normalised value.
+    """
+    seen: dict[str, Tensor] = {}
+
+    def tap(name: str, values: Tensor) -> Tensor:
+        seen[name] = values
+        return values
+
+    net.quantized(pictures.images, arch, tap)
+    low, high = numerics.code_range(net.config.act_bits, signed=True)
+    report = {}
+    for name, source, ln_out in _norms(net, arch):
+        codes = seen[name]
+        residual = seen[source]
+        if codes.shape[:-1] != residual.shape[:-1]:  # the class token alone
+            residual = residual[:, -1:].reshape(codes.shape)
+        exact = functional.layer_norm(residual, residual.shape[-1:], eps=net.epsilon)
+        error = codes * ln_out.exp() - exact
+        report[name] = {
+            "residual_saturated": _at_limit(residual, *INT16),
+            "output_saturated": _at_limit(codes, low, high),
+            "noise": float(error.square().mean().sqrt() / exact.square().mean().sqrt()),
+        }
+    return report
+
+
+def _norms(net: Supernet, arch: Arch) -> list[tuple[str, str, Tensor]]:
+    """Name, residual tensor that it reads, and scale of each LayerNorm."""
+    result, source = [], "embed"
+    for i in range(arch.depth):
+        block = net.block(i)
+        result.append((f"blocks.{i}.norm1", source, block.norm1_scale.ln))
+        result.append((f"blocks.{i}.norm2", f"blocks.{i}.attended", block.norm2_scale.ln))
+        source = f"blocks.{i}.output"
+    return [*result, ("norm", source, net.norm_scale.ln)]
+
+
+def _info(
+    net: Supernet, arch: Arch, pictures: Pictures | None, info: Mapping[str, Any]
+) -> dict[str, Any]:
+    result: dict[str, Any] = {"arch": arch.to_json(), **info}
+    if pictures is not None:
+        result["norms"] = norm_report(net, arch, pictures)
+    return result
+
+
+def _at_limit(codes: Tensor, low: float, high: float) -> float:
+    return float(((codes <= low) | (codes >= high)).float().mean())
+
+
+def _head_scales(
+    factor: Tensor, heads: int, *, bits: int = numerics.MULTIPLIER_BITS, shifts: tuple[int, int]
+) -> HeadScales:
+    multiplier, shift = (int(part) for part in dyadic(factor, bits, shifts))
+    return HeadScales((multiplier,) * heads, (shift,) * heads)
+
+
+def _array(tensor: Tensor, dtype: type) -> np.ndarray:
+    return tensor.detach().cpu().double().numpy().astype(dtype)
+
+
+def _producer() -> str:
+    try:
+        return f"pulsar-vit {version('pulsar-vit')}"
+    except PackageNotFoundError:
+        return "pulsar-vit (not installed)"

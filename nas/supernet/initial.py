@@ -1,0 +1,55 @@
+"""Initial scales of the quantized mode, from real values of the float mode."""
+
+from math import ceil, log2
+
+import torch
+from torch import Tensor
+
+from nas.quantize.codes import INT8, INT16
+from nas.supernet.layers import ElasticLinear
+from nas.supernet.supernet import Supernet
+from rtl.model import numerics
+
+RESIDUAL_HEADROOM = 8.0  # room for what later training and other subnets add
+SAMPLES = 1 << 16  # values of a tensor that decide its scale
+
+SCALED = ("norm1", "q", "k", "v", "context", "norm2", "fc1", "hidden")
+INT8_TENSORS = ("k", "v", "fc1")
+
+
+@torch.no_grad()
+def calibrate(net: Supernet, images: Tensor) -> None:
+    """Set all scales and steps of ``net``, trained in float mode, to those of least error.
+
+    images: (batch, height, width, channels) training pictures.
+    """
+    values: dict[str, Tensor] = {}
+
+    def tap(name: str, tensor: Tensor) -> Tensor:
+        values[name] = tensor
+        return tensor
+
+    net(images, net.config.space.largest(), tap)
+    residual = [v for n, v in values.items() if n.endswith(("embed", "attended", "output"))]
+    largest = max(float(tensor.abs().max()) for tensor in residual)
+    net.residual_scale = 2.0 ** ceil(log2(largest * RESIDUAL_HEADROOM / INT16[1]))
+    for module in net.modules():
+        if isinstance(module, ElasticLinear):
+            module.calibrate()
+    signed = numerics.code_range(net.config.act_bits, signed=True)
+    net.norm_scale.calibrate(_sample(values["norm"]), signed)
+    for i, block in enumerate(net.blocks):
+        for name in SCALED:
+            scale = getattr(block, f"{name}_scale")
+            limits = INT8 if name in INT8_TENSORS else signed
+            if name == "hidden" and not net.config.signed_hidden:
+                low, high = numerics.code_range(net.config.act_bits, signed=False)
+                # GELU's minimum of -0.17 takes a few codes below zero.
+                limits = (low - 4, high - 4)
+            scale.calibrate(_sample(values[f"blocks.{i}.{name}"]), limits)
+
+
+def _sample(tensor: Tensor) -> Tensor:
+    """Return at most ``SAMPLES`` values, evenly spread: (count,)."""
+    flat = tensor.flatten()
+    return flat[:: max(1, flat.numel() // SAMPLES)]

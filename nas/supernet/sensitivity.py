@@ -1,0 +1,138 @@
+"""Which rows deserve 8 bits: sensitivity, the order of rows and tiles, and the move to it.
+
+Computed once, at full size, after the float stage and before elasticity; then frozen.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nas.data import Pictures
+from nas.quantize.codes import round_half_up
+from nas.quantize.steps import best_step
+from nas.supernet.layers import ElasticLinear
+from nas.supernet.supernet import Supernet
+from rtl.model import numerics
+
+Permutation = dict[str, list[tuple[int, Tensor]]]
+"""Per parameter name the axes to reorder: new[i] = old[order[i]] along each."""
+
+
+def row_sensitivity(net: Supernet, pictures: Pictures, batch: int = 32) -> dict[str, Tensor]:
+    """Expected loss from giving a row 4 bits rather than 8: Fisher x noise, summed over the row.
+
+    Parameters
+    ----------
+    net : Supernet
+        Trained in float mode.
+    pictures : Pictures
+        Training pictures, as they are; a few hundred suffice.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Per matrix (``embed``, ``blocks.i.q`` ..., ``head``) (rows,) float32.
+    """
+    layers = {n: m for n, m in net.named_modules() if isinstance(m, ElasticLinear)}
+    weights = [layer.weight for layer in layers.values()]
+    fisher = [torch.zeros_like(weight) for weight in weights]
+    arch = net.config.space.largest()
+    for part in pictures.batches(batch):
+        loss = functional.cross_entropy(net(part.images, arch), part.labels)
+        for total, gradient in zip(fisher, torch.autograd.grad(loss, weights), strict=True):
+            total += gradient.square()
+    result = {}
+    for name, weight, total in zip(layers, weights, fisher, strict=True):
+        narrow, wide = (_noise(weight.detach(), bits) for bits in numerics.WEIGHT_BITS)
+        result[name] = (total * (narrow - wide)).sum(1).clamp(min=0)
+    return result
+
+
+def row_permutation(net: Supernet, sensitivity: Mapping[str, Tensor]) -> Permutation:
+    """Gather sensitive rows where a reordering leaves the network's function unchanged.
+
+    fc1's hidden units with fc2's columns; within a head, V's rows with proj's columns, and Q's
+    rows with K's. Rows that write the residual stream, and whole heads, keep their places.
+    """
+    head_dim = net.config.space.head_dim
+    moves: Permutation = {}
+
+    def move(parameter: str, axis: int, order: Tensor) -> None:
+        moves.setdefault(parameter, []).append((axis, order))
+
+    def move_rows(layer: str, order: Tensor) -> None:
+        move(f"{layer}.weight", 0, order)
+        move(f"{layer}.ln_step", 1, order)
+        if net.get_submodule(layer).bias is not None:
+            move(f"{layer}.bias", 0, order)
+
+    for i in range(len(net.blocks)):
+        block = f"blocks.{i}."
+        hidden = sensitivity[block + "fc1"].argsort(descending=True, stable=True)
+        move_rows(block + "fc1", hidden)
+        move(block + "fc2.weight", 1, hidden)
+        values = _within_heads(sensitivity[block + "v"], head_dim)
+        move_rows(block + "v", values)
+        move(block + "proj.weight", 1, values)
+        keys = _within_heads(sensitivity[block + "q"] + sensitivity[block + "k"], head_dim)
+        move_rows(block + "q", keys)
+        move_rows(block + "k", keys)
+    return moves
+
+
+def permute(tensors: Mapping[str, Tensor], permutation: Permutation) -> None:
+    """Reorder tensors in place: weights, averages of them, or one kind of optimizer state.
+
+    Names are those of the supernet's parameters; tensors that are missing are skipped.
+    """
+    with torch.no_grad():
+        for name, moves in permutation.items():
+            if name in tensors:
+                for axis, order in moves:
+                    tensors[name].copy_(tensors[name].index_select(axis, order))
+
+
+def permute_training(
+    net: Supernet,
+    optimizer: torch.optim.Optimizer,
+    averages: Mapping[str, Tensor],
+    permutation: Permutation,
+) -> None:
+    """Reorder weights, optimizer state and averages together."""
+    parameters = dict(net.named_parameters())
+    permute(parameters, permutation)
+    permute(averages, permutation)
+    state: dict[str, Any] = {n: optimizer.state.get(p, {}) for n, p in parameters.items()}
+    for kind in ("exp_avg", "exp_avg_sq"):
+        permute({n: values[kind] for n, values in state.items() if kind in values}, permutation)
+
+
+def tile_order(
+    sensitivity: Mapping[str, Tensor], permutation: Permutation, granularity: int
+) -> dict[str, list[int]]:
+    """Rank the row tiles of the reordered matrices, most sensitive first."""
+    result = {}
+    for name, rows in sensitivity.items():
+        for axis, order in permutation.get(f"{name}.weight", []):
+            if axis == 0:
+                rows = rows[order]
+        tiles = torch.stack([tile.sum() for tile in rows.split(granularity)])
+        result[name] = tiles.argsort(descending=True, stable=True).tolist()
+    return result
+
+
+def _noise(weight: Tensor, bits: int) -> Tensor:
+    """Squared error of each weight at ``bits``: the shape of ``weight``."""
+    low, high = numerics.code_range(bits, signed=True)
+    step = best_step(weight, low, high).unsqueeze(1)
+    return (round_half_up(weight / step).clamp(low, high) * step - weight).square()
+
+
+def _within_heads(rows: Tensor, head_dim: int) -> Tensor:
+    """Order that sorts each head's rows, most sensitive first: (rows,) int64."""
+    order = rows.view(-1, head_dim).argsort(dim=1, descending=True, stable=True)
+    starts = torch.arange(0, rows.shape[0], head_dim, device=rows.device).unsqueeze(1)
+    return (order + starts).flatten()

@@ -1,0 +1,322 @@
+"""The supernet: a vision transformer whose subnets share weights, step sizes and scales.
+
+Two ways to run a subnet: float (real values) and quantized (codes, with the operations of
+:mod:`nas.quantize`). Both name their tensors as docs/numerics.md, section 8, and hand each to an
+optional *tap*, which may look at it (calibration) or replace it (comparison with golden).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from math import log
+from typing import Any, cast
+
+import torch
+from timm.layers.weight_init import trunc_normal_
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nas.quantize.attention import attention_weights, context
+from nas.quantize.codes import INT8, INT16, round_half_up
+from nas.quantize.gelu import gelu
+from nas.quantize.norm import norm
+from nas.quantize.reshape import join_heads, patches_of, split_heads
+from nas.space import Arch, Space
+from nas.supernet.layers import ElasticBlock, ElasticLinear, Scale, row_mask
+from rtl.model import numerics
+from rtl.model.shape import NetworkShape
+
+Tap = Callable[[str, Tensor], Tensor]
+"""Called with a tensor's name and its values: real ones in float mode, centred codes in quantized
+mode. What it returns goes on in the tensor's place."""
+
+
+@dataclass(frozen=True)
+class SupernetConfig:
+    """What a supernet is, apart from its weights.
+
+    Parameters
+    ----------
+    space : Space
+        The subnets that it contains.
+    act_bits : int
+        Bits of hidden activations: 4, 6 or 8.
+    signed_hidden : bool
+        Whether the code after GELU is signed instead of having a zero point.
+    pixel_mean : tuple of int
+        Per channel the pixel code that counts as zero.
+    pixel_std : float
+        Standard deviation of a pixel, in codes.
+    """
+
+    space: Space = field(default_factory=Space)
+    act_bits: int = 6
+    signed_hidden: bool = False
+    pixel_mean: tuple[int, ...] = (33,)
+    pixel_std: float = 79.0
+
+    def __post_init__(self) -> None:
+        if self.act_bits not in numerics.ACT_BITS:
+            raise ValueError(f"act_bits must be one of {numerics.ACT_BITS}, not {self.act_bits}")
+        if len(self.pixel_mean) != self.space.image[2]:
+            raise ValueError(
+                f"pixel_mean must have {self.space.image[2]} channels, not {len(self.pixel_mean)}"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; :meth:`from_json` is the inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "SupernetConfig":
+        """Build a configuration from what :meth:`to_json` gave."""
+
+        def tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+            return {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in values.items()}
+
+        return cls(**{**tuples(data), "space": Space(**tuples(data["space"]))})
+
+
+class Supernet(nn.Module):
+    """Vision transformer with elastic width, depth, heads, MLP ratio and row precision.
+
+    Parameters
+    ----------
+    config : SupernetConfig
+
+    Attributes
+    ----------
+    order : dict of str to list of int
+        Per matrix the row tiles, most sensitive first (:data:`nas.space.TileOrder`). Frozen after
+        the float stage.
+    residual_scale : float
+        Real value of one code of the residual stream. Frozen after the float stage.
+    """
+
+    EPSILON = 1e-6  # of LayerNorm, in squared real units
+
+    def __init__(self, config: SupernetConfig) -> None:
+        super().__init__()
+        space = config.space
+        self.config = config
+        self.order: dict[str, Sequence[int]] = {}
+        self.residual_scale = 2.0**-10
+        width, shape = space.widths[-1], space.shape(space.largest())
+        self.embed = ElasticLinear(width, shape.patch_values, init_std=shape.patch_values**-0.5)
+        # The class token is the last token; its own embedding and its position are one row.
+        self.position = nn.Parameter(trunc_normal_(torch.empty(shape.tokens, width), std=0.02))
+        self.blocks = nn.ModuleList(
+            ElasticBlock(
+                width,
+                space.heads[-1],
+                space.head_dim,
+                round(space.mlp_ratios[-1] * width),
+                act_bits=config.act_bits,
+                signed_hidden=config.signed_hidden,
+            )
+            for _ in range(space.depths[-1])
+        )
+        self.norm_scale = Scale()
+        self.head = ElasticLinear(space.classes, width)
+
+    # --- shared by both modes ---------------------------------------------------------------
+
+    def block(self, index: int) -> ElasticBlock:
+        """Return one block, typed."""
+        return cast(ElasticBlock, self.blocks[index])
+
+    def shape(self, arch: Arch) -> NetworkShape:
+        """Return the sizes of a subnet with its 8-bit row tiles."""
+        return self.config.space.shape(arch, self.order)
+
+    def pixels(self, images: Tensor) -> Tensor:
+        """(batch, height, width, channels) pixel codes -> (batch, patches, values) centred."""
+        mean = torch.tensor(self.config.pixel_mean, dtype=torch.float32, device=images.device)
+        return patches_of(images.float() - mean, self.config.space.patch)
+
+    @property
+    def epsilon(self) -> float:
+        """LayerNorm's epsilon in squared codes of the residual stream."""
+        return self.EPSILON / self.residual_scale**2
+
+    # --- float mode --------------------------------------------------------------------------
+
+    def forward(self, images: Tensor, arch: Arch, tap: Tap | None = None) -> Tensor:
+        """Run a subnet on real values.
+
+        images: (batch, height, width, channels) pixel codes. Returns (batch, classes) logits.
+        """
+        tap = tap or _pass
+        width, head_dim = arch.width, self.config.space.head_dim
+        x = tap("pixels", self.pixels(images) / self.config.pixel_std)
+        x = self.embed(x, width)  # (batch, patches, width)
+        r = self.position[:, :width].expand(len(images), -1, -1)
+        r = tap("embed", r + functional.pad(x, (0, 0, 0, 1)))  # (batch, tokens, width)
+        for i, size in enumerate(arch.blocks):
+            block = self.block(i)
+            name, inner = f"blocks.{i}.", size.heads * head_dim
+            x = tap(name + "norm1", _layer_norm(r))
+            last = i == arch.depth - 1
+            # Behind the last block only the class token is read.
+            r, queries = (r[:, -1:], x[:, -1:]) if last else (r, x)
+            q = tap(name + "q", block.q(queries, inner))
+            k = tap(name + "k", block.k(x, inner))
+            v = tap(name + "v", block.v(x, inner))
+            q, k, v = (split_heads(t, head_dim) for t in (q, k, v))
+            x = join_heads(functional.scaled_dot_product_attention(q, k, v))
+            x = tap(name + "context", x)
+            r = r + block.proj(x, width) * block.ln_attention_gain[:width].exp()
+            x = tap(name + "norm2", _layer_norm(tap(name + "attended", r)))
+            x = tap(name + "fc1", block.fc1(x, arch.hidden(i)))
+            x = tap(name + "hidden", functional.gelu(x))
+            r = r + block.fc2(x, width) * block.ln_mlp_gain[:width].exp()
+            r = tap(name + "output", r)
+        x = tap("norm", _layer_norm(r[:, -1]))
+        return tap("logits", self.head(x, self.config.space.classes))
+
+    # --- quantized mode ----------------------------------------------------------------------
+
+    def quantized(self, images: Tensor, arch: Arch, tap: Tap | None = None) -> Tensor:
+        """Run a subnet on codes, as the integer model does.
+
+        images: (batch, height, width, channels) pixel codes. Returns (batch, classes) logits as
+        real values: their code's scale depends on the subnet and is chosen at export.
+        """
+        tap = tap or _pass
+        width, wide = arch.width, self.wide_rows(arch)
+        ln_residual = self.ln_residual
+        pixels = tap("pixels", self.pixels(images))
+        y = self.embed.quantized(pixels, wide["embed"], ln_in=self.ln_pixel, ln_out=ln_residual)
+        position = self.position_codes(width).expand(len(images), -1, -1)
+        r = tap("embed", (position + functional.pad(y, (0, 0, 0, 1))).clamp(*INT16))
+        for i in range(arch.depth):
+            last = i == arch.depth - 1
+            r = self._quantized_block(self.block(i), r, f"blocks.{i}.", wide, last, tap)
+        signed = numerics.code_range(self.config.act_bits, signed=True)
+        x = norm(r[:, -1], ln_out=self.norm_scale.ln, epsilon=self.epsilon, limits=signed)
+        x = tap("norm", x)
+        ln_out = self.ln_logit(width, wide["head"])
+        y = self.head.quantized(
+            x, wide["head"], ln_in=self.norm_scale.ln, ln_out=ln_out, exact=True
+        )
+        return tap("logits", y) * ln_out.exp()
+
+    def _quantized_block(
+        self,
+        block: ElasticBlock,
+        r: Tensor,
+        name: str,
+        wide: Mapping[str, Tensor],
+        last: bool,
+        tap: Tap,
+    ) -> Tensor:
+        width, head_dim, signed = r.shape[-1], block.head_dim, block.signed_limits
+        s1, s2 = block.norm1_scale.ln, block.norm2_scale.ln
+        ln_q, ln_k, ln_v = block.q_scale.ln, block.k_scale.ln, block.v_scale.ln
+        x = norm(r, ln_out=s1, epsilon=self.epsilon, limits=signed)
+        x = tap(name + "norm1", x)
+        r, queries = (r[:, -1:], x[:, -1:]) if last else (r, x)
+        q = block.q.quantized(queries, wide[name + "q"], ln_in=s1, ln_out=ln_q, limits=signed)
+        k = block.k.quantized(x, wide[name + "k"], ln_in=s1, ln_out=ln_k, limits=INT8)
+        v = block.v.quantized(x, wide[name + "v"], ln_in=s1, ln_out=ln_v, limits=INT8)
+        q, k, v = tap(name + "q", q), tap(name + "k", k), tap(name + "v", v)
+        q, k, v = (split_heads(t, head_dim) for t in (q, k, v))
+        scores = tap(name + "scores", q @ k.transpose(-1, -2))  # (batch, heads, queries, keys)
+        e = attention_weights(
+            scores, ln_q=ln_q, ln_k=ln_k, head_dim=head_dim, act_bits=block.act_bits
+        )
+        e = tap(name + "attention", e)
+        ln_context = block.context_scale.ln
+        x = context(e, v, ln_v=ln_v, ln_out=ln_context, limits=signed)
+        x = tap(name + "context", join_heads(x))
+        ln_out = self.ln_residual - block.ln_attention_gain[:width]
+        y = block.proj.quantized(x, wide[name + "proj"], ln_in=ln_context, ln_out=ln_out)
+        r = tap(name + "attended", (r + y).clamp(*INT16))
+        x = norm(r, ln_out=s2, epsilon=self.epsilon, limits=signed)
+        x = tap(name + "norm2", x)
+        ln_fc1, ln_hidden = block.fc1_scale.ln, block.hidden_scale.ln
+        x = block.fc1.quantized(x, wide[name + "fc1"], ln_in=s2, ln_out=ln_fc1, limits=INT8)
+        x = tap(name + "fc1", x)
+        x = gelu(x, ln_in=ln_fc1, ln_out=ln_hidden, limits=block.hidden_limits)
+        x = tap(name + "hidden", x)
+        ln_out = self.ln_residual - block.ln_mlp_gain[:width]
+        y = block.fc2.quantized(x, wide[name + "fc2"], ln_in=ln_hidden, ln_out=ln_out)
+        return tap(name + "output", (r + y).clamp(*INT16))
+
+    @torch.no_grad()
+    def ln_logit(self, width: int, wide: Tensor) -> Tensor:
+        """Logarithm of the logits' scale: the least one at which no input can saturate them."""
+        ln_in = self.norm_scale.ln
+        codes = self.head.codes(width, wide, ln_in, torch.zeros_like(ln_in))
+        largest = 1 << (self.config.act_bits - 1)
+        bound = codes.weight.abs().sum(1) * largest + codes.bias.abs()
+        real = bound * torch.exp(ln_in + self.head.step(wide))
+        # 1/1024 below the limit leaves room for the rounding of multiplier and result.
+        return (real.amax().clamp(min=1e-6) / (INT16[1] * (1 - 2.0**-10))).log()
+
+    @property
+    def ln_pixel(self) -> Tensor:
+        """Logarithm of a pixel code's real value."""
+        return self.position.new_tensor(-log(self.config.pixel_std))
+
+    @property
+    def ln_residual(self) -> Tensor:
+        """Logarithm of a residual code's real value."""
+        return self.position.new_tensor(log(self.residual_scale))
+
+    def position_codes(self, width: int) -> Tensor:
+        """(tokens, width) residual codes of the position embedding."""
+        return _RoundStraightThrough.apply(self.position[:, :width] / self.residual_scale)
+
+    def wide_rows(self, arch: Arch) -> dict[str, Tensor]:
+        """Per matrix of a subnet a mask (rows,) of its 8-bit rows."""
+        order = tuple((name, tuple(tiles)) for name, tiles in sorted(self.order.items()))
+        masks = _wide_rows(self.config.space, arch, order)
+        device = self.position.device
+        return {name: mask.to(device) for name, mask in masks.items()}
+
+    # --- state that is not a parameter -------------------------------------------------------
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return what was frozen after the float stage; part of ``state_dict``."""
+        order = {name: list(map(int, tiles)) for name, tiles in self.order.items()}
+        return {"order": order, "residual_scale": self.residual_scale}
+
+    def set_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Restore what :meth:`get_extra_state` returned."""
+        self.order, self.residual_scale = dict(state["order"]), state["residual_scale"]
+
+
+@lru_cache(maxsize=4096)
+def _wide_rows(
+    space: Space, arch: Arch, order: tuple[tuple[str, tuple[int, ...]], ...]
+) -> dict[str, Tensor]:
+    shape = space.shape(arch, dict(order))
+    tile = shape.row_granularity
+    masks = {
+        "embed": row_mask(shape.embed_wide, tile, shape.width),
+        "head": row_mask(shape.head_wide, tile, shape.classes),
+    }
+    for i, block in enumerate(shape.blocks):
+        sizes = shape.layer_sizes(i)
+        for layer, flags in block.wide:
+            masks[f"blocks.{i}.{layer}"] = row_mask(flags, tile, sizes[layer][0])
+    return masks
+
+
+class _RoundStraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return round_half_up(x).clamp_(*INT16)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+
+def _layer_norm(x: Tensor) -> Tensor:
+    return functional.layer_norm(x, x.shape[-1:], eps=Supernet.EPSILON)
+
+
+def _pass(name: str, values: Tensor) -> Tensor:
+    return values

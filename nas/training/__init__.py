@@ -1,0 +1,1 @@
+"""Training of the supernet: recipe, augmentation, steps, checkpoints, evaluation."""

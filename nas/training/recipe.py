@@ -1,0 +1,85 @@
+"""What decides a training run: :class:`TrainConfig`, and the key under which the run is kept."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from nas.data import TrainingData
+from nas.supernet.supernet import SupernetConfig
+from nas.training.augment import Augmentation
+from rtl.files import sha256_of
+
+RECIPE = 1  # raise when the code of a step trains differently from the same configuration
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All that decides a training run, apart from the pictures themselves.
+
+    Parameters
+    ----------
+    supernet : SupernetConfig
+    augmentation : Augmentation
+    seed : int
+    batch : int
+        Pictures per step.
+    float_epochs, quantized_epochs : int
+        Length of the two stages.
+    learning_rate, quantized_learning_rate : float
+        Highest rate of each stage's one-cycle schedule.
+    scale_rate : float
+        Rate of scales and steps over that of the weights.
+    weight_decay : float
+        Of the weights; biases, scales and the rest have none.
+    label_smoothing : float
+    random_subnets : int
+        Random subnets per step, beside the largest and the smallest.
+    distillation : float
+        Share of the largest subnet's answers in the loss of the others; the labels' is the rest.
+    average : float
+        Decay of the moving average of all parameters over the quantized stage, the result.
+    threads : int
+        Of PyTorch. They decide the last bits of every sum, hence belong here. One is nearly as
+        fast as two for tensors of this size, and many times faster on a busy machine.
+    """
+
+    supernet: SupernetConfig = field(default_factory=SupernetConfig)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    seed: int = 0
+    batch: int = 64
+    float_epochs: int = 30
+    quantized_epochs: int = 30
+    learning_rate: float = 2e-3
+    quantized_learning_rate: float = 2e-3
+    scale_rate: float = 0.5
+    weight_decay: float = 0.02
+    label_smoothing: float = 0.1
+    random_subnets: int = 2
+    distillation: float = 1.0
+    average: float = 0.99
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "float_epochs", "quantized_epochs", "threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; :meth:`from_json` is the inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "TrainConfig":
+        """Build a configuration from what :meth:`to_json` gave."""
+        nested = {
+            "supernet": SupernetConfig.from_json(data["supernet"]),
+            "augmentation": Augmentation(**data["augmentation"]),
+        }
+        return cls(**{**data, **nested})
+
+    def key(self, data: TrainingData) -> str:
+        """Hash of configuration, recipe and training pictures: 64 hexadecimal digits."""
+        text = json.dumps({"recipe": RECIPE, **self.to_json()}, sort_keys=True)
+        parts = [data.train.images, data.train.labels, data.validation.images]
+        return sha256_of(text, *(part.numpy().tobytes() for part in parts))

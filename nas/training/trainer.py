@@ -1,0 +1,238 @@
+"""A training run as a state that one step carries on: batch, subnets, losses, rates, averages.
+
+Every random choice of a step is drawn from (seed, step), so a checkpoint needs no generator's
+state and an interrupted run continues bit for bit.
+"""
+
+from collections.abc import Mapping
+from math import cos, pi
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nas.data import Pictures, TrainingData
+from nas.space import Arch
+from nas.supernet.initial import calibrate
+from nas.supernet.sensitivity import permute_training, row_permutation, row_sensitivity, tile_order
+from nas.supernet.supernet import Supernet
+from nas.training.checkpoint import read_checkpoint, write_checkpoint
+from nas.training.evaluate import evaluate_subnet
+from nas.training.recipe import TrainConfig
+
+CALIBRATION_PICTURES = 512
+SENSITIVITY_PICTURES = 1024
+
+
+class Trainer:
+    """One training run: its state, a step, and saving both.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    data : TrainingData
+    path : Path
+        The checkpoint; read if it exists.
+
+    Attributes
+    ----------
+    step, steps : int
+        Steps taken, and of the whole run.
+    float_steps, steps_per_epoch : int
+        Steps of the first stage, and of an epoch of either.
+    net : Supernet
+    averages : dict of str to Tensor
+        By parameter name, the moving averages; empty in the float stage.
+    finished : bool
+        Whether ``net`` holds the result.
+    """
+
+    def __init__(self, config: TrainConfig, data: TrainingData, path: Path) -> None:
+        self.config, self.data, self.path = config, data, path
+        self.steps_per_epoch = max(1, len(data.train) // config.batch)
+        self.float_steps = config.float_epochs * self.steps_per_epoch
+        self.steps = self.float_steps + config.quantized_epochs * self.steps_per_epoch
+        torch.manual_seed(config.seed)
+        self.net = Supernet(config.supernet)
+        self.optimizer = torch.optim.AdamW(self._groups(), betas=(0.9, 0.99), fused=True)
+        self.averages: dict[str, Tensor] = {}
+        self.step = 0
+        self.finished = False
+        if path.exists():
+            self._restore(read_checkpoint(path))
+
+    def advance(self) -> dict[str, float]:
+        """Take one step; return the loss of each subnet by name."""
+        if self.step == self.float_steps:
+            self._begin_quantized_stage()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate() * group["factor"]
+        self.optimizer.zero_grad(set_to_none=True)
+        images, labels = self._batch()
+        if self.step < self.float_steps:
+            losses = self._float_losses(images, labels)
+        else:
+            losses = self._quantized_losses(images, labels)
+        self.optimizer.step()
+        self.step += 1
+        if self.averages:
+            self._average()
+        return losses
+
+    def validate(self) -> dict[str, float]:
+        """Accuracy of largest and smallest subnet on the validation set, by name."""
+        space, quantized = self.config.supernet.space, self.step > self.float_steps
+        archs = {"largest": space.largest(), "smallest": space.smallest()}
+        if not quantized:
+            archs.pop("smallest")
+        return {
+            name: evaluate_subnet(
+                self.net, arch, self.data.validation, quantized=quantized
+            ).accuracy
+            for name, arch in archs.items()
+        }
+
+    def finish(self) -> None:
+        """Make the averages the result, and save it."""
+        with torch.no_grad():
+            for name, parameter in self.net.named_parameters():
+                parameter.copy_(self.averages[name])
+        self.finished = True
+        self.save()
+
+    # --- inside a step -----------------------------------------------------------------------
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        """Return this step's pictures (batch, height, width, channels), distorted, and labels."""
+        epoch, index = divmod(self.step, self.steps_per_epoch)
+        order = np.random.default_rng([self.config.seed, 0, epoch]).permutation(
+            len(self.data.train)
+        )
+        chosen = order[index * self.config.batch : (index + 1) * self.config.batch]
+        pictures = self.data.train.take(chosen)
+        seed = np.random.SeedSequence([self.config.seed, 1, self.step]).generate_state(1)[0]
+        generator = torch.Generator().manual_seed(int(seed))
+        return self.config.augmentation(pictures.images, generator), pictures.labels
+
+    def _float_losses(self, images: Tensor, labels: Tensor) -> dict[str, float]:
+        """Add the gradients of the largest subnet in float mode; return its loss."""
+        logits = self.net(images, self.config.supernet.space.largest())
+        return {"largest": self._backward(logits, labels)}
+
+    def _quantized_losses(self, images: Tensor, labels: Tensor) -> dict[str, float]:
+        """Add the gradients of this step's subnets in quantized mode; return their losses."""
+        losses, teacher = {}, None
+        for name, arch in self._subnets().items():
+            logits = self.net.quantized(images, arch)
+            losses[name] = self._backward(logits, labels, teacher)
+            if teacher is None:
+                teacher = logits.detach().softmax(1)
+        return losses
+
+    def _backward(self, logits: Tensor, labels: Tensor, teacher: Tensor | None = None) -> float:
+        """Add the gradients of one subnet's loss; return the loss.
+
+        logits: (batch, classes). ``teacher``: the same shape, the largest subnet's probabilities.
+        """
+        smooth = self.config.label_smoothing
+        loss = functional.cross_entropy(logits, labels, label_smoothing=smooth)
+        if teacher is not None:
+            loss = loss.lerp(functional.cross_entropy(logits, teacher), self.config.distillation)
+        loss.backward()
+        return loss.item()
+
+    def _subnets(self) -> dict[str, Arch]:
+        """Return the subnets of this step, the teacher first.
+
+        Largest and smallest go through the 8-bit fractions in turn, and the random ones through
+        the widths, so that each is trained equally often.
+        """
+        space = self.config.supernet.space
+        turn = self.step - self.float_steps
+        rng = np.random.default_rng([self.config.seed, 2, self.step])
+        fractions = space.fractions
+        archs = {"largest": space.largest(fractions[turn % len(fractions)])}
+        for i in range(self.config.random_subnets):
+            width = space.widths[(turn * self.config.random_subnets + i) % len(space.widths)]
+            archs[f"random{i}"] = space.sample(rng, width=width)
+        archs["smallest"] = space.smallest(fractions[(turn + 1) % len(fractions)])
+        return archs
+
+    def _rate(self) -> float:
+        """One-cycle learning rate of the current stage: up over 30 %, down to nothing."""
+        if self.step < self.float_steps:
+            highest, done = self.config.learning_rate, self.step / self.float_steps
+        else:
+            highest = self.config.quantized_learning_rate
+            done = (self.step - self.float_steps) / (self.steps - self.float_steps)
+        rise = 0.3
+        if done < rise:
+            return highest * (0.04 + 0.96 * (1 - cos(pi * done / rise)) / 2)
+        return highest * (1e-3 + (1 + cos(pi * (done - rise) / (1 - rise))) / 2)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Parameter groups: weights decay; scales and steps (``ln``) learn at their own rate."""
+        weights, scales, rest = [], [], []
+        for name, parameter in self.net.named_parameters():
+            leaf = name.rpartition(".")[2]
+            if leaf == "weight":
+                weights.append(parameter)
+            else:
+                (scales if leaf in ("ln", "ln_step") else rest).append(parameter)
+        return [
+            {"params": weights, "weight_decay": self.config.weight_decay, "factor": 1.0},
+            {"params": scales, "weight_decay": 0.0, "factor": self.config.scale_rate},
+            {"params": rest, "weight_decay": 0.0, "factor": 1.0},
+        ]
+
+    # --- averages, and between the stages ----------------------------------------------------
+
+    def _begin_quantized_stage(self) -> None:
+        """Gather the sensitive rows, freeze the tiles' order, set all scales, start averaging."""
+        rng = np.random.default_rng([self.config.seed, 3])
+        shuffled = self.data.train.take(rng.permutation(len(self.data.train)))
+        sensitivity = row_sensitivity(self.net, _first(shuffled, SENSITIVITY_PICTURES))
+        permutation = row_permutation(self.net, sensitivity)
+        permute_training(self.net, self.optimizer, self.averages, permutation)
+        granularity = self.config.supernet.space.row_granularity
+        self.net.order = tile_order(sensitivity, permutation, granularity)
+        calibrate(self.net, _first(shuffled, CALIBRATION_PICTURES).images)
+        self.averages = {n: p.detach().clone() for n, p in self.net.named_parameters()}
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Take the parameters after this step into the averages."""
+        # A short memory at first, or the start of the stage would weigh on its end.
+        done = self.step - self.float_steps
+        decay = min(self.config.average, done / (done + 10))
+        for name, parameter in self.net.named_parameters():
+            self.averages[name].lerp_(parameter, 1 - decay)
+
+    # --- checkpoints -------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write the checkpoint; once finished, only what the result needs."""
+        state = {
+            "config": self.config.to_json(),
+            "step": self.step,
+            "finished": self.finished,
+            "net": self.net.state_dict(),
+        }
+        if not self.finished:
+            state |= {"optimizer": self.optimizer.state_dict(), "averages": self.averages}
+        write_checkpoint(self.path, state)
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.net.load_state_dict(state["net"])
+        self.step, self.finished = state["step"], state["finished"]
+        if not self.finished:
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.averages = state["averages"]
+
+
+def _first(pictures: Pictures, count: int) -> Pictures:
+    """Return the first ``count`` pictures, or all."""
+    return pictures.take(np.arange(min(count, len(pictures))))

@@ -1,0 +1,1 @@
+"""Arithmetic: multipliers, adder trees, requantization, exp2, reciprocals."""

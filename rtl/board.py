@@ -1,0 +1,192 @@
+"""Boards: device, limits, clock, memory and default engine, one TOML file each.
+
+A new board is a new file here, or anywhere: wherever a board's name is asked for, the path of a
+``.toml`` file will do.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, ValidationError
+
+import boards
+from rtl import config
+from rtl.errors import UserError
+
+FOLDER = Path(boards.__file__).parent
+CALIBRATION_SUFFIX = ".calibration.json"  # in place of .toml; nas.cost.calibration reads it
+
+Word = Annotated[str, Field(pattern=r"^[\w.+-]+$")]
+"""A name that tables, Tcl scripts and file names take as it is."""
+
+
+class _Record(BaseModel):
+    """Frozen, with no unknown fields and no conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Limits(_Record):
+    """What the device has; None where there is no limit.
+
+    Parameters
+    ----------
+    dsp : int, optional
+        Hard multipliers: DSP48E2, or ECP5's 18 × 18.
+    lut, ff : int, optional
+        Look-up tables (of the device's own size) and flip-flops.
+    bram36 : int, optional
+        Block memories of 36 kbit.
+    """
+
+    dsp: PositiveInt | None = None
+    lut: PositiveInt | None = None
+    ff: PositiveInt | None = None
+    bram36: PositiveInt | None = None
+
+
+class Memory(_Record):
+    """The external memory as the engine sees it.
+
+    Parameters
+    ----------
+    gigabytes_per_second : float
+        Sustained, reads and writes together; 1 GB is 10⁹ bytes. At least 0.01.
+    latency_cycles : int
+        From a read's address to its first data, up to 65,535 (the simulated memory has 16 bits).
+    ports : int
+        AXI4 ports, 1 to 4.
+    port_bits : int
+        Data width of a port: 32, 64, 128 or 256.
+    """
+
+    gigabytes_per_second: Annotated[float, Field(ge=0.01, allow_inf_nan=False)]
+    latency_cycles: Annotated[int, Field(ge=1, le=0xFFFF)]
+    ports: Annotated[int, Field(ge=1, le=4)] = 1
+    port_bits: Annotated[int, Field(ge=32, le=256, multiple_of=32)] = 128
+
+    @property
+    def port_bytes_per_cycle(self) -> int:
+        """What all ports can carry together in a cycle."""
+        return self.ports * self.port_bits // 8
+
+
+class Board(_Record):
+    """A board, or the simulation of one.
+
+    Parameters
+    ----------
+    name : str
+        As on the command line.
+    device : str
+        The part, as the vendor's tool calls it.
+    clock_hz : int
+        Of the engine.
+    engine : str
+        The default engine's name, such as ``"TINY"``.
+    limits : Limits
+    memory : Memory
+    """
+
+    name: Word
+    device: Word
+    clock_hz: Annotated[int, Field(ge=1_000_000, le=1_000_000_000)]
+    engine: str
+    limits: Limits = Limits()
+    memory: Memory
+    _file: Path | None = PrivateAttr(None)
+
+    @property
+    def calibration(self) -> Path | None:
+        """Where its calibration lies, or would lie: beside the file that it was read from."""
+        return self._file.with_suffix(CALIBRATION_SUFFIX) if self._file else None
+
+    @property
+    def option(self) -> str:
+        """What ``--board`` takes for it: its name, or the path of its file."""
+        return str(self._file) if self._file and self._file.parent != FOLDER else self.name
+
+    def bytes_per_cycle(self, clock_hz: int | None = None) -> float:
+        """Return what memory gives the engine in a cycle: bandwidth over clock, up to the ports.
+
+        A faster clock leaves fewer bytes to a cycle; ``clock_hz`` is the board's own by default.
+        """
+        bandwidth = self.memory.gigabytes_per_second * 1e9 / (clock_hz or self.clock_hz)
+        return min(bandwidth, self.memory.port_bytes_per_cycle)
+
+    def frames_per_second(self, cycles: float) -> float:
+        """Return the frame rate of a network that takes ``cycles`` per image."""
+        return self.clock_hz / cycles
+
+    def require(self, **used: int) -> None:
+        """Check an engine's resources against the limits.
+
+        Parameters
+        ----------
+        **used : int
+            By the limit's name: ``board.require(dsp=2_520, lut=200_000)``.
+
+        Raises
+        ------
+        UserError
+            Names every resource that does not fit, its value and its limit.
+        """
+        unknown = sorted(set(used) - set(Limits.model_fields))
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is no resource: {', '.join(Limits.model_fields)}")
+        limits = {name: getattr(self.limits, name) for name in used}
+        excess = [
+            f"{name} {value:,} > {limits[name]:,}"
+            for name, value in used.items()
+            if limits[name] is not None and value > limits[name]
+        ]
+        if excess:
+            raise UserError(f"does not fit board {self.name!r}: {', '.join(excess)}")
+
+
+def board_names() -> list[str]:
+    """Return the names of the boards that come with the package."""
+    return sorted(file.stem for file in FOLDER.glob("*.toml"))
+
+
+def load_board(name: str) -> Board:
+    """Read a board by its name, or from the path of a ``.toml`` file.
+
+    Raises
+    ------
+    UserError
+        If there is no such board, or its file is wrong (names field, value and limit).
+    """
+    if name.endswith(".toml"):
+        return _read(Path(name))
+    if name not in board_names():
+        known = ", ".join(board_names())
+        raise UserError(f"unknown board {name!r}: choose one of {known}, or a path ending in .toml")
+    return _read(FOLDER / f"{name}.toml")
+
+
+def _read(file: Path) -> Board:
+    try:
+        board = Board.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        config.engine(board.engine)
+        board._file = file
+        return board
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: not a TOML file: {error}") from None
+    except ValidationError as error:
+        raise UserError(f"{file}: {_first_problem(error)}") from None
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    """Say field, value and limit: ``limits.dsp = -3: input should be greater than 0``."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    reason = first["msg"][0].lower() + first["msg"][1:]
+    if first["type"] == "missing":
+        return f"{name} is missing"
+    if first["type"] == "extra_forbidden":
+        return f"{name} = {first['input']!r}: no such field"
+    return f"{name} = {first['input']!r}: {reason}"

@@ -1,0 +1,179 @@
+"""``python -m rtl.build``: an engine's Verilog, the files a vendor's tool needs, what it takes."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from string import Template
+
+from rich.console import Console
+
+import boards
+from rtl import config
+from rtl.board import Board, load_board
+from rtl.build.netlist.flat import Graph
+from rtl.build.netlist.levels import Levels, measure
+from rtl.build.netlist.outputs import Unregistered, unregistered
+from rtl.build.synthesis import Utilization, synthesise
+from rtl.build.tables import blocks_line, levels_table, path_lines, print_table, resources_table
+from rtl.build.verilog import require_yosys, verilog_of
+from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
+from rtl.engine import Engine
+from rtl.errors import UserError
+from rtl.files import atomic_write, require_writable, sha256_of
+from rtl.lib.emit import emit_rtlil, primitives_of
+
+PROG = "python -m rtl.build"
+TEMPLATES = Path(boards.__file__).parent / "templates"
+SCHEMA = 1
+TRACED = 100  # paths in the report
+
+
+@dataclass(frozen=True)
+class Options:
+    """Generate the Verilog of an engine for a board, and count its resources.
+
+    Writes pulsar_ENGINE.v, a report (.json) and, for AMD's devices, a Vivado script (.tcl) with
+    timing constraints (.xdc) to the output folder, and prints a table of resources: by unit, by
+    the largest modules, in total, and next to what the board has. Yosys counts them after
+    synthesis for the board's device; no vendor's tool is needed. A design that is too large for
+    the board is still written, with exit code 0: the table and a warning say what exceeds it.
+
+    A second table counts levels of logic between registers, which limit the clock: LUTs, with a
+    carry chain as one. Below it come the longest paths, module by module, and the DSPs and block
+    memories that have no register at their outputs.
+
+    The same engine gives the same Verilog, byte for byte, on devices with the same primitives. It
+    is yours, without conditions.
+
+    Synthesis on the vendor's side: cd build && vivado -mode batch -source pulsar_zcu102.tcl
+    """
+
+    board: BoardName = "sim"
+    """Board: sim, ulx3s, zcu102, or a file."""
+    engine: EngineName = None
+    out: Path = Path("build")
+    """Folder that receives the files; it is made if there is none."""
+    json: OptionalPath = None
+    """Write the report to this file as well."""
+    synthesis: Flag = True
+    """Don't count resources, which takes minutes: Verilog alone, in less than one."""
+    flatten: Flag = False
+    """Dissolve each unit's modules in it before synthesis, as vendors' tools do: fewer LUTs, other
+    levels, but no numbers for the modules."""
+    paths: int = 5
+    """How many of the longest paths to print, one for each register; the report has 100 or more."""
+
+
+@dataclass
+class Stopwatch:
+    """Seconds by step, and a spinner while one lasts."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str, message: str) -> Iterator[None]:
+        started = time.monotonic()
+        with Console(stderr=True).status(message):
+            yield
+        self.seconds[name] = round(time.monotonic() - started, 1)
+
+
+def main(options: Options) -> None:
+    """Build one engine."""
+    if options.paths < 0:
+        raise UserError(f"--paths must be at least 0, not {options.paths}")
+    board = load_board(options.board)
+    engine = config.engine(options.engine or board.engine)
+    design = f"pulsar_{engine.name}"
+    reports = [options.out / f"{design}.json", *([options.json] if options.json else [])]
+    for file in reports:
+        require_writable(file)
+    require_yosys()
+    watch = Stopwatch()
+    with watch.step("elaboration_s", f"Elaborating engine '{engine.name}'"):
+        rtlil = emit_rtlil(Engine(engine), design, primitives_of(board.device))
+    with watch.step("verilog_s", "Writing Verilog"):
+        verilog = verilog_of(rtlil, assertions=False)
+        files = _write_files(options.out, design, verilog, board)
+    report = {
+        "schema": SCHEMA,
+        "board": board.name,
+        "device": board.device,
+        "engine": asdict(engine) | {"hash": f"{engine.hash:016x}"},
+        "verilog_sha256": sha256_of(verilog),
+    }
+    if options.synthesis:
+        with watch.step("synthesis_s", f"Synthesising for {board.device} (Yosys), some minutes"):
+            synthesis = synthesise(rtlil, design, board.device, flatten=options.flatten)
+        with watch.step("levels_s", "Counting levels of logic"):
+            graph = Graph(synthesis.netlist, design)
+            levels = measure(graph, max(options.paths, TRACED))
+            blocks = unregistered(graph)
+        report |= _counts(synthesis.used, board) | _timing(levels, blocks)
+        print_table(resources_table(synthesis.used, board, engine))
+        print_table(levels_table(levels, design))
+        print(*path_lines(levels, options.paths), blocks_line(blocks), sep="\n")
+        if report["excess"]:
+            print(f"{PROG}: warning: {report['excess']}", file=sys.stderr)
+    report |= watch.seconds | {"elapsed_s": round(sum(watch.seconds.values()), 1)}
+    for target in reports:
+        with atomic_write(target, "w") as file:
+            json.dump(report, file, indent=2)
+    times = ", ".join(f"{name[:-2]} {value:g} s" for name, value in watch.seconds.items())
+    print(f"Wrote {', '.join(map(str, [*files, *reports]))} ({times})")
+
+
+def _counts(used: Utilization, board: Board) -> dict:
+    """The report's part on resources."""
+    try:
+        board.require(**asdict(used.total))
+        excess = None
+    except UserError as error:
+        excess = str(error)
+    return asdict(used.total) | {
+        "limits": board.limits.model_dump(),
+        "excess": excess,
+        "units": {name: asdict(unit) for name, unit in used.units.items()},
+        "modules": {
+            name: {"instances": module.instances} | asdict(module.own)
+            for name, module in used.modules.items()
+        },
+    }
+
+
+def _timing(levels: Levels, blocks: Unregistered) -> dict:
+    """The report's part on what limits the clock."""
+    return {
+        "max_lut_levels": levels.levels,
+        "max_lut_levels_carry_apart": levels.apart,
+        "lut_levels": {name: asdict(unit) for name, unit in levels.units.items()},
+        "combinational_through": [asdict(way) for way in levels.through],
+        "worst_paths": [asdict(path) for path in levels.paths],
+        "without_output_register": asdict(blocks),
+    }
+
+
+def _write_files(out: Path, design: str, verilog: str, board: Board) -> list[Path]:
+    values = {
+        "design": design,
+        "device": board.device,
+        "clock_mhz": f"{board.clock_hz / 1e6:g}",
+        "period_ns": f"{1e9 / board.clock_hz:.3f}",
+    }
+    texts = {f"{design}.v": verilog}
+    if board.device.startswith("xc"):
+        for suffix, template in (("tcl", "vivado.tcl"), ("xdc", "timing.xdc")):
+            text = Template((TEMPLATES / template).read_text()).substitute(values)
+            texts[f"{design}.{suffix}"] = text
+    for name, text in texts.items():
+        with atomic_write(out / name, "w") as file:
+            file.write(text)
+    return [out / name for name in texts]
+
+
+if __name__ == "__main__":
+    sys.exit(command(main, prog=PROG))

@@ -1,0 +1,1 @@
+"""Levels of logic between registers, measured on a netlist that Yosys wrote."""

@@ -1,0 +1,1 @@
+"""The control unit: registers, fetcher, decoder, queues, semaphores, faults."""

@@ -1,0 +1,74 @@
+"""Fault codes, the payload in which a unit reports a fault, and the choice of the first one."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Value, ValueLike, unsigned
+from amaranth.lib import data, enum, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.isa.instructions import UNITS
+from rtl.isa.layouts import NUMBER_BITS
+
+
+class FaultCode(enum.IntEnum, shape=3):
+    """Why the engine stopped; 0 is no fault."""
+
+    NONE = 0
+    OPCODE = 1  # unknown opcode, or BEGIN and END out of place
+    ADDRESS = 2  # outside a memory region or a scratchpad
+    READ = 3  # error response on AXI's read channel
+    WRITE = 4  # error response on AXI's write channel
+    ENGINE = 5  # the program is for another engine, or of another length
+    SEMAPHORE = 6  # overflow, or not back at their credits behind the last image
+    WATCHDOG = 7  # no progress
+
+
+UNIT_BITS = 3
+FETCH = UNITS  # in a fault's ``unit``: the fetcher; the others are isa.Unit
+
+FAULT = data.StructLayout(
+    {
+        "valid": unsigned(1),
+        "code": FaultCode,
+        "unit": unsigned(UNIT_BITS),
+        "number": unsigned(NUMBER_BITS),
+        "latest": unsigned(1),  # the number is not known here: the unit's latest instruction
+    }
+)
+
+
+def fault(valid: ValueLike, code: ValueLike, unit: int, number: ValueLike | None = None) -> Value:
+    """A value of :data:`FAULT`; without ``number`` the unit's latest instruction is meant."""
+    latest = number is None
+    fields = {
+        "valid": valid,
+        "code": code,
+        "unit": unit,
+        "number": 0 if latest else number,
+        "latest": latest,
+    }
+    return Cat(_fit(fields[name], field.width) for name, field in FAULT)
+
+
+def _fit(value: ValueLike, width: int) -> Value:
+    value = Const(value, width) if isinstance(value, int) else Value.cast(value)
+    return Cat(value, Const(0, width))[:width]
+
+
+class FirstFault(wiring.Component):
+    """The first of several faults of one cycle, a register later.
+
+    Members
+    -------
+    sources : In(FAULT) x sources
+    o : Out(FAULT)
+    """
+
+    def __init__(self, sources: int):
+        super().__init__({"sources": In(FAULT).array(sources), "o": Out(FAULT)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        first = self.sources[-1].as_value()
+        for source in reversed(self.sources[:-1]):
+            first = Mux(source.valid, source.as_value(), first)
+        m.d.sync += self.o.as_value().eq(first)
+        return m

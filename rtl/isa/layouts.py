@@ -1,0 +1,70 @@
+"""Amaranth layouts of the instruction set, from the table in :mod:`rtl.isa.instructions`."""
+
+from amaranth.hdl import Shape, unsigned
+from amaranth.lib import data
+
+from rtl.isa.instructions import (
+    CREDIT_BITS,
+    HEADER,
+    INSTRUCTION_BITS,
+    INSTRUCTIONS,
+    UNITS,
+    Field,
+    Opcode,
+)
+
+NUMBER_BITS = 24  # instruction numbers, counted from the program's BEGIN = 0
+
+CREDITS = data.ArrayLayout(data.ArrayLayout(unsigned(CREDIT_BITS), UNITS), UNITS)
+"""By producer, then by consumer: a semaphore's value before the first image."""
+
+
+def _struct(fields: tuple[Field, ...]) -> dict[str, Shape]:
+    return {field.name: unsigned(field.bits) for field in fields}
+
+
+HEADER_LAYOUT = data.StructLayout(_struct(HEADER))
+
+
+def operands_layout(opcode: Opcode) -> data.StructLayout:
+    """Operands of ``opcode``, without the header."""
+    return data.StructLayout(_struct(INSTRUCTIONS[opcode]))
+
+
+def instruction_layout(opcode: Opcode) -> data.StructLayout:
+    """A whole instruction: ``header``, ``operands`` of ``opcode``, padding."""
+    used = HEADER_LAYOUT.size + operands_layout(opcode).size
+    return data.StructLayout(
+        {
+            "header": HEADER_LAYOUT,
+            "operands": operands_layout(opcode),
+            "padding": unsigned(INSTRUCTION_BITS - used),
+        }
+    )
+
+
+def dispatch_layout(opcode: Opcode) -> data.StructLayout:
+    """What a unit receives: its operands, the consumers to signal, the instruction's number.
+
+    And, if it moves data between the chip and memory, the ``parity`` of its image: two images may
+    be in flight, each with its own base addresses.
+    """
+    moves = "base" in operands_layout(opcode).members
+    return data.StructLayout(
+        {
+            "operands": operands_layout(opcode),
+            "signal": unsigned(UNITS),
+            "number": unsigned(NUMBER_BITS),
+            **({"parity": unsigned(1)} if moves else {}),
+        }
+    )
+
+
+def queued_layout(opcode: Opcode) -> data.StructLayout:
+    """An instruction in its unit's queue: what the unit will receive, and what it waits for."""
+    return data.StructLayout({"dispatch": dispatch_layout(opcode), "wait": unsigned(UNITS)})
+
+
+COMPLETION = data.StructLayout(
+    {"valid": unsigned(1), "signal": unsigned(UNITS), "number": unsigned(NUMBER_BITS)}
+)

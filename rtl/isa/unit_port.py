@@ -1,0 +1,41 @@
+"""What passes between the control unit and each of the units."""
+
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, Signature
+
+from rtl.isa.instructions import Opcode
+from rtl.isa.layouts import COMPLETION, dispatch_layout
+from rtl.lib.link import link
+
+
+class UnitPort(Signature):
+    """Instructions of ``opcode`` and what becomes of them. Every unit has these members.
+
+    Members, as the unit sees them
+    ------------------------------
+    i : In(stream of dispatch_layout(opcode))
+        Instructions, to be completed in this order.
+    done : Out(COMPLETION)
+        The oldest instruction is complete: its last write has landed.
+    idle : Out(1)
+        Nothing is in the unit, and its last completion was seen.
+    busy : Out(1)
+        For the counters alone: the unit works.
+    """
+
+    def __init__(self, opcode: Opcode):
+        super().__init__(
+            {
+                "i": In(stream.Signature(dispatch_layout(opcode))),
+                "done": Out(COMPLETION),
+                "idle": Out(1),
+                "busy": Out(1),
+            }
+        )
+
+
+def connect_unit(m: Module, port: wiring.PureInterface, unit: wiring.Component) -> None:
+    """Connect the control unit's ``port`` with the members of ``unit`` that are UnitPort's."""
+    link(m, port.i, unit.i)
+    m.d.comb += [port.done.eq(unit.done), port.idle.eq(unit.idle), port.busy.eq(unit.busy)]

@@ -1,0 +1,1 @@
+"""Small stream parts: link, fork, skid buffer, queue, credits, flags, choice, delay lines."""

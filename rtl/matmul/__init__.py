@@ -1,0 +1,1 @@
+"""The matmul unit: operand feed, multiplier array, drain."""

@@ -1,0 +1,1 @@
+"""The external memory's port, the load and store units, the scratchpads."""

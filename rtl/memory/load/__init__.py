@@ -1,0 +1,1 @@
+"""The load unit: from memory into the scratchpads."""

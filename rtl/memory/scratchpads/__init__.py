@@ -1,0 +1,1 @@
+"""The scratchpads and their banks."""

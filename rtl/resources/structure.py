@@ -1,0 +1,263 @@
+"""What an engine's logic consists of.
+
+LUTs and flip-flops are those of *blocks*: a block is a group of modules whose resources are linear
+in a few *features*, sizes that are counted here and named for what they count (``quad_bits``: bits
+of that register). What one more of a feature costs is fitted (:mod:`rtl.resources.model`).
+"""
+
+from collections.abc import Callable, Iterator
+
+from amaranth.utils import ceil_log2
+
+from rtl.arith.adder_tree import AdderTree
+from rtl.arith.multiplier import Cascade
+from rtl.config import EngineConfig
+from rtl.control.unit import NAMES
+from rtl.isa.instructions import INSTRUCTION_BYTES
+from rtl.matmul.array import PAIR, QUAD, Operands, array_packing, quads
+from rtl.matmul.unit import MatmulUnit
+from rtl.memory.ports import TokenScale
+from rtl.model import numerics
+from rtl.resources.memories import (
+    Features,
+    bank_features,
+    banks,
+    beat_queues,
+    gelu_tables,
+    instruction_queues,
+    memory_features,
+    write_queue,
+)
+from rtl.vector.layernorm import NormUnit
+from rtl.vector.softmax import SoftmaxUnit
+
+Blocks = dict[str, Features]
+
+MODULES = {
+    "bank": ("bank_",),
+    "tile": ("tile_", "cascade_", "dot_"),
+    "operands": ("matmul.array.",),
+    "array": ("matmul.array",),
+    "feed": ("matmul.feed",),
+    "lanes": ("matmul.drain.lanes",),
+    "scores": ("matmul.drain.scores", "rowmaximum_"),
+    "requantize": ("matmul.drain.requantize", "requantizelane_"),
+    "drain": ("matmul", "gelutable_", "residuallane"),
+    "norm_lanes": ("norm.lanes", "normlane_", "normcode_"),
+    "norm": ("norm",),
+    "softmax_lanes": ("softmax.lanes", "softmax.sum", "exp2_"),
+    "softmax": ("softmax",),
+    "activation_ports": ("pairport_",),
+    "queues": tuple(f"control.{unit}.queue" for unit in NAMES),
+    **{
+        unit: (unit,)
+        for unit in (
+            "activations", "pixels", "keys", "values", "residual", "weights", "parameters",
+            "exponents", "control", "dma", "load", "store",
+        )
+    },
+    "score_memory": ("scores",),
+}  # fmt: skip
+"""By block: how the names of its modules begin, below the engine. The longest beginning counts."""
+
+ONE: Features = {"one": 1}
+"""What is there once, whatever the sizes."""
+
+
+def block_of(module: str) -> str | None:
+    """Find the block of a module, by its name below the engine; None of the engine itself."""
+    if module.endswith(".bank"):
+        return "bank"
+    fits = {
+        prefix: block
+        for block, prefixes in MODULES.items()
+        for prefix in prefixes
+        if module.startswith(prefix)
+    }
+    return fits[max(fits, key=len)] if fits else None
+
+
+SHORTEST_SHIFT_REGISTER = 3  # stages; Yosys' xilinx_srl -minlen
+
+# LUTs that choose a bit of four token lanes' sums among all groups of four, by token lanes, as
+# measured: Yosys' abc finds more or less of the sharing among five groups and more.
+QUAD_LUTS = {
+    family: dict(zip(range(2, 33, 2), luts, strict=True))
+    for family, luts in {
+        "xilinx": (0, 0, 2, 4, 4, 4, 4, 4, 8, 16, 8, 8, 12, 12, 12.7, 12),
+        "ecp5": (0, 0, 2, 4, 6, 8, 12, 16, 16, 20, 18, 20, 24, 20, 26.7, 28),
+    }.items()
+}
+
+# LUTs that choose a bit among so many granules, as measured.
+GRANULE_LUTS = {
+    "xilinx": {1: 0, 2: 1, 4: 1, 8: 3, 16: 5.2},
+    "ecp5": {1: 0, 2: 1, 4: 4, 8: 7, 16: 28.4},
+}
+
+
+def _matmul(e: EngineConfig, family: str) -> Blocks:
+    packing = array_packing(e)
+    cascade = min(packing.cascade, e.depth_lanes)
+    dots, tiles = e.token_lanes * e.row_lanes, e.token_lanes * e.row_lanes // packing.products
+    tree_bits = AdderTree.register_bits(
+        e.depth_lanes // cascade, packing.field_bits, packing.adder_terms
+    )
+    multipliers, cascades = tiles * e.depth_lanes, tiles * e.depth_lanes // cascade
+    ports = packing.activation_port_bits + packing.weight_port_bits
+    field_bits = packing.products * packing.field_bits
+    groups, latency = quads(e.token_lanes), MatmulUnit.sums_cycles(e)
+    slots = e.score_slots * e.token_lanes
+    pixel_bits = e.act_bits if e.act_bits == numerics.KV_BITS else numerics.ATOM_BITS
+    return {
+        "tile": {
+            "dots": dots,
+            "tree_bits": dots * tree_bits,
+            "tiles": tiles,
+            "multiplier_bits": multipliers * (2 * ports + 2 * field_bits) - cascades * ports,
+        },
+        "operands": _operands(e, cascade, family),
+        "array": ONE
+        | {"latency": latency}
+        | {"quad_bits": min(QUAD, e.token_lanes) * e.row_lanes * numerics.ACC_BITS}
+        | {"choice_luts": e.row_lanes * numerics.ACC_BITS * QUAD_LUTS[family][e.token_lanes]},
+        "feed": ONE
+        | {
+            "activation_bits": e.token_lanes * e.depth_lanes * e.act_bits,
+            "pixel_choice_bits": e.token_lanes * e.depth_lanes * pixel_bits,
+            "weight_bits": e.row_lanes * e.depth_lanes * numerics.ATOM_BITS,
+        },
+        "lanes": ONE
+        | {"rows": e.row_lanes, "scale_bits": QUAD * groups * TokenScale.size}
+        | {"slot_scale_bits": slots * TokenScale.size},
+        "scores": ONE
+        | {"comparators": e.row_lanes - 1, "rows": e.row_lanes}
+        | {"tokens": e.token_lanes, "maxima_bits": (slots + e.token_lanes) * numerics.SCORE_BITS},
+        "requantize": ONE | {"rows": e.row_lanes, "code_bits": e.row_lanes * e.act_bits},
+        "drain": ONE
+        | {"rows": e.row_lanes, "code_bits": e.row_lanes * e.act_bits, "tokens": e.token_lanes}
+        | {"latency": latency}
+        | memory_features(gelu_tables(e), family),
+    }
+
+
+def _operands(e: EngineConfig, cascade: int, family: str) -> Features:
+    """Digits of packed operands, delayed by depth lane; long delays are shift-register LUTs."""
+    packing = array_packing(e)
+    ports = (
+        (e.token_lanes, e.act_bits, packing.token_pack),
+        (e.row_lanes, numerics.ATOM_BITS, packing.row_pack),
+    )
+    delays = [Operands.LATENCY + Cascade.skew(d % cascade) for d in range(e.depth_lanes)]
+    short = [d for d in delays if family == "ecp5" or d < SHORTEST_SHIFT_REGISTER]
+    features = {"register_bits": 0.0, "shift_bits": 0.0, "digit_bits": 0.0, "codes": 0.0}
+    for lanes, bits, pack in ports:
+        features["register_bits"] += lanes * (bits + 1) * sum(short)
+        features["shift_bits"] += lanes * (bits + 1) * (len(delays) - len(short))
+        features["digit_bits"] += lanes * (pack - 1) / pack * e.depth_lanes * (bits + 2)
+        features["codes"] += lanes / pack * e.depth_lanes
+    return features
+
+
+def _norm(e: EngineConfig, family: str) -> Blocks:
+    lanes = PAIR * e.norm_lanes
+    return {
+        "norm_lanes": {"lanes": lanes, "code_bits": lanes * e.act_bits},
+        "norm": ONE
+        | {"lanes": lanes, "chosen_bits": _chosen(e.norm_parts, lanes * numerics.RESIDUAL_BITS)}
+        | memory_features(write_queue(e, NormUnit.BEATS), family),
+    }
+
+
+def _softmax(e: EngineConfig, family: str) -> Blocks:
+    lanes = e.softmax_lanes
+    return {
+        "softmax_lanes": {"lanes": lanes, "code_bits": lanes * e.act_bits},
+        "softmax": ONE
+        | {"lanes": lanes, "slots": e.score_slots, "token_slots": e.token_lanes * e.score_slots}
+        | {"chosen_bits": _chosen(e.softmax_parts, lanes * numerics.SCORE_BITS)}
+        | memory_features(write_queue(e, SoftmaxUnit.BEATS), family),
+    }
+
+
+def _chosen(parts: int, bits: int) -> int:
+    """Bits that are chosen from the parts of a word."""
+    return bits if parts > 1 else 0
+
+
+def _granule_choice(e: EngineConfig, lanes: int, bits: int, family: str) -> Features:
+    """The choice of a granule of each word that is read."""
+    return {"choice_luts": lanes * e.depth_lanes * bits * GRANULE_LUTS[family][e.granules]}
+
+
+def _activations(e: EngineConfig, family: str) -> Blocks:
+    pairs, code_bits = e.token_lanes // 2, PAIR * e.row_lanes * e.act_bits
+    ports: Features = {
+        "pairs": pairs,
+        "granules": pairs * e.granules,
+        "code_bits": pairs * code_bits,
+        "selector_bits": pairs * code_bits * ceil_log2(max(2, pairs)),
+    }
+    choice = _granule_choice(e, e.token_lanes, e.act_bits, family)
+    return {"activation_ports": ports, "activations": ONE | {"code_bits": code_bits} | choice}
+
+
+def _control(e: EngineConfig, family: str) -> Blocks:
+    split = e.memory_bytes > INSTRUCTION_BYTES
+    levels = {"levels": e.queue_depth.bit_length()}
+    return {
+        "queues": ONE | levels | memory_features(instruction_queues(e), family),
+        "control": ONE | levels | {"split_bits": 8 * e.memory_bytes * split},
+    }
+
+
+def _dma(e: EngineConfig, family: str) -> Blocks:
+    beat = {"beat_bits": 8 * e.memory_bytes}
+    return {"dma": ONE | beat | memory_features(beat_queues(e), family)}
+
+
+def _load(e: EngineConfig, family: str) -> Blocks:
+    return {
+        "load": ONE
+        | {"beat_bits": 8 * e.memory_bytes, "rows": e.row_lanes, "depth": e.depth_lanes}
+        | {"cut_bits": 8 * e.depth_lanes * e.memory_bytes}
+    }
+
+
+def _store(e: EngineConfig, family: str) -> Blocks:
+    return {"store": ONE | {"beat_bits": 8 * e.memory_bytes, "rows": e.row_lanes}}
+
+
+BLOCKS: dict[str, Callable[[EngineConfig, str], Blocks]] = {
+    "control": _control,
+    "dma": _dma,
+    "load": _load,
+    "matmul": _matmul,
+    "norm": _norm,
+    "softmax": _softmax,
+    "store": _store,
+    "activations": _activations,
+    "pixels": lambda e, _: {"pixels": ONE | {"depth": e.depth_lanes, "tokens": e.token_lanes}},
+    "keys": lambda e, family: {
+        "keys": ONE
+        | {"rows": e.row_lanes}
+        | _granule_choice(e, e.row_lanes, numerics.KV_BITS, family)
+    },
+    "values": lambda e, _: {"values": ONE | {"rows": e.row_lanes, "depth": e.depth_lanes}},
+    "scores": lambda e, _: {"score_memory": ONE | {"rows": e.row_lanes}},
+    "residual": lambda e, _: {"residual": ONE | {"rows": e.row_lanes}},
+    "weights": lambda e, _: {"weights": ONE | {"beat_bits": 8 * e.memory_bytes}},
+    "parameters": lambda e, _: {"parameters": ONE | {"beat_bits": 8 * e.memory_bytes}},
+    "exponents": lambda e, _: {"exponents": ONE | {"beat_bits": 8 * e.memory_bytes}},
+}
+"""By unit: its blocks, all but the banks."""
+
+
+def blocks(engine: EngineConfig, family: str) -> Iterator[tuple[str, str, Features]]:
+    """Yield unit, block and features of all of an engine's logic."""
+    of_banks = banks(engine)
+    for unit, of_unit in BLOCKS.items():
+        for block, features in of_unit(engine, family).items():
+            yield unit, block, features
+        if unit in of_banks:
+            yield unit, "bank", bank_features(of_banks[unit], family)

@@ -1,0 +1,7 @@
+"""The exact timing model: cycles of a program, instruction by instruction."""
+
+from rtl.timing.port import MemoryTiming
+from rtl.timing.simulate import Prediction, predict, simulate
+from rtl.timing.units import UnitLatencies
+
+__all__ = ["MemoryTiming", "Prediction", "UnitLatencies", "predict", "simulate"]

@@ -1,0 +1,134 @@
+"""The fewest cycles that an array of given lanes needs for a network: whole tiles, nothing else."""
+
+from math import ceil
+from typing import NamedTuple
+
+from rtl.model.shape import NetworkShape
+
+
+class Lanes(NamedTuple):
+    """What an array multiplies per cycle: ``tokens x rows x depth``."""
+
+    tokens: int
+    rows: int
+    depth: int
+
+
+def bound_cycles(shape: NetworkShape, lanes: Lanes, *, pixel_passes: int = 2) -> int:
+    """Cycles in which the array would be busy if it never waited.
+
+    Every matrix takes ``token tiles x row tiles x depth words`` cycles, each rounded up. A row
+    tile of 8 bits takes two passes, and so do the scores QK^T and the context PV, whose keys and
+    values have 8 bits. Of the last block, queries and MLP are those of the class token's tile, or
+    of the patches' where the head works on their mean. That takes an identity for each row tile of
+    channels, the tokens' weights and their product with the values.
+
+    Parameters
+    ----------
+    shape : NetworkShape
+    lanes : Lanes
+        Of the array that the bound is for; other sizes of the engine do not matter.
+    pixel_passes : int
+        Passes per weight nibble in the patch embedding: 1 where a pixel is a single operand, that
+        is, with ``act_bits`` 8.
+
+    Raises
+    ------
+    ValueError
+        If the lanes' rows are not the shape's ``row_granularity``: width flags would not fit.
+    """
+    if lanes.rows != shape.row_granularity:
+        raise ValueError(
+            f"lanes.rows must be the shape's row_granularity = {shape.row_granularity},"
+            f" not {lanes.rows}"
+        )
+
+    def words(depth: int) -> int:
+        return ceil(depth / lanes.depth)
+
+    def matrix(tiles: int, flags: tuple[bool, ...], depth: int) -> int:
+        return tiles * (len(flags) + sum(flags)) * words(depth)
+
+    tokens, width, head = shape.tokens, shape.width, shape.head_dim
+    tiles, patch_tiles = ceil(tokens / lanes.tokens), ceil(shape.patches / lanes.tokens)
+    total = pixel_passes * matrix(patch_tiles, shape.embed_wide, shape.patch_values)
+    final_tiles = ceil(len(shape.final_tokens) / lanes.tokens)
+    for index, block in enumerate(shape.blocks):
+        queries = final_tiles if index == len(shape.blocks) - 1 else tiles
+        for name, flags in block.wide:
+            depth = shape.layer_sizes(index)[name][1]
+            total += matrix(tiles if name in ("k", "v") else queries, flags, depth)
+        scores = ceil(tokens / lanes.rows) * words(head)
+        context = ceil(head / lanes.rows) * words(tokens)
+        total += queries * block.heads * 2 * (scores + context)
+    if shape.mean_pool:
+        channels = ceil(width / lanes.rows)
+        total += ceil(tokens / lanes.rows)  # the tokens' weights
+        total += channels * (patch_tiles * words(lanes.rows) + 2 * words(tokens))
+    return total + matrix(1, shape.head_wide, width)
+
+
+def array_work(shape: NetworkShape) -> int:
+    """Multiply-accumulates of one image without padding, the last block reduced.
+
+    A product of an 8-bit and of a 4-bit weight count the same; so do both passes of one product.
+    Of mean pooling only the sums count.
+    """
+    return sum(work.macs for work in work_by_kind(shape).values())
+
+
+class KindWork(NamedTuple):
+    """Work of all layers of a kind.
+
+    ``macs`` are multiply-accumulates, ``products`` those of the array: of a nibble of the weight
+    and an operand that it takes at once.
+    """
+
+    macs: int
+    products: int
+
+
+def work_by_kind(shape: NetworkShape, *, pixel_passes: int = 2) -> dict[str, KindWork]:
+    """Work of one image without padding, the last block reduced, in the order of execution.
+
+    Parameters
+    ----------
+    shape : NetworkShape
+    pixel_passes : int
+        As of :func:`bound_cycles`.
+
+    Returns
+    -------
+    dict of str to KindWork
+        By kind of layer, as in :class:`rtl.compiler.operations.Subject`.
+    """
+    kinds: dict[str, KindWork] = {}
+
+    def add(kind: str, vectors: int, depth: int, rows: int, row_passes: int) -> None:
+        """Vectors of ``depth`` terms with ``rows`` rows, which take ``row_passes`` together."""
+        macs, products = kinds.get(kind, KindWork(0, 0))
+        each = vectors * depth
+        kinds[kind] = KindWork(macs + each * rows, products + each * row_passes)
+
+    def passes(flags: tuple[bool, ...], rows: int) -> int:
+        size = shape.row_granularity
+        wide = sum(min(size, rows - i * size) for i, flag in enumerate(flags) if flag)
+        return rows + wide
+
+    tokens, width = shape.tokens, shape.width
+    embed = pixel_passes * passes(shape.embed_wide, width)
+    add("embed", shape.patches, shape.patch_values, width, embed)
+    for index, block in enumerate(shape.blocks):
+        queries = len(shape.final_tokens) if index == len(shape.blocks) - 1 else tokens
+        sizes = shape.layer_sizes(index)
+        for name, flags in block.wide:
+            rows, depth = sizes[name]
+            kind = "qkv" if name in "qkv" else name
+            add(kind, tokens if name in "kv" else queries, depth, rows, passes(flags, rows))
+        for kind in ("scores", "context"):  # keys and values have 8 bits
+            rows = block.heads * shape.head_dim
+            add(kind, queries, tokens, rows, 2 * rows)
+    if shape.mean_pool:
+        add("pool", 1, shape.patches, width, 2 * width)
+    add("head", 1, width, shape.classes, passes(shape.head_wide, shape.classes))
+    return kinds

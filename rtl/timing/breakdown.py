@@ -1,0 +1,220 @@
+"""Where the cycles of the matmul unit go: multiplying, draining, and waiting for what.
+
+The simulation notes what each instruction waited for last (:mod:`rtl.timing.simulate`). The matmul
+unit is replayed at the cycles that it found, and each cycle is given to a kind of layer and to one
+of: the array multiplies; it waits for its drain; the unit is idle, for a reason.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rtl.compiler.operations import Operation, Program
+from rtl.isa.instructions import Unit
+from rtl.timing.port import MemoryTiming
+from rtl.timing.simulate import WAITED_FOR_PROGRAM, WAITED_FOR_UNIT, Prediction
+from rtl.timing.units import MatmulTiming, UnitLatencies
+
+END = "end"  # the kind of the cycles behind an image's last MATMUL
+
+
+class Wait(StrEnum):
+    """What the idle matmul unit waits for."""
+
+    MEMORY = "memory"  # data that are on their way: bandwidth and latency
+    ROOM = "room"  # data of a LOAD that found its ring or buffer full, while memory stood still
+    RESULTS = "results"  # its own, which must have left the drain
+    NORM = "norm"
+    SOFTMAX = "softmax"
+    STORE = "store"
+    PROGRAM = "program"  # fetch, decode and queue: of the MATMUL, or of its LOAD as above
+    START = "start"  # the unit itself, to begin an instruction
+
+
+CAUSES = {
+    Unit.MATMUL: Wait.RESULTS,
+    Unit.NORM: Wait.NORM,
+    Unit.SOFTMAX: Wait.SOFTMAX,
+    Unit.STORE: Wait.STORE,
+    WAITED_FOR_UNIT: Wait.START,
+    WAITED_FOR_PROGRAM: Wait.PROGRAM,
+}
+"""Of all causes but LOAD, which is told apart."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Cycles of one image; they add up to ``cycles``.
+
+    Parameters
+    ----------
+    cycles : float
+        From one image's end to the next one's, where three images or more were simulated; else of
+        the first image.
+    multiplying : dict of str to float
+        By kind of layer: the array multiplies, padding included.
+    draining : dict of str to float
+        By kind of layer: the array waits until the drain has emptied the row tile before.
+    waiting : dict of str to dict of Wait to float
+        By kind of layer that was to begin: the matmul unit is idle. Of kind ``end``: behind the
+        last layer; of a row of images what is left, a few cycles of either sign, as they overlap.
+    """
+
+    cycles: float
+    multiplying: dict[str, float]
+    draining: dict[str, float]
+    waiting: dict[str, dict[Wait, float]]
+
+    def waits(self) -> dict[Wait, float]:
+        """Idle cycles by cause, the largest first."""
+        total: defaultdict[Wait, float] = defaultdict(float)
+        for causes in self.waiting.values():
+            for wait, cycles in causes.items():
+                total[wait] += cycles
+        return dict(sorted(total.items(), key=lambda item: -item[1]))
+
+
+def account(
+    program: Program, prediction: Prediction, memory: MemoryTiming, latencies: UnitLatencies
+) -> Account:
+    """Account for every cycle of an image.
+
+    Parameters
+    ----------
+    program : Program
+    prediction : Prediction
+        Of this program, with ``memory`` and ``latencies``.
+    memory : MemoryTiming
+    latencies : UnitLatencies
+    """
+    images = len(prediction.starts) // len(program.operations)
+    cycles = prediction.cycles_per_image
+    counted = range(1, images) if cycles else range(1)
+    cycles = cycles or prediction.cycles
+    multiplying: defaultdict[str, float] = defaultdict(float)
+    draining: defaultdict[str, float] = defaultdict(float)
+    waiting: defaultdict[str, defaultdict[Wait, float]] = defaultdict(lambda: defaultdict(float))
+    for step in _steps(program, prediction, memory, latencies, counted.stop):
+        if step.image in counted:
+            multiplying[step.kind] += step.multiplying / len(counted)
+            draining[step.kind] += step.draining / len(counted)
+            for wait, idle in step.waiting.items():
+                waiting[step.kind][wait] += idle / len(counted)
+    spent = sum(sum(part.values()) for part in (multiplying, draining, *waiting.values()))
+    waiting[END][Wait.STORE] = cycles - spent
+    return Account(
+        cycles,
+        dict(multiplying),
+        dict(draining),
+        {kind: dict(causes) for kind, causes in waiting.items()},
+    )
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One MATMUL: cycles before and in it."""
+
+    image: int
+    kind: str
+    multiplying: float
+    draining: float
+    waiting: dict[Wait, float]
+
+
+def _steps(
+    program: Program,
+    prediction: Prediction,
+    memory: MemoryTiming,
+    latencies: UnitLatencies,
+    images: int,
+) -> Iterator[_Step]:
+    engine, count = program.sizes.engine, len(program.operations)
+    matmul = MatmulTiming(engine, latencies)
+    loads = _Loads(program, prediction, memory.latency_cycles, images)
+    for number in range(count * images):
+        operation = program.operations[number % count]
+        if operation.unit is not Unit.MATMUL:
+            continue
+        before, busy = matmul.last_word, matmul.busy
+        matmul.execute(operation, prediction.starts[number])
+        worked = matmul.busy - busy
+        idle = matmul.last_word - worked - before
+        load = loads.waited_for(operation)
+        waiting: dict[Wait, float] = {}
+        if idle and prediction.causes[number] == Unit.LOAD:
+            waiting = loads.split(load, idle)
+        elif idle:
+            waiting = {CAUSES[prediction.causes[number]]: idle}
+        array = array_cycles(operation, matmul)
+        yield _Step(number // count, operation.subject.kind, array, worked - array, waiting)
+
+
+def array_cycles(operation: Operation, matmul: MatmulTiming) -> int:
+    """Cycles in which the array multiplies in a MATMUL: a depth word in each pass of a row tile.
+
+    Of 12 depth words and 4 row tiles, one of them with 8-bit weights: ``12 * (3 + 2)``.
+    """
+    operands = operation.operands
+    narrow, wide = matmul.passes(operands)
+    wide_tiles = operands.get("wide", 0).bit_count()
+    narrow_tiles = operands["row_tiles"] - wide_tiles
+    return operands["depth_words"] * (narrow_tiles * narrow + wide_tiles * wide)
+
+
+class _Loads:
+    """LOADs that MATMULs wait for, and how long memory stood still before them.
+
+    Parameters
+    ----------
+    program : Program
+    prediction : Prediction
+    latency : int
+        Of memory, in cycles: so long before its data a LOAD must be taken.
+    images : int
+    """
+
+    def __init__(self, program: Program, prediction: Prediction, latency: int, images: int):
+        operations = program.operations
+        loads = [i for i, operation in enumerate(operations) if operation.unit is Unit.LOAD]
+        self.numbers = [image * len(operations) + i for image in range(images) for i in loads]
+        signal = 1 << Unit.MATMUL
+        places = [place for place, i in enumerate(loads) if operations[i].signal & signal]
+        # Places in ``numbers`` of the LOADs that signal to MATMULs, which wait for them in turn.
+        self.signals = [image * len(loads) + place for image in range(images) for place in places]
+        credits = operations[0].instruction().credits[Unit.LOAD][Unit.MATMUL]
+        self.waited = -credits  # the next wait's place in ``signals``
+        self.prediction = prediction
+        self.latency = latency
+        self.counted = 0  # LOADs up to the latest one that the unit was idle for
+
+    def waited_for(self, matmul: Operation) -> int:
+        """Place of the LOAD whose signal a MATMUL takes, if it takes one: call this for each."""
+        if not matmul.wait >> Unit.LOAD & 1:
+            return 0
+        self.waited += 1
+        return self.signals[self.waited - 1] if self.waited > 0 else 0
+
+    def split(self, load: int, idle: float) -> dict[Wait, float]:
+        """Parts of idle cycles that end with a LOAD.
+
+        Memory stood still before it, or before those in front of it, until they had room or were
+        decoded. Had they come earlier, this one would have, by so many cycles.
+        """
+        parts = dict.fromkeys((Wait.ROOM, Wait.PROGRAM, Wait.MEMORY), 0.0)
+        for place in range(self.counted + 1, load + 1):
+            cause = self.prediction.causes[self.numbers[place]]
+            if cause != WAITED_FOR_UNIT:
+                wait = Wait.PROGRAM if cause == WAITED_FOR_PROGRAM else Wait.ROOM
+                parts[wait] += self._still(place)
+        self.counted = max(self.counted, load)
+        parts[Wait.ROOM] = min(parts[Wait.ROOM], idle)
+        parts[Wait.PROGRAM] = min(parts[Wait.PROGRAM], idle - parts[Wait.ROOM])
+        parts[Wait.MEMORY] = idle - parts[Wait.ROOM] - parts[Wait.PROGRAM]
+        return {wait: cycles for wait, cycles in parts.items() if cycles}
+
+    def _still(self, place: int) -> float:
+        """Cycles without data between the LOAD before and the earliest data of this one."""
+        before, number = self.numbers[place - 1 : place + 1]
+        begin = self.prediction.starts[number] + self.latency
+        return max(0.0, begin - self.prediction.ends[before])

@@ -1,0 +1,37 @@
+"""Pipeline constants of an engine, from its RTL: the compiler's only part that needs Amaranth."""
+
+from functools import cache
+
+from rtl.config import EngineConfig
+from rtl.control.fetch import Fetch
+from rtl.control.in_flight import InFlight
+from rtl.control.issue import Issue
+from rtl.lib.queue import Queue
+from rtl.matmul.unit import MatmulUnit
+from rtl.memory.load.check import LoadCheck
+from rtl.memory.load.unit import LoadUnit
+from rtl.memory.regions import RegionCheck
+from rtl.memory.store import StoreUnit
+from rtl.timing.units import UnitLatencies
+from rtl.vector.layernorm import NormUnit
+from rtl.vector.softmax import SoftmaxUnit
+
+
+@cache
+def unit_latencies(config: EngineConfig) -> UnitLatencies:
+    """Constants of the units; where the RTL names none: :class:`UnitLatencies`' defaults."""
+    return UnitLatencies(
+        decode=Fetch.DECODE_CYCLES,
+        queue=Queue.LATENCY,
+        issue=Issue.LATENCY,
+        matmul_start=MatmulUnit.START_CYCLES,
+        matmul_finish=MatmulUnit.finish_cycles(config),
+        norm_pair=NormUnit.pair_cycles(config),
+        norm_done=NormUnit.DONE_CYCLES,
+        softmax_done=SoftmaxUnit.done_cycles(config),
+        load_check=LoadCheck.LATENCY,
+        load_gap=LoadUnit.CYCLES,
+        store_check=RegionCheck.LATENCY + 2,
+        store_word=StoreUnit.CYCLES_PER_WORD,
+        end=InFlight.SETTLE,
+    )

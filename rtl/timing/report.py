@@ -1,0 +1,122 @@
+"""The static report of a compiled program: cycles, bytes, buffers; as JSON and as a table."""
+
+from collections import Counter
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from rtl.compiler.lowering.layout import logits_address
+from rtl.compiler.operations import Program, Space
+from rtl.config import EngineConfig
+from rtl.timing.breakdown import Account
+from rtl.timing.simulate import Prediction
+
+SCHEMA = 1
+COUNTED_IN = {Space.ACTIVATIONS: "granules", Space.GELU: "tables"}  # all others: words
+
+
+def report(
+    program: Program, prediction: Prediction, spent: Account, clock_hz: int
+) -> dict[str, Any]:
+    """All figures as a JSON object.
+
+    Parameters
+    ----------
+    program : Program
+    prediction : Prediction
+        Of this program, for one image; ``cycles_per_image`` of several.
+    spent : Account
+        Of the one image.
+    clock_hz : int
+    """
+    engine = program.sizes.engine
+    return {
+        "schema": SCHEMA,
+        "engine": {"name": engine.name, "hash": f"{engine.hash:016x}"},
+        "cycles": prediction.cycles,
+        "cycles_per_image": prediction.cycles_per_image,
+        "fps": clock_hz / prediction.cycles,
+        "clock_hz": clock_hz,
+        "matmul_cycles": {kind: round(value) for kind, value in prediction.by_kind.items()},
+        "waiting_cycles": {str(wait): round(value) for wait, value in spent.waits().items()},
+        "busy_cycles": {unit.name.lower(): round(value) for unit, value in prediction.busy.items()},
+        "bytes": {
+            "moved": prediction.bytes,
+            "constants": program.constant_bytes,
+            "program": program.program_bytes,
+        },
+        "instructions": dict(
+            Counter(operation.opcode.name.lower() for operation in program.operations)
+        ),
+        "buffers": {
+            name: {"used": used, "available": available, "unit": unit}
+            for name, used, available, unit in _buffers(program)
+        },
+    }
+
+
+def _buffers(program: Program) -> list[tuple[str, int, int, str]]:
+    """Name, highest address in use, capacity and unit of each scratchpad."""
+    sizes = program.sizes
+    engine = sizes.engine
+    highest: Counter[Space] = Counter()
+    for operation in program.operations:
+        for region in (*operation.reads, *operation.writes):
+            highest[region.space] = max(highest[region.space], region.stop)
+    logits = logits_address(sizes) + sizes.class_tiles
+    highest[Space.RESIDUAL] = max(sizes.residual_words, logits)  # regions count tokens there
+    return [
+        (space.name.lower(), highest[space], capacity, COUNTED_IN.get(space, "words"))
+        for space, capacity in _capacities(engine).items()
+    ]
+
+
+def _capacities(engine: EngineConfig) -> dict[Space, int]:
+    """Size of each scratchpad, in what the report counts."""
+    return {
+        Space.ACTIVATIONS: engine.activation_words * engine.granules,
+        Space.PIXELS: engine.pixel_words,
+        Space.KEYS: engine.key_words,
+        Space.VALUES: engine.value_words,
+        Space.SCORES: engine.score_words,
+        Space.RESIDUAL: engine.residual_words,
+        Space.WEIGHTS: engine.weight_words,
+        Space.PARAMETERS: engine.parameter_words,
+        Space.EXPONENTS: engine.exponent_words,
+        Space.GELU: 2,
+    }
+
+
+def tables(figures: dict[str, Any]) -> RenderableType:
+    """What :func:`report` returns, for a terminal."""
+    cycles, total = Table(title="Cycles of the matmul unit"), figures["cycles"]
+    for column in ("layers", "cycles", "of the image"):
+        cycles.add_column(column, justify="left" if column == "layers" else "right")
+    for kind, value in figures["matmul_cycles"].items():
+        cycles.add_row(kind, f"{value:,}", f"{value / total:.1%}")
+    for wait, value in figures["waiting_cycles"].items():
+        cycles.add_row(f"idle: {wait}", f"{value:,}", f"{value / total:.1%}")
+    rate = f"{figures['fps']:,.1f} frames per second"
+    cycles.add_row("image", f"{total:,}", rate)
+    if following := figures["cycles_per_image"]:
+        rate = f"{figures['clock_hz'] / following:,.1f} frames per second"
+        cycles.add_row("each further image", f"{following:,.0f}", rate)
+
+    units = Table(title="Units")
+    for column in ("unit", "instructions", "busy"):
+        units.add_column(column, justify="left" if column == "unit" else "right")
+    for unit, value in sorted(figures["busy_cycles"].items()):
+        units.add_row(unit, f"{figures['instructions'][unit]:,}", f"{value / total:.1%}")
+
+    buffers = Table(title="Buffers")
+    for column in ("buffer", "used", "available", ""):
+        buffers.add_column(column, justify="right" if column in ("used", "available") else "left")
+    for name, buffer in figures["buffers"].items():
+        buffers.add_row(name, f"{buffer['used']:,}", f"{buffer['available']:,}", buffer["unit"])
+    moved = figures["bytes"]
+    summary = (
+        f"{moved['moved']:,} bytes per image; constants {moved['constants']:,},"
+        f" program {moved['program']:,} bytes"
+    )
+    return Group(cycles, units, buffers, summary)

@@ -1,0 +1,214 @@
+"""What an image makes an engine do: products, bytes of memory, bytes of scratchpads; energy.
+
+Everything is counted from the operands of the very program that runs.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from rtl.compiler import Operation, Program, check, lower
+from rtl.config import EngineConfig
+from rtl.errors import UserError
+from rtl.isa.instructions import Activations, Destination, Opcode, Weights
+from rtl.model import numerics
+from rtl.model.shape import NetworkShape
+from rtl.timing import UnitLatencies
+from rtl.timing.bound import array_work
+from rtl.timing.breakdown import array_cycles
+from rtl.timing.units import MatmulTiming
+
+PROGRAM = "program"  # the kind of the bytes of instructions
+KINDS = {
+    "": "embed",  # pixels
+    "position": "embed",
+    "norm1": "qkv",
+    "q": "qkv",
+    "k": "qkv",
+    "v": "qkv",
+    "norm2": "fc1",
+    "gelu": "fc1",
+    "values": "pool",
+    "weights": "pool",
+    "norm": "head",
+}
+"""The kind of layer that needs a LOAD, by what it is for; others are kinds themselves."""
+
+DYNAMIC_POWER = re.compile(r"^\|\s*Dynamic \(W\)\s*\|\s*([0-9.]+)\s*\|", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one image takes.
+
+    Parameters
+    ----------
+    macs : int
+        Multiply-accumulates without padding.
+    array_cycles : int
+        In which the array multiplies.
+    products : int
+        Products of the array in these cycles, of 4-bit weights and with padding.
+    read_bytes : dict of str to int
+        From memory, by kind of layer, and of the program.
+    written_bytes : int
+        To memory.
+    scratchpad_read_bytes, scratchpad_written_bytes : int
+        On the chip, in whole words of the lanes that take part, by the operands of the
+        instructions. Of the weights, activations, pixels, keys, values, scores, residual stream
+        and row parameters: not of the small tables of exponents, GELU and scales.
+    """
+
+    macs: int
+    array_cycles: int
+    products: int
+    read_bytes: dict[str, int]
+    written_bytes: int
+    scratchpad_read_bytes: int
+    scratchpad_written_bytes: int
+
+    @property
+    def bytes(self) -> int:
+        """Read and written in memory; as of :class:`rtl.timing.Prediction`."""
+        return sum(self.read_bytes.values()) + self.written_bytes
+
+    @property
+    def scratchpad_bytes(self) -> int:
+        """Read and written on the chip."""
+        return self.scratchpad_read_bytes + self.scratchpad_written_bytes
+
+
+def work_of(shape: NetworkShape, engine: EngineConfig) -> Work:
+    """Work of a network's image on an engine.
+
+    Raises
+    ------
+    UserError
+        If the engine cannot run the network.
+    """
+    return work_of_program(lower(check(shape, engine)))
+
+
+def work_of_program(program: Program) -> Work:
+    """Work of a program's image."""
+    engine = program.sizes.engine
+    matmul = MatmulTiming(engine, UnitLatencies())
+    read, cycles, written = Counter({PROGRAM: program.program_bytes}), 0, 0
+    read_bits = written_bits = 0  # of scratchpads
+    for operation in program.operations:
+        operands = operation.operands
+        if operation.opcode is Opcode.LOAD:
+            layer = operation.subject.layer.rpartition(".")[2]
+            read[KINDS.get(layer, layer)] += operands["bytes"]
+        elif operation.opcode is Opcode.STORE:
+            written += operands["row_words"] * engine.logit_word_bytes
+        elif operation.opcode is Opcode.MATMUL:
+            cycles += array_cycles(operation, matmul)
+        reads, writes = scratchpad_bits(operation, matmul)
+        read_bits, written_bits = read_bits + reads, written_bits + writes
+    return Work(
+        macs=array_work(program.sizes.shape),
+        array_cycles=cycles,
+        products=cycles * engine.products,
+        read_bytes=dict(read),
+        written_bytes=written,
+        scratchpad_read_bytes=read_bits // 8,
+        scratchpad_written_bytes=written_bits // 8,
+    )
+
+
+def scratchpad_bits(operation: Operation, matmul: MatmulTiming) -> tuple[int, int]:
+    """Bits that an instruction reads and writes in scratchpads."""
+    operands, engine = operation.operands, matmul.engine
+    if operation.opcode is Opcode.LOAD:
+        return 0, 8 * operands["bytes"]
+    if operation.opcode is Opcode.STORE:
+        return 8 * operands["row_words"] * engine.residual_word_bytes, 0
+    if operation.opcode is Opcode.MATMUL:
+        writes, updates = _drained_bits(operands, engine)
+        return _fed_bits(operation, matmul) + updates, writes
+    if operation.opcode is Opcode.NORM:
+        values = operands["row_words"] * operands["lane_count"] * engine.row_lanes
+        return 2 * values * numerics.RESIDUAL_BITS, values * engine.act_bits  # two passes
+    if operation.opcode is Opcode.SOFTMAX:
+        values = operands["key_words"] * operands["lane_count"] * engine.row_lanes
+        return values * numerics.SCORE_BITS, values * engine.act_bits
+    return 0, 0
+
+
+def _fed_bits(operation: Operation, matmul: MatmulTiming) -> int:
+    """Both ports of the array, in every cycle in which it multiplies; and row parameters."""
+    operands, engine = operation.operands, matmul.engine
+    pixels = operands.get("activations", 0) == Activations.PIXELS
+    code = 8 if pixels else engine.act_bits
+    weight = numerics.ATOM_BITS if operands["weights"] == Weights.RING else numerics.KV_BITS
+    word = operands["lane_count"] * code + engine.row_lanes * weight
+    parameters = 8 * operands["row_tiles"] * engine.parameter_word_bytes
+    return array_cycles(operation, matmul) * engine.depth_lanes * word + parameters
+
+
+def _drained_bits(operands: dict[str, int], engine: EngineConfig) -> tuple[int, int]:
+    """Results that a MATMUL writes, and those before them that it reads."""
+    destination = operands["destination"]
+    rows = operands["row_tiles"] * engine.row_lanes
+    bits = {
+        Destination.ACTIVATIONS: engine.act_bits,
+        Destination.SCORES: numerics.SCORE_BITS,
+        Destination.RESIDUAL: numerics.RESIDUAL_BITS,
+    }.get(Destination(destination), numerics.KV_BITS)
+    if destination == Destination.ACTIVATIONS:
+        rows = operands["mask_count"] * engine.depth_lanes
+    writes = rows * operands["lane_count"] * bits
+    return writes, writes if operands.get("accumulate", 0) else 0
+
+
+@dataclass(frozen=True)
+class PowerModel:
+    """Dynamic energy, in proportion to the array's products.
+
+    Parameters
+    ----------
+    joules_per_product : float
+        Of a 4-bit weight; with all that happens beside it.
+    """
+
+    joules_per_product: float
+
+    @classmethod
+    def of_report(cls, report: str, work: Work, images_per_second: float) -> "PowerModel":
+        """From the report of a run.
+
+        Parameters
+        ----------
+        report : str
+            Text of Vivado's ``report_power``, with the activity of the run.
+        work : Work
+            Of the run's network and engine.
+        images_per_second : float
+            Of the run.
+
+        Raises
+        ------
+        UserError
+            If the text has no dynamic power, or the run no frame rate.
+        """
+        found = DYNAMIC_POWER.search(report)
+        if not found:
+            raise UserError(
+                "no report of Vivado's report_power: no row 'Dynamic (W)' in its summary"
+            )
+        if not float(found[1]):
+            raise UserError("row 'Dynamic (W)': 0, no power of an engine that runs")
+        if images_per_second <= 0:
+            raise UserError(f"the run's frame rate must be positive, not {images_per_second:g}")
+        return cls(float(found[1]) / (work.products * images_per_second))
+
+    def joules(self, products: Any) -> Any:
+        """Of so many products, as :attr:`Work.products` counts them."""
+        return products * self.joules_per_product
+
+
+def energy(work: Work, power: PowerModel | None) -> float | None:
+    """Dynamic energy of an image in joules; None without a power model: uncalibrated."""
+    return None if power is None else power.joules(work.products)

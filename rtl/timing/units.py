@@ -1,0 +1,285 @@
+"""What an instruction takes, unit by unit: formulas of its operands, with constants from the RTL.
+
+One class per unit, but for LOAD, which is made of bursts: :mod:`rtl.timing.loads`. Each has
+
+- ``free``: the cycle from which it can take its next instruction,
+- ``busy``: cycles in which it worked,
+- ``execute(operation, taken)``: take an instruction in a cycle; returns the cycle in which it is
+  done. Instructions come in their order.
+
+STORE shares the memory's bandwidth with LOAD, so its words must be sent in the order of time:
+instead of ``execute`` it has ``take``, and then ``candidate`` and ``send`` for each word.
+
+All times are clock cycles of the RTL.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Protocol
+
+from rtl.compiler.operations import Operation
+from rtl.config import EngineConfig
+from rtl.isa.instructions import Activations, Destination, Weights
+from rtl.timing.port import BURST_BEATS, NEVER, Memory, MemoryTiming
+
+
+@dataclass(frozen=True)
+class UnitLatencies:
+    """Pipeline constants in cycles. The defaults are TINY's.
+
+    :func:`rtl.timing.latencies.unit_latencies` takes them from the RTL of any engine. "Taken"
+    is the cycle in which a unit accepts an instruction.
+
+    Parameters
+    ----------
+    request : int
+        From the start to the command that reads the program.
+    decode : int
+        ``DECODE_CYCLES`` of :class:`rtl.control.fetch.Fetch`.
+    queue : int
+        ``LATENCY`` of :class:`rtl.lib.queue.Queue`.
+    issue : int
+        ``LATENCY`` of :class:`rtl.control.issue.Issue`: from a queue's head to taken. The next one
+        starts in the cycle after.
+    signal : int
+        From ``done`` to the semaphore.
+    matmul_start, matmul_finish : int
+        ``START_CYCLES`` and ``finish_cycles`` of :class:`rtl.matmul.unit.MatmulUnit`.
+    norm_pair : int
+        From the last beat of a pair's pass 1 to the first of its pass 2.
+    norm_done, softmax_done : int
+        From the last read to ``done``.
+    load_check : int
+        From taken until the next LOAD can be taken.
+    load_gap : int
+        Between the data of two LOADs.
+    load_done : int
+        From the last write to ``done``.
+    store_check : int
+        From taken to the reading of the first word.
+    store_word : int
+        Reading a word; its beats follow.
+    store_answer : int
+        From the last beat to ``done``, without the memory's latency.
+    end : int
+        From the last ``done`` of an image to the image's.
+    again : int
+        From END, or from the end of the image that made room, to the command that reads the
+        program again.
+    """
+
+    request: int = 2
+    decode: int = 2
+    queue: int = 2
+    issue: int = 1
+    signal: int = 1
+    matmul_start: int = 4
+    matmul_finish: int = 29
+    norm_pair: int = 41
+    norm_done: int = 17
+    softmax_done: int = 44
+    load_check: int = 7
+    load_gap: int = 1
+    load_done: int = 1
+    store_check: int = 6
+    store_word: int = 3
+    store_answer: int = 3
+    end: int = 8
+    again: int = 2
+
+
+class TimedUnit(Protocol):
+    """What the simulation wants of a unit."""
+
+    free: float
+    busy: float
+
+    def execute(self, operation: Operation, taken: float) -> float: ...
+
+
+class MatmulTiming:
+    """Array and drain: a row tile is fed in its passes while the one before drains.
+
+    A row tile takes whichever of the two is longer. The feed of an instruction begins while the
+    drain still works on the one before.
+
+    Parameters
+    ----------
+    engine : EngineConfig
+    latencies : UnitLatencies
+
+    Attributes
+    ----------
+    by_kind : dict of str to float
+        Busy cycles by kind of layer, as in :class:`rtl.compiler.operations.Subject`.
+    """
+
+    def __init__(self, engine: EngineConfig, latencies: UnitLatencies):
+        self.engine = engine
+        self.latencies = latencies
+        self.free = self.busy = 0.0
+        self.by_kind: defaultdict[str, float] = defaultdict(float)
+        self.last_word = 0.0  # of the latest row tile, in the feed
+        self.last_beats = 0  # that its drain takes
+
+    def execute(self, operation: Operation, taken: float) -> float:
+        operands, latencies = operation.operands, self.latencies
+        words, row_tiles = operands["depth_words"], operands["row_tiles"]
+        narrow, wide = self.passes(operands)
+        wide_tiles = operands.get("wide", 0)
+        beats = _drain_beats(operands)
+        # Two instructions are held ready in front of the one that is fed.
+        begin = max(taken + latencies.matmul_start - 1, self.last_word)
+        self.free = max(taken + 2, self.last_word)
+        first = words * (wide if wide_tiles & 1 else narrow)
+        last = max(begin + first, self.last_word + self.last_beats)
+        more_wide = (wide_tiles >> 1).bit_count()
+        last += more_wide * max(words * wide, beats)
+        last += (row_tiles - 1 - more_wide) * max(words * narrow, beats)
+        self.last_word, self.last_beats = last, beats
+        self.busy += last - begin
+        self.by_kind[operation.subject.kind] += last - begin
+        return last + beats + latencies.matmul_finish
+
+    def passes(self, operands: dict[str, int]) -> tuple[int, int]:
+        """Passes of a row tile with 4-bit and with 8-bit weights."""
+        if operands["weights"] != Weights.RING:
+            return 2, 2
+        sliced = operands.get("activations", 0) == Activations.PIXELS and self.engine.act_bits < 8
+        return (2, 4) if sliced else (1, 2)
+
+
+class NormTiming:
+    """LayerNorm: both passes share the reads; a pair's pass 2 goes before any pass 1 once it may.
+
+    Parameters
+    ----------
+    engine : EngineConfig
+    latencies : UnitLatencies
+    """
+
+    def __init__(self, engine: EngineConfig, latencies: UnitLatencies):
+        self.parts = engine.norm_parts
+        self.latencies = latencies
+        self.free = self.busy = 0.0
+        self.pass_2: list[tuple[float, int]] = []  # start and beats of each pair's
+        self.pass_2_end = 0.0
+
+    def execute(self, operation: Operation, taken: float) -> float:
+        operands, latencies = operation.operands, self.latencies
+        beats, pairs = operands["row_words"] * self.parts, _pairs(operands)
+        at = taken + 1 + operands["lane_first"] // 2  # of the next read of pass 1
+        waiting = [pair for pair in self.pass_2 if pair[0] + pair[1] > at]
+        self.pass_2_end += 1  # a cycle between two instructions
+        for _ in range(pairs):
+            left = max(beats, 2)  # pairs of one beat are two cycles apart
+            while waiting and waiting[0][0] < at + left:
+                begin, others = waiting.pop(0)
+                left -= max(0, begin - at)
+                at = max(at, begin) + others
+            at += left
+            begin = max(at - 1 + latencies.norm_pair, self.pass_2_end)
+            self.pass_2_end = begin + beats
+            waiting.append((begin, beats))
+        self.free = at
+        self.pass_2 = waiting
+        self.busy += 2 * pairs * beats
+        return self.pass_2_end - 1 + latencies.norm_done
+
+
+class SoftmaxTiming:
+    """Softmax: a word, or a part of it, per cycle, lane by lane.
+
+    Parameters
+    ----------
+    engine : EngineConfig
+    latencies : UnitLatencies
+    """
+
+    def __init__(self, engine: EngineConfig, latencies: UnitLatencies):
+        self.parts = engine.softmax_parts
+        self.latencies = latencies
+        self.free = self.busy = 0.0
+
+    def execute(self, operation: Operation, taken: float) -> float:
+        operands = operation.operands
+        beats = operands["lane_count"] * operands["key_words"] * self.parts
+        last = taken + operands["lane_first"] // 4 + beats
+        self.free = last + 1
+        self.busy += beats
+        return last + self.latencies.softmax_done
+
+
+class StoreTiming:
+    """Store: a word is read, then sent, then the next; every burst waits for its answer.
+
+    Parameters
+    ----------
+    engine : EngineConfig
+    latencies : UnitLatencies
+    timing : MemoryTiming
+    memory : Memory
+        Shares its bandwidth with the reads.
+    """
+
+    def __init__(
+        self, engine: EngineConfig, latencies: UnitLatencies, timing: MemoryTiming, memory: Memory
+    ):
+        self.latencies = latencies
+        self.memory = memory
+        self.beat_bytes = engine.memory_bytes
+        self.word_beats = engine.logit_word_bytes // engine.memory_bytes
+        self.answer = latencies.store_answer + timing.latency_cycles
+        self.free = self.busy = self.taken = 0.0
+        self.first = NEVER  # when the next word's first beat can be sent
+        self.words = self.in_block = 0  # to be sent; beats since the block's first one
+        self.bytes = 0  # written
+
+    def take(self, taken: float, operands: dict[str, int]) -> None:
+        """Accept an instruction."""
+        self.taken, self.words = taken, operands["row_words"]
+        self.in_block = operands["offset"] // self.beat_bytes % BURST_BEATS
+        self.bytes += self.words * self.word_beats * self.beat_bytes
+        self.free = NEVER
+        self._read(taken + self.latencies.store_check - 1)
+
+    def _read(self, latest: float) -> None:
+        """Read the next word, behind the latest beat; when its first beat can be sent."""
+        self.first = latest + self.latencies.store_word + 1
+        if self.in_block >= BURST_BEATS:
+            self.in_block -= BURST_BEATS
+            self.first = max(self.first, latest + self.answer + 1)
+
+    def candidate(self) -> float:
+        """When the next word must be considered among the bursts that are chosen; or NEVER.
+
+        A burst's beats come after the memory's latency, a word's beats at once.
+        """
+        return self.first - self.memory.latency
+
+    def send(self) -> float | None:
+        """Send the next word; the cycle in which the instruction is done if it was the last."""
+        at = self.memory.write(self.first, self.word_beats)
+        self.in_block += self.word_beats
+        self.words -= 1
+        if self.words:
+            self._read(at)
+            return None
+        self.first = NEVER
+        self.free = end = at + self.answer
+        self.busy += end - self.taken
+        return end
+
+
+def _pairs(operands: dict[str, int]) -> int:
+    """Pairs of lanes that take part, one with half a pair included."""
+    first = operands["lane_first"]
+    return (first + operands["lane_count"] - 1) // 2 - first // 2 + 1
+
+
+def _drain_beats(operands: dict[str, int]) -> int:
+    """Beats of one row tile: pairs of lanes, for raw scores groups of four."""
+    if operands["destination"] != Destination.SCORES:
+        return _pairs(operands)
+    first = operands["lane_first"]
+    return (first + operands["lane_count"] - 1) // 4 - first // 4 + 1

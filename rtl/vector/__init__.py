@@ -1,0 +1,1 @@
+"""The vector units: LayerNorm, softmax, GELU, addition to the residual stream."""

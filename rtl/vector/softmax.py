@@ -1,0 +1,188 @@
+"""Softmax of a tile of tokens, one head."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.config import EngineConfig
+from rtl.control.retire import Retire
+from rtl.isa.instructions import Opcode
+from rtl.isa.unit_port import UnitPort
+from rtl.lib.credits import Credits
+from rtl.lib.fork import fork
+from rtl.lib.link import link
+from rtl.lib.pipeline import delayed, history
+from rtl.memory import ports
+from rtl.memory.word_parts import in_every_part, part_mask, part_of, split_position
+from rtl.memory.write_queue import WriteQueue
+from rtl.vector.context_scale import ContextScale
+from rtl.vector.softmax_lanes import SoftmaxLanes, WeightSum
+from rtl.vector.softmax_walk import SoftmaxWalk
+
+MAXIMUM_CYCLES = 2  # to choose a maximum among all slots and lanes
+
+
+class SoftmaxUnit(wiring.Component):
+    """Attention weights relative to each token's maximum, and the scale that their sum calls for.
+
+    ``softmax_lanes`` keys of one token per cycle, token after token without gaps: a word, or the
+    parts of a word one after the other, for each of which it is read. From the read to the output
+    queue the unit is rigid; a word is read only where the queue has room.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    i : In(stream.Signature(dispatch_layout(Opcode.SOFTMAX)))
+        At most 8 instructions are under way.
+    done : Out(COMPLETION)
+        After the last write was taken and the last scale is in its register.
+    idle, busy : Out(1)
+    scores : Out(score_read(config))
+    maxima : In(score_slots x token_lanes x SCORE)
+        By slot and lane; constant while an instruction of the slot is under way.
+    activations : Out(stream.Signature(activation_write(config)))
+        One lane of a pair at a time.
+    scales : Out(score_slots x token_lanes x TokenScale)
+        By slot and lane.
+    stall_write : Out(1)
+        A write was refused in the cycle before.
+
+    Timing, unstalled, for a model: an instruction taken in cycle t issues its first beat in cycle
+    t + 1 + lane_first // 4, then one per cycle, ``softmax_parts`` for each word; ``done`` is
+    ``done_cycles(config)`` after the issue of the last. The next instruction is taken in the cycle
+    after that issue.
+
+    Source: docs/numerics.md, section 5. Reference: sim.golden.ops.softmax_weights, context_scale.
+    """
+
+    BEATS = 32
+    DATA_CYCLES = 1 + ports.READ_LATENCY + 1  # from a beat's issue until the lanes have its data
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        lanes, slots = config.token_lanes, config.score_slots
+        super().__init__(
+            {
+                **UnitPort(Opcode.SOFTMAX).members,
+                "scores": Out(ports.score_read(config)),
+                "maxima": In(ports.array(slots, ports.array(lanes, ports.SCORE))),
+                "activations": Out(stream.Signature(ports.activation_write(config))),
+                "scales": Out(ports.array(slots, ports.array(lanes, ports.TokenScale))),
+                "stall_write": Out(1),
+            }
+        )
+
+    @classmethod
+    def done_cycles(cls, config: EngineConfig) -> int:
+        """From the issue of an instruction's last beat until ``done``: its scale lands last."""
+        scale = WeightSum.latency(config) + ContextScale.LATENCY + 1
+        return cls.DATA_CYCLES + SoftmaxLanes.LATENCY + scale - 1 + Retire.LATENCY
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.retire = retire = Retire(2)
+        m.submodules.walk = walk = SoftmaxWalk(self.config.softmax_lanes, self.config.softmax_parts)
+        m.submodules.credits = credits = Credits(self.BEATS)
+        m.submodules.lanes = lanes = SoftmaxLanes(self.config)
+        m.submodules.sum = total = WeightSum(self.config)
+        m.submodules.scale = scale = ContextScale()
+        m.submodules.output = output = WriteQueue(self.config, self.BEATS)
+
+        self._connect_control(m, retire, walk, output)
+        valid, beat = self._connect_reads(m, walk, credits, lanes)
+
+        valid = delayed(m, valid, lanes.LATENCY, name="weights_valid", marker=True)
+        beat = delayed(m, beat, lanes.LATENCY, name="weights_beat")
+        m.d.comb += [total.valid.eq(valid), total.first.eq(beat.first)]
+        m.d.comb += total.weights.eq(lanes.weights)
+        self._connect_writes(m, valid, beat, lanes, output)
+        m.d.comb += [credits.give.eq(output.taken), retire.ended[0].eq(output.ended)]
+
+        complete = delayed(m, valid & beat.last, total.LATENCY, name="complete", marker=True)
+        beat = delayed(m, beat, total.LATENCY, name="complete_beat")
+        m.d.comb += [
+            scale.total.eq(total.total),
+            scale.multiplier.eq(beat.dispatch.operands.context_multiplier),
+            scale.shift.eq(beat.dispatch.operands.context_shift),
+        ]
+        landed = delayed(m, complete, scale.LATENCY, name="landed", marker=True)
+        beat = delayed(m, beat, scale.LATENCY, name="landed_beat")
+        with m.If(landed):
+            slot = self.scales[beat.dispatch.operands.slot]
+            m.d.sync += slot[beat.lane].eq(scale.scale)
+        m.d.comb += retire.ended[1].eq(landed & beat.final)
+        return m
+
+    def _connect_control(self, m, retire, walk, output):
+        """Instructions in, completions and weights out."""
+        fork(m, self.i, retire.i, walk.i)
+        link(m, output.o, wiring.flipped(self.activations))
+        m.d.comb += [
+            self.done.eq(retire.done),
+            self.idle.eq(retire.idle),
+            self.busy.eq(~retire.idle),
+            self.stall_write.eq(output.stall),
+        ]
+
+    def _connect_reads(self, m, walk, credits, lanes):
+        """Requests out, scores in; whether the lanes have some now, and their beat."""
+        issue = Signal()
+        scores = Signal.like(lanes.scores, reset_less=True)
+        m.d.comb += [
+            walk.o.ready.eq(credits.available),
+            issue.eq(walk.o.valid & credits.available),
+            credits.take.eq(issue),
+        ]
+        requested = delayed(m, issue, 1, name="requested", marker=True)
+        beat = delayed(m, walk.o.payload, 1, name="requested_beat")
+        m.d.comb += [
+            self.scores.enable.eq(requested),
+            self.scores.request.bank.eq(beat.lane[:2]),
+            self.scores.request.word.eq(beat.word),
+        ]
+        cycles = ports.READ_LATENCY + 1
+        valid = delayed(m, requested, cycles, name="valid", marker=True)
+        early = delayed(m, beat, cycles - MAXIMUM_CYCLES, name="early_beat")
+        *_, answered, beat = history(m, early, MAXIMUM_CYCLES, name="beat")
+        parts = self.config.softmax_parts
+        _, part = split_position(answered.position, parts)
+        m.d.sync += scores.as_value().eq(part_of(self.scores.data, parts, part))
+        m.d.comb += [
+            lanes.scores.eq(scores),
+            lanes.maximum.eq(self._maximum(m, early)),
+            lanes.multiplier.eq(beat.dispatch.operands.multiplier),
+            lanes.shift.eq(beat.dispatch.operands.shift),
+            lanes.keys_left.eq(beat.keys_left),
+            lanes.dither.eq(beat.dither),
+        ]
+        return valid, beat
+
+    def _maximum(self, m, beat):
+        """The maximum of a beat's lane, ``MAXIMUM_CYCLES`` after the beat."""
+        by_slot = Signal(ports.array(self.config.score_slots, ports.SCORE), reset_less=True)
+        maximum = Signal(ports.SCORE, reset_less=True)
+        slot = delayed(m, beat.dispatch.operands.slot, 1, name="slot")
+        m.d.sync += [
+            *(own.eq(lanes[beat.lane]) for own, lanes in zip(by_slot, self.maxima, strict=True)),
+            maximum.eq(by_slot[slot]),
+        ]
+        return maximum
+
+    def _connect_writes(self, m, valid, beat, lanes, output):
+        """Weights into the output queue."""
+        write, parts = output.write.beat, self.config.softmax_parts
+        column, part = split_position(beat.position, parts)
+        m.d.comb += [
+            output.write.valid.eq(valid),
+            output.final.eq(beat.final),
+            write.pair.eq(beat.lane >> 1),
+            write.enable.eq(1 << beat.lane[0]),
+            write.word.eq(beat.dispatch.operands.destination_address + column),
+            write.mask.eq(part_mask(self.config, parts, part)),
+            write.number.eq(beat.dispatch.number),
+        ]
+        word = in_every_part(lanes.weights, parts)
+        m.d.comb += [codes.as_value().eq(word) for codes in write.codes]

@@ -1,0 +1,120 @@
+"""The keys of one beat, side by side, and the sum of their weights."""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.arith.adder_tree import AdderTree
+from rtl.arith.exp2 import Exp2
+from rtl.arith.packing import adder_terms
+from rtl.arith.reciprocal import Reciprocal
+from rtl.config import EngineConfig
+from rtl.lib.emit import once
+from rtl.lib.pipeline import delayed
+from rtl.memory.ports import SCORE, activation_code, array
+from rtl.model import numerics
+from rtl.vector.softmax_walk import DITHER, KEYS
+
+
+class SoftmaxLanes(wiring.Component):
+    """Attention weights of ``softmax_lanes`` keys.
+
+    Rigid: a beat may enter in each cycle; its weights leave ``LATENCY`` cycles later.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    scores : In(softmax_lanes x signed(22))
+    maximum : In(signed(22))
+    multiplier : In(17)
+    shift : In(6)
+    keys_left : In(12)
+        The first that many keys are valid.
+    dither : In(8)
+        Of the first key.
+    weights : Out(softmax_lanes x unsigned(act_bits))
+    """
+
+    LATENCY = Exp2.LATENCY
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        super().__init__(
+            {
+                "scores": In(array(config.softmax_lanes, SCORE)),
+                "maximum": In(SCORE),
+                "multiplier": In(unsigned(numerics.MULTIPLIER_BITS)),
+                "shift": In(unsigned(numerics.SHIFT_BITS)),
+                "keys_left": In(KEYS),
+                "dither": In(DITHER),
+                "weights": Out(array(config.softmax_lanes, activation_code(config))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        for row in range(self.config.softmax_lanes):
+            lane = Exp2(self.config.act_bits)
+            m.submodules[f"lane_{row}"] = once(lane, platform)
+            m.d.comb += [
+                lane.score.eq(self.scores[row]),
+                lane.maximum.eq(self.maximum),
+                lane.multiplier.eq(self.multiplier),
+                lane.shift.eq(self.shift),
+                lane.dither.eq(self.dither + numerics.dither(row)),
+                lane.valid.eq(self.keys_left > row),
+                self.weights[row].eq(lane.weight),
+            ]
+        return m
+
+
+class WeightSum(wiring.Component):
+    """Sum of a token's attention weights, ``softmax_lanes`` of them per cycle.
+
+    Rigid. ``total`` holds the sum up to a beat ``LATENCY`` cycles after it, until the next beat.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    valid : In(1)
+        A beat enters.
+    first : In(1)
+        It is its token's first.
+    weights : In(softmax_lanes x unsigned(act_bits))
+    total : Out(unsigned(18))
+    """
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        self.LATENCY = self.latency(config)
+        super().__init__(
+            {
+                "valid": In(1),
+                "first": In(1),
+                "weights": In(array(config.softmax_lanes, activation_code(config))),
+                "total": Out(unsigned(Reciprocal.TOTAL_BITS)),
+            }
+        )
+
+    @staticmethod
+    def latency(config: EngineConfig) -> int:
+        """Adder tree, accumulator."""
+        return AdderTree.latency(config.softmax_lanes, adder_terms(config.multiplier)) + 1
+
+    def elaborate(self, platform):
+        m = Module()
+        lanes, terms = self.config.softmax_lanes, adder_terms(self.config.multiplier)
+        m.submodules.tree = tree = AdderTree(lanes, activation_code(self.config), terms)
+        valid = delayed(m, self.valid, tree.LATENCY, name="valid", marker=True)
+        first = delayed(m, self.first, tree.LATENCY, name="first")
+        total = Signal.like(self.total, reset_less=True)
+        m.d.comb += [tree.i.eq(self.weights), self.total.eq(total)]
+        with m.If(valid):
+            m.d.sync += total.eq(tree.o + Mux(first, 0, total))
+        return m

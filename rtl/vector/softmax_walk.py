@@ -1,0 +1,130 @@
+"""The order in which softmax reads raw scores."""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from rtl.isa.instructions import Opcode
+from rtl.isa.layouts import dispatch_layout
+from rtl.memory.ports import ADDRESS
+from rtl.memory.word_parts import split_position
+from rtl.model import numerics
+
+DISPATCH = dispatch_layout(Opcode.SOFTMAX)
+OPERANDS = DISPATCH["operands"].shape
+LANE = unsigned(5)
+KEYS = OPERANDS["keys"].shape
+DITHER = unsigned(8)
+
+
+def softmax_beat(parts: int) -> data.StructLayout:
+    """One read: where, whose (``lane``), which word of the lane and which of the word's ``parts``
+    (``position``: the ``first``, the ``last``), how many valid keys lie in it and behind it, the
+    dither of its first key, the instruction, and whether it is the instruction's ``final`` one."""
+    return data.StructLayout(
+        {
+            "word": ADDRESS,
+            "lane": LANE,
+            "position": OPERANDS["key_words"].shape.width + exact_log2(parts),
+            "keys_left": KEYS,
+            "dither": DITHER,
+            "first": unsigned(1),
+            "last": unsigned(1),
+            "final": unsigned(1),
+            "dispatch": DISPATCH,
+        }
+    )
+
+
+class SoftmaxWalk(wiring.Component):
+    """One beat per cycle: lane by lane, the words of each lane, the parts of each word.
+
+    A group of four lanes that lies before the first lane costs a cycle without a beat. Between two
+    instructions there is one such cycle too.
+
+    Parameters
+    ----------
+    keys : int
+        Per beat.
+    parts : int
+        Beats per word.
+
+    Members
+    -------
+    i : In(stream.Signature(dispatch_layout(Opcode.SOFTMAX)))
+    o : Out(stream.Signature(softmax_beat(parts)))
+    """
+
+    def __init__(self, keys: int, parts: int):
+        self.keys = keys
+        self.parts = parts
+        super().__init__(
+            {"i": In(stream.Signature(DISPATCH)), "o": Out(stream.Signature(softmax_beat(parts)))}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        beat = self.o.payload
+        operands = beat.dispatch.operands
+        dispatch = Signal(DISPATCH)
+        idle = Signal(init=1)
+        lane, lane_end = Signal(LANE), Signal(LANE)
+        skip = Signal(LANE.width - 2)  # groups of four lanes before the first lane
+        base = Signal(ADDRESS)
+        position, keys_left = Signal.like(beat.position), Signal(KEYS)
+        single, before_last = Signal(), Signal.like(position)  # beats == 1, beats - 2
+        dither = Signal(DITHER)
+        column, _ = split_position(position, self.parts)
+        m.d.comb += [
+            self.i.ready.eq(idle),
+            beat.dispatch.eq(dispatch),
+            beat.word.eq(base + column),
+            beat.lane.eq(lane),
+            beat.position.eq(position),
+            beat.keys_left.eq(keys_left),
+            beat.dither.eq(dither),
+            beat.final.eq(beat.last & (lane == lane_end)),
+        ]
+        started = self.i.payload.operands
+        beats = started.key_words << exact_log2(self.parts)
+        with m.If(self.i.valid & idle):
+            m.d.sync += [
+                idle.eq(0),
+                self.o.valid.eq(started.lane_first[2:] == 0),
+                dispatch.eq(self.i.payload),
+                lane.eq(started.lane_first),
+                lane_end.eq(started.lane_first + started.lane_count - 1),
+                skip.eq(started.lane_first[2:]),
+                base.eq(started.source_address),
+                position.eq(0),
+                single.eq(beats == 1),
+                before_last.eq(beats - 2),
+                beat.first.eq(1),
+                beat.last.eq(beats == 1),
+                keys_left.eq(started.keys),
+                dither.eq(0),
+            ]
+        next_group = base + operands.source_stride
+        with m.If(~idle & ~self.o.valid):
+            m.d.sync += [skip.eq(skip - 1), self.o.valid.eq(skip == 1), base.eq(next_group)]
+        with m.If(self.o.valid & self.o.ready):
+            beyond = keys_left < self.keys
+            m.d.sync += [
+                position.eq(position + 1),
+                beat.first.eq(beat.last),
+                beat.last.eq(Mux(beat.last, single, position == before_last)),
+                keys_left.eq(Mux(beyond, 0, keys_left - self.keys)),
+                dither.eq(dither + numerics.dither(self.keys)),
+            ]
+            with m.If(beat.last):
+                m.d.sync += [
+                    lane.eq(lane + 1),
+                    base.eq(Mux(lane[:2] == 3, next_group, base)),
+                    position.eq(0),
+                    keys_left.eq(operands.keys),
+                    dither.eq(0),
+                ]
+            with m.If(beat.final):
+                m.d.sync += [self.o.valid.eq(0), idle.eq(1)]
+        return m

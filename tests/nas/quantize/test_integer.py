@@ -1,0 +1,65 @@
+"""PyTorch's integer mode equals golden on every code of every tensor."""
+
+import numpy as np
+import pytest
+import torch
+
+from nas.quantize.integer import IntegerNetwork
+from sim import golden
+from sim.random_model import random_images, random_model
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+NETWORKS = {
+    "digits": {"blocks": ((4, 128), (2, 64), (3, 96)), "width": 48},
+    "colour": {"image": (16, 24, 3), "patch": 8, "width": 40, "blocks": ((2, 80),) * 2},
+    "197 tokens": {
+        "image": (28, 28, 1), "patch": 2, "width": 32, "blocks": ((2, 64),) * 2, "head_dim": 8,
+    },
+    "one block": {"width": 16, "blocks": ((1, 16),), "row_granularity": 8},
+    "mean": {"width": 40, "blocks": ((2, 80),) * 2, "pool": "mean"},
+    "mean without class token": {
+        "width": 16, "blocks": ((1, 16),), "row_granularity": 8, "pool": "mean",
+        "class_token": False,
+    },
+}  # fmt: skip
+
+
+def assert_every_code_equal(model, images: np.ndarray, device: str) -> None:
+    expected, found = {}, {}
+    logits = golden.run(model, images, tensors=expected)
+    result = IntegerNetwork(model, device).run(torch.from_numpy(images), tensors=found)
+    assert result.dtype == torch.int32
+    assert list(found) == list(expected)
+    for name, codes in expected.items():
+        np.testing.assert_array_equal(found[name].cpu().numpy(), codes, err_msg=name)
+    np.testing.assert_array_equal(result.cpu().numpy(), logits)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("act_bits", [4, 6, 8])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_code_equals_golden(network, act_bits, device):
+    model = random_model(**NETWORKS[network], act_bits=act_bits, wide_fraction=0.4, seed=act_bits)
+    assert_every_code_equal(model, random_images(model.image, 3, seed=1), device)
+
+
+def test_extreme_pictures():
+    model = random_model(seed=5)
+    images = np.zeros((3, *model.image), np.uint8)
+    images[1] = 255
+    images[2, ::2] = 255
+    assert_every_code_equal(model, images, "cpu")
+
+
+def test_batches_that_take_several_chunks(monkeypatch):
+    monkeypatch.setattr("nas.quantize.integer.CHUNK_VALUES", 1)
+    model = random_model(width=32, blocks=((2, 32),) * 2, seed=2)
+    assert_every_code_equal(model, random_images(model.image, 3), "cpu")
+
+
+@pytest.mark.parametrize("images", [torch.zeros(2, 28, 28, 1), torch.zeros(28, 28, 1).byte()])
+def test_refuses_other_types_and_shapes(images):
+    network = IntegerNetwork(random_model(width=16, blocks=((1, 16),)))
+    with pytest.raises(ValueError, match=r"images must be uint8 \(batch, 28, 28, 1\), not torch"):
+        network.run(images)

@@ -1,0 +1,120 @@
+"""Export: a valid integer model whose codes are those of quantized mode, operation by operation."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from nas.data import Pictures
+from nas.supernet.contract import compare
+from nas.supernet.export import export, norm_report
+from nas.supernet.initial import calibrate
+from nas.supernet.supernet import Supernet, SupernetConfig
+from nas.training.checkpoint import load_supernet
+from rtl.errors import UserError
+from rtl.model import IntegerModel, Preprocessing
+from sim import golden
+from sim.random_model import random_images
+
+
+@pytest.fixture(scope="module")
+def net(tiny_checkpoint) -> Supernet:
+    return load_supernet(tiny_checkpoint)
+
+
+def exported(net, arch, data, **more) -> IntegerModel:
+    names, preprocessing = data.class_names, data.preprocessing
+    return export(net, arch, class_names=names, preprocessing=preprocessing, **more)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("size", ["largest", "smallest"])
+def test_operations_agree_with_golden(net, tiny_data, size, fraction):
+    arch = getattr(net.config.space, size)(fraction)
+    agreement = compare(net, arch, exported(net, arch, tiny_data), tiny_data.validation)
+    assert agreement.worst[1] >= 0.999, agreement.worst
+    assert agreement.top1 >= 0.98  # 60 pictures: one may differ
+    assert {"pixels", "blocks.0.scores", "blocks.0.hidden", "logits"} <= agreement.tensors.keys()
+
+
+@pytest.mark.parametrize("change", [{"act_bits": 4}, {"act_bits": 8}, {"signed_hidden": True}])
+def test_other_codes_agree_with_golden(net, tiny_data, change):
+    other = Supernet(replace(net.config, **change))
+    other.load_state_dict(net.state_dict())
+    if "act_bits" in change:
+        for name, parameter in other.named_parameters():
+            if name.endswith(("norm_scale.ln", "norm1_scale.ln", "norm2_scale.ln")):
+                parameter.data += np.log(2.0) * (6 - change["act_bits"])
+    arch = other.config.space.largest(0.5)
+    agreement = compare(other, arch, exported(other, arch, tiny_data), tiny_data.validation)
+    assert agreement.worst[1] >= 0.999, agreement.worst
+
+
+def test_colour_pictures_agree_with_golden(net):
+    space = replace(net.config.space, image=(8, 12, 3))
+    torch.manual_seed(0)
+    colour = Supernet(SupernetConfig(space, pixel_mean=(124, 116, 104), pixel_std=58.0))
+    pictures = Pictures(
+        torch.from_numpy(random_images(space.image, 40)), torch.zeros(40, dtype=torch.int64)
+    )
+    calibrate(colour, pictures.images)
+    preprocessing = Preprocessing(crop=(8, 12), mode="RGB", resize=8)
+    arch = space.largest(0.5)
+    model = export(colour, arch, class_names=("a", "b", "c"), preprocessing=preprocessing)
+    agreement = compare(colour, arch, model, pictures)
+    assert agreement.worst[1] >= 0.999, agreement.worst
+
+
+def test_model_has_the_subnet_s_sizes_and_tiles(net, tiny_data):
+    arch = net.config.space.sample(np.random.default_rng(3))
+    model = exported(net, arch, tiny_data)
+    assert model.shape == net.shape(arch)
+    assert model.class_names == ("row", "column", "line")
+    assert model.info["arch"] == arch.to_json()
+    assert "norms" not in model.info
+
+
+def test_logits_are_real_values_and_cannot_saturate(net, tiny_data):
+    arch = net.config.space.largest(0.0)
+    model = exported(net, arch, tiny_data)
+    images = tiny_data.validation.images
+    logits = golden.run(model, images.numpy()) * model.output_scale
+    np.testing.assert_allclose(logits, net.quantized(images, arch).numpy(), atol=0.1)
+    bound = np.abs(model.head.weight.astype(np.int64)).sum(1) * 32 + np.abs(model.head.bias)
+    highest = bound * model.head.multiplier / 2.0**model.head.shift
+    assert 0.9 * 32767 < highest.max() < 32767
+
+
+def test_export_is_deterministic_and_survives_the_file(net, tiny_data, tmp_path):
+    arch = net.config.space.middle()
+    first, second = (exported(net, arch, tiny_data) for _ in range(2))
+    assert first.hash == second.hash
+    first.save(tmp_path / "model.pulsar")
+    assert IntegerModel.load(tmp_path / "model.pulsar").hash == first.hash
+
+
+def test_norms_are_reported(net, tiny_data):
+    arch = net.config.space.largest()
+    model = exported(net, arch, tiny_data, pictures=tiny_data.validation, info={"seed": 0})
+    report = model.info["norms"]
+    assert report == norm_report(net, arch, tiny_data.validation) and model.info["seed"] == 0
+    assert list(report) == [
+        "blocks.0.norm1",
+        "blocks.0.norm2",
+        "blocks.1.norm1",
+        "blocks.1.norm2",
+        "norm",
+    ]
+    for entry in report.values():
+        assert entry["residual_saturated"] == 0
+        assert 0 < entry["noise"] < 0.2 and 0 <= entry["output_saturated"] < 0.2
+
+
+def test_export_refuses_what_no_accumulator_holds(net, tiny_data):
+    broken = Supernet(net.config)
+    broken.load_state_dict(net.state_dict())
+    with torch.no_grad():
+        broken.block(0).fc1.get_parameter("bias")[1] = 1e9
+    with pytest.raises(UserError, match=r"blocks\.0\.fc1 row 1: \|bias\|"):
+        exported(broken, broken.config.space.largest(), tiny_data)

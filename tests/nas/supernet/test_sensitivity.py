@@ -1,0 +1,70 @@
+"""Row order: the function stays, the state moves along, the sensitive tiles come first."""
+
+import torch
+from torch.nn import functional
+
+from nas.space import wide_tiles
+from nas.supernet.sensitivity import (
+    permute_training,
+    row_permutation,
+    row_sensitivity,
+    tile_order,
+)
+from nas.supernet.supernet import Supernet
+
+
+def trained(tiny_config, tiny_data) -> tuple[Supernet, torch.optim.Optimizer]:
+    torch.manual_seed(0)
+    net = Supernet(tiny_config.supernet)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-2)
+    for _ in range(3):
+        optimizer.zero_grad()
+        logits = net(tiny_data.train.images, net.config.space.largest())
+        functional.cross_entropy(logits, tiny_data.train.labels).backward()
+        optimizer.step()
+    return net, optimizer
+
+
+def test_permutation_keeps_the_function_and_moves_all_state(tiny_config, tiny_data):
+    net, optimizer = trained(tiny_config, tiny_data)
+    images, arch = tiny_data.validation.images, net.config.space.largest()
+    before = net(images, arch)
+    averages = {name: p.detach().clone() for name, p in net.named_parameters()}
+    moment = optimizer.state[net.block(0).fc1.weight]["exp_avg"].clone()
+    weight = net.block(0).fc1.weight.detach().clone()
+    sensitivity = row_sensitivity(net, tiny_data.train)
+    permutation = row_permutation(net, sensitivity)
+    permute_training(net, optimizer, averages, permutation)
+
+    torch.testing.assert_close(net(images, arch), before)
+    order = sensitivity["blocks.0.fc1"].argsort(descending=True)
+    assert not torch.equal(order, torch.arange(len(order)))
+    assert torch.equal(net.block(0).fc1.weight, weight[order])
+    assert torch.equal(optimizer.state[net.block(0).fc1.weight]["exp_avg"], moment[order])
+    for name, parameter in net.named_parameters():
+        assert torch.equal(averages[name], parameter)
+
+
+def test_heads_stay_together(tiny_config, tiny_data):
+    net, _ = trained(tiny_config, tiny_data)
+    permutation = row_permutation(net, row_sensitivity(net, tiny_data.train))
+    (_, order), head_dim = permutation["blocks.0.v.weight"][0], net.config.space.head_dim
+    assert torch.equal(order // head_dim, torch.arange(len(order)) // head_dim)
+    assert torch.equal(permutation["blocks.0.proj.weight"][0][1], order)
+    assert "blocks.0.proj.bias" not in permutation and "embed.weight" not in permutation
+
+
+def test_tiles_are_ranked_by_sensitivity(tiny_config, tiny_data):
+    net, _ = trained(tiny_config, tiny_data)
+    sensitivity = row_sensitivity(net, tiny_data.train)
+    order = tile_order(sensitivity, row_permutation(net, sensitivity), 4)
+    assert order["blocks.0.fc1"] == sorted(order["blocks.0.fc1"])  # sorted rows: first tile first
+    tiles = sensitivity["embed"].view(-1, 4).sum(1)
+    assert order["embed"][0] == int(tiles.argmax())
+    assert wide_tiles(2, 0.5, order["embed"]).count(True) == 1
+
+
+def test_8_bits_are_nearly_free_and_4_bits_are_not(tiny_config, tiny_data):
+    net, _ = trained(tiny_config, tiny_data)
+    for rows in row_sensitivity(net, tiny_data.train).values():
+        assert rows.min() >= 0 and rows.sum() > 0

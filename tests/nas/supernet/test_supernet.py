@@ -1,0 +1,82 @@
+"""Supernet: subnets share weights, quantized mode follows float mode, state survives."""
+
+import pytest
+import torch
+
+from nas.space import Space
+from nas.supernet.initial import calibrate
+from nas.supernet.supernet import Supernet, SupernetConfig
+
+
+@pytest.fixture
+def net(tiny_config, tiny_data) -> Supernet:
+    torch.manual_seed(0)
+    made = Supernet(tiny_config.supernet)
+    calibrate(made, tiny_data.train.images)
+    return made
+
+
+def test_subnet_equals_a_supernet_of_its_size(net, tiny_config, tiny_data):
+    space = net.config.space
+    alone_space = Space(
+        **{
+            **vars(space),
+            "widths": space.widths[:1],
+            "depths": space.depths[:1],
+            "heads": space.heads[:1],
+            "mlp_ratios": space.mlp_ratios[:1],
+        }
+    )
+    alone = Supernet(SupernetConfig(alone_space, pixel_mean=(40,), pixel_std=60.0))
+    alone.residual_scale = net.residual_scale
+    shared = net.state_dict()
+    with torch.no_grad():
+        for name, parameter in alone.named_parameters():
+            parameter.copy_(shared[name][tuple(slice(size) for size in parameter.shape)])
+    images = tiny_data.validation.images
+    arch = space.smallest(0.5)
+    torch.testing.assert_close(alone(images, arch), net(images, arch))
+    assert torch.equal(alone.quantized(images, arch), net.quantized(images, arch))
+
+
+def test_quantized_mode_follows_float_mode(net, tiny_data):
+    images = tiny_data.validation.images
+    arch = net.config.space.largest(1.0)
+    exact, coded = net(images, arch), net.quantized(images, arch)
+    assert (exact - coded).square().mean() < 0.15 * exact.square().mean()
+
+
+def test_taps_name_the_tensors_and_may_replace_them(net, tiny_data):
+    images = tiny_data.validation.images[:2]
+    arch = net.config.space.largest()
+    shapes = {}
+
+    def tap(name, values):
+        shapes[name] = tuple(values.shape[1:])
+        return torch.zeros_like(values) if name == "norm" else values
+
+    logits = net.quantized(images, arch, tap)
+    assert shapes["pixels"] == (4, 16) and shapes["embed"] == (5, 16)
+    assert shapes["blocks.0.attention"] == (2, 5, 5)
+    assert shapes["blocks.1.attention"] == (2, 1, 5)  # the last block: the class token alone
+    assert shapes["blocks.1.k"] == (5, 16) and shapes["blocks.1.q"] == (1, 16)
+    assert shapes["logits"] == (3,)
+    assert torch.equal(logits[0], logits[1])
+
+
+def test_state_carries_order_and_residual_scale(net, tiny_data):
+    net.order = {"embed": [2, 1, 0, 3], "head": [0]}
+    twin = Supernet(SupernetConfig.from_json(net.config.to_json()))
+    twin.load_state_dict(net.state_dict())
+    assert twin.order == net.order and twin.residual_scale == net.residual_scale
+    arch = net.config.space.largest(0.5)
+    images = tiny_data.validation.images
+    assert torch.equal(net.quantized(images, arch), twin.quantized(images, arch))
+    assert twin.shape(arch).embed_wide == (False, True, True, False)
+
+
+def test_config_refuses_what_it_cannot_be(tiny_space):
+    with pytest.raises(ValueError, match=r"act_bits must be one of \(4, 6, 8\), not 5"):
+        SupernetConfig(tiny_space, act_bits=5)
+    with pytest.raises(ValueError, match="pixel_mean must have 1 channels, not 3"):
+        SupernetConfig(tiny_space, pixel_mean=(1, 2, 3))

@@ -1,0 +1,221 @@
+"""``python -m rtl.build``: files, report, table, and what it says when something is wrong."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from rtl.build import __main__ as build
+from rtl.build import verilog as emit
+from rtl.build.__main__ import PROG, main
+from rtl.build.synthesis import Module, Resources, Synthesis, Utilization
+from rtl.cli import command
+from tests.rtl.build.netlist.netlists import Cells, design
+from tests.rtl.sizes import SMALL
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """A small engine under the name ``small``."""
+    monkeypatch.setitem(build.config.ENGINES, "small", SMALL)
+
+
+def run(*args):
+    return command(main, prog=PROG, args=args)
+
+
+def used(lut):
+    """As if synthesis had counted this."""
+    total, own = Resources(dsp=3, lut=lut, ff=7, bram36=1.5), Resources(ff=2)
+    rest = Resources(dsp=3, lut=lut, ff=5, bram36=1.5)
+    modules = {"pulsar_small": Module(1, own), "pulsar_small.matmul": Module(1, rest)}
+    used = Utilization(total, {"pulsar_small.matmul": rest}, modules)
+    return lambda *_, **__: Synthesis(used, netlist(), {})
+
+
+def netlist():
+    """Six LUTs in a row from one register of ``matmul`` to another; a memory without a register."""
+    matmul = Cells(["clk"], ["irq"])
+    matmul.registers("n6>count n0>row")
+    for n in range(6):
+        matmul.lut(f"n{n}" if n else "row", f"n{n + 1}")
+    matmul.lut("n6 n0", "irq")
+    matmul("RAMB36E2", "bank", {"DOA_REG": "0"}, ADDRARDADDR="row", DOUTADOUT="n0")
+    top = Cells(["clk"], ["irq"])
+    top.instance("pulsar_small.matmul", "matmul", matmul, clk="clk", irq="irq")
+    return design(**{"pulsar_small": top, "pulsar_small.matmul": matmul})
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("build")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(build.config.ENGINES, "small", SMALL)
+        args = ("--board", "zcu102", "--engine", "small", "--no-synthesis", "--out", str(folder))
+        assert run(*args) == 0
+    return folder
+
+
+def test_files_of_a_build(built):
+    assert sorted(file.name for file in built.iterdir()) == [
+        f"pulsar_small.{suffix}" for suffix in ("json", "tcl", "v", "xdc")
+    ]
+    assert "-part xczu9eg-ffvb1156-2-e" in (built / "pulsar_small.tcl").read_text()
+    assert "-period 6.667" in (built / "pulsar_small.xdc").read_text()
+
+
+def test_verilog_is_plain_and_complete(built):
+    verilog = (built / "pulsar_small.v").read_text()
+    modules = set(re.findall(r"^module (\S+?)\s*\(", verilog, re.M))
+    assert "pulsar_small" in modules
+    assert not re.search(r"^\s*assert ", verilog, re.M)  # Vivado reads .v as Verilog-2001
+
+
+def test_the_same_engine_gives_the_same_verilog(built, tmp_path):
+    args = ("--board", "zcu102", "--engine", "small", "--no-synthesis", "--out", str(tmp_path))
+    assert run(*args) == 0
+    assert (tmp_path / "pulsar_small.v").read_bytes() == (built / "pulsar_small.v").read_bytes()
+
+
+def test_a_device_gets_its_own_primitives(built, tmp_path):
+    assert " DSP48E2 #(" in (built / "pulsar_small.v").read_text()
+    args = ("--board", "ulx3s", "--engine", "small", "--no-synthesis", "--out", str(tmp_path))
+    assert run(*args) == 0
+    assert sorted(file.suffix for file in tmp_path.iterdir()) == [".json", ".v"]  # no Vivado there
+    assert "DSP48E2" not in (tmp_path / "pulsar_small.v").read_text()
+
+
+def test_memories_start_as_zeros(built):
+    verilog = (built / "pulsar_small.v").read_text()
+    memories = re.findall(r"^  reg (?:\[\d+:0\] )?(\S+) ? \[\d+:0\];\n(.*)\n(.*)$", verilog, re.M)
+    assert memories
+    for _, following, initial in memories:
+        assert "initial" in following + initial
+
+
+def test_report(built):
+    report = json.loads((built / "pulsar_small.json").read_text())
+    assert report["schema"] == build.SCHEMA
+    assert (report["board"], report["engine"]["name"]) == ("zcu102", "small")
+    assert len(report["verilog_sha256"]) == 64
+    assert report["elapsed_s"] > 0
+
+
+def test_resources_are_reported(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(build, "synthesise", used(lut=1000))
+    copy = tmp_path / "elsewhere" / "report.json"
+    args = ("--board", "zcu102", "--engine", "small", "--out", str(tmp_path), "--json", str(copy))
+    assert run(*args) == 0
+    report = json.loads(copy.read_text())
+    assert report == json.loads((tmp_path / "pulsar_small.json").read_text())
+    assert (report["dsp"], report["lut"], report["ff"], report["bram36"]) == (3, 1000, 7, 1.5)
+    assert report["excess"] is None
+    assert report["limits"]["lut"] == 274_080
+    assert report["modules"]["pulsar_small.matmul"] == {
+        "instances": 1, "dsp": 3, "lut": 1000, "ff": 5, "bram36": 1.5,
+    }  # fmt: skip
+    output = capsys.readouterr()
+    assert "warning" not in output.err
+    assert re.search(r"total .* 1,000 ", output.out)
+
+
+def test_levels_are_reported(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(build, "synthesise", used(lut=1000))
+    args = ("--board", "zcu102", "--engine", "small", "--out", str(tmp_path), "--paths", "2")
+    assert run(*args) == 0
+    report = json.loads((tmp_path / "pulsar_small.json").read_text())
+    assert (report["max_lut_levels"], report["max_lut_levels_carry_apart"]) == (7, 7)
+    assert report["lut_levels"]["matmul"] == {
+        "levels": 6, "apart": 6, "from_inputs": 0, "to_outputs": 7, "ends": {"6": 1},
+    }  # fmt: skip
+    assert [path["end"] for path in report["worst_paths"]] == ["irq", "matmul.count.D"]
+    assert report["worst_paths"][1] == {
+        "levels": 6, "ends": 1, "start": "matmul.row (FDRE)", "end": "matmul.count.D",
+        "through": ["matmul: LUT1 n1, LUT1 n2, LUT1 n3, LUT1 n4, LUT1 n5, LUT1 n6"],
+    }  # fmt: skip
+    assert report["combinational_through"] == []
+    blocks = report["without_output_register"]
+    assert (blocks["bram"], blocks["bram_absorbable"], blocks["dsp"]) == (1, 0, 0)
+    assert blocks["modules"] == {"pulsar_small.matmul": {"bram": 1}}
+    assert report["levels_s"] + report["synthesis_s"] <= report["elapsed_s"]
+    output = capsys.readouterr().out
+    assert re.search(r"matmul +│ +6 │ +6 │ +0 │ +7 │ +│ +1 │", output)
+    assert "6 levels to 1 bit: matmul.row (FDRE) -> matmul.count.D\n    matmul: LUT1 n1," in output
+    assert "0 DSPs (0 can take in the flip-flops behind them), 1 BRAMs (0)" in output
+
+
+def test_paths_that_are_printed(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(build, "synthesise", used(lut=1000))
+    args = ("--board", "zcu102", "--engine", "small", "--out", str(tmp_path))
+    assert run(*args, "--paths", "0") == 0
+    assert "levels to" not in capsys.readouterr().out
+    assert len(json.loads((tmp_path / "pulsar_small.json").read_text())["worst_paths"]) == 2
+
+
+def test_a_combinational_loop_is_an_error(monkeypatch, tmp_path, capsys):
+    synthesis = used(lut=1000)()
+    cells = Cells()
+    cells.lut("a", "b")
+    cells.lut("b", "a")
+    looped = replace(synthesis, netlist=design(pulsar_small=cells))
+    monkeypatch.setattr(build, "synthesise", lambda *_, **__: looped)
+    assert run("--board", "zcu102", "--engine", "small", "--out", str(tmp_path)) == 1
+    error = capsys.readouterr().err
+    assert re.search(
+        rf"^{PROG}: error: combinational loop: (a -> b -> a|b -> a -> b)$", error, re.M
+    )
+
+
+def test_what_exceeds_the_board_is_marked_and_written(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(build, "synthesise", used(lut=300_000))
+    assert run("--board", "zcu102", "--engine", "small", "--out", str(tmp_path)) == 0
+    output = capsys.readouterr()
+    warning = "does not fit board 'zcu102': lut 300,000 > 274,080"
+    assert f"{PROG}: warning: {warning}\n" in output.err
+    assert "exceeds" in output.out
+    assert json.loads((tmp_path / "pulsar_small.json").read_text())["excess"] == warning
+    assert (tmp_path / "pulsar_small.v").is_file()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--board", "zcu104"], "unknown board 'zcu104': choose one of sim, ulx3s, zcu102"),
+        (["--engine", "huge"], "unknown engine 'huge': choose one of tiny, ulx3s, zcu102"),
+        (["--paths", "-1"], "--paths must be at least 0, not -1"),
+        (["--out", "/dev/null/build"], "Not a directory: "),
+        (["--json", "/dev/null/report.json"], "Not a directory: /dev/null"),
+    ],
+)
+def test_wrong_input_is_one_line(args, message, tmp_path, capsys):
+    args = args if "--out" in args else [*args, "--out", str(tmp_path)]
+    assert run(*args) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{PROG}: error: {message}")
+
+
+def test_a_folder_that_may_not_be_written(monkeypatch, tmp_path, capsys):
+    (tmp_path / "pulsar_tiny.json").mkdir()  # in the way; root may write everywhere
+    monkeypatch.setattr(build, "emit_rtlil", None)  # nothing long is begun
+    assert run("--out", str(tmp_path)) == 2
+    error = f"{PROG}: error: Is a directory: {tmp_path / 'pulsar_tiny.json'}\n"
+    assert capsys.readouterr().err == error
+
+
+def test_without_yosys(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(emit.importlib.util, "find_spec", lambda name: None)
+    assert run("--out", str(tmp_path)) == 2
+    assert capsys.readouterr().err == (
+        f"{PROG}: error: Yosys not found: pip install 'pulsar-vit[rtl]'\n"
+    )
+
+
+def test_help_says_what_is_written(capsys):
+    with pytest.raises(SystemExit):
+        run("--help")
+    text = " ".join(capsys.readouterr().out.split())
+    words = ("Vivado", "constraints", "vivado -mode", "levels of logic", "longest paths")
+    for word in (*words, "--board", "--engine", "--no-synthesis", "--paths", "--flatten"):
+        assert word in text

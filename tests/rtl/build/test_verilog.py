@@ -1,0 +1,80 @@
+"""Repeated blocks are emitted once and wired to their own ports."""
+
+import re
+
+import pytest
+from amaranth.hdl import Cat, Module, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.sim import Simulator
+
+from rtl.build.verilog import emit_verilog
+from rtl.lib.emit import emit_rtlil, once
+
+
+class Adder(wiring.Component):
+    def __init__(self, bits: int):
+        self.parameters = (bits,)
+        super().__init__({"i": In(data.ArrayLayout(signed(bits), 2)), "o": Out(signed(bits + 1))})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.sync += self.o.eq(self.i[0] + self.i[1])
+        return m
+
+
+class Adders(wiring.Component):
+    i: In(data.ArrayLayout(signed(4), 2))
+    o: Out(data.ArrayLayout(signed(5), 3))
+
+    def elaborate(self, platform):
+        m = Module()
+        for n in range(3):
+            adder = Adder(4)
+            m.submodules[f"adder_{n}"] = once(adder, platform)
+            m.d.comb += [adder.i.eq(self.i), self.o[n].eq(adder.o)]
+        return m
+
+
+def test_a_block_that_repeats_is_one_module():
+    verilog = emit_verilog(Adders(), "adders")
+    assert len(re.findall(r"^module ", verilog, re.M)) == 2
+    assert len(re.findall(r"^  adder_4 adder_\d \(", verilog, re.M)) == 3
+    assert verilog.count(".clk(clk)") == 3
+
+
+def test_rtlil_has_one_top():
+    assert emit_rtlil(Adders(), "adders").count("attribute \\top 1") == 1
+
+
+@pytest.mark.filterwarnings("error")
+class Extended(wiring.Component):
+    """A nibble and its sign, extended, in neighbouring fields: no arithmetic hides the copies."""
+
+    i: In(4)
+    o: Out(16)
+
+    def elaborate(self, platform):
+        m = Module()
+        sign = self.i[3]
+        m.d.comb += self.o.eq(Cat(self.i, sign, sign, sign, self.i, sign.replicate(4), 1))
+        return m
+
+
+def test_copies_of_a_bit_are_one_replication():
+    (line,) = re.findall(r"assign o = (.*);", emit_verilog(Extended(), "extended"))
+    assert line == "{ 1'h1, {4{i[3]}}, i, {3{i[3]}}, i }"
+
+
+def test_in_the_simulator_nothing_changes():
+    dut = Adders()
+
+    async def bench(ctx):
+        ctx.set(dut.i, [3, -7])
+        await ctx.tick()
+        assert list(ctx.get(dut.o)) == [-4, -4, -4]
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()

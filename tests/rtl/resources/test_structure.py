@@ -1,0 +1,118 @@
+"""What an engine's sizes say of its parts, against Yosys where parts are small."""
+
+from dataclasses import replace
+
+import pytest
+from amaranth.lib import wiring
+
+from nas.cost.measure import ModuleCells, measure
+from rtl.build.synthesis import Utilization
+from rtl.config import TINY, ULX3S, ZCU102, EngineConfig
+from rtl.control.unit import NAMES
+from rtl.engine import MEMORIES
+from rtl.lib.emit import emit_rtlil, primitives_of
+from rtl.matmul.array import Array
+from rtl.memory.scratchpads.bank import Bank
+from rtl.resources import structure
+from rtl.resources.block_memory import MemoryShape, bank_blocks
+from rtl.resources.dsps import LANE_DSPS, dsps
+from rtl.resources.memories import bank_features, banks, block_memories, block_memory
+from rtl.vector.layernorm import NormUnit
+from tests.rtl import sizes
+
+DEVICES = {"xilinx": "xczu9eg-ffvb1156-2-e", "ecp5": "LFE5U-85F-6BG381C"}
+SMALL = {
+    "xilinx": sizes.SMALL,
+    "ecp5": replace(sizes.SMALL, multiplier="mult18x18"),
+}
+
+
+def synthesised(component: wiring.Component, family: str) -> Utilization:
+    device = DEVICES[family]
+    rtlil = emit_rtlil(component, "top", primitives_of(device))
+    return measure(rtlil, "top", device, ModuleCells(family))
+
+
+@pytest.mark.parametrize(
+    "engine, family, dsp, bram36",
+    [(ZCU102, "xilinx", 2475, 647), (TINY, "xilinx", 219, 160), (ULX3S, "ecp5", 137, 86.5)],
+)
+def test_engines_that_were_built(engine, family, dsp, bram36):
+    """What ``python -m rtl.build`` counts."""
+    assert sum(dsps(engine, family).values()) == dsp
+    assert sum(block_memories(engine, family).values()) == bram36
+
+
+@pytest.mark.parametrize("family", DEVICES)
+def test_dsps_of_the_norm_unit(family):
+    engine = SMALL[family]
+    assert synthesised(NormUnit(engine), family).total.dsp == dsps(engine, family)["norm"]
+
+
+def test_parts_of_a_word_take_fewer_dsps():
+    """Of 4 x 8 x 4 lanes with words in two parts on an ECP5, as Yosys counts it."""
+    assert dsps(ULX3S, "ecp5") == {"matmul": 96, "norm": 32, "softmax": 9}
+
+
+@pytest.mark.parametrize("family", DEVICES)
+def test_dsps_and_choices_of_the_array(family):
+    engine = replace(SMALL[family], token_lanes=12)
+    used = synthesised(Array(engine), family)
+    lanes = LANE_DSPS[family] * 2 * engine.row_lanes
+    assert used.total.dsp == dsps(engine, family)["matmul"] - lanes
+    features = dict(structure.BLOCKS["matmul"](engine, family))["array"]
+    assert used.modules["top"].own.lut == pytest.approx(features["choice_luts"], abs=10)
+
+
+@pytest.mark.parametrize("family", DEVICES)
+def test_memories_of_a_bank(family):
+    """A block memory of 512 words, and 32 words in LUTs."""
+    shape = MemoryShape(544, 2, 96)
+    used = synthesised(Bank(shape.depth, shape.parts, shape.part_bits), family).total
+    features = bank_features([(1, shape)], family)
+    blocks = [(1, block) for block in bank_blocks(shape)]
+    assert used.bram36 == block_memory(blocks, family) > 0
+    assert used.lut >= features["memory_luts"] + features["choice_bits"] > 0
+    assert used.ff == features["output_bits"] + features["memory_register_bits"] + 2
+
+
+def test_a_block_for_every_module():
+    blocks = {
+        "dot_8_11_3.tree": "tile",
+        "matmul.array.weights$760": "operands",
+        "matmul.array": "array",
+        "matmul.drain.writers": "drain",
+        "matmul.drain.lanes": "lanes",
+        "control.load.queue": "queues",
+        "control.load.issue": "control",
+        "bank_64_2_256": "bank",
+        "weights.bank": "bank",
+        "scores.guard": "score_memory",
+        "norm.lanes": "norm_lanes",
+        "norm.issue": "norm",
+        "nothing": None,
+    }
+    assert {name: structure.block_of(name) for name in blocks} == blocks
+
+
+def test_units_are_the_engine_s():
+    assert set(structure.BLOCKS) == {*NAMES, *MEMORIES, "control", "dma"}
+    assert set(banks(ZCU102)) == set(MEMORIES)
+
+
+@pytest.mark.parametrize("family", DEVICES)
+def test_every_block_has_features(family):
+    engine: EngineConfig = SMALL[family]
+    assert {block for _, block, _ in structure.blocks(engine, family)} == set(structure.MODULES)
+
+
+def test_the_narrowest_and_the_widest_engine_have_features():
+    narrow = replace(TINY, token_lanes=2, row_lanes=4, depth_lanes=4, memory_bytes=4)
+    wide = replace(TINY, token_lanes=32, row_lanes=64, depth_lanes=4, memory_bytes=64)
+    for family in DEVICES:
+        for engine in (narrow, wide):
+            assert all(
+                size >= 0
+                for _, _, features in structure.blocks(engine, family)
+                for size in features.values()
+            )
