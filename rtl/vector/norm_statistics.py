@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
 from rtl.lib.pipeline import delayed
-from rtl.lib.queue import Queue
+from rtl.lib.streams import Queue
 from rtl.memory.ports import RESIDUAL, array
 from rtl.vector.norm_lane import SQUARE, NormScalar
 from rtl.vector.norm_scalars import NormParameters, NormScalars
