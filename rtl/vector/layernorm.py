@@ -13,8 +13,8 @@ from rtl.lib.streams import connect, fork
 from rtl.memory import ports
 from rtl.memory.word_parts import in_every_part, part_mask, part_of, split_position
 from rtl.memory.write_queue import WriteQueue
-from rtl.vector.norm_issue import NormIssue
 from rtl.vector.norm_lanes import NormLanes
+from rtl.vector.norm_reads import NormIssue
 from rtl.vector.norm_statistics import NormStatistics
 
 

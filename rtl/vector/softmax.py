@@ -14,9 +14,8 @@ from rtl.lib.streams import connect, fork
 from rtl.memory import ports
 from rtl.memory.word_parts import in_every_part, part_mask, part_of, split_position
 from rtl.memory.write_queue import WriteQueue
-from rtl.vector.context_scale import ContextScale
-from rtl.vector.softmax_lanes import SoftmaxLanes, WeightSum
-from rtl.vector.softmax_walk import SoftmaxWalk
+from rtl.vector.softmax_lanes import ContextScale, SoftmaxLanes, WeightSum
+from rtl.vector.softmax_reads import SoftmaxWalk
 
 MAXIMUM_CYCLES = 2  # to choose a maximum among all slots and lanes
 

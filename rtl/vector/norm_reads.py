@@ -1,4 +1,4 @@
-"""The order in which LayerNorm reads the residual stream."""
+"""Order in which LayerNorm reads the residual stream."""
 
 from amaranth.hdl import Assert, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
