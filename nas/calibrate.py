@@ -28,7 +28,7 @@ from nas.cost.campaign import (
 )
 from nas.cost.engines import sample_engines
 from nas.cost.estimate import Estimate
-from nas.cost.hardware import Hardware
+from nas.cost.hardware import HardwareTarget
 from nas.cost.plain import shape_for
 from nas.cost.reports import imports, with_imports, with_power, with_utilization
 from nas.cost.sources import source_hashes
@@ -219,7 +219,7 @@ def refine(options: Options, board: Board, target: Path) -> None:
             source = before.reference.capitalize()
             print(f"{field.name}: {old:,.10g} by {source}, {new:,.10g} by Vivado")
     if options.power and options.network:
-        run = Estimate.of(Hardware(board, engine), shape_for(options.network, engine))
+        run = Estimate.of(HardwareTarget(board, engine), shape_for(options.network, engine))
         found = with_power(found, run, options.power)
         joules = energy(run.work, found.power_model)
         print(f"{options.network}: {joules:.4g} J dynamic energy per image")

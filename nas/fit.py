@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from nas.cost import Hardware
+from nas.cost import HardwareTarget
 from nas.cost.estimate import (
     Estimate,
     error_bars,
@@ -72,19 +72,19 @@ class Fit:
 
     Parameters
     ----------
-    hardware : Hardware
+    hardware : HardwareTarget
     estimate : Estimate or None
         None where the engine refuses the network.
     refusal : str or None
         Why it does.
     """
 
-    hardware: Hardware
+    hardware: HardwareTarget
     estimate: Estimate | None
     refusal: str | None
 
     @classmethod
-    def of(cls, model: str, hardware: Hardware, wide: float) -> "Fit":
+    def of(cls, model: str, hardware: HardwareTarget, wide: float) -> "Fit":
         """Estimate, or keep what speaks against it."""
         try:
             shape = shape_for(model, hardware.engine, wide)
@@ -128,7 +128,7 @@ def main(options: Options) -> None:
         shape_of(options.model, 1, options.w8)  # what is wrong with the model is said once
     fits, reports = [], []
     for name in board_names() if options.board == ALL else [options.board]:
-        hardware = Hardware.load(name, options.engine)
+        hardware = HardwareTarget.load(name, options.engine)
         with console.status(f"Compiling for board {hardware.board.name}"):
             fits.append(Fit.of(options.model, hardware, options.w8))
             reports.append(fits[-1].report())

@@ -20,7 +20,7 @@ from nas.cost.calibration import (
 )
 from nas.cost.clock import Clock
 from nas.cost.engines import corner_engines, sample_engines
-from nas.cost.hardware import Hardware
+from nas.cost.hardware import HardwareTarget
 from nas.cost.latency import LatencyModel, Memories
 from nas.cost.networks import Networks
 from nas.cost.plain import shape_for
@@ -133,7 +133,7 @@ class Campaign:
         """
         try:
             shape = check(shape_for("deit_small", self.engine), self.engine).shape
-            sample = Sample(shape, Hardware(self.board, self.engine).memory)
+            sample = Sample(shape, HardwareTarget(self.board, self.engine).memory)
         except UserError:
             sample = rtl.samples[int(rtl.cycles.argmax())]
         points = measurements.speed_points([sample], self.board, self.engine)

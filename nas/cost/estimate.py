@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from nas.cost.calibration import Calibration, extrapolates, find
-from nas.cost.hardware import Hardware
+from nas.cost.hardware import HardwareTarget
 from rtl.board import Board
 from rtl.build.synthesis import Resources, family_of
 from rtl.compiler import Program, check, lower
@@ -18,7 +18,7 @@ from rtl.resources.dsps import dsps
 from rtl.resources.memories import block_memories
 from rtl.timing import MemoryTiming, Prediction
 from rtl.timing.bound import KindWork, work_by_kind
-from rtl.timing.breakdown import Account, account
+from rtl.timing.breakdown import Breakdown, breakdown_of
 from rtl.timing.latencies import unit_latencies
 from rtl.timing.simulate import simulate
 from rtl.timing.traffic import Work, energy, work_of_program
@@ -36,15 +36,15 @@ class Estimate:
 
     Parameters
     ----------
-    hardware : Hardware
+    hardware : HardwareTarget
     program : Program
     """
 
-    hardware: Hardware
+    hardware: HardwareTarget
     program: Program
 
     @classmethod
-    def of(cls, hardware: Hardware, shape: NetworkShape) -> "Estimate":
+    def of(cls, hardware: HardwareTarget, shape: NetworkShape) -> "Estimate":
         """Compile a network.
 
         Raises
@@ -79,9 +79,9 @@ class Estimate:
         return simulate(self.program, self.memory, unit_latencies(self.engine), IMAGES)
 
     @cached_property
-    def spent(self) -> Account:
+    def spent(self) -> Breakdown:
         """What the matmul unit does in the cycles of an image."""
-        return account(self.program, self.prediction, self.memory, unit_latencies(self.engine))
+        return breakdown_of(self.program, self.prediction, self.memory, unit_latencies(self.engine))
 
     @cached_property
     def work(self) -> Work:
@@ -176,7 +176,7 @@ def extrapolated(engine: EngineConfig, board: Board) -> list[str]:
     return found.resource_model.extrapolates(engine) if found else []
 
 
-def reservations(hardware: Hardware, *shapes: NetworkShape) -> list[str]:
+def reservations(hardware: HardwareTarget, *shapes: NetworkShape) -> list[str]:
     """What a reader should know of predictions: code that changed since, extrapolations."""
     board, found = hardware.board, find(hardware.board)
     if found is None:
@@ -224,7 +224,7 @@ def _counted(engine: EngineConfig, board: Board) -> dict[str, Any]:
     }
 
 
-def hardware_figures(hardware: Hardware, *shapes: NetworkShape) -> dict[str, Any]:
+def hardware_figures(hardware: HardwareTarget, *shapes: NetworkShape) -> dict[str, Any]:
     """A board and its engine, for JSON; reservations on the cycles of networks, too."""
     board, engine = hardware.board, hardware.engine
     resources = resources_of(engine, board)

@@ -9,7 +9,7 @@ import numpy as np
 from nas.cost.calibration import find
 from nas.cost.engine_search.limits import shares
 from nas.cost.engine_search.sizing import Lanes, Storage, boundless, engine_for, levels_within
-from nas.cost.hardware import Hardware
+from nas.cost.hardware import HardwareTarget
 from nas.cost.latency import Coefficients, LatencyModel, Memories
 from nas.cost.networks import Array, Networks
 from nas.space import Space
@@ -172,7 +172,7 @@ class Grid:
         """(n,) cycles per image of the workload's networks."""
         networks = self._tiled(engine.row_lanes).networks
         model = LatencyModel(engine, unit_latencies(engine), self.models.coefficients)
-        return model.cycles(networks, Memories.of(Hardware(self.board, engine).memory))
+        return model.cycles(networks, Memories.of(HardwareTarget(self.board, engine).memory))
 
     def log_cycles(self, engine: EngineConfig) -> float:
         """Mean logarithm of the cycles."""

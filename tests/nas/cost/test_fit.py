@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nas import fit
-from nas.cost import Hardware, estimate
+from nas.cost import HardwareTarget, estimate
 from nas.cost.calibration import find
 from nas.cost.estimate import Estimate
 from rtl.board import FOLDER, board_names, load_board
@@ -55,7 +55,7 @@ def test_deit_small_on_all_boards(tmp_path, capsys):
 
 @pytest.mark.parametrize("name", [name for name in board_names() if name != "sim"])
 def test_a_board_holds_its_engine_and_that_runs_deit_tiny(name):
-    found = fit.Fit.of("deit_tiny", Hardware.load(name), 0.0)
+    found = fit.Fit.of("deit_tiny", HardwareTarget.load(name), 0.0)
     assert found.resources is not None and found.problem is None
     assert isfinite(found.estimate.frames_per_second)
 
@@ -99,10 +99,10 @@ def test_energy_only_after_a_power_report(monkeypatch, capsys):
 def test_what_binds():
     """At the board's bandwidth the array; at a hundredth of it memory; for digits neither."""
     shape = plain_vit(width=192, heads=3, row_granularity=32, depth=2)
-    zcu102 = Hardware.load("zcu102")
+    zcu102 = HardwareTarget.load("zcu102")
     assert Estimate.of(zcu102, shape).binds.startswith("array 9")
     slow = zcu102.board.memory.model_copy(update={"gigabytes_per_second": 0.2})
-    starved = Hardware(zcu102.board.model_copy(update={"memory": slow}), ZCU102)
+    starved = HardwareTarget(zcu102.board.model_copy(update={"memory": slow}), ZCU102)
     assert Estimate.of(starved, shape).binds.startswith("memory 100.0%")
     small = plain_vit(
         image=(28, 28, 1), patch=7, width=64, heads=4, head_dim=16, depth=2, classes=10,
@@ -113,7 +113,7 @@ def test_what_binds():
 
 def test_another_clock_has_other_bytes_per_cycle():
     shape = plain_vit(width=192, heads=3, row_granularity=32, depth=1)
-    slow = Estimate.of(Hardware.load("zcu102"), shape)
+    slow = Estimate.of(HardwareTarget.load("zcu102"), shape)
     fast = slow.at(300_000_000)
     assert fast.memory.bytes_per_cycle == pytest.approx(12.8e9 / 300e6)
     assert slow.cycles < fast.cycles < 2 * slow.cycles
