@@ -145,6 +145,37 @@ def test_rtl_sim_and_boards_work_without_torch():
     assert result.stdout == f"imported {len(names)}\n", result.stderr
 
 
+WITHOUT_TORCH = """
+import importlib.abc, runpy, sys
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "torchvision", "timm"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "said"),
+    [(str(ROOT / "examples" / "digits.pulsar"), 0, ""), ("deit_tiny", 2, "Python package 'timm'")],
+)
+@pytest.mark.parametrize("arguments", [("nas.fit",), ("nas.explain", "--fps", "9")])
+def test_a_model_file_is_costed_without_torch(arguments, model, code, said):
+    """timm and torch are there for the names of timm's models alone."""
+    module, *options = arguments
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, module, model, "--board", "sim", *options],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (result.returncode, said in result.stderr) == (code, True), result.stderr
+
+
 def test_the_block_on_torch_is_real():
     script = [sys.executable, "-c", IMPORT_WITHOUT_TORCH, "torch"]
     result = subprocess.run(script, capture_output=True, text=True)
