@@ -1,4 +1,4 @@
-"""The calibration of a board: how far predictions are off, what they hold for, and a resource model.
+"""The calibration of a board: the errors of its predictions, their range, a resource model.
 
 One JSON file per board, written by ``python -m nas.calibrate`` and read by every command that
 predicts. The files of the boards of this package lie beside the boards' own.

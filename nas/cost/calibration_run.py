@@ -175,7 +175,7 @@ class CalibrationRun:
 
 
 def _spread(late: Sequence[float]) -> dict[str, float]:
-    """Return the median of cycles, their spread from the 5th to the 95th percentile, their count."""
+    """Return the median of cycles, the spread from the 5th to the 95th percentile, the count."""
     low, middle, high = (float(q) for q in np.quantile(late, (0.05, 0.5, 0.95)))
     return {"median": middle, "spread": high - low, "n": float(len(late))}
 

@@ -92,7 +92,9 @@ def test_the_file_says_what_was_measured(tmp_path):
 
 def test_processes_of_this_machine(tmp_path):
     with workers(2) as pool:
-        values = run_points(points_of(2, 3), KeptResults(tmp_path / "p.jsonl"), pool, lambda done: None)
+        values = run_points(
+            points_of(2, 3), KeptResults(tmp_path / "p.jsonl"), pool, lambda done: None
+        )
     assert values == [{"square": 4}, {"square": 9}]
 
 
