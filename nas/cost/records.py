@@ -1,4 +1,4 @@
-"""The parts of a calibration file: cycles and resources, predicted and measured, and their errors."""
+"""The parts of a calibration file: predicted and measured cycles and resources, with errors."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace

@@ -7,13 +7,13 @@ under a key of all that decides the result. The time that its stages took is kep
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
+from time import monotonic
 from typing import Any, NamedTuple
 
 from rtl.errors import UserError
@@ -154,10 +154,10 @@ class StageClock:
     @contextmanager
     def stage(self, name: str) -> Iterator[Callable[[], None]]:
         """Count the seconds of the block; call the value it yields to save them meanwhile."""
-        before, started = self.seconds.get(name, 0.0), time.monotonic()
+        before, started = self.seconds.get(name, 0.0), monotonic()
 
         def note() -> None:
-            self.seconds[name] = round(before + time.monotonic() - started, 1)
+            self.seconds[name] = round(before + monotonic() - started, 1)
             with atomic_write(self.path, "w") as file:
                 json.dump(self.seconds, file)
 

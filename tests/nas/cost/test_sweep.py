@@ -153,7 +153,7 @@ def test_results_without_a_file_are_kept_in_memory():
 def now(monkeypatch):
     """A time that tests set."""
     time = [100.0]
-    monkeypatch.setattr(sweep.time, "monotonic", lambda: time[0])
+    monkeypatch.setattr(sweep, "monotonic", lambda: time[0])
     return time
 
 
