@@ -18,7 +18,7 @@ from rtl.resources.dsps import dsps
 from rtl.resources.memories import block_memories
 from rtl.timing import MemoryTiming, Prediction
 from rtl.timing.bound import KindWork, work_by_kind
-from rtl.timing.breakdown import Account, account
+from rtl.timing.breakdown import Breakdown, breakdown_of
 from rtl.timing.latencies import unit_latencies
 from rtl.timing.simulate import simulate
 from rtl.timing.traffic import Work, energy, work_of_program
@@ -79,9 +79,9 @@ class Estimate:
         return simulate(self.program, self.memory, unit_latencies(self.engine), IMAGES)
 
     @cached_property
-    def spent(self) -> Account:
+    def spent(self) -> Breakdown:
         """What the matmul unit does in the cycles of an image."""
-        return account(self.program, self.prediction, self.memory, unit_latencies(self.engine))
+        return breakdown_of(self.program, self.prediction, self.memory, unit_latencies(self.engine))
 
     @cached_property
     def work(self) -> Work:

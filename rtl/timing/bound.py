@@ -6,7 +6,7 @@ from typing import NamedTuple
 from rtl.model.shape import NetworkShape
 
 
-class Lanes(NamedTuple):
+class ArrayLanes(NamedTuple):
     """What an array multiplies per cycle: ``tokens x rows x depth``."""
 
     tokens: int
@@ -14,7 +14,7 @@ class Lanes(NamedTuple):
     depth: int
 
 
-def bound_cycles(shape: NetworkShape, lanes: Lanes, *, pixel_passes: int = 2) -> int:
+def bound_cycles(shape: NetworkShape, lanes: ArrayLanes, *, pixel_passes: int = 2) -> int:
     """Cycles in which the array would be busy if it never waited.
 
     Every matrix takes ``token tiles x row tiles x depth words`` cycles, each rounded up. A row
@@ -26,7 +26,7 @@ def bound_cycles(shape: NetworkShape, lanes: Lanes, *, pixel_passes: int = 2) ->
     Parameters
     ----------
     shape : NetworkShape
-    lanes : Lanes
+    lanes : ArrayLanes
         Of the array that the bound is for; other sizes of the engine do not matter.
     pixel_passes : int
         Passes per weight nibble in the patch embedding: 1 where a pixel is a single operand, that

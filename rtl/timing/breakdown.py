@@ -44,7 +44,7 @@ CAUSES = {
 
 
 @dataclass(frozen=True)
-class Account:
+class Breakdown:
     """Cycles of one image; they add up to ``cycles``.
 
     Parameters
@@ -75,10 +75,10 @@ class Account:
         return dict(sorted(total.items(), key=lambda item: -item[1]))
 
 
-def account(
+def breakdown_of(
     program: Program, prediction: Prediction, memory: MemoryTiming, latencies: UnitLatencies
-) -> Account:
-    """Account for every cycle of an image.
+) -> Breakdown:
+    """Give every cycle of an image to a kind of layer and to what it was spent on.
 
     Parameters
     ----------
@@ -101,9 +101,9 @@ def account(
             draining[step.kind] += step.draining / len(counted)
             for wait, idle in step.waiting.items():
                 waiting[step.kind][wait] += idle / len(counted)
-    spent = sum(sum(part.values()) for part in (multiplying, draining, *waiting.values()))
-    waiting[END][Wait.STORE] = cycles - spent
-    return Account(
+    found = sum(sum(part.values()) for part in (multiplying, draining, *waiting.values()))
+    waiting[END][Wait.STORE] = cycles - found
+    return Breakdown(
         cycles,
         dict(multiplying),
         dict(draining),

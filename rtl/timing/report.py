@@ -9,7 +9,7 @@ from rich.table import Table
 from rtl.compiler.lowering.layout import logits_address
 from rtl.compiler.operations import MemorySpace, Program
 from rtl.config import EngineConfig
-from rtl.timing.breakdown import Account
+from rtl.timing.breakdown import Breakdown
 from rtl.timing.simulate import Prediction
 
 SCHEMA = 1
@@ -17,7 +17,7 @@ COUNTED_IN = {MemorySpace.ACTIVATIONS: "granules", MemorySpace.GELU: "tables"}  
 
 
 def report(
-    program: Program, prediction: Prediction, spent: Account, clock_hz: int
+    program: Program, prediction: Prediction, breakdown: Breakdown, clock_hz: int
 ) -> dict[str, Any]:
     """All figures as a JSON object.
 
@@ -26,8 +26,8 @@ def report(
     program : Program
     prediction : Prediction
         Of this program, for one image; ``cycles_per_image`` of several.
-    spent : Account
-        Of the one image.
+    breakdown : Breakdown
+        Of one image.
     clock_hz : int
     """
     engine = program.plan.engine
@@ -39,7 +39,7 @@ def report(
         "fps": clock_hz / prediction.cycles,
         "clock_hz": clock_hz,
         "matmul_cycles": {kind: round(value) for kind, value in prediction.by_kind.items()},
-        "waiting_cycles": {str(wait): round(value) for wait, value in spent.waits().items()},
+        "waiting_cycles": {str(wait): round(value) for wait, value in breakdown.waits().items()},
         "busy_cycles": {unit.name.lower(): round(value) for unit, value in prediction.busy.items()},
         "bytes": {
             "moved": prediction.bytes,

@@ -14,7 +14,7 @@ from rtl.board import load_board
 from rtl.compiler import lower, plan
 from rtl.compiler.lowering.layout import AttentionLayout
 from rtl.config import ENGINES, TINY
-from rtl.timing.bound import Lanes, bound_cycles
+from rtl.timing.bound import ArrayLanes, bound_cycles
 
 SAMPLES = {
     name: [sample.shape for sample in sample_subnets(load_board(board), ENGINES[name], 24, seed=5)]
@@ -61,7 +61,7 @@ def test_bytes_and_instructions_are_the_programs(engine):
 def test_the_array_works_for_as_long_as_the_bound_says_where_no_drain_is_slower():
     """Head dimension 64, depths from 144 on, whole words in a row of a patch's pixels."""
     engine = replace(ENGINES["zcu102"], score_words=1 << 12, activation_words=1 << 13)
-    lanes = Lanes(engine.token_lanes, engine.row_lanes, engine.depth_lanes)
+    lanes = ArrayLanes(engine.token_lanes, engine.row_lanes, engine.depth_lanes)
     shapes = [s for s in SAMPLES["zcu102"] if s.head_dim == 64 and s.width >= 160 and s.patch == 16]
     assert len(shapes) > 3
     sizes = Sizes(Networks.of_shapes(shapes), engine)

@@ -6,9 +6,9 @@ import pytest
 
 from rtl.errors import UserError
 from rtl.model.shape import BlockShape, NetworkShape, plain_vit
-from rtl.timing.bound import Lanes, array_work, bound_cycles, work_by_kind
+from rtl.timing.bound import ArrayLanes, array_work, bound_cycles, work_by_kind
 
-ZCU102 = Lanes(18, 32, 16)
+ZCU102 = ArrayLanes(18, 32, 16)
 
 
 def deit(width: int, *, wide: float = 0.0) -> NetworkShape:
@@ -42,8 +42,8 @@ def test_one_block_by_hand():
     query, scores, context = 1 * 1 * 4, 2 * 2 * 2, 2 * 1 * 3  # of the class token's tile
     proj, fc1, fc2, head = 3 * 2, 3 * 4, 2 * 3, 4
     total = embed + keys + values + query + scores + context + proj + fc1 + fc2 + head
-    assert bound_cycles(shape, Lanes(4, 16, 8)) == total
-    assert bound_cycles(shape, Lanes(4, 16, 8), pixel_passes=1) == total - embed // 2
+    assert bound_cycles(shape, ArrayLanes(4, 16, 8)) == total
+    assert bound_cycles(shape, ArrayLanes(4, 16, 8), pixel_passes=1) == total - embed // 2
 
 
 @pytest.mark.parametrize("class_token", [True, False])
@@ -57,7 +57,7 @@ def test_mean_by_hand(class_token):
     block = 4 * (query + scores + context + 3 * 2 + 3 * 4 + 2 * 3)
     identity, weights, mean, head = 4 * 2 * 2, keys_tiles, 2 * 2 * key_words, 4
     total = embed + keys + values + block + identity + weights + mean + head
-    assert bound_cycles(shape, Lanes(4, 16, 8)) == total
+    assert bound_cycles(shape, ArrayLanes(4, 16, 8)) == total
 
 
 def test_work_of_the_mean():
@@ -74,7 +74,7 @@ def test_work_of_deit_tiny_is_near_the_published_figure():
 
 def test_lanes_that_the_width_flags_do_not_fit():
     with pytest.raises(ValueError, match=r"lanes\.rows must be the shape's row_granularity = 32"):
-        bound_cycles(deit(192), Lanes(4, 16, 8))
+        bound_cycles(deit(192), ArrayLanes(4, 16, 8))
 
 
 def test_a_fraction_of_8_bit_tiles_is_rounded_up():

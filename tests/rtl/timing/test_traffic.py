@@ -11,7 +11,7 @@ from rtl.errors import UserError
 from rtl.isa.instructions import Activations, Destination, Opcode, Target, Weights
 from rtl.model.shape import plain_vit
 from rtl.timing import predict
-from rtl.timing.bound import Lanes, array_work, bound_cycles
+from rtl.timing.bound import ArrayLanes, array_work, bound_cycles
 from rtl.timing.traffic import PowerModel, Work, energy, work_of, work_of_program
 
 DIGITS = plain_vit(
@@ -30,7 +30,7 @@ def test_bytes_are_those_of_the_prediction(shape, engine):
 @pytest.mark.parametrize("shape", [DIGITS, MEAN])
 def test_the_array_multiplies_as_the_bound_says(shape):
     work = work_of(shape, TINY)
-    assert work.array_cycles == bound_cycles(shape, Lanes(4, 16, 8))
+    assert work.array_cycles == bound_cycles(shape, ArrayLanes(4, 16, 8))
     assert work.products == 4 * 16 * 8 * work.array_cycles > work.macs == array_work(shape)
 
 
