@@ -10,8 +10,8 @@ from rtl.arith.requantize import Requantize, Scale
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Destination
 from rtl.isa.layouts import COMPLETION
-from rtl.lib.link import link
 from rtl.lib.pipeline import delayed, history
+from rtl.lib.streams import connect
 from rtl.matmul.array import Array
 from rtl.matmul.beats import Beats, Placement, placement_layout
 from rtl.matmul.signals import ACC, PAIR, QUAD, RowTile, quads
@@ -208,7 +208,9 @@ class Drain(wiring.Component):
             self.done.eq(writers.done),
         ]
         for name in ("activation_write", "key_write", "value_write", "residual_write"):
-            link(m, getattr(writers, name), wiring.flipped(getattr(self, name)))
+            connect(
+                m, producer=getattr(writers, name), consumer=wiring.flipped(getattr(self, name))
+            )
         return m
 
     def _connect_beats(self, m: Module, beats: Beats, placement: Placement) -> Line:
@@ -236,7 +238,7 @@ class Drain(wiring.Component):
             scores.quad.eq(self.quad),
             self.maxima.eq(scores.maxima),
         ]
-        link(m, scores.write, wiring.flipped(self.score_write))
+        connect(m, producer=scores.write, consumer=wiring.flipped(self.score_write))
 
     def _connect_codes(self, m: Module, line: Line, lanes: Lanes, requantize: Requantize) -> None:
         """Sums of two lanes into codes, ``CODES_LATENCY`` cycles after the beat."""
@@ -255,7 +257,7 @@ class Drain(wiring.Component):
             _truncated(gelu.i, requantize.codes),
             gelu.table.eq(line.operands[self.CODES_LATENCY].gelu_table),
         ]
-        link(m, wiring.flipped(self.gelu_write), gelu.write)
+        connect(m, producer=wiring.flipped(self.gelu_write), consumer=gelu.write)
 
     def _connect_residual(
         self, m: Module, line: Line, requantize: Requantize, residual: Residual

@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Activations, Destination, Weights
-from rtl.lib.link import link
 from rtl.lib.pipeline import delayed
+from rtl.lib.streams import connect
 from rtl.matmul.loop_nest import Addresses, Steps
 from rtl.matmul.signals import WORK, Job, RowTile, Step, Word
 from rtl.memory.ports import (
@@ -246,8 +246,8 @@ class Feed(wiring.Component):
         m.submodules.addresses = addresses = Addresses(self.config.weight_words)
         m.submodules.selection = selection = Selection(self.config)
 
-        link(m, wiring.flipped(self.i), intake.i)
-        link(m, intake.o, steps.i)
+        connect(m, producer=wiring.flipped(self.i), consumer=intake.i)
+        connect(m, producer=intake.o, consumer=steps.i)
         m.d.comb += [
             self.busy.eq(steps.o.word.valid),
             self.stall_drain.eq(steps.stall_drain),

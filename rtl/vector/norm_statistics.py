@@ -10,7 +10,7 @@ from rtl.arith.packing import adder_terms
 from rtl.arith.rsqrt import Rsqrt
 from rtl.config import EngineConfig
 from rtl.lib.pipeline import delayed
-from rtl.lib.queue import Queue
+from rtl.lib.streams import Queue
 from rtl.memory.ports import RESIDUAL, array
 from rtl.model import numerics
 from rtl.vector.norm_lanes import FACTOR, OFFSET, SQUARE, NormLane, NormScalar
