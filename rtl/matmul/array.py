@@ -8,9 +8,8 @@ from amaranth.utils import ceil_log2
 from rtl.arith.cascade import Cascade, digits, packed
 from rtl.arith.packing import PackedOperand, Packing, packing
 from rtl.config import EngineConfig
-from rtl.lib.choose import choose
 from rtl.lib.emit import once
-from rtl.lib.pipeline import delayed, history
+from rtl.lib.pipeline import choose, delayed, history
 from rtl.matmul.signals import ACC, QUAD, QUAD_INDEX, WordFlags
 from rtl.matmul.tile import ArrayTile
 from rtl.memory.ports import array

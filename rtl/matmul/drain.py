@@ -10,8 +10,8 @@ from rtl.arith.requantize import Requantize, RequantizeScale
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Destination
 from rtl.isa.layouts import COMPLETION
-from rtl.lib.link import link
 from rtl.lib.pipeline import delayed, history
+from rtl.lib.streams import connect
 from rtl.matmul.array import MultiplierArray
 from rtl.matmul.beats import BeatSequence, Placement
 from rtl.matmul.signals import ACC, PAIR, QUAD, QUAD_INDEX, RowTile, placement_layout, quads
@@ -215,10 +215,12 @@ class Drain(wiring.Component):
             writers.residual.eq(residual.o),
             self.done.eq(writers.done),
         ]
-        link(m, writers.activation_write, wiring.flipped(self.activation_write))
-        link(m, writers.key_write, wiring.flipped(self.key_write))
-        link(m, writers.value_write, wiring.flipped(self.value_write))
-        link(m, writers.residual_write, wiring.flipped(self.residual_write))
+        connect(
+            m, producer=writers.activation_write, consumer=wiring.flipped(self.activation_write)
+        )
+        connect(m, producer=writers.key_write, consumer=wiring.flipped(self.key_write))
+        connect(m, producer=writers.value_write, consumer=wiring.flipped(self.value_write))
+        connect(m, producer=writers.residual_write, consumer=wiring.flipped(self.residual_write))
         return m
 
     def _connect_beats(self, m: Module, beats: BeatSequence, placement: Placement) -> DelayedBeats:
@@ -246,7 +248,7 @@ class Drain(wiring.Component):
             scores.quad.eq(self.quad),
             self.maxima.eq(scores.maxima),
         ]
-        link(m, scores.write, wiring.flipped(self.score_write))
+        connect(m, producer=scores.write, consumer=wiring.flipped(self.score_write))
 
     def _connect_codes(
         self, m: Module, beats: DelayedBeats, lanes: LaneSelection, requantize: Requantize
@@ -269,7 +271,7 @@ class Drain(wiring.Component):
             _truncate(gelu.i, requantize.codes),
             gelu.table.eq(beats.operands[self.CODES_LATENCY].gelu_table),
         ]
-        link(m, wiring.flipped(self.gelu_write), gelu.write)
+        connect(m, producer=wiring.flipped(self.gelu_write), consumer=gelu.write)
 
     def _connect_residual(
         self, m: Module, beats: DelayedBeats, requantize: Requantize, residual: ResidualAdder

@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Activations, Destination, Weights
-from rtl.lib.link import link
 from rtl.lib.pipeline import delayed
+from rtl.lib.streams import connect
 from rtl.matmul.loop_nest import LoopNest, OperandAddressGenerator
 from rtl.matmul.signals import DISPATCH, LoopStep, PreparedInstruction, RowTile, WordFlags
 from rtl.memory.ports import (
@@ -257,8 +257,8 @@ class Feed(wiring.Component):
         m.submodules.addresses = addresses = OperandAddressGenerator(self.config.weight_words)
         m.submodules.selection = selection = OperandSelection(self.config)
 
-        link(m, wiring.flipped(self.i), buffer.i)
-        link(m, buffer.o, loop_nest.i)
+        connect(m, producer=wiring.flipped(self.i), consumer=buffer.i)
+        connect(m, producer=buffer.o, consumer=loop_nest.i)
         m.d.comb += [
             self.busy.eq(loop_nest.o.word.valid),
             self.stall_drain.eq(loop_nest.stall_drain),

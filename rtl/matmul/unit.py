@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Opcode
 from rtl.isa.unit_port import UnitPort
-from rtl.lib.link import link
 from rtl.lib.pipeline import delayed
+from rtl.lib.streams import connect
 from rtl.matmul.array import MultiplierArray
 from rtl.matmul.drain import Drain
 from rtl.matmul.feed import Feed
@@ -129,12 +129,12 @@ class MatmulUnit(wiring.Component):
 
     def _connect_feed(self, m: Module, feed: Feed, products: MultiplierArray) -> None:
         """Instructions and operands in, words to the array."""
-        link(m, wiring.flipped(self.i), feed.i)
-        link(m, feed.activations, wiring.flipped(self.activations))
-        link(m, feed.pixels, wiring.flipped(self.pixels))
-        link(m, feed.weights, wiring.flipped(self.weights))
-        link(m, feed.keys, wiring.flipped(self.keys))
-        link(m, feed.values, wiring.flipped(self.values))
+        connect(m, producer=wiring.flipped(self.i), consumer=feed.i)
+        connect(m, producer=feed.activations, consumer=wiring.flipped(self.activations))
+        connect(m, producer=feed.pixels, consumer=wiring.flipped(self.pixels))
+        connect(m, producer=feed.weights, consumer=wiring.flipped(self.weights))
+        connect(m, producer=feed.keys, consumer=wiring.flipped(self.keys))
+        connect(m, producer=feed.values, consumer=wiring.flipped(self.values))
         m.d.comb += [
             products.activations.eq(feed.activation_words),
             products.weights.eq(feed.weight_words),
@@ -155,14 +155,14 @@ class MatmulUnit(wiring.Component):
 
     def _connect_drain(self, m: Module, drain: Drain) -> None:
         """Parameters in, values and completions out."""
-        link(m, drain.parameters, wiring.flipped(self.parameters))
-        link(m, drain.residual, wiring.flipped(self.residual))
-        link(m, drain.activation_write, wiring.flipped(self.activation_write))
-        link(m, drain.key_write, wiring.flipped(self.key_write))
-        link(m, drain.value_write, wiring.flipped(self.value_write))
-        link(m, drain.score_write, wiring.flipped(self.score_write))
-        link(m, drain.residual_write, wiring.flipped(self.residual_write))
-        link(m, wiring.flipped(self.gelu_write), drain.gelu_write)
+        connect(m, producer=drain.parameters, consumer=wiring.flipped(self.parameters))
+        connect(m, producer=drain.residual, consumer=wiring.flipped(self.residual))
+        connect(m, producer=drain.activation_write, consumer=wiring.flipped(self.activation_write))
+        connect(m, producer=drain.key_write, consumer=wiring.flipped(self.key_write))
+        connect(m, producer=drain.value_write, consumer=wiring.flipped(self.value_write))
+        connect(m, producer=drain.score_write, consumer=wiring.flipped(self.score_write))
+        connect(m, producer=drain.residual_write, consumer=wiring.flipped(self.residual_write))
+        connect(m, producer=wiring.flipped(self.gelu_write), consumer=drain.gelu_write)
         m.d.comb += [
             drain.scales.eq(self.scales),
             self.maxima.eq(drain.maxima),

@@ -8,9 +8,8 @@ from amaranth.utils import exact_log2
 from rtl.control.retire import Retire
 from rtl.isa.instructions import Opcode
 from rtl.isa.layouts import dispatch_layout
-from rtl.lib.credits import Credits
-from rtl.lib.queue import Queue
-from rtl.lib.skid import Skid
+from rtl.lib.counts import Credits
+from rtl.lib.streams import Queue, Skid, connect
 from rtl.memory.ports import ADDRESS
 from rtl.memory.word_parts import split_position
 
@@ -225,9 +224,9 @@ class NormIssue(wiring.Component):
         m.submodules.requests = requests = Skid(tagged_beat(self.parts))
         m.submodules.pair_credits = pair_credits = Credits(self.pairs)
         m.submodules.beat_credits = beat_credits = Credits(self.beats)
-        wiring.connect(m, wiring.flipped(self.i), sums.i)
-        wiring.connect(m, waiting.o, codes.i)
-        wiring.connect(m, requests.o, wiring.flipped(self.o))
+        connect(m, producer=wiring.flipped(self.i), consumer=sums.i)
+        connect(m, producer=waiting.o, consumer=codes.i)
+        connect(m, producer=requests.o, consumer=wiring.flipped(self.o))
 
         # Pairs whose scalars are there, for pass 2 to begin; whether there is one.
         ready, any_ready = Signal(range(self.pairs + 1)), Signal()

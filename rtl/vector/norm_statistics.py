@@ -10,7 +10,7 @@ from rtl.arith.packing import adder_terms
 from rtl.arith.rsqrt import RSQRT, Rsqrt
 from rtl.config import EngineConfig
 from rtl.lib.pipeline import delayed
-from rtl.lib.queue import Queue
+from rtl.lib.streams import Queue, connect
 from rtl.memory.ports import RESIDUAL, array
 from rtl.model import numerics
 from rtl.vector.norm_lanes import FACTOR, OFFSET, SQUARE, NormLane, NormScalar
@@ -281,7 +281,7 @@ class NormStatistics(wiring.Component):
         m.submodules.odd = odd = NormSums(self.config)
         m.submodules.scalars = scalars = NormScalars()
         m.submodules.queue = queue = Queue(NORM_PAIR, self.depth)
-        wiring.connect(m, queue.o, wiring.flipped(self.pairs))
+        connect(m, producer=queue.o, consumer=wiring.flipped(self.pairs))
         for token, sums in enumerate((even, odd)):
             m.d.comb += [
                 sums.valid.eq(self.valid),
