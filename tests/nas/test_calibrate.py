@@ -35,7 +35,7 @@ from nas.cost.subnets import sample_subnets
 from rtl.board import FOLDER, board_names, load_board
 from rtl.build.synthesis import Module, Resources, Utilization
 from rtl.cli import command
-from rtl.compiler import check, lower
+from rtl.compiler import lower, plan
 from rtl.config import ENGINES
 from rtl.errors import UserError
 from rtl.timing import UnitLatencies
@@ -155,7 +155,7 @@ def test_cycles_of_the_rtl_outlive_a_change_of_the_timing_model(monkeypatch):
     )
     assert keys(measurements.network_points) == networks
     assert not keys(measurements.unit_points) & units
-    program = lower(check(samples[0].shape, engine))
+    program = lower(plan(samples[0].shape, engine))
     program.operations[1].signal ^= 1
     monkeypatch.setattr(measurements, "lower", lambda sizes: program)
     assert not keys(measurements.network_points) & networks
