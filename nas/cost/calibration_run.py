@@ -21,7 +21,7 @@ from nas.cost.sweep import KeptResults, Measurement, StageClock, run_points, wor
 from rtl import config
 from rtl.board import Board
 from rtl.build.synthesis import family_of as device_family
-from rtl.compiler import check, lower
+from rtl.compiler import lower, plan
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.isa.instructions import Unit
@@ -94,7 +94,7 @@ class CalibrationRun:
         points = measurements.write_points(samples, self.board, self.engine)
         late: dict[str, list[float]] = {}
         for sample, last in zip(samples, self._values("units", "units, RTL", points), strict=True):
-            program = lower(check(sample.shape, self.engine))
+            program = lower(plan(sample.shape, self.engine))
             ends = simulate(program, sample.memory, unit_latencies(self.engine)).ends
             for operation, end, written in zip(program.operations, ends, last, strict=True):
                 if operation.unit is not None and written is not None:
@@ -107,7 +107,7 @@ class CalibrationRun:
         On DeiT-S, or on the longest network that was measured where the engine refuses DeiT-S.
         """
         try:
-            shape = check(shape_for("deit_small", self.engine), self.engine).shape
+            shape = plan(shape_for("deit_small", self.engine), self.engine).shape
             sample = Sample(shape, HardwareTarget(self.board, self.engine).memory)
         except UserError:
             longest = int(np.argmax([row.rtl for row in held_out]))
@@ -185,7 +185,7 @@ def _prediction_seconds(sample: Sample, engine: EngineConfig) -> float:
 
     def timed() -> float:
         started = time.perf_counter()
-        simulate(lower(check(sample.shape, engine)), sample.memory, unit_latencies(engine))
+        simulate(lower(plan(sample.shape, engine)), sample.memory, unit_latencies(engine))
         return time.perf_counter() - started
 
     return median(timed() for _ in range(TIMED))

@@ -11,7 +11,7 @@ from nas.cost.hardware import HardwareTarget
 from nas.cost.records import extrapolates
 from rtl.board import Board
 from rtl.build.synthesis import Resources, family_of
-from rtl.compiler import Program, check, lower
+from rtl.compiler import Program, lower, plan
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.isa.instructions import Unit
@@ -54,7 +54,7 @@ class Estimate:
         UserError
             If the engine cannot run it; names the limit.
         """
-        return cls(hardware, lower(check(shape, hardware.engine)))
+        return cls(hardware, lower(plan(shape, hardware.engine)))
 
     def at(self, clock_hz: int) -> "Estimate":
         """The same at another clock."""
@@ -70,7 +70,7 @@ class Estimate:
 
     @property
     def shape(self) -> NetworkShape:
-        return self.program.sizes.shape
+        return self.program.plan.shape
 
     @property
     def memory(self) -> MemoryTiming:

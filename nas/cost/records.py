@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from nas.cost.subnets import Sample
-from rtl.compiler import check, lower
+from rtl.compiler import lower, plan
 from rtl.config import EngineConfig
 from rtl.files import sha256_of
 from rtl.model.shape import NetworkShape
@@ -107,7 +107,7 @@ class HeldOut(BaseModel):
 @cache
 def predicted(sample: Sample, engine: EngineConfig) -> tuple[str, int]:
     """Return the hash of a network's instructions, and its cycles by the timing model."""
-    program = lower(check(sample.shape, engine))
+    program = lower(plan(sample.shape, engine))
     cycles = simulate(program, sample.memory, unit_latencies(engine)).cycles
     return sha256_of(program.code)[:16], cycles
 

@@ -6,7 +6,7 @@ Everything is counted from the operands of the very program that runs.
 from collections import Counter
 from dataclasses import dataclass
 
-from rtl.compiler import Operation, Program, check, lower
+from rtl.compiler import Operation, Program, lower, plan
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Activations, Destination, Opcode, Weights
 from rtl.model import numerics
@@ -82,12 +82,12 @@ def work_of(shape: NetworkShape, engine: EngineConfig) -> Work:
     UserError
         If the engine cannot run the network.
     """
-    return work_of_program(lower(check(shape, engine)))
+    return work_of_program(lower(plan(shape, engine)))
 
 
 def work_of_program(program: Program) -> Work:
     """Work of a program's image."""
-    engine = program.sizes.engine
+    engine = program.plan.engine
     matmul = MatmulTiming(engine, UnitLatencies())
     read, cycles, written = Counter({PROGRAM: program.program_bytes}), 0, 0
     read_bits = written_bits = 0  # of scratchpads
@@ -103,7 +103,7 @@ def work_of_program(program: Program) -> Work:
         reads, writes = scratchpad_bits(operation, matmul)
         read_bits, written_bits = read_bits + reads, written_bits + writes
     return Work(
-        macs=array_work(program.sizes.shape),
+        macs=array_work(program.plan.shape),
         array_cycles=cycles,
         products=cycles * engine.products,
         read_bytes=dict(read),

@@ -75,7 +75,7 @@ class Workplace:
     def writes(self, sample, board, engine):
         """As if every instruction wrote in cycle 100, if it writes at all."""
         self.count("writes")
-        operations = calibration_run.lower(calibration_run.check(sample.shape, engine)).operations
+        operations = calibration_run.lower(calibration_run.plan(sample.shape, engine)).operations
         return [100.0 if operation.writes else None for operation in operations]
 
     def engine(self, engine, device, cells):

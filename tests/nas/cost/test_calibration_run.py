@@ -11,7 +11,7 @@ from nas.cost.engines import corner_engines, sample_engines
 from nas.cost.records import SEED_HELD_OUT
 from nas.cost.subnets import sample_subnets
 from rtl.board import board_names, load_board
-from rtl.compiler import check, lower
+from rtl.compiler import lower, plan
 from rtl.config import TINY
 from rtl.timing import simulate
 from rtl.timing.latencies import unit_latencies
@@ -60,7 +60,7 @@ def test_networks_are_those_of_the_held_out_seed(run, monkeypatch):
 def test_lateness_by_unit_from_the_predicted_end(run, monkeypatch):
     """Every instruction that writes does so three cycles after its end; LOADs five."""
     sample = sample_subnets(load_board("sim"), TINY, 1, seed=0)[0]
-    program = lower(check(sample.shape, TINY))
+    program = lower(plan(sample.shape, TINY))
     ends = simulate(program, sample.memory, unit_latencies(TINY)).ends
     last = [
         end + (5 if operation.opcode.name == "LOAD" else 3) if operation.unit is not None else None

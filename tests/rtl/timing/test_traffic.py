@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from rtl.compiler import check
+from rtl.compiler import plan
 from rtl.compiler.operations import Operation, Program, Subject
 from rtl.config import TINY, ZCU102
 from rtl.isa.instructions import Activations, Destination, Opcode, Target, Weights
@@ -43,7 +43,7 @@ def test_memory_traffic_has_a_kind_of_layer():
 
 def work_of_one(opcode: Opcode, **operands: int) -> Work:
     operation = Operation(opcode, operands, [], [], Subject("head", "", "head"))
-    return work_of_program(Program(check(DIGITS, TINY), [operation], [], 0))
+    return work_of_program(Program(plan(DIGITS, TINY), [operation], [0], [0], [], 0))
 
 
 MATMUL = {"depth_words": 3, "row_tiles": 2, "wide": 0b10, "lane_count": 4}
