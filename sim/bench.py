@@ -202,7 +202,7 @@ def figures(
 ) -> dict[str, Any]:
     """The JSON report, without the frame rates."""
     program = compile_model(model, engine).program
-    shape = program.sizes.shape
+    shape = program.plan.shape
     timing = memory_timing(board, memory_settings(memory))
     predicted = simulate(program, timing, unit_latencies(engine), len(run.cycles))
     bound, cycles = reference_bound(shape, engine), typical(run)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from rtl import config
 from rtl.board import Board, load_board
-from rtl.compiler import check
+from rtl.compiler import plan
 from rtl.config import EngineConfig
 from rtl.model.shape import NetworkShape
 from rtl.timing import MemoryTiming, predict
@@ -47,7 +47,7 @@ class HardwareTarget:
 
     def check(self, shape: NetworkShape) -> None:
         """Refuse a network that the engine cannot run; ``UserError`` names the limit."""
-        check(shape, self.engine)
+        plan(shape, self.engine)
 
     def cycles(self, shape: NetworkShape) -> int:
         """Cycles per image, by the exact timing model."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rtl.compiler.operations import Operation, Program
+from rtl.compiler.operations import Program
 from rtl.isa.instructions import Unit
 from rtl.timing.port import MemoryTiming
 from rtl.timing.simulate import WAITED_FOR_PROGRAM, WAITED_FOR_UNIT, Prediction
@@ -122,7 +122,7 @@ class _Feed:
 def _feeds(
     program: Program, prediction: Prediction, memory: MemoryTiming, images: int
 ) -> Iterator[_Feed]:
-    engine, count = program.sizes.engine, len(program.operations)
+    engine, count = program.plan.engine, len(program.operations)
     matmuls = [
         (number, operation, array_cycles(operation.operands, engine))
         for number, operation in enumerate(program.operations)
@@ -134,7 +134,7 @@ def _feeds(
         for number, operation, array in matmuls:
             begin, last = next(feeds)
             idle, cause = begin - before, prediction.causes[image * count + number]
-            load, waiting = loads.waited_for(operation), {}
+            load, waiting = loads.waited_for(program.waits[number]), {}
             if idle and cause == Unit.LOAD:
                 waiting = loads.split(load, idle)
             elif idle:
@@ -160,18 +160,18 @@ class _AwaitedLoads:
         loads = [i for i, operation in enumerate(operations) if operation.unit is Unit.LOAD]
         self.numbers = [image * len(operations) + i for image in range(images) for i in loads]
         signal = 1 << Unit.MATMUL
-        places = [place for place, i in enumerate(loads) if operations[i].signal & signal]
+        places = [place for place, i in enumerate(loads) if program.signals[i] & signal]
         # Places in ``numbers`` of the LOADs that signal to MATMULs, which wait for them in turn.
         self.signals = [image * len(loads) + place for image in range(images) for place in places]
-        credits = operations[0].instruction().credits[Unit.LOAD][Unit.MATMUL]
+        credits = program.credits[Unit.LOAD][Unit.MATMUL]
         self.waited = -credits  # the next wait's place in ``signals``
         self.prediction = prediction
         self.latency = latency
         self.counted = 0  # LOADs up to the latest one that the unit was idle for
 
-    def waited_for(self, matmul: Operation) -> int:
-        """Place of the LOAD whose signal a MATMUL takes, if it takes one: call this for each."""
-        if not matmul.wait >> Unit.LOAD & 1:
+    def waited_for(self, wait: int) -> int:
+        """Place of the LOAD whose signal a MATMUL takes, given its waits; call it for each."""
+        if not wait >> Unit.LOAD & 1:
             return 0
         self.waited += 1
         return self.signals[self.waited - 1] if self.waited > 0 else 0

@@ -164,7 +164,7 @@ class LoadTiming:
         self.left.append((self.issued, beats, first, last))
 
     def _steady_bursts(self, extent: Extent, chosen: float, limit: float) -> float | None:
-        """Read all whole bursts of the command at once, or those before ``limit``, if this is exact.
+        """Read all whole bursts of the command at once, or all before ``limit``, if this is exact.
 
         It is if beats leave the buffer without a pause, at the port's pace. For that no burst may
         be chosen too late. A burst is chosen a cycle after the one before, or when there is room:
@@ -188,6 +188,8 @@ class LoadTiming:
         if latest >= limit:
             bursts -= int(max(0, room - limit) / (BURST_BEATS * pace)) + 1
             bursts = min(bursts, int(limit - chosen))
+            if bursts < 2:
+                return None
             beats = extent.burst + (bursts - 1) * BURST_BEATS
             latest, room = self._latest(beats, bursts, chosen, enter)
         late = room + memory.latency + self.buffer >= enter + (beats - BURST_BEATS) * pace

@@ -85,16 +85,17 @@ class MemoryPort:
         return first, max(first + beats - 1, self.paid - interval - self.saved)
 
     def steady(self, chosen: float, ready: float) -> float | None:
-        """First cycle of beats that from now on arrive ``interval`` cycles apart, burst after burst.
+        """First cycle of beats that will arrive ``interval`` cycles apart, burst after burst.
 
-        None if they would not: because the bandwidth that an idle memory has saved is not used up,
-        or because whoever takes the beats, ``ready`` for the first one in a cycle, holds them back.
+        None if they will not: because the bandwidth that an idle memory has saved is not used up,
+        or because whoever takes the beats holds them back.
 
         Parameters
         ----------
         chosen : float
-            When the first burst is chosen; the others come earlier than their turn.
+            When the first burst is chosen; all others are chosen before the port is free.
         ready : float
+            Cycle from which the beats can be taken.
         """
         first = max(chosen + self.latency, self.last + 1)
         if self.interval == 1:

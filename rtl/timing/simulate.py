@@ -10,14 +10,14 @@ Every step knows all times that it depends on, also those that lie ahead, so not
 simulated in the order of time but the one choice that depends on it: whose burst comes first.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from rtl.compiler.limits import check
 from rtl.compiler.lowering import lower
-from rtl.compiler.operations import Operation, Program
+from rtl.compiler.operations import Program
+from rtl.compiler.plan import plan
 from rtl.config import EngineConfig
 from rtl.isa.instructions import UNITS, Unit
 from rtl.model.shape import NetworkShape
@@ -107,7 +107,7 @@ def predict(
     UserError
         If the engine cannot run the network.
     """
-    return simulate(lower(check(shape, engine)), memory, latencies, images)
+    return simulate(lower(plan(shape, engine)), memory, latencies, images)
 
 
 def simulate(
@@ -122,26 +122,13 @@ def simulate(
     return simulation.result()
 
 
-class _Instruction(NamedTuple):
-    """One instruction of a unit, as the simulation needs it.
+_Instruction = tuple[int, tuple[tuple[int, int], ...], int, Any]
+"""An instruction of a unit: number, waits, wakes, cost.
 
-    Parameters
-    ----------
-    number : int
-        In the program.
-    waits : tuple of (int, int)
-        Of each signal that it waits for: how many instructions earlier the one stands that gives
-        it, one of the image before included; and that one's unit.
-    wakes : int
-        A bit for each unit that it gives a signal to.
-    cost : Any
-        Of :meth:`rtl.timing.units.TimedUnit.cost`.
-    """
-
-    number: int
-    waits: tuple[tuple[int, int], ...]
-    wakes: int
-    cost: Any
+Number in the program. Of each signal that it waits for, how many instructions before it the one
+stands that gives the signal, which may be of the image before; and the unit of that one. A bit for
+each unit that it gives a signal to. Its cost, as of :meth:`rtl.timing.units.TimedUnit.cost`.
+"""
 
 
 class _Simulation:
@@ -154,7 +141,7 @@ class _Simulation:
     def __init__(
         self, program: Program, memory: MemoryTiming, latencies: UnitLatencies, images: int
     ):
-        engine, operations = program.sizes.engine, program.operations
+        engine, operations = program.plan.engine, program.operations
         self.program, self.latencies, self.images = program, latencies, images
         self.count = count = len(operations)
         self.chosen = 0.0  # when the latest burst was chosen
@@ -171,13 +158,15 @@ class _Simulation:
         )
         units = [operation.unit for operation in operations]
         self.fetch = FetchTiming(engine, latencies, program.constant_bytes, units, images)
-        self.sequences = _sequences(operations, self.units)
+        self.sequences = _sequences(program, self.units)
         self.starts = [0.0] * count * (images + 1)
         self.causes = [WAITED_FOR_PROGRAM] * count * (images + 1)
         self.ends = [0.0] * count + [0.0 if unit is None else NEVER for unit in units] * images
         self.incomplete = [sum(map(bool, self.sequences))] * images  # units, of each image
         self.done = [NEVER] * images  # when each image is
-        self.transfers = {unit: self._transfers(unit) for unit in (Unit.LOAD, Unit.STORE)}
+        self.transfers = {
+            unit: _in_order(self.sequences[unit], count, images) for unit in (Unit.LOAD, Unit.STORE)
+        }
 
     def run(self) -> None:
         """Do what can be done without another burst, then choose a burst, and so on."""
@@ -283,14 +272,6 @@ class _Simulation:
             self._unit_done(image)
         return wakes | 1 << unit
 
-    def _transfers(self, unit: Unit) -> Iterator[tuple[int, int, int, bool]]:
-        """A unit's instructions in order: image, number, who gets signals, whether the last."""
-        sequence = self.sequences[unit]
-        for image in range(self.images):
-            for instruction in sequence:
-                number = instruction.number + (image + 1) * self.count
-                yield image, number, instruction.wakes, instruction is sequence[-1]
-
     def result(self) -> Prediction:
         images, operations = self.images, self.program.operations
         steady = (self.done[-1] - self.done[0]) / (images - 1) if images > 2 else None
@@ -312,28 +293,39 @@ class _Simulation:
         )
 
 
-def _sequences(
-    operations: Sequence[Operation], units: Sequence[TimedUnit]
-) -> list[list[_Instruction]]:
+def _in_order(
+    sequence: Sequence[_Instruction], count: int, images: int
+) -> Iterator[tuple[int, int, int, bool]]:
+    """Instructions of a unit: image, number over all images, wakes, whether the image's last."""
+    for image in range(images):
+        for number, _, wakes, _ in sequence:
+            yield image, number + (image + 1) * count, wakes, number == sequence[-1][0]
+
+
+def _sequences(program: Program, units: Sequence[TimedUnit]) -> list[list[_Instruction]]:
     """The instructions of each unit in their order."""
-    signals: dict[tuple[int, int], list[int]] = {}  # by producer and consumer: who gives them
-    for number, operation in enumerate(operations):
-        for consumer in MEMBERS[operation.signal]:
-            signals.setdefault((operation.unit or 0, consumer), []).append(number)
-    count = len(operations)
-    used: Counter[tuple[int, int]] = Counter()
-    credits = operations[0].instruction().credits
+    operations, count = program.operations, len(program.operations)
+    givers: defaultdict[tuple[int, int], list[int]] = defaultdict(list)  # by producer, consumer
+    for number, signal in enumerate(program.signals):
+        if signal:
+            producer = operations[number].unit
+            assert producer is not None
+            for consumer in MEMBERS[signal]:
+                givers[producer, consumer].append(number)
+    credits = program.credits
+    taken = {pair: -credits[pair[0]][pair[1]] for pair in givers}  # signals, by producer, consumer
     sequences: list[list[_Instruction]] = [[] for _ in Unit]
-    for number, operation in enumerate(operations):
+    for number, (operation, wait, signal) in enumerate(
+        zip(operations, program.waits, program.signals, strict=True)
+    ):
         unit = operation.unit
         if unit is None:
             continue
-        waits = []
-        for producer in MEMBERS[operation.wait]:
-            pair = signals[producer, unit]
-            image, place = divmod(used[producer, unit] - credits[producer][unit], len(pair))
-            used[producer, unit] += 1
-            waits.append((number - pair[place] - image * count, producer))
-        cost = units[unit].cost(operation)
-        sequences[unit].append(_Instruction(number, tuple(waits), operation.signal, cost))
+        waits: list[tuple[int, int]] = []
+        for producer in MEMBERS[wait]:
+            pair = producer, unit
+            image, place = divmod(taken[pair], len(givers[pair]))
+            taken[pair] += 1
+            waits.append((number - givers[pair][place] - image * count, producer))
+        sequences[unit].append((number, tuple(waits), signal, units[unit].cost(operation)))
     return sequences
