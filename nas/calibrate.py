@@ -26,9 +26,10 @@ from nas.cost.campaign import (
     against_rtl,
     candidates_per_second,
 )
+from nas.cost.energy import energy
 from nas.cost.engines import sample_engines
 from nas.cost.estimate import Estimate
-from nas.cost.hardware import Hardware
+from nas.cost.hardware import HardwareTarget
 from nas.cost.plain import shape_for
 from nas.cost.reports import imports, with_imports, with_power, with_utilization
 from nas.cost.sources import source_hashes
@@ -41,7 +42,6 @@ from rtl.build.verilog import require_yosys
 from rtl.cli import BoardName, Flag, OptionalPath, command
 from rtl.errors import ToolError, UserError
 from rtl.files import atomic_write, require_writable
-from rtl.timing.traffic import energy
 
 PROG = "python -m nas.calibrate"
 SCHEMA = 1
@@ -219,7 +219,7 @@ def refine(options: Options, board: Board, target: Path) -> None:
             source = before.reference.capitalize()
             print(f"{field.name}: {old:,.10g} by {source}, {new:,.10g} by Vivado")
     if options.power and options.network:
-        run = Estimate.of(Hardware(board, engine), shape_for(options.network, engine))
+        run = Estimate.of(HardwareTarget(board, engine), shape_for(options.network, engine))
         found = with_power(found, run, options.power)
         joules = energy(run.work, found.power_model)
         print(f"{options.network}: {joules:.4g} J dynamic energy per image")

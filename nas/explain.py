@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nas.cost import Hardware
+from nas.cost import HardwareTarget
 from nas.cost.estimate import Estimate, extrapolated, reservations, resources_of
 from nas.cost.feasible import Alternative, Design, clock_needed, lower_precision, other_engine
 from nas.cost.plain import shape_of
@@ -82,7 +82,7 @@ def main(options: Options) -> None:
         if path:
             require_writable(path)
     console = Console(stderr=True)
-    hardware = Hardware.load(options.board, options.engine)
+    hardware = HardwareTarget.load(options.board, options.engine)
     if options.clock:
         hardware = hardware.at(options.clock)
     with console.status(f"Compiling for board {hardware.board.name}"):
@@ -105,7 +105,7 @@ def main(options: Options) -> None:
     show(*(Text(f"- {text}") for text, _ in remedies))
 
 
-def place(hardware: Hardware) -> str:
+def place(hardware: HardwareTarget) -> str:
     """Board, clock and engine, for a title."""
     board, engine = hardware.board, hardware.engine
     return f"board {board.name}, {board.clock_hz / 1e6:g} MHz, engine {engine.name}"
@@ -200,7 +200,7 @@ def nearest(options: Options, fit: Fit) -> Iterator[Remedy]:
         yield faster_clock(options, estimate)
 
 
-def runs_elsewhere(options: Options, hardware: Hardware) -> Remedy:
+def runs_elsewhere(options: Options, hardware: HardwareTarget) -> Remedy:
     """The nearest engine for a network that the board's engine refuses; its design at any rate."""
     found = other_engine(options.model, hardware, options.w8, options.fps)
     if design := found.design:

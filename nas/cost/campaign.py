@@ -20,7 +20,7 @@ from nas.cost.calibration import (
 )
 from nas.cost.clock import Clock
 from nas.cost.engines import corner_engines, sample_engines
-from nas.cost.hardware import Hardware
+from nas.cost.hardware import HardwareTarget
 from nas.cost.latency import LatencyModel, Memories
 from nas.cost.networks import Networks
 from nas.cost.plain import shape_for
@@ -30,7 +30,7 @@ from nas.space import DIGITS, Space
 from rtl import config
 from rtl.board import Board
 from rtl.build.synthesis import family_of as device_family
-from rtl.compiler import check
+from rtl.compiler import plan
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.resources.model import CountedEngine, ResourceModel
@@ -132,8 +132,8 @@ class Campaign:
         On DeiT-S, or on the longest network where the engine does not run that.
         """
         try:
-            shape = check(shape_for("deit_small", self.engine), self.engine).shape
-            sample = Sample(shape, Hardware(self.board, self.engine).memory)
+            shape = plan(shape_for("deit_small", self.engine), self.engine).shape
+            sample = Sample(shape, HardwareTarget(self.board, self.engine).memory)
         except UserError:
             sample = rtl.samples[int(rtl.cycles.argmax())]
         points = measurements.speed_points([sample], self.board, self.engine)

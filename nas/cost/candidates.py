@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from nas.cost.calibration import power_model
-from nas.cost.hardware import Hardware
+from nas.cost.hardware import HardwareTarget
 from nas.cost.latency import LatencyModel, Memories
 from nas.cost.networks import Array, Networks
 from nas.cost.objectives import Objective
@@ -45,7 +45,7 @@ class SubnetCosts:
 
     Parameters
     ----------
-    hardware : Hardware
+    hardware : HardwareTarget
     space : Space
     order : TileOrder
         Ranks the row tiles, as the trained supernet froze it; matters to exact cycles alone.
@@ -60,7 +60,7 @@ class SubnetCosts:
 
     def __init__(
         self,
-        hardware: Hardware,
+        hardware: HardwareTarget,
         space: Space,
         order: TileOrder = NATURAL_ORDER,
         names: Sequence[Objective] = ("cycles",),

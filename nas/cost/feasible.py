@@ -8,7 +8,7 @@ from nas.cost.engine_search import CostModels, Grid, Workload, reaching
 from nas.cost.engine_search.limits import require_limits
 from nas.cost.engine_search.sizing import MULTIPLIERS
 from nas.cost.estimate import Estimate, excess
-from nas.cost.hardware import Hardware
+from nas.cost.hardware import HardwareTarget
 from nas.cost.plain import is_file, load, shape_for, shape_of
 from rtl.board import Board
 from rtl.build.synthesis import family_of
@@ -39,7 +39,7 @@ class Design:
         return self.estimate.frames_per_second >= fps
 
 
-def lower_precision(model: str, hardware: Hardware, wide: float, fps: float) -> Design | None:
+def lower_precision(model: str, hardware: HardwareTarget, wide: float, fps: float) -> Design | None:
     """The design with the most 8-bit row tiles below ``wide`` that reaches the rate.
 
     If none does, the one without any; None where there is nothing to lower, as in a file.
@@ -82,14 +82,14 @@ class Alternative:
     reason: str | None
 
 
-def other_engine(model: str, hardware: Hardware, wide: float, fps: float) -> Alternative:
+def other_engine(model: str, hardware: HardwareTarget, wide: float, fps: float) -> Alternative:
     """Try other engines: those of the same ``act_bits`` first, of these the package's own."""
     designs, reasons = [], []
     for act_bits in _act_bits(model, hardware):
         made_to_measure = _made_to_measure(model, hardware, wide, fps, act_bits)
         try:
             for engine in chain(_named(hardware, act_bits), made_to_measure):
-                if design := _design(model, Hardware(hardware.board, engine), wide):
+                if design := _design(model, HardwareTarget(hardware.board, engine), wide):
                     designs.append(design)
                     if design.reaches(fps):
                         return Alternative(design, None)
@@ -99,14 +99,14 @@ def other_engine(model: str, hardware: Hardware, wide: float, fps: float) -> Alt
     return Alternative(fastest, reasons[0] if reasons else None)
 
 
-def _act_bits(model: str, hardware: Hardware) -> list[int]:
+def _act_bits(model: str, hardware: HardwareTarget) -> list[int]:
     """Widths of activations that engines may have: the engine's own first; a file has its own."""
     if is_file(model):
         return [load(model).act_bits]
     return sorted(ACT_BITS, key=lambda bits: bits != hardware.engine.act_bits)
 
 
-def _design(model: str, hardware: Hardware, wide: float) -> Design | None:
+def _design(model: str, hardware: HardwareTarget, wide: float) -> Design | None:
     try:
         shape = shape_for(model, hardware.engine, wide)
         return Design(wide, Estimate.of(hardware, shape))
@@ -114,14 +114,14 @@ def _design(model: str, hardware: Hardware, wide: float) -> Design | None:
         return None
 
 
-def _named(hardware: Hardware, act_bits: int) -> list[EngineConfig]:
+def _named(hardware: HardwareTarget, act_bits: int) -> list[EngineConfig]:
     """Engines of the package that fit the board, but for the one that it has."""
     engines = [each for each in candidate_engines(hardware.board) if each.act_bits == act_bits]
     return [each for each in engines if each != hardware.engine]
 
 
 def _made_to_measure(
-    model: str, hardware: Hardware, wide: float, fps: float, act_bits: int
+    model: str, hardware: HardwareTarget, wide: float, fps: float, act_bits: int
 ) -> Iterator[EngineConfig]:
     """Engines of the grid that fit the board and may reach the rate; at last the fastest."""
     board = hardware.board

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from rtl import config
 from rtl.board import Board, load_board
-from rtl.compiler import check
+from rtl.compiler import plan
 from rtl.config import EngineConfig
 from rtl.model.shape import NetworkShape
 from rtl.timing import MemoryTiming, predict
@@ -12,7 +12,7 @@ from rtl.timing.latencies import unit_latencies
 
 
 @dataclass(frozen=True)
-class Hardware:
+class HardwareTarget:
     """A board with the engine on it.
 
     Parameters
@@ -25,7 +25,7 @@ class Hardware:
     engine: EngineConfig
 
     @classmethod
-    def load(cls, board: str, engine: str | None = None) -> "Hardware":
+    def load(cls, board: str, engine: str | None = None) -> "HardwareTarget":
         """Look a board up, with its default engine or another one.
 
         Raises
@@ -36,9 +36,9 @@ class Hardware:
         found = load_board(board)
         return cls(found, config.engine(engine or found.engine))
 
-    def at(self, clock_hz: int) -> "Hardware":
+    def at(self, clock_hz: int) -> "HardwareTarget":
         """The same at another clock, where memory gives other bytes per cycle."""
-        return Hardware(self.board.model_copy(update={"clock_hz": clock_hz}), self.engine)
+        return HardwareTarget(self.board.model_copy(update={"clock_hz": clock_hz}), self.engine)
 
     @property
     def memory(self) -> MemoryTiming:
@@ -47,7 +47,7 @@ class Hardware:
 
     def check(self, shape: NetworkShape) -> None:
         """Refuse a network that the engine cannot run; ``UserError`` names the limit."""
-        check(shape, self.engine)
+        plan(shape, self.engine)
 
     def cycles(self, shape: NetworkShape) -> int:
         """Cycles per image, by the exact timing model."""

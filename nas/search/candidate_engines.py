@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from nas.cost import Hardware
+from nas.cost import HardwareTarget
 from nas.cost.engine_search import Choice, FreeEngine, choose
 from nas.cost.estimate import resources_of
 from nas.search.console import progress_bars
@@ -26,7 +26,7 @@ class Lineup:
 
     Parameters
     ----------
-    engines : tuple of Hardware
+    engines : tuple of HardwareTarget
         Those that are predicted to be faster in front.
     space : Space
         In row tiles that are whole ones of each engine.
@@ -34,13 +34,13 @@ class Lineup:
         Where the engines come from, if they are free.
     """
 
-    engines: tuple[Hardware, ...]
+    engines: tuple[HardwareTarget, ...]
     space: Space
     choice: Choice | None = None
 
     @classmethod
     def of(
-        cls, engines: Sequence[Hardware], space: Space, choice: Choice | None = None
+        cls, engines: Sequence[HardwareTarget], space: Space, choice: Choice | None = None
     ) -> "Lineup":
         """Engines for a space, whose row tiles they decide about."""
         row_lanes = max(hardware.engine.row_lanes for hardware in engines)
@@ -56,7 +56,7 @@ class Lineup:
         several = len(self.engines) > 1
         return [f", {hardware.engine.name}" if several else "" for hardware in self.engines]
 
-    def report(self, hardware: Hardware) -> dict[str, Any]:
+    def report(self, hardware: HardwareTarget) -> dict[str, Any]:
         """A summary's part on board and engine."""
         board, resources = hardware.board, self.resources(hardware)
         return {
@@ -72,17 +72,17 @@ class Lineup:
             "lanes_left_out": self.choice.left_out if self.choice else 0,
         }
 
-    def resources(self, hardware: Hardware) -> Resources | None:
+    def resources(self, hardware: HardwareTarget) -> Resources | None:
         """Predicted ones of an engine; None where the board is not calibrated."""
         if self.choice is None:
             return resources_of(hardware.engine, hardware.board)
         return self._free(hardware).resources
 
-    def share(self, hardware: Hardware) -> float:
+    def share(self, hardware: HardwareTarget) -> float:
         """Mean share of the board's limits that an engine takes; 0 for a given engine."""
         return self._free(hardware).share if self.choice else 0.0
 
-    def binding(self, hardware: Hardware) -> str | None:
+    def binding(self, hardware: HardwareTarget) -> str | None:
         """Which limit keeps faster engines out, if one does."""
         binding = self.choice and self.choice.binding(self._free(hardware))
         return str(binding) if binding else None
@@ -97,7 +97,7 @@ class Lineup:
         able = [each for each in self.engines if reaches(targets, each, self.space)]
         return replace(self, engines=tuple(able)) if able else None
 
-    def _free(self, hardware: Hardware) -> FreeEngine:
+    def _free(self, hardware: HardwareTarget) -> FreeEngine:
         return next(each for each in self.choice.engines if each.engine == hardware.engine)
 
 
@@ -119,7 +119,7 @@ def lineups_of(
         If an option is wrong, no engine fits the board, or none reaches the frame rates.
     """
     if options.engine != FREE:
-        lineup = Lineup.of([Hardware.load(options.board, options.engine)], space)
+        lineup = Lineup.of([HardwareTarget.load(options.board, options.engine)], space)
         targets = options.targets or default_targets(lineup.engines[0], lineup.space)
         require_reachable(targets, lineup.engines[0], lineup.space)
         return (lineup,), targets
@@ -141,7 +141,7 @@ def _free(options: Options, space: Space, act_bits: int, console: Console) -> Li
             progress.update(task, completed=done, total=total)
 
         choice = choose(board, space, act_bits, advance=advance)
-    return Lineup.of([Hardware(board, each.engine) for each in choice.engines], space, choice)
+    return Lineup.of([HardwareTarget(board, each.engine) for each in choice.engines], space, choice)
 
 
 def _out_of_reach(targets: Sequence[float], lineups: Sequence[Lineup]) -> UserError:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from nas.cost import Hardware, SubnetCosts
+from nas.cost import HardwareTarget, SubnetCosts
 from nas.cost.calibration import power_model
 from nas.cost.estimate import reservations
 from nas.cost.sources import source_hashes
@@ -164,7 +164,7 @@ class Job:
         )
 
     @property
-    def hardware(self) -> Hardware:
+    def hardware(self) -> HardwareTarget:
         """The engine that is predicted to be the fastest."""
         return self.lineup.engines[0]
 
@@ -172,7 +172,7 @@ class Job:
     def space(self) -> Space:
         return self.lineup.space
 
-    def reservations_on(self, hardware: Hardware) -> list[str]:
+    def reservations_on(self, hardware: HardwareTarget) -> list[str]:
         """What to know of the predictions for all subnets, from the smallest to the largest."""
         ends = self.space.smallest(), self.space.largest()
         return reservations(hardware, *map(self.space.shape, ends))
@@ -219,7 +219,7 @@ class Job:
             },
         }
 
-    def costs(self, hardware: Hardware, order: TileOrder = NATURAL_ORDER) -> SubnetCosts:
+    def costs(self, hardware: HardwareTarget, order: TileOrder = NATURAL_ORDER) -> SubnetCosts:
         """What the space's subnets cost on one of the engines."""
         return SubnetCosts(hardware, self.space, order, self.options.objectives)
 
@@ -288,7 +288,7 @@ class Job:
             evolution.run(after_generation)
         return evolution
 
-    def write_engine(self, hardware: Hardware) -> None:
+    def write_engine(self, hardware: HardwareTarget) -> None:
         """Write the engine's sizes, as ``--engine`` takes them."""
         with atomic_write(self.folder / run_folder.ENGINE, "w") as file:
             json.dump(asdict(hardware.engine), file, indent=2)
@@ -370,7 +370,7 @@ class Outcome:
     ----------
     job : Job
     net : Supernet
-    hardware : Hardware
+    hardware : HardwareTarget
     candidates : list of Candidate
         All subnets that were evaluated, with this engine's cycles.
     winners : list of Candidate
@@ -379,7 +379,7 @@ class Outcome:
 
     job: Job
     net: Supernet
-    hardware: Hardware
+    hardware: HardwareTarget
     candidates: list[Candidate]
     winners: list[Candidate]
 

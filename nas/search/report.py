@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nas.cost import Hardware
+from nas.cost import HardwareTarget
 from nas.cost.estimate import Estimate
 from nas.data import Pictures
 from nas.quantize.integer import IntegerNetwork
@@ -79,7 +79,7 @@ def measure(
     *,
     target_fps: float,
     file: str,
-    hardware: Hardware,
+    hardware: HardwareTarget,
     images: int,
     advance: Advance,
 ) -> Measurement:
@@ -94,7 +94,7 @@ def measure(
     target_fps : float
     file : str
         Name of the model's file, for the summary.
-    hardware : Hardware
+    hardware : HardwareTarget
     images : int
         Test pictures to run on the RTL.
     advance : callable
@@ -180,7 +180,7 @@ def compare_with_golden(network: IntegerNetwork, pictures: Pictures) -> Comparis
 
 
 def execute(
-    model: IntegerModel, pictures: Pictures, hardware: Hardware, advance: Advance
+    model: IntegerModel, pictures: Pictures, hardware: HardwareTarget, advance: Advance
 ) -> Execution:
     """Run pictures on the engine, back to back without reset, every tensor against golden."""
     if not len(pictures):
@@ -196,7 +196,9 @@ def execute(
     return Execution(Comparison(len(pictures), mismatches, first), int(result.cycles[0]))
 
 
-def _simulate(model: IntegerModel, pictures: Pictures, hardware: Hardware, advance: Advance) -> Any:
+def _simulate(
+    model: IntegerModel, pictures: Pictures, hardware: HardwareTarget, advance: Advance
+) -> Any:
     # Imported here: without pictures on the RTL no simulator is needed.
     from sim import runner
 
@@ -213,7 +215,7 @@ def _simulate(model: IntegerModel, pictures: Pictures, hardware: Hardware, advan
     )
 
 
-def _work(model: IntegerModel, hardware: Hardware) -> WinnerWork:
+def _work(model: IntegerModel, hardware: HardwareTarget) -> WinnerWork:
     """Of the very program that runs."""
     estimate = Estimate.of(hardware, model.shape)
     work = estimate.work
@@ -226,5 +228,5 @@ def _work(model: IntegerModel, hardware: Hardware) -> WinnerWork:
     )
 
 
-def _fps(hardware: Hardware, cycles: float) -> float:
+def _fps(hardware: HardwareTarget, cycles: float) -> float:
     return round(hardware.frames_per_second(cycles), 3)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nas.cost import Hardware, SubnetCosts
+from nas.cost import HardwareTarget, SubnetCosts
 from nas.cost.estimate import Estimate
 from nas.cost.latency import LatencyModel, Memories
 from nas.cost.networks import Networks
@@ -16,7 +16,7 @@ QUANTILES = (0.95, 0.5, 0.1)  # of the space's predicted cycles: slowest target 
 SAMPLES = 256  # random subnets that stand for the space
 
 
-def default_targets(hardware: Hardware, space: Space) -> tuple[float, ...]:
+def default_targets(hardware: HardwareTarget, space: Space) -> tuple[float, ...]:
     """Three frame rates, from the cycles of random subnets; two digits each.
 
     By the vectorised model as it is, without a fit; the smallest subnet reaches them exactly.
@@ -38,7 +38,7 @@ def default_targets(hardware: Hardware, space: Space) -> tuple[float, ...]:
     return tuple(dict.fromkeys(_floor_to_two_digits(rate) for rate in rates))
 
 
-def require_reachable(targets: Sequence[float], hardware: Hardware, space: Space) -> None:
+def require_reachable(targets: Sequence[float], hardware: HardwareTarget, space: Space) -> None:
     """Refuse a target that not even the smallest subnet reaches.
 
     Raises
@@ -59,17 +59,17 @@ def require_reachable(targets: Sequence[float], hardware: Hardware, space: Space
             )
 
 
-def reaches(targets: Sequence[float], hardware: Hardware, space: Space) -> bool:
+def reaches(targets: Sequence[float], hardware: HardwareTarget, space: Space) -> bool:
     """Whether the smallest subnet reaches all targets."""
     return _fewest_cycles(hardware, space) <= hardware.cycle_limit(max(targets))
 
 
-def fastest_rate(hardware: Hardware, space: Space) -> float:
+def fastest_rate(hardware: HardwareTarget, space: Space) -> float:
     """Frames per second of the smallest subnet, two digits, rounded down."""
     return _floor_to_two_digits(hardware.frames_per_second(_fewest_cycles(hardware, space)))
 
 
-def _fewest_cycles(hardware: Hardware, space: Space) -> int:
+def _fewest_cycles(hardware: HardwareTarget, space: Space) -> int:
     return hardware.cycles(space.shape(space.smallest()))
 
 

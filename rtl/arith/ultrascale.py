@@ -1,9 +1,9 @@
 """Primitives of UltraScale devices: one DSP block, and an adder of three numbers.
 
 Only the variants of components that :func:`rtl.lib.emit.primitives` asks for use them.
-sim/hardware/ultrascale.sv models for simulation what they do, and nothing else of them: an instance
-that sets another attribute or uses another pin does not build there. Source: AMD UG579 (DSP48E2) and
-UG574 (LUTs, CARRY8), UG912 (HLUTNM).
+sim/hardware/ultrascale.sv models for simulation what they do, and nothing else of them: an
+instance that sets another attribute or uses another pin does not build there. Source: AMD UG579
+(DSP48E2) and UG574 (LUTs, CARRY8), UG912 (HLUTNM).
 """
 
 from typing import NamedTuple

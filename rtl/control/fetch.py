@@ -10,8 +10,7 @@ from rtl.isa.faults import FAULT, FETCH, FaultCode, FirstFault, fault
 from rtl.isa.instructions import IMAGES_IN_FLIGHT, INSTRUCTION_BYTES, UNIT_OF, Base
 from rtl.isa.layouts import CREDITS, NUMBER_BITS
 from rtl.isa.registers import ADDRESS_BITS, BYTES_BITS, IMAGES_BITS, STRIDE_BITS
-from rtl.lib.link import link
-from rtl.lib.skid import Skid
+from rtl.lib.streams import Skid, connect
 from rtl.memory.beats import Gearbox
 from rtl.memory.clients import ReadClient
 from rtl.memory.regions import REGIONS, REGIONS_IN_FLIGHT
@@ -205,14 +204,16 @@ class Fetch(wiring.Component):
         m.submodules.skid = skid = ResetInserter(loop.begin)(Skid(INSPECTED))
         m.submodules.decoder = decoder = Decoder()
         m.submodules.faults = faults = FirstFault(2)
-        link(m, loop.command, wiring.flipped(self.reader.command))
-        link(m, wiring.flipped(self.reader.beats), words.i)
-        link(m, words.o, inspector.i)
-        link(m, inspector.o, skid.i)
-        link(m, skid.o, decoder.i)
+        connect(m, producer=loop.command, consumer=wiring.flipped(self.reader.command))
+        connect(m, producer=wiring.flipped(self.reader.beats), consumer=words.i)
+        connect(m, producer=words.o, consumer=inspector.i)
+        connect(m, producer=inspector.o, consumer=skid.i)
+        connect(m, producer=skid.o, consumer=decoder.i)
         for unit in UNIT_OF.values():
             name = unit.name.lower()
-            link(m, getattr(decoder, name), wiring.flipped(getattr(self, name)))
+            connect(
+                m, producer=getattr(decoder, name), consumer=wiring.flipped(getattr(self, name))
+            )
         for name, member in LOOP_MEMBERS.items():
             if name != "fault":
                 inner, outer = getattr(loop, name), getattr(self, name)

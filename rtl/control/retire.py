@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.isa.instructions import UNITS
 from rtl.isa.layouts import COMPLETION, NUMBER_BITS
-from rtl.lib.flags import tally
-from rtl.lib.queue import Queue
+from rtl.lib.counts import count_flags
+from rtl.lib.streams import Queue
 
 COMPLETED = data.StructLayout({"signal": unsigned(UNITS), "number": unsigned(NUMBER_BITS)})
 
@@ -46,19 +46,19 @@ class Retire(wiring.Component):
         m = Module()
         m.submodules.started = started = Queue(COMPLETED, self.DEPTH)
         starts, complete = Signal(), Signal()
-        under_way = tally(m, starts, complete, most=self.DEPTH, name="under_way")
+        under_way = count_flags(m, starts, complete, most=self.DEPTH, name="under_way")
         ends = [
-            tally(m, ended, complete, most=self.DEPTH, name=f"ends_{part}")
+            count_flags(m, ended, complete, most=self.DEPTH, name=f"ends_{part}")
             for part, ended in enumerate(self.ended)
         ]
         m.d.comb += [
             starts.eq(self.i.valid & self.i.ready),
-            complete.eq(Cat(end.some for end in ends).all()),
+            complete.eq(Cat(end.not_empty for end in ends).all()),
             started.i.payload.eq(self.i.payload),
             started.i.valid.eq(starts),
             started.o.ready.eq(complete),
-            self.i.ready.eq(under_way.room),
-            self.idle.eq(~under_way.some & ~self.done.valid),
+            self.i.ready.eq(under_way.not_full),
+            self.idle.eq(~under_way.not_empty & ~self.done.valid),
         ]
         m.d.sync += [
             self.done.valid.eq(complete),

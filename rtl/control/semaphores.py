@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from rtl.isa.faults import FAULT, FaultCode, FirstFault, fault
 from rtl.isa.instructions import SEMAPHORE_BITS, UNITS
 from rtl.isa.layouts import COMPLETION, CREDITS
-from rtl.lib.flags import tally
+from rtl.lib.counts import count_flags
 
 
 class Semaphores(wiring.Component):
@@ -56,14 +56,14 @@ class Semaphores(wiring.Component):
                 name = f"from_{producer}_to_{consumer}"
                 raised = completion.valid & completion.signal[consumer]
                 lowered = self.taken[consumer][producer]
-                semaphore = tally(m, raised, lowered, most=highest, name=name)
+                semaphore = count_flags(m, raised, lowered, most=highest, name=name)
                 credit = self.credits[producer][consumer]
                 with m.If(self.starts):
-                    m.d.sync += [semaphore.count.eq(credit), semaphore.some.eq(credit.any())]
+                    m.d.sync += [semaphore.count.eq(credit), semaphore.not_empty.eq(credit.any())]
                 differs = Signal(name=f"{name}_differs")
                 m.d.sync += differs.eq(semaphore.count != initial[producer][consumer])
-                m.d.comb += self.available[consumer][producer].eq(semaphore.some)
-                overflows.append(raised & ~lowered & ~semaphore.room)
+                m.d.comb += self.available[consumer][producer].eq(semaphore.not_empty)
+                overflows.append(raised & ~lowered & ~semaphore.not_full)
                 differing.append(differs)
             m.d.comb += faults.sources[producer].eq(
                 fault(Cat(overflows).any(), FaultCode.SEMAPHORE, producer, completion.number)

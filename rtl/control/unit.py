@@ -21,8 +21,7 @@ from rtl.isa.instructions import UNIT_OF, Base, Opcode, Unit
 from rtl.isa.layouts import NUMBER_BITS, queued_layout
 from rtl.isa.registers import EVENTS, IDENTITY, STALLS, VERSION
 from rtl.isa.unit_port import UnitPort
-from rtl.lib.link import link
-from rtl.lib.queue import Queue
+from rtl.lib.streams import Queue, connect
 from rtl.memory.axi import Axi4Lite
 from rtl.memory.clients import ReadClient
 from rtl.memory.regions import REGIONS_IN_FLIGHT
@@ -63,9 +62,9 @@ class UnitControl(wiring.Component):
         m = Module()
         m.submodules.queue = queue = Queue(queued_layout(self.opcode), self.config.queue_depth)
         m.submodules.issue = issue = Issue(self.opcode)
-        link(m, wiring.flipped(self.i), queue.i)
-        link(m, queue.o, issue.i)
-        link(m, issue.o, wiring.flipped(self.o))
+        connect(m, producer=wiring.flipped(self.i), consumer=queue.i)
+        connect(m, producer=queue.o, consumer=issue.i)
+        connect(m, producer=issue.o, consumer=wiring.flipped(self.o))
         missing = issue.missing
         m.d.comb += [
             issue.available.eq(self.available),
@@ -154,8 +153,8 @@ class ControlUnit(wiring.Component):
             m.submodules[name] = ResetInserter(soft_reset.clear)(part)
         p = SimpleNamespace(bus=bus, soft_reset=soft_reset, units=units, **parts)
 
-        link(m, wiring.flipped(self.host), bus.host)
-        link(m, p.fetch.reader, wiring.flipped(self.program))
+        connect(m, producer=wiring.flipped(self.host), consumer=bus.host)
+        connect(m, producer=p.fetch.reader, consumer=wiring.flipped(self.program))
         m.d.comb += [
             soft_reset.request.eq(p.run.control.reset),
             soft_reset.quiet.eq(self.quiet),
@@ -232,8 +231,8 @@ class ControlUnit(wiring.Component):
         events = [self.moved, p.fetch.moved]
         for index, (name, unit) in enumerate(p.units.items()):
             port = getattr(self, name)
-            link(m, getattr(p.fetch, name), unit.i)
-            link(m, unit.o, wiring.flipped(port.i))
+            connect(m, producer=getattr(p.fetch, name), consumer=unit.i)
+            connect(m, producer=unit.o, consumer=wiring.flipped(port.i))
             m.d.comb += [
                 unit.available.eq(p.semaphores.available[index]),
                 unit.halt.eq(p.record.o.valid),

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, Signature
 
 from rtl.isa.instructions import Opcode
 from rtl.isa.layouts import COMPLETION, dispatch_layout
-from rtl.lib.link import link
+from rtl.lib.streams import connect
 
 
 class UnitPort(Signature):
@@ -37,5 +37,5 @@ class UnitPort(Signature):
 
 def connect_unit(m: Module, port: wiring.PureInterface, unit: wiring.Component) -> None:
     """Connect the control unit's ``port`` with the members of ``unit`` that are UnitPort's."""
-    link(m, port.i, unit.i)
+    connect(m, producer=port.i, consumer=unit.i)
     m.d.comb += [port.done.eq(unit.done), port.idle.eq(unit.idle), port.busy.eq(unit.busy)]

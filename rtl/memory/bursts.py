@@ -6,8 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from rtl.isa.registers import ADDRESS_BITS, BYTES_BITS
-from rtl.lib.link import link
-from rtl.lib.skid import Skid
+from rtl.lib.streams import Skid, connect
 from rtl.memory import axi
 from rtl.memory.clients import READ_COMMAND
 
@@ -132,8 +131,8 @@ class Burster(wiring.Component):
         m = Module()
         m.submodules.walk = walk = BurstWalk(self.data_bytes)
         m.submodules.chosen = chosen = Skid(BURST)
-        link(m, wiring.flipped(self.command), walk.command)
-        link(m, chosen.o, wiring.flipped(self.bursts))
+        connect(m, producer=wiring.flipped(self.command), consumer=walk.command)
+        connect(m, producer=chosen.o, consumer=wiring.flipped(self.bursts))
         room = Signal(range(self.room + 1), init=self.room)
         left = Signal(signed(len(room) + 1))  # room, once the next burst is on its way
         fits = left >= 0

@@ -12,7 +12,7 @@ from rtl.isa.faults import FAULT, FaultCode, fault
 from rtl.isa.instructions import Opcode, Unit
 from rtl.isa.layouts import dispatch_layout
 from rtl.isa.unit_port import UnitPort
-from rtl.lib.link import link
+from rtl.lib.streams import connect
 from rtl.memory.clients import WriteClient
 from rtl.memory.ports import READ_LATENCY, RESIDUAL, array, residual_read
 from rtl.memory.regions import REGIONS_IN_FLIGHT, RegionCheck
@@ -173,7 +173,7 @@ class StoreUnit(wiring.Component):
             residual.request.p.word.eq(store.operands.source_address + column),
             widen.values.eq(Mux(odd, residual.data[1].as_value(), residual.data[0].as_value())),
         ]
-        link(m, widen.beats, wiring.flipped(self.writer.beats))
+        connect(m, producer=widen.beats, consumer=wiring.flipped(self.writer.beats))
 
     def _ragged(self, address: Value) -> Value:
         return address[: exact_log2(self.config.memory_bytes)].any()

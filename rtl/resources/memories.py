@@ -6,7 +6,7 @@ from rtl.config import EngineConfig
 from rtl.control.unit import NAMES
 from rtl.isa.instructions import Opcode
 from rtl.isa.layouts import queued_layout
-from rtl.matmul.array import PAIR, QUAD
+from rtl.matmul.signals import PAIR, QUAD
 from rtl.memory.clients import beat_layout
 from rtl.memory.ports import RowParameters, activation_write
 from rtl.memory.reader import Reader

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from amaranth.utils import ceil_log2
 
 from rtl.arith.adder_tree import AdderTree
-from rtl.arith.multiplier import Cascade
+from rtl.arith.cascade import Cascade
 from rtl.config import EngineConfig
 from rtl.control.unit import NAMES
 from rtl.isa.instructions import INSTRUCTION_BYTES
-from rtl.matmul.array import PAIR, QUAD, Operands, array_packing, quads
+from rtl.matmul.array import Operands, array_packing
+from rtl.matmul.signals import PAIR, QUAD, quads
 from rtl.matmul.unit import MatmulUnit
 from rtl.memory.ports import TokenScale
 from rtl.model import numerics

@@ -9,13 +9,13 @@ import numpy as np
 from nas.cost.calibration import find
 from nas.cost.engine_search.limits import shares
 from nas.cost.engine_search.sizing import Lanes, Storage, boundless, engine_for, levels_within
-from nas.cost.hardware import Hardware
+from nas.cost.hardware import HardwareTarget
 from nas.cost.latency import Coefficients, LatencyModel, Memories
 from nas.cost.networks import Array, Networks
 from nas.space import Space
 from rtl.board import Board
 from rtl.build.synthesis import Resources
-from rtl.compiler import check
+from rtl.compiler import plan
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.model.shape import NetworkShape
@@ -163,7 +163,7 @@ class Grid:
         """Refuse an engine that the compiler cannot use; ``UserError`` names the limit."""
         tiled = self._tiled(engine.row_lanes)
         for shape in (tiled.largest, tiled.smallest):
-            check(shape, engine)
+            plan(shape, engine)
 
     def resources(self, engine: EngineConfig) -> Resources:
         return self.models.resources.predict(engine)
@@ -172,7 +172,7 @@ class Grid:
         """(n,) cycles per image of the workload's networks."""
         networks = self._tiled(engine.row_lanes).networks
         model = LatencyModel(engine, unit_latencies(engine), self.models.coefficients)
-        return model.cycles(networks, Memories.of(Hardware(self.board, engine).memory))
+        return model.cycles(networks, Memories.of(HardwareTarget(self.board, engine).memory))
 
     def log_cycles(self, engine: EngineConfig) -> float:
         """Mean logarithm of the cycles."""

@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Unit
 from rtl.lib.emit import once
-from rtl.lib.link import link
 from rtl.lib.pipeline import delayed
+from rtl.lib.streams import connect
 from rtl.memory.ports import READ_LATENCY, WritePort, residual_read, residual_write
 from rtl.memory.scratchpads.bank import Bank
 from rtl.memory.scratchpads.guard import ReadGuard
@@ -55,9 +55,9 @@ class ResidualMemory(Scratchpad):
         ]
         landings = self.land(m, {"drain": drain, "load": wiring.flipped(loaded)}, depth)
         m.submodules.reads = reads = ResidualReads(self.config)
-        link(m, wiring.flipped(self.drain_read), reads.drain)
-        link(m, wiring.flipped(self.norm_read), reads.norm)
-        link(m, wiring.flipped(self.store_read), reads.store)
+        connect(m, producer=wiring.flipped(self.drain_read), consumer=reads.drain)
+        connect(m, producer=wiring.flipped(self.norm_read), consumer=reads.norm)
+        connect(m, producer=wiring.flipped(self.store_read), consumer=reads.store)
         guards = self._guards(m, depth)
         self.report(m, *landings, *guards)
         for half in range(self.HALVES):

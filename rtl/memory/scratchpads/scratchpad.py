@@ -13,7 +13,7 @@ from amaranth.lib.wiring import Out, Signature
 from rtl.config import EngineConfig
 from rtl.isa.faults import FAULT, FirstFault
 from rtl.isa.instructions import Unit
-from rtl.lib.link import link
+from rtl.lib.streams import connect
 from rtl.memory.scratchpads.guard import ReadGuard
 from rtl.memory.scratchpads.landing import Landing, TapSignature
 
@@ -73,7 +73,7 @@ class Scratchpad(wiring.Component):
         for name, write in writes.items():
             landing = Landing(self._writers[name], depth, _UNIT_OF_WRITER[name])
             m.submodules[f"{name}_landing"] = landing
-            link(m, wiring.flipped(write), landing.i)
+            connect(m, producer=wiring.flipped(write), consumer=landing.i)
             if self._tap:
                 tap = getattr(self.tap, name)
                 m.d.comb += [tap.valid.eq(landing.o.valid), tap.beat.eq(landing.o.beat)]

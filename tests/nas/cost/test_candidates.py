@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nas.cost import Hardware, SubnetCosts, calibration
+from nas.cost import HardwareTarget, SubnetCosts, calibration
 from nas.space import DIGITS, Space
 from rtl.errors import UserError
 from rtl.timing.traffic import work_of
 
-SIM = Hardware.load("sim")
+SIM = HardwareTarget.load("sim")
 LARGE_PATCHES = Space(patch=14, widths=(32,), depths=(1, 2), heads=(1, 2), mlp_ratios=(1, 2))
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nas.cost import Hardware
+from nas.cost import HardwareTarget
 from nas.cost.networks import Networks
 from nas.cost.subnets import sample_subnets
 from nas.cost.traffic import Traffic, traffic_of
@@ -37,7 +37,7 @@ def assert_alike(traffic: Traffic, works: list[Work]) -> None:
 @pytest.mark.parametrize("board, most", [("sim", 0.04), ("ulx3s", 0.04), ("zcu102", 0.001)])
 def test_random_networks(board, most):
     """Memory's bytes, whose instructions are estimated, are as close as design note 11 says."""
-    hardware = Hardware.load(board)
+    hardware = HardwareTarget.load(board)
     samples = sample_subnets(hardware.board, hardware.engine, 24, seed=7)
     traffic, works = both([sample.shape for sample in samples], hardware.engine)
     assert_alike(traffic, works)

@@ -22,7 +22,7 @@ import pytest
 from rich.console import Console
 
 from nas import testset
-from nas.cost import Hardware
+from nas.cost import HardwareTarget
 from nas.cost.latency import LatencyModel
 from nas.data import thinned
 from nas.quantize.integer import IntegerNetwork
@@ -357,7 +357,7 @@ def test_subnets_beyond_the_calibration_are_flagged(runs):
 
 def test_default_targets_are_within_reach_of_the_smallest_subnet(monkeypatch):
     """Even if the vectorised model thinks that all subnets are faster."""
-    hardware = Hardware.load("sim")
+    hardware = HardwareTarget.load("sim")
     monkeypatch.setattr(LatencyModel, "cycles", lambda self, networks, memories: np.ones(8))
     assert default_targets(hardware, DIGITS) == (fastest_rate(hardware, DIGITS),)
 

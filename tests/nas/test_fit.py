@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nas import fit
-from nas.cost import Hardware, estimate
+from nas.cost import HardwareTarget, estimate
 from nas.cost.calibration import find
 from nas.cost.estimate import Estimate
 from rtl.board import FOLDER, board_names, load_board
@@ -20,7 +20,7 @@ from rtl.timing import MemoryTiming, predict
 from rtl.timing.latencies import unit_latencies
 from rtl.timing.traffic import work_of
 
-DIGITS = str(Path(__file__).parents[3] / "examples" / "digits.pulsar")
+DIGITS = str(Path(__file__).parents[2] / "examples" / "digits.pulsar")
 
 
 def run(*args: str) -> int:
@@ -55,7 +55,7 @@ def test_deit_small_on_all_boards(tmp_path, capsys):
 
 @pytest.mark.parametrize("name", [name for name in board_names() if name != "sim"])
 def test_a_board_holds_its_engine_and_that_runs_deit_tiny(name):
-    found = fit.Fit.of("deit_tiny", Hardware.load(name), 0.0)
+    found = fit.Fit.of("deit_tiny", HardwareTarget.load(name), 0.0)
     assert found.resources is not None and found.problem is None
     assert isfinite(found.estimate.frames_per_second)
 
@@ -99,10 +99,10 @@ def test_energy_only_after_a_power_report(monkeypatch, capsys):
 def test_what_binds():
     """At the board's bandwidth the array; at a hundredth of it memory; for digits neither."""
     shape = plain_vit(width=192, heads=3, row_granularity=32, depth=2)
-    zcu102 = Hardware.load("zcu102")
+    zcu102 = HardwareTarget.load("zcu102")
     assert Estimate.of(zcu102, shape).binds.startswith("array 9")
     slow = zcu102.board.memory.model_copy(update={"gigabytes_per_second": 0.2})
-    starved = Hardware(zcu102.board.model_copy(update={"memory": slow}), ZCU102)
+    starved = HardwareTarget(zcu102.board.model_copy(update={"memory": slow}), ZCU102)
     assert Estimate.of(starved, shape).binds.startswith("memory 100.0%")
     small = plain_vit(
         image=(28, 28, 1), patch=7, width=64, heads=4, head_dim=16, depth=2, classes=10,
@@ -113,7 +113,7 @@ def test_what_binds():
 
 def test_another_clock_has_other_bytes_per_cycle():
     shape = plain_vit(width=192, heads=3, row_granularity=32, depth=1)
-    slow = Estimate.of(Hardware.load("zcu102"), shape)
+    slow = Estimate.of(HardwareTarget.load("zcu102"), shape)
     fast = slow.at(300_000_000)
     assert fast.memory.bytes_per_cycle == pytest.approx(12.8e9 / 300e6)
     assert slow.cycles < fast.cycles < 2 * slow.cycles
@@ -136,9 +136,25 @@ def test_what_does_not_fit_the_board_is_named(monkeypatch, capsys):
 
     for module in (estimate, fit):
         monkeypatch.setattr(module, "resources_of", known)
-    assert run(DIGITS, "--board", "ulx3s") == 0
-    out = " ".join(capsys.readouterr().out.split())
-    assert "does not fit board 'ulx3s': dsp 200 > 156, bram36 110.5 > 104" in out
+    assert run(DIGITS, "--board", "ulx3s") == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    reason = "ulx3s: does not fit board 'ulx3s': dsp 200 > 156, bram36 110.5 > 104"
+    assert error.endswith(f"error: no board runs {DIGITS}: {reason}")
+
+
+def test_a_network_that_no_board_runs_is_one_line_and_exit_code_2(tmp_path, capsys):
+    """The figures are written all the same; a board that runs it is enough for exit code 0."""
+    path = tmp_path / "fit.json"
+    assert run("vit_huge_patch14_224", "--json", str(path)) == 2
+    captured = capsys.readouterr()
+    (error,) = captured.err.splitlines()
+    assert error.startswith("python -m nas.fit: error: no board runs vit_huge_patch14_224: sim: ")
+    assert "; ulx3s: " in error and "; zcu102: " in error
+    assert all(
+        row["refusal"] and not row["estimate"] for row in json.loads(path.read_text())["boards"]
+    )
+    assert captured.out.count("does not fit") == 3
+    assert run("deit_tiny", "--board", "all") == 0
 
 
 def test_what_is_not_calibrated_is_said(tmp_path, capsys):
@@ -146,13 +162,17 @@ def test_what_is_not_calibrated_is_said(tmp_path, capsys):
     file, report = tmp_path / "bare.toml", tmp_path / "fit.json"
     content = (FOLDER / "zcu102.toml").read_text()
     file.write_text(content.replace('"zcu102"', '"bare"').replace("dsp = 2_520", "dsp = 10"))
-    assert run("deit_tiny", "--board", str(file), "--json", str(report)) == 0
+    assert run("deit_tiny", "--board", str(file), "--json", str(report)) == 2
     (found,) = json.loads(report.read_text())["boards"]
     assert found["excess"] == "does not fit board 'bare': dsp 2,475 > 10"
+    assert found["excess"] in capsys.readouterr().err
+    file.write_text(content.replace('"zcu102"', '"bare"'))
+    assert run("deit_tiny", "--board", str(file), "--json", str(report)) == 0
+    (found,) = json.loads(report.read_text())["boards"]
     (said,) = found["reservations"]
     assert said.startswith("board 'bare' is not calibrated") and f"--board {file} " in said
     out = " ".join(capsys.readouterr().out.split())
-    assert found["excess"] in out and "board 'bare' is not calibrated" in out
+    assert "board 'bare' is not calibrated" in out
 
     for arguments, expected in (
         (("zcu102", "--engine", "zcu102_a8"), "board 'zcu102' is calibrated with engine 'zcu102'"),
@@ -172,7 +192,7 @@ def test_error_bars_of_a_calibrated_board(monkeypatch, capsys):
 
 def test_no_error_bars_without_cycles(capsys):
     """Board sim is calibrated, but its engine refuses the network."""
-    assert run("deit_tiny", "--board", "sim") == 0
+    assert run("deit_tiny", "--board", "sim") == 2
     row = next(line for line in capsys.readouterr().out.splitlines() if "100 MHz" in line)
     assert "%" not in row
 
@@ -193,5 +213,5 @@ def test_wrong_usage(args, message, capsys):
 
 
 def test_a_file_of_other_codes_is_refused_on_that_board(capsys):
-    assert run(DIGITS, "--board", "zcu102", "--engine", "zcu102_a8") == 0
-    assert "model has act_bits 6, engine 'zcu102_a8' 8" in capsys.readouterr().out
+    assert run(DIGITS, "--board", "zcu102", "--engine", "zcu102_a8") == 2
+    assert "model has act_bits 6, engine 'zcu102_a8' 8" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nas import explain
-from nas.cost import Hardware
+from nas.cost import HardwareTarget
 from nas.cost import estimate as estimates
 from nas.cost.estimate import Estimate, extrapolated
 from nas.cost.feasible import (
@@ -26,7 +26,7 @@ from rtl.build.synthesis import Resources
 from rtl.cli import command
 from rtl.config import ENGINES, TINY, ULX3S, ZCU102, ZCU102_A4, ZCU102_A8
 
-DIGITS = str(Path(__file__).parents[3] / "examples" / "digits.pulsar")
+DIGITS = str(Path(__file__).parents[2] / "examples" / "digits.pulsar")
 WIDE_PORT = """
 name = "wide"
 device = "verilator"
@@ -46,8 +46,8 @@ def run(*args: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def zcu102() -> Hardware:
-    return Hardware.load("zcu102")
+def zcu102() -> HardwareTarget:
+    return HardwareTarget.load("zcu102")
 
 
 @pytest.fixture(scope="module")
@@ -57,16 +57,16 @@ def deit_tiny(zcu102) -> Estimate:
 
 @pytest.fixture(scope="module")
 def digits() -> Estimate:
-    hardware = Hardware.load("sim")
+    hardware = HardwareTarget.load("sim")
     return Estimate.of(hardware, shape_for(DIGITS, hardware.engine))
 
 
 @pytest.fixture
-def wide(tmp_path) -> Hardware:
+def wide(tmp_path) -> HardwareTarget:
     """Board sim with memory that TINY cannot exhaust."""
     path = tmp_path / "wide.toml"
     path.write_text(WIDE_PORT)
-    return Hardware.load(str(path), "tiny")
+    return HardwareTarget.load(str(path), "tiny")
 
 
 # ------------------------------------------------------------ what blocks a target
@@ -120,7 +120,7 @@ def test_fewer_8_bit_rows_do_not_always_help(zcu102):
     design = lower_precision("deit_tiny", zcu102, 0.1, 2_000)
     assert design.wide == 0 and not design.reaches(2_000)
     assert lower_precision("deit_tiny", zcu102, 0.0, 2_000) is None
-    assert lower_precision(DIGITS, Hardware.load("sim"), 0.0, 1e6) is None
+    assert lower_precision(DIGITS, HardwareTarget.load("sim"), 0.0, 1e6) is None
 
 
 def test_candidates_for_a_board_have_its_multipliers(monkeypatch):
@@ -292,7 +292,9 @@ def test_a_network_that_no_engine_of_the_board_runs(capsys):
 def test_what_an_engine_beyond_the_calibration_takes_is_marked(zcu102):
     """It has fewer token lanes than any engine of the calibration."""
     narrow = replace(TINY, token_lanes=2)
-    design = Design(0.0, Estimate.of(Hardware(zcu102.board, narrow), shape_for(DIGITS, narrow)))
+    design = Design(
+        0.0, Estimate.of(HardwareTarget(zcu102.board, narrow), shape_for(DIGITS, narrow))
+    )
     assert explain._costs(design).endswith(" (extrapolated)")
 
 
