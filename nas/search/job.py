@@ -19,7 +19,6 @@ from nas.cost.sources import source_hashes
 from nas.data import TrainingData, load_digits, thinned
 from nas.search import pareto, run_folder
 from nas.search.candidate_engines import Lineup, lineups_of
-from nas.search.console import progress_bars
 from nas.search.evolution import Candidate, Evolution, EvolutionConfig, Goal
 from nas.search.evolution_state import EvolutionState, Score
 from nas.search.options import FREE, SUPERNETS, Options
@@ -34,6 +33,7 @@ from nas.training.evaluate import evaluate_subnet
 from nas.training.recipe import TrainConfig
 from nas.training.train import train_supernet
 from rtl.board import load_board
+from rtl.console import DETAIL, progress_bars
 from rtl.files import atomic_write
 from rtl.model import IntegerModel
 from sim import testbench
@@ -58,10 +58,10 @@ def run(options: Options) -> Summary:
     started = time.monotonic()
     console = Console(stderr=True)
     torch.set_num_threads(options.threads)
-    jobs = Job.prepare(options, console)
-    folder = jobs[0].folder
     if options.images:
         builder.require()  # not only after all the training
+    jobs = Job.prepare(options, console)
+    folder = jobs[0].folder
     with run_folder.locked(folder):
         if options.restart:
             run_folder.discard(folder)
@@ -259,7 +259,7 @@ class Job:
     def search(self, net: Supernet, state: EvolutionState, console: Console) -> Evolution:
         """Search for every goal, saving the state after each generation."""
         rounds = self.evolution.generations + 1
-        with progress_bars(console) as progress:
+        with progress_bars(DETAIL, console=console) as progress:
             tasks = [
                 progress.add_task(f"search, {target:g} fps{name}", total=rounds, detail="")
                 for name in self.lineup.labels
@@ -339,7 +339,7 @@ class Job:
     ) -> list[Measurement]:
         """Measure all winners on the test set and the RTL."""
         measurements, winners = [], outcome.winners
-        with progress_bars(console) as progress:
+        with progress_bars(DETAIL, console=console) as progress:
             task = progress.add_task("winners", total=len(winners), detail="")
             for target, winner, model in zip(self.targets, winners, models, strict=True):
 

@@ -18,9 +18,10 @@ from rtl.build.netlist.flat import Graph
 from rtl.build.netlist.levels import Levels, measure
 from rtl.build.netlist.outputs import Unregistered, unregistered
 from rtl.build.synthesis import Utilization, synthesise
-from rtl.build.tables import blocks_line, levels_table, path_lines, print_table, resources_table
+from rtl.build.tables import blocks_line, levels_table, path_lines, resources_table
 from rtl.build.verilog import require_yosys, verilog_of
 from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
+from rtl.console import print_tables
 from rtl.engine import Engine
 from rtl.errors import UserError
 from rtl.files import atomic_write, require_writable, sha256_of
@@ -114,8 +115,7 @@ def main(options: Options) -> None:
             levels = measure(graph, max(options.paths, TRACED))
             blocks = unregistered(graph)
         report |= _counts(synthesis.used, board) | _timing(levels, blocks)
-        print_table(resources_table(synthesis.used, board, engine))
-        print_table(levels_table(levels, design))
+        print_tables(resources_table(synthesis.used, board, engine), levels_table(levels, design))
         print(*path_lines(levels, options.paths), blocks_line(blocks), sep="\n")
         if report["excess"]:
             print(f"{PROG}: warning: {report['excess']}", file=sys.stderr)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rtl.errors import UserError
-from rtl.files import atomic_directory, atomic_write, require_writable
+from rtl.files import atomic_directory, atomic_write, require_space, require_writable
 from sim.toolchain.cache import cache_directory, locked
 from sim.toolchain.design import Design, Public
 from sim.toolchain.simulation import Build
@@ -16,6 +16,7 @@ from sim.toolchain.tools import Verilator, cocotb_libs, find_verilator
 from sim.toolchain.workshop import LIBS, Workshop
 
 MAKE_JOBS = 2
+SPACE_MEGABYTES = 100
 
 
 def require() -> None:
@@ -24,17 +25,23 @@ def require() -> None:
     Raises
     ------
     UserError
-        If a tool is missing, or the cache cannot be written.
+        If a tool is missing, or if the cache or the folder for temporary files cannot be written
+        or is nearly full.
     """
     find_verilator()
-    cache = cache_directory()
-    try:
-        require_writable(cache / "builds" / "any")
-    except OSError as error:
-        raise UserError(
-            f"cannot write to cache directory {cache} (environment variable PULSAR_CACHE chooses"
-            f" another): {error.strerror}"
-        ) from None
+    cache, temporary = cache_directory(), Path(tempfile.gettempdir())
+    for folder, file, what, variable in (
+        (cache, cache / "builds" / "any", "cache directory", "PULSAR_CACHE"),
+        (temporary, temporary / "pulsar-any", "temporary directory", "TMPDIR"),
+    ):
+        try:
+            require_writable(file)
+            require_space(folder, SPACE_MEGABYTES)
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {what} {folder} (environment variable {variable} chooses"
+                f" another): {error.strerror}"
+            ) from None
 
 
 def build(

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import stat
 import tempfile
 from dataclasses import replace
@@ -107,6 +108,35 @@ def test_cache_directory(monkeypatch):
     monkeypatch.delenv("PULSAR_CACHE")
     monkeypatch.setenv("HOME", "/home/someone")
     assert cache_directory() == Path("/home/someone/.cache/pulsar-vit")
+
+
+@pytest.mark.parametrize("variable", ["PULSAR_CACHE", "TMPDIR"])
+@pytest.mark.parametrize("full", [False, True])
+def test_folders_are_writable_and_have_room(variable, full, tmp_path, monkeypatch):
+    folders = {"PULSAR_CACHE": tmp_path / "cache", "TMPDIR": tmp_path / "tmp"}
+    for folder in folders.values():
+        folder.mkdir()
+    monkeypatch.setenv("PULSAR_CACHE", str(folders["PULSAR_CACHE"]))
+    monkeypatch.setattr(tempfile, "tempdir", str(folders["TMPDIR"]))
+    builder.require()
+    assert list(folders["TMPDIR"].iterdir()) == []
+    bad = folders[variable]
+    usage = shutil.disk_usage(bad)
+    if full:
+        monkeypatch.setattr(
+            shutil, "disk_usage", lambda path: usage._replace(free=0) if path == bad else usage
+        )
+    else:
+        shutil.rmtree(bad)
+        bad.touch()
+    name = {"PULSAR_CACHE": "cache", "TMPDIR": "temporary"}[variable]
+    reason = "No space left on device: 0 MB free, 100 MB needed" if full else "Not a directory"
+    with pytest.raises(UserError) as error:
+        builder.require()
+    assert str(error.value) == (
+        f"cannot write to {name} directory {bad}"
+        f" (environment variable {variable} chooses another): {reason}"
+    )
 
 
 # --- building and running ------------------------------------------------------------------------
