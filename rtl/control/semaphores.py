@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.isa.faults import FAULT, FaultCode, FirstFault, fault
+from rtl.isa.faults import Fault, FaultCode, FirstFault, fault
 from rtl.isa.instructions import SEMAPHORE_BITS, UNITS
-from rtl.isa.layouts import COMPLETION, CREDITS
+from rtl.isa.layouts import CREDITS, Completion
 from rtl.lib.counts import count_flags
 
 
@@ -20,7 +20,7 @@ class Semaphores(wiring.Component):
     starts : In(1)
         The counters take the values of ``credits``; at no other event in the same cycle.
     credits : In(CREDITS)
-    completions : In(COMPLETION) x UNITS
+    completions : In(Completion) x UNITS
         By producer.
     taken : In(UNITS) x UNITS
         By consumer: the producers whose semaphore it lowers in this cycle.
@@ -28,7 +28,7 @@ class Semaphores(wiring.Component):
         By consumer: the producers whose semaphore towards it is above zero.
     balanced : Out(1)
         All had the values that they started from, ``BALANCE_CYCLES`` before.
-    fault : Out(FAULT)
+    fault : Out(Fault)
         A semaphore that stood at its highest value was raised.
     """
 
@@ -36,11 +36,11 @@ class Semaphores(wiring.Component):
 
     starts: In(1)
     credits: In(CREDITS)
-    completions: In(COMPLETION).array(UNITS)
+    completions: In(Completion).array(UNITS)
     taken: In(unsigned(UNITS)).array(UNITS)
     available: Out(unsigned(UNITS)).array(UNITS)
     balanced: Out(1)
-    fault: Out(FAULT)
+    fault: Out(Fault)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

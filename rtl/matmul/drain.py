@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from rtl.arith.requantize import Requantize, Scale
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Destination
-from rtl.isa.layouts import COMPLETION
+from rtl.isa.layouts import Completion
 from rtl.lib.pipeline import delayed, history
 from rtl.lib.streams import connect
 from rtl.matmul.array import Array
@@ -49,7 +49,7 @@ class Lanes(wiring.Component):
     place : In(placement_layout(config))
     quad : In(4 x row_lanes x signed(27))
         ``Array.SELECT_LATENCY`` cycles after the beat.
-    parameters : In(row_lanes x RowParameters)
+    parameters : In(row_lanes x ParameterRecord)
         ``READ_LATENCY`` cycles after the beat.
     token_scales : In(score_slots x token_lanes x TokenScale)
     acc : Out(2 · row_lanes x signed(27))
@@ -103,7 +103,7 @@ class Lanes(wiring.Component):
         pairs = array(groups * QUAD // PAIR, array(PAIR, TokenScale))
         padded = Signal(array(self.config.score_slots, pairs))
         for by_pair, by_token in zip(padded, self.token_scales, strict=True):
-            m.d.comb += by_pair.as_value()[: tokens * TokenScale.size].eq(by_token)
+            m.d.comb += by_pair.as_value()[: tokens * TokenScale.as_shape().size].eq(by_token)
         slot = Signal(padded[0].shape(), reset_less=True)
         scales = Signal(padded[0][0].shape(), reset_less=True)
         pair = delayed(m, self.place.beat.pair, 1, name="pair")
@@ -150,7 +150,7 @@ class Drain(wiring.Component):
     activation_write, key_write, value_write, score_write, residual_write : Out
         Write ports.
     maxima : Out(score_slots x token_lanes x SCORE)
-    done : Out(COMPLETION)
+    done : Out(Completion)
     """
 
     SELECT_LATENCY = Beats.LATENCY + Placement.LATENCY
@@ -177,7 +177,7 @@ class Drain(wiring.Component):
                 "score_write": Out(WritePort(score_write(config))),
                 "residual_write": Out(WritePort(residual_write(config))),
                 "maxima": Out(array(config.score_slots, array(config.token_lanes, SCORE))),
-                "done": Out(COMPLETION),
+                "done": Out(Completion),
             }
         )
 

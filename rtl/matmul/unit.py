@@ -68,7 +68,7 @@ class MatmulUnit(wiring.Component):
     Members
     -------
     i : In(stream.Signature(WORK))
-    done : Out(COMPLETION)
+    done : Out(Completion)
         One cycle after the instruction's last write.
     activations, pixels, weights, keys, values, parameters, residual : Out
         Read ports; ``residual`` must never be refused.

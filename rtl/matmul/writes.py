@@ -8,7 +8,7 @@ from amaranth.utils import exact_log2
 from rtl.arith.requantize import CODE
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Destination
-from rtl.isa.layouts import COMPLETION
+from rtl.isa.layouts import Completion
 from rtl.lib.emit import once
 from rtl.lib.pipeline import delayed, halves
 from rtl.matmul.beats import placement_layout
@@ -162,7 +162,7 @@ class Writers(wiring.Component):
         ``LATENCY`` cycles after ``place``.
     activation_write, key_write, value_write, residual_write : Out
         Write ports.
-    done : Out(COMPLETION)
+    done : Out(Completion)
     """
 
     LATENCY = 1
@@ -181,7 +181,7 @@ class Writers(wiring.Component):
                 "key_write": Out(WritePort(key_value_write(config, config.row_lanes))),
                 "value_write": Out(WritePort(key_value_write(config, config.depth_lanes))),
                 "residual_write": Out(WritePort(residual_write(config))),
-                "done": Out(COMPLETION),
+                "done": Out(Completion),
             }
         )
 

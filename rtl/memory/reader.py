@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from rtl.config import EngineConfig
 from rtl.lib.streams import Queue, Skid, connect
 from rtl.memory import axi
-from rtl.memory.bursts import BURST, Burster
+from rtl.memory.bursts import Burst, Burster
 from rtl.memory.clients import ReadClient, beat_layout
 
 
@@ -26,12 +26,12 @@ class AddressIssue(wiring.Component):
 
     Members
     -------
-    bursts : In(stream of BURST) x clients
+    bursts : In(stream of Burst) x clients
     hold : In(1)
         Take no more bursts; the one on the bus stays until it is accepted.
     tags : Out(stream of tag_layout)
         Whose beats will come, in order.
-    address : Out(stream of BURST)
+    address : Out(stream of Burst)
         To channel AR.
     """
 
@@ -39,10 +39,10 @@ class AddressIssue(wiring.Component):
         self.data_bytes = data_bytes
         super().__init__(
             {
-                "bursts": In(stream.Signature(BURST)).array(clients),
+                "bursts": In(stream.Signature(Burst)).array(clients),
                 "hold": In(1),
                 "tags": Out(stream.Signature(tag_layout(clients))),
-                "address": Out(stream.Signature(BURST)),
+                "address": Out(stream.Signature(Burst)),
             }
         )
 

@@ -129,8 +129,8 @@ def _matmul(e: EngineConfig, family: str) -> Blocks:
             "weight_bits": e.row_lanes * e.depth_lanes * numerics.ATOM_BITS,
         },
         "lanes": ONE
-        | {"rows": e.row_lanes, "scale_bits": QUAD * groups * TokenScale.size}
-        | {"slot_scale_bits": slots * TokenScale.size},
+        | {"rows": e.row_lanes, "scale_bits": QUAD * groups * TokenScale.as_shape().size}
+        | {"slot_scale_bits": slots * TokenScale.as_shape().size},
         "scores": ONE
         | {"comparators": e.row_lanes - 1, "rows": e.row_lanes}
         | {"tokens": e.token_lanes, "maxima_bits": (slots + e.token_lanes) * numerics.SCORE_BITS},

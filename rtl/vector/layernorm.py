@@ -35,7 +35,7 @@ class NormUnit(wiring.Component):
     -------
     i : In(stream.Signature(dispatch_layout(Opcode.NORM)))
         ``token`` is even; at most 8 instructions are under way.
-    done : Out(COMPLETION)
+    done : Out(Completion)
         After the last write was taken.
     idle, busy : Out(1)
     residual : Out(residual_read(config))

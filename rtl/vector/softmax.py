@@ -35,7 +35,7 @@ class SoftmaxUnit(wiring.Component):
     -------
     i : In(stream.Signature(dispatch_layout(Opcode.SOFTMAX)))
         At most 8 instructions are under way.
-    done : Out(COMPLETION)
+    done : Out(Completion)
         After the last write was taken and the last scale is in its register.
     idle, busy : Out(1)
     scores : Out(score_read(config))

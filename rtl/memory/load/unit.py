@@ -14,7 +14,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.isa.faults import FAULT, FirstFault
+from rtl.isa.faults import Fault, FirstFault
 from rtl.isa.instructions import Opcode
 from rtl.isa.unit_port import UnitPort
 from rtl.lib.streams import Queue, connect
@@ -45,12 +45,12 @@ class LoadUnit(wiring.Component):
     gelu : Out(WritePort(gelu_write))
     pixels : Out(WritePort(pixel_write))
     residual : Out(stream of residual_write)
-    done : Out(COMPLETION)
+    done : Out(Completion)
     idle, busy : Out(1)
         Nothing in the unit; data are being written or awaited.
     stall : Out(2)
         Bit 0: memory has no beat for us. Bit 1: the residual refuses a word.
-    fault : Out(FAULT)
+    fault : Out(Fault)
     """
 
     AHEAD = 8
@@ -71,7 +71,7 @@ class LoadUnit(wiring.Component):
                 "pixels": Out(WritePort(pixel_write(config))),
                 "residual": Out(stream.Signature(residual_write(config))),
                 "stall": Out(2),
-                "fault": Out(FAULT),
+                "fault": Out(Fault),
             }
         )
 

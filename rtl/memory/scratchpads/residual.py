@@ -9,7 +9,7 @@ from rtl.isa.instructions import Unit
 from rtl.lib.emit import once
 from rtl.lib.pipeline import delayed
 from rtl.lib.streams import connect
-from rtl.memory.ports import READ_LATENCY, WritePort, residual_read, residual_write
+from rtl.memory.ports import ADDRESS, READ_LATENCY, WritePort, residual_read, residual_write
 from rtl.memory.scratchpads.bank import Bank
 from rtl.memory.scratchpads.guard import ReadGuard
 from rtl.memory.scratchpads.scratchpad import Scratchpad
@@ -107,7 +107,6 @@ class ResidualReads(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         read = residual_read(config)
-        word = read.members["request"].signature.members["payload"].shape["word"].shape
         bits = 2 * 8 * config.residual_word_bytes
         super().__init__(
             {
@@ -115,7 +114,7 @@ class ResidualReads(wiring.Component):
                 "norm": In(read),
                 "store": In(read),
                 "enable": Out(2),
-                "word": Out(word).array(2),
+                "word": Out(ADDRESS).array(2),
                 "words": In(bits).array(2),
             }
         )

@@ -11,7 +11,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out, Signature
 
 from rtl.config import EngineConfig
-from rtl.isa.faults import FAULT, FirstFault
+from rtl.isa.faults import Fault, FirstFault
 from rtl.isa.instructions import Unit
 from rtl.lib.streams import connect
 from rtl.memory.scratchpads.guard import ReadGuard
@@ -29,7 +29,7 @@ _UNIT_OF_WRITER = {
 
 def _observed(writers: dict[str, data.StructLayout], tap: bool) -> dict[str, wiring.Member]:
     """Members that every scratchpad has: ``fault``, and ``tap`` with a signature per writer."""
-    members = {"fault": Out(FAULT)}
+    members = {"fault": Out(Fault)}
     if tap:
         taps = {name: Out(TapSignature(layout)) for name, layout in writers.items()}
         members["tap"] = Out(Signature(taps))
@@ -50,7 +50,7 @@ class Scratchpad(wiring.Component):
 
     Members, beyond ``ports``
     -------------------------
-    fault : Out(FAULT)
+    fault : Out(Fault)
     tap : Out, by writer
         With ``tap``: a ``valid`` and the ``beat`` that lands. Without, the port does not exist.
     """
