@@ -16,7 +16,8 @@ from sim.toolchain.tools import Verilator, cocotb_libs, find_verilator
 from sim.toolchain.workshop import LIBS, Workshop
 
 MAKE_JOBS = 2
-SPACE_MEGABYTES = 100
+# What a build leaves in the cache, and what it needs while it lasts: 160 for engine TINY.
+CACHE_MEGABYTES, SCRATCH_MEGABYTES = 50, 500
 
 
 def require() -> None:
@@ -30,16 +31,16 @@ def require() -> None:
     """
     find_verilator()
     cache, temporary = cache_directory(), Path(tempfile.gettempdir())
-    for folder, file, what, variable in (
-        (cache, cache / "builds" / "any", "cache directory", "PULSAR_CACHE"),
-        (temporary, temporary / "pulsar-any", "temporary directory", "TMPDIR"),
+    for folder, file, megabytes, what, variable in (
+        (cache, "builds/any", CACHE_MEGABYTES, "cache", "PULSAR_CACHE"),
+        (temporary, "pulsar-any", SCRATCH_MEGABYTES, "temporary", "TMPDIR"),
     ):
         try:
-            require_writable(file)
-            require_space(folder, SPACE_MEGABYTES)
+            require_writable(folder / file)
+            require_space(folder, megabytes)
         except OSError as error:
             raise UserError(
-                f"cannot write to {what} {folder} (environment variable {variable} chooses"
+                f"cannot write to {what} directory {folder} (environment variable {variable} chooses"
                 f" another): {error.strerror}"
             ) from None
 

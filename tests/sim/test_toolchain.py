@@ -130,7 +130,9 @@ def test_folders_are_writable_and_have_room(variable, full, tmp_path, monkeypatc
         shutil.rmtree(bad)
         bad.touch()
     name = {"PULSAR_CACHE": "cache", "TMPDIR": "temporary"}[variable]
-    reason = "No space left on device: 0 MB free, 100 MB needed" if full else "Not a directory"
+    needed = {"PULSAR_CACHE": 50, "TMPDIR": 500}[variable]
+    full_reason = f"No space left on device: 0 MB free, {needed} MB needed"
+    reason = full_reason if full else "Not a directory"
     with pytest.raises(UserError) as error:
         builder.require()
     assert str(error.value) == (
