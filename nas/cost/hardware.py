@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from rtl import config
 from rtl.board import Board, load_board
-from rtl.compiler import check
+from rtl.compiler import Program, check, lower
 from rtl.config import EngineConfig
 from rtl.model.shape import NetworkShape
-from rtl.timing import MemoryTiming, predict
+from rtl.timing import MemoryTiming, simulate
 from rtl.timing.latencies import unit_latencies
 
 
@@ -49,9 +49,17 @@ class HardwareTarget:
         """Refuse a network that the engine cannot run; ``UserError`` names the limit."""
         check(shape, self.engine)
 
+    def compile(self, shape: NetworkShape) -> Program:
+        """Compile a network without weights; ``UserError`` names the limit that refuses it."""
+        return lower(check(shape, self.engine))
+
     def cycles(self, shape: NetworkShape) -> int:
-        """Cycles per image, by the exact timing model."""
-        return predict(shape, self.engine, self.memory, unit_latencies(self.engine)).cycles
+        """Predict the cycles per image of a network."""
+        return self.program_cycles(self.compile(shape))
+
+    def program_cycles(self, program: Program) -> int:
+        """Predict the cycles per image of a program, by the exact timing model."""
+        return simulate(program, self.memory, unit_latencies(self.engine)).cycles
 
     def frames_per_second(self, cycles: float) -> float:
         """Return the frame rate at the board's clock."""
