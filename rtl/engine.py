@@ -8,7 +8,7 @@ from rtl.config import EngineConfig
 from rtl.control.unit import NAMES, ControlUnit
 from rtl.isa.layouts import NUMBER_BITS
 from rtl.isa.unit_port import connect_unit
-from rtl.lib.link import link
+from rtl.lib.streams import connect
 from rtl.matmul.unit import MatmulUnit
 from rtl.memory.axi import Axi4, Axi4Lite
 from rtl.memory.dma import Dma
@@ -118,8 +118,8 @@ class Engine(wiring.Component):
         for name, part in (units | memories).items():
             m.submodules[name] = ResetInserter(control.clear)(part)
 
-        link(m, wiring.flipped(self.control), control.host)
-        link(m, dma.memory, wiring.flipped(self.memory))
+        connect(m, producer=wiring.flipped(self.control), consumer=control.host)
+        connect(m, producer=dma.memory, consumer=wiring.flipped(self.memory))
         m.d.comb += [
             self.irq.eq(control.irq),
             control.moved.eq(dma.moved),
@@ -145,39 +145,39 @@ class Engine(wiring.Component):
 
     def _connect_memory(self, m: Module, control: ControlUnit, dma: Dma, units: dict) -> None:
         """Program, loads and stores share the memory port."""
-        link(m, control.program, dma.program)
-        link(m, units["load"].reader, dma.load)
-        link(m, units["store"].writer, dma.store)
+        connect(m, producer=control.program, consumer=dma.program)
+        connect(m, producer=units["load"].reader, consumer=dma.load)
+        connect(m, producer=units["store"].writer, consumer=dma.store)
         m.d.comb += [units[name].regions.eq(control.regions) for name in ("load", "store")]
 
     def _connect_reads(self, m: Module, units: dict, memories: dict) -> None:
         matmul, norm, softmax = units["matmul"], units["norm"], units["softmax"]
         for name in ("activations", "pixels", "weights", "keys", "values", "parameters"):
-            link(m, getattr(matmul, name), memories[name].read)
-        link(m, norm.exponents, memories["exponents"].read)
-        link(m, softmax.scores, memories["scores"].read)
-        link(m, matmul.residual, memories["residual"].drain_read)
-        link(m, norm.residual, memories["residual"].norm_read)
-        link(m, units["store"].residual, memories["residual"].store_read)
+            connect(m, producer=getattr(matmul, name), consumer=memories[name].read)
+        connect(m, producer=norm.exponents, consumer=memories["exponents"].read)
+        connect(m, producer=softmax.scores, consumer=memories["scores"].read)
+        connect(m, producer=matmul.residual, consumer=memories["residual"].drain_read)
+        connect(m, producer=norm.residual, consumer=memories["residual"].norm_read)
+        connect(m, producer=units["store"].residual, consumer=memories["residual"].store_read)
         m.d.comb += [softmax.maxima.eq(matmul.maxima), matmul.scales.eq(softmax.scales)]
 
     def _connect_writes(self, m: Module, units: dict, memories: dict) -> None:
         load, matmul = units["load"], units["matmul"]
         for name in ("pixels", "weights", "parameters", "exponents"):
-            link(m, getattr(load, name), memories[name].write)
-        link(m, load.gelu, matmul.gelu_write)
-        link(m, load.residual, memories["residual"].load)
-        link(m, matmul.activation_write, memories["activations"].drain)
-        link(m, units["softmax"].activations, memories["activations"].softmax)
-        link(m, units["norm"].activations, memories["activations"].norm)
-        link(m, matmul.key_write, memories["keys"].write)
-        link(m, matmul.value_write, memories["values"].write)
-        link(m, matmul.score_write, memories["scores"].write)
-        link(m, matmul.residual_write, memories["residual"].drain)
+            connect(m, producer=getattr(load, name), consumer=memories[name].write)
+        connect(m, producer=load.gelu, consumer=matmul.gelu_write)
+        connect(m, producer=load.residual, consumer=memories["residual"].load)
+        connect(m, producer=matmul.activation_write, consumer=memories["activations"].drain)
+        connect(m, producer=units["softmax"].activations, consumer=memories["activations"].softmax)
+        connect(m, producer=units["norm"].activations, consumer=memories["activations"].norm)
+        connect(m, producer=matmul.key_write, consumer=memories["keys"].write)
+        connect(m, producer=matmul.value_write, consumer=memories["values"].write)
+        connect(m, producer=matmul.score_write, consumer=memories["scores"].write)
+        connect(m, producer=matmul.residual_write, consumer=memories["residual"].drain)
 
     def _connect_taps(self, m: Module, units: dict, memories: dict) -> None:
         for name, memory in memories.items():
-            link(m, memory.tap, wiring.flipped(getattr(self, f"tap_{name}")))
+            connect(m, producer=memory.tap, consumer=wiring.flipped(getattr(self, f"tap_{name}")))
         m.d.comb += [
             self.tap_gelu.valid.eq(units["load"].gelu.valid),
             self.tap_gelu.beat.eq(units["load"].gelu.beat),

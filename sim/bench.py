@@ -28,7 +28,7 @@ from rtl.files import atomic_write, require_writable
 from rtl.matmul.array import array_packing
 from rtl.model import IntegerModel
 from rtl.model.shape import NetworkShape
-from rtl.timing.bound import Lanes, array_work, bound_cycles
+from rtl.timing.bound import ArrayLanes, array_work, bound_cycles
 from rtl.timing.latencies import unit_latencies
 from rtl.timing.simulate import Prediction, simulate
 from sim import runner, workloads
@@ -38,7 +38,11 @@ SCHEMA = 1
 FAST_CLOCK_HZ = 300_000_000
 FAST_BYTES_PER_CYCLE = 40.0  # what the ZCU102's memory sustains in a cycle of that clock
 ROW_LANES = 32  # of the array that bounds are for
-REFERENCE = {4: Lanes(18, ROW_LANES, 16), 6: Lanes(18, ROW_LANES, 16), 8: Lanes(18, 16, 16)}
+REFERENCE = {
+    4: ArrayLanes(18, ROW_LANES, 16),
+    6: ArrayLanes(18, ROW_LANES, 16),
+    8: ArrayLanes(18, 16, 16),
+}
 """The ZCU102's arrays by ``act_bits``; bounds refer to them whatever the engine."""
 
 
@@ -184,7 +188,7 @@ def reference_bound(shape: NetworkShape, engine: EngineConfig) -> int:
     """The bound of the ZCU102's array; of the engine's own where its row tiles are others."""
     lanes = REFERENCE[engine.act_bits]
     if lanes.rows != shape.row_granularity:
-        lanes = Lanes(engine.token_lanes, engine.row_lanes, engine.depth_lanes)
+        lanes = ArrayLanes(engine.token_lanes, engine.row_lanes, engine.depth_lanes)
     return bound_cycles(shape, lanes, pixel_passes=1 if engine.act_bits == 8 else 2)
 
 
@@ -198,7 +202,7 @@ def figures(
 ) -> dict[str, Any]:
     """The JSON report, without the frame rates."""
     program = compile_model(model, engine).program
-    shape = program.sizes.shape
+    shape = program.plan.shape
     timing = memory_timing(board, memory_settings(memory))
     predicted = simulate(program, timing, unit_latencies(engine), len(run.cycles))
     bound, cycles = reference_bound(shape, engine), typical(run)

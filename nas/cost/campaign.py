@@ -30,7 +30,7 @@ from nas.space import DIGITS, Space
 from rtl import config
 from rtl.board import Board
 from rtl.build.synthesis import family_of as device_family
-from rtl.compiler import check
+from rtl.compiler import plan
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.resources.model import CountedEngine, ResourceModel
@@ -132,7 +132,7 @@ class Campaign:
         On DeiT-S, or on the longest network where the engine does not run that.
         """
         try:
-            shape = check(shape_for("deit_small", self.engine), self.engine).shape
+            shape = plan(shape_for("deit_small", self.engine), self.engine).shape
             sample = Sample(shape, HardwareTarget(self.board, self.engine).memory)
         except UserError:
             sample = rtl.samples[int(rtl.cycles.argmax())]

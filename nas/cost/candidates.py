@@ -8,7 +8,6 @@ from nas.cost.calibration import power_model
 from nas.cost.exact import ExactCosts, ImageCost
 from nas.cost.hardware import HardwareTarget
 from nas.space import NATURAL_ORDER, Arch, Space, TileOrder
-from rtl.timing.bound import Lanes, bound_cycles
 
 Objective = Literal[
     "cycles", "array_cycles", "memory_bytes", "scratchpad_bytes", "energy_joules"
@@ -88,14 +87,9 @@ class SubnetCosts:
             return [self._known[arch] for arch in archs]
 
     def least_cycles(self, arch: Arch) -> float:
-        """Bound the cycles of a subnet from below, without compiling it."""
-        engine = self.hardware.engine
-        if engine.row_lanes != self.space.row_granularity:
-            return 0
-        lanes = Lanes(engine.token_lanes, engine.row_lanes, engine.depth_lanes)
-        passes = 1 if engine.act_bits == 8 else 2
+        """Bound the cycles of a subnet from below; infinite where the engine refuses it."""
         with self.exact.stopwatch:
-            return bound_cycles(self.space.shape(arch, self.order), lanes, pixel_passes=passes)
+            return self.hardware.least_cycles(self.space.shape(arch, self.order))
 
     def _value(self, name: Objective, cost: ImageCost) -> float:
         if name != "energy_joules":

@@ -8,12 +8,12 @@ import numpy as np
 
 from nas.space import wide_tiles
 from rtl.board import Board
-from rtl.compiler import check
+from rtl.compiler import plan
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.model.shape import LAYERS, BlockShape, NetworkShape
 from rtl.timing import MemoryTiming
-from rtl.timing.bound import Lanes, bound_cycles
+from rtl.timing.bound import ArrayLanes, bound_cycles
 
 LARGE_ARRAY = 4096  # products per cycle from which networks of ImageNet's kind are meant
 MEMORIES = ((1.0, 1.0), (2 / 3, 2.0), (1 / 2, 3.0))
@@ -120,14 +120,14 @@ def sample_subnets(board: Board, engine: EngineConfig, count: int, seed: int) ->
 def _draw(engine: EngineConfig, rng: np.random.Generator) -> Iterator[NetworkShape]:
     """Networks within the engine's limits and the family's cycles."""
     family = family_of(engine)
-    lanes = Lanes(engine.token_lanes, engine.row_lanes, engine.depth_lanes)
+    lanes = ArrayLanes(engine.token_lanes, engine.row_lanes, engine.depth_lanes)
     passes = 1 if engine.act_bits == 8 else 2
     refused = 0
     while refused < TRIES:
         shape = _random_shape(family, engine, rng)
         refused += 1
         try:
-            check(shape, engine)
+            plan(shape, engine)
         except UserError:
             continue
         if bound_cycles(shape, lanes, pixel_passes=passes) <= family.most_cycles:

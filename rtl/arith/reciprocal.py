@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.arith.normalize import Normalize
+from rtl.arith.shift import Normalize
 from rtl.lib.pipeline import delayed
 from rtl.model import numerics
 

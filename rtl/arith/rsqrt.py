@@ -5,7 +5,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.arith.multiply import MultiplyAdd
-from rtl.arith.normalize import Normalize
+from rtl.arith.shift import Normalize
 from rtl.lib.pipeline import delayed
 from rtl.model import numerics
 

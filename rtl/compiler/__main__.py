@@ -17,7 +17,7 @@ from rtl.files import atomic_write
 from rtl.isa.instructions import Base
 from rtl.model import IntegerModel, repack
 from rtl.timing import MemoryTiming
-from rtl.timing.breakdown import account
+from rtl.timing.breakdown import breakdown_of
 from rtl.timing.latencies import unit_latencies
 from rtl.timing.report import report, tables
 from rtl.timing.simulate import simulate
@@ -67,9 +67,9 @@ def main(options: Options) -> None:
     memory = MemoryTiming(board.bytes_per_cycle(), board.memory.latency_cycles)
     program, latencies = compiled.program, unit_latencies(engine)
     prediction, several = (simulate(program, memory, latencies, images) for images in (1, IMAGES))
-    spent = account(program, prediction, memory, latencies)
+    breakdown = breakdown_of(program, prediction, memory, latencies)
     prediction = replace(prediction, cycles_per_image=several.cycles_per_image)
-    figures = report(program, prediction, spent, board.clock_hz)
+    figures = report(program, prediction, breakdown, board.clock_hz)
     figures |= {"model": str(options.model), "board": board.name, "hash": compiled.hash}
     if options.out:
         _write(compiled, figures, options.out)
@@ -90,7 +90,7 @@ def disassembly(compiled: Compiled) -> str:
         tokens = f" tokens {tile.tokens.start}+{tile.lane_count}" if tile else ""
         head = f" head {subject.head}" if subject.head >= 0 else ""
         about = f"  ; {subject.tensor}{tokens}{head}" if subject.tensor else ""
-        lines.append(f"{number:6} {operation.instruction()}{about}\n")
+        lines.append(f"{number:6} {compiled.program.instruction(number)}{about}\n")
     return "".join(lines)
 
 

@@ -7,16 +7,14 @@ from amaranth.lib.wiring import In, Out
 from rtl.isa.instructions import UNITS
 from rtl.isa.registers import COUNTER_BITS, EVENTS, STALLS
 
-ACTIVITY = data.StructLayout(
-    {
-        "busy": unsigned(1),
-        "waits": unsigned(UNITS),
-        "starved": unsigned(1),
-        "stalls": unsigned(STALLS),
-    }
-)
-"""What a unit does in a cycle: works; its next instruction waits for a producer (the first one
-missing); has nothing in its queue; stands still for one of its causes."""
+
+class Activity(data.Struct):
+    """One cycle of a unit, a bit for each of its counters, in the order of ``EVENTS``."""
+
+    busy: unsigned(1)
+    waits: unsigned(UNITS)  # its next instruction waits for a producer: the first one missing
+    starved: unsigned(1)  # its queue is empty
+    stalls: unsigned(STALLS)  # it stands still, by cause
 
 
 class Counters(wiring.Component):
@@ -24,7 +22,7 @@ class Counters(wiring.Component):
 
     Members
     -------
-    activities : In(ACTIVITY) x UNITS
+    activities : In(Activity) x UNITS
         Of the cycle before.
     start : In(1)
         Back to zero.
@@ -32,14 +30,14 @@ class Counters(wiring.Component):
     counts : Out(32) x UNITS x len(EVENTS)
     """
 
-    activities: In(ACTIVITY).array(UNITS)
+    activities: In(Activity).array(UNITS)
     start: In(1)
     running: In(1)
     counts: Out(COUNTER_BITS).array(UNITS, len(EVENTS))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        assert ACTIVITY.size == len(EVENTS)
+        assert Activity.as_shape().size == len(EVENTS)
         ran = Signal()
         m.d.sync += ran.eq(self.running)
         for unit, activity in enumerate(self.activities):

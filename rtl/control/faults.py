@@ -4,7 +4,7 @@ from amaranth.hdl import Module, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.isa.faults import FAULT
+from rtl.isa.faults import Fault
 from rtl.isa.instructions import UNITS
 from rtl.isa.layouts import NUMBER_BITS
 
@@ -14,16 +14,16 @@ class FaultRecord(wiring.Component):
 
     Members
     -------
-    i : In(FAULT)
+    i : In(Fault)
     latest : In(NUMBER) x UNITS
         Number of the instruction that each unit started last.
-    o : Out(FAULT)
+    o : Out(Fault)
         ``valid`` stays set.
     """
 
-    i: In(FAULT)
+    i: In(Fault)
     latest: In(unsigned(NUMBER_BITS)).array(UNITS)
-    o: Out(FAULT)
+    o: Out(Fault)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -5,13 +5,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.control.decode import INSPECTED, Decoder, Inspector, queue_members
-from rtl.isa.faults import FAULT, FETCH, FaultCode, FirstFault, fault
+from rtl.control.decode import Decoder, Inspected, Inspector, queue_members
+from rtl.isa.faults import FETCH, Fault, FaultCode, FirstFault, fault
 from rtl.isa.instructions import IMAGES_IN_FLIGHT, INSTRUCTION_BYTES, UNIT_OF, Base
 from rtl.isa.layouts import CREDITS, NUMBER_BITS
 from rtl.isa.registers import ADDRESS_BITS, BYTES_BITS, IMAGES_BITS, STRIDE_BITS
-from rtl.lib.link import link
-from rtl.lib.skid import Skid
+from rtl.lib.streams import Skid, connect
 from rtl.memory.beats import Gearbox
 from rtl.memory.clients import ReadClient
 from rtl.memory.regions import REGIONS, REGIONS_IN_FLIGHT
@@ -31,7 +30,7 @@ LOOP_MEMBERS = {
     "halt": In(1),
     "running": Out(1),
     "finished": Out(1),
-    "fault": Out(FAULT),
+    "fault": Out(Fault),
 }
 """Members that the fetcher has from its loop."""
 
@@ -53,7 +52,7 @@ class ImageLoop(wiring.Component):
     initial : In(REGIONS)
         Of the first image.
     regions : Out(REGIONS_IN_FLIGHT)
-    command : Out(stream of READ_COMMAND)
+    command : Out(stream of ReadCommand)
     begin : Out(1)
     count : Out(NUMBER)
         Instructions of the program.
@@ -71,7 +70,7 @@ class ImageLoop(wiring.Component):
     running : Out(1)
     finished : Out(1)
         For a cycle: the last image is done.
-    fault : Out(FAULT)
+    fault : Out(Fault)
     """
 
     def __init__(self, config: EngineConfig):
@@ -202,17 +201,19 @@ class Fetch(wiring.Component):
         m.submodules.loop = loop = ImageLoop(self.config)
         m.submodules.words = words = Gearbox(self.config.memory_bytes, INSTRUCTION_BYTES)
         m.submodules.inspector = inspector = Inspector(self.config)
-        m.submodules.skid = skid = ResetInserter(loop.begin)(Skid(INSPECTED))
+        m.submodules.skid = skid = ResetInserter(loop.begin)(Skid(Inspected))
         m.submodules.decoder = decoder = Decoder()
         m.submodules.faults = faults = FirstFault(2)
-        link(m, loop.command, wiring.flipped(self.reader.command))
-        link(m, wiring.flipped(self.reader.beats), words.i)
-        link(m, words.o, inspector.i)
-        link(m, inspector.o, skid.i)
-        link(m, skid.o, decoder.i)
+        connect(m, producer=loop.command, consumer=wiring.flipped(self.reader.command))
+        connect(m, producer=wiring.flipped(self.reader.beats), consumer=words.i)
+        connect(m, producer=words.o, consumer=inspector.i)
+        connect(m, producer=inspector.o, consumer=skid.i)
+        connect(m, producer=skid.o, consumer=decoder.i)
         for unit in UNIT_OF.values():
             name = unit.name.lower()
-            link(m, getattr(decoder, name), wiring.flipped(getattr(self, name)))
+            connect(
+                m, producer=getattr(decoder, name), consumer=wiring.flipped(getattr(self, name))
+            )
         for name, member in LOOP_MEMBERS.items():
             if name != "fault":
                 inner, outer = getattr(loop, name), getattr(self, name)

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
 from rtl.isa.instructions import IMAGES_IN_FLIGHT, UNITS
-from rtl.lib.flags import tally
+from rtl.lib.counts import count_flags
 
 
 class Outstanding(wiring.Component):
@@ -49,10 +49,10 @@ class Outstanding(wiring.Component):
         for parity in range(IMAGES_IN_FLIGHT):
             more = self.decoded & (self.parity == parity)
             fewer = self.completed & (whose == parity)
-            image = tally(m, more, fewer, most=self.most, name=f"image_{parity}")
-            m.d.sync += [Assert(~more | image.room), Assert(~fewer | image.some)]
+            image = count_flags(m, more, fewer, most=self.most, name=f"image_{parity}")
+            m.d.sync += [Assert(~more | image.not_full), Assert(~fewer | image.not_empty)]
             counted.append(image)
-        m.d.comb += self.none.eq(~Array(image.some for image in counted)[self.older])
+        m.d.comb += self.none.eq(~Array(image.not_empty for image in counted)[self.older])
         return m
 
 

@@ -5,11 +5,16 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.isa.instructions import UNITS
-from rtl.isa.layouts import COMPLETION, NUMBER_BITS
-from rtl.lib.flags import tally
-from rtl.lib.queue import Queue
+from rtl.isa.layouts import NUMBER_BITS, Completion
+from rtl.lib.counts import count_flags
+from rtl.lib.streams import Queue
 
-COMPLETED = data.StructLayout({"signal": unsigned(UNITS), "number": unsigned(NUMBER_BITS)})
+
+class PendingCompletion(data.Struct):
+    """An instruction under way, as its completion will name it."""
+
+    signal: unsigned(UNITS)
+    number: unsigned(NUMBER_BITS)
 
 
 class Retire(wiring.Component):
@@ -26,10 +31,10 @@ class Retire(wiring.Component):
 
     Members
     -------
-    i : In(stream.Signature(COMPLETED))
+    i : In(stream.Signature(PendingCompletion))
         An instruction starts; refused while ``DEPTH`` are under way.
     ended : In(parts)
-    done : Out(COMPLETION)
+    done : Out(Completion)
     idle : Out(1)
         No instruction is under way and none completes in this cycle.
     """
@@ -39,26 +44,26 @@ class Retire(wiring.Component):
 
     def __init__(self, parts: int):
         self.parts = parts
-        signature = {"i": In(stream.Signature(COMPLETED)), "ended": In(parts)}
-        super().__init__(signature | {"done": Out(COMPLETION), "idle": Out(1)})
+        signature = {"i": In(stream.Signature(PendingCompletion)), "ended": In(parts)}
+        super().__init__(signature | {"done": Out(Completion), "idle": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.started = started = Queue(COMPLETED, self.DEPTH)
+        m.submodules.started = started = Queue(PendingCompletion, self.DEPTH)
         starts, complete = Signal(), Signal()
-        under_way = tally(m, starts, complete, most=self.DEPTH, name="under_way")
+        under_way = count_flags(m, starts, complete, most=self.DEPTH, name="under_way")
         ends = [
-            tally(m, ended, complete, most=self.DEPTH, name=f"ends_{part}")
+            count_flags(m, ended, complete, most=self.DEPTH, name=f"ends_{part}")
             for part, ended in enumerate(self.ended)
         ]
         m.d.comb += [
             starts.eq(self.i.valid & self.i.ready),
-            complete.eq(Cat(end.some for end in ends).all()),
+            complete.eq(Cat(end.not_empty for end in ends).all()),
             started.i.payload.eq(self.i.payload),
             started.i.valid.eq(starts),
             started.o.ready.eq(complete),
-            self.i.ready.eq(under_way.room),
-            self.idle.eq(~under_way.some & ~self.done.valid),
+            self.i.ready.eq(under_way.not_full),
+            self.idle.eq(~under_way.not_empty & ~self.done.valid),
         ]
         m.d.sync += [
             self.done.valid.eq(complete),

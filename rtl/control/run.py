@@ -4,18 +4,26 @@ from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-STATUS = data.StructLayout(
-    {
-        "busy": unsigned(1),
-        "done": unsigned(1),
-        "error": unsigned(1),
-        "ignored": unsigned(1),
-        "resetting": unsigned(1),
-        "irq": unsigned(1),
-    }
-)
-CONTROL = data.StructLayout({"start": unsigned(1), "reset": unsigned(1), "irq_clear": unsigned(1)})
 CYCLES = unsigned(64)
+
+
+class Status(data.Struct):
+    """The status register, bit by bit."""
+
+    busy: unsigned(1)
+    done: unsigned(1)
+    error: unsigned(1)
+    ignored: unsigned(1)
+    resetting: unsigned(1)
+    irq: unsigned(1)
+
+
+class Control(data.Struct):
+    """The control register, bit by bit; each acts once."""
+
+    start: unsigned(1)
+    reset: unsigned(1)
+    irq_clear: unsigned(1)
 
 
 class SoftReset(wiring.Component):
@@ -54,7 +62,7 @@ class Run(wiring.Component):
 
     Members
     -------
-    control : In(CONTROL)
+    control : In(Control)
     start : Out(1)
         A run begins with the next cycle. A register, behind ``control``.
     running, image_done, finished : In(1)
@@ -63,20 +71,20 @@ class Run(wiring.Component):
         A fault was recorded.
     irq_enable : In(2)
         Bit 0: interrupt at the end of the run; bit 1: at the end of each image, too.
-    status : Out(STATUS)
+    status : Out(Status)
         Without ``resetting``.
     images_done, cycles, cycles_first, cycles_last : Out
     irq : Out(1)
     """
 
-    control: In(CONTROL)
+    control: In(Control)
     start: Out(1)
     running: In(1)
     image_done: In(1)
     finished: In(1)
     failed: In(1)
     irq_enable: In(2)
-    status: Out(STATUS)
+    status: Out(Status)
     images_done: Out(32)
     cycles: Out(CYCLES)
     cycles_first: Out(CYCLES)

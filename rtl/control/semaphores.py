@@ -4,10 +4,10 @@ from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.isa.faults import FAULT, FaultCode, FirstFault, fault
+from rtl.isa.faults import Fault, FaultCode, FirstFault, fault
 from rtl.isa.instructions import SEMAPHORE_BITS, UNITS
-from rtl.isa.layouts import COMPLETION, CREDITS
-from rtl.lib.flags import tally
+from rtl.isa.layouts import CREDITS, Completion
+from rtl.lib.counts import count_flags
 
 
 class Semaphores(wiring.Component):
@@ -20,7 +20,7 @@ class Semaphores(wiring.Component):
     starts : In(1)
         The counters take the values of ``credits``; at no other event in the same cycle.
     credits : In(CREDITS)
-    completions : In(COMPLETION) x UNITS
+    completions : In(Completion) x UNITS
         By producer.
     taken : In(UNITS) x UNITS
         By consumer: the producers whose semaphore it lowers in this cycle.
@@ -28,7 +28,7 @@ class Semaphores(wiring.Component):
         By consumer: the producers whose semaphore towards it is above zero.
     balanced : Out(1)
         All had the values that they started from, ``BALANCE_CYCLES`` before.
-    fault : Out(FAULT)
+    fault : Out(Fault)
         A semaphore that stood at its highest value was raised.
     """
 
@@ -36,11 +36,11 @@ class Semaphores(wiring.Component):
 
     starts: In(1)
     credits: In(CREDITS)
-    completions: In(COMPLETION).array(UNITS)
+    completions: In(Completion).array(UNITS)
     taken: In(unsigned(UNITS)).array(UNITS)
     available: Out(unsigned(UNITS)).array(UNITS)
     balanced: Out(1)
-    fault: Out(FAULT)
+    fault: Out(Fault)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -56,14 +56,14 @@ class Semaphores(wiring.Component):
                 name = f"from_{producer}_to_{consumer}"
                 raised = completion.valid & completion.signal[consumer]
                 lowered = self.taken[consumer][producer]
-                semaphore = tally(m, raised, lowered, most=highest, name=name)
+                semaphore = count_flags(m, raised, lowered, most=highest, name=name)
                 credit = self.credits[producer][consumer]
                 with m.If(self.starts):
-                    m.d.sync += [semaphore.count.eq(credit), semaphore.some.eq(credit.any())]
+                    m.d.sync += [semaphore.count.eq(credit), semaphore.not_empty.eq(credit.any())]
                 differs = Signal(name=f"{name}_differs")
                 m.d.sync += differs.eq(semaphore.count != initial[producer][consumer])
-                m.d.comb += self.available[consumer][producer].eq(semaphore.some)
-                overflows.append(raised & ~lowered & ~semaphore.room)
+                m.d.comb += self.available[consumer][producer].eq(semaphore.not_empty)
+                overflows.append(raised & ~lowered & ~semaphore.not_full)
                 differing.append(differs)
             m.d.comb += faults.sources[producer].eq(
                 fault(Cat(overflows).any(), FaultCode.SEMAPHORE, producer, completion.number)

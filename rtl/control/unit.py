@@ -7,28 +7,27 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.control.counters import ACTIVITY, Counters
+from rtl.control.counters import Activity, Counters
 from rtl.control.faults import FaultRecord
 from rtl.control.fetch import Fetch
 from rtl.control.in_flight import InFlight
 from rtl.control.issue import Issue, issue_members
 from rtl.control.registers import RegisterBus, RegisterFile
-from rtl.control.run import STATUS, Run, SoftReset
+from rtl.control.run import Run, SoftReset, Status
 from rtl.control.semaphores import Semaphores
 from rtl.control.watchdog import Watchdog
-from rtl.isa.faults import FAULT, FirstFault
+from rtl.isa.faults import Fault, FirstFault
 from rtl.isa.instructions import UNIT_OF, Base, Opcode, Unit
 from rtl.isa.layouts import NUMBER_BITS, queued_layout
 from rtl.isa.registers import EVENTS, IDENTITY, STALLS, VERSION
 from rtl.isa.unit_port import UnitPort
-from rtl.lib.link import link
-from rtl.lib.queue import Queue
+from rtl.lib.streams import Queue, connect
 from rtl.memory.axi import Axi4Lite
 from rtl.memory.clients import ReadClient
 from rtl.memory.regions import REGIONS_IN_FLIGHT
 
 NAMES = tuple(unit.name.lower() for unit in Unit)
-RESETTING = STATUS["resetting"].offset
+RESETTING = Status.as_shape()["resetting"].offset
 OPCODES = {unit: opcode for opcode, unit in UNIT_OF.items()}
 
 
@@ -42,7 +41,7 @@ class UnitControl(wiring.Component):
         The oldest instruction in the queue.
     busy : In(1)
     stall : In(STALLS)
-    activity : Out(ACTIVITY)
+    activity : Out(Activity)
         Of the cycle before.
     """
 
@@ -55,7 +54,7 @@ class UnitControl(wiring.Component):
                 "head": Out(NUMBER_BITS),
                 "busy": In(1),
                 "stall": In(STALLS),
-                "activity": Out(ACTIVITY),
+                "activity": Out(Activity),
             }
         )
 
@@ -63,9 +62,9 @@ class UnitControl(wiring.Component):
         m = Module()
         m.submodules.queue = queue = Queue(queued_layout(self.opcode), self.config.queue_depth)
         m.submodules.issue = issue = Issue(self.opcode)
-        link(m, wiring.flipped(self.i), queue.i)
-        link(m, queue.o, issue.i)
-        link(m, issue.o, wiring.flipped(self.o))
+        connect(m, producer=wiring.flipped(self.i), consumer=queue.i)
+        connect(m, producer=queue.o, consumer=issue.i)
+        connect(m, producer=issue.o, consumer=wiring.flipped(self.o))
         missing = issue.missing
         m.d.comb += [
             issue.available.eq(self.available),
@@ -103,7 +102,7 @@ class ControlUnit(wiring.Component):
     load, matmul, norm, softmax, store : In(UnitPort)
     stall_load ... stall_store : In(STALLS)
         For the counters alone.
-    faults : In(FAULT) x faults
+    faults : In(Fault) x faults
     moved : In(1)
         Something moved on a bus.
     quiet : In(1)
@@ -124,7 +123,7 @@ class ControlUnit(wiring.Component):
                 "irq": Out(1),
                 "program": Out(ReadClient(config.memory_bytes)),
                 "regions": Out(REGIONS_IN_FLIGHT),
-                "faults": In(FAULT).array(faults),
+                "faults": In(Fault).array(faults),
                 "moved": In(1),
                 "quiet": In(1),
                 "clear": Out(1),
@@ -154,8 +153,8 @@ class ControlUnit(wiring.Component):
             m.submodules[name] = ResetInserter(soft_reset.clear)(part)
         p = SimpleNamespace(bus=bus, soft_reset=soft_reset, units=units, **parts)
 
-        link(m, wiring.flipped(self.host), bus.host)
-        link(m, p.fetch.reader, wiring.flipped(self.program))
+        connect(m, producer=wiring.flipped(self.host), consumer=bus.host)
+        connect(m, producer=p.fetch.reader, consumer=wiring.flipped(self.program))
         m.d.comb += [
             soft_reset.request.eq(p.run.control.reset),
             soft_reset.quiet.eq(self.quiet),
@@ -232,8 +231,8 @@ class ControlUnit(wiring.Component):
         events = [self.moved, p.fetch.moved]
         for index, (name, unit) in enumerate(p.units.items()):
             port = getattr(self, name)
-            link(m, getattr(p.fetch, name), unit.i)
-            link(m, unit.o, wiring.flipped(port.i))
+            connect(m, producer=getattr(p.fetch, name), consumer=unit.i)
+            connect(m, producer=unit.o, consumer=wiring.flipped(port.i))
             m.d.comb += [
                 unit.available.eq(p.semaphores.available[index]),
                 unit.halt.eq(p.record.o.valid),

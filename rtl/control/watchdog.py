@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.isa.faults import FAULT, FETCH, FaultCode, fault
+from rtl.isa.faults import FETCH, Fault, FaultCode, fault
 from rtl.isa.instructions import UNITS
 from rtl.isa.layouts import NUMBER_BITS
 from rtl.isa.registers import WATCHDOG_BITS
@@ -29,7 +29,7 @@ class Watchdog(wiring.Component):
         By unit: its oldest instruction that has not started.
     waits : Out(UNITS) x UNITS
         ``missing`` when the watchdog barked.
-    fault : Out(FAULT)
+    fault : Out(Fault)
         Of the first unit that waits, and of its oldest instruction; of the fetcher if none waits.
     """
 
@@ -41,7 +41,7 @@ class Watchdog(wiring.Component):
     missing: In(unsigned(UNITS)).array(UNITS)
     heads: In(unsigned(NUMBER_BITS)).array(UNITS)
     waits: Out(unsigned(UNITS)).array(UNITS)
-    fault: Out(FAULT)
+    fault: Out(Fault)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -65,6 +65,9 @@ def queued_layout(opcode: Opcode) -> data.StructLayout:
     return data.StructLayout({"dispatch": dispatch_layout(opcode), "wait": unsigned(UNITS)})
 
 
-COMPLETION = data.StructLayout(
-    {"valid": unsigned(1), "signal": unsigned(UNITS), "number": unsigned(NUMBER_BITS)}
-)
+class Completion(data.Struct):
+    """The report of a unit that its oldest instruction is complete."""
+
+    valid: unsigned(1)
+    signal: unsigned(UNITS)  # the consumers whose semaphore is raised
+    number: unsigned(NUMBER_BITS)

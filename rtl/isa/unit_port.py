@@ -5,8 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, Signature
 
 from rtl.isa.instructions import Opcode
-from rtl.isa.layouts import COMPLETION, dispatch_layout
-from rtl.lib.link import link
+from rtl.isa.layouts import Completion, dispatch_layout
+from rtl.lib.streams import connect
 
 
 class UnitPort(Signature):
@@ -16,7 +16,7 @@ class UnitPort(Signature):
     ------------------------------
     i : In(stream of dispatch_layout(opcode))
         Instructions, to be completed in this order.
-    done : Out(COMPLETION)
+    done : Out(Completion)
         The oldest instruction is complete: its last write has landed.
     idle : Out(1)
         Nothing is in the unit, and its last completion was seen.
@@ -28,7 +28,7 @@ class UnitPort(Signature):
         super().__init__(
             {
                 "i": In(stream.Signature(dispatch_layout(opcode))),
-                "done": Out(COMPLETION),
+                "done": Out(Completion),
                 "idle": Out(1),
                 "busy": Out(1),
             }
@@ -37,5 +37,5 @@ class UnitPort(Signature):
 
 def connect_unit(m: Module, port: wiring.PureInterface, unit: wiring.Component) -> None:
     """Connect the control unit's ``port`` with the members of ``unit`` that are UnitPort's."""
-    link(m, port.i, unit.i)
+    connect(m, producer=port.i, consumer=unit.i)
     m.d.comb += [port.done.eq(unit.done), port.idle.eq(unit.idle), port.busy.eq(unit.busy)]

@@ -1,1 +1,7 @@
-"""Small stream parts: link, fork, skid buffer, queue, credits, flags, choice, delay lines."""
+"""Small parts that every unit is made of.
+
+- :mod:`rtl.lib.streams`: connect, fork, skid buffer, queue
+- :mod:`rtl.lib.counts`: counters with flags, credits
+- :mod:`rtl.lib.pipeline`: delay lines, pairs of a tree's level, choice by index
+- :mod:`rtl.lib.emit`: Verilog with every repeated block emitted once
+"""

@@ -10,6 +10,7 @@ A component with a variant made of a device's own primitives asks :func:`primiti
 
 import enum
 import gc
+import importlib.metadata
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,12 @@ from amaranth.hdl import ClockSignal, Fragment, Instance, ResetSignal, Value, _n
 from amaranth.hdl._ast import SignalDict
 from amaranth.hdl._ir import PortDirection, build_netlist
 from amaranth.lib import wiring
+
+if importlib.metadata.version("amaranth") != "0.5.10":
+    raise ImportError(
+        "rtl.lib.emit uses parts of amaranth 0.5.10 that are not its public API; found "
+        f"{importlib.metadata.version('amaranth')}: install 0.5.10, or adapt this file alone"
+    )
 
 _DIRECTIONS = {wiring.In: PortDirection.Input, wiring.Out: PortDirection.Output}
 
@@ -32,13 +39,13 @@ class Primitives(enum.Enum):
 
 
 def primitives_of(device: str) -> Primitives | None:
-    """The primitives of a vendor's part, by its name; None where everything is inferred."""
+    """Primitives of a vendor's part, by its name; None where everything is inferred."""
     is_ultrascale = re.match(r"xc(zu|[akv]u)", device.lower())
     return Primitives.ULTRASCALE if is_ultrascale else None
 
 
 class Emitter:
-    """Stands in the place of Amaranth's platform; collects the modules that are emitted once.
+    """A stand-in for Amaranth's platform that collects the modules that are emitted once.
 
     Parameters
     ----------
@@ -52,7 +59,7 @@ class Emitter:
         self.modules: dict[str, str] = {}
 
     def instance(self, component: wiring.Component) -> Instance:
-        """An instance of ``component``'s module, wired to the component's own ports."""
+        """Instantiate ``component``'s module, wired to the component's own ports."""
         name = _module_name(component)
         if name not in self.modules:
             self.modules[name] = ""  # a name is taken before its body is known: no recursion
@@ -64,7 +71,7 @@ class Emitter:
         inputs = _inputs(self.modules[name], name)
         ports |= {"i_clk": ClockSignal()} if "clk" in inputs else {}
         ports |= {"i_rst": ResetSignal()} if "rst" in inputs else {}
-        component._MustUse__used = True  # its twin was elaborated in its place
+        mark_used(component)  # its twin was elaborated in its place
         return Instance(name, **ports)
 
 
@@ -80,6 +87,11 @@ def once(component: wiring.Component, platform: object) -> Any:
 def primitives(platform: object) -> Primitives | None:
     """The primitives that a component may be made of; None in Amaranth's simulator."""
     return platform.primitives if isinstance(platform, Emitter) else None
+
+
+def mark_used(component: wiring.Component) -> None:
+    """Keep Amaranth from warning that ``component`` itself is never elaborated."""
+    component._MustUse__used = True
 
 
 def _module_name(component: wiring.Component) -> str:

@@ -1,9 +1,10 @@
-"""Delay lines of the rigid pipelines."""
+"""Parts of rigid pipelines: delay lines, levels of a tree, choice by index."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 
 
 def history(m: Module, value: Any, cycles: int, *, name: str, marker: bool = False) -> list[Any]:
@@ -28,3 +29,25 @@ def delayed(m: Module, value: Any, cycles: int, *, name: str, marker: bool = Fal
 def halves(values: list) -> Iterator[tuple]:
     """Neighbouring pairs of an adder tree's or a comparator tree's level."""
     return zip(values[::2], values[1::2], strict=True)
+
+
+def choose(values: Sequence[Value], index: Value) -> Value:
+    """``values[index]``, a tree of two-way selections; zero beyond the last value.
+
+    Where values have many bits it is much smaller than ``Cat(*values).word_select(index, width)``,
+    which is a shift of all their bits: one gate per bit and value when it is elaborated, simulated
+    and synthesised, where the shift has every bit depend on every other.
+
+    Parameters
+    ----------
+    values : sequence of Value
+        Unsigned values of one width.
+    index : Value
+        Unsigned.
+    """
+    if not len(index):
+        return values[0]
+    zero = Const(0, len(values[0]))
+    pairs = zip_longest(values[0::2], values[1::2], fillvalue=zero)
+    chosen = [Mux(index[0], odd, even) for even, odd in pairs]
+    return choose(chosen, Value.cast(index[1:]))

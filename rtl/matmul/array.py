@@ -5,24 +5,15 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from rtl.arith.multiplier import Cascade, digits, packed
+from rtl.arith.cascade import Cascade, digits, packed
 from rtl.arith.packing import Packing, packing
 from rtl.config import EngineConfig
-from rtl.lib.choose import choose
 from rtl.lib.emit import once
-from rtl.lib.pipeline import delayed, history
-from rtl.matmul.signals import ACC, Word
+from rtl.lib.pipeline import choose, delayed, history
+from rtl.matmul.signals import ACC, QUAD, Word
 from rtl.matmul.tile import Tile
 from rtl.memory.ports import array
 from rtl.model import numerics
-
-PAIR = 2  # token lanes of a drain beat
-QUAD = 4  # token lanes that are read together, two pairs
-
-
-def quads(token_lanes: int) -> int:
-    """Groups of four lanes, the last one perhaps half empty."""
-    return -(-token_lanes // QUAD)
 
 
 def array_packing(config: EngineConfig) -> Packing:

@@ -8,8 +8,7 @@ from amaranth.utils import exact_log2
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Destination
 from rtl.lib.pipeline import delayed
-from rtl.matmul.array import QUAD
-from rtl.matmul.signals import Beat, RowTile
+from rtl.matmul.signals import QUAD, Beat, RowTile
 from rtl.memory.ports import ADDRESS
 
 RESIDUAL_GROUP = 4  # tokens that share a word address of the residual's four banks

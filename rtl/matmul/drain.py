@@ -1,23 +1,21 @@
-"""The drain: the sums of a row tile become codes, scores or residual values in a scratchpad."""
+"""Drain: the sums of a row tile become codes, scores or residual values in a scratchpad."""
 
 from typing import NamedTuple
 
-from amaranth.hdl import Module, Mux, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.arith.requantize import Requantize
+from rtl.arith.requantize import Requantize, Scale
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Destination
-from rtl.isa.layouts import COMPLETION
-from rtl.lib.link import link
+from rtl.isa.layouts import Completion
 from rtl.lib.pipeline import delayed, history
-from rtl.matmul.array import PAIR, QUAD, Array
-from rtl.matmul.beats import Beats, Placement
-from rtl.matmul.lanes import Lanes
-from rtl.matmul.scores import Scores
-from rtl.matmul.signals import ACC, RowTile
-from rtl.matmul.writers import Writers
+from rtl.lib.streams import connect
+from rtl.matmul.array import Array
+from rtl.matmul.beats import Beats, Placement, placement_layout
+from rtl.matmul.signals import ACC, PAIR, QUAD, RowTile, quads
+from rtl.matmul.writes import Scores, Writers
 from rtl.memory.ports import (
     READ_LATENCY,
     SCORE,
@@ -34,6 +32,86 @@ from rtl.memory.ports import (
 )
 from rtl.vector.gelu import Gelu
 from rtl.vector.residual import Residual
+
+
+class Lanes(wiring.Component):
+    """Picks the two token lanes of a beat, and the scale of each of their rows.
+
+    Scales come from the row parameters, or, with ``token_scale``, from the slot's scales by token
+    (without bias). Free running, latency ``LATENCY`` from the beat.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    place : In(placement_layout(config))
+    quad : In(4 x row_lanes x signed(27))
+        ``Array.SELECT_LATENCY`` cycles after the beat.
+    parameters : In(row_lanes x ParameterRecord)
+        ``READ_LATENCY`` cycles after the beat.
+    token_scales : In(score_slots x token_lanes x TokenScale)
+    acc : Out(2 · row_lanes x signed(27))
+        First token's rows first.
+    scales : Out(2 · row_lanes x Scale)
+    """
+
+    LATENCY = READ_LATENCY + 1
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        rows = config.row_lanes
+        super().__init__(
+            {
+                "place": In(placement_layout(config)),
+                "quad": In(array(QUAD, array(rows, ACC))),
+                "parameters": In(parameter_read(config).members["data"].shape),
+                "token_scales": In(
+                    array(config.score_slots, array(config.token_lanes, TokenScale))
+                ),
+                "acc": Out(array(PAIR * rows, ACC)),
+                "scales": Out(array(PAIR * rows, Scale)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        odd = delayed(m, self.place.beat.pair[0], Array.SELECT_LATENCY, name="odd")
+        pair = Signal(array(PAIR, self.quad[0].shape()), reset_less=True)
+        m.d.sync += pair.eq(Mux(odd, self.quad[PAIR:].as_value(), self.quad[:PAIR].as_value()))
+
+        by_token = self.place.beat.tile.work.operands.token_scale
+        by_token = delayed(m, by_token, READ_LATENCY, name="by_token")
+        token_scales = self._token_scales(m)
+        rows = self.config.row_lanes
+        for token in range(PAIR):
+            for row, parameters in enumerate(self.parameters):
+                scale = self.scales[token * rows + row]
+                own = token_scales[token]
+                m.d.sync += [
+                    self.acc[token * rows + row].eq(pair[token][row]),
+                    scale.bias.eq(Mux(by_token, 0, parameters.bias)),
+                    scale.multiplier.eq(Mux(by_token, own.multiplier, parameters.multiplier)),
+                    scale.shift.eq(Mux(by_token, own.shift, parameters.shift)),
+                ]
+        return m
+
+    def _token_scales(self, m: Module) -> data.View:
+        """The scales of the beat's two tokens, READ_LATENCY cycles after it."""
+        tokens, groups = self.config.token_lanes, quads(self.config.token_lanes)
+        pairs = array(groups * QUAD // PAIR, array(PAIR, TokenScale))
+        padded = Signal(array(self.config.score_slots, pairs))
+        for by_pair, by_token in zip(padded, self.token_scales, strict=True):
+            m.d.comb += by_pair.as_value()[: tokens * TokenScale.as_shape().size].eq(by_token)
+        slot = Signal(padded[0].shape(), reset_less=True)
+        scales = Signal(padded[0][0].shape(), reset_less=True)
+        pair = delayed(m, self.place.beat.pair, 1, name="pair")
+        m.d.sync += [
+            slot.eq(padded[self.place.beat.tile.work.operands.slot]),
+            scales.eq(slot[pair]),
+        ]
+        return scales
 
 
 class Line(NamedTuple):
@@ -72,7 +150,7 @@ class Drain(wiring.Component):
     activation_write, key_write, value_write, score_write, residual_write : Out
         Write ports.
     maxima : Out(score_slots x token_lanes x SCORE)
-    done : Out(COMPLETION)
+    done : Out(Completion)
     """
 
     SELECT_LATENCY = Beats.LATENCY + Placement.LATENCY
@@ -99,7 +177,7 @@ class Drain(wiring.Component):
                 "score_write": Out(WritePort(score_write(config))),
                 "residual_write": Out(WritePort(residual_write(config))),
                 "maxima": Out(array(config.score_slots, array(config.token_lanes, SCORE))),
-                "done": Out(COMPLETION),
+                "done": Out(Completion),
             }
         )
 
@@ -130,7 +208,9 @@ class Drain(wiring.Component):
             self.done.eq(writers.done),
         ]
         for name in ("activation_write", "key_write", "value_write", "residual_write"):
-            link(m, getattr(writers, name), wiring.flipped(getattr(self, name)))
+            connect(
+                m, producer=getattr(writers, name), consumer=wiring.flipped(getattr(self, name))
+            )
         return m
 
     def _connect_beats(self, m: Module, beats: Beats, placement: Placement) -> Line:
@@ -158,7 +238,7 @@ class Drain(wiring.Component):
             scores.quad.eq(self.quad),
             self.maxima.eq(scores.maxima),
         ]
-        link(m, scores.write, wiring.flipped(self.score_write))
+        connect(m, producer=scores.write, consumer=wiring.flipped(self.score_write))
 
     def _connect_codes(self, m: Module, line: Line, lanes: Lanes, requantize: Requantize) -> None:
         """Sums of two lanes into codes, ``CODES_LATENCY`` cycles after the beat."""
@@ -177,7 +257,7 @@ class Drain(wiring.Component):
             _truncated(gelu.i, requantize.codes),
             gelu.table.eq(line.operands[self.CODES_LATENCY].gelu_table),
         ]
-        link(m, wiring.flipped(self.gelu_write), gelu.write)
+        connect(m, producer=wiring.flipped(self.gelu_write), consumer=gelu.write)
 
     def _connect_residual(
         self, m: Module, line: Line, requantize: Requantize, residual: Residual

@@ -10,8 +10,17 @@ from rtl.model import numerics
 WORK = dispatch_layout(Opcode.MATMUL)
 ACC = signed(numerics.ACC_BITS)
 LANE = unsigned(6)
-PAIR = unsigned(4)  # of token lanes: at most 16
+PAIR_INDEX = unsigned(4)  # of token lanes: at most 16
 ROW_TILE = unsigned(5)
+
+PAIR = 2  # token lanes of a drain beat
+QUAD = 4  # token lanes that are read together, two pairs
+
+
+def quads(token_lanes: int) -> int:
+    """Groups of four lanes, the last one perhaps half empty."""
+    return -(-token_lanes // QUAD)
+
 
 Word = data.StructLayout(
     {
@@ -45,5 +54,5 @@ Step = data.StructLayout(
 )
 """One word of an instruction's loop nest."""
 
-Beat = data.StructLayout({"tile": RowTile, "pair": PAIR, "done": 1})
+Beat = data.StructLayout({"tile": RowTile, "pair": PAIR_INDEX, "done": 1})
 """Two token lanes of a row tile, for SCORES four; ``done``: the instruction's last."""

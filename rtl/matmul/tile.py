@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.arith.adder_tree import AdderTree
-from rtl.arith.multiplier import Cascade
+from rtl.arith.cascade import Cascade
 from rtl.arith.packing import Packing
 from rtl.lib.emit import once
 from rtl.lib.pipeline import delayed

@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Opcode
 from rtl.isa.unit_port import UnitPort
-from rtl.lib.link import link
 from rtl.lib.pipeline import delayed
+from rtl.lib.streams import connect
 from rtl.matmul.array import Array
 from rtl.matmul.drain import Drain
 from rtl.matmul.feed import Feed
@@ -68,7 +68,7 @@ class MatmulUnit(wiring.Component):
     Members
     -------
     i : In(stream.Signature(WORK))
-    done : Out(COMPLETION)
+    done : Out(Completion)
         One cycle after the instruction's last write.
     activations, pixels, weights, keys, values, parameters, residual : Out
         Read ports; ``residual`` must never be refused.
@@ -129,9 +129,9 @@ class MatmulUnit(wiring.Component):
         m.submodules.array = products = Array(self.config)
         m.submodules.drain = drain = Drain(self.config)
 
-        link(m, wiring.flipped(self.i), feed.i)
+        connect(m, producer=wiring.flipped(self.i), consumer=feed.i)
         for name in READS:
-            link(m, getattr(feed, name), wiring.flipped(getattr(self, name)))
+            connect(m, producer=getattr(feed, name), consumer=wiring.flipped(getattr(self, name)))
         m.d.comb += [
             products.activations.eq(feed.activation_words),
             products.weights.eq(feed.weight_words),
@@ -151,8 +151,8 @@ class MatmulUnit(wiring.Component):
             self.done.eq(drain.done),
         ]
         for name in DRAIN_PORTS:
-            link(m, getattr(drain, name), wiring.flipped(getattr(self, name)))
-        link(m, wiring.flipped(self.gelu_write), drain.gelu_write)
+            connect(m, producer=getattr(drain, name), consumer=wiring.flipped(getattr(self, name)))
+        connect(m, producer=wiring.flipped(self.gelu_write), consumer=drain.gelu_write)
         self._count_instructions(m)
         return m
 

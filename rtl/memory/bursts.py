@@ -6,16 +6,19 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from rtl.isa.registers import ADDRESS_BITS, BYTES_BITS
-from rtl.lib.link import link
-from rtl.lib.skid import Skid
+from rtl.lib.streams import Skid, connect
 from rtl.memory import axi
-from rtl.memory.clients import READ_COMMAND
+from rtl.memory.clients import ReadCommand
 
 LENGTH_BITS = exact_log2(axi.BURST_BEATS) + 1
 
-BURST = data.StructLayout(
-    {"address": unsigned(ADDRESS_BITS), "beats": unsigned(LENGTH_BITS), "last": unsigned(1)}
-)
+
+class Burst(data.Struct):
+    """One AXI4 burst of whole beats."""
+
+    address: unsigned(ADDRESS_BITS)
+    beats: unsigned(LENGTH_BITS)
+    last: unsigned(1)  # of its command
 
 
 class BurstWalk(wiring.Component):
@@ -32,8 +35,8 @@ class BurstWalk(wiring.Component):
 
     Members
     -------
-    command : In(stream of READ_COMMAND)
-    bursts : Out(stream of BURST)
+    command : In(stream of ReadCommand)
+    bursts : Out(stream of Burst)
     """
 
     LATENCY = 3
@@ -41,7 +44,7 @@ class BurstWalk(wiring.Component):
     def __init__(self, data_bytes: int):
         self.beat_bits = exact_log2(data_bytes)
         super().__init__(
-            {"command": In(stream.Signature(READ_COMMAND)), "bursts": Out(stream.Signature(BURST))}
+            {"command": In(stream.Signature(ReadCommand)), "bursts": Out(stream.Signature(Burst))}
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -108,8 +111,8 @@ class Burster(wiring.Component):
 
     Members
     -------
-    command : In(stream of READ_COMMAND)
-    bursts : Out(stream of BURST)
+    command : In(stream of ReadCommand)
+    bursts : Out(stream of Burst)
     taken : In(1)
         A beat left the buffer in the cycle before.
     """
@@ -122,8 +125,8 @@ class Burster(wiring.Component):
         self.room = room
         super().__init__(
             {
-                "command": In(stream.Signature(READ_COMMAND)),
-                "bursts": Out(stream.Signature(BURST)),
+                "command": In(stream.Signature(ReadCommand)),
+                "bursts": Out(stream.Signature(Burst)),
                 "taken": In(1),
             }
         )
@@ -131,9 +134,9 @@ class Burster(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.walk = walk = BurstWalk(self.data_bytes)
-        m.submodules.chosen = chosen = Skid(BURST)
-        link(m, wiring.flipped(self.command), walk.command)
-        link(m, chosen.o, wiring.flipped(self.bursts))
+        m.submodules.chosen = chosen = Skid(Burst)
+        connect(m, producer=wiring.flipped(self.command), consumer=walk.command)
+        connect(m, producer=chosen.o, consumer=wiring.flipped(self.bursts))
         room = Signal(range(self.room + 1), init=self.room)
         left = Signal(signed(len(room) + 1))  # room, once the next burst is on its way
         fits = left >= 0

@@ -10,7 +10,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.lib.link import link
+from rtl.lib.streams import connect
 from rtl.memory import axi
 from rtl.memory.clients import ReadClient, WriteClient
 from rtl.memory.reader import Reader
@@ -51,9 +51,9 @@ class Dma(wiring.Component):
         m = Module()
         m.submodules.reader = reader = Reader(self.config)
         m.submodules.writer = writer = Writer(self.config)
-        link(m, wiring.flipped(self.program), reader.program)
-        link(m, wiring.flipped(self.load), reader.load)
-        link(m, wiring.flipped(self.store), writer.store)
+        connect(m, producer=wiring.flipped(self.program), consumer=reader.program)
+        connect(m, producer=wiring.flipped(self.load), consumer=reader.load)
+        connect(m, producer=wiring.flipped(self.store), consumer=writer.store)
         axi.pass_through(m, self.memory, reader.axi)
         axi.pass_through(m, self.memory, writer.axi)
         m.d.comb += [

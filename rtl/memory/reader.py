@@ -5,11 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.lib.link import link
-from rtl.lib.queue import Queue
-from rtl.lib.skid import Skid
+from rtl.lib.streams import Queue, Skid, connect
 from rtl.memory import axi
-from rtl.memory.bursts import BURST, Burster
+from rtl.memory.bursts import Burst, Burster
 from rtl.memory.clients import ReadClient, beat_layout
 
 
@@ -28,12 +26,12 @@ class AddressIssue(wiring.Component):
 
     Members
     -------
-    bursts : In(stream of BURST) x clients
+    bursts : In(stream of Burst) x clients
     hold : In(1)
         Take no more bursts; the one on the bus stays until it is accepted.
     tags : Out(stream of tag_layout)
         Whose beats will come, in order.
-    address : Out(stream of BURST)
+    address : Out(stream of Burst)
         To channel AR.
     """
 
@@ -41,10 +39,10 @@ class AddressIssue(wiring.Component):
         self.data_bytes = data_bytes
         super().__init__(
             {
-                "bursts": In(stream.Signature(BURST)).array(clients),
+                "bursts": In(stream.Signature(Burst)).array(clients),
                 "hold": In(1),
                 "tags": Out(stream.Signature(tag_layout(clients))),
-                "address": Out(stream.Signature(BURST)),
+                "address": Out(stream.Signature(Burst)),
             }
         )
 
@@ -142,8 +140,8 @@ class Buffer(wiring.Component):
         m = Module()
         m.submodules.queue = queue = Queue(self.beat, self.depth)
         m.submodules.skid = skid = Skid(self.beat)
-        link(m, wiring.flipped(self.i), queue.i)
-        link(m, skid.o, wiring.flipped(self.o))
+        connect(m, producer=wiring.flipped(self.i), consumer=queue.i)
+        connect(m, producer=skid.o, consumer=wiring.flipped(self.o))
         beat, valid = Signal.like(queue.o.p, reset_less=True), Signal()  # block RAM's register
         m.d.comb += [
             skid.i.p.eq(beat),
@@ -201,13 +199,13 @@ class Reader(wiring.Component):
             m.submodules[f"{name}_burster"] = cleared(burster)
             m.submodules[f"{name}_beats"] = cleared(beats)
             client = getattr(self, name)
-            link(m, wiring.flipped(client.command), burster.command)
-            link(m, burster.bursts, issue.bursts[index])
-            link(m, back.o[index], beats.i)
-            link(m, beats.o, wiring.flipped(client.beats))
+            connect(m, producer=wiring.flipped(client.command), consumer=burster.command)
+            connect(m, producer=burster.bursts, consumer=issue.bursts[index])
+            connect(m, producer=back.o[index], consumer=beats.i)
+            connect(m, producer=beats.o, consumer=wiring.flipped(client.beats))
             m.d.comb += burster.taken.eq(beats.taken)
-        link(m, issue.tags, tags.i)
-        link(m, tags.o, back.tags)
+        connect(m, producer=issue.tags, consumer=tags.i)
+        connect(m, producer=tags.o, consumer=back.tags)
         self._connect_bus(m, issue.address, back)
         m.d.comb += [
             issue.hold.eq(self.clear),

@@ -8,11 +8,11 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from rtl.config import EngineConfig
-from rtl.isa.faults import FAULT, FaultCode, fault
+from rtl.isa.faults import Fault, FaultCode, fault
 from rtl.isa.instructions import Opcode, Unit
 from rtl.isa.layouts import dispatch_layout
 from rtl.isa.unit_port import UnitPort
-from rtl.lib.link import link
+from rtl.lib.streams import connect
 from rtl.memory.clients import WriteClient
 from rtl.memory.ports import READ_LATENCY, RESIDUAL, array, residual_read
 from rtl.memory.regions import REGIONS_IN_FLIGHT, RegionCheck
@@ -82,7 +82,7 @@ class StoreUnit(wiring.Component):
     writer : Out(WriteClient)
     stall : Out(2)
         Bit 0: memory does not take the beat or has not answered. Bit 1: the residual is in use.
-    fault : Out(FAULT)
+    fault : Out(Fault)
         ADDRESS before anything moves, also for an address inside a beat; WRITE after an answer.
     """
 
@@ -98,7 +98,7 @@ class StoreUnit(wiring.Component):
                 "residual": Out(residual_read(config)),
                 "writer": Out(WriteClient(config.memory_bytes)),
                 "stall": Out(2),
-                "fault": Out(FAULT),
+                "fault": Out(Fault),
             }
         )
 
@@ -173,7 +173,7 @@ class StoreUnit(wiring.Component):
             residual.request.p.word.eq(store.operands.source_address + column),
             widen.values.eq(Mux(odd, residual.data[1].as_value(), residual.data[0].as_value())),
         ]
-        link(m, widen.beats, wiring.flipped(self.writer.beats))
+        connect(m, producer=widen.beats, consumer=wiring.flipped(self.writer.beats))
 
     def _ragged(self, address: Value) -> Value:
         return address[: exact_log2(self.config.memory_bytes)].any()

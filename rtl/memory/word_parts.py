@@ -9,7 +9,7 @@ from amaranth.hdl import Cat, Value
 from amaranth.utils import exact_log2
 
 from rtl.config import EngineConfig
-from rtl.lib.choose import choose
+from rtl.lib.pipeline import choose
 
 
 def split_position(position: Value, parts: int) -> tuple[Value, Value]:

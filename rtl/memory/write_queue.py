@@ -5,14 +5,14 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.lib.queue import Queue
+from rtl.lib.streams import Queue
 from rtl.memory.ports import WritePort, activation_write
 
 
 class WriteQueue(wiring.Component):
     """Words of activations on their way out of a rigid pipeline, at most ``depth`` of them.
 
-    Whoever starts a word sees to it that there is room: :class:`rtl.lib.credits.Credits`.
+    Whoever starts a word sees to it that there is room: :class:`rtl.lib.counts.Credits`.
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
 """The DSPs of an engine."""
 
 from rtl.config import EngineConfig
-from rtl.matmul.array import PAIR, array_packing
+from rtl.matmul.array import array_packing
+from rtl.matmul.signals import PAIR
 
 # Multipliers of a requantize, a LayerNorm and a softmax lane; of LayerNorm's scalars, and of
 # softmax's scales. A product of 27 x 18 bits is one DSP48E2, and two multipliers of 18 x 18.

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from amaranth.utils import ceil_log2
 
 from rtl.arith.adder_tree import AdderTree
-from rtl.arith.multiplier import Cascade
+from rtl.arith.cascade import Cascade
 from rtl.config import EngineConfig
 from rtl.control.unit import NAMES
 from rtl.isa.instructions import INSTRUCTION_BYTES
-from rtl.matmul.array import PAIR, QUAD, Operands, array_packing, quads
+from rtl.matmul.array import Operands, array_packing
+from rtl.matmul.signals import PAIR, QUAD, quads
 from rtl.matmul.unit import MatmulUnit
 from rtl.memory.ports import TokenScale
 from rtl.model import numerics
@@ -128,8 +129,8 @@ def _matmul(e: EngineConfig, family: str) -> Blocks:
             "weight_bits": e.row_lanes * e.depth_lanes * numerics.ATOM_BITS,
         },
         "lanes": ONE
-        | {"rows": e.row_lanes, "scale_bits": QUAD * groups * TokenScale.size}
-        | {"slot_scale_bits": slots * TokenScale.size},
+        | {"rows": e.row_lanes, "scale_bits": QUAD * groups * TokenScale.as_shape().size}
+        | {"slot_scale_bits": slots * TokenScale.as_shape().size},
         "scores": ONE
         | {"comparators": e.row_lanes - 1, "rows": e.row_lanes}
         | {"tokens": e.token_lanes, "maxima_bits": (slots + e.token_lanes) * numerics.SCORE_BITS},

@@ -1,12 +1,18 @@
-"""The fewest cycles that an array of given lanes needs for a network: whole tiles, nothing else."""
+"""Lower bounds of a network's cycles, and its work, without a program."""
 
+from collections.abc import Iterator
 from math import ceil
 from typing import NamedTuple
 
+from rtl.compiler.lowering.pixels import Pixels
+from rtl.compiler.runs import most_row_tiles
+from rtl.compiler.sizes import Plan, TiledMatrix, divide_up
+from rtl.isa.instructions import INSTRUCTION_BYTES
 from rtl.model.shape import NetworkShape
+from rtl.timing.port import MemoryTiming
 
 
-class Lanes(NamedTuple):
+class ArrayLanes(NamedTuple):
     """What an array multiplies per cycle: ``tokens x rows x depth``."""
 
     tokens: int
@@ -14,7 +20,7 @@ class Lanes(NamedTuple):
     depth: int
 
 
-def bound_cycles(shape: NetworkShape, lanes: Lanes, *, pixel_passes: int = 2) -> int:
+def bound_cycles(shape: NetworkShape, lanes: ArrayLanes, *, pixel_passes: int = 2) -> int:
     """Cycles in which the array would be busy if it never waited.
 
     Every matrix takes ``token tiles x row tiles x depth words`` cycles, each rounded up. A row
@@ -26,7 +32,7 @@ def bound_cycles(shape: NetworkShape, lanes: Lanes, *, pixel_passes: int = 2) ->
     Parameters
     ----------
     shape : NetworkShape
-    lanes : Lanes
+    lanes : ArrayLanes
         Of the array that the bound is for; other sizes of the engine do not matter.
     pixel_passes : int
         Passes per weight nibble in the patch embedding: 1 where a pixel is a single operand, that
@@ -132,3 +138,84 @@ def work_by_kind(shape: NetworkShape, *, pixel_passes: int = 2) -> dict[str, Kin
         add("pool", 1, shape.patches, width, 2 * width)
     add("head", 1, width, shape.classes, passes(shape.head_wide, shape.classes))
     return kinds
+
+
+def least_cycles(plan: Plan, memory: MemoryTiming) -> float:
+    """Lower bound of the cycles of one image: the roofline.
+
+    The array and the memory port each need their own cycles, however well they overlap. No program
+    is made and nothing is fitted, so this is fast enough to order hundreds of engines, and never
+    exceeds what :func:`rtl.timing.simulate` finds.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan of a network that the engine can run.
+    memory : MemoryTiming
+    """
+    bytes_per_cycle = min(memory.bytes_per_cycle, plan.engine.memory_bytes)
+    return max(least_array_cycles(plan), least_bytes(plan) / bytes_per_cycle)
+
+
+class MatrixUse(NamedTuple):
+    """A matrix of the plan and how an image uses it.
+
+    ``tiles`` counts the token tiles that it multiplies, ``passes`` those over each weight nibble,
+    ``loads`` how often its weights are loaded.
+    """
+
+    matrix: TiledMatrix
+    tiles: int
+    passes: int = 1
+    loads: int = 1
+
+
+def matrix_uses(plan: Plan) -> Iterator[MatrixUse]:
+    """Yield every matrix with weights in the order of execution; for mean pooling its products."""
+    passes = 1 if plan.engine.act_bits == 8 else 2  # pixels in one slice or two
+    groups = sum(1 for _ in Pixels(plan).groups())
+    yield MatrixUse(plan.embed, len(plan.patch_tiles), passes, groups)
+    for block in range(len(plan.shape.blocks)):
+        queries = len(plan.query_tiles(block))
+        groups = divide_up(queries, plan.mlp_tiles(block))
+        for name, matrix in plan.layers(block).items():
+            tiles = plan.tiles if name in ("k", "v") else queries
+            yield MatrixUse(matrix, tiles, loads=groups if name in ("fc1", "fc2") else 1)
+    for name, matrix in plan.pool_layers.items():  # of their weights, next to nothing is loaded
+        yield MatrixUse(matrix, len(plan.patch_tiles) if name == "pool.values" else 1, loads=0)
+    yield MatrixUse(plan.head, 1)
+
+
+def least_array_cycles(plan: Plan) -> int:
+    """Cycles in which the array multiplies: those of the program."""
+    total = sum(use.tiles * use.passes * _ring_words(use.matrix) for use in matrix_uses(plan))
+    granules, depth = plan.engine.granules, plan.head_depth
+    for block, block_shape in enumerate(plan.shape.blocks):
+        heads = range(block_shape.heads)
+        scores = len(heads) * plan.key_tiles * depth
+        row_tiles = sum(
+            ((head + 1) * depth - 1) // granules - head * depth // granules + 1 for head in heads
+        )
+        context = row_tiles * plan.value_depth
+        total += 2 * len(plan.query_tiles(block)) * (scores + context)  # keys, values: 8 bits
+    return total
+
+
+def least_bytes(plan: Plan) -> int:
+    """Lower bound of the bytes that an image reads: constants, pixels, instructions."""
+    shape, engine = plan.shape, plan.engine
+    total = shape.image[0] * shape.image[1] * shape.image[2]
+    total += plan.tokens * plan.width_tiles * engine.residual_word_bytes  # positions
+    instructions = plan.tiles + shape.grid[0] + plan.tiles  # positions, strips, LayerNorm
+    for use in matrix_uses(plan):
+        words = _ring_words(use.matrix) * engine.weight_word_bytes
+        total += use.loads * (words + use.matrix.row_tiles * engine.parameter_word_bytes)
+        instructions += 2 * use.loads
+        instructions += use.tiles * divide_up(use.matrix.row_tiles, most_row_tiles(engine))
+    for block, block_shape in enumerate(shape.blocks):  # scores, softmax, context; LayerNorms
+        instructions += len(plan.query_tiles(block)) * (3 * block_shape.heads + 2)
+    return total + instructions * INSTRUCTION_BYTES
+
+
+def _ring_words(matrix: TiledMatrix) -> int:
+    return sum(matrix.ring_words(tile) for tile in range(matrix.row_tiles))

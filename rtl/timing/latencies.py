@@ -6,7 +6,7 @@ from rtl.config import EngineConfig
 from rtl.control.fetch import Fetch
 from rtl.control.in_flight import InFlight
 from rtl.control.issue import Issue
-from rtl.lib.queue import Queue
+from rtl.lib.streams import Queue
 from rtl.matmul.unit import MatmulUnit
 from rtl.memory.load.check import LoadCheck
 from rtl.memory.load.unit import LoadUnit

@@ -37,7 +37,7 @@ class UnitLatencies:
     decode : int
         ``DECODE_CYCLES`` of :class:`rtl.control.fetch.Fetch`.
     queue : int
-        ``LATENCY`` of :class:`rtl.lib.queue.Queue`.
+        ``LATENCY`` of :class:`rtl.lib.streams.Queue`.
     issue : int
         ``LATENCY`` of :class:`rtl.control.issue.Issue`: from a queue's head to taken. The next one
         starts in the cycle after.

@@ -8,14 +8,13 @@ from rtl.config import EngineConfig
 from rtl.control.retire import Retire
 from rtl.isa.instructions import Opcode
 from rtl.isa.unit_port import UnitPort
-from rtl.lib.fork import fork
-from rtl.lib.link import link
 from rtl.lib.pipeline import delayed, history
+from rtl.lib.streams import connect, fork
 from rtl.memory import ports
 from rtl.memory.word_parts import in_every_part, part_mask, part_of, split_position
 from rtl.memory.write_queue import WriteQueue
-from rtl.vector.norm_issue import NormIssue
 from rtl.vector.norm_lanes import NormLanes
+from rtl.vector.norm_reads import NormIssue
 from rtl.vector.norm_statistics import NormStatistics
 
 
@@ -36,7 +35,7 @@ class NormUnit(wiring.Component):
     -------
     i : In(stream.Signature(dispatch_layout(Opcode.NORM)))
         ``token`` is even; at most 8 instructions are under way.
-    done : Out(COMPLETION)
+    done : Out(Completion)
         After the last write was taken.
     idle, busy : Out(1)
     residual : Out(residual_read(config))
@@ -114,7 +113,7 @@ class NormUnit(wiring.Component):
     def _connect_control(self, m, retire, issue, output):
         """Instructions in, completions and codes out."""
         fork(m, self.i, retire.i, issue.i)
-        link(m, output.o, wiring.flipped(self.activations))
+        connect(m, producer=output.o, consumer=wiring.flipped(self.activations))
         m.d.comb += [
             issue.beat_written.eq(output.taken),
             retire.ended.eq(output.ended),

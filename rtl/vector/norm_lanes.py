@@ -1,18 +1,151 @@
-"""The channels of two tokens, side by side."""
+"""Channels of LayerNorm: a multiplier for both passes, and the code behind it."""
 
-from amaranth.hdl import Module, Signal, unsigned
-from amaranth.lib import wiring
+from amaranth.hdl import Module, Mux, Shape, Signal, signed, unsigned
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from rtl.arith.multiply import MultiplyAdd
+from rtl.arith.shift import AMOUNT_BITS, SaturatingShift
 from rtl.config import EngineConfig
 from rtl.lib.emit import once
 from rtl.lib.pipeline import delayed
 from rtl.memory.ports import RESIDUAL, activation_code, array
-from rtl.vector.norm_lane import EXPONENT, SQUARE, NormCode, NormLane, NormScalar
+from rtl.model import numerics
+
+FACTOR = unsigned(26)
+OFFSET = signed(42)
+TOTAL = signed(43)
+SQUARE = unsigned(2 * numerics.RESIDUAL_BITS - 1)
+EXPONENT = unsigned(numerics.NORM_EXPONENT_BITS)
+
+NormScalar = data.StructLayout({"factor": FACTOR, "offset": OFFSET, "shift": unsigned(AMOUNT_BITS)})
+"""What pass 2 needs of a token: A, B and s - 1 of docs/numerics.md, section 4."""
+
+
+def normal_shape(act_bits: int) -> Shape:
+    """Wide enough that adding the zero point saturates exactly where an endless value would."""
+    return signed(act_bits + 3)
+
+
+class NormLane(wiring.Component):
+    """One channel of one token, in either pass.
+
+    ``square = residual**2 + scalar.offset`` where ``squares``;
+    ``normal = clip((residual * factor + offset) >> (shift + exponent))``, with one more fraction
+    bit than the result, so that :class:`NormCode` can round
+
+    Both use the same multiplier. Latency ``SQUARE_LATENCY`` and ``LATENCY`` cycles, one value per
+    cycle, no flow control: the unit reads only what its output queue has room for.
+
+    Parameters
+    ----------
+    act_bits : int
+
+    Members
+    -------
+    residual : In(signed(16))
+    squares : In(1)
+    scalar : In(NormScalar)
+    exponent : In(2)
+        Of the channel.
+    square : Out(unsigned(31))
+    normal : Out(signed(act_bits + 3))
+    """
+
+    SQUARE_LATENCY = MultiplyAdd.LATENCY
+    LATENCY = MultiplyAdd.LATENCY + SaturatingShift.LATENCY
+
+    def __init__(self, act_bits: int):
+        self.act_bits = act_bits
+        self.parameters = (act_bits,)
+        super().__init__(
+            {
+                "residual": In(RESIDUAL),
+                "squares": In(1),
+                "scalar": In(NormScalar),
+                "exponent": In(EXPONENT),
+                "square": Out(SQUARE),
+                "normal": Out(normal_shape(act_bits)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.multiply = multiply = MultiplyAdd(signed(27), RESIDUAL, TOTAL, OFFSET)
+        m.submodules.shift = shift = SaturatingShift(TOTAL.width, self.normal.shape().width)
+        amount = Signal(AMOUNT_BITS, reset_less=True)
+        m.d.sync += amount.eq(self.scalar.shift + self.exponent)
+        m.d.comb += [
+            multiply.a.eq(Mux(self.squares, self.residual, self.scalar.factor)),
+            multiply.b.eq(self.residual),
+            multiply.c.eq(self.scalar.offset),
+            self.square.eq(multiply.o),
+            shift.value.eq(multiply.o),
+            shift.amount.eq(delayed(m, amount, multiply.LATENCY - 1, name="amount")),
+            self.normal.eq(shift.o),
+        ]
+        return m
+
+
+class NormCode(wiring.Component):
+    """Round, add the zero point, clip to the code.
+
+    ``code = clip(zero + ((normal + 1) >> 1))``
+
+    Latency ``LATENCY`` cycles, no flow control.
+
+    Parameters
+    ----------
+    act_bits : int
+
+    Members
+    -------
+    normal : In(signed(act_bits + 3))
+    zero : In(8)
+    signed : In(1)
+        Clip to ``act_signed`` rather than ``act_unsigned``.
+    code : Out(unsigned(act_bits))
+        Raw bits.
+    """
+
+    LATENCY = 2
+
+    def __init__(self, act_bits: int):
+        self.act_bits = act_bits
+        self.parameters = (act_bits,)
+        super().__init__(
+            {
+                "normal": In(normal_shape(act_bits)),
+                "zero": In(8),
+                "signed": In(1),
+                "code": Out(unsigned(act_bits)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        bits = self.act_bits
+        value = Signal(signed(max(bits + 3, 9) + 1), reset_less=True)
+        is_signed = Signal(reset_less=True)
+        code = Signal(bits, reset_less=True)
+        m.d.sync += [
+            value.eq((self.normal + (self.zero << 1) + 1) >> 1),
+            is_signed.eq(self.signed),
+        ]
+        fits = Mux(is_signed, _is_copied(value[bits - 1 :]), ~value[bits:].any())
+        lowest = Mux(is_signed, 1 << (bits - 1), 0)
+        highest = Mux(is_signed, (1 << (bits - 1)) - 1, (1 << bits) - 1)
+        m.d.sync += code.eq(Mux(fits, value[:bits], Mux(value[-1], lowest, highest)))
+        m.d.comb += self.code.eq(code)
+        return m
+
+
+def _is_copied(bits):
+    return bits.all() | ~bits.any()
 
 
 class NormLanes(wiring.Component):
-    """``2 x norm_lanes`` lanes of LayerNorm; see :class:`rtl.vector.norm_lane.NormLane`.
+    """``2 x norm_lanes`` lanes of LayerNorm; see :class:`rtl.vector.norm_lanes.NormLane`.
 
     Rigid: a beat enters in each cycle. Squares leave ``SQUARE_LATENCY`` cycles later, codes
     ``LATENCY`` cycles later.

@@ -8,16 +8,14 @@ from rtl.config import EngineConfig
 from rtl.control.retire import Retire
 from rtl.isa.instructions import Opcode
 from rtl.isa.unit_port import UnitPort
-from rtl.lib.credits import Credits
-from rtl.lib.fork import fork
-from rtl.lib.link import link
+from rtl.lib.counts import Credits
 from rtl.lib.pipeline import delayed, history
+from rtl.lib.streams import connect, fork
 from rtl.memory import ports
 from rtl.memory.word_parts import in_every_part, part_mask, part_of, split_position
 from rtl.memory.write_queue import WriteQueue
-from rtl.vector.context_scale import ContextScale
-from rtl.vector.softmax_lanes import SoftmaxLanes, WeightSum
-from rtl.vector.softmax_walk import SoftmaxWalk
+from rtl.vector.softmax_lanes import ContextScale, SoftmaxLanes, WeightSum
+from rtl.vector.softmax_reads import SoftmaxWalk
 
 MAXIMUM_CYCLES = 2  # to choose a maximum among all slots and lanes
 
@@ -37,7 +35,7 @@ class SoftmaxUnit(wiring.Component):
     -------
     i : In(stream.Signature(dispatch_layout(Opcode.SOFTMAX)))
         At most 8 instructions are under way.
-    done : Out(COMPLETION)
+    done : Out(Completion)
         After the last write was taken and the last scale is in its register.
     idle, busy : Out(1)
     scores : Out(score_read(config))
@@ -119,7 +117,7 @@ class SoftmaxUnit(wiring.Component):
     def _connect_control(self, m, retire, walk, output):
         """Instructions in, completions and weights out."""
         fork(m, self.i, retire.i, walk.i)
-        link(m, output.o, wiring.flipped(self.activations))
+        connect(m, producer=output.o, consumer=wiring.flipped(self.activations))
         m.d.comb += [
             self.done.eq(retire.done),
             self.idle.eq(retire.idle),

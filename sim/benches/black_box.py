@@ -12,6 +12,8 @@ from amaranth.lib import wiring
 from cocotb.task import resume
 from cocotb.triggers import Timer
 
+from rtl.lib.emit import mark_used
+
 
 class BlackBox(Elaboratable):
     """What Amaranth's simulator runs in place of ``component``: nothing but its ports.
@@ -40,7 +42,7 @@ class BlackBox(Elaboratable):
     """
 
     def __init__(self, component: wiring.Component, dut: Any, reset: Signal, prefix: str = ""):
-        component._MustUse__used = True  # its Verilog was elaborated in its place
+        mark_used(component)  # its Verilog was elaborated in its place
         self.sync = ClockDomain("sync", reset_less=True)
         self.inputs = [(dut.clk, self.sync.clk), (dut.rst, reset)]
         self.outputs = []

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from rtl.config import EngineConfig
 from rtl.control.unit import NAMES, ControlUnit
 from rtl.isa.unit_port import connect_unit
-from rtl.lib.link import link
+from rtl.lib.streams import connect
 from rtl.memory.axi import Axi4, Axi4Lite, pass_through
 from rtl.memory.dma import Dma
 from rtl.memory.load.unit import LoadUnit
@@ -41,13 +41,13 @@ class Shell(wiring.Component):
         for name, unit in (("load", load), ("store", store), ("residual", residual)):
             m.submodules[name] = cleared(unit)
 
-        link(m, wiring.flipped(self.host), control.host)
+        connect(m, producer=wiring.flipped(self.host), consumer=control.host)
         pass_through(m, self.memory, dma.memory)
-        link(m, control.program, dma.program)
-        link(m, load.reader, dma.load)
-        link(m, store.writer, dma.store)
-        link(m, load.residual, residual.load)
-        link(m, store.residual, residual.store_read)
+        connect(m, producer=control.program, consumer=dma.program)
+        connect(m, producer=load.reader, consumer=dma.load)
+        connect(m, producer=store.writer, consumer=dma.store)
+        connect(m, producer=load.residual, consumer=residual.load)
+        connect(m, producer=store.residual, consumer=residual.store_read)
         m.d.comb += [
             self.irq.eq(control.irq),
             control.moved.eq(dma.moved),

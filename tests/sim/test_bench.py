@@ -9,7 +9,7 @@ from rtl.cli import command
 from rtl.config import ZCU102
 from rtl.isa.instructions import Unit
 from rtl.model import IntegerModel
-from rtl.timing.bound import Lanes, bound_cycles
+from rtl.timing.bound import ArrayLanes, bound_cycles
 from sim import runner, workloads
 from sim.bench import main
 
@@ -40,7 +40,7 @@ def test_figures_agree_with_each_other(files):
     assert figures["bit_exact"] and figures["first_mismatch"] is None
     assert figures["cycles_per_image"] < figures["cycles"]  # images overlap
     shape = IntegerModel.load(DIGITS).shape
-    assert figures["bound_cycles"] == bound_cycles(shape, Lanes(4, 16, 8))
+    assert figures["bound_cycles"] == bound_cycles(shape, ArrayLanes(4, 16, 8))
     assert figures["efficiency"] == figures["bound_cycles"] / figures["cycles_per_image"] < 1
     assert figures["predicted_cycles"] == pytest.approx(figures["cycles_per_image"], rel=0.01)
     assert figures["fps"]["100"] == pytest.approx(100e6 / figures["cycles_per_image"])
@@ -75,7 +75,7 @@ def test_cycles_by_kind_are_those_of_the_trace(files):
 
 def test_named_models_have_the_shape_and_the_fraction():
     model = workloads.deit("deit_tiny", ZCU102, wide=0.25)
-    assert bound_cycles(model.shape, Lanes(18, 32, 16)) == 185_880
+    assert bound_cycles(model.shape, ArrayLanes(18, 32, 16)) == 185_880
     assert 0.25 <= workloads.wide_fraction(model.shape) < 0.3
 
 

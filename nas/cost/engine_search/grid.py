@@ -15,7 +15,7 @@ from nas.cost.networks import Array, Networks
 from nas.space import Space
 from rtl.board import Board
 from rtl.build.synthesis import Resources
-from rtl.compiler import check
+from rtl.compiler import plan
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.model.shape import NetworkShape
@@ -163,7 +163,7 @@ class Grid:
         """Refuse an engine that the compiler cannot use; ``UserError`` names the limit."""
         tiled = self._tiled(engine.row_lanes)
         for shape in (tiled.largest, tiled.smallest):
-            check(shape, engine)
+            plan(shape, engine)
 
     def resources(self, engine: EngineConfig) -> Resources:
         return self.models.resources.predict(engine)

@@ -8,7 +8,7 @@ from typing import Any
 from rtl.board import Board
 from rtl.build.synthesis import family_of
 from rtl.compiler.lowering.layout import HEAD_GROUPS
-from rtl.compiler.sizes import Sizes, divide_up
+from rtl.compiler.sizes import Plan, divide_up
 from rtl.config import EngineConfig
 from rtl.model.shape import NetworkShape
 
@@ -118,7 +118,7 @@ def engine_for(
     engine = boundless(lanes, storage, board, act_bits)
     words: dict[str, Any] = {
         name: min(max(needed, FEWEST_WORDS), MOST_WORDS)
-        for name, needed in _words(Sizes(largest, engine), storage).items()
+        for name, needed in _words(Plan(largest, engine), storage).items()
     }
     return replace(engine, **words)
 
@@ -129,7 +129,7 @@ def _memory_bytes(engine: EngineConfig, board: Board) -> int:
     return max(width for width in MEMORY_BYTES if width <= max(most, engine.memory_bytes))
 
 
-def _words(sizes: Sizes, storage: Storage) -> dict[str, int]:
+def _words(sizes: Plan, storage: Storage) -> dict[str, int]:
     """Words of each scratchpad."""
     blocks = range(len(sizes.shape.blocks))
     layers = sizes.all_layers.values()
@@ -158,7 +158,7 @@ def _words(sizes: Sizes, storage: Storage) -> dict[str, int]:
     }
 
 
-def _head_tiles(sizes: Sizes, block: int, groups: int) -> int:
+def _head_tiles(sizes: Plan, block: int, groups: int) -> int:
     """Row tiles of keys, as of values, of the fewest heads or of two of the usual groups."""
     units = divide_up(sizes.shape.blocks[block].heads, sizes.unit_heads)
     return sizes.unit_tiles(block) * (1 if groups == 1 else 2 * divide_up(units, HEAD_GROUPS))

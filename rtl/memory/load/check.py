@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from rtl.config import EngineConfig
-from rtl.isa.faults import FAULT, FaultCode, fault
+from rtl.isa.faults import Fault, FaultCode, fault
 from rtl.isa.instructions import Target, Unit
 from rtl.memory.clients import ReadClient
 from rtl.memory.load.transfer import LOAD, transfer_layout
@@ -23,10 +23,10 @@ class LoadCheck(wiring.Component):
     -------
     i : In(stream of LOAD's dispatch)
     regions : In(REGIONS_IN_FLIGHT)
-    command : Out(stream of READ_COMMAND)
+    command : Out(stream of ReadCommand)
     o : Out(stream of transfer_layout)
     idle : Out(1)
-    fault : Out(FAULT)
+    fault : Out(Fault)
     """
 
     LATENCY = RegionCheck.LATENCY + 3  # from dispatch to transfer, if the reader takes it at once
@@ -41,7 +41,7 @@ class LoadCheck(wiring.Component):
                 "command": client.members["command"],
                 "o": Out(stream.Signature(transfer_layout(config))),
                 "idle": Out(1),
-                "fault": Out(FAULT),
+                "fault": Out(Fault),
             }
         )
 

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import Out
 
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Target
-from rtl.lib.link import link
+from rtl.lib.streams import connect
 from rtl.memory.beats import Cutter
 from rtl.memory.load.loader import Loader
 from rtl.memory.load.pixels import StripWriter
@@ -37,9 +37,9 @@ class CutLoader(Loader):
         m.submodules.tables = tables = TableWriter(self.config)
         load, running = self.transfer.p.load, self.running(m)
         is_table = load.operands.target == Target.GELU
-        link(m, wiring.flipped(self.beats), cutter.i)
-        link(m, strips.pixels, wiring.flipped(self.pixels))
-        link(m, tables.gelu, wiring.flipped(self.gelu))
+        connect(m, producer=wiring.flipped(self.beats), consumer=cutter.i)
+        connect(m, producer=strips.pixels, consumer=wiring.flipped(self.pixels))
+        connect(m, producer=tables.gelu, consumer=wiring.flipped(self.gelu))
         m.d.comb += [
             cutter.start.eq(~running),
             cutter.first.eq(self.transfer.p.first),

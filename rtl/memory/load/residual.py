@@ -6,7 +6,7 @@ from amaranth.lib.wiring import Out
 from amaranth.utils import exact_log2
 
 from rtl.config import EngineConfig
-from rtl.lib.link import link
+from rtl.lib.streams import connect
 from rtl.memory.beats import Gearbox
 from rtl.memory.load.loader import Loader
 from rtl.memory.ports import ADDRESS, residual_write
@@ -29,7 +29,7 @@ class ResidualLoader(Loader):
         m = Module()
         config, load = self.config, self.transfer.p.load
         m.submodules.words = words = Gearbox(config.memory_bytes, config.residual_word_bytes)
-        link(m, wiring.flipped(self.beats), words.i)
+        connect(m, producer=wiring.flipped(self.beats), consumer=words.i)
         running = self.running(m)
         left = Signal.like(load.operands.bytes)
         token = Signal.like(load.operands.token)

@@ -5,9 +5,9 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.isa.faults import FAULT, FaultCode, fault
+from rtl.isa.faults import Fault, FaultCode, fault
 from rtl.isa.instructions import Target, Unit
-from rtl.isa.layouts import COMPLETION
+from rtl.isa.layouts import Completion
 from rtl.memory.clients import beat_layout
 from rtl.memory.load.transfer import transfer_layout
 
@@ -19,10 +19,10 @@ class Router(wiring.Component):
     -------
     transfer, beats : In(streams), as Loader's
     transfers, beats_of : Out(streams) x loaders
-    done : Out(COMPLETION)
+    done : Out(Completion)
         A register after the loader took the transfer: a cycle after the last write or, of
         residual words, two.
-    fault : Out(FAULT)
+    fault : Out(Fault)
         An error response of memory.
     """
 
@@ -41,8 +41,8 @@ class Router(wiring.Component):
                 "beats": In(beats),
                 "transfers": Out(transfer).array(len(self.LOADERS)),
                 "beats_of": Out(beats).array(len(self.LOADERS)),
-                "done": Out(COMPLETION),
-                "fault": Out(FAULT),
+                "done": Out(Completion),
+                "fault": Out(Fault),
             }
         )
 

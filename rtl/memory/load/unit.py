@@ -14,11 +14,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.isa.faults import FAULT, FirstFault
+from rtl.isa.faults import Fault, FirstFault
 from rtl.isa.instructions import Opcode
 from rtl.isa.unit_port import UnitPort
-from rtl.lib.link import link
-from rtl.lib.queue import Queue
+from rtl.lib.streams import Queue, connect
 from rtl.memory.clients import ReadClient
 from rtl.memory.load.check import LoadCheck
 from rtl.memory.load.cut import CutLoader
@@ -46,12 +45,12 @@ class LoadUnit(wiring.Component):
     gelu : Out(WritePort(gelu_write))
     pixels : Out(WritePort(pixel_write))
     residual : Out(stream of residual_write)
-    done : Out(COMPLETION)
+    done : Out(Completion)
     idle, busy : Out(1)
         Nothing in the unit; data are being written or awaited.
     stall : Out(2)
         Bit 0: memory has no beat for us. Bit 1: the residual refuses a word.
-    fault : Out(FAULT)
+    fault : Out(Fault)
     """
 
     AHEAD = 8
@@ -72,7 +71,7 @@ class LoadUnit(wiring.Component):
                 "pixels": Out(WritePort(pixel_write(config))),
                 "residual": Out(stream.Signature(residual_write(config))),
                 "stall": Out(2),
-                "fault": Out(FAULT),
+                "fault": Out(Fault),
             }
         )
 
@@ -86,19 +85,19 @@ class LoadUnit(wiring.Component):
         m.submodules.cut = cut = CutLoader(self.config)
         m.submodules.faults = faults = FirstFault(2)
 
-        link(m, wiring.flipped(self.i), check.i)
-        link(m, check.command, wiring.flipped(self.reader.command))
-        link(m, check.o, transfers.i)
-        link(m, transfers.o, router.transfer)
-        link(m, wiring.flipped(self.reader.beats), router.beats)
+        connect(m, producer=wiring.flipped(self.i), consumer=check.i)
+        connect(m, producer=check.command, consumer=wiring.flipped(self.reader.command))
+        connect(m, producer=check.o, consumer=transfers.i)
+        connect(m, producer=transfers.o, consumer=router.transfer)
+        connect(m, producer=wiring.flipped(self.reader.beats), consumer=router.beats)
         for index, loader in enumerate((parts, words, cut)):
-            link(m, router.transfers[index], loader.transfer)
-            link(m, router.beats_of[index], loader.beats)
+            connect(m, producer=router.transfers[index], consumer=loader.transfer)
+            connect(m, producer=router.beats_of[index], consumer=loader.beats)
         for name in ("weights", "parameters", "exponents"):
-            link(m, getattr(parts, name), wiring.flipped(getattr(self, name)))
-        link(m, words.residual, wiring.flipped(self.residual))
-        link(m, cut.pixels, wiring.flipped(self.pixels))
-        link(m, cut.gelu, wiring.flipped(self.gelu))
+            connect(m, producer=getattr(parts, name), consumer=wiring.flipped(getattr(self, name)))
+        connect(m, producer=words.residual, consumer=wiring.flipped(self.residual))
+        connect(m, producer=cut.pixels, consumer=wiring.flipped(self.pixels))
+        connect(m, producer=cut.gelu, consumer=wiring.flipped(self.gelu))
         m.d.comb += [
             check.regions.eq(self.regions),
             faults.sources[0].eq(check.fault),

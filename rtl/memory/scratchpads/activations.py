@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Unit
 from rtl.lib.emit import once
-from rtl.lib.link import link
 from rtl.lib.pipeline import delayed
+from rtl.lib.streams import connect
 from rtl.memory.ports import READ_LATENCY, WritePort, activation_read, activation_write
 from rtl.memory.scratchpads.bank import Bank
 from rtl.memory.scratchpads.granules import granules_of, split_granule
@@ -41,9 +41,9 @@ class ActivationMemory(Scratchpad):
         m = Module()
         config, depth = self.config, self.config.activation_words
         m.submodules.arbiter = arbiter = ActivationArbiter(config)
-        link(m, wiring.flipped(self.drain), arbiter.drain)
-        link(m, wiring.flipped(self.softmax), arbiter.softmax)
-        link(m, wiring.flipped(self.norm), arbiter.norm)
+        connect(m, producer=wiring.flipped(self.drain), consumer=arbiter.drain)
+        connect(m, producer=wiring.flipped(self.softmax), consumer=arbiter.softmax)
+        connect(m, producer=wiring.flipped(self.norm), consumer=arbiter.norm)
         accepted = dict(zip(self._writers, arbiter.accepted, strict=True))
         landings = self.land(m, {n: wiring.flipped(w) for n, w in accepted.items()}, depth)
         guard = self.guard(m, self.read, depth * config.granules, Unit.MATMUL)

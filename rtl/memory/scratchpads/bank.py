@@ -5,8 +5,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from rtl.lib.choose import choose
-from rtl.lib.pipeline import delayed
+from rtl.lib.pipeline import choose, delayed
 from rtl.memory.ports import READ_LATENCY
 
 

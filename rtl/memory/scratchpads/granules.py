@@ -4,7 +4,7 @@ from amaranth.hdl import Value
 from amaranth.utils import exact_log2
 
 from rtl.config import EngineConfig
-from rtl.lib.choose import choose
+from rtl.lib.pipeline import choose
 
 
 def split_granule(config: EngineConfig, request: Value) -> tuple[Value, Value]:

@@ -4,7 +4,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.isa.faults import FAULT, FaultCode, fault
+from rtl.isa.faults import Fault, FaultCode, fault
 from rtl.isa.instructions import Unit
 
 
@@ -15,13 +15,13 @@ class ReadGuard(wiring.Component):
     -------
     enable : In(1)
     word : In(16)
-    fault : Out(FAULT)
+    fault : Out(Fault)
     """
 
     def __init__(self, depth: int, unit: Unit):
         self.depth = depth
         self.unit = unit
-        super().__init__({"enable": In(1), "word": In(16), "fault": Out(FAULT)})
+        super().__init__({"enable": In(1), "word": In(16), "fault": Out(Fault)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.isa.faults import FAULT, FaultCode, fault
+from rtl.isa.faults import Fault, FaultCode, fault
 from rtl.isa.instructions import Unit
 from rtl.memory.ports import WritePort
 
@@ -30,14 +30,14 @@ class Landing(wiring.Component):
     i : In(WritePort(layout))
     o : Out(WritePort(layout))
         What is written, a cycle later.
-    fault : Out(FAULT)
+    fault : Out(Fault)
     """
 
     def __init__(self, layout: data.StructLayout, depth: int, unit: Unit):
         self.depth = depth
         self.unit = unit
         super().__init__(
-            {"i": In(WritePort(layout)), "o": Out(WritePort(layout)), "fault": Out(FAULT)}
+            {"i": In(WritePort(layout)), "o": Out(WritePort(layout)), "fault": Out(Fault)}
         )
 
     def elaborate(self, platform: object) -> Module:

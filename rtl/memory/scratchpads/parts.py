@@ -6,8 +6,9 @@ from amaranth.lib.wiring import In
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Unit
 from rtl.memory.ports import (
+    RECORD_BITS,
+    STORED_RECORD_BITS,
     ReadPort,
-    RowParameters,
     WritePort,
     exponent_read,
     parameter_read,
@@ -74,20 +75,19 @@ class ParameterMemory(PartMemory):
     def __init__(self, config: EngineConfig, *, tap: bool = False):
         words = config.parameter_words
         super().__init__(config, parameter_read(config), words, Unit.MATMUL, tap)
-        self.used = RowParameters.size - RowParameters["padding"].width
-        self.whole = 8 * config.memory_bytes >= RowParameters.size
+        self.whole = 8 * config.memory_bytes >= RECORD_BITS
 
     def kept(self, beat: Value) -> Value:
         if not self.whole:
             return beat
-        return Cat(beat[i : i + self.used] for i in range(0, len(beat), RowParameters.size))
+        return Cat(beat[i : i + STORED_RECORD_BITS] for i in range(0, len(beat), RECORD_BITS))
 
     def restored(self, word: Value) -> Value:
         if not self.whole:
             return word
-        padding = Const(0, RowParameters.size - self.used)
-        records = range(0, len(word), self.used)
-        return Cat(Cat(word[i : i + self.used], padding) for i in records)
+        padding = Const(0, RECORD_BITS - STORED_RECORD_BITS)
+        records = range(0, len(word), STORED_RECORD_BITS)
+        return Cat(Cat(word[i : i + STORED_RECORD_BITS], padding) for i in records)
 
 
 class ExponentMemory(PartMemory):

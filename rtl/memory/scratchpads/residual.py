@@ -7,9 +7,9 @@ from amaranth.lib.wiring import In, Out
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Unit
 from rtl.lib.emit import once
-from rtl.lib.link import link
 from rtl.lib.pipeline import delayed
-from rtl.memory.ports import READ_LATENCY, WritePort, residual_read, residual_write
+from rtl.lib.streams import connect
+from rtl.memory.ports import ADDRESS, READ_LATENCY, WritePort, residual_read, residual_write
 from rtl.memory.scratchpads.bank import Bank
 from rtl.memory.scratchpads.guard import ReadGuard
 from rtl.memory.scratchpads.scratchpad import Scratchpad
@@ -55,9 +55,9 @@ class ResidualMemory(Scratchpad):
         ]
         landings = self.land(m, {"drain": drain, "load": wiring.flipped(loaded)}, depth)
         m.submodules.reads = reads = ResidualReads(self.config)
-        link(m, wiring.flipped(self.drain_read), reads.drain)
-        link(m, wiring.flipped(self.norm_read), reads.norm)
-        link(m, wiring.flipped(self.store_read), reads.store)
+        connect(m, producer=wiring.flipped(self.drain_read), consumer=reads.drain)
+        connect(m, producer=wiring.flipped(self.norm_read), consumer=reads.norm)
+        connect(m, producer=wiring.flipped(self.store_read), consumer=reads.store)
         guards = self._guards(m, depth)
         self.report(m, *landings, *guards)
         for half in range(self.HALVES):
@@ -107,7 +107,6 @@ class ResidualReads(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         read = residual_read(config)
-        word = read.members["request"].signature.members["payload"].shape["word"].shape
         bits = 2 * 8 * config.residual_word_bytes
         super().__init__(
             {
@@ -115,7 +114,7 @@ class ResidualReads(wiring.Component):
                 "norm": In(read),
                 "store": In(read),
                 "enable": Out(2),
-                "word": Out(word).array(2),
+                "word": Out(ADDRESS).array(2),
                 "words": In(bits).array(2),
             }
         )

@@ -5,8 +5,7 @@ from amaranth.lib.wiring import In
 
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Unit
-from rtl.lib.choose import choose
-from rtl.lib.pipeline import delayed
+from rtl.lib.pipeline import choose, delayed
 from rtl.memory.ports import READ_LATENCY, WritePort, score_read, score_write
 from rtl.memory.scratchpads.bank import Bank
 from rtl.memory.scratchpads.guard import ReadGuard

@@ -11,9 +11,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out, Signature
 
 from rtl.config import EngineConfig
-from rtl.isa.faults import FAULT, FirstFault
+from rtl.isa.faults import Fault, FirstFault
 from rtl.isa.instructions import Unit
-from rtl.lib.link import link
+from rtl.lib.streams import connect
 from rtl.memory.scratchpads.guard import ReadGuard
 from rtl.memory.scratchpads.landing import Landing, TapSignature
 
@@ -29,7 +29,7 @@ _UNIT_OF_WRITER = {
 
 def _observed(writers: dict[str, data.StructLayout], tap: bool) -> dict[str, wiring.Member]:
     """Members that every scratchpad has: ``fault``, and ``tap`` with a signature per writer."""
-    members = {"fault": Out(FAULT)}
+    members = {"fault": Out(Fault)}
     if tap:
         taps = {name: Out(TapSignature(layout)) for name, layout in writers.items()}
         members["tap"] = Out(Signature(taps))
@@ -50,7 +50,7 @@ class Scratchpad(wiring.Component):
 
     Members, beyond ``ports``
     -------------------------
-    fault : Out(FAULT)
+    fault : Out(Fault)
     tap : Out, by writer
         With ``tap``: a ``valid`` and the ``beat`` that lands. Without, the port does not exist.
     """
@@ -73,7 +73,7 @@ class Scratchpad(wiring.Component):
         for name, write in writes.items():
             landing = Landing(self._writers[name], depth, _UNIT_OF_WRITER[name])
             m.submodules[f"{name}_landing"] = landing
-            link(m, wiring.flipped(write), landing.i)
+            connect(m, producer=wiring.flipped(write), consumer=landing.i)
             if self._tap:
                 tap = getattr(self.tap, name)
                 m.d.comb += [tap.valid.eq(landing.o.valid), tap.beat.eq(landing.o.beat)]

@@ -11,10 +11,10 @@ from nas.cost.phases import Attention, embedding_of, phases_of
 from nas.cost.sizes import Sizes
 from nas.cost.subnets import sample_subnets
 from rtl.board import load_board
-from rtl.compiler import check, lower
+from rtl.compiler import lower, plan
 from rtl.compiler.lowering.layout import AttentionLayout
 from rtl.config import ENGINES, TINY
-from rtl.timing.bound import Lanes, bound_cycles
+from rtl.timing.bound import ArrayLanes, bound_cycles
 
 SAMPLES = {
     name: [sample.shape for sample in sample_subnets(load_board(board), ENGINES[name], 24, seed=5)]
@@ -27,7 +27,7 @@ def test_sizes_are_the_compilers(engine):
     shapes = SAMPLES[engine.name]
     ours = Sizes(Networks.of_shapes(shapes), engine)
     for i, shape in enumerate(shapes):
-        theirs = check(shape, engine)
+        theirs = plan(shape, engine)
         for name in ("tiles", "width_tiles", "width_depth", "key_tiles", "value_depth",
                      "class_tiles", "head_rows", "patch_words", "norm_words"):  # fmt: skip
             assert getattr(ours, name)[i] == getattr(theirs, name), name
@@ -51,7 +51,7 @@ def test_bytes_and_instructions_are_the_programs(engine):
     again = (first.groups - 1) * phases.bytes[:, 0]
     loaded = phases.bytes.sum(axis=1) + again + first.bytes
     for i, shape in enumerate(shapes):
-        program = lower(check(shape, engine))
+        program = lower(plan(shape, engine))
         loads = [operation.operands["bytes"] for operation in program.operations
                  if operation.opcode.name == "LOAD"]  # fmt: skip
         assert loaded[i] == pytest.approx(sum(loads), rel=0.01)
@@ -61,7 +61,7 @@ def test_bytes_and_instructions_are_the_programs(engine):
 def test_the_array_works_for_as_long_as_the_bound_says_where_no_drain_is_slower():
     """Head dimension 64, depths from 144 on, whole words in a row of a patch's pixels."""
     engine = replace(ENGINES["zcu102"], score_words=1 << 12, activation_words=1 << 13)
-    lanes = Lanes(engine.token_lanes, engine.row_lanes, engine.depth_lanes)
+    lanes = ArrayLanes(engine.token_lanes, engine.row_lanes, engine.depth_lanes)
     shapes = [s for s in SAMPLES["zcu102"] if s.head_dim == 64 and s.width >= 160 and s.patch == 16]
     assert len(shapes) > 3
     sizes = Sizes(Networks.of_shapes(shapes), engine)

@@ -8,8 +8,7 @@ from amaranth.hdl import signed, unsigned
 
 from rtl.arith.adder_tree import AdderTree
 from rtl.arith.multiply import MultiplyAdd
-from rtl.arith.normalize import Normalize
-from rtl.arith.shift import SaturatingShift
+from rtl.arith.shift import Normalize, SaturatingShift
 from tests.rtl.rigid import stream_through
 
 

@@ -13,8 +13,8 @@ from amaranth.lib import wiring
 
 from rtl.arith import ultrascale
 from rtl.arith.adder_tree import AdderTree
+from rtl.arith.cascade import Cascade
 from rtl.arith.exp2 import Exp2
-from rtl.arith.multiplier import Cascade
 from rtl.arith.multiply import AddMultiply, MultiplyAdd
 from rtl.arith.packing import packing
 from rtl.arith.requantize import RequantizeLane

@@ -17,7 +17,6 @@ from rtl.control.watchdog import Watchdog
 from rtl.isa import registers
 from rtl.isa.faults import FETCH, FaultCode
 from rtl.isa.instructions import UNITS, Opcode, Unit
-from rtl.lib.queue import Queue
 
 
 def simulate(dut, bench):
@@ -187,31 +186,6 @@ def test_issue_waits_takes_and_halts():
         assert ctx.get(dut.o.payload.number) == 10 and ctx.get(dut.latest) == 9
 
     simulate(dut, bench)
-
-
-def test_queue_latency_and_order():
-    dut = Queue(8, 4)
-
-    async def bench(ctx):
-        ctx.set(dut.i.payload, 1)
-        ctx.set(dut.i.valid, 1)
-        for cycle in range(Queue.LATENCY):
-            assert not ctx.get(dut.o.valid), cycle
-            await ctx.tick()
-            ctx.set(dut.i.payload, cycle + 2)
-        assert ctx.get(dut.o.valid) and ctx.get(dut.o.payload) == 1
-        ctx.set(dut.o.ready, 1)
-        for value in range(1, 20):
-            assert ctx.get(dut.o.valid) and ctx.get(dut.o.payload) == value
-            await ctx.tick()
-            ctx.set(dut.i.payload, value + Queue.LATENCY + 1)
-
-    simulate(dut, bench)
-
-
-def test_queue_refuses_a_depth():
-    with pytest.raises(ValueError, match="depth must be a power of two, at least 2, not 12"):
-        Queue(8, 12)
 
 
 def test_watchdog_names_the_unit_that_waits():

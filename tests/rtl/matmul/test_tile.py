@@ -6,7 +6,7 @@ import pytest
 from amaranth.hdl import Value
 from amaranth.sim import Simulator
 
-from rtl.arith.multiplier import Cascade
+from rtl.arith.cascade import Cascade
 from rtl.arith.packing import SIGN_MODES, pack, packing
 from rtl.matmul.signals import Word
 from rtl.matmul.tile import Tile

@@ -1,14 +1,31 @@
-"""The bound of cycles against hand-counted figures."""
+"""The bounds of cycles against hand-counted figures and against programs."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
+from random import Random
 
 import pytest
 
+from rtl.compiler import lower, plan
+from rtl.config import ENGINES, EngineConfig
+from rtl.config import ZCU102 as ZCU102_ENGINE
 from rtl.errors import UserError
 from rtl.model.shape import BlockShape, NetworkShape, plain_vit
-from rtl.timing.bound import Lanes, array_work, bound_cycles, work_by_kind
+from rtl.timing import MemoryTiming, simulate
+from rtl.timing.bound import (
+    ArrayLanes,
+    array_work,
+    bound_cycles,
+    least_array_cycles,
+    least_bytes,
+    least_cycles,
+    work_by_kind,
+)
+from rtl.timing.latencies import unit_latencies
+from rtl.timing.traffic import work_of_program
 
-ZCU102 = Lanes(18, 32, 16)
+ZCU102 = ArrayLanes(18, 32, 16)
 
 
 def deit(width: int, *, wide: float = 0.0) -> NetworkShape:
@@ -42,8 +59,8 @@ def test_one_block_by_hand():
     query, scores, context = 1 * 1 * 4, 2 * 2 * 2, 2 * 1 * 3  # of the class token's tile
     proj, fc1, fc2, head = 3 * 2, 3 * 4, 2 * 3, 4
     total = embed + keys + values + query + scores + context + proj + fc1 + fc2 + head
-    assert bound_cycles(shape, Lanes(4, 16, 8)) == total
-    assert bound_cycles(shape, Lanes(4, 16, 8), pixel_passes=1) == total - embed // 2
+    assert bound_cycles(shape, ArrayLanes(4, 16, 8)) == total
+    assert bound_cycles(shape, ArrayLanes(4, 16, 8), pixel_passes=1) == total - embed // 2
 
 
 @pytest.mark.parametrize("class_token", [True, False])
@@ -57,7 +74,7 @@ def test_mean_by_hand(class_token):
     block = 4 * (query + scores + context + 3 * 2 + 3 * 4 + 2 * 3)
     identity, weights, mean, head = 4 * 2 * 2, keys_tiles, 2 * 2 * key_words, 4
     total = embed + keys + values + block + identity + weights + mean + head
-    assert bound_cycles(shape, Lanes(4, 16, 8)) == total
+    assert bound_cycles(shape, ArrayLanes(4, 16, 8)) == total
 
 
 def test_work_of_the_mean():
@@ -74,7 +91,7 @@ def test_work_of_deit_tiny_is_near_the_published_figure():
 
 def test_lanes_that_the_width_flags_do_not_fit():
     with pytest.raises(ValueError, match=r"lanes\.rows must be the shape's row_granularity = 32"):
-        bound_cycles(deit(192), Lanes(4, 16, 8))
+        bound_cycles(deit(192), ArrayLanes(4, 16, 8))
 
 
 def test_a_fraction_of_8_bit_tiles_is_rounded_up():
@@ -101,3 +118,71 @@ def test_work_of_kinds_by_hand():
 def test_products_without_padding_fill_less_than_the_bound():
     products = sum(work.products for work in work_by_kind(deit(384, wide=0.25)).values())
     assert 0.9 < products / (18 * 32 * 16) / 626_928 < 1
+
+
+def random_engine(draw: Random) -> EngineConfig:
+    rows = draw.choice((8, 16, 32))
+    return replace(
+        draw.choice(list(ENGINES.values())),
+        token_lanes=draw.choice(range(2, 21, 2)),
+        row_lanes=rows,
+        depth_lanes=draw.choice([depth for depth in (4, 8, 16) if depth <= rows]),
+        act_bits=draw.choice((4, 6, 8)),
+        memory_bytes=draw.choice((8, 16, 32)),
+        activation_words=draw.choice((300, 1000, 4000)),  # several groups of tiles, or one
+        pixel_words=draw.choice((100, 400, 2000)),
+        weight_words=draw.choice((200, 800, 3000)),
+        key_words=draw.choice((50, 200, 1000)),
+    )
+
+
+def random_shape(draw: Random) -> NetworkShape:
+    patch, down, across = draw.choice((4, 7, 8, 14)), draw.randint(1, 9), draw.randint(1, 9)
+    return plain_vit(
+        image=(patch * down, patch * across, draw.choice((1, 3))),
+        patch=patch,
+        width=8 * draw.randint(1, 12),
+        heads=draw.randint(1, 4),
+        head_dim=draw.choice((8, 12, 16, 24, 32)),
+        hidden=draw.randint(8, 300),
+        depth=draw.randint(1, 3),
+        classes=draw.randint(1, 40),
+        row_granularity=32,
+        wide=draw.choice((0, 0.5, 1)),
+        mean_pool=draw.random() < 0.3,
+    )
+
+
+def random_cases(seed: int) -> Iterator[tuple[NetworkShape, EngineConfig, MemoryTiming]]:
+    """Yield random networks, engines that can run them, and memories."""
+    draw = Random(seed)
+    while True:
+        memory = MemoryTiming(draw.choice((0.5, 4, 64)), draw.choice((0, 20, 100)))
+        shape = random_shape(draw)
+        try:
+            engine = random_engine(draw)
+            plan(shape, engine)
+        except UserError:
+            continue
+        yield shape, engine, memory
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_program_takes_fewer_cycles_than_its_bound(seed):
+    for shape, engine, memory in islice(random_cases(seed), 15):
+        planned = plan(shape, engine)
+        program = lower(planned)
+        work = work_of_program(program)
+        assert least_array_cycles(planned) == work.array_cycles
+        assert 0.7 < least_bytes(planned) / (work.bytes - work.written_bytes) <= 1
+        cycles = simulate(program, memory, unit_latencies(engine)).cycles
+        assert least_cycles(planned, memory) <= cycles
+
+
+def test_the_array_or_memory_decides():
+    """From about 20 bytes per cycle on, the ZCU102's array; half as many take twice the cycles."""
+    planned = plan(deit(192), ZCU102_ENGINE)
+    array, read = least_array_cycles(planned), least_bytes(planned)
+    bounds = [least_cycles(planned, MemoryTiming(bytes_per_cycle=rate)) for rate in (64, 8, 4)]
+    assert bounds == [array, read / 8, read / 4]
+    assert read / 64 < array < read / 8

@@ -4,20 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from rtl.compiler import check, lower
+from rtl.compiler import lower, plan
 from rtl.config import TINY, EngineConfig
 from rtl.isa.instructions import Unit
 from rtl.model.shape import NetworkShape, plain_vit
 from rtl.timing import MemoryTiming, UnitLatencies
-from rtl.timing.bound import Lanes, bound_cycles
-from rtl.timing.breakdown import END, Account, Wait, account
+from rtl.timing.bound import ArrayLanes, bound_cycles
+from rtl.timing.breakdown import END, Breakdown, Wait, breakdown_of
 from rtl.timing.simulate import SIMULATED_MEMORY, WAITED_FOR_PROGRAM, Prediction, simulate
 
 DIGITS = plain_vit(
     image=(28, 28, 1), patch=7, width=64, heads=4, head_dim=16, depth=2, classes=10,
     row_granularity=16, wide=0.25,
 )  # fmt: skip
-LANES = Lanes(TINY.token_lanes, TINY.row_lanes, TINY.depth_lanes)
+LANES = ArrayLanes(TINY.token_lanes, TINY.row_lanes, TINY.depth_lanes)
 
 
 def accounted(
@@ -25,10 +25,10 @@ def accounted(
     memory: MemoryTiming = SIMULATED_MEMORY,
     images: int = 1,
     engine: EngineConfig = TINY,
-) -> tuple[Account, Prediction]:
-    program = lower(check(shape, engine))
+) -> tuple[Breakdown, Prediction]:
+    program = lower(plan(shape, engine))
     prediction = simulate(program, memory, images=images)
-    return account(program, prediction, memory, UnitLatencies()), prediction
+    return breakdown_of(program, prediction, memory, UnitLatencies()), prediction
 
 
 @pytest.mark.parametrize("images", [1, 2, 3, 5])
@@ -64,7 +64,7 @@ def test_short_products_wait_for_the_drain():
     assert many > few == 0
 
 
-def largest(found: Account) -> Wait:
+def largest(found: Breakdown) -> Wait:
     return next(iter(found.waits()))
 
 
@@ -107,7 +107,7 @@ def test_short_queues_make_it_wait_for_the_program():
 
 
 def test_the_first_load_waits_for_the_program():
-    program = lower(check(DIGITS, TINY))
+    program = lower(plan(DIGITS, TINY))
     prediction = simulate(program)
     loads = [i for i, op in enumerate(program.operations) if op.unit is Unit.LOAD]
     assert prediction.causes[loads[0]] == WAITED_FOR_PROGRAM

@@ -19,7 +19,7 @@ from rtl.timing.port import (
 
 def test_sizes_are_the_rtl_s():
     pytest.importorskip("amaranth")
-    from rtl.lib.queue import Queue
+    from rtl.lib.streams import Queue
     from rtl.memory import axi
     from rtl.memory.bursts import Burster
     from rtl.memory.reader import Buffer, Reader

@@ -20,7 +20,7 @@ from nas.cost.latency import Coefficients
 from nas.space import Space
 from rtl.board import Board, Limits, Memory
 from rtl.build.synthesis import Resources
-from rtl.compiler import check
+from rtl.compiler import plan
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.resources.model import ResourceModel
@@ -147,7 +147,7 @@ def test_every_subnet_runs_on_the_engines():
         assert each.engine.memory_bytes == min(32, each.engine.weight_word_bytes)  # two ports
         space = SPACE.tiled(each.engine.row_lanes)
         for _ in range(50):
-            check(space.shape(space.sample(rng)), each.engine)
+            plan(space.shape(space.sample(rng)), each.engine)
 
 
 def test_engines_that_reach_a_rate_the_smallest_first():
@@ -246,10 +246,10 @@ def test_scratchpads_are_just_large_enough(lanes):
     space = SPACE.tiled(16)
     largest = space.shape(space.largest())
     engine = engine_for(lanes, LEAN, largest, board(), 6)
-    check(largest, engine)
+    plan(largest, engine)
     for name in ("residual_words", "key_words", "value_words"):
         with pytest.raises(UserError, match=name):
-            check(largest, replace(engine, **{name: getattr(engine, name) - 1}))
+            plan(largest, replace(engine, **{name: getattr(engine, name) - 1}))
     roomy = engine_for(lanes, ROOMY, largest, board(), 6)
     assert roomy.weight_words == 4 * engine.weight_words
     assert roomy.activation_words >= engine.activation_words

@@ -14,7 +14,7 @@ from nas.search.summary import SCHEMA, Summary, Winner, WinnerWork
 from rtl.cli import command
 from rtl.config import TINY, EngineConfig
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 DIGITS = str(ROOT / "examples" / "digits.pulsar")
 PAGE = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
 FIT, EXPLAIN, SEARCH, ENGINE = "Fit", "Explain", "Search", "Engine"

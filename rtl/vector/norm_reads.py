@@ -1,4 +1,4 @@
-"""The order in which LayerNorm reads the residual stream."""
+"""Order in which LayerNorm reads the residual stream."""
 
 from amaranth.hdl import Assert, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
@@ -8,9 +8,8 @@ from amaranth.utils import exact_log2
 from rtl.control.retire import Retire
 from rtl.isa.instructions import Opcode
 from rtl.isa.layouts import dispatch_layout
-from rtl.lib.credits import Credits
-from rtl.lib.queue import Queue
-from rtl.lib.skid import Skid
+from rtl.lib.counts import Credits
+from rtl.lib.streams import Queue, Skid
 from rtl.memory.ports import ADDRESS
 from rtl.memory.word_parts import split_position
 

@@ -20,7 +20,7 @@ from rtl.timing import MemoryTiming, predict
 from rtl.timing.latencies import unit_latencies
 from rtl.timing.traffic import work_of
 
-DIGITS = str(Path(__file__).parents[3] / "examples" / "digits.pulsar")
+DIGITS = str(Path(__file__).parents[2] / "examples" / "digits.pulsar")
 
 
 def run(*args: str) -> int:
@@ -136,9 +136,25 @@ def test_what_does_not_fit_the_board_is_named(monkeypatch, capsys):
 
     for module in (estimate, fit):
         monkeypatch.setattr(module, "resources_of", known)
-    assert run(DIGITS, "--board", "ulx3s") == 0
-    out = " ".join(capsys.readouterr().out.split())
-    assert "does not fit board 'ulx3s': dsp 200 > 156, bram36 110.5 > 104" in out
+    assert run(DIGITS, "--board", "ulx3s") == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    reason = "ulx3s: does not fit board 'ulx3s': dsp 200 > 156, bram36 110.5 > 104"
+    assert error.endswith(f"error: no board runs {DIGITS}: {reason}")
+
+
+def test_a_network_that_no_board_runs_is_one_line_and_exit_code_2(tmp_path, capsys):
+    """The figures are written all the same; a board that runs it is enough for exit code 0."""
+    path = tmp_path / "fit.json"
+    assert run("vit_huge_patch14_224", "--json", str(path)) == 2
+    captured = capsys.readouterr()
+    (error,) = captured.err.splitlines()
+    assert error.startswith("python -m nas.fit: error: no board runs vit_huge_patch14_224: sim: ")
+    assert "; ulx3s: " in error and "; zcu102: " in error
+    assert all(
+        row["refusal"] and not row["estimate"] for row in json.loads(path.read_text())["boards"]
+    )
+    assert captured.out.count("does not fit") == 3
+    assert run("deit_tiny", "--board", "all") == 0
 
 
 def test_what_is_not_calibrated_is_said(tmp_path, capsys):
@@ -146,13 +162,17 @@ def test_what_is_not_calibrated_is_said(tmp_path, capsys):
     file, report = tmp_path / "bare.toml", tmp_path / "fit.json"
     content = (FOLDER / "zcu102.toml").read_text()
     file.write_text(content.replace('"zcu102"', '"bare"').replace("dsp = 2_520", "dsp = 10"))
-    assert run("deit_tiny", "--board", str(file), "--json", str(report)) == 0
+    assert run("deit_tiny", "--board", str(file), "--json", str(report)) == 2
     (found,) = json.loads(report.read_text())["boards"]
     assert found["excess"] == "does not fit board 'bare': dsp 2,475 > 10"
+    assert found["excess"] in capsys.readouterr().err
+    file.write_text(content.replace('"zcu102"', '"bare"'))
+    assert run("deit_tiny", "--board", str(file), "--json", str(report)) == 0
+    (found,) = json.loads(report.read_text())["boards"]
     (said,) = found["reservations"]
     assert said.startswith("board 'bare' is not calibrated") and f"--board {file} " in said
     out = " ".join(capsys.readouterr().out.split())
-    assert found["excess"] in out and "board 'bare' is not calibrated" in out
+    assert "board 'bare' is not calibrated" in out
 
     for arguments, expected in (
         (("zcu102", "--engine", "zcu102_a8"), "board 'zcu102' is calibrated with engine 'zcu102'"),
@@ -172,7 +192,7 @@ def test_error_bars_of_a_calibrated_board(monkeypatch, capsys):
 
 def test_no_error_bars_without_cycles(capsys):
     """Board sim is calibrated, but its engine refuses the network."""
-    assert run("deit_tiny", "--board", "sim") == 0
+    assert run("deit_tiny", "--board", "sim") == 2
     row = next(line for line in capsys.readouterr().out.splitlines() if "100 MHz" in line)
     assert "%" not in row
 
@@ -193,5 +213,5 @@ def test_wrong_usage(args, message, capsys):
 
 
 def test_a_file_of_other_codes_is_refused_on_that_board(capsys):
-    assert run(DIGITS, "--board", "zcu102", "--engine", "zcu102_a8") == 0
-    assert "model has act_bits 6, engine 'zcu102_a8' 8" in capsys.readouterr().out
+    assert run(DIGITS, "--board", "zcu102", "--engine", "zcu102_a8") == 2
+    assert "model has act_bits 6, engine 'zcu102_a8' 8" in capsys.readouterr().err

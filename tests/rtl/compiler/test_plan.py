@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from rtl.compiler import check, compile_model
+from rtl.compiler import compile_model, plan
 from rtl.config import TINY, ZCU102
 from rtl.errors import UserError
 from rtl.model.shape import plain_vit
@@ -35,13 +35,13 @@ VIT = {"image": (224, 224, 3), "patch": 16, "head_dim": 64, "classes": 1000, "gr
     "width, heads, hidden", [(192, 3, 768), (384, 6, 1536), (768, 12, 3072), (224, 7, 896)]
 )
 def test_vision_transformers_fit_the_zcu102(width, heads, hidden):
-    check(network(**VIT | {"width": width, "blocks": ((heads, hidden),) * 12}), ZCU102)
+    plan(network(**VIT | {"width": width, "blocks": ((heads, hidden),) * 12}), ZCU102)
 
 
 @pytest.mark.parametrize("width, heads", [(192, 3), (384, 6)])
 def test_577_tokens_fit_up_to_width_384(width, heads):
     large = VIT | {"image": (384, 384, 3), "width": width, "blocks": ((heads, 4 * width),) * 2}
-    check(network(**large), ZCU102)
+    plan(network(**large), ZCU102)
 
 
 REFUSED = {
@@ -125,7 +125,7 @@ REFUSED = {
 def test_refusals_name_limit_and_excess(name):
     engine, arguments, message = REFUSED[name]
     with pytest.raises(UserError) as error:
-        check(network(**arguments), engine)
+        plan(network(**arguments), engine)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 

@@ -1,4 +1,4 @@
-"""The order in which softmax reads raw scores."""
+"""Order in which softmax reads raw scores."""
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring

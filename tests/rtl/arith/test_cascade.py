@@ -8,7 +8,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
-from rtl.arith.multiplier import Cascade, digits, packed
+from rtl.arith.cascade import Cascade, digits, packed
 from rtl.arith.packing import SIGN_MODES, pack, packing
 from rtl.model.numerics import code_range
 

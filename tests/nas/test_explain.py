@@ -26,7 +26,7 @@ from rtl.build.synthesis import Resources
 from rtl.cli import command
 from rtl.config import ENGINES, TINY, ULX3S, ZCU102, ZCU102_A4, ZCU102_A8
 
-DIGITS = str(Path(__file__).parents[3] / "examples" / "digits.pulsar")
+DIGITS = str(Path(__file__).parents[2] / "examples" / "digits.pulsar")
 WIDE_PORT = """
 name = "wide"
 device = "verilator"

@@ -4,7 +4,7 @@ Lowering relies on every limit here and checks none itself.
 """
 
 from rtl.compiler.runs import MAX_ROW_TILES
-from rtl.compiler.sizes import LayerSizes, Sizes
+from rtl.compiler.sizes import Plan, TiledMatrix
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.isa.instructions import INSTRUCTIONS, Opcode
@@ -12,7 +12,7 @@ from rtl.model import IntegerModel, numerics
 from rtl.model.shape import NetworkShape
 
 
-def check(shape: NetworkShape, engine: EngineConfig) -> Sizes:
+def plan(shape: NetworkShape, engine: EngineConfig) -> Plan:
     """Sizes of a network that runs on an engine. Cheap: no program is made.
 
     Raises
@@ -21,21 +21,21 @@ def check(shape: NetworkShape, engine: EngineConfig) -> Sizes:
         If the engine cannot hold the network.
     """
     _check_shape(shape, engine)
-    sizes = Sizes(shape, engine)
+    planned = Plan(shape, engine)
     limits = _Limits(engine)
-    _check_scratchpads(limits, sizes)
-    _check_fields(limits, sizes)
+    _check_scratchpads(limits, planned)
+    _check_fields(limits, planned)
     for block in range(len(shape.blocks)):
-        _check_block(limits, sizes, block)
+        _check_block(limits, planned, block)
     if shape.mean_pool:
-        _check_pool(limits, sizes)
-    for layer in (sizes.embed, sizes.head):
+        _check_pool(limits, planned)
+    for layer in (planned.embed, planned.head):
         _check_layer(limits, layer)
-    return sizes
+    return planned
 
 
-def check_model(model: IntegerModel, engine: EngineConfig) -> Sizes:
-    """As :func:`check`, and that codes have the engine's width.
+def plan_model(model: IntegerModel, engine: EngineConfig) -> Plan:
+    """As :func:`plan`, and that codes have the engine's width.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def check_model(model: IntegerModel, engine: EngineConfig) -> Sizes:
         raise UserError(
             f"model has act_bits {model.act_bits}, engine '{engine.name}' {engine.act_bits}"
         )
-    return check(model.shape, engine)
+    return plan(model.shape, engine)
 
 
 class _Limits:
@@ -91,65 +91,63 @@ def _check_shape(shape: NetworkShape, engine: EngineConfig) -> None:
     limits.most("width", shape.width, numerics.MAX_WIDTH, "MAX_WIDTH")
 
 
-def _check_scratchpads(limits: _Limits, sizes: Sizes) -> None:
-    tokens, width = sizes.tokens, sizes.shape.width
+def _check_scratchpads(limits: _Limits, plan: Plan) -> None:
+    tokens, width = plan.tokens, plan.shape.width
     limits.buffer(
         f"residual stream of {tokens} tokens, width {width}",
-        sizes.residual_words,
+        plan.residual_words,
         "residual_words",
     )
-    limits.buffer(f"{sizes.shape.classes} classes", sizes.class_tiles, "residual_words")
-    limits.buffer(f"scores of {tokens} keys", sizes.score_slot_words, "score_words")
-    limits.buffer(f"exponents of width {width}", sizes.width_tiles, "exponent_words")
+    limits.buffer(f"{plan.shape.classes} classes", plan.class_tiles, "residual_words")
+    limits.buffer(f"scores of {tokens} keys", plan.score_slot_words, "score_words")
+    limits.buffer(f"exponents of width {width}", plan.width_tiles, "exponent_words")
     limits.buffer(
-        f"pixels of {min(sizes.chain_tiles, len(sizes.patch_tiles))} token tiles, patch"
-        f" {sizes.shape.patch}",
-        sizes.chain_words,
+        f"pixels of {min(plan.chain_tiles, len(plan.patch_tiles))} token tiles, patch"
+        f" {plan.shape.patch}",
+        plan.chain_words,
         "pixel_words",
     )
 
 
-def _check_fields(limits: _Limits, sizes: Sizes) -> None:
-    shape = sizes.shape
+def _check_fields(limits: _Limits, plan: Plan) -> None:
+    shape = plan.shape
     limits.most(
-        f"tokens {sizes.tokens}: row tiles of keys",
-        sizes.key_tiles,
+        f"tokens {plan.tokens}: row tiles of keys",
+        plan.key_tiles,
         MAX_ROW_TILES,
         f"{MAX_ROW_TILES} row tiles",
     )
-    limits.operand("row words of a token", sizes.width_tiles, Opcode.NORM, "row_words")
-    limits.operand("row words of the classes", sizes.class_tiles, Opcode.STORE, "row_words")
-    limits.operand("bytes of a patch row", sizes.segment_bytes, Opcode.LOAD, "segment_bytes")
+    limits.operand("row words of a token", plan.width_tiles, Opcode.NORM, "row_words")
+    limits.operand("row words of the classes", plan.class_tiles, Opcode.STORE, "row_words")
+    limits.operand("bytes of a patch row", plan.segment_bytes, Opcode.LOAD, "segment_bytes")
     limits.operand("patches in a row", shape.grid[1], Opcode.LOAD, "segments")
-    limits.operand("pixel words of a patch", sizes.patch_words, Opcode.LOAD, "stride")
+    limits.operand("pixel words of a patch", plan.patch_words, Opcode.LOAD, "stride")
 
 
-def _check_block(limits: _Limits, sizes: Sizes, block: int) -> None:
-    engine, name = sizes.engine, f"blocks.{block}"
-    hidden = sizes.shape.blocks[block].hidden
-    attention = sizes.norm_words + sizes.attention_words(block)
+def _check_block(limits: _Limits, plan: Plan, block: int) -> None:
+    engine, name = plan.engine, f"blocks.{block}"
+    hidden = plan.shape.blocks[block].hidden
+    attention = plan.norm_words + plan.attention_words(block)
     limits.buffer(f"{name} attention, activation words", attention, "activation_words")
-    mlp = sizes.norm_words + sizes.hidden_tiles(block)
+    mlp = plan.norm_words + plan.hidden_tiles(block)
     limits.buffer(f"{name} MLP of {hidden} hidden units", mlp, "activation_words")
-    tiles = sizes.unit_tiles(block)
-    limits.buffer(f"{name} keys of {sizes.tokens} tokens", tiles * sizes.key_tiles, "key_words")
-    limits.buffer(
-        f"{name} values of {sizes.tokens} tokens", tiles * sizes.value_depth, "value_words"
-    )
+    tiles = plan.unit_tiles(block)
+    limits.buffer(f"{name} keys of {plan.tokens} tokens", tiles * plan.key_tiles, "key_words")
+    limits.buffer(f"{name} values of {plan.tokens} tokens", tiles * plan.value_depth, "value_words")
     granules = max(engine.activation_words, engine.key_words) * engine.granules
     limits.operand("granules", granules - 1, Opcode.MATMUL, "activation_address")
-    for layer in sizes.layers(block).values():
+    for layer in plan.layers(block).values():
         _check_layer(limits, layer)
 
 
-def _check_pool(limits: _Limits, sizes: Sizes) -> None:
-    needed = sizes.norm_words + sizes.pool_words
+def _check_pool(limits: _Limits, plan: Plan) -> None:
+    needed = plan.norm_words + plan.pool_words
     limits.buffer("mean pooling, activation words", needed, "activation_words")
     for name in ("pool.values", "pool.weights"):
-        _check_layer(limits, sizes.pool_layers[name])
+        _check_layer(limits, plan.pool_layers[name])
 
 
-def _check_layer(limits: _Limits, layer: LayerSizes) -> None:
+def _check_layer(limits: _Limits, layer: TiledMatrix) -> None:
     words = max(layer.ring_words(i) for i in range(layer.row_tiles))
     limits.buffer(f"{layer.name}, a row tile of {layer.depth} terms", words, "weight_words")
     limits.operand(f"{layer.name} depth", layer.depth_words, Opcode.MATMUL, "depth_words")

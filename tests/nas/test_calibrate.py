@@ -35,12 +35,13 @@ from nas.cost.subnets import sample_subnets
 from rtl.board import FOLDER, board_names, load_board
 from rtl.build.synthesis import Module, Resources, Utilization
 from rtl.cli import command
-from rtl.compiler import check, lower
+from rtl.compiler import lower, plan
 from rtl.config import ENGINES
 from rtl.errors import UserError
 from rtl.timing import UnitLatencies
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
+UTILIZATION = ROOT / "tests" / "rtl" / "build" / "flat.rpt"
 SMALL = ("--subnets", "6", "--fit-engines", "4", "--engines", "2", "--workers", "1")
 
 
@@ -154,7 +155,7 @@ def test_cycles_of_the_rtl_outlive_a_change_of_the_timing_model(monkeypatch):
     )
     assert keys(measurements.network_points) == networks
     assert not keys(measurements.unit_points) & units
-    program = lower(check(samples[0].shape, engine))
+    program = lower(plan(samples[0].shape, engine))
     program.operations[1].signal ^= 1
     monkeypatch.setattr(measurements, "lower", lambda sizes: program)
     assert not keys(measurements.network_points) & networks
@@ -264,7 +265,10 @@ def test_another_boards_calibration_is_refused(workplace, tmp_path, capsys):
     with pytest.raises(UserError) as refused:
         find(load_board(str(tmp_path / "sim.toml")))
     assert message in str(refused.value)
-    for arguments in (("--quick",), ("--utilization", str(Path(__file__).parent / "flat.rpt"))):
+    for arguments in (
+        ("--quick",),
+        ("--utilization", str(UTILIZATION)),
+    ):
         assert run(tmp_path, *arguments) == 2
         assert message in capsys.readouterr().err
     assert not sum(workplace.asked.values())
@@ -374,11 +378,10 @@ POWER = """
 
 def test_reports_of_vivado_refine_a_calibration(workplace, tmp_path, capsys):
     before = packaged(tmp_path)
-    report = Path(__file__).parent / "flat.rpt"
-    assert run(tmp_path, "--utilization", str(report)) == 0
+    assert run(tmp_path, "--utilization", str(UTILIZATION)) == 0
     lut = before.resource_model.predict(ENGINES["tiny"]).lut
     assert f"lut: {lut:,} by Yosys, 141,234 by Vivado\n" in capsys.readouterr().out
-    assert run(tmp_path, "--utilization", str(report)) == 0
+    assert run(tmp_path, "--utilization", str(UTILIZATION)) == 0
     assert "lut: 141,234 by Vivado, 141,234 by Vivado\n" in capsys.readouterr().out
     after = Calibration.load(tmp_path / "sim.calibration.json")
     engine = ENGINES["tiny"]

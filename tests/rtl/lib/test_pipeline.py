@@ -4,7 +4,7 @@ import pytest
 from amaranth.hdl import Const, Module, Signal
 from amaranth.sim import Simulator
 
-from rtl.lib.choose import choose
+from rtl.lib.pipeline import choose
 
 
 @pytest.mark.parametrize(("count", "index_bits"), [(1, 0), (2, 1), (4, 2), (5, 3), (2, 3)])
