@@ -57,7 +57,7 @@ class HardwareTarget:
         return lower(plan(shape, self.engine))
 
     def least_cycles(self, shape: NetworkShape) -> float:
-        """Bound the cycles per image from below, without a program; infinite for what is refused."""
+        """Bound the cycles per image from below, without a program; infinite if it is refused."""
         try:
             return least_cycles(plan(shape, self.engine), self.memory)
         except UserError:
