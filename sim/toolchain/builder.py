@@ -40,8 +40,8 @@ def require() -> None:
             require_space(folder, megabytes)
         except OSError as error:
             raise UserError(
-                f"cannot write to {what} directory {folder} (environment variable {variable} chooses"
-                f" another): {error.strerror}"
+                f"cannot write to {what} directory {folder}"
+                f" (environment variable {variable} chooses another): {error.strerror}"
             ) from None
 
 
