@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from nas.cost.calibration import Calibration
@@ -29,12 +28,12 @@ from rtl.board import Board, load_board
 from rtl.build.synthesis import Resources
 from rtl.build.verilog import require_yosys
 from rtl.cli import BoardName, Flag, OptionalPath, command
+from rtl.console import print_tables
 from rtl.errors import ToolError, UserError
 from rtl.files import atomic_write, require_writable
 
 PROG = "python -m nas.calibrate"
 SCHEMA = 2
-WIDTH = 100  # of the table in a file or a pipe
 QUICK_SUBNETS, QUICK_ENGINES = 9, 2
 QUICK_FACTOR = 2.0  # a quick check allows so many times the calibration's own errors
 QUICK_FLOOR = 0.01  # a relative error that it always allows
@@ -270,10 +269,7 @@ def show(title: str, errors: Errors, resources: ResourceErrors) -> None:
     for name in ("dsp", "bram"):
         count = getattr(resources, name)
         table.add_row(name.upper(), f"{count} differ" if count else "exact", "", "", engines)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
-    console.print(table)
+    print_tables(table)
 
 
 if __name__ == "__main__":

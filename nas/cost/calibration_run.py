@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from nas.cost import measurements
 from nas.cost.engines import corner_engines, sample_engines
@@ -23,6 +22,7 @@ from rtl.board import Board
 from rtl.build.synthesis import family_of as device_family
 from rtl.compiler import lower, plan
 from rtl.config import EngineConfig
+from rtl.console import progress_bars
 from rtl.errors import UserError
 from rtl.isa.instructions import Unit
 from rtl.resources.model import CountedEngine, ResourceModel
@@ -150,10 +150,9 @@ class CalibrationRun:
         results: KeptResults | None = None,
     ) -> list[Any]:
         """Return the values of all points, in order, with a progress bar."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         with (
             self.clock.stage(stage) as note,
-            Progress(*columns, TimeElapsedColumn(), console=self.console) as progress,
+            progress_bars(console=self.console) as progress,
             workers(self.workers, self.scheduler) as pool,
         ):
             task = progress.add_task(what, total=len(points))
