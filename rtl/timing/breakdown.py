@@ -157,7 +157,7 @@ def array_cycles(operation: Operation, matmul: MatmulTiming) -> int:
     """
     operands = operation.operands
     narrow, wide = matmul.passes(operands)
-    wide_tiles = operands.get("wide", 0).bit_count()
+    wide_tiles = operands.get("bits8", 0).bit_count()
     narrow_tiles = operands["row_tiles"] - wide_tiles
     return operands["depth_words"] * (narrow_tiles * narrow + wide_tiles * wide)
 

@@ -126,7 +126,7 @@ class MatmulTiming:
         operands, latencies = operation.operands, self.latencies
         words, row_tiles = operands["depth_words"], operands["row_tiles"]
         narrow, wide = self.passes(operands)
-        wide_tiles = operands.get("wide", 0)
+        wide_tiles = operands.get("bits8", 0)
         beats = _drain_beats(operands)
         # Two instructions are held ready in front of the one that is fed.
         begin = max(taken + latencies.matmul_start - 1, self.last_word)
