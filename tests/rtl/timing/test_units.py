@@ -19,7 +19,7 @@ from rtl.timing.units import (
 
 LATENCIES = UnitLatencies()
 ROWS = {
-    "depth_words": 12, "row_tiles": 4, "wide": 0b0001, "lane_first": 0, "lane_count": 4,
+    "depth_words": 12, "row_tiles": 4, "bits8": 0b0001, "lane_first": 0, "lane_count": 4,
     "weights": Weights.RING, "destination": Destination.ACTIVATIONS,
 }  # fmt: skip
 
@@ -82,7 +82,7 @@ def test_array_cycles_are_depth_words_times_passes():
 
 def test_raw_scores_leave_the_drain_four_lanes_at_a_time():
     unit = MatmulTiming(TINY, LATENCIES)
-    scores = {"weights": Weights.KEYS, "destination": Destination.SCORES, "wide": 0}
+    scores = {"weights": Weights.KEYS, "destination": Destination.SCORES, "bits8": 0}
     assert matmul(unit, 0, **scores) == unit.feeds[0][1] + 1 + LATENCIES.matmul_finish
 
 
