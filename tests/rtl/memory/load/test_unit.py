@@ -1,5 +1,9 @@
 # amaranth: UnusedElaboratable=no
-"""Load and store units against golden scratchpads, with a memory of random latency and stalls."""
+"""The load unit against golden scratchpads, with a memory of random latency and stalls.
+
+Its parts (check, loaders, cutter and writers) are tested here, in their places: each has little
+but the handshake with its neighbours. The cutter's own tests: tests/rtl/memory/test_beats.py.
+"""
 
 import random
 from dataclasses import replace
@@ -10,33 +14,12 @@ from amaranth.hdl import Const, Signal
 
 from rtl.config import TINY
 from rtl.isa.faults import FaultCode
-from rtl.isa.instructions import IMAGES_IN_FLIGHT, Base, Target, Unit
+from rtl.isa.instructions import Base, Opcode, Target, Unit
 from rtl.memory.load.unit import LoadUnit
-from rtl.memory.store import StoreUnit
+from tests.rtl.memory.bench import REGIONS, idle, pulse, set_regions, start
 from tests.rtl.simulation import simulate
 
-PATIENCE = 5000  # cycles
 MEMORY = random.Random(0).randbytes(1 << 16)
-REGIONS = [{"base": 0x1000, "limit": 0x9000}, {"base": 0x9003, "limit": 0xF000},
-           {"base": 0xF000, "limit": 0x10000}]  # fmt: skip
-
-
-async def give(ctx, port):
-    """Hand over the payload that was set."""
-    ctx.set(port.valid, 1)
-    for _ in range(PATIENCE):
-        *_, ready = await ctx.tick().sample(port.ready)
-        if ready:
-            break
-    else:
-        raise AssertionError("not taken")
-    ctx.set(port.valid, 0)
-
-
-async def pulse(ctx, reset):
-    ctx.set(reset, 1)
-    await ctx.tick()
-    ctx.set(reset, 0)
 
 
 def memory(dut, rng, stall, *, beat_bytes, errors=(), reset=None):
@@ -72,25 +55,6 @@ def memory(dut, rng, stall, *, beat_bytes, errors=(), reset=None):
                 waiting, offered = [], False
 
     return answer
-
-
-async def start(ctx, dut, number, **operands):
-    ctx.set(dut.i.payload, {"operands": operands, "signal": number % 32, "number": number})
-    await give(ctx, dut.i)
-
-
-async def idle(ctx, dut):
-    for _ in range(PATIENCE):
-        await ctx.tick()
-        if ctx.get(dut.idle):
-            return
-    raise AssertionError("the unit hangs")
-
-
-async def set_regions(ctx, dut):
-    for index, region in enumerate(REGIONS):
-        for parity in range(IMAGES_IN_FLIGHT):
-            ctx.set(dut.regions[parity][index], region)
 
 
 class Watcher:
@@ -211,7 +175,7 @@ def test_loads(memory_bytes, stall, refuse):
     async def bench(ctx):
         await set_regions(ctx, dut)
         for number, load in enumerate(loads):
-            await start(ctx, dut, number, **load)
+            await start(ctx, dut, Opcode.LOAD, number, **load)
         await idle(ctx, dut)
 
     reads = memory(dut, random.Random(1), stall, beat_bytes=memory_bytes)
@@ -231,7 +195,7 @@ def test_reset_in_mid_load(wait):
     async def bench(ctx):
         await set_regions(ctx, dut)
         for number, load in enumerate(LOADS[:4]):
-            await start(ctx, dut, 90 + number, **load)
+            await start(ctx, dut, Opcode.LOAD, 90 + number, **load)
         await ctx.tick().repeat(wait)
         assert not ctx.get(dut.idle)
         await pulse(ctx, reset)
@@ -240,7 +204,7 @@ def test_reset_in_mid_load(wait):
         await ctx.tick().repeat(60)
         assert not watcher.writes and not watcher.done
         for number, load in enumerate(LOADS):
-            await start(ctx, dut, number, **load)
+            await start(ctx, dut, Opcode.LOAD, number, **load)
         await idle(ctx, dut)
 
     reads = memory(dut, random.Random(1), 0.2, beat_bytes=TINY.memory_bytes, reset=reset)
@@ -268,7 +232,9 @@ def test_cycles_of_loads_that_follow_each_other():
     async def bench(ctx):
         await set_regions(ctx, dut)
         for number in range(4):
-            await start(ctx, dut, number, target=Target.WEIGHTS, base=0, offset=0, bytes=1024)
+            await start(
+                ctx, dut, Opcode.LOAD, number, target=Target.WEIGHTS, base=0, offset=0, bytes=1024
+            )
         await idle(ctx, dut)
 
     simulate(dut, bench, background=[flood, watcher.watch])
@@ -295,7 +261,7 @@ def test_refused_before_anything_moves(case):
 
     async def bench(ctx):
         await set_regions(ctx, dut)
-        await start(ctx, dut, 77, **operands)
+        await start(ctx, dut, Opcode.LOAD, 77, **operands)
         for _ in range(20):
             assert not ctx.get(dut.reader.command.valid)
             if ctx.get(dut.fault.valid):
@@ -314,7 +280,9 @@ def test_an_error_response_is_a_fault_with_the_instruction():
     async def bench(ctx):
         await set_regions(ctx, dut)
         for number in (4, 5):
-            await start(ctx, dut, number, target=0, base=0, offset=64 * number, bytes=64)
+            await start(
+                ctx, dut, Opcode.LOAD, number, target=0, base=0, offset=64 * number, bytes=64
+            )
         for _ in range(100):
             if ctx.get(dut.fault.valid):
                 faults.append(ctx.get(dut.fault))
@@ -325,141 +293,3 @@ def test_an_error_response_is_a_fault_with_the_instruction():
     simulate(dut, bench, background=[reads])
     (fault,) = faults
     assert (fault["code"], fault["unit"], fault["number"]) == (FaultCode.READ, Unit.LOAD, 5)
-
-
-class StoreBench:
-    """A residual full of random values, and a memory that takes beats and answers."""
-
-    TOKEN = {"base": Base.OUTPUT, "offset": 0x40, "source_address": 9, "token": 7, "row_words": 3}
-
-    def __init__(self, config, stall, error=0):
-        self.dut, self.reset = StoreUnit(config), Signal()
-        self.stall, self.error = stall, error
-        self.beat_bytes = config.memory_bytes
-        self.rng = rng = random.Random(3)
-        self.words = {
-            (half, word): [
-                [rng.randrange(-(1 << 15), 1 << 15) for _ in range(16)] for _ in range(2)
-            ]
-            for half in range(2)
-            for word in range(64)
-        }
-        self.written, self.commands, self.faults = bytearray(), [], []
-
-    def run(self, bench):
-        background = [self.residual, self.memory]
-        simulate(self.dut, bench, background=background, reset=self.reset)
-
-    async def residual(self, ctx):
-        request, pending = self.dut.residual.request, [None, None]
-        while True:
-            ctx.set(request.ready, self.rng.random() >= self.stall)
-            data = pending.pop(0)
-            if data:
-                ctx.set(self.dut.residual.data, data)
-            word = None
-            if ctx.get(request.valid) and ctx.get(request.ready):
-                payload = ctx.get(request.payload)
-                word = self.words[payload.half, payload.word]
-            pending.append(word)
-            await ctx.tick()
-
-    async def memory(self, ctx):
-        port, left, wait = self.dut.writer, 0, 0
-        command, beats = port.command, port.beats
-        while True:
-            ready = self.rng.random() >= self.stall
-            ctx.set(command.ready, ready and not left and not wait)
-            ctx.set(beats.ready, ready and left > 0)
-            ctx.set(port.done, wait == 1)
-            ctx.set(port.error, self.error)
-            *_, clear, asked, wanted, given, beat = await ctx.tick().sample(
-                self.reset, command.valid & command.ready, command.payload,
-                beats.valid & beats.ready, beats.payload,
-            )  # fmt: skip
-            wait = max(0, wait - 1)
-            if clear:
-                left = wait = 0
-                continue
-            if asked:
-                self.commands.append(wanted.address)
-                left = wanted.beats
-            if given:
-                self.written.extend(beat.to_bytes(self.beat_bytes, "little"))
-                left -= 1
-                wait = 0 if left else 6
-
-    async def store(self, ctx):
-        """STORE, number 12, until it is done."""
-        await start(ctx, self.dut, 12, **self.TOKEN)
-        for _ in range(PATIENCE):
-            if ctx.get(self.dut.done.valid):
-                break
-            await ctx.tick()
-            if ctx.get(self.dut.fault.valid):
-                self.faults.append((ctx.get(self.dut.fault.code), ctx.get(self.dut.fault.number)))
-        assert ctx.get(self.dut.done.signal) == 12
-
-    def check(self):
-        values = [value for word in (9, 10, 11) for value in self.words[1, word][1]]
-        assert self.written == b"".join(
-            value.to_bytes(4, "little", signed=True) for value in values
-        )
-        assert self.commands == [0xF040]
-
-
-@pytest.mark.parametrize("stall", [0, 0.5])
-@pytest.mark.parametrize("memory_bytes", [16, 64])
-@pytest.mark.parametrize("error", [0, 1])
-def test_store(memory_bytes, stall, error):
-    store = StoreBench(replace(TINY, memory_bytes=memory_bytes), stall, error)
-
-    async def bench(ctx):
-        await set_regions(ctx, store.dut)
-        await store.store(ctx)
-
-    store.run(bench)
-    store.check()
-    assert store.faults == ([(FaultCode.WRITE, 12)] if error else [])
-
-
-@pytest.mark.parametrize("wait", [2, 9, 30])
-def test_reset_in_mid_store(wait):
-    store = StoreBench(TINY, 0.2)
-
-    async def bench(ctx):
-        dut = store.dut
-        await set_regions(ctx, dut)
-        await start(ctx, dut, 11, **store.TOKEN)
-        await ctx.tick().repeat(wait)
-        assert ctx.get(dut.busy)
-        await pulse(ctx, store.reset)
-        assert ctx.get(dut.idle)
-        store.written.clear()
-        store.commands.clear()
-        for _ in range(30):
-            assert not ctx.get(dut.writer.command.valid) and not ctx.get(dut.done.valid)
-            await ctx.tick()
-        await store.store(ctx)
-
-    store.run(bench)
-    store.check()
-    assert not store.faults
-
-
-@pytest.mark.parametrize("offset, row_words", [(0xFC0, 2), (8, 1), (0, 0)])
-def test_store_refuses(offset, row_words):
-    dut = StoreUnit(TINY)
-    faults = []
-
-    async def bench(ctx):
-        await set_regions(ctx, dut)
-        await start(ctx, dut, 3, base=Base.OUTPUT, offset=offset, row_words=row_words)
-        for _ in range(20):
-            assert not ctx.get(dut.writer.command.valid)
-            if ctx.get(dut.fault.valid):
-                faults.append((ctx.get(dut.fault.code), ctx.get(dut.fault.number)))
-            await ctx.tick()
-
-    simulate(dut, bench)
-    assert faults == [(FaultCode.ADDRESS, 3)]

@@ -1,4 +1,4 @@
-"""Weights, parameters, exponents: words that the load unit writes part by part."""
+"""Scratchpads that the load unit fills: weights, parameters, exponents, pixels."""
 
 from amaranth.hdl import Cat, Const, Module, Value
 from amaranth.lib.wiring import In
@@ -13,6 +13,8 @@ from rtl.memory.ports import (
     exponent_read,
     parameter_read,
     part_write,
+    pixel_read,
+    pixel_write,
     weight_read,
 )
 from rtl.memory.scratchpads.bank import Bank
@@ -21,7 +23,19 @@ from rtl.model import numerics
 
 
 class PartMemory(Scratchpad):
-    """Words that the load unit writes memory beat by memory beat.
+    """A memory of words that the load unit writes in parts, one memory beat at a time.
+
+    Parameters
+    ----------
+    config : EngineConfig
+    read : ReadPort
+        The port that the memory is read at.
+    depth : int
+        Number of words.
+    unit : Unit
+        The unit that reads.
+    tap : bool
+        Whether simulation sees the writes.
 
     Members
     -------
@@ -37,22 +51,22 @@ class PartMemory(Scratchpad):
         super().__init__(config, ports, {"load": layout}, tap)
 
     def kept(self, beat: Value) -> Value:
-        """Those bits of a beat that are stored."""
+        """Select the bits of a beat that are stored."""
         return beat
 
     def restored(self, word: Value) -> Value:
-        """The word that a reader sees, from the stored bits of its beats."""
+        """Make the word that a reader sees from the stored bits of its beats."""
         return word
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        (landing,) = self.land(m, {"load": self.write}, self.depth)
-        self.report(m, landing, self.guard(m, self.read, self.depth, self.unit))
-        beat, kept = landing.o.beat, self.kept(landing.o.beat.beat)
+        (write,) = self.guard_writes(m, {"load": self.write}, self.depth)
+        self.report(m, write, self.guard_reads(m, self.read, self.depth, self.unit))
+        beat, kept = write.o.beat, self.kept(write.o.beat.beat)
         parts = max(1, len(self.read.data.as_value()) // (8 * self.config.memory_bytes))
         m.submodules.bank = bank = Bank(self.depth, parts, len(kept))
         m.d.comb += [
-            bank.write_enable.eq(landing.o.valid << beat.part),
+            bank.write_enable.eq(write.o.valid << beat.part),
             bank.write_word.eq(beat.word),
             bank.write_data.eq(kept.replicate(parts)),
             bank.read_enable.eq(self.read.enable),
@@ -98,3 +112,35 @@ class ExponentMemory(PartMemory):
 
     def kept(self, beat: Value) -> Value:
         return beat[: numerics.NORM_EXPONENT_BITS * self.config.row_lanes]
+
+
+class PixelMemory(Scratchpad):
+    """Pixels: one memory, a part per token lane.
+
+    Members
+    -------
+    write : In(WritePort(pixel_write))
+    read : In(pixel_read)
+    """
+
+    def __init__(self, config: EngineConfig, *, tap: bool = False):
+        layout = pixel_write(config)
+        ports = {"write": In(WritePort(layout)), "read": In(pixel_read(config))}
+        super().__init__(config, ports, {"load": layout}, tap)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        lanes, depth = self.config.token_lanes, self.config.pixel_words
+        (write,) = self.guard_writes(m, {"load": self.write}, depth)
+        self.report(m, write, self.guard_reads(m, self.read, depth, Unit.MATMUL))
+        m.submodules.bank = bank = Bank(depth, lanes, 8 * self.config.depth_lanes)
+        beat = write.o.beat
+        m.d.comb += [
+            bank.write_enable.eq(write.o.valid << beat.lane),
+            bank.write_word.eq(beat.word),
+            bank.write_data.eq(beat.bytes.as_value().replicate(lanes)),
+            bank.read_enable.eq(self.read.enable),
+            bank.read_word.eq(self.read.request),
+            self.read.data.as_value().eq(bank.read_data),
+        ]
+        return m
