@@ -130,7 +130,7 @@ class MatmulTiming:
         The beats are those in which the drain empties a row tile.
         """
         operands = operation.operands
-        words, flags = operands["depth_words"], operands.get("wide", 0)
+        words, flags = operands["depth_words"], operands.get("bits8", 0)
         bits4, bits8 = passes(operands, self.engine)
         beats = _drain_beats(operands)
         first = words * (bits8 if flags & 1 else bits4)
@@ -172,7 +172,7 @@ def array_cycles(operands: dict[str, int], engine: EngineConfig) -> int:
     Of 12 depth words and 4 row tiles, one of them with 8-bit weights: ``12 * (3 + 2)``.
     """
     bits4, bits8 = passes(operands, engine)
-    tiles8 = operands.get("wide", 0).bit_count()
+    tiles8 = operands.get("bits8", 0).bit_count()
     return operands["depth_words"] * ((operands["row_tiles"] - tiles8) * bits4 + tiles8 * bits8)
 
 
