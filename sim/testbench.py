@@ -147,7 +147,7 @@ def _testbench(signature: Signature, engine: EngineConfig) -> str:
 
 
 @dataclass(frozen=True)
-class Options:
+class TestbenchOptions:
     """Build a simulated engine ahead of its use; what was built already is found in the cache."""
 
     engine: Annotated[str, tyro.conf.arg(metavar=ENGINE_METAVAR, help=ENGINE_HELP)] = "tiny"
@@ -155,7 +155,7 @@ class Options:
     """Leave out the taps, through which every write is compared: smaller and faster."""
 
 
-def main(options: Options) -> None:
+def main(options: TestbenchOptions) -> None:
     """Build one engine."""
     print(build(config.engine(options.engine), tap=options.tap).directory)
 

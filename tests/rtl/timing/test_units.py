@@ -55,10 +55,10 @@ def test_the_next_matmul_is_fed_without_a_pause():
 def test_a_row_tile_takes_as_long_as_its_drain():
     """A word of depth, and two pairs of lanes; the first row tile waits for nothing."""
     unit = MatmulTiming(TINY, LATENCIES)
-    matmul(unit, 0, depth_words=1, wide=0)
+    matmul(unit, 0, depth_words=1, bits8=0)
     begin, last = unit.feeds[0]
     assert last - begin == 1 + 3 * 2
-    matmul(unit, unit.free, depth_words=1, wide=0)
+    matmul(unit, unit.free, depth_words=1, bits8=0)
     assert unit.feeds[1] == (last, last + 2 + 3 * 2)
 
 
