@@ -195,7 +195,7 @@ class LoadTiming:
         late = room + memory.latency + self.buffer >= enter + (beats - BURST_BEATS) * pace
         if late or latest >= limit or bursts < 2:
             return None
-        if any(time % 1 for time in (chosen, first, enter, latest, pace)):
+        if chosen % 1 or first % 1 or enter % 1 or latest % 1 or pace % 1:
             return None
         memory.burst_steadily(first, beats, latest)
         extent.advance(beats)

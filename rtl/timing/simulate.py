@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rtl.compiler.collector import collector_paused
 from rtl.compiler.lowering import lower
 from rtl.compiler.operations import Program
 from rtl.compiler.plan import plan
@@ -110,6 +111,7 @@ def predict(
     return simulate(lower(plan(shape, engine)), memory, latencies, images)
 
 
+@collector_paused()
 def simulate(
     program: Program,
     memory: MemoryTiming = SIMULATED_MEMORY,
