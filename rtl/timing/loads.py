@@ -150,9 +150,9 @@ class LoadTiming:
 
     def _burst(self, extent: Extent, chosen: float) -> None:
         """Read the next burst, chosen in a cycle."""
-        beats, pace = extent.burst, self.memory.interval
+        beats, pace, buffer = extent.burst, self.memory.interval, self.buffer
         first, last = self.memory.burst(chosen, beats)
-        first, last = self.loaders.consume(first + self.buffer, last + self.buffer, beats)
+        first, last = self.loaders.consume(first + buffer, last + buffer, beats)
         extent.advance(beats)
         self.issued += beats
         slope = (last - first) / (beats - 1) if beats > 1 else pace
@@ -280,7 +280,7 @@ class LoaderTiming:
 
     def consume(self, first: float, last: float, beats: int) -> tuple[float, float]:
         """Take a burst's beats, which are there from first to last; when they are taken."""
-        start = max(first, self.ready)
+        start = first if first > self.ready else self.ready
         if self._cut:
             # A cutter holds two beats, whose words are written from the next cycle on.
             if not self._begun:
@@ -289,7 +289,9 @@ class LoaderTiming:
             stop = max(last, self._end - 2 * self._words, start + beats - 1)
             self.ready = stop + 1
         else:
-            stop = max(last, start + (beats - 1) * self._step)
+            stop = start + (beats - 1) * self._step
+            if last > stop:
+                stop = last
             self.ready = stop + self._step
             self._end = stop + self._held
         return start, stop

@@ -19,6 +19,7 @@ BUFFER_CYCLES = 2  # of a client's buffer behind its queue; rtl.memory.reader.Be
 READ_CYCLES = 2  # from a burst's choice to its first beat, without the memory's latency
 SAVED_BEATS = 3  # that an idle memory may send without a pause, beyond its bandwidth
 NEVER = float("inf")  # a time that is not known yet
+OFFSETS = tuple(map(float, range(BURST_BEATS)))  # of a burst's beats without a pause
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,10 @@ class MemoryPort:
         first = chosen + self.latency
         if first <= self.last:
             first = self.last + 1
-        first, self.last = self.send(first, beats)
+        if self.interval == 1:
+            self.last = first + beats - 1
+        else:
+            first, self.last = self.send(first, beats)
         return first, self.last
 
     def send(self, first: float, beats: int) -> tuple[float, float]:
@@ -157,7 +161,7 @@ class Extent:
         """Go on behind so many beats: the next burst's, or those of several."""
         self.beat += beats
         self.left -= beats
-        self.burst = min(self.left, BURST_BEATS)
+        self.burst = self.left if self.left < BURST_BEATS else BURST_BEATS
 
 
 class ProgramReader:
@@ -190,7 +194,7 @@ class ProgramReader:
         self.extent = Extent(address, instructions * INSTRUCTION_BYTES, beat_bytes)
         self.buffer = queue + BUFFER_CYCLES
         self.issued = 0  # beats
-        self.earliest = requested + BURST_CYCLES  # choice of the next burst
+        self.earliest = float(requested + BURST_CYCLES)  # choice of the next burst
         self.buffered: list[float] = []
         self.taken: list[float] = []
         self.gone = 0
@@ -204,15 +208,19 @@ class ProgramReader:
             return NEVER
         if needed <= 0:
             return self.earliest
-        return max(self.earliest, self.taken[needed - 1] + ROOM_CYCLES)
+        room = self.taken[needed - 1] + ROOM_CYCLES
+        return room if room > self.earliest else self.earliest
 
     def issue(self, chosen: float, memory: MemoryPort) -> None:
         """Read the next burst."""
         beats = self.extent.burst
         first, last = memory.burst(chosen, beats)
-        step = (last - first) / (beats - 1) if beats > 1 else 0
-        at = first + self.buffer
-        self.buffered += [at + i * step for i in range(beats)]
+        at = float(first + self.buffer)
+        if last - first == beats - 1:
+            self.buffered += map(at.__add__, OFFSETS[:beats])
+        else:
+            step = (last - first) / (beats - 1)
+            self.buffered += [at + i * step for i in range(beats)]
         self.extent.advance(beats)
         self.issued += beats
         self.earliest = chosen + 1

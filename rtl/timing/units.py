@@ -130,13 +130,17 @@ class MatmulTiming:
         The beats are those in which the drain empties a row tile.
         """
         operands = operation.operands
-        words, flags = operands["depth_words"], operands.get("wide", 0)
+        words, row_tiles = operands["depth_words"], operands["row_tiles"]
         bits4, bits8 = passes(operands, self.engine)
         beats = _drain_beats(operands)
-        first = words * (bits8 if flags & 1 else bits4)
-        more8 = (flags >> 1).bit_count()
-        more4 = operands["row_tiles"] - 1 - more8
-        return first, more8 * max(words * bits8, beats), more4 * max(words * bits4, beats), beats
+        each4 = words * bits4
+        flags = operands.get("wide", 0)
+        if not flags:
+            return each4, 0, (row_tiles - 1) * (each4 if each4 > beats else beats), beats
+        each8, more8 = words * bits8, (flags >> 1).bit_count()
+        first = each8 if flags & 1 else each4
+        more4 = row_tiles - 1 - more8
+        return first, more8 * max(each8, beats), more4 * max(each4, beats), beats
 
     def execute(self, cost: tuple[int, int, int, int], taken: float) -> float:
         first, more8, more4, beats = cost
