@@ -134,7 +134,7 @@ class MatmulTiming:
         bits4, bits8 = passes(operands, self.engine)
         beats = _drain_beats(operands)
         each4 = words * bits4
-        flags = operands.get("wide", 0)
+        flags = operands.get("bits8", 0)
         if not flags:
             return each4, 0, (row_tiles - 1) * (each4 if each4 > beats else beats), beats
         each8, more8 = words * bits8, (flags >> 1).bit_count()
@@ -176,7 +176,7 @@ def array_cycles(operands: dict[str, int], engine: EngineConfig) -> int:
     Of 12 depth words and 4 row tiles, one of them with 8-bit weights: ``12 * (3 + 2)``.
     """
     bits4, bits8 = passes(operands, engine)
-    tiles8 = operands.get("wide", 0).bit_count()
+    tiles8 = operands.get("bits8", 0).bit_count()
     return operands["depth_words"] * ((operands["row_tiles"] - tiles8) * bits4 + tiles8 * bits8)
 
 
