@@ -4,7 +4,7 @@ What :mod:`rtl.memory.load.unit` does, burst by burst. A burst is asked for when
 for all of it; beats leave the buffer as the loaders write. All times are clock cycles of the RTL.
 """
 
-from rtl.compiler.sizes import divide_up
+from rtl.compiler.tiles import divide_up
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Target
 from rtl.timing.port import BUFFER_CYCLES, BURST_CYCLES, NEVER, ROOM_CYCLES, Extent, Memory
