@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from nas.cost import measurements
 from nas.cost.calibration import (
@@ -32,6 +31,7 @@ from rtl.board import Board
 from rtl.build.synthesis import family_of as device_family
 from rtl.compiler import plan
 from rtl.config import EngineConfig
+from rtl.console import progress_bars
 from rtl.errors import UserError
 from rtl.resources.model import CountedEngine, ResourceModel
 from rtl.timing import MemoryTiming
@@ -174,10 +174,9 @@ class Campaign:
 
     def _values(self, stage: str, what: str, points: Sequence[Point]) -> list[Any]:
         """Values of all points, in order, with a progress bar."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         with (
             self.clock.stage(stage) as note,
-            Progress(*columns, TimeElapsedColumn(), console=self.console) as progress,
+            progress_bars(console=self.console) as progress,
             workers(self.pool.workers, self.pool.scheduler) as pool,
         ):
             task = progress.add_task(what, total=len(points))

@@ -82,7 +82,7 @@ class Estimate:
     @cached_property
     def spent(self) -> Breakdown:
         """What the matmul unit does in the cycles of an image."""
-        return breakdown_of(self.program, self.prediction, self.memory, unit_latencies(self.engine))
+        return breakdown_of(self.program, self.prediction, self.memory)
 
     @cached_property
     def work(self) -> Work:

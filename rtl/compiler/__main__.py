@@ -67,7 +67,7 @@ def main(options: Options) -> None:
     memory = MemoryTiming(board.bytes_per_cycle(), board.memory.latency_cycles)
     program, latencies = compiled.program, unit_latencies(engine)
     prediction, several = (simulate(program, memory, latencies, images) for images in (1, IMAGES))
-    breakdown = breakdown_of(program, prediction, memory, latencies)
+    breakdown = breakdown_of(program, prediction, memory)
     prediction = replace(prediction, cycles_per_image=several.cycles_per_image)
     figures = report(program, prediction, breakdown, board.clock_hz)
     figures |= {"model": str(options.model), "board": board.name, "hash": compiled.hash}

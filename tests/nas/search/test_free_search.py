@@ -110,14 +110,18 @@ def run(out: Path, board: Path, *arguments: str) -> int:
 
 def found(folder: Path) -> dict:
     summary = json.loads((folder / "summary.json").read_text())
-    return {key: value for key, value in summary.items() if key not in ("wall_s", "versions")}
+    return {
+        key: value
+        for key, value in summary.items()
+        if key not in ("wall_s", "costing_s", "versions")
+    }
 
 
 def test_engine_and_subnets_within_all_limits(out, board, capsys):
     assert run(out, board) == 0
     summary = Summary.load(out / "digits" / "summary.json")
     engine = config.engine(str(out / "digits" / "engine.json"))
-    assert summary.free and summary.engine_sizes == asdict(engine)
+    assert summary.engine_searched and summary.engine_sizes == asdict(engine)
     assert summary.resources == asdict(made_model().predict(engine))
     load_board(str(board)).require(**{k: int(v) for k, v in (summary.resources or {}).items()})
     assert engine.token_lanes <= 4
@@ -133,15 +137,15 @@ def test_engine_and_subnets_within_all_limits(out, board, capsys):
 def test_the_engine_is_that_of_the_most_accurate_winners(out, board, monkeypatch):
     ranks = {}
 
-    def rank(outcome):
-        errors = [winner.score.error for winner in outcome.winners]
-        ranks[outcome.hardware.engine.name] = sum(errors)
+    def rank(result):
+        errors = [winner.score.error for winner in result.winners]
+        ranks[result.hardware.engine.name] = sum(errors)
         return (sum(errors),)
 
     monkeypatch.setattr(choice, "NEAR", 0.0)
     monkeypatch.setattr(choice, "SLOWER", 9.0)
     monkeypatch.setattr(choice, "_beats", lambda one, other: False)
-    monkeypatch.setattr(job.Outcome, "rank", property(rank))
+    monkeypatch.setattr(job.EngineResult, "rank", property(rank))
     assert run(out, board, "--name", "several") == 0
     assert len(ranks) > 1
     assert ranks[found(out / "several")["engine"]] == min(ranks.values())
