@@ -113,7 +113,7 @@ class Layers:
             "activation_address": start,
             "depth_words": layer.depth_words,
             "row_tiles": run.count,
-            "wide": run.bits8,
+            "bits8": run.bits8,
             "token": token,
             "lane_first": lane_first,
             "lane_count": lane_count,

@@ -19,7 +19,7 @@ from rtl.timing.units import (
 
 LATENCIES = UnitLatencies()
 ROWS = {
-    "depth_words": 12, "row_tiles": 4, "wide": 0b0001, "lane_first": 0, "lane_count": 4,
+    "depth_words": 12, "row_tiles": 4, "bits8": 0b0001, "lane_first": 0, "lane_count": 4,
     "weights": Weights.RING, "destination": Destination.ACTIVATIONS,
 }  # fmt: skip
 
@@ -55,10 +55,10 @@ def test_the_next_matmul_is_fed_without_a_pause():
 def test_a_row_tile_takes_as_long_as_its_drain():
     """A word of depth, and two pairs of lanes; the first row tile waits for nothing."""
     unit = MatmulTiming(TINY, LATENCIES)
-    matmul(unit, 0, depth_words=1, wide=0)
+    matmul(unit, 0, depth_words=1, bits8=0)
     begin, last = unit.feeds[0]
     assert last - begin == 1 + 3 * 2
-    matmul(unit, unit.free, depth_words=1, wide=0)
+    matmul(unit, unit.free, depth_words=1, bits8=0)
     assert unit.feeds[1] == (last, last + 2 + 3 * 2)
 
 
@@ -82,7 +82,7 @@ def test_array_cycles_are_depth_words_times_passes():
 
 def test_raw_scores_leave_the_drain_four_lanes_at_a_time():
     unit = MatmulTiming(TINY, LATENCIES)
-    scores = {"weights": Weights.KEYS, "destination": Destination.SCORES, "wide": 0}
+    scores = {"weights": Weights.KEYS, "destination": Destination.SCORES, "bits8": 0}
     assert matmul(unit, 0, **scores) == unit.feeds[0][1] + 1 + LATENCIES.matmul_finish
 
 
