@@ -15,40 +15,25 @@ from tests.rtl.matmul.model import Scratchpads
 from tests.rtl.matmul.test_unit import CONFIGS, random_op
 from tests.rtl.simulation import simulate
 from tests.rtl.sizes import ODD, SMALL, TINY
+from tests.rtl.streams import FLOWS, pass_through
 
-FLOW = [(0, 0), (0.5, 0), (0, 0.5), (0.4, 0.6)]  # chances of no instruction, of no demand
 
-
-@pytest.mark.parametrize(("idle", "refuse"), FLOW)
+@pytest.mark.parametrize(("idle", "refuse"), FLOWS)
 @pytest.mark.parametrize("count", [1, 2, 25])
 def test_the_buffer_prepares_each_instruction_once_in_order(count, idle, refuse):
     choose = random.Random(count)
     ops = [random_op(TINY, choose) for _ in range(count)]
-    dut, given, seen = InstructionBuffer(), [], []
-
-    async def bench(ctx):
-        offered = False
-        for cycle in range(40 * count + 20):
-            offered = offered or (len(given) < count and choose.random() >= idle)
-            ctx.set(dut.i.valid, offered)
-            if offered:
-                ctx.set(dut.i.p, {"operands": ops[len(given)], "number": len(given)})
-            ctx.set(dut.o.ready, choose.random() >= refuse)
-            if ctx.get(dut.o.valid) and ctx.get(dut.o.ready):
-                seen.append((cycle, ctx.get(dut.o.p)))
-            if offered and ctx.get(dut.i.ready):
-                given.append(cycle)
-                offered = False
-            await ctx.tick()
-
-    simulate(dut, bench)
-    for number, ((_, prepared), op) in enumerate(zip(seen, ops, strict=True)):
+    inputs = [{"operands": op, "number": number} for number, op in enumerate(ops)]
+    dut = InstructionBuffer()
+    transfers = pass_through(dut, inputs, count, idle=idle, refuse=refuse)
+    for number, (prepared, op) in enumerate(zip(transfers.payloads, ops, strict=True)):
         assert prepared.dispatch.number == number
         assert prepared.dispatch.operands.parameter_address == op["parameter_address"]
         assert prepared.lane_last == op["lane_first"] + op["lane_count"] - 1
         assert prepared.beats == beats_of(op)
-    assert seen[0][0] - given[0] == dut.LATENCY or refuse
-    assert {s - g for (s, _), g in zip(seen, given, strict=True)} == {dut.LATENCY} or refuse
+    if not refuse:
+        cycles = zip(transfers.given, transfers.taken, strict=True)
+        assert {given - taken for (given, _), taken in cycles} == {dut.LATENCY}
 
 
 def random_reads(config, random_numbers) -> dict[str, np.ndarray]:
