@@ -12,7 +12,6 @@ from rich.console import Console
 
 from nas.cost import ExactCosts, HardwareTarget
 from nas.search import pareto, run_folder
-from nas.search.console import progress_bars
 from nas.search.evolution import Candidate, Evolution
 from nas.search.evolution_state import EvolutionState, Score
 from nas.search.options import ENGINE_SEARCH, SearchOptions
@@ -26,6 +25,7 @@ from nas.supernet.supernet import Supernet
 from nas.training.checkpoint import load_supernet
 from nas.training.evaluate import evaluate_subnet
 from nas.training.train import train_supernet
+from rtl.console import DETAIL, progress_bars
 from rtl.files import atomic_write
 from rtl.model import IntegerModel
 from sim import testbench
@@ -167,7 +167,7 @@ def search(setup: SearchSetup, net: Supernet, state: EvolutionState, console: Co
     evolution = Evolution(
         setup.space, setup.latency_targets(net.order), evaluate, setup.evolution, state
     )
-    with progress_bars(console) as progress:
+    with progress_bars(DETAIL, console=console) as progress:
         bars = [
             progress.add_task(
                 f"search, {target:g} fps{label}", total=setup.evolution.generations + 1, detail=""
@@ -263,7 +263,7 @@ def measure_winners(
 ) -> list[Measurement]:
     """Measure all winners on the test set and on the RTL."""
     setup, measurements = best.setup, []
-    with progress_bars(console) as progress:
+    with progress_bars(DETAIL, console=console) as progress:
         bar = progress.add_task("winners", total=len(models), detail="")
         for target, winner, model in zip(setup.targets, best.winners, models, strict=True):
 

@@ -1,11 +1,11 @@
-"""Pipeline constants of an engine, from its RTL: the compiler's only part that needs Amaranth."""
+"""Pipeline constants of an engine, taken from its RTL."""
 
 from functools import cache
 
 from rtl.config import EngineConfig
+from rtl.control.completion import InFlight
 from rtl.control.fetch import Fetch
-from rtl.control.in_flight import InFlight
-from rtl.control.issue import Issue
+from rtl.control.semaphores import Issue
 from rtl.lib.streams import Queue
 from rtl.matmul.unit import MatmulUnit
 from rtl.memory.load.check import LoadCheck
@@ -19,7 +19,7 @@ from rtl.vector.softmax import SoftmaxUnit
 
 @cache
 def unit_latencies(config: EngineConfig) -> UnitLatencies:
-    """Constants of the units; where the RTL names none: :class:`UnitLatencies`' defaults."""
+    """Read the constants of an engine's units; those that the RTL does not name keep a default."""
     return UnitLatencies(
         decode=Fetch.DECODE_CYCLES,
         queue=Queue.LATENCY,

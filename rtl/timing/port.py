@@ -1,9 +1,9 @@
-"""The memory port in the timing model: when beats arrive, and what the program needs of it.
+"""The memory port in the timing model: when beats arrive, and how the program is read.
 
-What :mod:`rtl.memory.reader` and the fetcher do, burst by burst. A client's burst is issued when
-its buffer has room for it, the program's before a LOAD's (:mod:`rtl.timing.loads`); memory
-answers all bursts in their order. Beats leave the program's buffer as instructions are decoded.
-All times are clock cycles of the RTL.
+Follows :mod:`rtl.memory.reader` burst by burst. A burst is issued when its client's buffer has room
+for all of it, the program's before a LOAD's (:mod:`rtl.timing.loads`); memory answers bursts in the
+order in which they were issued. Beats leave the program's buffer as instructions are decoded
+(:mod:`rtl.timing.fetch`). All times are clock cycles of the RTL.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,11 @@ BURST_BEATS = 16  # rtl.memory.axi.BURST_BEATS
 PROGRAM_ROOM = 32  # beats; rtl.memory.reader.Reader.ROOM
 BURST_CYCLES = 4  # from a command to its first burst; rtl.memory.bursts.Burster.LATENCY
 ROOM_CYCLES = 3  # from a beat that is taken to a burst that waits for its room; the same
-BUFFER_CYCLES = 2  # of a client's buffer behind its queue; rtl.memory.reader.Buffer
+BUFFER_CYCLES = 2  # of a client's buffer behind its queue; rtl.memory.reader.BeatBuffer
 READ_CYCLES = 2  # from a burst's choice to its first beat, without the memory's latency
 SAVED_BEATS = 3  # that an idle memory may send without a pause, beyond its bandwidth
 NEVER = float("inf")  # a time that is not known yet
+OFFSETS = tuple(map(float, range(BURST_BEATS)))  # of a burst's beats without a pause
 
 
 @dataclass(frozen=True)
@@ -37,42 +38,88 @@ class MemoryTiming:
     latency_cycles: int = 100
 
 
-class Memory:
-    """When the beats of successive bursts arrive.
+class MemoryPort:
+    """Memory port: computes when the beats of successive bursts arrive.
 
     Parameters
     ----------
     timing : MemoryTiming
     beat_bytes : int
-        Width of the port.
+        Width of the port in bytes.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from the choice of a burst to its first beat.
+    interval : float
+        Cycles from one beat to the next that the bandwidth sustains, at least 1.
+    saved : float
+        Cycles of bandwidth that an idle memory saves for the beats that follow.
+    last : float
+        Cycle of the latest beat.
+    paid : float
+        When the bandwidth that was used is earned again.
     """
 
     def __init__(self, timing: MemoryTiming, beat_bytes: int):
         self.latency = READ_CYCLES + timing.latency_cycles
         self.interval = max(1.0, beat_bytes / timing.bytes_per_cycle)
-        self.last = -1.0  # cycle of the latest beat
-        self.paid = 0.0  # when the bandwidth that was used is earned again
+        self.saved = SAVED_BEATS * self.interval
+        self.last = -1.0
+        self.paid = 0.0
 
     def burst(self, chosen: float, beats: int) -> tuple[float, float]:
-        """Cycles of the first and last beat of a burst that was chosen in a cycle."""
+        """Read a burst that was chosen in a cycle; when its first and last beat arrive."""
         first = chosen + self.latency
         if first <= self.last:
             first = self.last + 1
-        first, self.last = self.send(first, beats)
+        if self.interval == 1:
+            self.last = first + beats - 1
+        else:
+            first, self.last = self.send(first, beats)
         return first, self.last
 
     def send(self, first: float, beats: int) -> tuple[float, float]:
-        """Cycles of the first and last of successive beats, from ``first`` on, by the bandwidth."""
+        """Send beats from ``first`` on, as the bandwidth allows; when the first and last go."""
         interval = self.interval
         if interval == 1:
             return first, first + beats - 1
-        saved = SAVED_BEATS * interval
-        first = max(first, self.paid - saved)
+        first = max(first, self.paid - self.saved)
         self.paid = max(first, self.paid) + beats * interval
-        return first, max(first + beats - 1, self.paid - interval - saved)
+        return first, max(first + beats - 1, self.paid - interval - self.saved)
+
+    def steady(self, chosen: float, ready: float) -> float | None:
+        """Find the cycle from which beats arrive ``interval`` apart, burst after burst.
+
+        None if they will not: because the bandwidth that an idle memory has saved is not used up,
+        or because whoever takes the beats holds them back.
+
+        Parameters
+        ----------
+        chosen : float
+            When the first burst is chosen; all others are chosen before the port is free.
+        ready : float
+            Cycle from which the beats can be taken.
+        """
+        first = max(chosen + self.latency, self.last + 1)
+        if self.interval == 1:
+            return first
+        earned = self.paid - self.saved
+        return earned if max(first, ready) <= earned else None
+
+    def burst_steadily(self, first: float, beats: int, latest: float) -> None:
+        """Send the beats of successive bursts, the latest a whole one that was chosen in a cycle.
+
+        From ``first`` on, as :meth:`steady` says, unless bursts were chosen later than that.
+        """
+        if self.interval != 1:
+            self.paid += beats * self.interval
+        self.last = max(
+            first + (beats - 1) * self.interval, latest + self.latency + BURST_BEATS - 1
+        )
 
     def write(self, first: float, beats: int) -> float:
-        """Cycle of the last of successive beats that are written from ``first`` on.
+        """Write successive beats from ``first`` on; when the last of them goes.
 
         A write goes before all reads that wait: only what was sent before is paid for first.
         """
@@ -83,24 +130,25 @@ class Memory:
 
 
 class Extent:
-    """What a command has still to read, in beats.
+    """The rest of a command, in beats that are to be read.
 
     A burst ends with its block of ``BURST_BEATS`` aligned beats, so that none crosses 4 KB.
 
     Parameters
     ----------
     address, size : int
-        In bytes.
+        First byte, and how many bytes.
     beat_bytes : int
+        Width of the port in bytes.
 
     Attributes
     ----------
     beat : int
-        Address of the next one, in beats.
+        Address of the next beat, counted in beats.
     left : int
-        Beats.
+        Beats that are left.
     burst : int
-        Length of the next one in beats, 0 at the end.
+        Length of the next burst in beats; 0 at the end.
     """
 
     __slots__ = ("beat", "burst", "left")
@@ -110,95 +158,72 @@ class Extent:
         self.left = divide_up(address + size, beat_bytes) - self.beat
         self.burst = min(self.left, BURST_BEATS - self.beat % BURST_BEATS)
 
-    def advance(self) -> None:
-        """Go on behind the next burst."""
-        self.beat += self.burst
-        self.left -= self.burst
-        self.burst = min(self.left, BURST_BEATS)
+    def advance(self, beats: int) -> None:
+        """Step over so many beats: those of the next burst, or of several."""
+        self.beat += beats
+        self.left -= beats
+        self.burst = self.left if self.left < BURST_BEATS else BURST_BEATS
 
 
-class ProgramReads:
-    """The fetcher's client: beats become instructions, which are decoded one by one.
+class ProgramReader:
+    """The fetcher's buffer: reads the program burst by burst, for one image.
 
     Parameters
     ----------
     address : int
         First byte of the program.
     instructions : int
+        Length of the program.
     beat_bytes : int
+        Width of the port in bytes.
     requested : float
         Cycle of the command.
     queue : int
         Latency of the buffer's queue in cycles.
+
+    Attributes
+    ----------
+    buffered : list of float
+        Cycle in which each beat can leave the buffer, as far as they are known.
+    taken : list of float
+        Cycle in which each of the first beats leaves it.
+    gone : int
+        Beats of ``taken`` whose instructions were decoded.
     """
 
     def __init__(
         self, address: int, instructions: int, beat_bytes: int, requested: float, queue: int
     ):
         self.extent = Extent(address, instructions * INSTRUCTION_BYTES, beat_bytes)
-        self.left = instructions  # to be decoded
-        self.per_beat = max(1, beat_bytes // INSTRUCTION_BYTES)  # instructions
-        self.beats = max(1, INSTRUCTION_BYTES // beat_bytes)  # per instruction
         self.buffer = queue + BUFFER_CYCLES
         self.issued = 0  # beats
-        self.earliest = requested + BURST_CYCLES  # choice of the next burst
-        self.buffered: list[float] = []  # cycle in which each beat can leave the buffer
-        self.taken: list[float] = []  # cycle in which it leaves
-        self.leaving: list[float] = []  # the same for the beats of the next instruction
-        self.word = 0.0  # cycle in which the latest instruction is decoded
-        self.inside = 0  # instructions of the latest beat that are still there
+        self.earliest = float(requested + BURST_CYCLES)  # choice of the next burst
+        self.buffered: list[float] = []
+        self.taken: list[float] = []
+        self.gone = 0
 
     def candidate(self) -> float:
-        """Earliest choice of the next burst; NEVER if unknown."""
+        """Find the earliest choice of the next burst; NEVER if unknown."""
         if not self.extent.left:
             return NEVER
         needed = self.issued + self.extent.burst - PROGRAM_ROOM
-        if needed > len(self.taken):
+        if needed > self.gone:
             return NEVER
         if needed <= 0:
             return self.earliest
-        return max(self.earliest, self.taken[needed - 1] + ROOM_CYCLES)
+        room = self.taken[needed - 1] + ROOM_CYCLES
+        return room if room > self.earliest else self.earliest
 
-    def issue(self, chosen: float, memory: Memory) -> None:
+    def issue(self, chosen: float, memory: MemoryPort) -> None:
         """Read the next burst."""
         beats = self.extent.burst
         first, last = memory.burst(chosen, beats)
-        step = (last - first) / (beats - 1) if beats > 1 else 0
-        at = first + self.buffer
-        self.buffered += [at + i * step for i in range(beats)]
-        self.extent.advance()
+        at = float(first + self.buffer)
+        if last - first == beats - 1:
+            self.buffered += map(at.__add__, OFFSETS[:beats])
+        else:
+            step = (last - first) / (beats - 1)
+            self.buffered += [at + i * step for i in range(beats)]
+        self.extent.advance(beats)
         self.issued += beats
         self.earliest = chosen + 1
-
-    def decodable(self) -> float:
-        """Earliest cycle in which the next instruction can be decoded; NEVER if unknown.
-
-        Behind the last one nothing is decoded, though its beat may have room for another.
-        """
-        if not self.left:
-            return NEVER
-        if self.inside:
-            return self.word + 1
-        leaving, buffered = self.leaving, self.buffered
-        at = leaving[-1] + 1 if leaving else self.word
-        beat = len(self.taken) + len(leaving)
-        while len(leaving) < self.beats:
-            if beat == len(buffered):
-                return NEVER
-            if buffered[beat] > at:
-                at = buffered[beat]
-            leaving.append(at)
-            at += 1
-            beat += 1
-        return at
-
-    def decode(self, cycle: float) -> None:
-        """Decode the next instruction: its beats leave the buffer."""
-        if self.inside:
-            self.inside -= 1
-        else:
-            self.taken += self.leaving
-            self.leaving.clear()
-            self.inside = self.per_beat - 1
-        self.left -= 1
-        self.word = cycle

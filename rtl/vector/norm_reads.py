@@ -5,13 +5,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from rtl.control.retire import Retire
+from rtl.control.completion import Retire
 from rtl.isa.instructions import Opcode
 from rtl.isa.layouts import dispatch_layout
 from rtl.lib.counts import Credits
 from rtl.lib.streams import Queue, Skid, connect
-from rtl.memory.ports import ADDRESS
-from rtl.memory.word_parts import split_position
+from rtl.memory.ports import ADDRESS, split_position
 
 DISPATCH = dispatch_layout(Opcode.NORM)
 PAIR_INDEX = unsigned(4)  # at most 32 token lanes

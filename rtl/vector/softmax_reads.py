@@ -7,8 +7,7 @@ from amaranth.utils import exact_log2
 
 from rtl.isa.instructions import Opcode
 from rtl.isa.layouts import dispatch_layout
-from rtl.memory.ports import ADDRESS
-from rtl.memory.word_parts import split_position
+from rtl.memory.ports import ADDRESS, split_position
 from rtl.model import numerics
 
 DISPATCH = dispatch_layout(Opcode.SOFTMAX)
