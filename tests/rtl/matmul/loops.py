@@ -33,7 +33,7 @@ class PythonStep:
 
 def passes_of(op: dict[str, int], row_tile: int, act_bits: int) -> list[tuple]:
     """Passes of a row tile."""
-    bits8 = op["weights"] != Weights.RING or bool(op["wide"] >> row_tile & 1)
+    bits8 = op["weights"] != Weights.RING or bool(op["bits8"] >> row_tile & 1)
     sliced = op["activations"] == Activations.PIXELS and act_bits < numerics.KV_BITS
     return PASSES[bits8, sliced]
 
