@@ -29,8 +29,8 @@ IMAGES = 4  # of a run, for the cycles of each further image
 class Options:
     """Compile an integer model for a board's engine, and say what it will take.
 
-    Cycles are the timing model's, for one picture from start to done, and for each further one of
-    a run, as pictures overlap. With --out, the files that
+    Cycles are the timing model's, for one image from start to done, and for each further one of
+    a run, as images overlap. With --out, the files that
     a host needs are written: model.bin (the MODEL region), memory.json (where what lies),
     symbols.json (what each instruction computes), program.txt (disassembly), report.json. Example:
 
