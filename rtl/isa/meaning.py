@@ -23,7 +23,7 @@ target RESIDUAL: for tokens t = token, token + 1, ..., each of row_words words o
 target PIXELS: for image rows y of data, each of segments * segment_bytes bytes, and s in segments:
     tile, lane = divmod(lane_first + s, T)
     W = segment_bytes / D, rounded up
-    pixels[lane][destination + stride * tile + W * y] ... = segment s of the row, filled up to W words
+    pixels[lane][destination + stride * tile + W * y] ... = segment s of the row, as W words
 """,
     Opcode.MATMUL: """
 for r in row_tiles, lane in lane_first ... lane_first + lane_count - 1:
@@ -31,10 +31,10 @@ for r in row_tiles, lane in lane_first ... lane_first + lane_count - 1:
     w = depth_words of weights: RING row tile by row tile from weight_address, twice if bits8[r];
         KEYS from weight_address + weight_step * r; VALUES at weight_address + r + weight_step * d
     M, S = scales[slot][lane] if token_scale else parameters[parameter_address + r], with a bias
-    y = sum(x * w) if SCORES else clip((sum(x * w) + bias) * M >> S, format); gelu: look up gelu_table
-    g = groups passed since token: of R tokens for KEYS, D for VALUES, 4 for RESIDUAL; SCORES 4 lanes
+    y = sum(x * w) if SCORES else clip((sum(x * w) + bias) * M >> S, format); gelu: by gelu_table
+    g = groups since that of token: R tokens for KEYS, D for VALUES, 4 for RESIDUAL; SCORES 4 lanes
     destination[bank][destination_address + destination_stride * g + r] = y
-    # ACTIVATIONS: mask_count granules from mask_first. SCORES: maxima[slot][lane] of the first keys.
+    # ACTIVATIONS: mask_count granules from mask_first. SCORES: also maxima[slot][lane] over keys.
     # RESIDUAL: y << residual_shift; if accumulate, added to what is there, saturating.
 """,
     Opcode.NORM: """

@@ -7,7 +7,7 @@ import pytest
 from rtl.isa.instructions import Activations, Destination, Format, Weights
 from rtl.isa.scratchpads import Scratchpads
 from rtl.matmul.unit import MatmulUnit
-from tests.rtl.matmul.bench import Bench
+from tests.rtl.matmul.bench import Bench, execute
 from tests.rtl.matmul.test_unit import CONFIGS, SMALL, check_equal, independent, random_op
 
 
