@@ -60,7 +60,7 @@ def build(
     and the settings of the memory (sim/hardware/memory.sv) as inputs.
     """
     builder.require()
-    sources = _generated(engine, tap, primitives)
+    sources = generate(engine, tap=tap, primitives=primitives)
     models = [HARDWARE / f"{primitives.value}.sv"] if primitives else []
     return builder.build(
         [WAIVERS, *sources, *models, HARDWARE / "memory.sv", HARDWARE / "memory.cpp"],
@@ -71,8 +71,10 @@ def build(
     )
 
 
-def _generated(engine: EngineConfig, tap: bool, primitives: Primitives | None) -> list[Path]:
-    """Verilog of the engine and of the testbench around it, kept by what they are made from."""
+def generate(
+    engine: EngineConfig, *, tap: bool = True, primitives: Primitives | None = None
+) -> list[Path]:
+    """Emit the Verilog of the engine and of the testbench around it, or find it in the cache."""
     rtl = Path(__file__).parents[1] / "rtl"
     modules = [
         file for file in sorted(rtl.rglob("*.py")) if file.relative_to(rtl).parts[0] not in SOFTWARE
