@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -26,7 +27,8 @@ def test_the_top_has_clock_interrupt_registers_and_settings(text):
 
 
 def test_every_port_of_the_engine_is_wired(text):
-    pins = re.findall(r"\.(\w+)\((\w+)\)", re.search(r"engine engine\((.*)\);", text)[1])
+    [instance] = re.findall(r"engine engine\((.*)\);", text)
+    pins = re.findall(r"\.(\w+)\((\w+)\)", instance)
     declared = set(re.findall(r"(?:logic|wire)(?: \[\d+:0\])? (\w+)", text))
     assert {wire for _, wire in pins} <= declared
     ports = {"__".join(path) for path, _, _ in testbench._ports(Engine(SMALL, tap=True).signature)}
@@ -63,16 +65,14 @@ def test_verilog_is_kept_by_engine_taps_and_code(monkeypatch, tmp_path):
 
 def test_only_engines_with_a_name_are_built_in_another_process(monkeypatch):
     started = []
-    monkeypatch.setattr(
-        testbench.threading, "Thread", lambda **call: started.append(call) or Idle()
-    )
+
+    def thread(**call):
+        started.append(call)
+        return SimpleNamespace(start=lambda: None)
+
+    monkeypatch.setattr(testbench.threading, "Thread", thread)
     testbench.build_meanwhile(replace(TINY, score_slots=3))
     assert not started
     testbench.build_meanwhile(TINY)
     [call] = started
     assert call["args"][0][-3:] == ["sim.testbench", "--engine", "tiny"]
-
-
-class Idle:
-    def start(self):
-        pass

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from rtl.isa.instructions import Unit
 from sim.timeline import Timeline, UnitEvents, about, label
 
 
-def operation(kind, tensor="", **where):
+def operation(kind, tensor="", **where) -> Any:
     return SimpleNamespace(subject=Subject(kind, tensor, "", **where), operands={"shift": 3})
 
 
