@@ -62,8 +62,9 @@ def reference(model: IntegerModel) -> dict[str, np.ndarray]:
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write arrays as .npz without compression, whose bytes would differ between zlibs."""
+    stored: dict[str, Any] = {name: smallest(array) for name, array in arrays.items()}
     with atomic_write(path) as file:
-        np.savez(file, **{name: smallest(array) for name, array in arrays.items()})
+        np.savez(file, **stored)
 
 
 def smallest(array: np.ndarray) -> np.ndarray:

@@ -9,12 +9,12 @@ from rich.console import Console
 from nas.cost import ExactCosts, HardwareTarget
 from nas.cost.engine_search import Choice, FreeEngine, choose
 from nas.cost.estimate import resources_of
-from nas.search.console import progress_bars
 from nas.search.options import DEFAULT_ACT_BITS, ENGINE_SEARCH, SearchOptions
 from nas.search.targets import default_targets, fastest_rate, reaches, require_reachable
 from nas.space import Space
 from rtl.board import load_board
 from rtl.build.synthesis import Resources
+from rtl.console import DETAIL, progress_bars
 from rtl.errors import UserError
 
 NO_BINDING = "no limit of the board keeps a faster engine out"
@@ -140,7 +140,7 @@ def _search_engines(
     options: SearchOptions, space: Space, act_bits: int, console: Console
 ) -> CandidateEngines:
     board = load_board(options.board)
-    with progress_bars(console) as progress:
+    with progress_bars(DETAIL, console=console) as progress:
         task = progress.add_task(f"engines of {act_bits} bits", total=None, detail="")
 
         def advance(done: int, total: int) -> None:

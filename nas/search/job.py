@@ -12,11 +12,10 @@ from rich.console import Console
 
 from nas.cost import ExactCosts, HardwareTarget
 from nas.search import pareto, run_folder
-from nas.search.console import progress_bars
 from nas.search.evolution import Candidate, Evolution
 from nas.search.evolution_state import EvolutionState, Score
 from nas.search.options import ENGINE_SEARCH, SearchOptions
-from nas.search.report import Measurement, measure_winner, refuse_mismatches
+from nas.search.report import MeasuredWinner, measure_winner, refuse_mismatches
 from nas.search.setup import SearchSetup, cost_workers, prepare
 from nas.search.summary import Summary, versions
 from nas.search.table import summary_lines, winners_table, work_table
@@ -26,6 +25,7 @@ from nas.supernet.supernet import Supernet
 from nas.training.checkpoint import load_supernet
 from nas.training.evaluate import evaluate_subnet
 from nas.training.train import train_supernet
+from rtl.console import DETAIL, progress_bars
 from rtl.files import atomic_write
 from rtl.model import IntegerModel
 from sim import testbench
@@ -167,7 +167,7 @@ def search(setup: SearchSetup, net: Supernet, state: EvolutionState, console: Co
     evolution = Evolution(
         setup.space, setup.latency_targets(net.order), evaluate, setup.evolution, state
     )
-    with progress_bars(console) as progress:
+    with progress_bars(DETAIL, console=console) as progress:
         bars = [
             progress.add_task(
                 f"search, {target:g} fps{label}", total=setup.evolution.generations + 1, detail=""
@@ -260,10 +260,10 @@ def plot_candidates(best: EngineResult) -> None:
 
 def measure_winners(
     best: EngineResult, models: Sequence[IntegerModel], console: Console
-) -> list[Measurement]:
+) -> list[MeasuredWinner]:
     """Measure all winners on the test set and on the RTL."""
     setup, measurements = best.setup, []
-    with progress_bars(console) as progress:
+    with progress_bars(DETAIL, console=console) as progress:
         bar = progress.add_task("winners", total=len(models), detail="")
         for target, winner, model in zip(setup.targets, best.winners, models, strict=True):
 

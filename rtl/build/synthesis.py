@@ -10,7 +10,8 @@ from pathlib import Path
 
 from rtl.arith.ultrascale import PAIRED
 from rtl.build.verilog import yosys
-from rtl.errors import ToolError
+from rtl.errors import ToolError, UserError
+from rtl.lib.emit import Primitives, primitives_of
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ NOTHING, LUT, FF, DSP = Resources(), Resources(lut=1), Resources(ff=1), Resource
 
 
 @dataclass(frozen=True)
-class Family:
+class DeviceFamily:
     """How Yosys synthesises for a family of devices, and what its cells cost.
 
     Parameters
@@ -67,8 +68,10 @@ class Family:
     cells: Mapping[str, Resources]
 
 
+NO_DEVICE = "verilator"  # the device of boards that are simulated alone
+
 FAMILIES = {
-    "xilinx": Family(
+    "xilinx": DeviceFamily(
         script="""
             synth_xilinx -family xcup -noiopad -noclkbuf -top {top} -run :map_luts
             opt_expr -mux_undef -noclkinv
@@ -100,7 +103,7 @@ FAMILIES = {
             **dict.fromkeys(("GND", "VCC"), NOTHING),
         },
     ),
-    "ecp5": Family(
+    "ecp5": DeviceFamily(
         script="""
             synth_lattice -family ecp5 -noflatten -top {top} -run :map_luts
             techmap -map +/lattice/latches_map.v
@@ -137,11 +140,23 @@ PAIRS = f"chtype -set {PAIRED_LUT} a:HLUTNM c:*{PAIRED}* %i"
 
 
 def family_of(device: str) -> str:
-    """The key of :data:`FAMILIES` for a vendor's part name.
+    """Return the key of :data:`FAMILIES` for a vendor's part name.
 
     Where there is no part, as for the board ``sim``, counts are those of an UltraScale+.
+
+    Raises
+    ------
+    UserError
+        If the part is of another family: its cells would be counted wrongly.
     """
-    return "ecp5" if device.upper().startswith("LFE5") else "xilinx"
+    if device.upper().startswith("LFE5"):
+        return "ecp5"
+    if device == NO_DEVICE or primitives_of(device) is Primitives.ULTRASCALE:
+        return "xilinx"
+    raise UserError(
+        f"resources of device {device!r} cannot be counted: only those of AMD UltraScale and"
+        " UltraScale+ (xczu, xck, xcau, xcku, xcvu, xcu) and of Lattice ECP5 (LFE5)"
+    )
 
 
 @dataclass(frozen=True)

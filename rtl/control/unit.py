@@ -7,15 +7,11 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.control.counters import Activity, Counters
-from rtl.control.faults import FaultRecord
+from rtl.control.completion import InFlight
 from rtl.control.fetch import Fetch
-from rtl.control.in_flight import InFlight
-from rtl.control.issue import Issue, issue_members
 from rtl.control.registers import RegisterBus, RegisterFile
-from rtl.control.run import Run, SoftReset, Status
-from rtl.control.semaphores import Semaphores
-from rtl.control.watchdog import Watchdog
+from rtl.control.run import Activity, Counters, FaultRecord, RunStatus, SoftReset, Status, Watchdog
+from rtl.control.semaphores import Issue, Semaphores, issue_members
 from rtl.isa.faults import Fault, FirstFault
 from rtl.isa.instructions import UNIT_OF, Base, Opcode, Unit
 from rtl.isa.layouts import NUMBER_BITS, queued_layout
@@ -136,7 +132,7 @@ class ControlUnit(wiring.Component):
         m.submodules.soft_reset = soft_reset = SoftReset()
         parts = {
             "registers": RegisterFile(),
-            "run": Run(),
+            "run": RunStatus(),
             "fetch": Fetch(self.config),
             "in_flight": InFlight(self.config),
             "semaphores": Semaphores(),

@@ -127,11 +127,12 @@ class Drain(wiring.Component):
 
     ::
 
-        tile ─► beats ─► placement ─► select ─► quad ─┬─► scores ───────────────► score_write
-                              │                       └─► lanes ─► requantize
-                              └─► parameters ──────────────▲            │
-                                                  gelu ◄────────────────┤
-                                                    └─► writers ◄── residual ─► other writes, done
+        tile ─► beats ─► placement ─┬─► select ═► quad ─┬─► scores ─► score_write, maxima
+                                    │                   └─► lanes ─► requantize ─┬─► gelu
+                                    └─► parameters ═════════► ▲                  └─► residual
+        gelu, residual ─► writers ─► other writes, done
+
+    Double arrows leave the drain and come back, from the array or a scratchpad.
 
     A beat is 2 tokens x ``row_lanes``, of raw scores 4 tokens. No flow control: the feed keeps row
     tiles apart, scratchpads never refuse, so nothing in here can stall. ``SELECT_LATENCY`` cycles
@@ -253,7 +254,7 @@ class Drain(wiring.Component):
     def _connect_codes(
         self, m: Module, beats: DelayedBeats, lanes: LaneSelection, requantize: Requantize
     ) -> None:
-        """Sums of two lanes into codes, ``CODES_LATENCY`` cycles after the beat."""
+        """Sums of two lanes become codes, ``CODES_LATENCY`` cycles after the beat."""
         m.d.comb += [
             lanes.place.eq(beats.place[0]),
             lanes.quad.eq(self.quad),
@@ -267,6 +268,7 @@ class Drain(wiring.Component):
     def _connect_gelu(
         self, m: Module, beats: DelayedBeats, requantize: Requantize, gelu: Gelu
     ) -> None:
+        """The low bits of the codes are looked up in a table."""
         m.d.comb += [
             _truncate(gelu.i, requantize.codes),
             gelu.table.eq(beats.operands[self.CODES_LATENCY].gelu_table),

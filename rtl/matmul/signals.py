@@ -33,12 +33,12 @@ def quads(token_lanes: int) -> int:
 class WordFlags(data.Struct):
     """Control bits of one word of operands, beside the operands."""
 
-    valid: 1  # there is a word; without, the accumulators hold still
-    first: 1  # of a row tile: the accumulators start from 0
-    shift_before: 1  # accumulators <<= 4 before this word is added
-    last: 1  # of a row tile: the sums are handed to the drain
-    w_signed: 1
-    a_signed: 1
+    valid: unsigned(1)  # there is a word; without, the accumulators hold still
+    first: unsigned(1)  # of a row tile: the accumulators start from 0
+    shift_before: unsigned(1)  # accumulators <<= 4 before this word is added
+    last: unsigned(1)  # of a row tile: the sums are handed to the drain
+    w_signed: unsigned(1)
+    a_signed: unsigned(1)
 
 
 class PreparedInstruction(data.Struct):
@@ -55,19 +55,19 @@ class RowTile(data.Struct):
     dispatch: DISPATCH
     lane_last: LANE
     row_tile: ROW_TILE
-    final: 1  # the instruction's last
+    final: unsigned(1)  # the instruction's last
 
 
 class LoopStep(data.Struct):
     """One word of an instruction's loop nest."""
 
     word: WordFlags
-    start: 1  # first word of the instruction
-    tile_start: 1  # first word of a row tile
-    again: 1  # first word of a pass that reads the weight words of the pass before
-    new_words: 1  # first word of a pass that reads weight words not read before
-    high_nibble: 1  # of weights
-    high_slice: 1  # of pixels
+    start: unsigned(1)  # first word of the instruction
+    tile_start: unsigned(1)  # first word of a row tile
+    again: unsigned(1)  # first word of a pass that reads the weight words of the pass before
+    new_words: unsigned(1)  # first word of a pass that reads weight words not read before
+    high_nibble: unsigned(1)  # of weights
+    high_slice: unsigned(1)  # of pixels
     tile: RowTile
 
 
@@ -76,7 +76,7 @@ class DrainBeat(data.Struct):
 
     tile: RowTile
     pair: PAIR_INDEX
-    done: 1  # the instruction's last
+    done: unsigned(1)  # the instruction's last
 
 
 def placement_layout(config: EngineConfig) -> data.StructLayout:

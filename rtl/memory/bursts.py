@@ -21,7 +21,7 @@ class Burst(data.Struct):
     last: unsigned(1)  # of its command
 
 
-class BurstWalk(wiring.Component):
+class BurstGenerator(wiring.Component):
     """Cuts commands into bursts, each up to the end of its block of ``BURST_BEATS`` beats.
 
     Blocks divide 4 KB, so no burst crosses a 4 KB boundary. A command's first burst comes
@@ -117,7 +117,7 @@ class Burster(wiring.Component):
         A beat left the buffer in the cycle before.
     """
 
-    LATENCY = BurstWalk.LATENCY + Skid.LATENCY
+    LATENCY = BurstGenerator.LATENCY + Skid.LATENCY
     ROOM_LATENCY = 2 + Skid.LATENCY
 
     def __init__(self, data_bytes: int, room: int):
@@ -133,19 +133,19 @@ class Burster(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.walk = walk = BurstWalk(self.data_bytes)
+        m.submodules.generator = generator = BurstGenerator(self.data_bytes)
         m.submodules.chosen = chosen = Skid(Burst)
-        connect(m, producer=wiring.flipped(self.command), consumer=walk.command)
+        connect(m, producer=wiring.flipped(self.command), consumer=generator.command)
         connect(m, producer=chosen.o, consumer=wiring.flipped(self.bursts))
         room = Signal(range(self.room + 1), init=self.room)
         left = Signal(signed(len(room) + 1))  # room, once the next burst is on its way
         fits = left >= 0
         m.d.comb += [
-            left.eq(room - walk.bursts.p.beats),
-            chosen.i.p.eq(walk.bursts.p),
-            chosen.i.valid.eq(walk.bursts.valid & fits),
-            walk.bursts.ready.eq(chosen.i.ready & fits),
+            left.eq(room - generator.bursts.p.beats),
+            chosen.i.p.eq(generator.bursts.p),
+            chosen.i.valid.eq(generator.bursts.valid & fits),
+            generator.bursts.ready.eq(chosen.i.ready & fits),
         ]
-        goes = walk.bursts.valid & walk.bursts.ready
+        goes = generator.bursts.valid & generator.bursts.ready
         m.d.sync += room.eq(Mux(goes, left, room) + self.taken)
         return m

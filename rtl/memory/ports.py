@@ -6,13 +6,16 @@ construction. Words, granules and banks: docs/design/0001-engine.md. Every read 
 instruction for the simulation tap; synthesis finds it unused and drops it.
 """
 
-from amaranth.hdl import Shape, signed, unsigned
+from typing import Any
+
+from amaranth.hdl import Cat, Shape, Value, signed, unsigned
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, Signature
-from amaranth.utils import ceil_log2
+from amaranth.utils import ceil_log2, exact_log2
 
 from rtl.config import EngineConfig
 from rtl.isa.layouts import NUMBER_BITS
+from rtl.lib.pipeline import choose
 from rtl.model import numerics
 
 READ_LATENCY = 2  # block RAM with its output register
@@ -232,3 +235,26 @@ class WritePort(Signature):
 
     def __init__(self, layout: data.StructLayout):
         super().__init__({"valid": Out(1), "beat": Out(layout)})
+
+
+def split_position(position: Value, parts: int) -> tuple[Value, Value]:
+    """Word, and part of this word."""
+    bits = exact_log2(parts)
+    return position[bits:], position[:bits]
+
+
+def part_of(word: Any, parts: int, part: Value) -> Value:
+    """One of ``parts`` equal parts of a word, part 0 the lowest."""
+    value = Value.cast(word)
+    bits = len(value) // parts
+    return choose([value[i * bits : (i + 1) * bits] for i in range(parts)], part)
+
+
+def part_mask(config: EngineConfig, parts: int, part: Value) -> Value:
+    """The granules of a word of ``row_lanes`` codes that lie in one of its ``parts``."""
+    return Cat(part == i * parts // config.granules for i in range(config.granules))
+
+
+def in_every_part(codes: Any, parts: int) -> Value:
+    """A word with ``codes`` in each of its ``parts``; a mask tells which of them is written."""
+    return Value.cast(codes).replicate(parts)

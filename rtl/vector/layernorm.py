@@ -5,13 +5,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import Out
 
 from rtl.config import EngineConfig
-from rtl.control.retire import Retire
+from rtl.control.completion import Retire
 from rtl.isa.instructions import Opcode
 from rtl.isa.unit_port import UnitPort
 from rtl.lib.pipeline import delayed, history
 from rtl.lib.streams import connect, fork
 from rtl.memory import ports
-from rtl.memory.word_parts import in_every_part, part_mask, part_of, split_position
+from rtl.memory.ports import in_every_part, part_mask, part_of, split_position
 from rtl.memory.write_queue import WriteQueue
 from rtl.vector.norm_lanes import NormLanes
 from rtl.vector.norm_reads import NormIssue

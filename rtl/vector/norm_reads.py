@@ -5,13 +5,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from rtl.control.retire import Retire
+from rtl.control.completion import Retire
 from rtl.isa.instructions import Opcode
 from rtl.isa.layouts import dispatch_layout
 from rtl.lib.counts import Credits
 from rtl.lib.streams import Queue, Skid, connect
-from rtl.memory.ports import ADDRESS
-from rtl.memory.word_parts import split_position
+from rtl.memory.ports import ADDRESS, split_position
 
 DISPATCH = dispatch_layout(Opcode.NORM)
 PAIR_INDEX = unsigned(4)  # at most 32 token lanes
@@ -70,8 +69,8 @@ class NormAddressGenerator(wiring.Component):
         operands = beat.dispatch.operands
         dispatch = Signal(DISPATCH)
         idle, skip = Signal(init=1), Signal(PAIR_INDEX)  # pairs before the first lane
-        lane_end = Signal(PAIR_INDEX.width + 2)  # the last lane that takes part
-        first_pair, last_pair = Signal(), lane_end[1:]
+        lane_last = Signal(PAIR_INDEX.width + 2)  # the last lane that takes part
+        first_pair, last_pair = Signal(), lane_last[1:]
         pair, position = Signal(PAIR_INDEX), Signal.like(beat.position)
         single, before_last = Signal(), Signal.like(position)  # beats == 1, beats - 2
         half, base = Signal(), Signal(ADDRESS)
@@ -83,21 +82,21 @@ class NormAddressGenerator(wiring.Component):
             beat.word.eq(base + column),
             beat.pair.eq(pair),
             beat.enable[0].eq(~first_pair | ~operands.lane_first[0]),
-            beat.enable[1].eq((pair != last_pair) | lane_end[0]),
+            beat.enable[1].eq((pair != last_pair) | lane_last[0]),
             beat.position.eq(position),
             beat.final.eq(beat.last & (pair == last_pair)),
         ]
-        started = self.i.payload.operands
-        beats = started.row_words << exact_log2(self.parts)
+        next_operands = self.i.payload.operands
+        beats = next_operands.row_words << exact_log2(self.parts)
         with m.If(self.i.valid & idle):
             m.d.sync += [
                 idle.eq(0),
-                self.o.valid.eq(started.lane_first[1:] == 0),
+                self.o.valid.eq(next_operands.lane_first[1:] == 0),
                 dispatch.eq(self.i.payload),
-                skip.eq(started.lane_first[1:]),
-                lane_end.eq(started.lane_first + started.lane_count - 1),
-                half.eq(started.token[1]),
-                base.eq(started.source_address),
+                skip.eq(next_operands.lane_first[1:]),
+                lane_last.eq(next_operands.lane_first + next_operands.lane_count - 1),
+                half.eq(next_operands.token[1]),
+                base.eq(next_operands.source_address),
                 pair.eq(0),
                 position.eq(0),
                 single.eq(beats == 1),

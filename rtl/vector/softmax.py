@@ -5,14 +5,14 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.control.retire import Retire
+from rtl.control.completion import Retire
 from rtl.isa.instructions import Opcode
 from rtl.isa.unit_port import UnitPort
 from rtl.lib.counts import Credits
 from rtl.lib.pipeline import delayed, history
 from rtl.lib.streams import connect, fork
 from rtl.memory import ports
-from rtl.memory.word_parts import in_every_part, part_mask, part_of, split_position
+from rtl.memory.ports import in_every_part, part_mask, part_of, split_position
 from rtl.memory.write_queue import WriteQueue
 from rtl.vector.softmax_lanes import ContextScale, SoftmaxLanes, WeightSum
 from rtl.vector.softmax_reads import SoftmaxAddressGenerator

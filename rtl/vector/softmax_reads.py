@@ -7,8 +7,7 @@ from amaranth.utils import exact_log2
 
 from rtl.isa.instructions import Opcode
 from rtl.isa.layouts import dispatch_layout
-from rtl.memory.ports import ADDRESS
-from rtl.memory.word_parts import split_position
+from rtl.memory.ports import ADDRESS, split_position
 from rtl.model import numerics
 
 DISPATCH = dispatch_layout(Opcode.SOFTMAX)
@@ -67,7 +66,7 @@ class SoftmaxAddressGenerator(wiring.Component):
         operands = beat.dispatch.operands
         dispatch = Signal(DISPATCH)
         idle = Signal(init=1)
-        lane, lane_end = Signal(LANE), Signal(LANE)
+        lane, lane_last = Signal(LANE), Signal(LANE)
         skip = Signal(LANE.width - 2)  # quads before the first lane
         base = Signal(ADDRESS)
         position, keys_left = Signal.like(beat.position), Signal(KEYS)
@@ -82,25 +81,25 @@ class SoftmaxAddressGenerator(wiring.Component):
             beat.position.eq(position),
             beat.keys_left.eq(keys_left),
             beat.dither.eq(dither),
-            beat.final.eq(beat.last & (lane == lane_end)),
+            beat.final.eq(beat.last & (lane == lane_last)),
         ]
-        started = self.i.payload.operands
-        beats = started.key_words << exact_log2(self.parts)
+        next_operands = self.i.payload.operands
+        beats = next_operands.key_words << exact_log2(self.parts)
         with m.If(self.i.valid & idle):
             m.d.sync += [
                 idle.eq(0),
-                self.o.valid.eq(started.lane_first[2:] == 0),
+                self.o.valid.eq(next_operands.lane_first[2:] == 0),
                 dispatch.eq(self.i.payload),
-                lane.eq(started.lane_first),
-                lane_end.eq(started.lane_first + started.lane_count - 1),
-                skip.eq(started.lane_first[2:]),
-                base.eq(started.source_address),
+                lane.eq(next_operands.lane_first),
+                lane_last.eq(next_operands.lane_first + next_operands.lane_count - 1),
+                skip.eq(next_operands.lane_first[2:]),
+                base.eq(next_operands.source_address),
                 position.eq(0),
                 single.eq(beats == 1),
                 before_last.eq(beats - 2),
                 beat.first.eq(1),
                 beat.last.eq(beats == 1),
-                keys_left.eq(started.keys),
+                keys_left.eq(next_operands.keys),
                 dither.eq(0),
             ]
         next_quad = base + operands.source_stride

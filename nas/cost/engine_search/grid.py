@@ -53,7 +53,7 @@ class CostModels:
                 f"a free engine needs the resource model of board '{board.name}', which is not"
                 f" calibrated: run python -m nas.calibrate --board {board.option}"
             )
-        return cls(found.resource_model, Coefficients.from_json(found.latency.coefficients))
+        return cls(found.resource_model, Coefficients())
 
 
 @dataclass(frozen=True, eq=False)

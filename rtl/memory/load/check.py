@@ -1,4 +1,4 @@
-"""The check of a LOAD before anything moves."""
+"""The check of a LOAD before anything moves, and what the loaders are told of it."""
 
 from amaranth.hdl import Assert, Module, Signal
 from amaranth.lib import data, stream, wiring
@@ -7,10 +7,17 @@ from amaranth.utils import exact_log2
 
 from rtl.config import EngineConfig
 from rtl.isa.faults import Fault, FaultCode, fault
-from rtl.isa.instructions import Target, Unit
+from rtl.isa.instructions import Opcode, Target, Unit
+from rtl.isa.layouts import dispatch_layout
 from rtl.memory.clients import ReadClient
-from rtl.memory.load.transfer import LOAD, transfer_layout
 from rtl.memory.regions import REGIONS_IN_FLIGHT, RegionCheck
+
+LOAD = dispatch_layout(Opcode.LOAD)
+
+
+def transfer_layout(config: EngineConfig) -> data.StructLayout:
+    """A LOAD whose data are on their way; ``first`` is its first byte's place in a beat."""
+    return data.StructLayout({"load": LOAD, "first": exact_log2(config.memory_bytes)})
 
 
 class LoadCheck(wiring.Component):

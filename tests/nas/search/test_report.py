@@ -13,13 +13,17 @@ from tests.nas.search.runs import PROG, comparable, copied, run
 def stand_in(monkeypatch, mismatches: int = 0, wrong_logits: bool = False) -> list[np.ndarray]:
     seen = []
 
-    def simulate(model, pictures, hardware, advance):
-        seen.append(pictures.labels.numpy())
-        logits = IntegerNetwork(model).run(pictures.images).numpy() + wrong_logits
+    def simulate(model, images, hardware, advance):
+        seen.append(images.labels.numpy())
+        logits = IntegerNetwork(model).run(images.images).numpy() + wrong_logits
         first = "blocks.0.q, token 3, row 5, image 1" if mismatches else None
-        cycles = [1000 + i for i in range(len(pictures))]
+        cycles = [1000 + i for i in range(len(images))]
         return SimpleNamespace(
-            logits=logits, cycles=cycles, mismatches=mismatches, first_mismatch=first
+            logits=logits,
+            cycles=cycles,
+            wrong_instructions=mismatches,
+            wrong_logits=0,
+            first_mismatch=first,
         )
 
     monkeypatch.setattr(report, "_simulate", simulate)
@@ -33,7 +37,7 @@ def test_rtl_runs_images_of_all_classes(runs, monkeypatch):
     assert all(set(labels) == set(range(10)) for labels in seen)
     for winner in comparable(runs / "rtl")["winners"]:
         assert (winner["rtl_images"], winner["rtl_mismatches"]) == (16, 0)
-        assert winner["rtl_cycles"] == 1000  # the first picture's
+        assert winner["rtl_cycles"] == 1000  # the first image's
 
 
 @pytest.mark.parametrize(

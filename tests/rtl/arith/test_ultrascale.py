@@ -281,7 +281,10 @@ def test_the_model_stops_at_other_modes(tmp_path, mode, works):
     [
         ("xczu9eg-ffvb1156-2-e", Primitives.ULTRASCALE),
         ("xcku5p-ffva676-1-e", Primitives.ULTRASCALE),
+        ("xck26-sfvc784-2LV-c", Primitives.ULTRASCALE),
+        ("xcu250-figd2104-2L-e", Primitives.ULTRASCALE),
         ("xc7z020clg400-1", None),
+        ("xcvc1902-vsva2197-2MP-e-S", None),
         ("LFE5U-85F", None),
         ("Verilator", None),
     ],
