@@ -98,7 +98,7 @@ def run(options: SearchOptions) -> Summary:
             summary = Summary(
                 seed=options.seed,
                 wall_s=round(time.monotonic() - started, 1),
-                costing_s=round(costs.stopwatch.seconds, 1),
+                costing_s=round(costs.timer.seconds, 1),
                 versions=versions(),
                 **best.setup.candidates.report(best.hardware),
                 objectives=options.objectives,
