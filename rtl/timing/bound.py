@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from math import ceil
 from typing import NamedTuple
 
-from rtl.compiler.lowering.pixels import Pixels
+from rtl.compiler.lowering.pixels import PixelBanks
 from rtl.compiler.runs import most_row_tiles
-from rtl.compiler.sizes import Plan, TiledMatrix, divide_up
+from rtl.compiler.sizes import Plan
+from rtl.compiler.tiles import TiledMatrix, divide_up
 from rtl.isa.instructions import INSTRUCTION_BYTES
 from rtl.model.shape import NetworkShape
 from rtl.timing.port import MemoryTiming
@@ -174,7 +175,7 @@ class MatrixUse(NamedTuple):
 def matrix_uses(plan: Plan) -> Iterator[MatrixUse]:
     """Yield every matrix with weights in the order of execution; for mean pooling its products."""
     passes = 1 if plan.engine.act_bits == 8 else 2  # pixels in one slice or two
-    groups = sum(1 for _ in Pixels(plan).groups())
+    groups = sum(1 for _ in PixelBanks(plan).groups())
     yield MatrixUse(plan.embed, len(plan.patch_tiles), passes, groups)
     for block in range(len(plan.shape.blocks)):
         queries = len(plan.query_tiles(block))

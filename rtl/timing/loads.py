@@ -7,7 +7,7 @@ all of it; beats leave the buffer as the loaders write. All times are clock cycl
 import sys
 
 from rtl.compiler.operations import Operation
-from rtl.compiler.sizes import divide_up
+from rtl.compiler.tiles import divide_up
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Target
 from rtl.timing.port import (

@@ -8,7 +8,7 @@ order in which they were issued. Beats leave the program's buffer as instruction
 
 from dataclasses import dataclass
 
-from rtl.compiler.sizes import divide_up
+from rtl.compiler.tiles import divide_up
 from rtl.isa.instructions import INSTRUCTION_BYTES
 
 BURST_BEATS = 16  # rtl.memory.axi.BURST_BEATS

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nas.cost import ExactCosts, HardwareTarget, exact
-from nas.cost.exact import REFUSED, KeptCosts, CostingTimer, hardware_key, image_cost
+from nas.cost.exact import REFUSED, CostingTimer, KeptCosts, hardware_key, image_cost
 from nas.cost.sweep import workers
 from nas.space import DIGITS
 from rtl.timing.traffic import work_of
