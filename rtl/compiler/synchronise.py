@@ -20,7 +20,7 @@ from typing import NamedTuple
 from rtl.compiler.operations import MemorySpace, Operation, Program, Region
 from rtl.compiler.tiles import evenly
 from rtl.errors import UserError
-from rtl.isa.instructions import CREDIT_BITS, SEMAPHORE_BITS, UNITS, Unit
+from rtl.isa.instructions import CREDIT_BITS, SEMAPHORE_BITS, UNIT_OF, UNITS, Unit
 
 FED_BY_DRAIN = frozenset({MemorySpace.ACTIVATIONS, MemorySpace.KEYS, MemorySpace.VALUES})
 MOST_CREDITS = (1 << CREDIT_BITS) - 1
@@ -83,22 +83,24 @@ def _growing(operations: Sequence[Operation]) -> dict[tuple[int, int], list[_Wai
 
     All of the image before included: it has waited for the same operations.
     """
+    latest = [[NEVER] * UNITS for _ in range(UNITS)]  # [consumer][producer]
+    grown: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for place, (unit, needs) in enumerate(_needs(operations)):
+        most = latest[unit]
+        for producer in range(UNITS):
+            needed = needs[producer]
+            if needed > most[producer]:
+                most[producer] = needed
+                grown.setdefault((producer, unit), []).append((place, needed))
     count = len(operations)
-    pairs = [[[(0, NEVER)] for _ in range(UNITS)] for _ in range(UNITS)]  # [consumer][producer]
-    for place, (operation, needs) in enumerate(zip(operations, _needs(operations), strict=True)):
-        if operation.unit is not None:
-            for grown, needed in zip(pairs[operation.unit], needs, strict=True):
-                if needed > grown[-1][1]:
-                    grown.append((place, needed))
     found: dict[tuple[int, int], list[_Wait]] = {}
-    for consumer, producers in enumerate(pairs):
-        for producer, grown in enumerate(producers):
-            covered = max(NEVER, grown[-1][1] - count)  # by the image before
-            found[producer, consumer] = [
-                _Wait(place, Dependency(needed % count, needed < count))
-                for place, needed in grown
-                if needed > covered
-            ]
+    for pair, waits in grown.items():
+        covered = waits[-1][1] - count  # by the image before
+        found[pair] = [
+            _Wait(place, Dependency(needed % count, needed < count))
+            for place, needed in waits
+            if needed > covered
+        ]
     return found
 
 
@@ -133,7 +135,7 @@ def dependencies(operations: Sequence[Operation]) -> list[dict[Unit, Dependency]
             for unit, needed in zip(Unit, needs, strict=True)
             if needed != NEVER
         }
-        for needs in _needs(operations)
+        for _, needs in _needs(operations)
     ]
 
 
@@ -169,8 +171,10 @@ class _Accesses:
         segments = self.found.get(region)
         if segments is None:
             _, start, stop = region
-            self._cut(start)
-            self._cut(stop)
+            if start not in self.segments:
+                self._cut(start)
+            if stop not in self.segments:
+                self._cut(stop)
             segments = self.found[region] = []
             while start < stop:
                 segments.append(self.segments[start])
@@ -179,8 +183,6 @@ class _Accesses:
 
     def _cut(self, address: int) -> None:
         """Let a segment begin at ``address``."""
-        if address in self.segments:
-            return
         i = bisect_right(self.starts, address)
         before = self.segments[self.starts[i - 1]]
         self.segments[address] = _Segment(
@@ -209,15 +211,18 @@ class _FirstAccess(NamedTuple):
     writes: bool
 
 
-def _needs(operations: Sequence[Operation]) -> list[list[int]]:
-    """Per operation and unit the number of the latest operation that it needs, or ``NEVER``."""
+def _needs(operations: Sequence[Operation]) -> list[tuple[Unit, list[int]]]:
+    """Each operation's unit, and by unit the number of the latest one that it needs or ``NEVER``.
+
+    ``operations`` are those of units: BEGIN and END, which need nothing, are not among them.
+    """
     spaces = [_Accesses() for _ in MemorySpace]
     first: list[_FirstAccess] = []
     count = len(operations)
-    found = [
-        _needs_of(operation, number, spaces, first)
-        for number, operation in enumerate(operations, count)
-    ]
+    found: list[tuple[Unit, list[int]]] = []
+    for number, operation in enumerate(operations, count):
+        unit = UNIT_OF[operation.opcode]
+        found.append((unit, _needs_of(operation, unit, number, spaces, first)))
     # The image ends as the one before did.
     for needs, unit, region, writes in first:
         fed = not writes and region.space in FED_BY_DRAIN and unit is Unit.MATMUL
@@ -232,13 +237,14 @@ def _needs(operations: Sequence[Operation]) -> list[list[int]]:
 
 
 def _needs_of(
-    operation: Operation, number: int, spaces: list[_Accesses], first: list[_FirstAccess]
+    operation: Operation,
+    unit: Unit,
+    number: int,
+    spaces: list[_Accesses],
+    first: list[_FirstAccess],
 ) -> list[int]:
     """Needs of one operation within its image; notes what it accesses."""
     needs = [NEVER] * UNITS
-    unit = operation.unit
-    if unit is None:
-        return needs
     for region in operation.reads:
         space = region[0]
         own_too = space in FED_BY_DRAIN

@@ -77,6 +77,8 @@ class AttentionLayout:
     groups : int
     slots : int
         Slots of maxima, attention weights and token scales.
+    row_tiles : list of range
+        Each group's row tiles within Q, K and V.
     keys, values : list of Region
         Words that each group may use.
     scores, weights, maxima, scales : list of Region
@@ -95,6 +97,9 @@ class AttentionLayout:
         self.group_heads = min(group * plan.unit_heads, self.heads)
         self.group_tiles = divide_up(self.group_heads * plan.head_rows, plan.engine.row_lanes)
         self.groups = divide_up(self.heads, self.group_heads)
+        firsts = [group * self.group_tiles for group in range(self.groups)]
+        ends = [min(first + self.group_tiles, self.inner) for first in firsts]
+        self.row_tiles = list(map(range, firsts, ends))
         self.keys = self._in_turn(MemorySpace.KEYS, plan.key_tiles)
         self.values = self._in_turn(MemorySpace.VALUES, plan.value_depth)
 
@@ -117,11 +122,6 @@ class AttentionLayout:
     def heads_of(self, group: int) -> range:
         first = group * self.group_heads
         return range(first, min(first + self.group_heads, self.heads))
-
-    def row_tiles_of(self, group: int) -> range:
-        """The group's row tiles within Q, K and V."""
-        first = group * self.group_tiles
-        return range(first, min(first + self.group_tiles, self.inner))
 
     def queries(self, tile: TokenTile) -> Region:
         """Q, later the context, of all heads of a token tile."""
