@@ -1,4 +1,4 @@
-"""Operations: instructions with what they are about and the scratchpad words they touch."""
+"""Operations: instructions with their tensor and the scratchpad addresses that they touch."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ class Subject(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """One instruction, what it is about, and all that it touches on the chip.
+    """One instruction without waits and signals, its tensor, and all that it touches on the chip.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class Operation(NamedTuple):
 
     @property
     def unit(self) -> Unit | None:
-        """Who executes it; None for BEGIN and END, which are the fetcher's."""
+        """The unit that executes it; None for BEGIN and END, which the fetcher executes."""
         return UNIT_OF.get(self.opcode)
 
 
@@ -155,7 +155,7 @@ class Program:
 
     @property
     def credits(self) -> list[list[int]]:
-        """What BEGIN says of the semaphores before the first image, [producer][consumer]."""
+        """The semaphores before the first image as BEGIN states them, [producer][consumer]."""
         return self.instruction(0).credits
 
     @property

@@ -1,4 +1,4 @@
-"""Places LOADs among the computing operations: as early as the rings have room.
+"""LOADs among the computing operations: as early as the rings have room.
 
 Requests are loaded in the order of their first use. After each computing operation, requests that
 fit in front of what is still needed are placed, up to a number of waiting LOADs that the load
@@ -26,7 +26,7 @@ HEAD_PARTS = 8  # the first requests that the last ones leave alone: at most thi
 
 
 def prefetch(compute: Sequence[Pending], plan: Plan) -> list[Operation]:
-    """Computing operations and LOADs in program order; addresses of loaded words filled in.
+    """Place LOADs among computing operations, and fill in the addresses of loaded words.
 
     Parameters
     ----------

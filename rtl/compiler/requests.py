@@ -1,4 +1,4 @@
-"""What computing needs from memory: each request becomes one to three LOADs.
+"""Requests for constants and pixels: each becomes one to three LOADs.
 
 Lowering lists computing operations, each with its requests; :mod:`rtl.compiler.prefetch` places
 their LOADs. Where a request came to lie, its :class:`Placement` knows, which completes the

@@ -17,7 +17,7 @@ SCORE_BANKS = 4  # so does a group of 4 lanes
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """How a network lies on an engine.
+    """A network laid out on an engine.
 
     :func:`rtl.compiler.plan.plan` makes one and refuses what does not fit; the constructor checks
     nothing.

@@ -42,7 +42,7 @@ class Dependency(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """Who waits for whom, beside the operations: a bit per unit.
+    """Waits and signals beside a program's operations, a bit per unit.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Marks(NamedTuple):
 
 
 class _Wait(NamedTuple):
-    """A consumer's operation, and what it waits for of one producer."""
+    """An operation of a consumer, and the one of a producer that it waits for."""
 
     operation: int
     needed: Dependency
@@ -79,9 +79,13 @@ def synchronise(operations: Sequence[Operation]) -> Marks:
 
 
 def _growing(operations: Sequence[Operation]) -> dict[tuple[int, int], list[_Wait]]:
-    """By producer and consumer, the consumer's operations that need more than all before.
+    """Find the waits of each pair: the consumer's operations that need more than all before them.
 
     All of the image before included: it has waited for the same operations.
+
+    Returns
+    -------
+    dict of (producer, consumer) to list of _Wait
     """
     latest = [[NEVER] * UNITS for _ in range(UNITS)]  # [consumer][producer]
     grown: dict[tuple[int, int], list[tuple[int, int]]] = {}
@@ -105,10 +109,10 @@ def _growing(operations: Sequence[Operation]) -> dict[tuple[int, int], list[_Wai
 
 
 def _bounded(waits: list[_Wait]) -> list[_Wait]:
-    """No more waits for the image before than BEGIN has credits for.
+    """Merge waits for the image before until BEGIN has credits for all of them.
 
-    Beyond that they are put together, as evenly as possible: the first of some waits for what
-    the last of them needs.
+    Neighbours are merged, as evenly as possible: the first of some waits for what the last of
+    them needs.
     """
     before = [wait for wait in waits if wait.needed.previous_image]
     parts = evenly(before, min(len(before), MOST_CREDITS)) if before else []

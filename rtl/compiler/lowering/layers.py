@@ -17,14 +17,14 @@ RING_PARTS = 4
 
 
 class Writeback(NamedTuple):
-    """Where the results of a MATMUL go.
+    """Destination of the results of a MATMUL.
 
     Parameters
     ----------
     operands : dict of str to int
         Destination, format and addresses.
     writes, reads : tuple of Region
-        What the drain touches.
+        Regions that the drain touches.
     """
 
     operands: dict[str, int]
@@ -59,7 +59,7 @@ class Layers:
     # ------------------------------------------------------------ operations
 
     def norm(self, name: str) -> Callable[[TokenTile], Pending]:
-        """A function that makes LayerNorm ``name``'s operation for a token tile."""
+        """Return a function that makes the operation of LayerNorm ``name`` for a token tile."""
         plan = self.plan
         exponents = Exponents(self.constants.exponents(name), plan.width_tiles)
 
@@ -193,7 +193,7 @@ def times(
     build : callable
         Makes the operation of a run and a tile.
     needs : callable or None
-        What a tile's operations need besides the weights.
+        Returns the requests of a tile's operations besides the weights.
     then : callable or None
         Makes an operation that follows the last block, tile by tile.
     """

@@ -29,7 +29,7 @@ def words(plan: Plan, address: int, count: int) -> Region:
 
 
 def norm_output(plan: Plan, tile: TokenTile) -> Region:
-    """What a LayerNorm writes for a token tile."""
+    """Output of a LayerNorm for a token tile."""
     return words(plan, tile.index * plan.width_tiles, plan.width_tiles)
 
 
@@ -44,7 +44,7 @@ def pool_weights(plan: Plan) -> Region:
 
 
 def head_input(plan: Plan) -> Region:
-    """What the head works on, in the lane of its tile: the mean, or the class token's LayerNorm."""
+    """Input of the head, in the lane of its tile: the mean, or the class token's LayerNorm."""
     if not plan.shape.mean_pool:
         return norm_output(plan, plan.head_tile)
     return words(plan, plan.norm_words + plan.key_tiles, plan.width_tiles)
@@ -56,7 +56,7 @@ def logits_address(plan: Plan) -> int:
 
 
 class AttentionLayout:
-    """How a block's heads are grouped, and where their tensors lie.
+    """Groups of a block's heads, and the addresses of their tensors.
 
     A group's heads are projected together. Key and value banks hold one group at a time or two,
     in turn.

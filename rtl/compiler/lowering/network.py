@@ -1,4 +1,4 @@
-"""The network top to bottom: in which order operations are listed, and why.
+"""Order of a network's operations, top to bottom, and the reasons for it.
 
 Matrices run row blocks (what the weight ring holds at a time) outside, token tiles inside; within
 an instruction, row tiles. So every weight is fetched once, for all tiles, and the ring frees block
@@ -48,7 +48,7 @@ class NetworkListing:
         self.layers = Layers(plan)
 
     def operations(self) -> Iterator[Pending]:
-        """All of them, from the first strip of pixels to the logits."""
+        """List all operations, from the first strip of pixels to the logits."""
         yield from self.embedding()
         for block in range(len(self.plan.shape.blocks)):
             yield from BlockAttention(self.layers, block).operations()
@@ -122,7 +122,7 @@ class NetworkListing:
     def expansion(
         self, block: int, first: int, table: GeluRequest
     ) -> Callable[[RowRun, TokenTile], Operation]:
-        """A function that makes a MATMUL of fc1; ``first`` is the first tile of the group."""
+        """Return a function that makes MATMULs of fc1; ``first`` is the first tile of the group."""
         plan, layers, tensor = self.plan, self.layers, f"blocks.{block}.hidden"
         gelu = {"format": Format.INT8, "gelu": 1, "gelu_table": table.table}
         reads = (table.region,)
@@ -135,7 +135,7 @@ class NetworkListing:
         return fc1
 
     def contraction(self, block: int, first: int) -> Callable[[RowRun, TokenTile], Operation]:
-        """A function that makes a MATMUL of fc2; ``first`` is the first tile of the group."""
+        """Return a function that makes MATMULs of fc2; ``first`` is the first tile of the group."""
         layers, tensor = self.layers, f"blocks.{block}.output"
 
         def fc2(run: RowRun, tile: TokenTile) -> Operation:

@@ -1,4 +1,4 @@
-"""Where LOADs go: the end of an image leaves alone what the next one loads first."""
+"""Places of LOADs: the end of an image leaves alone what the next one loads first."""
 
 from dataclasses import replace
 
