@@ -194,7 +194,7 @@ class LoadTiming:
             beats = extent.burst + (bursts - 1) * BURST_BEATS
             latest, room = self._latest(beats, bursts, chosen, enter)
         late = room + memory.latency + self.buffer >= enter + (beats - BURST_BEATS) * pace
-        if late or latest >= limit or bursts < 2:
+        if late or bursts < 2:
             return None
         if chosen % 1 or first % 1 or enter % 1 or latest % 1 or pace % 1:
             return None
