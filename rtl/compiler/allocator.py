@@ -70,7 +70,7 @@ class Ring:
             self.used -= self._live.popleft()[1]
 
 
-class Scratchpads:
+class Allocator:
     """Parts of the loaded scratchpads that are taken at a point of the program.
 
     Parameters

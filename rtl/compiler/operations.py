@@ -12,7 +12,7 @@ from rtl.isa.instructions import INSTRUCTION_BYTES, UNIT_OF, Instruction, Opcode
 
 
 class MemorySpace(IntEnum):
-    """A memory on the chip that instructions touch; beside each, what its regions count."""
+    """A memory on the chip that instructions touch; beside each, what its spans count."""
 
     ACTIVATIONS = 0  # granules
     PIXELS = 1  # words
@@ -28,8 +28,8 @@ class MemorySpace(IntEnum):
     SCALES = 11  # slots: scale and shift of each token, for the context
 
 
-class Region(NamedTuple):
-    """Addresses ``start`` ... ``stop - 1`` of a space, in all its banks.
+class Span(NamedTuple):
+    """Addresses ``start`` ... ``stop - 1`` of a memory space, in all its banks.
 
     Finer than that, nothing is synchronised: two instructions that touch the same address in
     different banks wait for each other.
@@ -79,7 +79,7 @@ class Operation(NamedTuple):
     opcode : Opcode
     operands : dict of str to int
         Fields of :data:`rtl.isa.instructions.INSTRUCTIONS`; missing ones are 0.
-    reads, writes : tuple of Region
+    reads, writes : tuple of Span
         Addresses of scratchpads.
     subject : Subject
     run : RowRun or None
@@ -88,8 +88,8 @@ class Operation(NamedTuple):
 
     opcode: Opcode
     operands: dict[str, int]
-    reads: tuple[Region, ...]
-    writes: tuple[Region, ...]
+    reads: tuple[Span, ...]
+    writes: tuple[Span, ...]
     subject: Subject
     run: RowRun | None = None
 

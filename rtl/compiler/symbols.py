@@ -14,8 +14,9 @@ from rtl.compiler.divergence import UNKNOWN, Expected
 from rtl.compiler.image import position_words
 from rtl.compiler.matrices import padded_head_rows, row_map
 from rtl.compiler.operations import Operation, Program
-from rtl.compiler.sizes import RESIDUAL_BANKS, SCORE_BANKS
 from rtl.isa.instructions import Destination, Opcode, Target
+from rtl.matmul.beats import RESIDUAL_GROUP
+from rtl.memory.scratchpads.attention import ScoreMemory
 
 
 def symbol_table(program: Program) -> list[dict[str, Any]]:
@@ -100,8 +101,8 @@ class Symbols:
         banks = {
             Destination.KEYS: self.engine.row_lanes,
             Destination.VALUES: self.engine.depth_lanes,
-            Destination.RESIDUAL: RESIDUAL_BANKS,
-            Destination.SCORES: SCORE_BANKS,
+            Destination.RESIDUAL: RESIDUAL_GROUP,
+            Destination.SCORES: ScoreMemory.LANES,
         }[destination]
         return self._by_group(number, operation, tensors, columns, destination, banks)
 
@@ -236,9 +237,9 @@ class Symbols:
         tokens = np.array(operation.subject.tile.tokens)
         values = self.position[tokens].reshape(-1, self.engine.row_lanes)
         row_words = operation.operands["row_words"]
-        groups = tokens // RESIDUAL_BANKS - tokens[0] // RESIDUAL_BANKS
+        groups = tokens // RESIDUAL_GROUP - tokens[0] // RESIDUAL_GROUP
         words = operation.operands["destination"] + groups * operation.operands["stride"]
-        banks = (tokens % RESIDUAL_BANKS).repeat(row_words)
+        banks = (tokens % RESIDUAL_GROUP).repeat(row_words)
         words = (words[:, None] + np.arange(row_words)).reshape(-1)
         return _constants(number, operation, banks, words, values, "residual")
 

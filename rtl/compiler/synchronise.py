@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rtl.compiler.operations import MemorySpace, Operation, Program, Region
+from rtl.compiler.operations import MemorySpace, Operation, Program, Span
 from rtl.compiler.tiles import evenly
 from rtl.errors import UserError
 from rtl.isa.instructions import CREDIT_BITS, SEMAPHORE_BITS, UNIT_OF, UNITS, Unit
@@ -168,18 +168,18 @@ class _Accesses:
     def __init__(self) -> None:
         self.starts = [0]  # of the segments, ascending
         self.segments = {0: _Segment(0, 1 << 32, NEVER, 0, {})}
-        self.found: dict[Region, list[_Segment]] = {}  # as long as no segment is cut
+        self.found: dict[Span, list[_Segment]] = {}  # as long as no segment is cut
 
-    def of(self, region: Region) -> list[_Segment]:
-        """Segments that make up a region."""
-        segments = self.found.get(region)
+    def of(self, span: Span) -> list[_Segment]:
+        """Segments that make up a span."""
+        segments = self.found.get(span)
         if segments is None:
-            _, start, stop = region
+            _, start, stop = span
             if start not in self.segments:
                 self._cut(start)
             if stop not in self.segments:
                 self._cut(stop)
-            segments = self.found[region] = []
+            segments = self.found[span] = []
             while start < stop:
                 segments.append(self.segments[start])
                 start = segments[-1].stop
@@ -205,13 +205,13 @@ class _FirstAccess(NamedTuple):
     needs : list of int
         Of the operation, to be completed.
     unit : Unit
-    region : Region
+    span : Span
     writes : bool
     """
 
     needs: list[int]
     unit: Unit
-    region: Region
+    span: Span
     writes: bool
 
 
@@ -228,9 +228,9 @@ def _needs(operations: Sequence[Operation]) -> list[tuple[Unit, list[int]]]:
         unit = UNIT_OF[operation.opcode]
         found.append((unit, _needs_of(operation, unit, number, spaces, first)))
     # The image ends as the one before did.
-    for needs, unit, region, writes in first:
-        fed = not writes and region.space in FED_BY_DRAIN and unit is Unit.MATMUL
-        for segment in spaces[region.space].of(region):
+    for needs, unit, span, writes in first:
+        fed = not writes and span.space in FED_BY_DRAIN and unit is Unit.MATMUL
+        for segment in spaces[span.space].of(span):
             accesses = [(segment.writer_unit, segment.writer)]
             if writes:
                 accesses += segment.readers.items()
@@ -249,24 +249,24 @@ def _needs_of(
 ) -> list[int]:
     """Needs of one operation within its image; notes what it accesses."""
     needs = [NEVER] * UNITS
-    for region in operation.reads:
-        space = region[0]
+    for span in operation.reads:
+        space = span[0]
         own_too = space in FED_BY_DRAIN
-        for segment in spaces[space].of(region):
+        for segment in spaces[space].of(span):
             writer, writer_unit = segment.writer, segment.writer_unit
             if writer == NEVER:
-                part = Region(space, segment.start, segment.stop)
+                part = Span(space, segment.start, segment.stop)
                 first.append(_FirstAccess(needs, unit, part, False))
             elif writer > needs[writer_unit] and (writer_unit != unit or own_too):
                 needs[writer_unit] = writer
             segment.readers[unit] = number
     fed = needs[unit]  # the latest of its own unit whose results it reads
-    for region in operation.writes:
-        space = region[0]
-        for segment in spaces[space].of(region):
+    for span in operation.writes:
+        space = span[0]
+        for segment in spaces[space].of(span):
             writer, writer_unit = segment.writer, segment.writer_unit
             if writer == NEVER:
-                part = Region(space, segment.start, segment.stop)
+                part = Span(space, segment.start, segment.stop)
                 first.append(_FirstAccess(needs, unit, part, True))
             elif writer > needs[writer_unit]:
                 needs[writer_unit] = writer

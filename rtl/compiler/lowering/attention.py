@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from rtl.compiler.lowering.layers import Layers
 from rtl.compiler.lowering.layout import AttentionLayout, norm_output
-from rtl.compiler.operations import Operation, Region, Subject
+from rtl.compiler.operations import Operation, Span, Subject
 from rtl.compiler.requests import Pending
 from rtl.compiler.runs import RowRun, RowTiles
 from rtl.compiler.tiles import TokenTile, evenly
@@ -133,9 +133,7 @@ class BlockAttention:
         writeback = self.layers.to_bank(tile, bank, run.first - tiles.start, len(tiles))
         return self.layers.matmul("qkv", name, run, tile, source, writeback)
 
-    def scores(
-        self, group: int, head: int, tile: TokenTile, slot: int, queries: Region
-    ) -> Operation:
+    def scores(self, group: int, head: int, tile: TokenTile, slot: int, queries: Span) -> Operation:
         """Q times K of one head, raw, and each token's maximum."""
         plan, layout, granules = self.plan, self.layout, self.plan.engine.granules
         keys, scores = layout.keys[group], layout.scores[slot]
@@ -180,9 +178,7 @@ class BlockAttention:
         subject = self.subject("softmax", "attention", tile, head)
         return Operation(Opcode.SOFTMAX, operands, reads, writes, subject)
 
-    def context(
-        self, group: int, head: int, tile: TokenTile, slot: int, result: Region
-    ) -> Operation:
+    def context(self, group: int, head: int, tile: TokenTile, slot: int, result: Span) -> Operation:
         """Attention weights times V of one head, over its Q.
 
         Whole row tiles are computed, which may hold other heads too; the mask lets only the
@@ -211,7 +207,7 @@ class BlockAttention:
             "mask_first": mask_first,
             "mask_count": depth,
         }
-        weights = Region(weights.space, weights.start, weights.start + plan.value_depth)
+        weights = Span(weights.space, weights.start, weights.start + plan.value_depth)
         reads = (weights, values, layout.scales[slot])
         subject = self.subject("context", "context", tile, head, first)
         return Operation(Opcode.MATMUL, operands, reads, (result,), subject)

@@ -24,7 +24,7 @@ from rtl.compiler.lowering.layout import (
 )
 from rtl.compiler.lowering.pixels import PixelBanks
 from rtl.compiler.lowering.pooling import MeanPooling
-from rtl.compiler.operations import MemorySpace, Operation, Region, Subject
+from rtl.compiler.operations import MemorySpace, Operation, Span, Subject
 from rtl.compiler.requests import GeluRequest, Pending, PositionRequest, Request
 from rtl.compiler.runs import RowRun, RowTiles
 from rtl.compiler.sizes import Plan
@@ -125,7 +125,7 @@ class NetworkListing:
         """Return a function that makes MATMULs of fc1; ``first`` is the first tile of the group."""
         plan, layers, tensor = self.plan, self.layers, f"blocks.{block}.hidden"
         gelu = {"format": Format.INT8, "gelu": 1, "gelu_table": table.table}
-        reads = (table.region,)
+        reads = (table.span,)
 
         def fc1(run: RowRun, tile: TokenTile) -> Operation:
             operands, writes, _ = layers.to_activations(run, self.hidden(block, tile, first))
@@ -144,7 +144,7 @@ class NetworkListing:
 
         return fc2
 
-    def hidden(self, block: int, tile: TokenTile, first: int) -> Region:
+    def hidden(self, block: int, tile: TokenTile, first: int) -> Span:
         """Hidden activations of a tile, where those of tile ``first`` are the first ones."""
         tiles = self.plan.hidden_tiles(block)
         return words(self.plan, self.plan.norm_words + (tile.index - first) * tiles, tiles)
@@ -154,7 +154,7 @@ class NetworkListing:
         plan, layers = self.plan, self.layers
         first, source = logits_address(plan), head_input(plan)
         behind = first >= plan.residual_words  # or over tokens, which ones is not worth knowing
-        logits = Region(MemorySpace.RESIDUAL, plan.tokens if behind else 0, plan.tokens + 1)
+        logits = Span(MemorySpace.RESIDUAL, plan.tokens if behind else 0, plan.tokens + 1)
 
         def head(run: RowRun, tile: TokenTile) -> Operation:
             operands = {
