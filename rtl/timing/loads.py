@@ -82,10 +82,12 @@ class LoadTiming:
         """Hand the next command to the reader, if the one before has all its bursts."""
         if self.extent is None and self.waiting:
             taken, operands = self.waiting.pop(0)
-            at = max(taken + self.check - 2, self.earliest - 1)
+            at = taken + self.check - 2
+            if self.earliest - 1 > at:
+                at = self.earliest - 1
             entered, ahead = at + 1, len(self.entered) - LOADS_AHEAD
-            if ahead >= 0:
-                entered = max(entered, self.loaders.finished[ahead] + 1)
+            if ahead >= 0 and self.loaders.finished[ahead] + 1 > entered:
+                entered = self.loaders.finished[ahead] + 1
             self.entered.append(entered)
             self.extent = Extent(operands["offset"], operands["bytes"], self.beat_bytes)
             self.earliest = at + BURST_CYCLES
@@ -99,10 +101,14 @@ class LoadTiming:
         needed = self.issued + self.extent.burst - LOAD_ROOM
         if needed <= 0:
             return self.earliest
-        while self.left[self.oldest][0] < needed:
-            self.oldest += 1
+        left, oldest, earliest = self.left, self.oldest, self.earliest
+        while left[oldest][0] < needed:
+            oldest += 1
+        self.oldest = oldest
+        if left[oldest][3] + ROOM_CYCLES <= earliest:  # all of them leave in time
+            return earliest
         room = self._leaves(needed) + ROOM_CYCLES
-        return room if room > self.earliest else self.earliest
+        return room if room > earliest else earliest
 
     def _leaves(self, beat: int) -> float:
         """Find when a beat that was read leaves the buffer; beats are counted from 1."""
