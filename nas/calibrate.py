@@ -26,6 +26,7 @@ from nas.cost.campaign import (
     against_rtl,
     candidates_per_second,
 )
+from nas.cost.energy import energy
 from nas.cost.engines import sample_engines
 from nas.cost.estimate import Estimate
 from nas.cost.hardware import HardwareTarget
@@ -41,7 +42,6 @@ from rtl.build.verilog import require_yosys
 from rtl.cli import BoardName, Flag, OptionalPath, command
 from rtl.errors import ToolError, UserError
 from rtl.files import atomic_write, require_writable
-from rtl.timing.traffic import energy
 
 PROG = "python -m nas.calibrate"
 SCHEMA = 1

@@ -1,4 +1,4 @@
-"""``python -m nas.fit``: what a network costs on boards, and what binds there, without training."""
+"""``python -m nas.fit``: cycles, frame rate and resources of a network on boards."""
 
 import json
 import sys
@@ -38,10 +38,11 @@ ModelName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FIL
 
 @dataclass(frozen=True)
 class Options:
-    """Predict what a network costs on boards: cycles, frame rate, resources, and what binds.
+    """Predict what a network costs on boards: cycles, frame rate, resources and the bottleneck.
 
     The network is compiled without weights, and the exact timing model runs three images in a
-    row. Nothing is trained, downloaded or simulated. For example:
+    row. Nothing is trained, downloaded or simulated. If no board runs the network, the command
+    ends with exit code 2. For example:
 
     python -m nas.fit deit_small --board all
     """
@@ -56,11 +57,11 @@ class Options:
     engine: EngineName = None
 
     w8: float = 0.0
-    """Fraction of 8-bit row tiles in each matrix but the patch embedding, in whole tiles; of timm's
-    models."""
+    """Fraction of row tiles with 8-bit weights in each matrix except the patch embedding, rounded
+    up to whole tiles. Only for timm's models: a file has its own."""
 
     verbose: Flag = False
-    """Also print what an image moves: multiply-accumulates, bytes of memory and scratchpads."""
+    """Also print the multiply-accumulates of an image, and the bytes that it moves."""
 
     json: OptionalPath = None
     """Also write all figures to this file."""
@@ -73,10 +74,11 @@ class Fit:
     Parameters
     ----------
     hardware : HardwareTarget
+        The board and its engine.
     estimate : Estimate or None
-        None where the engine refuses the network.
+        Costs of the network; None where the engine refuses it.
     refusal : str or None
-        Why it does.
+        The reason why the engine refuses the network; None where it runs it.
     """
 
     hardware: HardwareTarget
@@ -84,70 +86,80 @@ class Fit:
     refusal: str | None
 
     @classmethod
-    def of(cls, model: str, hardware: HardwareTarget, wide: float) -> "Fit":
-        """Estimate, or keep what speaks against it."""
+    def of(cls, model: str, hardware: HardwareTarget, bits8: float) -> "Fit":
+        """Estimate the costs, or note why the engine refuses the network."""
         try:
-            shape = shape_for(model, hardware.engine, wide)
+            shape = shape_for(model, hardware.engine, bits8)
             return cls(hardware, Estimate.of(hardware, shape), None)
         except UserError as error:
             return cls(hardware, None, str(error))
 
     @property
     def shapes(self) -> tuple[NetworkShape, ...]:
-        """The network's, if the engine runs it."""
+        """Shape of the network, if the engine runs it."""
         return (self.estimate.shape,) if self.estimate else ()
 
     @property
     def resources(self) -> Resources | None:
-        """Of the engine; None where they are not known."""
+        """Resources of the engine; None where they are not known."""
         return resources_of(self.hardware.engine, self.hardware.board)
 
     @property
     def error_bars(self) -> tuple[float, float] | None:
-        """Of the cycles, if there are any and the engine is calibrated."""
+        """Range of RTL cycles over predicted ones; None if the engine is not calibrated."""
         return self.estimate and error_bars(self.hardware.board, self.hardware.engine)
 
     @property
     def problem(self) -> str | None:
-        """Why the board's engine cannot run the network, if so."""
+        """The reason why the board cannot run the network; None if it can."""
         return self.refusal or excess(self.hardware.engine, self.hardware.board)
 
     def report(self) -> dict[str, Any]:
-        """All figures, for JSON."""
+        """Return all figures, as they are written to JSON."""
         estimate = figures(self.estimate) if self.estimate else None
         board = hardware_figures(self.hardware, *self.shapes)
         return board | {"refusal": self.refusal, "estimate": estimate}
 
 
 def main(options: Options) -> None:
-    """Estimate a network on boards."""
+    """Estimate a network on boards.
+
+    Raises
+    ------
+    UserError
+        If there is no such network or board, or no board runs the network.
+    """
     if options.json:
         require_writable(options.json)
     console = Console(stderr=True)
     with console.status(f"Reading {options.model}"):
-        shape_of(options.model, 1, options.w8)  # what is wrong with the model is said once
+        shape_of(options.model, 1, options.w8)  # a wrong name is reported once, not per board
     fits, reports = [], []
     for name in board_names() if options.board == ALL else [options.board]:
         hardware = HardwareTarget.load(name, options.engine)
         with console.status(f"Compiling for board {hardware.board.name}"):
             fits.append(Fit.of(options.model, hardware, options.w8))
             reports.append(fits[-1].report())
-    show(fits_table(fits, described(options.model, options.w8)), problems(fits))
+    show(fits_table(fits, described(options.model, options.w8)))
     if options.verbose:
         show(work_table([fit.estimate for fit in fits if fit.estimate]))
     if options.json:
         report = {"schema": SCHEMA, "model": options.model, "w8": options.w8, "boards": reports}
         with atomic_write(options.json, "w") as file:
             json.dump(report, file, indent=2)
+    problems = [f"{fit.hardware.board.name}: {fit.problem}" for fit in fits if fit.problem]
+    if len(problems) == len(fits):
+        raise UserError(f"no board runs {options.model}: {'; '.join(problems)}")
+    show(*map(Text, problems + caveats(fits)))
 
 
-def described(model: str, wide: float) -> str:
-    """A network, for a table's title."""
-    return f"{model}, {wide:.0%} of the row tiles with 8 bits" if wide else model
+def described(model: str, bits8: float) -> str:
+    """Return the name of a network for a table's title."""
+    return f"{model}, {bits8:.0%} of the row tiles with 8 bits" if bits8 else model
 
 
 def show(*parts: RenderableType) -> None:
-    """Print to the terminal, or into a file or pipe, which have no width to keep to."""
+    """Print to the terminal; a file or a pipe gets a fixed width."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(width=WIDTH, highlight=False)
@@ -155,27 +167,24 @@ def show(*parts: RenderableType) -> None:
         console.print(part)
 
 
-def problems(fits: list[Fit]) -> Text:
-    """Why boards cannot run the network, and how far predictions can be trusted; one a line."""
-    lines = [f"{fit.hardware.board.name}: {fit.problem}" for fit in fits if fit.problem]
-    for fit in fits:
-        lines += reservations(fit.hardware, *fit.shapes)
-    return Text("\n").join(map(Text, lines))
+def caveats(fits: list[Fit]) -> list[str]:
+    """Return what limits the trust in the predictions: extrapolations, outdated calibrations."""
+    return [caveat for fit in fits for caveat in reservations(fit.hardware, *fit.shapes)]
 
 
 def fits_table(fits: list[Fit], title: str) -> Table:
-    """One board a row."""
+    """Return the table of costs, one board a row."""
     bars = [fit.error_bars for fit in fits]
     table = Table(
         title=Text(title),
-        caption="resources: of the engine, over the board's",
+        caption="resources: those of the engine, above those of the board",
         box=box.SIMPLE_HEAD,
     )
     for column in ("board", "engine"):
         table.add_column(column)
     for column in ("cycles", "fps", *(field.name for field in fields(Resources))):
         table.add_column(column, justify="right")
-    table.add_column("what binds")
+    table.add_column("bottleneck")
     for fit, spread in zip(fits, bars, strict=True):
         table.add_row(*_cells(fit, spread))
     return table
@@ -203,10 +212,10 @@ def _count(value: float | None) -> str:
 
 
 def work_table(estimates: list[Estimate]) -> Table:
-    """What an image moves, one board a row."""
+    """Return the table of work and traffic of an image, one board a row."""
     table = Table(
         title="One image",
-        caption="array used: its products that are no padding",
+        caption="array used: share of its products that are not padding",
         box=box.SIMPLE_HEAD,
     )
     table.add_column("board")

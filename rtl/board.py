@@ -4,6 +4,7 @@ A new board is a new file here, or anywhere: wherever a board's name is asked fo
 ``.toml`` file will do.
 """
 
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Annotated
@@ -104,8 +105,9 @@ class Board(_Record):
 
     @property
     def option(self) -> str:
-        """What ``--board`` takes for it: its name, or the path of its file."""
-        return str(self._file) if self._file and self._file.parent != FOLDER else self.name
+        """What ``--board`` takes for it in a shell: its name, or the path of its file."""
+        ours = self._file is None or self._file.parent == FOLDER
+        return self.name if ours else shlex.quote(str(self._file))
 
     def bytes_per_cycle(self, clock_hz: int | None = None) -> float:
         """Return what memory gives the engine in a cycle: bandwidth over clock, up to the ports.
@@ -151,24 +153,25 @@ def board_names() -> list[str]:
 
 
 def load_board(name: str) -> Board:
-    """Read a board by its name, or from the path of a ``.toml`` file.
+    """Read a board by its name, in any case, or from the path of a ``.toml`` file.
 
     Raises
     ------
     UserError
         If there is no such board, or its file is wrong (names field, value and limit).
     """
-    if name.endswith(".toml"):
+    if name.lower().endswith(".toml"):
         return _read(Path(name))
-    if name not in board_names():
+    if name.lower() not in board_names():
         known = ", ".join(board_names())
         raise UserError(f"unknown board {name!r}: choose one of {known}, or a path ending in .toml")
-    return _read(FOLDER / f"{name}.toml")
+    return _read(FOLDER / f"{name.lower()}.toml")
 
 
 def _read(file: Path) -> Board:
     try:
-        board = Board.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        # Some editors begin a file with a byte-order mark, which TOML does not know.
+        board = Board.model_validate(tomllib.loads(file.read_text(encoding="utf-8-sig")))
         config.engine(board.engine)
         board._file = file
         return board

@@ -16,8 +16,10 @@ line; tyro makes the flags and the ``--help`` text from the types and docstrings
         sys.exit(command(main, prog="python -m rtl.build"))
 """
 
-import dataclasses
+import contextlib
+import difflib
 import inspect
+import io
 import os
 import re
 import shutil
@@ -25,7 +27,7 @@ import sys
 import textwrap
 import traceback
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,10 +57,9 @@ OptionalPath = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavio
 
 
 def command(
-    main: Callable[..., int | None],
+    main: Callable[[Any], int | None],
     *,
     prog: str,
-    description: str | None = None,
     args: Sequence[str] | None = None,
 ) -> int:
     """Parse the command line, run ``main``, and turn the expected failures into exit codes.
@@ -67,7 +68,7 @@ def command(
     ends with               exit code  on stderr
     ======================  =========  =======================================
     ``main`` returns        its value  (``None`` counts as 0)
-    wrong usage             2          tyro's message (leaves by ``SystemExit``)
+    wrong usage             2          ``prog: error: `` the option and the nearest one, or its type
     ``UserError``           2          ``prog: error: message``
     ``OSError``             2          ``prog: error: reason: path``
     a package is missing    2          ``prog: error: `` its name and the extra that brings it
@@ -81,13 +82,9 @@ def command(
     Parameters
     ----------
     main : callable
-        Its signature is the command line. A dataclass parameter's fields become flags without
-        the parameter's name in front.
+        Takes one parameter, a dataclass: its fields are the options, its docstring heads the help.
     prog : str
         What the user typed, for example ``"python -m nas.search"``.
-    description : str, optional
-        Text above the options in ``--help``. By default the docstring of the dataclass, else of
-        ``main``.
     args : sequence of str, optional
         Instead of ``sys.argv[1:]``.
 
@@ -97,7 +94,7 @@ def command(
         The exit code, for ``sys.exit``.
     """
     try:
-        return _parse_and_run(main, prog, description, args) or 0
+        return main(_parse(_options_class(main), prog, sys.argv[1:] if args is None else args)) or 0
     except UserError as error:
         return _report(prog, f"error: {error}", EXIT_USER)
     except ToolError as error:
@@ -119,20 +116,44 @@ def command(
         return _report(prog, str(error) or "interrupted", EXIT_INTERRUPT)
 
 
-def _parse_and_run(
-    main: Callable[..., int | None],
-    prog: str,
-    description: str | None,
-    args: Sequence[str] | None,
-) -> Any:
-    options = _options_class(main)
-    settings: dict[str, Any] = {
-        "prog": prog,
-        "description": _wrapped(description or inspect.getdoc(options or main) or ""),
-        "args": args,
-        "config": (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-    }
-    return main(tyro.cli(options, **settings)) if options else tyro.cli(main, **settings)
+def _options_class(main: Callable[[Any], int | None]) -> type:
+    """Return the dataclass that is the type of ``main``'s one parameter."""
+    (kind,) = [kind for name, kind in typing.get_type_hints(main).items() if name != "return"]
+    return kind
+
+
+def _parse(options: type, prog: str, args: Sequence[str]) -> Any:
+    """Make the options from the command line.
+
+    Raises
+    ------
+    UserError
+        If the command line is wrong: says in one line how.
+    """
+    box = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(box):
+            chosen, stray = _tyro(options, prog, args)
+    except SystemExit as stop:
+        if not stop.code:
+            raise  # it was --help
+        raise UserError(_usage_problem(options, prog, args)) from None
+    if stray:
+        raise UserError(_stray_problem(_known_flags(options, prog), stray))
+    print(box.getvalue(), end="", file=sys.stderr)  # a warning of tyro's
+    return chosen
+
+
+def _tyro(options: type, prog: str, args: Sequence[str]) -> tuple[Any, list[str]]:
+    """Parse with tyro; return the options and the arguments that belong to none of them."""
+    return tyro.cli(
+        options,
+        prog=prog,
+        description=_wrapped(inspect.getdoc(options) or ""),
+        args=args,
+        return_unknown_args=True,
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+    )
 
 
 def _wrapped(description: str) -> str:
@@ -143,14 +164,6 @@ def _wrapped(description: str) -> str:
     # tyro joins lines unless they begin with a space, and doubles those that are empty: hence the
     # indentation, and lines of one zero-width space.
     return textwrap.indent("\n\u200b\n".join(paragraphs), "  ").replace("  \u200b", "\u200b")
-
-
-def _options_class(main: Callable[..., int | None]) -> type | None:
-    """The dataclass that is ``main``'s one parameter, so that its docstring heads the help."""
-    hints = {k: v for k, v in typing.get_type_hints(main).items() if k != "return"}
-    kind = next(iter(hints.values()), None)
-    alone = len(hints) == 1 and isinstance(kind, type) and dataclasses.is_dataclass(kind)
-    return kind if alone else None
 
 
 def _report(prog: str, message: str, exit_code: int) -> int:
@@ -166,3 +179,88 @@ def _os_error_text(error: OSError) -> str:
         return str(error)
     paths = [str(path) for path in (error.filename, error.filename2) if path is not None]
     return ": ".join([error.strerror, " -> ".join(paths)] if paths else [error.strerror])
+
+
+# --- what is wrong with a command line -----------------------------------------------------------
+
+
+def _stray_problem(known: Mapping[str, str], stray: Sequence[str]) -> str:
+    """Name the first argument that no option takes, and the option that was probably meant."""
+    first = stray[0]
+    if not first.startswith("-"):
+        return f"unexpected argument {first!r}: --help lists the options"
+    name = _flag(first)
+    word = name.strip("-")
+    alike = [flag for flag in known if word in flag.split("-")]
+    alike += [flag for flag, of in known.items() if word in of.lower().split()]
+    alike += difflib.get_close_matches(name, known, n=1)
+    remedy = f"the nearest is {alike[0]}" if alike else "--help lists the options"
+    return f"unknown option {name}: {remedy}"
+
+
+def _usage_problem(options: type, prog: str, args: Sequence[str]) -> str:
+    """Say in one line what tyro says in a box."""
+    known = _known_flags(options, prog)
+    stray = [arg for arg in args if arg.startswith("--") and _flag(arg) not in known]
+    if stray:  # tells more than an argument that is missing because of it
+        return _stray_problem(known, stray)
+    lines = _box_lines(options, prog, args)
+    said = " ".join(lines)
+    if found := re.search(r"Error parsing (\S+):", said):
+        return f"{found[1]} takes {_metavar(lines, found[1])}, not {_given(args, found[1])!r}"
+    if found := re.search(r"Missing value for argument '(.+?)'. Expected (\d+)", said):
+        count = "a value" if found[2] == "1" else f"{found[2]} values"
+        return f"{found[1]} needs {count}"
+    if found := re.search(r"Missing from .*?: (\S+) (.*?)\.? \(required\)", said):
+        return f"{found[1]} is missing: {found[2]}"
+    if found := re.search(r"invalid choice '(.*?)' for argument '(.+?)'.*?\((.*?),?\)", said):
+        choices = found[3].replace("'", "")
+        return f"{found[2]} {found[1]}: choose {'from' if ',' in choices else 'only'} {choices}"
+    return said
+
+
+def _flag(arg: str) -> str:
+    """Return an argument as its option is called: ``--max-jobs`` of ``--max_jobs=3``."""
+    return arg.partition("=")[0].replace("_", "-")
+
+
+def _metavar(lines: Sequence[str], flag: str) -> str:
+    """Return what the help text has behind an option, such as INT."""
+    shown = next((line for line in lines if line.startswith(f"{flag} ")), f"{flag} another value")
+    return shown.removeprefix(f"{flag} ").removeprefix("{None}|")
+
+
+def _given(args: Sequence[str], flag: str) -> str:
+    """Return the value that an option was given last."""
+    index = max(index for index, arg in enumerate(args) if _flag(arg) == flag)
+    return args[index].partition("=")[2] or " ".join(args[index + 1 : index + 2])
+
+
+def _known_flags(options: type, prog: str) -> dict[str, str]:
+    """Return the options as the help text spells them, each with what stands for its value."""
+    text = _captured(options, prog, ["--help"])
+    return dict(re.findall(r"^[│ ]+(?:-h, )?(--[a-z][\w-]*)((?: [A-Z|.\[\]]+)*)", text, re.M))
+
+
+def _box_lines(options: type, prog: str, args: Sequence[str]) -> list[str]:
+    """Return the lines of tyro's message without frame, rules, and the hint at --help."""
+    lines = [line.strip("╭╮╰╯│─ ") for line in _captured(options, prog, args).splitlines()]
+    return [line for line in lines if line.strip("-") and "helptext" not in line]
+
+
+def _captured(options: type, prog: str, args: Sequence[str]) -> str:
+    """Return what tyro prints before it exits, with no line broken."""
+    text, columns = io.StringIO(), os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "10000"
+    try:
+        with (
+            contextlib.suppress(SystemExit),
+            contextlib.redirect_stdout(text),
+            contextlib.redirect_stderr(text),
+        ):
+            _tyro(options, prog, args)
+    finally:
+        os.environ.pop("COLUMNS")
+        if columns is not None:
+            os.environ["COLUMNS"] = columns
+    return text.getvalue()

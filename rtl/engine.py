@@ -15,12 +15,10 @@ from rtl.memory.dma import Dma
 from rtl.memory.load.unit import LoadUnit
 from rtl.memory.ports import gelu_write
 from rtl.memory.scratchpads.activations import ActivationMemory
-from rtl.memory.scratchpads.keys_values import KeyMemory, ValueMemory
-from rtl.memory.scratchpads.landing import TapSignature
-from rtl.memory.scratchpads.parts import ExponentMemory, ParameterMemory, WeightMemory
-from rtl.memory.scratchpads.pixels import PixelMemory
+from rtl.memory.scratchpads.attention import KeyMemory, ScoreMemory, ValueMemory
+from rtl.memory.scratchpads.loaded import ExponentMemory, ParameterMemory, PixelMemory, WeightMemory
 from rtl.memory.scratchpads.residual import ResidualMemory
-from rtl.memory.scratchpads.scores import ScoreMemory
+from rtl.memory.scratchpads.scratchpad import TapSignature
 from rtl.memory.store import StoreUnit
 from rtl.vector.layernorm import NormUnit
 from rtl.vector.softmax import SoftmaxUnit

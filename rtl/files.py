@@ -89,6 +89,28 @@ def require_writable(path: Path | str) -> None:
         temporary.unlink()
 
 
+def require_space(folder: Path | str, megabytes: int) -> None:
+    """Find out before long work, not after it, whether a disk has room for what is to be written.
+
+    Parameters
+    ----------
+    folder : Path or str
+        Where it will be written; need not exist yet.
+    megabytes : int
+        How much at least, in units of 10⁶ bytes.
+
+    Raises
+    ------
+    OSError
+        If less is free; ``strerror`` says how much of each.
+    """
+    existing = next(path for path in (Path(folder), *Path(folder).parents) if path.exists())
+    free = shutil.disk_usage(existing).free // 10**6
+    if free < megabytes:
+        reason = f"{os.strerror(errno.ENOSPC)}: {free:,} MB free, {megabytes:,} MB needed"
+        raise OSError(errno.ENOSPC, reason, str(folder))
+
+
 def sha256_of(*parts: bytes | str | Path) -> str:
     """Hash a sequence of parts: 64 hexadecimal digits.
 

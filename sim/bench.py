@@ -12,8 +12,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +20,7 @@ from rtl.board import Board, load_board
 from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
 from rtl.compiler import compile_model
 from rtl.config import EngineConfig
+from rtl.console import print_tables, progress_bars
 from rtl.engine import STALLS
 from rtl.errors import ToolError, UserError
 from rtl.files import atomic_write, require_writable
@@ -152,8 +151,7 @@ def measured(
     memory: dict[str, float],
 ) -> runner.Run:
     """Simulate and compare, with a progress bar."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+    with progress_bars() as progress:
         what = f"{memory['bytes_per_cycle']:g} bytes per cycle: images"
         task = progress.add_task(what, total=len(pictures))
         return runner.run(
@@ -202,7 +200,7 @@ def figures(
 ) -> dict[str, Any]:
     """The JSON report, without the frame rates."""
     program = compile_model(model, engine).program
-    shape = program.sizes.shape
+    shape = program.plan.shape
     timing = memory_timing(board, memory_settings(memory))
     predicted = simulate(program, timing, unit_latencies(engine), len(run.cycles))
     bound, cycles = reference_bound(shape, engine), typical(run)
@@ -257,9 +255,6 @@ def by_kind(run: runner.Run) -> dict[str, Any]:
 
 def show(report: dict[str, Any], run: runner.Run) -> None:
     """Tables for the terminal."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=110)  # a file or a pipe has no width to keep to
     total = sum(run.cycles)
     units = Table(title="Units, all images")
     for column in ("unit", "busy", "could not go on, in cycles"):
@@ -289,8 +284,7 @@ def show(report: dict[str, Any], run: runner.Run) -> None:
         ("simulated cycles/s", f"{report['sim_cycles_per_s']:,.0f}"),
     ):
         result.add_row(name, value)
-    for table in (kinds, units, result):
-        console.print(table)
+    print_tables(kinds, units, result)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def check_writes(
     images : int
         That were run back to back.
     """
-    engine = compiled.program.sizes.engine
+    engine = compiled.program.plan.engine
     sources = {
         buffer: [
             Source(taps.Tap(file, layout), buffer, engine, images)

@@ -1,4 +1,7 @@
-"""From a picture to the network's pixels: one function for trainer, golden model and host."""
+"""From an image to the network's pixels: one function for trainer, golden model and host.
+
+Source: docs/format.md, section Preprocessing.
+"""
 
 import struct
 import warnings
@@ -15,9 +18,12 @@ INTERPOLATION = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+"""File formats that are read: those whose bits per channel are known before Pillow reduces them."""
 RESIZED_PIXELS_MAX = 1 << 26
 # Pillow would clip these to 0 ... 255 instead of scaling them.
 DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+TIFF_BITS_PER_SAMPLE = 258
 # What Pillow's decoders raise on damaged files.
 UNREADABLE = (
     OSError,
@@ -34,11 +40,12 @@ UNREADABLE = (
 def prepare(
     image: Image.Image | Path | str, preprocessing: Preprocessing, shape: tuple[int, int, int]
 ) -> np.ndarray:
-    """Convert, resize, crop and invert a picture as the integer model asks.
+    """Convert, resize, crop and invert an image as the integer model asks.
 
     Parameters
     ----------
     image : PIL.Image.Image, Path or str
+        Of a file with several frames, the first one counts.
     preprocessing : Preprocessing
     shape : tuple of int
         (height, width, channels) that the network takes; ``preprocessing`` must give it.
@@ -50,26 +57,24 @@ def prepare(
     Raises
     ------
     UserError
-        If the picture cannot be read, has more than 8 bits per channel, or is smaller than the
-        crop where nothing is resized.
+        If the image cannot be read, is of a format that is not in :data:`FORMATS`, has more than
+        8 bits per channel, or is smaller than the crop where nothing is resized.
     """
     preprocessing.check(shape)
     name = str(image) if isinstance(image, Path | str) else "image"
-    picture = image if isinstance(image, Image.Image) else _open(Path(image))
-    if picture.mode in DEEP_MODES:
-        raise UserError(
-            f"{name}: pixel mode {picture.mode} has more than 8 bits per channel: save it with 8"
-        )
+    source = _opened(Path(image)) if isinstance(image, Path | str) else image
+    _require_eight_bits(source, name)
     try:
-        picture = _converted(picture, preprocessing.mode)
+        converted = _converted(source, preprocessing.mode)
     except UNREADABLE as error:
         raise UserError(f"{name}: cannot be read: {error}") from None
-    picture = _cropped(_resized(picture, preprocessing, name), preprocessing.crop, name)
-    pixels = np.asarray(picture).reshape(*preprocessing.crop, CHANNELS[preprocessing.mode])
+    cropped = _cropped(_resized(converted, preprocessing, name), preprocessing.crop, name)
+    pixels = np.asarray(cropped).reshape(*preprocessing.crop, CHANNELS[preprocessing.mode])
     return 255 - pixels if preprocessing.invert else pixels.copy()
 
 
-def _open(path: Path) -> Image.Image:
+def _opened(path: Path) -> Image.Image:
+    """Open and decode a file."""
     if not path.is_file():
         raise UserError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
     with warnings.catch_warnings():
@@ -77,41 +82,72 @@ def _open(path: Path) -> Image.Image:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             with path.open("rb") as file:
-                picture = Image.open(file)
-                picture.load()
+                image = Image.open(file, formats=FORMATS)
+                _require_eight_bits(image, str(path))  # decoding hides how many there were
+                image.load()
+        except Image.UnidentifiedImageError:
+            known = ", ".join(FORMATS)
+            raise UserError(f"{path}: cannot be read: not an image of {known}") from None
         except UNREADABLE as error:
-            reason = "not a picture" if isinstance(error, Image.UnidentifiedImageError) else error
-            raise UserError(f"{path}: cannot be read: {reason}") from None
-    return picture
+            raise UserError(f"{path}: cannot be read: {error}") from None
+    return image
 
 
-def _converted(picture: Image.Image, mode: str) -> Image.Image:
-    if picture.mode == "P":  # a palette may hold transparency: resolve it, then drop it
-        picture = picture.convert("RGBA")
-    return picture.convert(mode)
+def _require_eight_bits(image: Image.Image, name: str) -> None:
+    """Refuse more than 8 bits per channel.
+
+    Pillow's mode does not tell: it gives 16-bit RGB as 8-bit RGB, without a word.
+    """
+    if image.mode in DEEP_MODES:
+        raise UserError(
+            f"{name}: pixel mode {image.mode} has more than 8 bits per channel: save it with 8"
+        )
+    bits = _file_bits(image)
+    if bits > 8:
+        raise UserError(f"{name}: {bits} bits per channel, at most 8 are read: save it with 8")
 
 
-def _resized(picture: Image.Image, preprocessing: Preprocessing, name: str) -> Image.Image:
+def _file_bits(image: Image.Image) -> int:
+    """Bits per channel of a file that is open and not yet decoded; 8 where nothing says more."""
+    if image.format == "TIFF":
+        return max(image.tag_v2.get(TIFF_BITS_PER_SAMPLE, (1,)))
+    for tile in getattr(image, "tile", ()):
+        settings = tile.args if isinstance(tile.args, tuple) else (tile.args,)
+        if any(isinstance(setting, str) and ";16" in setting for setting in settings):
+            return 16
+        if tile.codec_name.startswith("ppm") and settings[-1] > 255:  # its largest value
+            return settings[-1].bit_length()
+    return 8
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+    """Convert to the mode; transparency is dropped."""
+    if image.mode == "P":  # a palette may hold transparency: resolve it, then drop it
+        image = image.convert("RGBA")
+    return image.convert(mode)
+
+
+def _resized(image: Image.Image, preprocessing: Preprocessing, name: str) -> Image.Image:
     """Bring the shorter side to ``resize`` pixels, the longer one in proportion, rounded down."""
-    if preprocessing.resize is None or min(picture.size) == preprocessing.resize:
-        return picture
-    shorter = min(picture.size)
-    width, height = (side * preprocessing.resize // shorter for side in picture.size)
+    if preprocessing.resize is None or min(image.size) == preprocessing.resize:
+        return image
+    shorter = min(image.size)
+    width, height = (side * preprocessing.resize // shorter for side in image.size)
     if width * height > RESIZED_PIXELS_MAX:
         raise UserError(
-            f"{name}: {picture.width}x{picture.height} pixels would be resized to {width}x{height}:"
+            f"{name}: {image.width}x{image.height} pixels would be resized to {width}x{height}:"
             f" the limit is {RESIZED_PIXELS_MAX} pixels"
         )
-    return picture.resize((width, height), INTERPOLATION[preprocessing.interpolation])
+    return image.resize((width, height), INTERPOLATION[preprocessing.interpolation])
 
 
-def _cropped(picture: Image.Image, crop: tuple[int, int], name: str) -> Image.Image:
+def _cropped(image: Image.Image, crop: tuple[int, int], name: str) -> Image.Image:
     """Cut (height, width) from the centre; an odd margin leaves the extra pixel below or right."""
     height, width = crop
-    if picture.height < height or picture.width < width:
+    if image.height < height or image.width < width:
         raise UserError(
-            f"{name}: {picture.height}x{picture.width} pixels (height x width) are fewer than the"
+            f"{name}: {image.height}x{image.width} pixels (height x width) are fewer than the"
             f" {height}x{width} that the network takes"
         )
-    top, left = (picture.height - height) // 2, (picture.width - width) // 2
-    return picture.crop((left, top, left + width, top + height))
+    top, left = (image.height - height) // 2, (image.width - width) // 2
+    return image.crop((left, top, left + width, top + height))

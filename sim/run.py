@@ -15,7 +15,7 @@ from rich.text import Text
 from rtl import config
 from rtl.board import Board, load_board
 from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
-from rtl.compiler import check_model
+from rtl.compiler import plan_model
 from rtl.errors import ToolError, UserError
 from rtl.files import atomic_write, require_writable
 from rtl.model import IntegerModel, repack
@@ -67,7 +67,7 @@ def main(options: Options) -> None:
     model = IntegerModel.load(options.model)
     if options.repack:
         model = repack(model, engine.row_lanes)
-    check_model(model, engine)
+    plan_model(model, engine)
     pictures = np.stack([prepare(p, model.preprocessing, model.image) for p in options.images])
     if options.json:
         require_writable(options.json)

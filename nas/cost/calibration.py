@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
+from nas.cost.energy import PowerModel
 from nas.cost.latency import Coefficients, LatencyModel
 from nas.cost.sources import source_hashes
 from rtl.board import Board
@@ -23,7 +24,6 @@ from rtl.model.shape import NetworkShape
 from rtl.resources.model import FITTED, CountedEngine, ResourceModel
 from rtl.timing import MemoryTiming
 from rtl.timing.latencies import unit_latencies
-from rtl.timing.traffic import PowerModel
 
 SCHEMA = 1
 
@@ -199,7 +199,7 @@ class Calibration(_Record):
     seconds : dict of str to float
         By stage and in ``total``, of all runs that measured.
     power : dict of str to float, optional
-        Of :class:`rtl.timing.traffic.PowerModel`, from a vendor's report; without it, energy is
+        Of :class:`nas.cost.energy.PowerModel`, from a vendor's report; without it, energy is
         uncalibrated.
     """
 

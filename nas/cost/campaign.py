@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from nas.cost import measurements
 from nas.cost.calibration import (
@@ -30,8 +29,9 @@ from nas.space import DIGITS, Space
 from rtl import config
 from rtl.board import Board
 from rtl.build.synthesis import family_of as device_family
-from rtl.compiler import check
+from rtl.compiler import plan
 from rtl.config import EngineConfig
+from rtl.console import progress_bars
 from rtl.errors import UserError
 from rtl.resources.model import CountedEngine, ResourceModel
 from rtl.timing import MemoryTiming
@@ -132,7 +132,7 @@ class Campaign:
         On DeiT-S, or on the longest network where the engine does not run that.
         """
         try:
-            shape = check(shape_for("deit_small", self.engine), self.engine).shape
+            shape = plan(shape_for("deit_small", self.engine), self.engine).shape
             sample = Sample(shape, HardwareTarget(self.board, self.engine).memory)
         except UserError:
             sample = rtl.samples[int(rtl.cycles.argmax())]
@@ -174,10 +174,9 @@ class Campaign:
 
     def _values(self, stage: str, what: str, points: Sequence[Point]) -> list[Any]:
         """Values of all points, in order, with a progress bar."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         with (
             self.clock.stage(stage) as note,
-            Progress(*columns, TimeElapsedColumn(), console=self.console) as progress,
+            progress_bars(console=self.console) as progress,
             workers(self.pool.workers, self.pool.scheduler) as pool,
         ):
             task = progress.add_task(what, total=len(points))

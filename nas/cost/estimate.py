@@ -6,10 +6,11 @@ from functools import cached_property
 from typing import Any
 
 from nas.cost.calibration import Calibration, extrapolates, find
+from nas.cost.energy import energy
 from nas.cost.hardware import HardwareTarget
 from rtl.board import Board
 from rtl.build.synthesis import Resources, family_of
-from rtl.compiler import Program, check, lower
+from rtl.compiler import Program, lower, plan
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.isa.instructions import Unit
@@ -21,7 +22,7 @@ from rtl.timing.bound import KindWork, work_by_kind
 from rtl.timing.breakdown import Breakdown, breakdown_of
 from rtl.timing.latencies import unit_latencies
 from rtl.timing.simulate import simulate
-from rtl.timing.traffic import Work, energy, work_of_program
+from rtl.timing.traffic import Work, work_of_program
 
 IMAGES = 3  # in a row: the fewest that give cycles per image
 BINDING = 0.9  # of the cycles: a resource that is busy for so long binds
@@ -52,7 +53,7 @@ class Estimate:
         UserError
             If the engine cannot run it; names the limit.
         """
-        return cls(hardware, lower(check(shape, hardware.engine)))
+        return cls(hardware, lower(plan(shape, hardware.engine)))
 
     def at(self, clock_hz: int) -> "Estimate":
         """The same at another clock."""
@@ -68,7 +69,7 @@ class Estimate:
 
     @property
     def shape(self) -> NetworkShape:
-        return self.program.sizes.shape
+        return self.program.plan.shape
 
     @property
     def memory(self) -> MemoryTiming:

@@ -1,13 +1,16 @@
 """A board with an engine on it: what a network costs there, and whether it fits at all."""
 
 from dataclasses import dataclass
+from math import inf
 
 from rtl import config
 from rtl.board import Board, load_board
-from rtl.compiler import check
+from rtl.compiler import Program, lower, plan
 from rtl.config import EngineConfig
+from rtl.errors import UserError
 from rtl.model.shape import NetworkShape
-from rtl.timing import MemoryTiming, predict
+from rtl.timing import MemoryTiming, simulate
+from rtl.timing.bound import least_cycles
 from rtl.timing.latencies import unit_latencies
 
 
@@ -47,11 +50,26 @@ class HardwareTarget:
 
     def check(self, shape: NetworkShape) -> None:
         """Refuse a network that the engine cannot run; ``UserError`` names the limit."""
-        check(shape, self.engine)
+        plan(shape, self.engine)
+
+    def compile(self, shape: NetworkShape) -> Program:
+        """Compile a network without weights; ``UserError`` names the limit that refuses it."""
+        return lower(plan(shape, self.engine))
+
+    def least_cycles(self, shape: NetworkShape) -> float:
+        """Bound the cycles per image from below, without a program; infinite if it is refused."""
+        try:
+            return least_cycles(plan(shape, self.engine), self.memory)
+        except UserError:
+            return inf
 
     def cycles(self, shape: NetworkShape) -> int:
-        """Cycles per image, by the exact timing model."""
-        return predict(shape, self.engine, self.memory, unit_latencies(self.engine)).cycles
+        """Predict the cycles per image of a network."""
+        return self.program_cycles(self.compile(shape))
+
+    def program_cycles(self, program: Program) -> int:
+        """Predict the cycles per image of a program, by the exact timing model."""
+        return simulate(program, self.memory, unit_latencies(self.engine)).cycles
 
     def frames_per_second(self, cycles: float) -> float:
         """Return the frame rate at the board's clock."""

@@ -20,7 +20,7 @@ from nas.cost.subnets import Sample
 from nas.cost.sweep import Point
 from rtl.board import Board
 from rtl.build.synthesis import Module, Resources, Utilization, family_of
-from rtl.compiler import check, lower
+from rtl.compiler import lower, plan
 from rtl.config import EngineConfig
 from rtl.errors import ToolError
 from rtl.isa.instructions import Unit
@@ -56,7 +56,7 @@ def network_points(samples: Sequence[Sample], board: Board, engine: EngineConfig
 
 def _program_hash(sample: Sample, engine: EngineConfig) -> str:
     """Of a network's instructions, without constants."""
-    code = lower(check(sample.shape, engine)).code
+    code = lower(plan(sample.shape, engine)).code
     return hashlib.sha256(code).hexdigest()[:16]
 
 
@@ -100,7 +100,7 @@ def predict_exactly(sample: Sample, engine: EngineConfig) -> Json:
     """``cycles`` of one image, and ``seconds`` that the prediction took."""
     latencies = unit_latencies(engine)
     started = time.perf_counter()
-    found = simulate(lower(check(sample.shape, engine)), sample.memory, latencies)
+    found = simulate(lower(plan(sample.shape, engine)), sample.memory, latencies)
     return {"cycles": found.cycles, "seconds": round(time.perf_counter() - started, 4)}
 
 

@@ -1,44 +1,16 @@
-"""Shapes of plain vision transformers: an integer model's, or one of timm's by its name.
+"""Shapes of networks by name: an integer model file, or one of timm's plain vision transformers.
 
-timm's models are built on torch's ``meta`` device: without weights, memory or download. Their sizes
-are read from their modules. What does not count towards cycles (biases, layer scales, the kind of
-the activation) does not matter; what the engine cannot run is refused by name.
+A file needs neither torch nor timm; they are imported for the names of timm's models alone.
 """
 
-import difflib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import nn
 
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.model import IntegerModel, repack
 from rtl.model.shape import NetworkShape, plain_vit
-
-FAMILIES = ("vit_", "deit_")
-SHORT = "_patch16_224"  # what a short name such as deit_small leaves out
-CLASSES = 1000  # of a model that comes without a classifier: ImageNet's
-
-
-@dataclass(frozen=True)
-class PlainVit:
-    """Sizes of a plain vision transformer, as of :func:`rtl.model.shape.plain_vit`."""
-
-    image: tuple[int, int, int]
-    patch: int
-    width: int
-    heads: int
-    head_dim: int
-    hidden: int
-    depth: int
-    classes: int
-    mean_pool: bool
-    class_token: bool
 
 
 def shape_of(name: str, granularity: int, wide: float = 0.0) -> NetworkShape:
@@ -67,7 +39,9 @@ def shape_of(name: str, granularity: int, wide: float = 0.0) -> NetworkShape:
         if model.row_granularity % granularity:
             model = repack(model, granularity)
         return model.shape
-    return plain_vit(**vars(sizes_of(name)), row_granularity=granularity, wide=wide)
+    from nas.cost.timm_models import sizes_of  # torch and timm
+
+    return plain_vit(**asdict(sizes_of(name)), row_granularity=granularity, wide=wide)
 
 
 def shape_for(name: str, engine: EngineConfig, wide: float = 0.0) -> NetworkShape:
@@ -94,125 +68,3 @@ def is_file(name: str) -> bool:
 def load(name: str) -> IntegerModel:
     """Read an integer model file, once."""
     return IntegerModel.load(Path(name))
-
-
-@cache
-def sizes_of(name: str) -> PlainVit:
-    """Sizes of a timm model.
-
-    Raises
-    ------
-    UserError
-        If timm has none of that name, or the engine has no counterpart to a part of it.
-    """
-    model = _build(_known(name))
-    if missing := ", ".join(_missing(model)):
-        raise UserError(f"timm model '{name}' has what the engine has not: {missing}")
-    block, conv = model.blocks[0], model.patch_embed.proj
-    return PlainVit(
-        image=(*model.patch_embed.img_size, conv.in_channels),
-        patch=conv.kernel_size[0],
-        width=model.embed_dim,
-        heads=block.attn.num_heads,
-        head_dim=block.attn.head_dim,
-        hidden=block.mlp.fc1.out_features,
-        depth=len(model.blocks),
-        classes=model.num_classes or CLASSES,
-        mean_pool=model.global_pool == "avg",
-        class_token=model.has_class_token,
-    )
-
-
-def _known(name: str) -> str:
-    """timm's own name of a model."""
-    import timm
-
-    names = [known for known in timm.list_models() if known.startswith(FAMILIES)]
-    tagged = timm.list_models(pretrained=True)  # such as vit_base_patch16_224.augreg_in21k
-    for known in (name, name + SHORT):
-        if known in names or (known in tagged and known.startswith(FAMILIES)):
-            return known
-    short = (known.removesuffix(SHORT) for known in names)
-    close = difflib.get_close_matches(name, short, n=3) or [f"{family}*" for family in FAMILIES]
-    raise UserError(
-        f"unknown model {name!r}: no integer model file, and none of timm's: {', '.join(close)}?"
-    )
-
-
-def _build(name: str) -> Any:
-    import timm
-
-    with torch.device("meta"):
-        return timm.create_model(name, pretrained=False)
-
-
-def _missing(model: Any) -> Iterator[str]:
-    """What a timm model has and the engine has not."""
-    from timm.layers.patch_embed import PatchEmbed
-    from timm.models.deit import VisionTransformerDistilled
-    from timm.models.eva import Eva
-    from timm.models.vision_transformer import Block, VisionTransformer
-    from timm.models.vision_transformer_relpos import VisionTransformerRelPos
-
-    kinds = {
-        Eva: "rotary positions",
-        VisionTransformerDistilled: "a distillation token",
-        VisionTransformerRelPos: "relative positions",
-    }
-    if type(model) is not VisionTransformer:
-        yield kinds.get(type(model), f"an architecture of its own ({type(model).__name__})")
-        return
-    if type(model.patch_embed) is PatchEmbed:
-        yield from _missing_in_stem(model.patch_embed)
-    else:
-        yield f"a hybrid stem ({type(model.patch_embed).__name__})"
-    if model.num_reg_tokens:
-        yield "register tokens"
-    if not isinstance(model.norm_pre, nn.Identity):
-        yield "a norm in front of the blocks (pre-norm)"
-    if type(model.blocks[0]) is Block:
-        yield from _missing_in_block(model.blocks[0])
-    else:
-        yield f"blocks of another kind ({type(model.blocks[0]).__name__})"
-    yield from _missing_in_head(model)
-
-
-def _missing_in_stem(stem: Any) -> Iterator[str]:
-    height, width = stem.proj.kernel_size
-    if height != width:
-        yield f"patches of {height} x {width} pixels"
-    if stem.proj.stride != stem.proj.kernel_size:
-        yield "overlapping patches"
-    if not isinstance(stem.norm, nn.Identity):
-        yield "a norm in the patch embedding"
-
-
-def _missing_in_block(block: Any) -> Iterator[str]:
-    from timm.layers.attention import Attention
-    from timm.layers.mlp import Mlp
-
-    if type(block.attn) is not Attention:
-        yield f"attention of another kind ({type(block.attn).__name__})"
-    elif not isinstance(block.attn.q_norm, nn.Identity):
-        yield "a norm of queries and keys"
-    elif not isinstance(block.attn.norm, nn.Identity):
-        yield "a norm within the attention"
-    if type(block.mlp) is not Mlp:
-        yield f"a gated MLP ({type(block.mlp).__name__})"
-    elif not isinstance(block.mlp.norm, nn.Identity):
-        yield "a norm within the MLP"
-    if not isinstance(block.norm1, nn.LayerNorm):
-        yield f"{type(block.norm1).__name__} in place of LayerNorm"
-
-
-def _missing_in_head(model: Any) -> Iterator[str]:
-    if model.global_pool == "map":
-        yield "attention pooling (map)"
-    elif model.global_pool not in ("token", "avg"):
-        yield f"pooling '{model.global_pool}'"
-    elif model.global_pool == "avg" and model.pool_include_prefix and model.has_class_token:
-        yield "a mean over the class token, too"
-    if not isinstance(model.fc_norm, nn.Identity):
-        yield "a norm behind the pooling (fc_norm)"
-    elif not isinstance(model.norm, nn.LayerNorm):
-        yield "no final LayerNorm"

@@ -5,11 +5,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from nas.cost.calibration import Calibration
+from nas.cost.energy import PowerModel
 from nas.cost.estimate import Estimate
 from rtl.build.utilization import read_utilization
 from rtl.config import EngineConfig
 from rtl.errors import UserError
-from rtl.timing.traffic import PowerModel
 
 
 def with_utilization(

@@ -8,7 +8,7 @@ import numpy as np
 
 from nas.space import wide_tiles
 from rtl.board import Board
-from rtl.compiler import check
+from rtl.compiler import plan
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.model.shape import LAYERS, BlockShape, NetworkShape
@@ -127,7 +127,7 @@ def _draw(engine: EngineConfig, rng: np.random.Generator) -> Iterator[NetworkSha
         shape = _random_shape(family, engine, rng)
         refused += 1
         try:
-            check(shape, engine)
+            plan(shape, engine)
         except UserError:
             continue
         if bound_cycles(shape, lanes, pixel_passes=passes) <= family.most_cycles:

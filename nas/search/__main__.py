@@ -1,15 +1,15 @@
-"""``python -m nas.search``: the main job, from pictures to searched networks run on the RTL."""
+"""``python -m nas.search``: the main job, from training to networks that run on the RTL."""
 
 import sys
 
-from nas.search.options import Options
+from nas.search.options import SearchOptions
 from rtl.cli import command
 
 
-def main(options: Options) -> None:
+def main(options: SearchOptions) -> None:
     """Search the digits supernet for the most accurate networks that reach given frame rates."""
     try:
-        # Imported here: torch takes seconds to load, and --help or a wrong option needs none of it.
+        # Imported here: torch takes seconds to load, and --help or a wrong option does not need it.
         from nas.search.job import run
 
         run(options)

@@ -1,14 +1,16 @@
-"""The evolutionary search: NSGA-II over a space, for several frame rates, from one memory.
+"""Evolutionary search: NSGA-II over a space of subnets, for several frame rates.
 
-Objectives are the error on the search-validation pictures and what an image costs: its cycles, and
-whatever else :mod:`nas.cost` counts. A target is a hard limit on cycles: candidates respect it from
-birth. Each generation is a function of the population before it, the seed and its number, so a
-search that was saved after any generation continues to the same result; nothing else needs to be
-kept.
+The objectives are the error on the search images and what an image costs: its cycles, and whatever
+else :mod:`nas.cost.candidates` counts. A frame rate is a hard limit on cycles, which every
+candidate meets before it is evaluated. All costs are exact.
+
+A generation is a function of the population before it, the seed and its number. A search that was
+saved after any generation therefore continues to the same result, and nothing else is saved.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -23,62 +25,60 @@ from nas.cost import Costs
 from nas.search.evolution_state import EvolutionState, Genes, Score
 from nas.space import Arch, Space
 
-STEPS_AHEAD = 8  # lower choices that are costed at once, of a candidate that is too slow
-ROUNDING = 1e-9  # of a tolerance's sum
+ROUNDING = 1e-9  # tolerated in the sum of an error and the tolerance
 Evaluate = Callable[[Arch], Score]
 
 
 @dataclass(frozen=True)
-class Goal:
-    """What one search aims at: the most accurate subnet within a limit.
+class LatencyTarget:
+    """A frame rate to reach on one engine.
 
     Parameters
     ----------
     costs : Costs
-        Objectives beside the error. Cycles per image: fast ones while searching, exact ones of
-        those that may win.
-    limit : float
-        Most cycles per image. The smallest subnet must respect it.
+        Costs of subnets on that engine.
+    most_cycles : float
+        Most cycles per image at which the frame rate is reached.
     """
 
     costs: Costs
-    limit: float
+    most_cycles: float
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A subnet, how it answers, and what an image of it costs.
+    """A subnet that was evaluated, with its cost.
 
     Parameters
     ----------
     arch : Arch
     score : Score
     cycles : int
-    costs : tuple of float
-        The objectives beside the error, as :class:`nas.cost.Costs` names them.
+    objectives : tuple of float
+        The objectives beside the error, as :class:`nas.cost.SubnetCost` holds them.
     """
 
     arch: Arch
     score: Score
     cycles: int
-    costs: tuple[float, ...] = ()
+    objectives: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class EvolutionConfig:
-    """Size and chance of a search.
+    """Population size, number of generations, mutation probability.
 
     Parameters
     ----------
     population : int
-        Candidates that survive a generation.
+        Number of candidates that survive a generation.
     generations : int
-        After the initial population.
+        Number of generations after the initial population.
     mutation_rate : float
-        Probability with which each choice is redrawn.
+        Probability with which each choice of a child is drawn again.
     seed : int
     tolerance : float
-        Error that a winner may have beyond the least, if it costs less.
+        How much larger the error of a winner may be than the least one, to lower the objectives.
     """
 
     population: int = 16
@@ -89,138 +89,130 @@ class EvolutionConfig:
 
 
 class Evolution:
-    """The search for several targets, one after the other.
+    """Search for each latency target, one after the other.
 
     Parameters
     ----------
     space : Space
-    goals : sequence of Goal
-        One for each target; those of several engines differ in costs.
+    targets : sequence of LatencyTarget
+        The smallest subnet must reach each of them.
     evaluate : callable
-        The score of a subnet; called once for each.
+        Returns the score of a subnet; called once for each.
     config : EvolutionConfig
     state : EvolutionState
-        Continued from where it stands.
+        The search continues from here, and changes it.
     """
 
     def __init__(
         self,
         space: Space,
-        goals: Sequence[Goal],
+        targets: Sequence[LatencyTarget],
         evaluate: Evaluate,
         config: EvolutionConfig,
         state: EvolutionState,
     ) -> None:
-        self.space, self.goals, self.evaluate = space, goals, evaluate
+        self.space, self.targets, self.evaluate = space, targets, evaluate
         self.config, self.state = config, state
 
     def run(self, after_generation: Callable[[int], None]) -> None:
         """Search to the end.
 
-        ``after_generation`` is called with the target's index after each generation (the initial
-        population counts as one), when the state may be saved.
+        Parameters
+        ----------
+        after_generation : callable
+            Called with the index of the target after each generation, the initial population
+            included. The state may be saved then.
         """
-        for target in range(len(self.goals)):
-            if target == len(self.state.populations):
-                population = self._initial(target)
+        for index in range(len(self.targets)):
+            if index == len(self.state.populations):
+                population = self._initial(index)
                 self._evaluate(population)
                 self.state.populations.append(population)
                 self.state.generations.append(0)
-                after_generation(target)
-            while self.state.generations[target] < self.config.generations:
-                self.state.populations[target] = self._next_generation(target)
-                self.state.generations[target] += 1
-                after_generation(target)
+                after_generation(index)
+            while self.state.generations[index] < self.config.generations:
+                self.state.populations[index] = self._next_generation(index)
+                self.state.generations[index] += 1
+                after_generation(index)
 
-    def candidates(self, target: int = 0) -> list[Candidate]:
-        """Everything that was evaluated, for whichever target, in that order; a target's cycles."""
-        return self._candidates(list(self.state.scores), target)
+    def candidates(self, index: int = 0) -> list[Candidate]:
+        """Return all subnets that were evaluated for any target, in that order.
 
-    def winner(self, target: int) -> Candidate:
-        """Most accurate of all candidates that reach the target; among equals the cheapest.
+        Parameters
+        ----------
+        index : int
+            The target whose engine the costs are of.
+        """
+        return self._candidates(list(self.state.scores), index)
 
-        With a tolerance, all that hardly differ from the most accurate one are equals. The cheapest
-        is lowest in the first objective beside the error, then in the next one. The winner's cycles
-        are exact; so are those of the ones that only seemed to reach it.
+    def winner(self, index: int) -> Candidate:
+        """Return the most accurate candidate that reaches a target; among equals the cheapest.
+
+        With a tolerance, all candidates within it of the most accurate one count as equal. The
+        cheapest one is lowest in the first objective beside the error, then in the next one.
 
         Raises
         ------
         ValueError
-            If not even the smallest subnet reaches it.
+            If no candidate reaches the target.
         """
-        goal = self.goals[target]
-        near = [c for c in self.candidates(target) if c.cycles <= goal.limit]
-        near.sort(key=lambda c: (c.score.error, c.costs, c.score.cross_entropy))
-        best = next(self._reaching(near, goal), None)
-        if best is None:
-            return self._smallest(goal)
-        most = best.score.error + self.config.tolerance + ROUNDING
-        near = [c for c in near if c.score.error <= most]
-        near.sort(key=lambda c: (c.costs, c.score.error, c.score.cross_entropy))
-        return next(self._reaching(near, goal))
+        most_cycles = self.targets[index].most_cycles
+        reaching = [each for each in self.candidates(index) if each.cycles <= most_cycles]
+        if not reaching:
+            raise ValueError(f"no subnet within {most_cycles:g} cycles")
+        least_error = min(each.score.error for each in reaching)
+        most_error = least_error + self.config.tolerance + ROUNDING
+        near = [each for each in reaching if each.score.error <= most_error]
+        return min(near, key=lambda c: (c.objectives, c.score.error, c.score.cross_entropy))
 
-    def _reaching(self, candidates: Sequence[Candidate], goal: Goal) -> Iterator[Candidate]:
-        """Those that are exactly within the limit, with exact cycles."""
-        for candidate in candidates:
-            cycles = goal.costs.exact(candidate.arch)
-            if cycles <= goal.limit:
-                yield replace(candidate, cycles=int(cycles))
-
-    def _smallest(self, goal: Goal) -> Candidate:
-        """The smallest subnet, which must be within the limit."""
-        smallest = self.space.smallest()
-        genes = tuple(int(gene) for gene in self.space.encode(smallest))
-        cycles = goal.costs.exact(smallest)
-        if cycles > goal.limit:
-            raise ValueError(f"the smallest subnet takes {cycles:g} cycles, not {goal.limit:g}")
-        self._evaluate([genes])
-        costs = tuple(goal.costs.objectives(np.array([genes]))[0].tolist())
-        return Candidate(smallest, self.state.scores[genes], int(cycles), costs)
-
-    def _candidates(self, population: Sequence[Genes], target: int) -> list[Candidate]:
-        of = self.goals[target].costs
-        cycles, costs = of.cycles(np.array(population)), of.objectives(np.array(population))
+    def _candidates(self, population: Sequence[Genes], index: int) -> list[Candidate]:
+        """Add the costs on the engine of a target; without the subnets that it refuses."""
+        archs = [self.space.decode(genes) for genes in population]
         return [
-            Candidate(self.space.decode(genes), self.state.scores[genes], int(value), tuple(more))
-            for genes, value, more in zip(population, cycles, costs.tolist(), strict=True)
+            Candidate(arch, self.state.scores[genes], int(cost.cycles), cost.objectives)
+            for genes, arch, cost in zip(
+                population, archs, self.targets[index].costs.of(archs), strict=True
+            )
+            if cost.cycles < inf
         ]
 
     def _evaluate(self, population: Sequence[Genes]) -> None:
+        """Score the subnets that have no score yet."""
         for genes in population:
             if genes not in self.state.scores:
                 self.state.scores[genes] = self.evaluate(self.space.decode(genes))
 
     # --- one generation -----------------------------------------------------------------------
 
-    def _initial(self, target: int) -> list[Genes]:
-        """Draw distinct candidates, the largest possible ones among them."""
-        rng = np.random.default_rng([self.config.seed, target, 0])
+    def _initial(self, index: int) -> list[Genes]:
+        """Draw distinct candidates; the first ones are the largest subnets, repaired."""
+        rng = np.random.default_rng([self.config.seed, index, 0])
         size = self.config.population
         first = [self.space.largest(fraction) for fraction in self.space.fractions]
-        drawn = dict.fromkeys(self._born(first, target, rng))
+        drawn = dict.fromkeys(self._repaired(first, index, rng))
         for _ in range(20):
             if len(drawn) >= size:
                 break
             more = [self.space.sample(rng) for _ in range(size)]
-            drawn |= dict.fromkeys(self._born(more, target, rng))
+            drawn |= dict.fromkeys(self._repaired(more, index, rng))
         return list(drawn)[:size]
 
-    def _next_generation(self, target: int) -> list[Genes]:
-        """One step of NSGA-II from the population as it stands."""
-        generation = self.state.generations[target] + 1
-        seed = np.random.SeedSequence([self.config.seed, target, generation])
-        parents = self.state.populations[target]
+    def _next_generation(self, index: int) -> list[Genes]:
+        """Make one step of NSGA-II from the population of a target."""
+        generation = self.state.generations[index] + 1
+        seed = np.random.SeedSequence([self.config.seed, index, generation])
+        parents = self.state.populations[index]
         # Annotated: pymoo takes evaluated individuals here, but its default's type says otherwise.
-        initial: Any = self._population(parents, target)
+        initial: Any = self._population(parents, index)
         algorithm = NSGA2(
             pop_size=self.config.population,
             sampling=initial,
-            mating=_Mating(lambda pairs, rng: self._children(pairs, target, rng)),
+            mating=_Mating(lambda pairs, rng: self._children(pairs, index, rng)),
             termination=("n_gen", 3),
         )
         choices = np.array(self.space.gene_choices)
-        objectives = initial.get("F").shape[1]
-        problem = Problem(n_var=len(choices), n_obj=objectives, xl=0, xu=choices - 1, vtype=int)
+        count = initial.get("F").shape[1]
+        problem = Problem(n_var=len(choices), n_obj=count, xl=0, xu=choices - 1, vtype=int)
         algorithm.setup(problem, seed=int(seed.generate_state(1)[0]))
         algorithm.tell(infills=algorithm.ask())
         children = algorithm.ask()
@@ -228,63 +220,67 @@ class Evolution:
             return parents
         genes = [tuple(int(gene) for gene in x) for x in children.get("X")]
         self._evaluate(genes)
-        algorithm.tell(infills=self._population(genes, target))
+        algorithm.tell(infills=self._population(genes, index))
         return [tuple(int(gene) for gene in x) for x in algorithm.pop.get("X")]
 
-    def _population(self, population: Sequence[Genes], target: int) -> Population:
-        """Evaluated candidates as pymoo has them."""
-        candidates = self._candidates(population, target)
-        objectives = [(c.score.objective, *c.costs) for c in candidates]
+    def _population(self, population: Sequence[Genes], index: int) -> Population:
+        """Wrap evaluated candidates for pymoo."""
+        candidates = self._candidates(population, index)
+        objectives = [(c.score.objective, *c.objectives) for c in candidates]
         result = Population.new("X", np.array(population), "F", np.array(objectives))
         for individual in result:
             individual.evaluated = {"F"}
         return result
 
     def _children(
-        self, pairs: Sequence[tuple[Genes, Genes]], target: int, rng: np.random.Generator
+        self, pairs: Sequence[tuple[Genes, Genes]], index: int, rng: np.random.Generator
     ) -> list[Genes]:
-        """A child of each pair, within the limits."""
+        """Return a repaired child of each pair."""
         children = []
         for a, b in pairs:
             crossed = self.space.crossover(self.space.decode(a), self.space.decode(b), rng)
             children.append(self.space.mutate(crossed, rng, self.config.mutation_rate))
-        return self._born(children, target, rng)
+        return self._repaired(children, index, rng)
 
-    def _born(self, archs: Sequence[Arch], target: int, rng: np.random.Generator) -> list[Genes]:
-        """Lower choices at random, one step at a time, until the limits hold.
-
-        The smallest subnet always stays: whether it reaches a target is known exactly.
-        """
-        goal = self.goals[target]
-        genes = np.array([self.space.encode(arch) for arch in archs])
-        slow = np.arange(len(genes))
-        while len(slow):
-            # Several steps ahead, as many are costed in about the time of one.
-            paths = np.stack([self._lowered(genes[row], rng) for row in slow])
-            cycles = goal.costs.cycles(paths.reshape(-1, paths.shape[-1]))
-            within = (cycles.reshape(paths.shape[:2]) <= goal.limit) | ~paths.any(axis=-1)
-            reached = within.any(axis=1)
-            steps = np.where(reached, within.argmax(axis=1), STEPS_AHEAD)
-            genes[slow] = paths[np.arange(len(slow)), steps]
-            slow = slow[~reached]
+    def _repaired(self, archs: Sequence[Arch], index: int, rng: np.random.Generator) -> list[Genes]:
+        """Lower random genes of each candidate, one step at a time, until it reaches the target."""
+        genes = [self.space.encode(arch) for arch in archs]
+        slow = self._too_slow(genes, range(len(genes)), index)
+        while slow:
+            for place in slow:
+                genes[place] = self._lowered(genes[place], rng)
+            slow = self._too_slow(genes, slow, index)
         return [tuple(int(gene) for gene in row) for row in genes]
 
+    def _too_slow(
+        self, genes: Sequence[np.ndarray], places: Sequence[int], index: int
+    ) -> list[int]:
+        """Return the places of candidates that miss the target and can be lowered further.
+
+        The exact cost is computed only where the lower bound leaves it open.
+        """
+        target = self.targets[index]
+        archs = {place: self.space.decode(genes[place]) for place in places if genes[place].any()}
+        open_places = [
+            place
+            for place, arch in archs.items()
+            if target.costs.least_cycles(arch) <= target.most_cycles
+        ]
+        costs = target.costs.of([archs[place] for place in open_places])
+        for place, cost in zip(open_places, costs, strict=True):
+            if cost.cycles <= target.most_cycles:
+                del archs[place]
+        return list(archs)
+
     def _lowered(self, genes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(1 + steps, genes): as they are, and one random choice lower with each step."""
-        path = [genes]
-        for _ in range(STEPS_AHEAD):
-            lower = path[-1].copy()
-            lowerable = np.flatnonzero(lower)
-            if len(lowerable):
-                lower[rng.choice(lowerable)] -= 1
-                # A lower depth clears the blocks that are gone.
-                lower = np.array(self.space.encode(self.space.decode(lower)))
-            path.append(lower)
-        return np.stack(path)
+        """Lower one random gene by a step; blocks beyond a lower depth are cleared."""
+        lower = genes.copy()
+        lower[rng.choice(np.flatnonzero(genes))] -= 1
+        return self.space.encode(self.space.decode(lower))
 
 
 class _Mating(InfillCriterion):
-    """Parents by binary tournament; children by a function of pairs of parents' genes."""
+    """Select parents by binary tournament; a function makes children of pairs of their genes."""
 
     def __init__(
         self, children: Callable[[Sequence[tuple[Any, Any]], np.random.Generator], list[Genes]]

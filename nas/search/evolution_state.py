@@ -1,4 +1,4 @@
-"""What an evolutionary search knows, in a file: all scores, and each target's population."""
+"""State of an evolutionary search, in a file: every score, and the population of each target."""
 
 import json
 from dataclasses import dataclass, field
@@ -8,14 +8,14 @@ from typing import Any
 from rtl.errors import UserError
 from rtl.files import atomic_write
 
-SCHEMA = 1
-TIE_BREAK = 1e-3  # weight of cross-entropy: below one picture in 500 for any sensible value
+SCHEMA = 2
+TIE_BREAK = 1e-3  # weight of cross-entropy: below one image in 500 for any sensible value
 Genes = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Score:
-    """What the search-validation pictures say about a subnet.
+    """Answers of a subnet on the search images.
 
     Parameters
     ----------
@@ -36,18 +36,18 @@ class Score:
 
 @dataclass
 class EvolutionState:
-    """All that a search knows: what was evaluated, and where each target's population stands.
+    """Everything that a search needs to continue.
 
     Parameters
     ----------
     identity : dict
-        JSON values that decide the result; a state is only continued under the same ones.
+        JSON values that decide the result; a state is only continued under equal ones.
     scores : dict of tuple of int to Score
-        By genes. Shared by all targets.
+        By genes; all targets share them.
     populations : list of list of tuple of int
-        Genes, per target that was begun.
+        Genes, for each target that was begun.
     generations : list of int
-        Generations done, per target that was begun.
+        Number of finished generations, for each target that was begun.
     """
 
     identity: dict[str, Any]
@@ -72,11 +72,17 @@ class EvolutionState:
 
     @classmethod
     def load(cls, path: Path) -> "EvolutionState":
-        """Read what :meth:`save` wrote; ``UserError`` if it is damaged."""
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        UserError
+            If the file is damaged, or another version of the program wrote it.
+        """
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             if data["schema"] != SCHEMA:
-                raise UserError(f"{path}: schema {data['schema']!r}, expected {SCHEMA}")
+                raise UserError(_other_version(path, data["schema"]))
             return cls(
                 identity=data["identity"],
                 scores={tuple(genes): Score(*values) for genes, *values in data["scores"]},
@@ -85,3 +91,11 @@ class EvolutionState:
             )
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: damaged ({type(error).__name__}): delete the file") from None
+
+
+def _other_version(path: Path, schema: int) -> str:
+    age = "an older" if schema < SCHEMA else "a newer"
+    return (
+        f"{path.parent} holds a run of {age} version (schema {schema} of {path.name}, not"
+        f" {SCHEMA}): choose another --name, or discard it with --restart"
+    )

@@ -7,50 +7,57 @@ from typing import Annotated
 
 import tyro
 
-from nas.cost.objectives import OBJECTIVES, Objective
+from nas.cost.candidates import OBJECTIVES, Objective
 from rtl.cli import ENGINE_METAVAR, BoardName, Flag
 from rtl.config import ENGINE_HELP
 from rtl.errors import UserError
 from rtl.model import numerics
 
-SUPERNETS = "supernets"  # beside the runs: trained supernets, by the hash of their configuration
-TEST_PICTURES = 1000
-FREE = "free"  # the engine's name that stands for any
-FREE_ACT_BITS = (6,)
+SUPERNETS = "supernets"  # folder beside the runs: trained supernets, by the hash of their recipe
+TEST_IMAGES = 1000
+ENGINE_SEARCH = "free"  # the value of --engine that asks for a search
+DEFAULT_ACT_BITS = (6,)
+ENGINE_OPTION_HELP = (
+    f"{ENGINE_HELP} With 'free', the engine is searched, too: the fastest configurations within the"
+    " limits of the board compete."
+)
 OBJECTIVES_HELP = (
-    "What to keep low beside the error, per image; the first decides among equally accurate"
-    f" networks: {', '.join(OBJECTIVES)} (this one after python -m nas.calibrate --power)."
+    "What to lower beside the error, per image. The first one decides among equally accurate"
+    f" networks. Choices: {', '.join(OBJECTIVES)} (the last one needs a power report: python -m"
+    " nas.calibrate --power)."
 )
 LIMITS = {
-    "images": (0, TEST_PICTURES),
+    "images": (0, TEST_IMAGES),
     "seed": (0, 2**32 - 1),
     "generations": (0, 10_000),
     "population": (4, 10_000),
     "threads": (1, 256),
+    "workers": (1, 256),
     "tolerance": (0, 100),
 }
 
 
 @dataclass(frozen=True)
-class Options:
+class SearchOptions:
     """Search the digits supernet for the most accurate networks that reach given frame rates.
 
-    Trains the supernet (or reuses one that was trained with the same configuration), searches it
-    for each frame rate, exports the winners as integer models, measures their accuracy on the
-    1,000 test pictures, and runs some of these on the RTL, code by code against golden. Without
-    arguments this takes about ten minutes on two cores.
+    This trains the supernet, or reuses one that was trained with the same recipe. It searches the
+    supernet for each frame rate, exports the winners as integer models, measures their accuracy
+    on the 1,000 test images, and runs some of these on the RTL, where every code is compared with
+    the golden model. Without options it takes about ten minutes on two cores.
 
-    Writes to OUT/NAME: summary.json, pareto.png, engine.json, one .pulsar file per winner,
-    predictions.json (made before anything is simulated), search.json (what the search knows). An
-    interrupted run continues when the same command is given again. Equal options give equal
-    results.
+    The folder OUT/NAME then holds summary.json, pareto.png, engine.json, one .pulsar file per
+    winner, predictions.json (written before anything is simulated), and search.json (the state of
+    the search). An interrupted run continues when the same command is given again. The same
+    options give the same results.
 
-    With --engine free, all engines of a grid that respect the board's limits compete, and the one
-    with the most accurate winners is taken: engine.json. The board must be calibrated; engines
-    beyond those of its calibration are left out.
+    With --engine free, the engine is searched as well. Those configurations compete that fit the
+    board and run the networks fastest, and the one with the most accurate winners is taken:
+    engine.json. The board must be calibrated; engines beyond the calibrated sizes are left out.
 
-    Without --targets there are three, from the predicted cycles of random networks: one that lets
-    almost the largest through, one for the middle, one for the smallest. With them, for example:
+    Without --targets there are three frame rates, chosen by the cycles of random networks: almost
+    the largest networks reach the first, the middle ones the second, the smallest the third. To
+    choose them yourself:
 
     python -m nas.search --name fast --targets 15000 25000
     """
@@ -58,25 +65,29 @@ class Options:
     name: str = "digits"
     """Name of the run, and of its folder."""
     out: Path = Path("runs")
-    """Folder of all runs. Trained supernets lie in OUT/supernets and serve every run."""
+    """Folder of all runs. Trained supernets are kept in OUT/supernets and serve every run."""
     board: BoardName = "sim"
-    """Board: sim, ulx3s, zcu102, or a file. Its clock and engine decide about frame rates."""
+    """Board: sim, ulx3s, zcu102, or a file. Frame rates depend on its clock and engine."""
     engine: Annotated[
         str | None,
         tyro.conf.arg(
             metavar=ENGINE_METAVAR,
             help_behavior_hint="(default: the board's)",
-            help=f"{ENGINE_HELP} Or free: the engine is searched, too, within the board's limits.",
+            help=ENGINE_OPTION_HELP,
         ),
     ] = None
     act_bits: Annotated[
         tuple[int, ...],
         tyro.conf.arg(metavar="BITS [BITS ...]", help_behavior_hint="(default: 6)"),
     ] = ()
-    """Widths of activations to try with a free engine: 4, 6, 8; each trains a supernet."""
+    """Widths of activations to try in an engine search: 4, 6, 8. Each trains a supernet."""
+    engine_minutes: Annotated[
+        float | None, tyro.conf.arg(metavar="MINUTES", help_behavior_hint="(default: none)")
+    ] = None
+    """Time limit of an engine search, for each width. It then says how far from proven it is."""
     targets: Annotated[
         tuple[float, ...],
-        tyro.conf.arg(metavar="FPS [FPS ...]", help_behavior_hint="(default: three, from cycles)"),
+        tyro.conf.arg(metavar="FPS [FPS ...]", help_behavior_hint="(default: three)"),
     ] = ()
     """Frame rates to reach, in frames per second."""
     objectives: Annotated[
@@ -84,21 +95,27 @@ class Options:
         tyro.conf.arg(metavar="NAME [NAME ...]", help=OBJECTIVES_HELP),
     ] = ("cycles",)
     tolerance: float = 0.0
-    """Accuracy, in points, that a winner may lack to the best network if it is lower there."""
+    """How many points of accuracy a winner may give up to lower the objectives."""
     images: int = 16
-    """Test pictures that each winner classifies on the RTL (0 to 1000)."""
+    """Number of test images that each winner classifies on the RTL (0 to 1000)."""
     seed: int = 0
-    """Decides everything random, training included."""
+    """Seed of everything random, training included."""
     generations: int = 10
-    """Generations of the search, per frame rate."""
+    """Number of generations of the search, for each frame rate."""
     population: int = 16
-    """Candidates that survive a generation."""
+    """Number of candidates that survive a generation."""
     threads: int = 1
-    """Threads of PyTorch; another number changes the last bits of training, hence the results."""
+    """Threads of PyTorch. Another number changes the last bits of training, so the results, too."""
+    workers: int = 1
+    """Processes that compute costs. More than one pays for networks of ImageNet's size."""
+    scheduler: Annotated[
+        str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="(default: none)")
+    ] = None
+    """Address of a Dask scheduler, such as tcp://10.0.0.1:8786, whose workers compute costs."""
     quick: Flag = False
     """Try the command: hardly any training, at most 2 generations of 6. Accuracies mean nothing."""
     restart: Flag = False
-    """Discard what OUT/NAME holds. (Trained supernets are kept.)"""
+    """Discard the content of OUT/NAME first. Trained supernets are kept."""
 
     def __post_init__(self) -> None:
         if Path(self.name).name != self.name or self.name in ("", "..", SUPERNETS):
@@ -108,8 +125,15 @@ class Options:
                 raise UserError(f"--{name} must be from {low} to {high}, not {getattr(self, name)}")
         if not self.objectives or len(set(self.objectives)) < len(self.objectives):
             raise UserError("--objectives must name at least one, and each once")
-        if self.act_bits and self.engine != FREE:
+        if self.act_bits and self.engine != ENGINE_SEARCH:
             raise UserError("--act-bits needs --engine free: a given engine has its own width")
+        if self.engine_minutes is not None:
+            if self.engine != ENGINE_SEARCH:
+                raise UserError(
+                    "--engine-minutes needs --engine free: a given engine is not sought"
+                )
+            if not self.engine_minutes > 0:
+                raise UserError(f"--engine-minutes must be positive, not {self.engine_minutes:g}")
         for bits in self.act_bits:
             if bits not in numerics.ACT_BITS:
                 raise UserError(f"--act-bits must be 4, 6 or 8, not {bits}")

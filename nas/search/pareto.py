@@ -1,4 +1,4 @@
-"""Which candidates no other one beats, and the picture of them."""
+"""The Pareto front of the candidates, and its plot."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,21 +8,30 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, Formatter, LogLocator, NullFormatter, StrMethodFormatter
 
-from nas.cost.objectives import AXES, Objective
+from nas.cost.candidates import Objective
 from nas.search.evolution import Candidate
 from rtl.files import atomic_write
 
-Cost = Callable[[Candidate], float]
-TICKS = (1, 1.5, 2, 3, 5, 7)  # with a number, in a decade
-SIZE, NARROWER = (8, 5), 6.5  # inches: of a single panel, the width of one of several
+Value = Callable[[Candidate], float]
+TICKS = (1, 1.5, 2, 3, 5, 7)  # labelled ticks of a decade
+SIZE, NARROWER = (8, 5), 6.5  # inches: a single panel, the width of one of several
+AXES: dict[Objective, tuple[str, str]] = {
+    "cycles": ("cycles", ""),
+    "array_cycles": ("cycles in which the array multiplies", ""),
+    "memory_bytes": ("bytes from and to memory", "B"),
+    "scratchpad_bytes": ("bytes from and to scratchpads", "B"),
+    "energy_joules": ("dynamic energy", "J"),
+}
+"""Label and unit of each axis."""
 
 
 def cycles(candidate: Candidate) -> float:
+    """Return the cycles of an image."""
     return candidate.cycles
 
 
-def front(candidates: Sequence[Candidate], cost: Cost = cycles) -> list[Candidate]:
-    """Candidates than which none is as cheap and more accurate, the cheapest first."""
+def front(candidates: Sequence[Candidate], cost: Value = cycles) -> list[Candidate]:
+    """Return the candidates that no cheaper one equals in accuracy, the cheapest first."""
     result: list[Candidate] = []
     for candidate in sorted(candidates, key=lambda c: (cost(c), c.score.error)):
         if not result or candidate.score.error < result[-1].score.error:
@@ -39,23 +48,24 @@ def plot(
     title: str,
     objectives: Sequence[Objective] = ("cycles",),
 ) -> None:
-    """Draw accuracy over frame rate, and in a panel each over every objective but cycles.
+    """Plot accuracy over frame rate, and over every other objective in a panel of its own.
 
-    All candidates, the front, the winners; of frame rates the targets.
+    The panels show all candidates, the Pareto front and the winners; the first one also shows the
+    frame rates that were asked for.
 
     Parameters
     ----------
     path : Path
-        A PNG file; it appears whole or not at all.
+        PNG file; it appears whole or not at all.
     candidates : sequence of Candidate
-        Everything that the search evaluated.
+        All subnets that the search evaluated.
     winners : sequence of Candidate
     targets : sequence of float
-        Frames per second.
+        Frame rates, in frames per second.
     clock_hz : float
     title : str
     objectives : sequence of Objective
-        Those of the candidates' costs.
+        Names of the objectives of the candidates.
     """
     others = [place for place, name in enumerate(objectives) if name != "cycles"]
     size = (NARROWER * (1 + len(others)), SIZE[1]) if others else SIZE
@@ -63,37 +73,37 @@ def plot(
     FigureCanvasAgg(figure)  # no display, no global state
     first, *more = figure.subplots(1, 1 + len(others), squeeze=False, sharey=True)[0]
 
-    # From fast to slow: an accuracy is to be had at every lower rate, up to the next better one.
+    # From fast to slow: an accuracy holds for every lower rate, up to the next better one.
     rates = StrMethodFormatter("{x:,.0f}")
     _panel(first, candidates, winners, cycles, lambda c: clock_hz / c.cycles, rates)
     first.set_xlabel("frames per second, predicted")
     for target in targets:
         first.axvline(target, color="0.5", linestyle=":", linewidth=1)
     for axes, place in zip(more, others, strict=True):
-        cost = _cost(place)
+        cost = _objective(place)
         label, unit = AXES[objectives[place]]
         _panel(axes, candidates, winners, cost, cost, EngFormatter(unit))
-        axes.set_xlabel(f"{label}, of an image, predicted")
-    first.set_ylabel("accuracy on the search-validation pictures, %")
+        axes.set_xlabel(f"{label}, per image, predicted")
+    first.set_ylabel("accuracy on the search images, %")
     (figure.suptitle if others else first.set_title)(title)
     first.legend()
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=150)
 
 
-def _cost(place: int) -> Cost:
-    return lambda candidate: candidate.costs[place]
+def _objective(place: int) -> Value:
+    return lambda candidate: candidate.objectives[place]
 
 
 def _panel(
     axes: Axes,
     candidates: Sequence[Candidate],
     winners: Sequence[Candidate],
-    cost: Cost,
-    x: Cost,
+    cost: Value,
+    x: Value,
     numbers: Formatter,
 ) -> None:
-    """Accuracy over ``x``, with the front by ``cost``."""
+    """Plot accuracy over ``x``, with the front by ``cost``."""
 
     def points(some: Sequence[Candidate]) -> tuple[list[float], list[float]]:
         return [x(c) for c in some], [100 * (1 - c.score.error) for c in some]

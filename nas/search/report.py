@@ -1,4 +1,4 @@
-"""The final report: winners on the test pictures and on the RTL. Nothing before it sees those."""
+"""The final report: winners on the test images and on the RTL. Nothing before it sees those."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,25 +21,25 @@ from rtl.errors import ToolError
 from rtl.model import IntegerModel
 from sim import golden
 
-GOLDEN_BATCH = 100  # pictures whose tensors are held at a time, twice
-CONTRACT_PICTURES = 200  # on which quantized mode is compared operation by operation
+GOLDEN_BATCH = 100  # images whose tensors are in memory at a time, twice
+CONTRACT_IMAGES = 200  # images on which quantized mode is compared operation by operation
 
 Advance = Callable[[str], None]
-"""Called with what begins now."""
+"""Called with the name of the stage that begins."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Codes that two executors of one integer model do not agree on.
+    """Comparison of two executors of one integer model.
 
     Parameters
     ----------
     images : int
-        Pictures that both ran.
+        Number of images that both ran.
     mismatches : int
-        Codes, of all tensors, that differ.
+        Number of codes that differ, of all tensors.
     first : str or None
-        Where the first divergence is.
+        Place of the first difference.
     """
 
     images: int
@@ -49,14 +49,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Execution:
-    """What the engine did.
+    """Run of the engine.
 
     Parameters
     ----------
     comparison : Comparison
-        With golden.
+        Comparison with golden.
     cycles : int or None
-        Of the first image, with which predictions compare.
+        Cycles of the first image, which predictions are compared with; None without an image.
     """
 
     comparison: Comparison
@@ -65,14 +65,14 @@ class Execution:
 
 @dataclass(frozen=True)
 class Measurement:
-    """A winner's entry in the summary, and what disagreed."""
+    """Entry of a winner in the summary, with the comparisons behind it."""
 
     winner: Winner
     golden: Comparison
     rtl: Comparison
 
 
-def measure(
+def measure_winner(
     net: Supernet,
     candidate: Candidate,
     model: IntegerModel,
@@ -89,26 +89,27 @@ def measure(
     ----------
     net : Supernet
     candidate : Candidate
+        The winner.
     model : IntegerModel
-        Of ``candidate``.
+        Integer model of the winner.
     target_fps : float
     file : str
-        Name of the model's file, for the summary.
+        File name of the model, for the summary.
     hardware : HardwareTarget
     images : int
-        Test pictures to run on the RTL.
+        Number of test images to run on the RTL.
     advance : callable
     """
     test = load_digits_test()
     network = IntegerNetwork(model)
-    advance("accuracy on the test pictures")
+    advance("accuracy on the test images")
     qat = evaluate_subnet(net, candidate.arch, test)
     integer = evaluate(lambda part: network.run(part) * model.output_scale, test)
     difference = paired_difference(integer.correct, qat.correct)
     advance("PyTorch's integer mode against golden")
     compared = compare_with_golden(network, test)
     worst, fraction = compare(
-        net, candidate.arch, model, test.take(spread(len(test), CONTRACT_PICTURES))
+        net, candidate.arch, model, test.take(spread(len(test), CONTRACT_IMAGES))
     ).worst
     execution = execute(model, test.take(spread(len(test), images)), hardware, advance)
     winner = Winner(
@@ -144,7 +145,7 @@ def refuse_mismatches(measurements: Sequence[Measurement]) -> None:
     Raises
     ------
     ToolError
-        Names executor, model, and where the first difference is.
+        If there is a difference; names the executor, the model, and the place of the first one.
     """
     for measurement in measurements:
         for executor, found in (
@@ -159,14 +160,14 @@ def refuse_mismatches(measurements: Sequence[Measurement]) -> None:
 
 
 def spread(count: int, chosen: int) -> np.ndarray:
-    """``chosen`` of ``count`` positions, evenly spread: the test set is sorted by class."""
+    """Choose some of ``count`` positions, evenly spread: the test set is sorted by class."""
     return np.arange(chosen) * count // max(chosen, 1)
 
 
-def compare_with_golden(network: IntegerNetwork, pictures: Pictures) -> Comparison:
-    """Compare PyTorch's integer mode with golden, every code of every tensor."""
+def compare_with_golden(network: IntegerNetwork, images: Pictures) -> Comparison:
+    """Compare PyTorch's integer mode with golden in every code of every tensor."""
     mismatches, first = 0, None
-    for part in pictures.batches(GOLDEN_BATCH):
+    for part in images.batches(GOLDEN_BATCH):
         expected: dict[str, np.ndarray] = {}
         found: dict[str, torch.Tensor] = {}
         golden.run(network.model, part.images.numpy(), tensors=expected)
@@ -176,30 +177,30 @@ def compare_with_golden(network: IntegerNetwork, pictures: Pictures) -> Comparis
             mismatches += differing
             if differing and first is None:
                 first = f"tensor {name}"
-    return Comparison(len(pictures), mismatches, first)
+    return Comparison(len(images), mismatches, first)
 
 
 def execute(
-    model: IntegerModel, pictures: Pictures, hardware: HardwareTarget, advance: Advance
+    model: IntegerModel, images: Pictures, hardware: HardwareTarget, advance: Advance
 ) -> Execution:
-    """Run pictures on the engine, back to back without reset, every tensor against golden."""
-    if not len(pictures):
+    """Run images on the engine, back to back, and compare every tensor with golden."""
+    if not len(images):
         return Execution(Comparison(0, 0), None)
     advance("building the simulation")
-    result = _simulate(model, pictures, hardware, advance)
-    # Apart from the runner's own checks: the logits against PyTorch's integer mode.
-    logits = IntegerNetwork(model).run(pictures.images).numpy()
+    result = _simulate(model, images, hardware, advance)
+    # Beside the checks of the runner: compare the logits with PyTorch's integer mode.
+    logits = IntegerNetwork(model).run(images.images).numpy()
     mismatches, first = result.mismatches, result.first_mismatch
     if not mismatches and (result.logits != logits).any():
         mismatches, first = int((result.logits != logits).sum()), "the logits in memory"
-    # The first picture's: later ones overlap with the one before, and predictions are of one alone.
-    return Execution(Comparison(len(pictures), mismatches, first), int(result.cycles[0]))
+    # Of the first image: later ones overlap with the one before, and predictions are of one alone.
+    return Execution(Comparison(len(images), mismatches, first), int(result.cycles[0]))
 
 
 def _simulate(
-    model: IntegerModel, pictures: Pictures, hardware: HardwareTarget, advance: Advance
+    model: IntegerModel, images: Pictures, hardware: HardwareTarget, advance: Advance
 ) -> Any:
-    # Imported here: without pictures on the RTL no simulator is needed.
+    # Imported here: without images on the RTL no simulator is needed.
     from sim import runner
 
     def progress(done: int, total: int) -> None:
@@ -207,7 +208,7 @@ def _simulate(
 
     return runner.run(
         model,
-        pictures.images.numpy(),
+        images.images.numpy(),
         hardware.board,
         engine=hardware.engine,
         check=True,
@@ -216,7 +217,7 @@ def _simulate(
 
 
 def _work(model: IntegerModel, hardware: HardwareTarget) -> WinnerWork:
-    """Of the very program that runs."""
+    """Count the work of the program that runs."""
     estimate = Estimate.of(hardware, model.shape)
     work = estimate.work
     return WinnerWork(

@@ -1,4 +1,4 @@
-"""The folder of a run: the names of its files, its lock, and what a former invocation left."""
+"""Folder of a run: the names of its files, its lock, and the state of an earlier invocation."""
 
 import fcntl
 from collections.abc import Iterator, Mapping
@@ -10,29 +10,29 @@ from nas.search.evolution_state import EvolutionState
 from rtl.errors import UserError
 
 PREDICTIONS, SUMMARY, PLOT = "predictions.json", "summary.json", "pareto.png"
-STATE, MORE_STATES = "search.json", "search-{}.json"  # of further widths of activations
+STATE, MORE_STATES = "search.json", "search-{}.json"  # the second: of further widths of activations
 ENGINE = "engine.json"
 MODEL = "winner-{}fps.pulsar"
 
 
 def model_file(target_fps: float) -> str:
-    """Name of a winner's integer model."""
+    """Return the file name of a winner's integer model."""
     return MODEL.format(f"{target_fps:g}")
 
 
 def state_file(index: int) -> str:
-    """Name of what the search with the ``index``-th width of activations knows."""
+    """Return the file name of the search state of the ``index``-th width of activations."""
     return MORE_STATES.format(index + 1) if index else STATE
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Make a run's folder and keep other commands out of it while the block runs.
+    """Make the folder of a run, and keep other commands out of it while the block runs.
 
     Raises
     ------
     UserError
-        If it cannot be written, or another run is at work in it.
+        If the folder cannot be written, or another run is at work in it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def discard(folder: Path) -> None:
-    """Delete what a search wrote to its folder, and nothing else."""
+    """Delete the files that a search wrote to its folder, and nothing else."""
     for name in (STATE, PREDICTIONS, SUMMARY, PLOT, ENGINE):
         (folder / name).unlink(missing_ok=True)
     for pattern in (MODEL, MORE_STATES):
@@ -56,23 +56,21 @@ def discard(folder: Path) -> None:
             file.unlink()
 
 
-def load_state(folder: Path, identity: Mapping[str, Any], file: str = STATE) -> EvolutionState:
-    """Read what the search knows already; a new state if there is none.
+def load_state(path: Path, identity: Mapping[str, Any]) -> EvolutionState:
+    """Read the state of a search; a new state if there is none.
 
     Parameters
     ----------
-    folder : Path
+    path : Path
+        File in the folder of the run.
     identity : mapping
-        JSON values that decide the search's result.
-    file : str
-        Of :func:`state_file`.
+        JSON values that decide the result of the search.
 
     Raises
     ------
     UserError
-        If the folder holds a run with another identity, or a damaged file.
+        If the folder holds a run with another identity or of another version, or a damaged file.
     """
-    path = folder / file
     if not path.exists():
         return EvolutionState(dict(identity))
     state = EvolutionState.load(path)
@@ -83,7 +81,7 @@ def load_state(folder: Path, identity: Mapping[str, Any], file: str = STATE) -> 
     ]
     if differing:
         raise UserError(
-            f"{folder} holds a run with other settings ({'; '.join(differing)}):"
+            f"{path.parent} holds a run with other settings ({'; '.join(differing)}):"
             " choose another --name, or discard it with --restart"
         )
     return state

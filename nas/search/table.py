@@ -1,4 +1,4 @@
-"""The table of winners that the main job prints."""
+"""Tables that the main job prints."""
 
 import numpy as np
 from rich import box
@@ -10,13 +10,13 @@ from nas.space import Arch
 
 
 def winners_table(summary: Summary) -> Table:
-    """Winners, one a row; fits 80 columns."""
+    """Make a table with a row for each winner; it fits 80 columns."""
     result = Table(
-        title=f"Digits on board '{summary.board}' at {summary.clock_hz / 1e6:g} MHz:"
+        title=f"Board '{summary.board}' at {summary.clock_hz / 1e6:g} MHz:"
         f" the best of {summary.candidates} subnets",
-        caption="8-bit: mean share of row tiles; accuracy: integer model, 1,000 test pictures, 95 %"
-        " interval; minus QAT: paired difference from quantized training mode, points; differ:"
-        " values unlike golden's, in PyTorch + on the RTL",
+        caption="8-bit: mean share of row tiles; accuracy: integer model on the 1,000 test images,"
+        " 95 % interval; minus QAT: points above quantized training mode, paired; differ: codes"
+        " that differ from golden, in PyTorch + on the RTL",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
@@ -51,9 +51,11 @@ def _cells(winner: Winner) -> tuple[str, ...]:
 
 
 def work_table(summary: Summary) -> Table:
-    """What an image of each winner moves."""
+    """Make a table of the work of one image, with a row for each winner."""
     result = Table(
-        title="One image", caption="bytes: read and written; energy: dynamic", box=box.SIMPLE_HEAD
+        title="Work of one image",
+        caption="bytes: read and written; energy: dynamic",
+        box=box.SIMPLE_HEAD,
     )
     for column in (
         "target\nfps", "MACs\nM", "array\ncycles", "memory\nkB", "scratchpads\nkB", "energy\nµJ",
@@ -72,21 +74,33 @@ def work_table(summary: Summary) -> Table:
     return result
 
 
-def engine_lines(summary: Summary) -> list[str]:
-    """Of a free engine: what it takes, what keeps faster ones out, what was not considered."""
-    if not summary.free:
+def summary_lines(summary: Summary) -> list[str]:
+    """Say what the engine search found, if there was one, and what costing took."""
+    share = summary.costing_s / summary.wall_s
+    costing = f"Costs of subnets: {summary.costing_s:g} s, {share:.1%} of the time"
+    return [*_engine_lines(summary), costing]
+
+
+def _engine_lines(summary: Summary) -> list[str]:
+    """Say what the engine takes, what keeps faster ones out, and what was not considered."""
+    if not summary.engine_searched:
         return []
     used = ", ".join(
         f"{name} {value:,.10g} of {summary.limits[name]:,}"
         for name, value in (summary.resources or {}).items()
     )
     lines = [f"Engine {summary.engine}: {used}", f"Limit: {summary.binding or NO_BINDING}"]
+    if summary.engine_gap is not None:
+        lines.append(
+            "Engine search: stopped at its time limit; an engine that was not tried may take up to"
+            f" {summary.engine_gap:.1%} fewer cycles"
+        )
     without = left_out(summary.lanes_left_out, summary.lanes)
     return [*lines, f"Calibration: {without}"] if without else lines
 
 
 def describe(arch: Arch) -> str:
-    """Width x depth, and below it the mean fraction of 8-bit tiles."""
+    """Return width x depth, and on a second line the mean fraction of 8-bit tiles."""
     fractions = [value for block in arch.blocks for value in block.wide.values()]
     mean = float(np.mean([arch.embed_wide, arch.head_wide, *fractions]))
     return f"{arch.width} x {arch.depth}\n{mean:.0%}"

@@ -12,20 +12,15 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import TextColumn, TimeRemainingColumn
 
 from nas.data import TrainingData, load_digits
 from nas.training.checkpoint import checkpoint_path
 from nas.training.recipe import TrainConfig
 from nas.training.trainer import Trainer
+from rtl.console import progress_bars
 
+LOSS = TextColumn("loss {task.fields[loss]:.3f}")
 SAVE_STEPS = 300
 LOG_STEPS = 20
 VALIDATE_EPOCHS = 10
@@ -79,7 +74,7 @@ def _run(trainer: Trainer, console: Console) -> None:
     trainer.save()  # an unwritable directory shows before the work and not after it
     with (
         SummaryWriter(str(logs), purge_step=trainer.step) as writer,
-        _progress(console) as progress,
+        progress_bars(TimeRemainingColumn(), LOSS, console=console) as progress,
         _deferred_interrupt() as interrupted,
         _threads(trainer.config.threads),
     ):
@@ -103,18 +98,6 @@ def _run(trainer: Trainer, console: Console) -> None:
             if trainer.step % SAVE_STEPS == 0:
                 trainer.save()
     trainer.finish()
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("loss {task.fields[loss]:.3f}"),
-        console=console,
-    )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from rtl.lib.emit import Primitives, primitives
 
 
 class AdderTree(wiring.Component):
-    """Add the values of a vector, in groups, with a register behind every adder.
+    """Add the values of a vector, a few at a time, with a register behind every adder.
 
     ``o = sum(i)``
 
@@ -18,16 +18,17 @@ class AdderTree(wiring.Component):
     registers. Synthesis may not see that, so with UltraScale's primitives they are built of them.
     Where LUTs have four inputs, adders of two are smaller.
 
-    Latency ``LATENCY`` cycles, one vector per cycle, no flow control; 0 for one value.
+    Latency ``latency(count, adder_terms)`` cycles, one vector per cycle, no flow control; 0 for
+    one value.
 
     Parameters
     ----------
     count : int
-        Values, a power of two.
+        Number of values, a power of two.
     shape : Shape
-        Of each value.
+        Shape of each value.
     adder_terms : int
-        Values that one adder adds: 2 or 3.
+        Number of values that one adder adds: 2 or 3.
 
     Members
     -------
@@ -45,14 +46,13 @@ class AdderTree(wiring.Component):
             raise ValueError(f"count must be a power of two, not {count}")
         if adder_terms not in (2, 3):
             raise ValueError(f"adder_terms must be 2 or 3, not {adder_terms}")
-        self.shape, self.adder_terms = shape, adder_terms
-        self.LATENCY = self.latency(count, adder_terms)
+        self.count, self.shape, self.adder_terms = count, shape, adder_terms
         total = Shape(shape.width + exact_log2(count), shape.signed)
         super().__init__({"i": In(data.ArrayLayout(shape, count)), "o": Out(total)})
 
     @staticmethod
     def latency(count: int, adder_terms: int = 2) -> int:
-        """``LATENCY`` for these parameters."""
+        """Cycles from the values to their sum: the levels of the tree."""
         return 1 + AdderTree.latency(-(-count // adder_terms), adder_terms) if count > 1 else 0
 
     @staticmethod
@@ -60,35 +60,35 @@ class AdderTree(wiring.Component):
         """Bits of the registers of a tree that adds ``count`` unsigned values of ``bits``."""
         total, counts = 0, [1] * count
         while len(counts) > 1:
-            counts = [sum(group) for group in _groups(counts, adder_terms)]
+            counts = [sum(terms) for terms in _by_adder(counts, adder_terms)]
             total += sum((n * ((1 << bits) - 1)).bit_length() for n in counts)
         return total
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         values = [(value, 1) for value in self.i]  # each with how many are in it
-        for level in range(self.LATENCY):
-            groups, values = _groups(values, self.adder_terms), []
-            for index, group in enumerate(groups):
-                count = sum(n for _, n in group)
+        for level in range(self.latency(self.count, self.adder_terms)):
+            adders, values = _by_adder(values, self.adder_terms), []
+            for index, counted in enumerate(adders):
+                count = sum(n for _, n in counted)
                 name = f"sum_{level}_{index}"
                 total = Signal(self._shape(count), name=name, reset_less=True)
-                terms = [value for value, _ in group]
+                terms = [value for value, _ in counted]
                 m.d.sync += total.eq(_add(m, f"add_{level}_{index}", terms, len(total), platform))
                 values.append((total, count))
         m.d.comb += self.o.eq(values[0][0])
         return m
 
     def _shape(self, count: int) -> Shape:
-        """What a sum of ``count`` values needs."""
+        """Shape of a sum of ``count`` values."""
         bits = self.shape.width - self.shape.signed
         return Shape(
             (count * ((1 << bits) - 1)).bit_length() + self.shape.signed, self.shape.signed
         )
 
 
-def _groups(values: list, size: int) -> list[list]:
-    """As few groups of at most ``size`` as possible, as equal as possible."""
+def _by_adder(values: list, size: int) -> list[list]:
+    """Share values among as few adders of at most ``size`` as possible, as equally as possible."""
     count = -(-len(values) // size)
     return [values[len(values) * n // count : len(values) * (n + 1) // count] for n in range(count)]
 

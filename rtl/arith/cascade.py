@@ -5,15 +5,15 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.arith import ultrascale
-from rtl.arith.packing import Packing
+from rtl.arith.packing import PackedOperand, Packing
 from rtl.lib.emit import Primitives, primitives
 from rtl.lib.pipeline import delayed
 
 
 def digits(m: Module, codes: list[Value], is_signed: Value) -> list[Value]:
-    """What the fields of a packed operand hold: one bit more than each code.
+    """Digits that the fields of a packed operand hold: one bit more than each code.
 
-    Fields do not overlap, so that no wide adder is needed: each code is extended, and lowered by
+    Fields do not overlap, so that no long adder is needed: each code is extended, and lowered by
     one where the field below it is negative.
     """
     values, borrow = [], 0
@@ -25,9 +25,10 @@ def digits(m: Module, codes: list[Value], is_signed: Value) -> list[Value]:
     return values
 
 
-def packed(values: list[Value], spacing: int, port_bits: int) -> Value:
-    """The packed operand of :func:`digits`, each extended to its field, as ``port_bits`` bits."""
-    sizes = [spacing] * (len(values) - 1) + [port_bits - spacing * (len(values) - 1)]
+def packed(values: list[Value], operand: PackedOperand) -> Value:
+    """The packed ``operand`` of :func:`digits`, each extended to its field."""
+    spacing, below = operand.spacing, len(values) - 1
+    sizes = [spacing] * below + [operand.port_bits - spacing * below]
     return Cat(
         Cat(value, value[-1].replicate(size - len(value)))
         for value, size in zip(values, sizes, strict=True)
@@ -35,24 +36,24 @@ def packed(values: list[Value], spacing: int, port_bits: int) -> Value:
 
 
 class Cascade(wiring.Component):
-    """A cascade of multipliers: ``fields = lift + Σ_k activations[k] · weights[k]``, all packed.
+    """Cascade of multipliers: ``fields = Σ_k activations[k] · weights[k] + zero_points``, packed.
 
-    ``lift`` is the packing's where ``is_signed``, else 0: no field is ever negative.
+    The packing's ``zero_points`` are added where ``is_signed``: no field is ever negative.
 
-    Free running: it sits inside the rigid array, where nothing can stall, so it has neither valid
-    nor ready. Two variants with the same values in the same cycles: of DSP48E2, with all
-    registers, cascaded sums and the lift in the block; or inferred, plain ``*`` and ``+``. Each
-    stage adds the finished sum of the stage below, so that operand k has to wait k cycles: one in
+    No flow control: it sits inside the rigid array, where nothing can stall, so it has neither
+    valid nor ready. Two variants with the same values in the same cycles: of DSP48E2, with all
+    registers, cascaded sums and the zero points in the block; or inferred, plain ``*`` and ``+``.
+    Each stage adds the finished sum of the stage below, so operand k has to wait k cycles: one in
     a second operand register, the others outside (:meth:`skew`).
 
-    Latency ``LATENCY``, from operand 0 to ``fields``.
+    ``latency(length)`` cycles from operand 0 to ``fields``, one sum per cycle.
 
     Parameters
     ----------
     packing : Packing
         Widths of ports and fields.
     length : int
-        Multipliers, 1 to ``packing.cascade``.
+        Number of multipliers, 1 to ``packing.cascade``.
 
     Members
     -------
@@ -61,7 +62,7 @@ class Cascade(wiring.Component):
     weights : In(length x signed(packing.weight_port_bits))
         With the activations.
     is_signed : In(1)
-        One cycle after operand 0. Fields are signed: an operand is.
+        Weights or activations, and so the fields, are signed. Comes one cycle after operand 0.
     fields : Out(packing.products x unsigned(packing.field_bits))
 
     Raises
@@ -89,7 +90,7 @@ class Cascade(wiring.Component):
 
     @staticmethod
     def latency(length: int) -> int:
-        """``LATENCY`` of a cascade of this length."""
+        """Cycles from operand 0 to ``fields``."""
         return 2 + length
 
     @staticmethod
@@ -97,32 +98,28 @@ class Cascade(wiring.Component):
         """Cycles from operand 0 to operand k, beside the two operand registers of all but 0."""
         return max(0, k - 1)
 
-    @property
-    def LATENCY(self) -> int:
-        return self.latency(self.length)
-
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         is_ultrascale = primitives(platform) is Primitives.ULTRASCALE
         shapes = self.activations[0].shape(), self.weights[0].shape()
         if is_ultrascale and ultrascale.fits(*shapes, unsigned(self.fields.shape().size)):
-            self._of_dsp48e2(m)
+            self._use_dsp48e2(m)
         else:
-            self._inferred(m)
+            self._infer(m)
         return m
 
-    def _of_dsp48e2(self, m: Module) -> None:
+    def _use_dsp48e2(self, m: Module) -> None:
         total = None
         for k, (activation, weight) in enumerate(zip(self.activations, self.weights, strict=True)):
-            first = {"constant": self.packing.lift, "add_constant": self.is_signed}
+            first = {"constant": self.packing.zero_points, "add_constant": self.is_signed}
             above = {"below": total and total.above, "operand_registers": 2}
             options = above if k else first
             total = ultrascale.dsp48e2(m, f"dsp_{k}", activation, weight, **options)
         m.d.comb += self.fields.eq(total.p)
 
-    def _inferred(self, m: Module) -> None:
+    def _infer(self, m: Module) -> None:
         is_signed = delayed(m, self.is_signed, 1, name="is_signed")
-        below = Mux(is_signed, self.packing.lift, 0)
+        below = Mux(is_signed, self.packing.zero_points, 0)
         for k, (activation, weight) in enumerate(zip(self.activations, self.weights, strict=True)):
             a = delayed(m, activation, 1 + (k > 0), name=f"a_{k}")
             w = delayed(m, weight, 1 + (k > 0), name=f"w_{k}")

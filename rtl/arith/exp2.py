@@ -15,7 +15,7 @@ OCTAVE_BITS = numerics.EXP2_MAX.bit_length()  # a distance in octaves, and its f
 
 
 class Exp2(wiring.Component):
-    """One lane of softmax.
+    """One lane of softmax: the attention weight of a key.
 
     ``weight = ((EXP2_TABLE[u & 255] >> (u >> 8)) + dither) >> 8``,
     ``u = min(4095, ((maximum - score) * multiplier) >> shift)``; 0 where ``valid`` is low
@@ -26,7 +26,7 @@ class Exp2(wiring.Component):
     Parameters
     ----------
     act_bits : int
-        Bits of the weight.
+        Bits of an attention weight.
 
     Members
     -------
@@ -60,7 +60,7 @@ class Exp2(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.octaves = octaves = SaturatingShift(PRODUCT_BITS + 1, OCTAVE_BITS + 1)
         m.submodules.table = table = memory.Memory(

@@ -1,4 +1,4 @@
-"""Multipliers with an adder before or behind them, registered as a DSP block wants it."""
+"""Multipliers with an adder before or behind them, with the registers of a DSP block."""
 
 from amaranth.hdl import Module, Shape, Signal, Value
 from amaranth.lib import wiring
@@ -16,7 +16,7 @@ class MultiplyAdd(wiring.Component):
 
     Latency ``LATENCY`` cycles: operands, product and sum are registers, and none of them has a
     reset, so that all three fit into the DSP block. No flow control: it belongs inside rigid
-    pipelines. Of a DSP48E2 where it fits one, else inferred.
+    pipelines. A DSP48E2 where the device has them and it fits one, else inferred.
 
     Parameters
     ----------
@@ -25,14 +25,14 @@ class MultiplyAdd(wiring.Component):
     o : Shape
         Result.
     c : Shape
-        Addend; none unless given.
+        Addend; without it there is none.
 
     Members
     -------
     a : In(a)
     b : In(b)
     c : In(c)
-        If there is an addend.
+        Only with an addend.
     o : Out(o)
     """
 
@@ -43,10 +43,10 @@ class MultiplyAdd(wiring.Component):
         addend = {"c": In(c)} if c is not None else {}
         super().__init__({"a": In(a), "b": In(b), "o": Out(o)} | addend)
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         c = delayed(m, self.c, 1, name="c") if self.has_addend else None
-        if _is_dsp48e2(platform, self.a, self.b, self.o):
+        if _uses_dsp48e2(platform, self.a, self.b, self.o):
             m.d.comb += self.o.eq(ultrascale.dsp48e2(m, "dsp", self.a, self.b, c=c).p)
             return m
         a, b = delayed(m, self.a, 1, name="a"), delayed(m, self.b, 1, name="b")
@@ -63,7 +63,7 @@ class AddMultiply(wiring.Component):
 
     ``o = (a + d) * b``, where the sum wraps at the width of ``a``
 
-    Latency ``LATENCY`` cycles, as :class:`MultiplyAdd`: operands, sum, product, result.
+    Latency ``LATENCY`` cycles: operands, sum, product, result; else as :class:`MultiplyAdd`.
 
     Parameters
     ----------
@@ -86,11 +86,11 @@ class AddMultiply(wiring.Component):
     def __init__(self, a: Shape, b: Shape, o: Shape):
         super().__init__({"a": In(a), "d": In(a), "b": In(b), "o": Out(o)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         # Only a sum of the whole port's width wraps where the port does.
-        is_whole = len(self.a) == ultrascale.WIDE_BITS
-        if is_whole and _is_dsp48e2(platform, self.a, self.b, self.o):
+        is_whole = len(self.a) == ultrascale.A_BITS
+        if is_whole and _uses_dsp48e2(platform, self.a, self.b, self.o):
             m.d.comb += self.o.eq(ultrascale.dsp48e2(m, "dsp", self.a, self.b, d=self.d).p)
             return m
         a, d = delayed(m, self.a, 1, name="a"), delayed(m, self.d, 1, name="d")
@@ -102,6 +102,6 @@ class AddMultiply(wiring.Component):
         return m
 
 
-def _is_dsp48e2(platform: object, a: Value, b: Value, o: Value) -> bool:
+def _uses_dsp48e2(platform: object, a: Value, b: Value, o: Value) -> bool:
     is_ultrascale = primitives(platform) is Primitives.ULTRASCALE
     return is_ultrascale and ultrascale.fits(a.shape(), b.shape(), o.shape())

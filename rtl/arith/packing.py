@@ -1,11 +1,11 @@
-"""How many small products one hard multiplier makes at once, and how they are kept apart.
+"""Packing: how many small products one hard multiplier makes at once, and how they stay apart.
 
 ``A = Σ a_i · 2^(i · activation_spacing)`` and ``W = Σ w_j · 2^(j · weight_spacing)`` on the two
 ports of a multiplier give every product ``a_i · w_j`` in a field of its own of ``A · W``. Sums of
 such products (a *cascade* of multipliers) stay in their fields as long as no field overflows.
 Fields are signed unless both operands are unsigned. A negative field would borrow from the one
-above it; so where fields are signed, each is *lifted*: half of its range is added to it. Then
-none is negative, and all fields are plain unsigned numbers in every mode.
+above it; so where fields are signed, each gets a *zero point*: half of its range is added to it.
+Then none is negative, and all fields are plain unsigned numbers in every mode.
 """
 
 from collections.abc import Iterator
@@ -22,34 +22,65 @@ class Multiplier:
 
     Parameters
     ----------
-    wide_bits, narrow_bits, sum_bits : int
-        Widths of the ports, two's complement, and of the sum that it cascades into.
+    a_bits, b_bits, sum_bits : int
+        Widths of the ports, two's complement, the wider one first, and of the sum that it
+        cascades into.
     adder_terms : int
         Numbers that the device's logic adds on one carry chain.
     """
 
-    wide_bits: int
-    narrow_bits: int
+    a_bits: int
+    b_bits: int
     sum_bits: int
     adder_terms: int
 
 
 MULTIPLIERS = {
-    "dsp48e2": Multiplier(wide_bits=27, narrow_bits=18, sum_bits=48, adder_terms=3),
-    "mult18x18": Multiplier(wide_bits=18, narrow_bits=18, sum_bits=54, adder_terms=2),
+    "dsp48e2": Multiplier(a_bits=27, b_bits=18, sum_bits=48, adder_terms=3),
+    "mult18x18": Multiplier(a_bits=18, b_bits=18, sum_bits=54, adder_terms=2),
 }
 
 
 def adder_terms(multiplier: str) -> int:
-    """Numbers that the logic around a multiplier of this name adds on one carry chain."""
+    """How many numbers the logic around a multiplier of this name adds on one carry chain."""
     return MULTIPLIERS[multiplier].adder_terms
 
 
 SIGN_MODES = tuple(product((False, True), repeat=2))
-"""All pairs (weights signed, activations signed)."""
+"""Pairs (weights signed, activations signed)."""
 
 TOKEN_PACKS = (1, 2)  # token_lanes is even
 ROW_PACKS = (1, 2, 4)  # row_lanes is a power of two, at least 4
+
+
+@dataclass(frozen=True)
+class PackedOperand:
+    """Codes side by side on one port of a multiplier.
+
+    Parameters
+    ----------
+    bits : int
+        Bits of a code, which may be signed or unsigned.
+    count : int
+        Codes on the port.
+    spacing : int
+        Bits from one code to the next.
+    port_bits : int
+        Width of the port.
+    """
+
+    bits: int
+    count: int
+    spacing: int
+    port_bits: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether the operand fits its two's complement port, be the codes signed or unsigned."""
+        lowest, highest = code_range(self.port_bits, signed=True)
+        ends = {*code_range(self.bits, signed=False), *code_range(self.bits, signed=True)}
+        extremes = [pack([value] * self.count, self.spacing) for value in ends]
+        return lowest <= min(extremes) and max(extremes) <= highest
 
 
 @dataclass(frozen=True)
@@ -92,14 +123,16 @@ class Packing:
         return self.token_pack * self.row_pack
 
     @property
-    def activation_spacing(self) -> int:
-        """Bits from one activation of a packed operand to the next."""
-        return self.activation_step * self.field_bits
+    def activation(self) -> PackedOperand:
+        """The operand of activations."""
+        spacing = self.activation_step * self.field_bits
+        return PackedOperand(self.act_bits, self.token_pack, spacing, self.activation_port_bits)
 
     @property
-    def weight_spacing(self) -> int:
-        """Bits from one weight of a packed operand to the next."""
-        return self.weight_step * self.field_bits
+    def weight(self) -> PackedOperand:
+        """The operand of weights."""
+        spacing = self.weight_step * self.field_bits
+        return PackedOperand(self.weight_bits, self.row_pack, spacing, self.weight_port_bits)
 
     def field(self, token: int, row: int) -> int:
         """Index of the field, lowest first, that holds ``activation[token] · weight[row]``."""
@@ -119,19 +152,16 @@ class Packing:
         return 1 << (min(self.depth(*mode) for mode in SIGN_MODES).bit_length() - 1)
 
     @property
-    def lift(self) -> int:
-        """What is added to a sum whose fields are signed: half of a field's range to each."""
+    def zero_points(self) -> int:
+        """Zero points of all fields, packed: added to a sum whose fields are signed."""
         return pack([1 << self.field_bits - 1] * self.products, self.field_bits)
 
     @property
     def _possible(self) -> bool:
-        operands = (
-            (self.act_bits, self.token_pack, self.activation_spacing, self.activation_port_bits),
-            (self.weight_bits, self.row_pack, self.weight_spacing, self.weight_port_bits),
-        )
         return (
             self.products * self.field_bits <= self.sum_bits
-            and all(_fits(*operand) for operand in operands)
+            and self.activation.fits
+            and self.weight.fits
             and all(self.depth(*mode) >= 1 for mode in SIGN_MODES)
         )
 
@@ -164,14 +194,23 @@ def unpack(total: int, fields: int, field_bits: int) -> list[int]:
 
 
 def _options(weight_bits: int, act_bits: int, multiplier: Multiplier) -> Iterator[Packing]:
-    narrow, wide = multiplier.narrow_bits, multiplier.wide_bits
+    a_bits, b_bits = multiplier.a_bits, multiplier.b_bits
     sizes = range(multiplier.sum_bits, 0, -1)
     for tokens, rows, field_bits in product(TOKEN_PACKS, ROW_PACKS, sizes):
-        for ports, steps in (((narrow, wide), (1, tokens)), ((wide, narrow), (rows, 1))):
+        for ports, steps in (((b_bits, a_bits), (1, tokens)), ((a_bits, b_bits), (rows, 1))):
             option = Packing(
-                weight_bits, act_bits, tokens, rows, field_bits, *steps, *ports,
-                multiplier.sum_bits, multiplier.adder_terms,
-            )  # fmt: skip
+                weight_bits=weight_bits,
+                act_bits=act_bits,
+                token_pack=tokens,
+                row_pack=rows,
+                field_bits=field_bits,
+                activation_step=steps[0],
+                weight_step=steps[1],
+                activation_port_bits=ports[0],
+                weight_port_bits=ports[1],
+                sum_bits=multiplier.sum_bits,
+                adder_terms=multiplier.adder_terms,
+            )
             if option._possible:
                 yield option
 
@@ -181,11 +220,3 @@ def _product_range(w_bits: int, w_signed: bool, a_bits: int, a_signed: bool) -> 
         w * a for w, a in product(code_range(w_bits, w_signed), code_range(a_bits, a_signed))
     ]
     return min(corners), max(corners)
-
-
-def _fits(bits: int, count: int, spacing: int, port_bits: int) -> bool:
-    """Whether a packed operand fits a two's complement port, be it signed or unsigned."""
-    lowest, highest = code_range(port_bits, signed=True)
-    ends = {*code_range(bits, signed=False), *code_range(bits, signed=True)}
-    extremes = [pack([value] * count, spacing) for value in ends]
-    return lowest <= min(extremes) and max(extremes) <= highest

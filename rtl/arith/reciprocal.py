@@ -31,7 +31,7 @@ class Reciprocal(wiring.Component):
 
     TOTAL_BITS = numerics.MAX_TOKENS.bit_length() - 1 + max(numerics.ACT_BITS)
     QUOTIENT_BITS = numerics.RECIPROCAL_BITS
-    LATENCY = 5 + QUOTIENT_BITS
+    LATENCY = Normalize.latency(TOTAL_BITS) + QUOTIENT_BITS
 
     def __init__(self):
         super().__init__(
@@ -42,7 +42,7 @@ class Reciprocal(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.normalize = normalize = Normalize(self.TOTAL_BITS, 1)
         m.d.comb += normalize.value.eq(self.total)

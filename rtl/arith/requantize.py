@@ -11,21 +11,21 @@ from rtl.lib.emit import once
 from rtl.lib.pipeline import delayed
 from rtl.model import numerics
 
+ACC = signed(numerics.ACC_BITS)
 PRODUCT = signed(numerics.ACC_BITS + numerics.MULTIPLIER_BITS)
 CODE = signed(numerics.RESIDUAL_BITS)  # holds every format's codes
 
-Scale = data.StructLayout(
-    {
-        "bias": signed(numerics.BIAS_BITS),
-        "multiplier": unsigned(numerics.MULTIPLIER_BITS),
-        "shift": unsigned(numerics.SHIFT_BITS),
-    }
-)
-"""What one lane needs beside the accumulator."""
+
+class RequantizeScale(data.Struct):
+    """Operands of one lane beside the accumulator."""
+
+    bias: signed(numerics.BIAS_BITS)
+    multiplier: unsigned(numerics.MULTIPLIER_BITS)
+    shift: unsigned(numerics.SHIFT_BITS)
 
 
 def format_bits(act_bits: int) -> dict[Format, tuple[int, bool]]:
-    """``(bits, signed)`` of the codes of each format."""
+    """Code of each format as ``(bits, signed)``."""
     return {
         Format.ACT_SIGNED: (act_bits, True),
         Format.ACT_UNSIGNED: (act_bits, False),
@@ -38,21 +38,22 @@ class RequantizeLane(wiring.Component):
     """Rescale one accumulator per cycle.
 
     ``code = clip(((acc + bias) · multiplier + half) >> shift, lo, hi)`` with
-    ``half = 1 << (shift - 1)``, shift 1 to 47, lo and hi of the format. All ranges end at powers
-    of two, so that clipping looks at whether the upper bits are all equal. One multiplier of
+    ``half = 1 << (shift - 1)``, shift 1 to 47, lo and hi the limits of the format. All ranges end
+    at powers of two, so clipping looks at whether the upper bits are all equal. One multiplier of
     27 x 18 bits, which adds the bias as well. The shift is by one less, so that adding 1 to the
     last bit, and dropping it, rounds; it saturates just beyond the widest format.
 
-    Free running, because the drain that it belongs to is never refused. Latency ``LATENCY``.
+    Latency ``LATENCY`` cycles, no flow control: the drain that it belongs to is never refused.
 
     Parameters
     ----------
     act_bits : int
+        Bits of ACT_SIGNED and ACT_UNSIGNED.
 
     Members
     -------
     acc : In(signed(27))
-    scale : In(Scale)
+    scale : In(RequantizeScale)
     format : In(Format)
     code : Out(signed(16))
         For ACT_UNSIGNED 0 … 2^act_bits − 1.
@@ -67,14 +68,14 @@ class RequantizeLane(wiring.Component):
         self.parameters = (act_bits,)
         super().__init__(
             {
-                "acc": In(signed(numerics.ACC_BITS)),
-                "scale": In(Scale),
+                "acc": In(ACC),
+                "scale": In(RequantizeScale),
                 "format": In(unsigned(2)),
                 "code": Out(CODE),
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.multiply = multiply = AddMultiply(
             self.acc.shape(), unsigned(numerics.MULTIPLIER_BITS), PRODUCT
@@ -102,7 +103,7 @@ class RequantizeLane(wiring.Component):
         return m
 
     def _inspect(self, m: Module, value: Value, format_: Value) -> tuple[Value, Value]:
-        """Sign of ``value``, and whether it lies in its format's range."""
+        """Find the sign of ``value``, and whether it lies in its format's range."""
         negative = Signal(reset_less=True)
         fits = Signal(reset_less=True)
         m.d.sync += negative.eq(value[-1])
@@ -115,7 +116,7 @@ class RequantizeLane(wiring.Component):
         return negative, fits
 
     def _limits(self, m: Module, format_: Value, negative: Value) -> Value:
-        """The end of the format's range that a value beyond it is clipped to."""
+        """End of the format's range that a value beyond it is clipped to."""
         limit = Signal(CODE)
         with m.Switch(format_):
             for code_format, (bits, is_signed) in format_bits(self.act_bits).items():
@@ -126,12 +127,19 @@ class RequantizeLane(wiring.Component):
 
 
 class Requantize(wiring.Component):
-    """``lanes`` requantizers side by side; latency ``LATENCY``, one vector per cycle.
+    """Requantizers side by side, one vector of ``lanes`` codes per cycle.
+
+    Latency ``LATENCY`` cycles, no flow control.
+
+    Parameters
+    ----------
+    lanes : int
+    act_bits : int
 
     Members
     -------
     acc : In(lanes x signed(27))
-    scales : In(lanes x Scale)
+    scales : In(lanes x RequantizeScale)
     format : In(Format)
     codes : Out(lanes x signed(16))
     """
@@ -142,14 +150,14 @@ class Requantize(wiring.Component):
         self.lanes, self.act_bits = lanes, act_bits
         super().__init__(
             {
-                "acc": In(data.ArrayLayout(signed(numerics.ACC_BITS), lanes)),
-                "scales": In(data.ArrayLayout(Scale, lanes)),
+                "acc": In(data.ArrayLayout(ACC, lanes)),
+                "scales": In(data.ArrayLayout(RequantizeScale, lanes)),
                 "format": In(unsigned(2)),
                 "codes": Out(data.ArrayLayout(CODE, lanes)),
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         for index in range(self.lanes):
             lane = RequantizeLane(self.act_bits)

@@ -12,6 +12,7 @@ from rtl.model import numerics
 MANTISSA_BITS = numerics.RSQRT_MANTISSA_BITS
 EXPONENT_MAX = (numerics.VARIANCE_BITS + 1) // 2
 ESTIMATE = unsigned(17)
+RSQRT = unsigned(16)
 CORRECTION = unsigned(22)
 
 
@@ -35,18 +36,20 @@ class Rsqrt(wiring.Component):
     """
 
     DIGITS = EXPONENT_MAX
-    LATENCY = 5 + 1 + MultiplyAdd.LATENCY + MultiplyAdd.LATENCY + 1 + MultiplyAdd.LATENCY + 1
+    NORMALIZE_LATENCY = Normalize.latency(DIGITS)
+    # The table; y0 squared, the error; the correction; the product, the limit.
+    LATENCY = NORMALIZE_LATENCY + 1 + 2 * MultiplyAdd.LATENCY + 1 + MultiplyAdd.LATENCY + 1
 
     def __init__(self):
         super().__init__(
             {
                 "variance": In(unsigned(2 * self.DIGITS)),
-                "k": Out(unsigned(16)),
+                "k": Out(RSQRT),
                 "e": Out(range(self.DIGITS + 1)),
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.normalize = normalize = Normalize(self.DIGITS, 2)
         m.submodules.table = table = memory.Memory(
@@ -76,7 +79,7 @@ class Rsqrt(wiring.Component):
             correction.eq((3 << 20) - (error.o >> 21)),
             self.k.eq(Mux((newton.o >> 38).any(), (1 << 16) - 1, newton.o >> 22)),
         ]
-        after_normalize = self.LATENCY - normalize.LATENCY
+        after_normalize = self.LATENCY - self.NORMALIZE_LATENCY
         zeros = delayed(m, normalize.zeros, after_normalize - 1, name="zeros")
         m.d.sync += self.e.eq(self.DIGITS - zeros)
         return m

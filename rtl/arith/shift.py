@@ -9,7 +9,7 @@ from rtl.lib.pipeline import delayed
 
 AMOUNT_BITS = 6
 STAGES = ((16, 15), (4, 3), (1, 0))
-"""Of each stage: what it shifts by 0 to 3 times, and how far the stages behind it can shift."""
+"""Stages as (unit, spare): shift by 0 to 3 units; how far the stages behind can still shift."""
 
 
 class SaturatingShift(wiring.Component):
@@ -18,7 +18,7 @@ class SaturatingShift(wiring.Component):
     ``o = clip(value >> amount, signed(out_bits))``
 
     Latency ``LATENCY`` cycles, one value per cycle, no flow control. Each stage keeps only the bits
-    that later stages can still bring into the result, and whether the others were more than copies
+    that later stages can still bring into the result, and whether the others held more than copies
     of the sign. ``o`` is one multiplexer behind the last register.
 
     Parameters
@@ -47,19 +47,19 @@ class SaturatingShift(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         value, lost = self.value, 0
-        for stage, (step, spare) in enumerate(STAGES):
+        for stage, (unit, spare) in enumerate(STAGES):
             amount = delayed(m, self.amount, stage, name=f"amount_{stage}")
             kept_bits = self.out_bits + spare
             kept = Signal(signed(kept_bits), name=f"kept_{stage}", reset_less=True)
             exceeds = Signal(name=f"exceeds_{stage}", reset_less=True)
             with m.Switch(amount.word_select(len(STAGES) - 1 - stage, 2)):
-                for steps in range(4):
-                    shifted = value >> (steps * step)
+                for units in range(4):
+                    shifted = value >> (units * unit)
                     above = shifted[kept_bits - 1 :]
-                    with m.Case(steps):
+                    with m.Case(units):
                         m.d.sync += [
                             kept.eq(shifted),
                             exceeds.eq(lost | (above.any() & ~above.all())),
@@ -76,13 +76,13 @@ class Normalize(wiring.Component):
 
     ``mantissa = value << (digit_bits * zeros)``, its top digit is not 0
 
-    Latency ``LATENCY`` cycles, one value per cycle, no flow control. Each stage looks at half as
-    many leading digits as the one before. A value of 0 gives mantissa 0.
+    Latency ``latency(digits)`` cycles, one value per cycle, no flow control. Each stage looks at
+    half as many leading digits as the one before. A value of 0 gives mantissa 0.
 
     Parameters
     ----------
     digits : int
-        Digits of the value.
+        Number of digits of the value.
     digit_bits : int
         1, or 2 where the exponent has to stay even, as for a square root.
 
@@ -97,15 +97,19 @@ class Normalize(wiring.Component):
     def __init__(self, digits: int, digit_bits: int):
         self.digits = digits
         self.digit_bits = digit_bits
-        self.LATENCY = ceil_log2(digits)
         width = unsigned(digits * digit_bits)
         super().__init__({"value": In(width), "mantissa": Out(width), "zeros": Out(range(digits))})
 
-    def elaborate(self, platform):
+    @staticmethod
+    def latency(digits: int) -> int:
+        """Cycles from the value to its mantissa: one for each power of two."""
+        return ceil_log2(digits)
+
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         mantissa = self.value
         zeros = []
-        for stage in reversed(range(self.LATENCY)):
+        for stage in reversed(range(self.latency(self.digits))):
             shift = self.digit_bits << stage
             empty = mantissa[-shift:] == 0
             shifted = Signal(self.value.shape(), name=f"shifted_{stage}", reset_less=True)

@@ -10,11 +10,17 @@ from typing import NamedTuple
 
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Shape, Signal, Value, signed
 
-WIDE_BITS, NARROW_BITS, SUM_BITS = 27, 18, 48
-PORT_A_BITS = 30  # of which the multiplier takes WIDE_BITS
+A_BITS, B_BITS, SUM_BITS = 27, 18, 48  # of the multiplier and of the sum
+PORT_A_BITS = 30  # of which the multiplier takes A_BITS
 CARRIES = 8  # of a CARRY8
 PARITY, MAJORITY = 0x6996, 0xE8  # INIT of a LUT4, of a LUT3
 PAIRED = "_digit_"  # in the name of a LUT that shares the place of another
+
+UNUSED_CONTROLS = """
+    CEALUMODE CECARRYIN CEINMODE RSTA RSTALLCARRYIN RSTALUMODE RSTB RSTC RSTCTRL RSTD RSTINMODE
+    RSTM RSTP
+""".split()
+"""Enables of registers that are not there, and resets."""
 
 MULTIPLY = 0b01_01  # OPMODE[3:0], Y and X: both halves of the product
 PREADDER = 0b00100  # INMODE: D + A2; without the pre-adder 0: A2 alone
@@ -22,8 +28,8 @@ Z_ZERO, Z_BELOW, Z_C = 0b000, 0b001, 0b011  # OPMODE[6:4]
 # OPMODE[8:7]: W is 0, or, with the upper bit, the attribute RND.
 
 
-class Sum(NamedTuple):
-    """What one DSP block gives: ``p``, and the same for the block above it."""
+class DspSum(NamedTuple):
+    """Sum of a DSP block: ``p``, and the same for the block above it."""
 
     p: Value
     above: Value
@@ -31,8 +37,8 @@ class Sum(NamedTuple):
 
 def fits(a: Shape, b: Shape, total: Shape) -> bool:
     """Whether the multiplier takes factors and a sum of these shapes (their order is free)."""
-    narrow, wide = sorted(map(_signed_bits, (a, b)))
-    return narrow <= NARROW_BITS and wide <= WIDE_BITS and total.width <= SUM_BITS
+    b_bits, a_bits = sorted(map(_signed_bits, (a, b)))
+    return b_bits <= B_BITS and a_bits <= A_BITS and total.width <= SUM_BITS
 
 
 def dsp48e2(
@@ -47,7 +53,7 @@ def dsp48e2(
     below: Value | None = None,
     constant: int = 0,
     add_constant: Value | None = None,
-) -> Sum:
+) -> DspSum:
     """One DSP48E2: ``p = (a + d) · b + (c or below) + (constant where add_constant)``.
 
     Its registers are all in use. Latency 2 + ``operand_registers`` cycles, one more with ``d``.
@@ -57,18 +63,19 @@ def dsp48e2(
     ----------
     m : Module
     name : str
-        Of the submodule.
+        Name of the submodule.
     a, b : Value
         Factors of at most 27 and 18 bits (unsigned: 26 and 17), in either order without ``d``.
     operand_registers : int
-        1 or 2.
+        Registers in front of the multiplier, 1 or 2.
     d : Value, optional
-        At most 27 bits; the sum with ``a`` wraps at 27.
+        Addend of at most 27 bits; its sum with ``a`` wraps at 27.
     c, below : Value, optional
-        At most 48 bits, one of the two; ``below`` is another block's ``above``.
+        Addend of at most 48 bits, one of the two; ``below`` is another block's ``above``.
     constant : int
-        Of 48 bits.
+        Addend of 48 bits.
     add_constant : Value, optional
+        Whether the constant is added.
     """
     if d is None:
         b, a = sorted((a, b), key=lambda factor: _signed_bits(factor.shape()))
@@ -109,9 +116,9 @@ def dsp48e2(
         p_USE_WIDEXOR="FALSE",
         i_CLK=ClockSignal(),
         i_A=_extended(a, PORT_A_BITS),
-        i_B=_extended(b, NARROW_BITS),
+        i_B=_extended(b, B_BITS),
         i_C=_extended(Const(0) if c is None else c, SUM_BITS),
-        i_D=_extended(Const(0) if d is None else d, WIDE_BITS),
+        i_D=_extended(Const(0) if d is None else d, A_BITS),
         i_PCIN=Const(0, SUM_BITS) if below is None else below,
         i_OPMODE=opmode,
         i_INMODE=Const(0 if d is None else PREADDER, 5),
@@ -133,14 +140,7 @@ def dsp48e2(
         o_P=p,
         o_PCOUT=above,
     )
-    return Sum(p, above)
-
-
-UNUSED_CONTROLS = (
-    "CEALUMODE", "CECARRYIN", "CEINMODE", "RSTA", "RSTALLCARRYIN", "RSTALUMODE", "RSTB", "RSTC",
-    "RSTCTRL", "RSTD", "RSTINMODE", "RSTM", "RSTP",
-)  # fmt: skip
-"""Enables of registers that are not there, and resets."""
+    return DspSum(p, above)
 
 
 def add_three(m: Module, name: str, terms: list[Value], bits: int) -> Value:

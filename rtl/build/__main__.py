@@ -1,6 +1,7 @@
 """``python -m rtl.build``: an engine's Verilog, the files a vendor's tool needs, what it takes."""
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -17,10 +18,11 @@ from rtl.board import Board, load_board
 from rtl.build.netlist.flat import Graph
 from rtl.build.netlist.levels import Levels, measure
 from rtl.build.netlist.outputs import Unregistered, unregistered
-from rtl.build.synthesis import Utilization, synthesise
-from rtl.build.tables import blocks_line, levels_table, path_lines, print_table, resources_table
+from rtl.build.synthesis import Utilization, family_of, synthesise
+from rtl.build.tables import blocks_line, levels_table, path_lines, resources_table
 from rtl.build.verilog import require_yosys, verilog_of
 from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
+from rtl.console import print_tables
 from rtl.engine import Engine
 from rtl.errors import UserError
 from rtl.files import atomic_write, require_writable, sha256_of
@@ -93,6 +95,8 @@ def main(options: Options) -> None:
     for file in reports:
         require_writable(file)
     require_yosys()
+    if options.synthesis:
+        family_of(board.device)  # refuses devices whose cells nobody counts
     watch = Stopwatch()
     with watch.step("elaboration_s", f"Elaborating engine '{engine.name}'"):
         rtlil = emit_rtlil(Engine(engine), design, primitives_of(board.device))
@@ -114,8 +118,7 @@ def main(options: Options) -> None:
             levels = measure(graph, max(options.paths, TRACED))
             blocks = unregistered(graph)
         report |= _counts(synthesis.used, board) | _timing(levels, blocks)
-        print_table(resources_table(synthesis.used, board, engine))
-        print_table(levels_table(levels, design))
+        print_tables(resources_table(synthesis.used, board, engine), levels_table(levels, design))
         print(*path_lines(levels, options.paths), blocks_line(blocks), sep="\n")
         if report["excess"]:
             print(f"{PROG}: warning: {report['excess']}", file=sys.stderr)
@@ -165,7 +168,7 @@ def _write_files(out: Path, design: str, verilog: str, board: Board) -> list[Pat
         "period_ns": f"{1e9 / board.clock_hz:.3f}",
     }
     texts = {f"{design}.v": verilog}
-    if board.device.startswith("xc"):
+    if re.match("x[acq]", board.device.lower()):  # AMD, which Vivado's script is for
         for suffix, template in (("tcl", "vivado.tcl"), ("xdc", "timing.xdc")):
             text = Template((TEMPLATES / template).read_text()).substitute(values)
             texts[f"{design}.{suffix}"] = text

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from rtl.arith.ultrascale import PAIRED
 from rtl.build.verilog import yosys
-from rtl.errors import ToolError
+from rtl.errors import ToolError, UserError
+from rtl.lib.emit import Primitives, primitives_of
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Family:
     script: str
     cells: Mapping[str, Resources]
 
+
+NO_DEVICE = "verilator"  # the device of boards that are simulated alone
 
 FAMILIES = {
     "xilinx": Family(
@@ -137,11 +140,23 @@ PAIRS = f"chtype -set {PAIRED_LUT} a:HLUTNM c:*{PAIRED}* %i"
 
 
 def family_of(device: str) -> str:
-    """The key of :data:`FAMILIES` for a vendor's part name.
+    """Return the key of :data:`FAMILIES` for a vendor's part name.
 
     Where there is no part, as for the board ``sim``, counts are those of an UltraScale+.
+
+    Raises
+    ------
+    UserError
+        If the part is of another family: its cells would be counted wrongly.
     """
-    return "ecp5" if device.upper().startswith("LFE5") else "xilinx"
+    if device.upper().startswith("LFE5"):
+        return "ecp5"
+    if device == NO_DEVICE or primitives_of(device) is Primitives.ULTRASCALE:
+        return "xilinx"
+    raise UserError(
+        f"resources of device {device!r} cannot be counted: only those of AMD UltraScale and"
+        " UltraScale+ (xczu, xck, xcau, xcku, xcvu, xcu) and of Lattice ECP5 (LFE5)"
+    )
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from rich.console import Console
 from rich.table import Table
 
 from rtl.board import Board
@@ -14,13 +13,6 @@ from rtl.config import EngineConfig
 
 LARGEST = 12  # kinds of module that the table shows
 LEVEL_LIMIT = 4  # of logic between registers, for 300 MHz on an UltraScale+
-
-
-def print_table(table: Table) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)  # a file or a pipe has no width to keep to
-    console.print(table)
 
 
 def resources_table(used: Utilization, board: Board, engine: EngineConfig) -> Table:

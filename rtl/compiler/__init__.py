@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from rtl.compiler.bind import bind
 from rtl.compiler.divergence import Divergence, Expected, compare
 from rtl.compiler.image import MemoryMap, content_hash, model_region
-from rtl.compiler.limits import check, check_model
 from rtl.compiler.lowering import lower
 from rtl.compiler.operations import Operation, Program
+from rtl.compiler.plan import plan, plan_model
 from rtl.compiler.symbols import Symbols, symbol_table
 from rtl.compiler.synchronise import check_semaphores
 from rtl.config import EngineConfig
@@ -30,11 +30,11 @@ __all__ = [
     "Operation",
     "Program",
     "Symbols",
-    "check",
-    "check_model",
     "compare",
     "compile_model",
     "lower",
+    "plan",
+    "plan_model",
     "symbol_table",
 ]
 
@@ -79,9 +79,8 @@ def compile_model(model: IntegerModel, engine: EngineConfig) -> Compiled:
     UserError
         If the engine cannot run the model: names the limit and by how much it is exceeded.
     """
-    program = lower(check_model(model, engine))
-    credits = program.operations[0].instruction().credits
-    check_semaphores(program.operations, credits, engine.queue_depth)
+    program = lower(plan_model(model, engine))
+    check_semaphores(program)
     bind(program, model)
     region = model_region(program, model)
     return Compiled(model, program, region, MemoryMap.of(program), content_hash(region))

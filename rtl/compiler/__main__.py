@@ -90,7 +90,7 @@ def disassembly(compiled: Compiled) -> str:
         tokens = f" tokens {tile.tokens.start}+{tile.lane_count}" if tile else ""
         head = f" head {subject.head}" if subject.head >= 0 else ""
         about = f"  ; {subject.tensor}{tokens}{head}" if subject.tensor else ""
-        lines.append(f"{number:6} {operation.instruction()}{about}\n")
+        lines.append(f"{number:6} {compiled.program.instruction(number)}{about}\n")
     return "".join(lines)
 
 

@@ -7,7 +7,7 @@ Most are rings, taken and given back in the order of the program: one wraps insi
 
 from collections import deque
 
-from rtl.compiler.sizes import Sizes
+from rtl.compiler.sizes import Plan
 
 
 class Ring:
@@ -75,7 +75,7 @@ class Scratchpads:
 
     Parameters
     ----------
-    sizes : Sizes
+    plan : Plan
 
     Attributes
     ----------
@@ -86,9 +86,9 @@ class Scratchpads:
         Per place of a token tile that was ever taken: the tile, and for whom it is still taken.
     """
 
-    def __init__(self, sizes: Sizes):
-        engine = sizes.engine
-        self.sizes = sizes
+    def __init__(self, plan: Plan):
+        engine = plan.engine
+        self.plan = plan
         self.weights = Ring(engine.weight_words, wraps=True)
         self.parameters = Ring(engine.parameter_words, wraps=False)
         self.exponents = Ring(engine.exponent_words, wraps=False)

@@ -4,8 +4,8 @@ Only sizes; :mod:`rtl.compiler.image` fills in the values.
 """
 
 from rtl.compiler.operations import Chunk
-from rtl.compiler.runs import Run
-from rtl.compiler.sizes import Sizes, divide_up
+from rtl.compiler.runs import RowRun
+from rtl.compiler.sizes import Plan, divide_up
 
 ALIGNMENT = 64  # bytes; a multiple of every memory beat
 
@@ -15,7 +15,7 @@ class Constants:
 
     Parameters
     ----------
-    sizes : Sizes
+    plan : Plan
 
     Attributes
     ----------
@@ -25,8 +25,8 @@ class Constants:
         Where the next one goes.
     """
 
-    def __init__(self, sizes: Sizes):
-        self.sizes = sizes
+    def __init__(self, plan: Plan):
+        self.plan = plan
         self.chunks: list[Chunk] = []
         self.bytes = 0
 
@@ -36,21 +36,21 @@ class Constants:
         self.chunks.append(chunk)
         return chunk
 
-    def weights(self, runs: list[Run]) -> tuple[Chunk, Chunk]:
+    def weights(self, runs: list[RowRun]) -> tuple[Chunk, Chunk]:
         """Weights and row parameters of a weight block with these runs."""
         parts = tuple((run.layer.name, run.first, run.count) for run in runs)
-        size_bytes = sum(run.words for run in runs) * self.sizes.engine.weight_word_bytes
+        size_bytes = sum(run.words for run in runs) * self.plan.engine.weight_word_bytes
         return self._add("weights", parts, size_bytes), self.parameters(parts)
 
     def parameters(self, parts: tuple[tuple[str, int, int], ...]) -> Chunk:
         """Row parameters of ``parts``, each (layer, first row tile, row tiles)."""
         tiles = sum(count for _, _, count in parts)
-        return self._add("parameters", parts, tiles * self.sizes.engine.parameter_word_bytes)
+        return self._add("parameters", parts, tiles * self.plan.engine.parameter_word_bytes)
 
     def exponents(self, norm: str) -> Chunk:
         """Channel exponents of LayerNorm ``norm``, as ``blocks.0.norm1``."""
-        word_bytes = self.sizes.engine.exponent_word_bytes
-        return self._add("exponents", ((norm, 0, 0),), self.sizes.width_tiles * word_bytes)
+        word_bytes = self.plan.engine.exponent_word_bytes
+        return self._add("exponents", ((norm, 0, 0),), self.plan.width_tiles * word_bytes)
 
     def gelu(self, block: int) -> Chunk:
         """A block's table: 256 codes, a byte each."""
@@ -58,6 +58,6 @@ class Constants:
 
     def position(self) -> Chunk:
         """The position tensor: (tokens, padded width) int16."""
-        sizes = self.sizes
-        token_bytes = sizes.width_tiles * sizes.engine.residual_word_bytes
-        return self._add("position", (("position", 0, 0),), sizes.tokens * token_bytes)
+        plan = self.plan
+        token_bytes = plan.width_tiles * plan.engine.residual_word_bytes
+        return self._add("position", (("position", 0, 0),), plan.tokens * token_bytes)

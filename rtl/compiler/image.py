@@ -16,7 +16,7 @@ import numpy as np
 from rtl.compiler.operations import Chunk, Program
 from rtl.compiler.padding import depth_map, row_map
 from rtl.compiler.pooling import pool_matrices
-from rtl.compiler.sizes import LayerSizes, Sizes
+from rtl.compiler.sizes import Plan, TiledMatrix
 from rtl.model import IntegerModel, Linear, Norm
 from rtl.model.numerics import BIAS_BITS, MULTIPLIER_BITS
 
@@ -43,13 +43,13 @@ class MemoryMap:
     @classmethod
     def of(cls, program: Program) -> "MemoryMap":
         """What a program needs."""
-        sizes = program.sizes
-        height, width, channels = sizes.shape.image
+        plan = program.plan
+        height, width, channels = plan.shape.image
         return cls(
             program_offset=program.constant_bytes,
             model_bytes=program.constant_bytes + program.program_bytes,
             image_bytes=height * width * channels,
-            output_bytes=sizes.class_tiles * sizes.engine.logit_word_bytes,
+            output_bytes=plan.class_tiles * plan.engine.logit_word_bytes,
         )
 
 
@@ -57,7 +57,7 @@ def model_region(program: Program, model: IntegerModel) -> bytes:
     """Content of the MODEL region: constants, then the program, its operands all filled in."""
     memory = np.zeros(program.constant_bytes, np.uint8)
     for chunk in program.chunks:
-        content = _content(chunk, model, program.sizes)
+        content = _content(chunk, model, program.plan)
         assert content.nbytes == chunk.bytes, chunk
         memory[chunk.offset : chunk.offset + chunk.bytes] = content.reshape(-1).view(np.uint8)
     return memory.tobytes() + program.code
@@ -68,19 +68,19 @@ def content_hash(region: bytes) -> str:
     return hashlib.sha256(region).hexdigest()
 
 
-def _content(chunk: Chunk, model: IntegerModel, sizes: Sizes) -> np.ndarray:
+def _content(chunk: Chunk, model: IntegerModel, plan: Plan) -> np.ndarray:
     """A chunk's bytes, as an array of any type."""
     name = chunk.parts[0][0]
     if chunk.what == "position":
-        return position_words(model.position, sizes)
+        return position_words(model.position, plan)
     if chunk.what == "gelu":
         return _gelu_bytes(model.blocks[int(name.split(".")[1])].gelu, model.act_bits)
     if chunk.what == "exponents":
-        return _exponent_beats(_norm(model, name), sizes)
-    linears = model.linears() | pool_matrices(model, sizes)
+        return _exponent_beats(_norm(model, name), plan)
+    linears = model.linears() | pool_matrices(model, plan)
     pack = _weight_words if chunk.what == "weights" else _parameter_records
     parts = [
-        pack(linears[layer], sizes.all_layers[layer], sizes, first, count)
+        pack(linears[layer], plan.all_layers[layer], plan, first, count)
         for layer, first, count in chunk.parts
     ]
     return np.concatenate(parts)
@@ -96,43 +96,43 @@ def _norm(model: IntegerModel, name: str) -> Norm:
 
 
 def _weight_words(
-    linear: Linear, layer: LayerSizes, sizes: Sizes, first: int, count: int
+    linear: Linear, layer: TiledMatrix, plan: Plan, first: int, count: int
 ) -> np.ndarray:
     """Bytes of row tiles ``first`` ... ``first + count - 1``."""
-    padded = _padded_weights(linear, layer, sizes, first, count)
+    padded = _padded_weights(linear, layer, plan, first, count)
     words = []
     for tile, weights in enumerate(padded, first):
         if layer.wide[tile]:
-            words.append(_nibble_words(weights >> 4, sizes))
-        words.append(_nibble_words(weights, sizes))
+            words.append(_nibble_words(weights >> 4, plan))
+        words.append(_nibble_words(weights, plan))
     return np.concatenate(words)
 
 
 def _padded_weights(
-    linear: Linear, layer: LayerSizes, sizes: Sizes, first: int, count: int
+    linear: Linear, layer: TiledMatrix, plan: Plan, first: int, count: int
 ) -> np.ndarray:
     """(count, row_lanes, padded depth) int8 weights, zeros for padding."""
-    rows = row_map(sizes, layer)[first * sizes.engine.row_lanes :][: count * sizes.engine.row_lanes]
-    columns = depth_map(sizes, layer)
+    rows = row_map(plan, layer)[first * plan.engine.row_lanes :][: count * plan.engine.row_lanes]
+    columns = depth_map(plan, layer)
     padded = linear.weight[rows[:, None], columns[None, :]]
     padded[rows < 0] = 0
     padded[:, columns < 0] = 0
-    return padded.reshape(count, sizes.engine.row_lanes, -1)
+    return padded.reshape(count, plan.engine.row_lanes, -1)
 
 
-def _nibble_words(weights: np.ndarray, sizes: Sizes) -> np.ndarray:
+def _nibble_words(weights: np.ndarray, plan: Plan) -> np.ndarray:
     """(row_lanes, padded depth) to bytes: word by word, the low four bits of each weight."""
-    lanes = sizes.engine.depth_lanes
+    lanes = plan.engine.depth_lanes
     words = weights.reshape(len(weights), -1, lanes).swapaxes(0, 1).reshape(-1, 2)
     nibbles = words.view(np.uint8) & 15
     return nibbles[:, 0] | nibbles[:, 1] << 4
 
 
 def _parameter_records(
-    linear: Linear, layer: LayerSizes, sizes: Sizes, first: int, count: int
+    linear: Linear, layer: TiledMatrix, plan: Plan, first: int, count: int
 ) -> np.ndarray:
     """uint64 records of row tiles ``first`` ... ``first + count - 1``."""
-    rows = row_map(sizes, layer)[first * sizes.engine.row_lanes :][: count * sizes.engine.row_lanes]
+    rows = row_map(plan, layer)[first * plan.engine.row_lanes :][: count * plan.engine.row_lanes]
     bias = linear.bias[rows].astype(np.int64) & ((1 << BIAS_BITS) - 1)
     shift = linear.shift[rows].astype(np.int64) << (BIAS_BITS + MULTIPLIER_BITS)
     records = bias | linear.multiplier[rows].astype(np.int64) << BIAS_BITS | shift
@@ -140,13 +140,13 @@ def _parameter_records(
     return records.astype("<u8")
 
 
-def _exponent_beats(norm: Norm, sizes: Sizes) -> np.ndarray:
+def _exponent_beats(norm: Norm, plan: Plan) -> np.ndarray:
     """(width tiles, bytes of a word) uint8: four exponents a byte, the first one lowest."""
-    lanes = sizes.engine.row_lanes
-    exponents = np.zeros(sizes.width_tiles * lanes, np.uint8)
+    lanes = plan.engine.row_lanes
+    exponents = np.zeros(plan.width_tiles * lanes, np.uint8)
     exponents[: len(norm.exponent)] = norm.exponent
-    fours = exponents.reshape(sizes.width_tiles, lanes // 4, 4)
-    beats = np.zeros((sizes.width_tiles, sizes.engine.exponent_word_bytes), np.uint8)
+    fours = exponents.reshape(plan.width_tiles, lanes // 4, 4)
+    beats = np.zeros((plan.width_tiles, plan.engine.exponent_word_bytes), np.uint8)
     beats[:, : lanes // 4] = (fours << np.array([0, 2, 4, 6], np.uint8)).sum(2, dtype=np.uint8)
     return beats
 
@@ -156,8 +156,8 @@ def _gelu_bytes(table: np.ndarray, act_bits: int) -> np.ndarray:
     return (table & ((1 << act_bits) - 1)).astype(np.uint8)
 
 
-def position_words(position: np.ndarray, sizes: Sizes) -> np.ndarray:
+def position_words(position: np.ndarray, plan: Plan) -> np.ndarray:
     """(tokens, padded width) int16."""
-    padded = np.zeros((sizes.tokens, sizes.width_tiles * sizes.engine.row_lanes), "<i2")
+    padded = np.zeros((plan.tokens, plan.width_tiles * plan.engine.row_lanes), "<i2")
     padded[:, : position.shape[1]] = position
     return padded

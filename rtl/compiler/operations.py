@@ -1,18 +1,19 @@
 """Operations: instructions with what they are about and the scratchpad words they touch."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from rtl.compiler.runs import Run
-from rtl.compiler.sizes import Sizes, Tile
+from rtl.compiler.runs import RowRun
+from rtl.compiler.sizes import Plan, TokenTile
 from rtl.isa.instructions import INSTRUCTION_BYTES, UNIT_OF, Instruction, Opcode, Unit, UnitSet
 
 if TYPE_CHECKING:  # a request makes operations
     from rtl.compiler.requests import Request
 
 
-class Space(IntEnum):
+class MemorySpace(IntEnum):
     """What an instruction reads and writes on the chip; beside each, what its regions count."""
 
     ACTIVATIONS = 0  # granules
@@ -36,7 +37,7 @@ class Region(NamedTuple):
     different banks wait for each other.
     """
 
-    space: Space
+    space: MemorySpace
     start: int
     stop: int
 
@@ -54,7 +55,7 @@ class Subject(NamedTuple):
     tensor: str
     layer: str
     block: int = -1
-    tile: Tile | None = None
+    tile: TokenTile | None = None
     head: int = -1
     row_tile: int = 0
 
@@ -73,10 +74,8 @@ class Operation:
     subject : Subject
     needs : tuple of Request
         What must have been loaded (:mod:`rtl.compiler.requests`).
-    run : Run or None
+    run : RowRun or None
         The part of a weight block that a MATMUL multiplies by.
-    wait, signal : int
-        A bit per unit; set by :func:`rtl.compiler.synchronise.synchronise`.
     """
 
     opcode: Opcode
@@ -85,18 +84,12 @@ class Operation:
     writes: list[Region]
     subject: Subject
     needs: tuple["Request", ...] = ()
-    run: Run | None = None
-    wait: int = 0
-    signal: int = 0
+    run: RowRun | None = None
 
     @property
     def unit(self) -> Unit | None:
         """Who executes it; None for BEGIN and END, which are the fetcher's."""
         return UNIT_OF.get(self.opcode)
-
-    def instruction(self) -> Instruction:
-        """Ready to be encoded."""
-        return Instruction(self.opcode, self.operands, UnitSet(self.wait), UnitSet(self.signal))
 
 
 class Chunk(NamedTuple):
@@ -112,25 +105,44 @@ class Chunk(NamedTuple):
     bytes: int
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Program:
-    """A compiled network without constants: what cycles and memory depend on.
+    """A compiled network without the values of its constants: cycles and memory depend on no more.
 
     Parameters
     ----------
-    sizes : Sizes
-    operations : list of Operation
+    plan : Plan
+    operations : sequence of Operation
         BEGIN first, END last; the index is the instruction's number.
-    chunks : list of Chunk
-        Constants in the MODEL region, in order of their offsets.
+    waits, signals : sequence of int
+        Beside each operation, a bit per unit: whose semaphore it waits for, whose it raises.
+    chunks : sequence of Chunk
+        Constants in the MODEL region, in the order of their offsets.
     constant_bytes : int
         The program follows the constants at this offset.
     """
 
-    sizes: Sizes
-    operations: list[Operation]
-    chunks: list[Chunk]
+    plan: Plan
+    operations: Sequence[Operation]
+    waits: Sequence[int]
+    signals: Sequence[int]
+    chunks: Sequence[Chunk]
     constant_bytes: int
+
+    def instruction(self, number: int) -> Instruction:
+        """One instruction, ready to be encoded."""
+        operation = self.operations[number]
+        wait, signal = UnitSet(self.waits[number]), UnitSet(self.signals[number])
+        return Instruction(operation.opcode, operation.operands, wait, signal)
+
+    def instructions(self) -> Iterator[Instruction]:
+        """All instructions in the order of the program."""
+        return map(self.instruction, range(len(self.operations)))
+
+    @property
+    def credits(self) -> list[list[int]]:
+        """What BEGIN says of the semaphores before the first image, [producer][consumer]."""
+        return self.instruction(0).credits
 
     @property
     def program_bytes(self) -> int:
@@ -139,4 +151,4 @@ class Program:
     @property
     def code(self) -> bytes:
         """The instructions, with 0 where a model's constants are not filled in yet."""
-        return b"".join(operation.instruction().encode() for operation in self.operations)
+        return b"".join(instruction.encode() for instruction in self.instructions())

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from rtl.compiler.sizes import Sizes
+from rtl.compiler.sizes import Plan
 from rtl.model import IntegerModel, Linear
 
 UNSCALED = (2, 1)  # multiplier and shift: the code is the accumulator
 
 
-def pool_matrices(model: IntegerModel, sizes: Sizes) -> dict[str, Linear]:
-    """Matrices by their names in :attr:`rtl.compiler.sizes.Sizes.pool_layers`, if the model pools.
+def pool_matrices(model: IntegerModel, plan: Plan) -> dict[str, Linear]:
+    """Matrices by their names in :attr:`rtl.compiler.sizes.Plan.pool_layers`, if the model pools.
 
     ``pool.values`` is the identity of one row tile, which subtracts the centre of the code;
     ``pool.weights`` has a row per token, without weights, whose bias is the token's weight;
@@ -17,12 +17,12 @@ def pool_matrices(model: IntegerModel, sizes: Sizes) -> dict[str, Linear]:
     """
     if model.pool is None:
         return {}
-    rows, depth = sizes.engine.row_lanes, sizes.engine.depth_lanes
+    rows, depth = plan.engine.row_lanes, plan.engine.depth_lanes
     centre = np.full(rows, model.norm.centre(model.act_bits))
-    is_patch = np.arange(sizes.tokens) < sizes.shape.patches
+    is_patch = np.arange(plan.tokens) < plan.shape.patches
     return {
         "pool.values": _unscaled(np.eye(rows), -centre),
-        "pool.weights": _unscaled(np.zeros((sizes.tokens, depth)), is_patch),
+        "pool.weights": _unscaled(np.zeros((plan.tokens, depth)), is_patch),
         "pool": Linear(
             weight=np.zeros((model.width, 0), np.int8),
             bits=np.full(model.width, 8, np.uint8),

@@ -19,24 +19,24 @@ from itertools import accumulate
 from rtl.compiler.allocator import Ring, Scratchpads
 from rtl.compiler.operations import Operation
 from rtl.compiler.requests import Request
-from rtl.compiler.sizes import Sizes
+from rtl.compiler.sizes import Plan
 
 QUEUE_RESERVE = 4  # entries of the load unit's queue that LOADs ahead of their use leave free
 HEAD_PARTS = 8  # the first requests that the last ones leave alone: at most this part of a ring
 
 
-def prefetch(compute: list[Operation], sizes: Sizes) -> list[Operation]:
+def prefetch(compute: list[Operation], plan: Plan) -> list[Operation]:
     """Computing operations and LOADs in program order; addresses of loaded words filled in."""
-    return _Prefetch(compute, sizes).operations
+    return _Prefetch(compute, plan).operations
 
 
 class _Prefetch:
     """The program so far, and what is loaded at this point of it."""
 
-    def __init__(self, compute: list[Operation], sizes: Sizes):
-        self.pads = Scratchpads(sizes)
+    def __init__(self, compute: list[Operation], plan: Plan):
+        self.pads = Scratchpads(plan)
         self.waiting = deque(_by_first_use(compute))
-        self.limit = max(2, sizes.engine.queue_depth - QUEUE_RESERVE)  # of LOADs ahead of their use
+        self.limit = max(2, plan.engine.queue_depth - QUEUE_RESERVE)  # of LOADs ahead of their use
         self.ahead: dict[Request, int] = {}  # placed and not used yet, with their LOADs
         self.ahead_loads = 0  # their sum
         self.operations: list[Operation] = []
@@ -70,7 +70,7 @@ class _Prefetch:
         if not request.fits(self.pads):
             for ring, _ in request.rings(self.pads):
                 ring.floor = 0
-        assert request.fits(self.pads), "limits.check accepts too much"
+        assert request.fits(self.pads), "plan() accepts too much"
         self._place()
 
     def _next(self) -> Request:

@@ -9,9 +9,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from rtl.compiler.allocator import Ring, Scratchpads
-from rtl.compiler.operations import Chunk, Operation, Region, Space, Subject
-from rtl.compiler.runs import Run
-from rtl.compiler.sizes import Sizes, Tile
+from rtl.compiler.operations import Chunk, MemorySpace, Operation, Region, Subject
+from rtl.compiler.runs import RowRun
+from rtl.compiler.sizes import Plan, TokenTile
 from rtl.isa.instructions import Base, Opcode, Target
 
 UNPLACED = -1  # an address that is not known yet
@@ -69,14 +69,14 @@ class WeightBlock(Request):
 
     Parameters
     ----------
-    runs : sequence of Run
+    runs : sequence of RowRun
     weights, parameters : Chunk
         Their constants.
     """
 
     loads = 3  # parameters; weights, in two parts at the end of the ring
 
-    def __init__(self, runs: Sequence[Run], weights: Chunk, parameters: Chunk):
+    def __init__(self, runs: Sequence[RowRun], weights: Chunk, parameters: Chunk):
         super().__init__()
         self.runs = runs
         self.weights = weights
@@ -104,7 +104,7 @@ class WeightBlock(Request):
         parameters = _parameter_region(self.parameter_address, self.row_tiles)
         return [
             load(Target.PARAMETERS, self.parameters, parameters),
-            *self._weight_loads(pads.sizes.engine.weight_word_bytes),
+            *self._weight_loads(pads.plan.engine.weight_word_bytes),
         ]
 
     def _weight_loads(self, word_bytes: int) -> list[Operation]:
@@ -134,17 +134,17 @@ class WeightBlock(Request):
 
 
 def _parameter_region(address: int, count: int) -> Region:
-    return Region(Space.PARAMETERS, address, address + count)
+    return Region(MemorySpace.PARAMETERS, address, address + count)
 
 
 def _ring_regions(address: int, words: int, ring_words: int) -> list[Region]:
     """The one or two address ranges of ``words`` ring words from ``address``."""
     stop = address + words
     if stop <= ring_words:
-        return [Region(Space.WEIGHTS, address, stop)]
+        return [Region(MemorySpace.WEIGHTS, address, stop)]
     return [
-        Region(Space.WEIGHTS, address, ring_words),
-        Region(Space.WEIGHTS, 0, stop - ring_words),
+        Region(MemorySpace.WEIGHTS, address, ring_words),
+        Region(MemorySpace.WEIGHTS, 0, stop - ring_words),
     ]
 
 
@@ -161,7 +161,7 @@ class RingChunk(Request):
     """
 
     target: Target
-    space: Space
+    space: MemorySpace
     operand: str
     """The users' operand that takes the address."""
 
@@ -197,7 +197,7 @@ class RingChunk(Request):
 class RowParameters(RingChunk):
     """Row parameters, a word per row tile, of a product whose weights are on the chip already."""
 
-    target, space, operand = Target.PARAMETERS, Space.PARAMETERS, "parameter_address"
+    target, space, operand = Target.PARAMETERS, MemorySpace.PARAMETERS, "parameter_address"
 
     def ring(self, pads: Scratchpads) -> Ring:
         return pads.parameters
@@ -206,7 +206,7 @@ class RowParameters(RingChunk):
 class Exponents(RingChunk):
     """Channel exponents of a LayerNorm."""
 
-    target, space, operand = Target.EXPONENTS, Space.EXPONENTS, "exponent_address"
+    target, space, operand = Target.EXPONENTS, MemorySpace.EXPONENTS, "exponent_address"
 
     def ring(self, pads: Scratchpads) -> Ring:
         return pads.exponents
@@ -219,7 +219,7 @@ class GeluTable(Request):
         super().__init__()
         self.chunk = chunk
         self.table = table
-        self.region = Region(Space.GELU, table, table + 1)
+        self.region = Region(MemorySpace.GELU, table, table + 1)
 
     def fits(self, pads: Scratchpads) -> bool:
         return pads.gelu[self.table] is None
@@ -235,14 +235,14 @@ class GeluTable(Request):
 class Preload(Request):
     """The position tensor of one token tile, into the residual stream."""
 
-    def __init__(self, chunk: Chunk, tile: Tile):
+    def __init__(self, chunk: Chunk, tile: TokenTile):
         super().__init__()
         self.chunk = chunk
         self.tile = tile
 
     def place(self, pads: Scratchpads) -> list[Operation]:
-        sizes, tile = pads.sizes, self.tile
-        token_bytes = sizes.width_tiles * sizes.engine.residual_word_bytes
+        plan, tile = pads.plan, self.tile
+        token_bytes = plan.width_tiles * plan.engine.residual_word_bytes
         part = self.chunk._replace(
             offset=self.chunk.offset + tile.token * token_bytes,
             bytes=tile.lane_count * token_bytes,
@@ -250,11 +250,11 @@ class Preload(Request):
         operation = load(
             Target.RESIDUAL,
             part,
-            Region(Space.RESIDUAL, tile.token, tile.token + tile.lane_count),
-            destination=sizes.residual_word(tile.token),
-            stride=sizes.width_tiles,
+            Region(MemorySpace.RESIDUAL, tile.token, tile.token + tile.lane_count),
+            destination=plan.residual_word(tile.token),
+            stride=plan.width_tiles,
             token=tile.token,
-            row_words=sizes.width_tiles,
+            row_words=plan.width_tiles,
         )
         operation.subject = operation.subject._replace(tile=tile)
         return [operation]
@@ -272,15 +272,17 @@ class Strip(Request):
     first_place : int
         Place of the first tile in the pixel banks. The others follow, because a LOAD goes from
         one to the next by a constant step.
-    sizes : Sizes
+    plan : Plan
     """
 
-    def __init__(self, index: int, tiles: range, first_place: int, sizes: Sizes):
+    def __init__(self, index: int, tiles: range, first_place: int, plan: Plan):
         super().__init__()
         self.index = index
         self.places = {first_place + i: tile for i, tile in enumerate(tiles)}
-        words = sizes.patch_words
-        self.region = Region(Space.PIXELS, first_place * words, (first_place + len(tiles)) * words)
+        words = plan.patch_words
+        self.region = Region(
+            MemorySpace.PIXELS, first_place * words, (first_place + len(tiles)) * words
+        )
 
     def fits(self, pads: Scratchpads) -> bool:
         """Each tile's place is free, or the strip before has begun to fill it for this tile."""
@@ -294,7 +296,7 @@ class Strip(Request):
         for place, tile in self.places.items():
             owner, strips = pads.pixels.get(place, (tile, set()))
             pads.pixels[place] = (tile, strips | {self} if owner == tile else {self})
-        shape, sizes = pads.sizes.shape, pads.sizes
+        shape, plan = pads.plan.shape, pads.plan
         strip_bytes = shape.patch * shape.image[1] * shape.image[2]
         operands = {
             "target": Target.PIXELS,
@@ -302,9 +304,9 @@ class Strip(Request):
             "offset": self.index * strip_bytes,
             "bytes": strip_bytes,
             "destination": self.region.start,
-            "stride": sizes.patch_words,
-            "lane_first": self.index * shape.grid[1] % sizes.engine.token_lanes,
-            "segment_bytes": sizes.segment_bytes,
+            "stride": plan.patch_words,
+            "lane_first": self.index * shape.grid[1] % plan.engine.token_lanes,
+            "segment_bytes": plan.segment_bytes,
             "segments": shape.grid[1],
         }
         subject = Subject("load", "pixels", "", row_tile=self.index)

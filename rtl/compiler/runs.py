@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from rtl.compiler.sizes import LayerSizes, Sizes, divide_up
+from rtl.compiler.sizes import Plan, TiledMatrix, divide_up
 from rtl.config import EngineConfig
 from rtl.isa.instructions import INSTRUCTIONS, Opcode
 
@@ -18,19 +18,19 @@ def most_row_tiles(engine: EngineConfig) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class RowRun:
     """Consecutive row tiles of one layer inside a weight block: what one MATMUL multiplies by.
 
     Parameters
     ----------
-    layer : LayerSizes
+    layer : TiledMatrix
     first, count : int
         Row tiles of the layer.
     word, parameter : int
         Ring word and parameter word of the first row tile, from the block's first ones.
     """
 
-    layer: LayerSizes
+    layer: TiledMatrix
     first: int
     count: int
     word: int
@@ -49,30 +49,30 @@ class Run:
 
 
 def cut_into_blocks(
-    pieces: list[tuple[LayerSizes, int, int]], sizes: Sizes, max_words: int
-) -> list[list[Run]]:
+    pieces: list[tuple[TiledMatrix, int, int]], plan: Plan, max_words: int
+) -> list[list[RowRun]]:
     """Row tiles in order, cut into blocks of about equal size that fit the rings.
 
     Parameters
     ----------
     pieces : list of (layer, first row tile, row tiles)
-    sizes : Sizes
+    plan : Plan
     max_words : int
         Ring words of a block, unless a single row tile takes more.
 
     Returns
     -------
-    list of list of Run
+    list of list of RowRun
         The runs of each block. No block takes more than half the parameter words, so that the
         next one can be loaded meanwhile.
     """
-    engine = sizes.engine
+    engine = plan.engine
     max_tiles = engine.parameter_words // 2
     tiles = [(layer, i) for layer, first, count in pieces for i in range(first, first + count)]
     total = sum(layer.ring_words(i) for layer, i in tiles)
     blocks = max(divide_up(total, max_words), divide_up(len(tiles), max_tiles))
     target = divide_up(total, blocks)
-    groups: list[list[tuple[LayerSizes, int]]] = [[]]
+    groups: list[list[tuple[TiledMatrix, int]]] = [[]]
     words = done = 0  # ring words of the latest block, of all
     for layer, i in tiles:
         more = layer.ring_words(i)
@@ -86,16 +86,16 @@ def cut_into_blocks(
     return [_runs(group, most_row_tiles(engine)) for group in groups]
 
 
-def _runs(tiles: list[tuple[LayerSizes, int]], most: int) -> list[Run]:
+def _runs(tiles: list[tuple[TiledMatrix, int]], most: int) -> list[RowRun]:
     """Row tiles of a block as runs of one layer, at most ``most`` tiles each."""
-    runs: list[Run] = []
+    runs: list[RowRun] = []
     word = start = 0
     while start < len(tiles):
         layer, first = tiles[start]
         stop = start + 1
         while stop < len(tiles) and stop - start < most and tiles[stop][0] is layer:
             stop += 1
-        runs.append(Run(layer, first, stop - start, word, start))
+        runs.append(RowRun(layer, first, stop - start, word, start))
         word += runs[-1].words
         start = stop
     return runs

@@ -1,4 +1,4 @@
-"""What a network of some shape measures on an engine: tiles, padded sizes, words.
+"""What a network of some shape measures on an engine: tiles, padded plan, words.
 
 Every other part of the compiler takes its numbers from here. Padding rules:
 docs/design/0001-engine.md, *Lanes*.
@@ -20,7 +20,7 @@ SCORE_BANKS = 4  # so does a group of 4 lanes
 Item = TypeVar("Item")
 
 
-class Tile(NamedTuple):
+class TokenTile(NamedTuple):
     """One token tile (``token_lanes`` tokens), or the part of it that an instruction works on."""
 
     index: int
@@ -36,7 +36,7 @@ class Tile(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LayerSizes:
+class TiledMatrix:
     """A matrix in row tiles (``row_lanes`` rows) and depth words (``depth_lanes`` columns).
 
     Parameters
@@ -80,7 +80,7 @@ def evenly(items: Sequence[Item], parts: int) -> list[Sequence[Item]]:
     return [items[start:stop] for start, stop in pairwise(cuts)]
 
 
-class Sizes:
+class Plan:
     """Derived sizes of ``shape`` on ``engine``; nothing is checked, see :mod:`.limits`.
 
     Parameters
@@ -137,31 +137,31 @@ class Sizes:
 
     # ------------------------------------------------------------ token tiles
 
-    def tile(self, index: int) -> Tile:
+    def tile(self, index: int) -> TokenTile:
         """All tokens of a tile."""
         token = index * self.engine.token_lanes
-        return Tile(index, token, 0, min(self.engine.token_lanes, self.tokens - token))
+        return TokenTile(index, token, 0, min(self.engine.token_lanes, self.tokens - token))
 
     @cached_property
-    def all_tiles(self) -> tuple[Tile, ...]:
+    def all_tiles(self) -> tuple[TokenTile, ...]:
         return tuple(self.tile(index) for index in range(self.tiles))
 
     @cached_property
-    def head_tile(self) -> Tile:
+    def head_tile(self) -> TokenTile:
         """The last token alone in its lane: the class token, or where the mean is put."""
         index, lane = divmod(self.tokens - 1, self.engine.token_lanes)
-        return Tile(index, index * self.engine.token_lanes, lane, 1)
+        return TokenTile(index, index * self.engine.token_lanes, lane, 1)
 
     @cached_property
-    def patch_tiles(self) -> tuple[Tile, ...]:
+    def patch_tiles(self) -> tuple[TokenTile, ...]:
         """All tiles without the class token; if that is alone in a tile, one tile less."""
         whole = (tile._replace(lane_count=self.patches_of(tile)) for tile in self.all_tiles)
         return tuple(tile for tile in whole if tile.lane_count)
 
-    def patches_of(self, tile: Tile) -> int:
+    def patches_of(self, tile: TokenTile) -> int:
         return min(tile.lane_count, self.shape.patches - tile.token)
 
-    def query_tiles(self, block: int) -> tuple[Tile, ...]:
+    def query_tiles(self, block: int) -> tuple[TokenTile, ...]:
         """Token tiles that a block computes: in the last block only what the head needs.
 
         Its keys and values still come from all tokens.
@@ -176,24 +176,24 @@ class Sizes:
     # ------------------------------------------------------------ layers
 
     @cached_property
-    def embed(self) -> LayerSizes:
+    def embed(self) -> TiledMatrix:
         shape = self.shape
         flags = self._wide(shape.embed_wide, shape.width)
-        return LayerSizes("embed", -1, shape.width, shape.patch_values, self.patch_words, flags)
+        return TiledMatrix("embed", -1, shape.width, shape.patch_values, self.patch_words, flags)
 
     @cached_property
-    def head(self) -> LayerSizes:
+    def head(self) -> TiledMatrix:
         shape = self.shape
         flags = self._wide(shape.head_wide, shape.classes)
-        return LayerSizes("head", -1, shape.classes, shape.width, self.width_depth, flags)
+        return TiledMatrix("head", -1, shape.classes, shape.width, self.width_depth, flags)
 
-    def layers(self, block: int) -> dict[str, LayerSizes]:
+    def layers(self, block: int) -> dict[str, TiledMatrix]:
         """Matrices of a block by their name within it: ``q``, ``k``, ``v``, ``proj``, ..."""
         flags = dict(self.shape.blocks[block].wide)
         tiles = {name: self._head_wide if name in "qkv" else self._wide for name in flags}
         words = {"proj": self.inner_depth(block), "fc2": self.hidden_depth(block)}
         return {
-            name: LayerSizes(
+            name: TiledMatrix(
                 f"blocks.{block}.{name}",
                 block,
                 rows,
@@ -205,7 +205,7 @@ class Sizes:
         }
 
     @cached_property
-    def pool_layers(self) -> dict[str, LayerSizes]:
+    def pool_layers(self) -> dict[str, TiledMatrix]:
         """Products of mean pooling by name (docs/design/0008-mean-pooling.md); none without.
 
         Every row tile of ``pool.values`` is the same identity, of its own channels.
@@ -217,14 +217,14 @@ class Sizes:
         )  # fmt: skip
         channels = self.width_tiles
         layers = (
-            LayerSizes("pool.values", -1, width, rows, self.engine.granules, (False,) * channels),
-            LayerSizes("pool.weights", -1, tokens, depth, 1, (False,) * self.key_tiles),
-            LayerSizes("pool", -1, width, tokens, self.value_depth, (True,) * channels),
+            TiledMatrix("pool.values", -1, width, rows, self.engine.granules, (False,) * channels),
+            TiledMatrix("pool.weights", -1, tokens, depth, 1, (False,) * self.key_tiles),
+            TiledMatrix("pool", -1, width, tokens, self.value_depth, (True,) * channels),
         )
         return {layer.name: layer for layer in layers}
 
     @cached_property
-    def all_layers(self) -> dict[str, LayerSizes]:
+    def all_layers(self) -> dict[str, TiledMatrix]:
         """Every matrix by its name."""
         blocks = range(len(self.shape.blocks))
         inner = (layer for block in blocks for layer in self.layers(block).values())

@@ -55,10 +55,10 @@ class Symbols:
 
     def __init__(self, program: Program, region: bytes, position: np.ndarray):
         self.program = program
-        self.sizes = program.sizes
-        self.engine = program.sizes.engine
+        self.plan = program.plan
+        self.engine = program.plan.engine
         self.region = np.frombuffer(region, np.uint8)
-        self.position = position_words(position, self.sizes)
+        self.position = position_words(position, self.plan)
 
     def expected_writes(self, number: int, tensors: Mapping[str, np.ndarray]) -> Expected | None:
         """What instruction ``number`` writes; None if that is not to a scratchpad.
@@ -78,11 +78,11 @@ class Symbols:
         if operation.opcode is Opcode.LOAD:
             return self._load(number, operation, tensors)
         if operation.opcode is Opcode.NORM:
-            columns = _padded(np.arange(self.sizes.shape.width), self._lanes_of(operation))
+            columns = _padded(np.arange(self.plan.shape.width), self._lanes_of(operation))
             return self._activations(number, operation, tensors, columns)
         if operation.opcode is Opcode.SOFTMAX:
-            columns = np.arange(self.sizes.key_tiles * self.engine.row_lanes)
-            columns = np.where(columns < self.sizes.tokens, columns, UNKNOWN)
+            columns = np.arange(self.plan.key_tiles * self.engine.row_lanes)
+            columns = np.where(columns < self.plan.tokens, columns, UNKNOWN)
             expected = self._activations(number, operation, tensors, columns)
             expected.known[:] = True  # padded keys have weight 0
             return expected
@@ -111,14 +111,14 @@ class Symbols:
         count = operation.operands["row_tiles"] * lanes
         if subject.kind == "scores":
             keys = np.arange(count)
-            return np.where(keys < self.sizes.tokens, keys, UNKNOWN)
+            return np.where(keys < self.plan.tokens, keys, UNKNOWN)
         if subject.kind == "context":
-            inner = self.sizes.shape.blocks[subject.block].heads * self.sizes.shape.head_dim
-            rows = padded_head_rows(self.sizes, inner)
+            inner = self.plan.shape.blocks[subject.block].heads * self.plan.shape.head_dim
+            rows = padded_head_rows(self.plan, inner)
             columns = np.full((subject.row_tile * lanes) + count + rows.max(), UNKNOWN)
             columns[rows] = np.arange(inner)
         else:
-            columns = row_map(self.sizes, self.sizes.all_layers[subject.layer])
+            columns = row_map(self.plan, self.plan.all_layers[subject.layer])
         return columns[subject.row_tile * lanes :][:count]
 
     def _lanes_of(self, operation: Operation) -> int:
@@ -243,23 +243,23 @@ class Symbols:
         return _constants(number, operation, banks, words, values, "residual")
 
     def _pixels(self, number: int, operation: Operation, tensors: Mapping) -> Expected:
-        operands, sizes = operation.operands, self.sizes
+        operands, plan = operation.operands, self.plan
         segments, depth = operands["segments"], self.engine.depth_lanes
         first = operation.subject.row_tile * segments
         pixels = np.asarray(tensors["pixels"])[first : first + segments]
-        rows = np.arange(sizes.shape.patch_values).reshape(-1, sizes.segment_bytes)
-        columns = np.full((len(rows), sizes.patch_row_words * depth), UNKNOWN)
-        columns[:, : sizes.segment_bytes] = rows
+        rows = np.arange(plan.shape.patch_values).reshape(-1, plan.segment_bytes)
+        columns = np.full((len(rows), plan.patch_row_words * depth), UNKNOWN)
+        columns[:, : plan.segment_bytes] = rows
         columns = np.tile(columns.reshape(-1, depth), (segments, 1))
         crossings, lanes = np.divmod(
             operands["lane_first"] + np.arange(segments), self.engine.token_lanes
         )
         words = operands["destination"] + crossings * operands["stride"]
-        words = (words[:, None] + np.arange(sizes.patch_words)).reshape(-1)
-        tokens = np.arange(first, first + segments).repeat(sizes.patch_words)
+        words = (words[:, None] + np.arange(plan.patch_words)).reshape(-1)
+        tokens = np.arange(first, first + segments).repeat(plan.patch_words)
         values = np.where(columns >= 0, pixels[tokens[:, None] - first, columns], 0)
         return Expected(
-            number, "pixels", "pixels", -1, lanes.repeat(sizes.patch_words), words,
+            number, "pixels", "pixels", -1, lanes.repeat(plan.patch_words), words,
             values.astype(np.int64), np.ones(values.shape, bool), columns >= 0, tokens, columns,
         )  # fmt: skip
 

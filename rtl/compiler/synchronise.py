@@ -13,14 +13,16 @@ reads what an earlier drain writes. All other units finish an instruction before
 """
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-from rtl.compiler.operations import Operation, Region, Space
+from rtl.compiler.operations import MemorySpace, Operation, Program, Region
 from rtl.compiler.sizes import evenly
 from rtl.errors import UserError
 from rtl.isa.instructions import CREDIT_BITS, SEMAPHORE_BITS, UNITS, Unit
 
-FED_BY_DRAIN = frozenset({Space.ACTIVATIONS, Space.KEYS, Space.VALUES})
+FED_BY_DRAIN = frozenset({MemorySpace.ACTIVATIONS, MemorySpace.KEYS, MemorySpace.VALUES})
 NEVER = -1  # the number of no operation
 MOST_CREDITS = (1 << CREDIT_BITS) - 1
 
@@ -76,7 +78,7 @@ def dependencies(operations: Sequence[Operation]) -> list[list[int]]:
 
     ``NEVER`` where there is none. Together with what those depend on, this is enough.
     """
-    spaces = [_Accesses() for _ in Space]
+    spaces = [_Accesses() for _ in MemorySpace]
     return [_needed(operation, i, spaces) for i, operation in enumerate(operations)]
 
 
@@ -114,25 +116,37 @@ def _record(operation: Operation, unit: Unit, number: int, spaces: list[_Accesse
             segment.readers = {}
 
 
-def synchronise(operations: Sequence[Operation]) -> list[list[int]]:
-    """Set ``wait`` and ``signal`` of all operations, for a program that is run again and again.
+class Marks(NamedTuple):
+    """Who waits for whom, beside the operations: a bit per unit.
 
-    Returns
-    -------
-    credits : [producer][consumer]
+    Parameters
+    ----------
+    waits : list of int
+        Per operation, the producers whose semaphore it waits for.
+    signals : list of int
+        Per operation, the consumers whose semaphore it raises when it is done.
+    credits : list of list of int, [producer][consumer]
         Signals that the first image's operations wait for and that no image before has given.
     """
-    credits = [[0] * UNITS for _ in range(UNITS)]
+
+    waits: list[int]
+    signals: list[int]
+    credits: list[list[int]]
+
+
+def synchronise(operations: Sequence[Operation]) -> Marks:
+    """Waits and signals of all operations, for a program that is run again and again."""
+    marks = Marks([0] * len(operations), [0] * len(operations), [[0] * UNITS for _ in range(UNITS)])
     needs = cyclic_dependencies(operations)
     for producer in Unit:
         for consumer in Unit:
             pair = [(i, need[producer]) for i, need in needs if operations[i].unit is consumer]
             waits = _bounded(_growing(pair, len(operations)))
             for waiting, needed in waits:
-                operations[waiting].wait |= 1 << producer
-                operations[needed].signal |= 1 << consumer  # a negative one: of the same program
-                credits[producer][consumer] += needed < 0
-    return credits
+                marks.waits[waiting] |= 1 << producer
+                marks.signals[needed] |= 1 << consumer  # a negative one: of the same program
+                marks.credits[producer][consumer] += needed < 0
+    return marks
 
 
 def cyclic_dependencies(operations: Sequence[Operation]) -> list[tuple[int, list[int | None]]]:
@@ -175,9 +189,7 @@ def _bounded(waits: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return [(part[0][0], part[-1][1]) for part in parts] + waits[len(before) :]
 
 
-def check_semaphores(
-    operations: Sequence[Operation], credits: Sequence[Sequence[int]], queue_depth: int
-) -> None:
+def check_semaphores(program: Program) -> None:
     """Refuse a program in which a semaphore might overflow.
 
     When the fetcher stands at an operation, everything before may be complete, except what waits
@@ -189,11 +201,10 @@ def check_semaphores(
         Names the pair of units.
     """
     highest = (1 << SEMAPHORE_BITS) - 1
+    credits = program.credits
     for producer in Unit:
         for consumer in Unit:
-            most = credits[producer][consumer] + _most_raised(
-                [*operations, *operations], producer, consumer, queue_depth
-            )
+            most = credits[producer][consumer] + _most_raised(program, producer, consumer)
             if most > highest:
                 raise UserError(
                     f"program raises semaphore {producer.name.lower()} to {consumer.name.lower()}"
@@ -201,17 +212,16 @@ def check_semaphores(
                 )
 
 
-def _most_raised(
-    operations: Sequence[Operation], producer: Unit, consumer: Unit, queue_depth: int
-) -> int:
+def _most_raised(program: Program, producer: Unit, consumer: Unit) -> int:
     raised = most = 0
-    queue: list[int] = []  # 1 for each queued operation of the consumer that waits
-    for operation in operations:
-        if operation.unit is producer and operation.signal >> consumer & 1:
+    queue: deque[int] = deque()  # 1 for each queued operation of the consumer that waits
+    marked = list(zip(program.operations, program.waits, program.signals, strict=True))
+    for operation, wait, signal in marked * 2:
+        if operation.unit is producer and signal >> consumer & 1:
             raised += 1
         if operation.unit is consumer:
-            queue.append(operation.wait >> producer & 1)
-            if len(queue) > queue_depth:
-                raised -= queue.pop(0)
+            queue.append(wait >> producer & 1)
+            if len(queue) > program.plan.engine.queue_depth:
+                raised -= queue.popleft()
         most = max(most, raised)
     return most

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.isa.faults import FAULT, FETCH, FaultCode, fault
+from rtl.isa.faults import FETCH, Fault, FaultCode, fault
 from rtl.isa.instructions import (
     INSTRUCTION_BITS,
     INSTRUCTION_BYTES,
@@ -33,21 +33,19 @@ def queue_members() -> dict[str, wiring.Member]:
     }
 
 
-INSPECTED = data.StructLayout(
-    {
-        "instruction": unsigned(INSTRUCTION_BITS),
-        "number": unsigned(NUMBER_BITS),
-        "first": unsigned(1),  # of the program, by its number
-        "last": unsigned(1),
-        "begin": unsigned(1),  # by its opcode
-        "end": unsigned(1),
-        "units": unsigned(UNITS),  # the one that it is for
-        "error": unsigned(1),  # memory could not read it
-        "malformed": unsigned(1),  # an unknown opcode, or reserved bits are set
-        "foreign": unsigned(1),  # as BEGIN it names another engine or another length
-    }
-)
-"""An instruction, and all that is to be found out about it before it is decoded."""
+class Inspected(data.Struct):
+    """An instruction, and everything that is found out about it before it is decoded."""
+
+    instruction: unsigned(INSTRUCTION_BITS)
+    number: unsigned(NUMBER_BITS)
+    first: unsigned(1)  # of the program, by its number
+    last: unsigned(1)
+    begin: unsigned(1)  # by its opcode
+    end: unsigned(1)
+    units: unsigned(UNITS)  # the one that it is for
+    error: unsigned(1)  # memory could not read it
+    malformed: unsigned(1)  # an unknown opcode, or reserved bits are set
+    foreign: unsigned(1)  # as BEGIN it names another engine or another length
 
 
 class Inspector(wiring.Component):
@@ -56,7 +54,7 @@ class Inspector(wiring.Component):
     Members
     -------
     i : In(stream of beat_layout(32))
-    o : Out(stream of INSPECTED)
+    o : Out(stream of Inspected)
     begin : In(1)
         The next instruction is number 0.
     count : In(NUMBER)
@@ -68,7 +66,7 @@ class Inspector(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(beat_layout(INSTRUCTION_BYTES))),
-                "o": Out(stream.Signature(INSPECTED)),
+                "o": Out(stream.Signature(Inspected)),
                 "begin": In(1),
                 "count": In(NUMBER_BITS),
             }
@@ -110,7 +108,7 @@ class Decoder(wiring.Component):
 
     Members
     -------
-    i : In(stream of INSPECTED)
+    i : In(stream of Inspected)
     begin : In(1)
         The next instruction is number 0.
     parity : In(1)
@@ -120,7 +118,7 @@ class Decoder(wiring.Component):
         BEGIN, END was decoded.
     credits : Out(CREDITS)
         With ``begun``.
-    fault : Out(FAULT)
+    fault : Out(Fault)
     """
 
     LATENCY = 1
@@ -128,13 +126,13 @@ class Decoder(wiring.Component):
     def __init__(self) -> None:
         super().__init__(
             {
-                "i": In(stream.Signature(INSPECTED)),
+                "i": In(stream.Signature(Inspected)),
                 "begin": In(1),
                 "parity": In(1),
                 "begun": Out(1),
                 "end": Out(1),
                 "credits": Out(CREDITS),
-                "fault": Out(FAULT),
+                "fault": Out(Fault),
             }
             | queue_members()
         )

@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.control.decode import INSPECTED, Decoder, Inspector, queue_members
-from rtl.isa.faults import FAULT, FETCH, FaultCode, FirstFault, fault
+from rtl.control.decode import Decoder, Inspected, Inspector, queue_members
+from rtl.isa.faults import FETCH, Fault, FaultCode, FirstFault, fault
 from rtl.isa.instructions import IMAGES_IN_FLIGHT, INSTRUCTION_BYTES, UNIT_OF, Base
 from rtl.isa.layouts import CREDITS, NUMBER_BITS
 from rtl.isa.registers import ADDRESS_BITS, BYTES_BITS, IMAGES_BITS, STRIDE_BITS
@@ -30,7 +30,7 @@ LOOP_MEMBERS = {
     "halt": In(1),
     "running": Out(1),
     "finished": Out(1),
-    "fault": Out(FAULT),
+    "fault": Out(Fault),
 }
 """Members that the fetcher has from its loop."""
 
@@ -52,7 +52,7 @@ class ImageLoop(wiring.Component):
     initial : In(REGIONS)
         Of the first image.
     regions : Out(REGIONS_IN_FLIGHT)
-    command : Out(stream of READ_COMMAND)
+    command : Out(stream of ReadCommand)
     begin : Out(1)
     count : Out(NUMBER)
         Instructions of the program.
@@ -70,7 +70,7 @@ class ImageLoop(wiring.Component):
     running : Out(1)
     finished : Out(1)
         For a cycle: the last image is done.
-    fault : Out(FAULT)
+    fault : Out(Fault)
     """
 
     def __init__(self, config: EngineConfig):
@@ -201,7 +201,7 @@ class Fetch(wiring.Component):
         m.submodules.loop = loop = ImageLoop(self.config)
         m.submodules.words = words = Gearbox(self.config.memory_bytes, INSTRUCTION_BYTES)
         m.submodules.inspector = inspector = Inspector(self.config)
-        m.submodules.skid = skid = ResetInserter(loop.begin)(Skid(INSPECTED))
+        m.submodules.skid = skid = ResetInserter(loop.begin)(Skid(Inspected))
         m.submodules.decoder = decoder = Decoder()
         m.submodules.faults = faults = FirstFault(2)
         connect(m, producer=loop.command, consumer=wiring.flipped(self.reader.command))

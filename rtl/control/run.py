@@ -1,21 +1,34 @@
-"""Start, end and reset of a run, as the host sees them."""
+"""A run as the host sees it: start, end, reset; first fault, watchdog, counters of cycles."""
 
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-STATUS = data.StructLayout(
-    {
-        "busy": unsigned(1),
-        "done": unsigned(1),
-        "error": unsigned(1),
-        "ignored": unsigned(1),
-        "resetting": unsigned(1),
-        "irq": unsigned(1),
-    }
-)
-CONTROL = data.StructLayout({"start": unsigned(1), "reset": unsigned(1), "irq_clear": unsigned(1)})
+from rtl.isa.faults import FETCH, Fault, FaultCode, fault
+from rtl.isa.instructions import UNITS
+from rtl.isa.layouts import NUMBER_BITS
+from rtl.isa.registers import COUNTER_BITS, EVENTS, STALLS, WATCHDOG_BITS
+
 CYCLES = unsigned(64)
+
+
+class Status(data.Struct):
+    """The status register, bit by bit."""
+
+    busy: unsigned(1)
+    done: unsigned(1)
+    error: unsigned(1)
+    ignored: unsigned(1)
+    resetting: unsigned(1)
+    irq: unsigned(1)
+
+
+class Control(data.Struct):
+    """The control register, bit by bit; each acts once."""
+
+    start: unsigned(1)
+    reset: unsigned(1)
+    irq_clear: unsigned(1)
 
 
 class SoftReset(wiring.Component):
@@ -49,12 +62,12 @@ class SoftReset(wiring.Component):
         return m
 
 
-class Run(wiring.Component):
+class RunStatus(wiring.Component):
     """Status of a run and its cycles.
 
     Members
     -------
-    control : In(CONTROL)
+    control : In(Control)
     start : Out(1)
         A run begins with the next cycle. A register, behind ``control``.
     running, image_done, finished : In(1)
@@ -63,20 +76,20 @@ class Run(wiring.Component):
         A fault was recorded.
     irq_enable : In(2)
         Bit 0: interrupt at the end of the run; bit 1: at the end of each image, too.
-    status : Out(STATUS)
+    status : Out(Status)
         Without ``resetting``.
     images_done, cycles, cycles_first, cycles_last : Out
     irq : Out(1)
     """
 
-    control: In(CONTROL)
+    control: In(Control)
     start: Out(1)
     running: In(1)
     image_done: In(1)
     finished: In(1)
     failed: In(1)
     irq_enable: In(2)
-    status: Out(STATUS)
+    status: Out(Status)
     images_done: Out(32)
     cycles: Out(CYCLES)
     cycles_first: Out(CYCLES)
@@ -121,4 +134,129 @@ class Run(wiring.Component):
                 count.eq(0)
                 for count in (self.images_done, self.cycles, self.cycles_first, self.cycles_last)
             ]
+        return m
+
+
+class FaultRecord(wiring.Component):
+    """Keeps the first fault until reset.
+
+    Members
+    -------
+    i : In(Fault)
+    latest : In(NUMBER) x UNITS
+        Number of the instruction that each unit started last.
+    o : Out(Fault)
+        ``valid`` stays set.
+    """
+
+    i: In(Fault)
+    latest: In(unsigned(NUMBER_BITS)).array(UNITS)
+    o: Out(Fault)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        with m.If(self.i.valid & ~self.o.valid):
+            m.d.sync += self.o.eq(self.i)
+            with m.If(self.i.latest), m.Switch(self.i.unit):
+                for unit, number in enumerate(self.latest):
+                    with m.Case(unit):
+                        m.d.sync += self.o.number.eq(number)
+        return m
+
+
+PROGRESS_EVENTS = 2 * UNITS + 2
+
+
+class Watchdog(wiring.Component):
+    """A fault after ``cycles`` cycles without progress while the engine runs; 0 is never.
+
+    ``fault`` comes ``LATENCY`` cycles after the last of them.
+
+    Members
+    -------
+    cycles : In(32)
+    running : In(1)
+    progress : In(PROGRESS_EVENTS)
+        Instructions that started or were completed, what moved on a bus; any of them counts.
+    missing : In(UNITS) x UNITS
+        By unit: the producers that it waits for.
+    heads : In(NUMBER) x UNITS
+        By unit: its oldest instruction that has not started.
+    waits : Out(UNITS) x UNITS
+        ``missing`` when the watchdog expired.
+    fault : Out(Fault)
+        Of the first unit that waits, and of its oldest instruction; of the fetcher if none waits.
+    """
+
+    LATENCY = 3
+
+    cycles: In(WATCHDOG_BITS)
+    running: In(1)
+    progress: In(PROGRESS_EVENTS)
+    missing: In(unsigned(UNITS)).array(UNITS)
+    heads: In(unsigned(NUMBER_BITS)).array(UNITS)
+    waits: Out(unsigned(UNITS)).array(UNITS)
+    fault: Out(Fault)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        watches, expires = Signal(), Signal()
+        progressed = Signal.like(self.progress)
+        left = Signal(signed(WATCHDOG_BITS + 1))  # cycles that may still pass, less 1
+        waits = Cat(missing.any() for missing in self.missing)
+        waiting = Signal(UNITS)
+        unit, number = FETCH, 0
+        for index in reversed(range(UNITS)):
+            unit = Mux(waiting[index], index, unit)
+            number = Mux(waiting[index], self.heads[index], number)
+        m.d.comb += expires.eq(watches & (left < 0))
+        m.d.sync += [
+            watches.eq(self.running & self.cycles.any()),
+            progressed.eq(self.progress),
+            left.eq(Mux(~watches | progressed.any() | expires, self.cycles, left) - 1),
+            waiting.eq(waits),
+            self.fault.eq(fault(expires, FaultCode.WATCHDOG, unit, number)),
+        ]
+        with m.If(expires):
+            m.d.sync += [kept.eq(now) for kept, now in zip(self.waits, self.missing, strict=True)]
+        return m
+
+
+class Activity(data.Struct):
+    """One cycle of a unit, a bit for each of its counters, in the order of ``EVENTS``."""
+
+    busy: unsigned(1)
+    waits: unsigned(UNITS)  # its next instruction waits for a producer: the first one missing
+    starved: unsigned(1)  # its queue is empty
+    stalls: unsigned(STALLS)  # it stands still, by cause
+
+
+class Counters(wiring.Component):
+    """Counts each bit of each unit's activity while the engine runs.
+
+    Members
+    -------
+    activities : In(Activity) x UNITS
+        Of the cycle before.
+    start : In(1)
+        Back to zero.
+    running : In(1)
+    counts : Out(32) x UNITS x len(EVENTS)
+    """
+
+    activities: In(Activity).array(UNITS)
+    start: In(1)
+    running: In(1)
+    counts: Out(COUNTER_BITS).array(UNITS, len(EVENTS))
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        assert Activity.as_shape().size == len(EVENTS)
+        ran = Signal()
+        m.d.sync += ran.eq(self.running)
+        for unit, activity in enumerate(self.activities):
+            for event, count in enumerate(self.counts[unit]):
+                m.d.sync += count.eq(count + (activity.as_value()[event] & ran))
+                with m.If(self.start):
+                    m.d.sync += count.eq(0)
         return m

@@ -1,12 +1,12 @@
-"""Counting semaphores, one for each ordered pair of units."""
+"""Counting semaphores, and the issue of instructions that wait for them."""
 
 from amaranth.hdl import Cat, Module, Signal, unsigned
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.isa.faults import FAULT, FaultCode, FirstFault, fault
-from rtl.isa.instructions import SEMAPHORE_BITS, UNITS
-from rtl.isa.layouts import COMPLETION, CREDITS
+from rtl.isa.faults import Fault, FaultCode, FirstFault, fault
+from rtl.isa.instructions import SEMAPHORE_BITS, UNITS, Opcode
+from rtl.isa.layouts import CREDITS, NUMBER_BITS, Completion, dispatch_layout, queued_layout
 from rtl.lib.counts import count_flags
 
 
@@ -20,7 +20,7 @@ class Semaphores(wiring.Component):
     starts : In(1)
         The counters take the values of ``credits``; at no other event in the same cycle.
     credits : In(CREDITS)
-    completions : In(COMPLETION) x UNITS
+    completions : In(Completion) x UNITS
         By producer.
     taken : In(UNITS) x UNITS
         By consumer: the producers whose semaphore it lowers in this cycle.
@@ -28,7 +28,7 @@ class Semaphores(wiring.Component):
         By consumer: the producers whose semaphore towards it is above zero.
     balanced : Out(1)
         All had the values that they started from, ``BALANCE_CYCLES`` before.
-    fault : Out(FAULT)
+    fault : Out(Fault)
         A semaphore that stood at its highest value was raised.
     """
 
@@ -36,11 +36,11 @@ class Semaphores(wiring.Component):
 
     starts: In(1)
     credits: In(CREDITS)
-    completions: In(COMPLETION).array(UNITS)
+    completions: In(Completion).array(UNITS)
     taken: In(unsigned(UNITS)).array(UNITS)
     available: Out(unsigned(UNITS)).array(UNITS)
     balanced: Out(1)
-    fault: Out(FAULT)
+    fault: Out(Fault)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -70,4 +70,69 @@ class Semaphores(wiring.Component):
             )
         m.d.sync += self.balanced.eq(~Cat(differing).any())
         m.d.comb += self.fault.eq(faults.o)
+        return m
+
+
+def issue_members(opcode: Opcode) -> dict[str, wiring.Member]:
+    """Members of :class:`Issue`, and of the unit's control around it."""
+    return {
+        "i": In(stream.Signature(queued_layout(opcode))),
+        "o": Out(stream.Signature(dispatch_layout(opcode))),
+        "available": In(UNITS),
+        "taken": Out(UNITS),
+        "missing": Out(UNITS),
+        "halt": In(1),
+        "started": Out(1),
+        "latest": Out(NUMBER_BITS),
+    }
+
+
+class Issue(wiring.Component):
+    """Starts a unit's oldest instruction once every producer in ``wait`` has signalled.
+
+    ``LATENCY`` cycle from the queue's head to the unit if nothing is missing. The next one starts
+    when the unit has taken it, so never in two cycles running: what the first one takes may reach
+    the semaphores a cycle late.
+
+    Parameters
+    ----------
+    opcode : Opcode
+        Of the unit.
+
+    Members
+    -------
+    i : In(stream of queued_layout)
+    o : Out(stream of dispatch_layout)
+    available : In(UNITS)
+        Producers whose semaphore is above zero.
+    taken : Out(UNITS)
+        Semaphores that the instruction lowers which started in the cycle before.
+    missing : Out(UNITS)
+        Producers that the oldest instruction waits for.
+    halt : In(1)
+        Start nothing more.
+    started : Out(1)
+        An instruction was started.
+    latest : Out(NUMBER)
+        The instruction that the unit took last.
+    """
+
+    LATENCY = 1
+
+    def __init__(self, opcode: Opcode):
+        super().__init__(issue_members(opcode))
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        missing = self.i.p.wait & ~self.available
+        m.d.comb += [
+            self.missing.eq(missing & self.i.valid.replicate(UNITS)),
+            self.i.ready.eq(~self.o.valid & ~self.halt & ~missing.any()),
+            self.started.eq(self.i.valid & self.i.ready),
+        ]
+        m.d.sync += self.taken.eq(self.i.p.wait & self.started.replicate(UNITS))
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += [self.o.valid.eq(0), self.latest.eq(self.o.p.number)]
+        with m.If(self.started):
+            m.d.sync += [self.o.valid.eq(1), self.o.p.eq(self.i.p.dispatch)]
         return m

@@ -7,16 +7,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.control.counters import ACTIVITY, Counters
-from rtl.control.faults import FaultRecord
+from rtl.control.completion import InFlight
 from rtl.control.fetch import Fetch
-from rtl.control.in_flight import InFlight
-from rtl.control.issue import Issue, issue_members
 from rtl.control.registers import RegisterBus, RegisterFile
-from rtl.control.run import STATUS, Run, SoftReset
-from rtl.control.semaphores import Semaphores
-from rtl.control.watchdog import Watchdog
-from rtl.isa.faults import FAULT, FirstFault
+from rtl.control.run import Activity, Counters, FaultRecord, RunStatus, SoftReset, Status, Watchdog
+from rtl.control.semaphores import Issue, Semaphores, issue_members
+from rtl.isa.faults import Fault, FirstFault
 from rtl.isa.instructions import UNIT_OF, Base, Opcode, Unit
 from rtl.isa.layouts import NUMBER_BITS, queued_layout
 from rtl.isa.registers import EVENTS, IDENTITY, STALLS, VERSION
@@ -27,7 +23,7 @@ from rtl.memory.clients import ReadClient
 from rtl.memory.regions import REGIONS_IN_FLIGHT
 
 NAMES = tuple(unit.name.lower() for unit in Unit)
-RESETTING = STATUS["resetting"].offset
+RESETTING = Status.as_shape()["resetting"].offset
 OPCODES = {unit: opcode for opcode, unit in UNIT_OF.items()}
 
 
@@ -41,7 +37,7 @@ class UnitControl(wiring.Component):
         The oldest instruction in the queue.
     busy : In(1)
     stall : In(STALLS)
-    activity : Out(ACTIVITY)
+    activity : Out(Activity)
         Of the cycle before.
     """
 
@@ -54,7 +50,7 @@ class UnitControl(wiring.Component):
                 "head": Out(NUMBER_BITS),
                 "busy": In(1),
                 "stall": In(STALLS),
-                "activity": Out(ACTIVITY),
+                "activity": Out(Activity),
             }
         )
 
@@ -102,7 +98,7 @@ class ControlUnit(wiring.Component):
     load, matmul, norm, softmax, store : In(UnitPort)
     stall_load ... stall_store : In(STALLS)
         For the counters alone.
-    faults : In(FAULT) x faults
+    faults : In(Fault) x faults
     moved : In(1)
         Something moved on a bus.
     quiet : In(1)
@@ -123,7 +119,7 @@ class ControlUnit(wiring.Component):
                 "irq": Out(1),
                 "program": Out(ReadClient(config.memory_bytes)),
                 "regions": Out(REGIONS_IN_FLIGHT),
-                "faults": In(FAULT).array(faults),
+                "faults": In(Fault).array(faults),
                 "moved": In(1),
                 "quiet": In(1),
                 "clear": Out(1),
@@ -136,7 +132,7 @@ class ControlUnit(wiring.Component):
         m.submodules.soft_reset = soft_reset = SoftReset()
         parts = {
             "registers": RegisterFile(),
-            "run": Run(),
+            "run": RunStatus(),
             "fetch": Fetch(self.config),
             "in_flight": InFlight(self.config),
             "semaphores": Semaphores(),

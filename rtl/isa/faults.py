@@ -24,19 +24,19 @@ class FaultCode(enum.IntEnum, shape=3):
 UNIT_BITS = 3
 FETCH = UNITS  # in a fault's ``unit``: the fetcher; the others are isa.Unit
 
-FAULT = data.StructLayout(
-    {
-        "valid": unsigned(1),
-        "code": FaultCode,
-        "unit": unsigned(UNIT_BITS),
-        "number": unsigned(NUMBER_BITS),
-        "latest": unsigned(1),  # the number is not known here: the unit's latest instruction
-    }
-)
+
+class Fault(data.Struct):
+    """A report that the engine must stop, and of the instruction that is to blame."""
+
+    valid: unsigned(1)
+    code: FaultCode
+    unit: unsigned(UNIT_BITS)
+    number: unsigned(NUMBER_BITS)
+    latest: unsigned(1)  # the number is not known here: the unit's latest instruction
 
 
 def fault(valid: ValueLike, code: ValueLike, unit: int, number: ValueLike | None = None) -> Value:
-    """A value of :data:`FAULT`; without ``number`` the unit's latest instruction is meant."""
+    """A value of :class:`Fault`; without ``number`` the unit's latest instruction is meant."""
     latest = number is None
     fields = {
         "valid": valid,
@@ -45,7 +45,7 @@ def fault(valid: ValueLike, code: ValueLike, unit: int, number: ValueLike | None
         "number": 0 if latest else number,
         "latest": latest,
     }
-    return Cat(_fit(fields[name], field.width) for name, field in FAULT)
+    return Cat(_fit(fields[name], field.width) for name, field in Fault.as_shape())
 
 
 def _fit(value: ValueLike, width: int) -> Value:
@@ -58,12 +58,12 @@ class FirstFault(wiring.Component):
 
     Members
     -------
-    sources : In(FAULT) x sources
-    o : Out(FAULT)
+    sources : In(Fault) x sources
+    o : Out(Fault)
     """
 
     def __init__(self, sources: int):
-        super().__init__({"sources": In(FAULT).array(sources), "o": Out(FAULT)})
+        super().__init__({"sources": In(Fault).array(sources), "o": Out(Fault)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
+from amaranth.lib import enum
+
 INSTRUCTION_BITS = 256
 INSTRUCTION_BYTES = INSTRUCTION_BITS // 8
 SEMAPHORE_BITS = 8
@@ -48,7 +50,7 @@ class UnitSet(IntFlag):
     STORE = 1 << Unit.STORE
 
 
-class Opcode(IntEnum):
+class Opcode(enum.IntEnum, shape=4):
     """0 is left out: zeroed memory is no program."""
 
     BEGIN = 1
@@ -69,7 +71,7 @@ UNIT_OF = {
 }
 
 
-class Base(IntEnum):
+class Base(enum.IntEnum, shape=2):
     """Memory region that an offset counts from; a base register and a limit register each."""
 
     MODEL = 0
@@ -77,7 +79,7 @@ class Base(IntEnum):
     OUTPUT = 2
 
 
-class Target(IntEnum):
+class Target(enum.IntEnum, shape=3):
     """Where LOAD writes."""
 
     WEIGHTS = 0
@@ -88,14 +90,14 @@ class Target(IntEnum):
     PIXELS = 5
 
 
-class Activations(IntEnum):
+class Activations(enum.IntEnum, shape=1):
     """What feeds the activation port of the array."""
 
     CODES = 0
     PIXELS = 1
 
 
-class Weights(IntEnum):
+class Weights(enum.IntEnum, shape=2):
     """What feeds the weight port of the array."""
 
     RING = 0
@@ -103,7 +105,7 @@ class Weights(IntEnum):
     VALUES = 2
 
 
-class Destination(IntEnum):
+class Destination(enum.IntEnum, shape=3):
     """Where the drain writes."""
 
     ACTIVATIONS = 0
@@ -113,7 +115,7 @@ class Destination(IntEnum):
     RESIDUAL = 4
 
 
-class Format(IntEnum):
+class Format(enum.IntEnum, shape=2):
     """Code that the drain clips to."""
 
     ACT_SIGNED = 0

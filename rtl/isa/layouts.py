@@ -1,6 +1,8 @@
 """Amaranth layouts of the instruction set, from the table in :mod:`rtl.isa.instructions`."""
 
-from amaranth.hdl import Shape, unsigned
+from enum import IntFlag
+
+from amaranth.hdl import Shape, ShapeLike, unsigned
 from amaranth.lib import data
 
 from rtl.isa.instructions import (
@@ -19,8 +21,16 @@ CREDITS = data.ArrayLayout(data.ArrayLayout(unsigned(CREDIT_BITS), UNITS), UNITS
 """By producer, then by consumer: a semaphore's value before the first image."""
 
 
-def _struct(fields: tuple[Field, ...]) -> dict[str, Shape]:
-    return {field.name: unsigned(field.bits) for field in fields}
+def _struct(fields: tuple[Field, ...]) -> dict[str, ShapeLike]:
+    """Shapes of fields by name: an enum, if it gives the field's width, or a number."""
+    return {field.name: _shape(field) for field in fields}
+
+
+def _shape(field: Field) -> ShapeLike:
+    if field.enum is None or issubclass(field.enum, IntFlag):
+        return unsigned(field.bits)
+    assert Shape.cast(field.enum).width == field.bits, field.name
+    return field.enum
 
 
 HEADER_LAYOUT = data.StructLayout(_struct(HEADER))
@@ -65,6 +75,9 @@ def queued_layout(opcode: Opcode) -> data.StructLayout:
     return data.StructLayout({"dispatch": dispatch_layout(opcode), "wait": unsigned(UNITS)})
 
 
-COMPLETION = data.StructLayout(
-    {"valid": unsigned(1), "signal": unsigned(UNITS), "number": unsigned(NUMBER_BITS)}
-)
+class Completion(data.Struct):
+    """The report of a unit that its oldest instruction is complete."""
+
+    valid: unsigned(1)
+    signal: unsigned(UNITS)  # the consumers whose semaphore is raised
+    number: unsigned(NUMBER_BITS)

@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, Signature
 
 from rtl.isa.instructions import Opcode
-from rtl.isa.layouts import COMPLETION, dispatch_layout
+from rtl.isa.layouts import Completion, dispatch_layout
 from rtl.lib.streams import connect
 
 
@@ -16,7 +16,7 @@ class UnitPort(Signature):
     ------------------------------
     i : In(stream of dispatch_layout(opcode))
         Instructions, to be completed in this order.
-    done : Out(COMPLETION)
+    done : Out(Completion)
         The oldest instruction is complete: its last write has landed.
     idle : Out(1)
         Nothing is in the unit, and its last completion was seen.
@@ -28,7 +28,7 @@ class UnitPort(Signature):
         super().__init__(
             {
                 "i": In(stream.Signature(dispatch_layout(opcode))),
-                "done": Out(COMPLETION),
+                "done": Out(Completion),
                 "idle": Out(1),
                 "busy": Out(1),
             }

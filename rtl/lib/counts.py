@@ -33,7 +33,7 @@ def count_flags(
     The flags are worked out with the count, not from it: nobody waits for a comparison.
     """
     count = Signal(range(most + 1), name=name)
-    not_empty, not_full = Signal(name=f"{name}_some"), Signal(init=1, name=f"{name}_room")
+    not_empty, not_full = Signal(name=f"{name}_not_empty"), Signal(init=1, name=f"{name}_not_full")
     with m.If(more != fewer):
         m.d.sync += [
             count.eq(Mux(fewer, count - 1, count + 1)),

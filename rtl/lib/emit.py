@@ -40,7 +40,7 @@ class Primitives(enum.Enum):
 
 def primitives_of(device: str) -> Primitives | None:
     """Primitives of a vendor's part, by its name; None where everything is inferred."""
-    is_ultrascale = re.match(r"xc(zu|[akv]u)", device.lower())
+    is_ultrascale = re.match(r"x[acq](zu|[akv]u|k\d|u\d)", device.lower())  # xck: Kria, xcu: Alveo
     return Primitives.ULTRASCALE if is_ultrascale else None
 
 

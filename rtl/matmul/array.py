@@ -1,4 +1,4 @@
-"""The multiplier array: every token lane with every row lane."""
+"""Multiplier array: every token lane with every row lane."""
 
 from amaranth.hdl import Module, Signal, signed, unsigned
 from amaranth.lib import wiring
@@ -6,80 +6,81 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from rtl.arith.cascade import Cascade, digits, packed
-from rtl.arith.packing import Packing, packing
+from rtl.arith.packing import PackedOperand, Packing, packing
 from rtl.config import EngineConfig
 from rtl.lib.emit import once
 from rtl.lib.pipeline import choose, delayed, history
-from rtl.matmul.signals import ACC, QUAD, Word
-from rtl.matmul.tile import Tile
+from rtl.matmul.signals import ACC, QUAD, QUAD_INDEX, WordFlags
+from rtl.matmul.tile import ArrayTile
 from rtl.memory.ports import array
 from rtl.model import numerics
 
 
 def array_packing(config: EngineConfig) -> Packing:
+    """The packing of an engine's array: weights and activations on its kind of multiplier."""
     return packing(numerics.ATOM_BITS, config.act_bits, config.multiplier)
 
 
-class Operands(wiring.Component):
-    """Packs the codes of one port of the array for all tiles at once, and staggers them.
+class OperandPacker(wiring.Component):
+    """Pack the codes of one port of the array for all tiles at once, and stagger them.
 
-    ``o[group][d]`` holds codes ``i[group · pack + 0 … pack - 1][d]``, packed, for depth lane d
+    ``o[k][d]`` holds codes ``i[k · count + 0 … count - 1][d]``, packed, for depth lane d
     ``LATENCY + Cascade.skew(d mod cascade)`` cycles after ``i``. Registers hold each field's
     digit; its sign spreads over the field behind them.
 
     Parameters
     ----------
-    lanes, depth_lanes, bits : int
+    lanes, depth_lanes : int
         Shape of the port.
-    pack, spacing, port_bits : int
-        As in :class:`rtl.arith.packing.Packing`.
+    operand : PackedOperand
+        Packing of ``operand.count`` lanes.
     cascade : int
+        Multipliers in a cascade of the array.
 
     Members
     -------
-    i : In(lanes x depth_lanes x unsigned(bits))
+    i : In(lanes x depth_lanes x unsigned(operand.bits))
     is_signed : In(1)
-    o : Out(lanes / pack x depth_lanes x signed(port_bits))
+    o : Out(lanes / count x depth_lanes x signed(operand.port_bits))
     """
 
     LATENCY = 2
 
-    def __init__(
-        self, lanes: int, depth_lanes: int, bits: int, *,
-        pack: int, spacing: int, port_bits: int, cascade: int,
-    ):  # fmt: skip
-        self.pack, self.spacing, self.port_bits, self.cascade = pack, spacing, port_bits, cascade
+    def __init__(self, lanes: int, depth_lanes: int, operand: PackedOperand, cascade: int):
+        self.operand, self.cascade = operand, cascade
+        packed_lanes = array(depth_lanes, signed(operand.port_bits))
         super().__init__(
             {
-                "i": In(array(lanes, array(depth_lanes, unsigned(bits)))),
+                "i": In(array(lanes, array(depth_lanes, unsigned(operand.bits)))),
                 "is_signed": In(1),
-                "o": Out(array(lanes // pack, array(depth_lanes, signed(port_bits)))),
+                "o": Out(array(lanes // operand.count, packed_lanes)),
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
-        for group, operands in enumerate(self.o):
-            lanes = [self.i[group * self.pack + n] for n in range(self.pack)]
+        count = self.operand.count
+        for k, operands in enumerate(self.o):
+            lanes = [self.i[k * count + n] for n in range(count)]
             for d, operand in enumerate(operands):
                 codes = [lane[d] for lane in lanes]
                 cycles = self.LATENCY + Cascade.skew(d % self.cascade)
                 values = [
-                    delayed(m, digit, cycles, name=f"digit_{group}_{d}_{n}")
+                    delayed(m, digit, cycles, name=f"digit_{k}_{d}_{n}")
                     for n, digit in enumerate(digits(m, codes, self.is_signed))
                 ]
-                m.d.comb += operand.eq(packed(values, self.spacing, self.port_bits))
+                m.d.comb += operand.eq(packed(values, self.operand))
         return m
 
 
-class Array(wiring.Component):
+class MultiplierArray(wiring.Component):
     """``token_lanes x row_lanes`` dot products over ``depth_lanes`` terms a cycle.
 
     ``sums[t, r] = Σ_words Σ_d activations[t, d] · weights[r, d]``, per row tile: from the word with
     ``first`` to the one with ``last``. The sums stand still, for ``select`` to read, while the
-    next row tile accumulates. Free running: words without ``valid`` are bubbles, nothing stalls.
+    next row tile accumulates. No flow control: words without ``valid`` are bubbles, nothing stalls.
 
-    ``LATENCY`` from the row tile's last word to its sums being selectable;
+    ``latency(config)`` cycles from the row tile's last word to its sums being selectable;
     ``SELECT_LATENCY`` from ``select`` to ``quad``.
 
     Parameters
@@ -90,10 +91,10 @@ class Array(wiring.Component):
     -------
     activations : In(token_lanes x depth_lanes x unsigned(act_bits))
     weights : In(row_lanes x depth_lanes x unsigned(4))
-    word : In(Word)
+    word : In(WordFlags)
         With the operands.
-    select : In(unsigned(3))
-        Group of four token lanes.
+    select : In(QUAD_INDEX)
+        Quad of token lanes.
     quad : Out(4 x row_lanes x signed(27))
         Lanes beyond the last token hold anything.
     """
@@ -108,53 +109,44 @@ class Array(wiring.Component):
             {
                 "activations": In(array(tokens, array(depth, unsigned(config.act_bits)))),
                 "weights": In(array(rows, array(depth, unsigned(numerics.ATOM_BITS)))),
-                "word": In(Word),
-                "select": In(unsigned(3)),
+                "word": In(WordFlags),
+                "select": In(QUAD_INDEX),
                 "quad": Out(array(QUAD, array(rows, ACC))),
             }
         )
 
     @staticmethod
     def latency(config: EngineConfig) -> int:
-        """``LATENCY`` of an engine's array."""
-        return Operands.LATENCY + Tile.latency(config.depth_lanes, array_packing(config))
+        """Cycles from a row tile's last word to its sums being selectable."""
+        return OperandPacker.LATENCY + ArrayTile.latency(config.depth_lanes, array_packing(config))
 
-    @property
-    def LATENCY(self) -> int:
-        return self.latency(self.config)
-
-    def _operands(self) -> tuple[Operands, Operands]:
+    def _packers(self) -> tuple[OperandPacker, OperandPacker]:
         config, pack = self.config, self.packing
-        cascade = min(pack.cascade, config.depth_lanes)
-        activations = Operands(
-            config.token_lanes, config.depth_lanes, config.act_bits, pack=pack.token_pack,
-            spacing=pack.activation_spacing, port_bits=pack.activation_port_bits, cascade=cascade,
-        )  # fmt: skip
-        weights = Operands(
-            config.row_lanes, config.depth_lanes, numerics.ATOM_BITS, pack=pack.row_pack,
-            spacing=pack.weight_spacing, port_bits=pack.weight_port_bits, cascade=cascade,
-        )  # fmt: skip
-        return activations, weights
+        depth, cascade = config.depth_lanes, min(pack.cascade, config.depth_lanes)
+        return (
+            OperandPacker(config.token_lanes, depth, pack.activation, cascade),
+            OperandPacker(config.row_lanes, depth, pack.weight, cascade),
+        )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.activations, m.submodules.weights = activations, weights = self._operands()
+        m.submodules.activations, m.submodules.weights = activations, weights = self._packers()
         m.d.comb += [
             activations.i.eq(self.activations),
             activations.is_signed.eq(self.word.a_signed),
             weights.i.eq(self.weights),
             weights.is_signed.eq(self.word.w_signed),
         ]
-        word_delay = Tile.word_delay(self.config.depth_lanes, self.packing)
-        words = history(m, self.word, Operands.LATENCY + word_delay, name="word")
-        with_operands = words[Operands.LATENCY]
+        word_delay = ArrayTile.word_delay(self.config.depth_lanes, self.packing)
+        words = history(m, self.word, OperandPacker.LATENCY + word_delay, name="word")
+        with_operands = words[OperandPacker.LATENCY]
         is_signed = with_operands.w_signed | with_operands.a_signed
 
         tokens, rows = self.config.token_lanes, self.config.row_lanes
         sums = [Signal(array(rows, ACC), name=f"sums_{token}") for token in range(tokens)]
         for i in range(tokens // self.packing.token_pack):
             for j in range(rows // self.packing.row_pack):
-                tile = Tile(self.config.depth_lanes, self.packing)
+                tile = ArrayTile(self.config.depth_lanes, self.packing)
                 m.submodules[f"tile_{i}_{j}"] = once(tile, platform)
                 m.d.comb += [
                     tile.activations.eq(activations.o[i]),
@@ -167,12 +159,12 @@ class Array(wiring.Component):
                     m.d.comb += sums[token][row].eq(tile.sums[t][r])
 
         for lane, chosen in enumerate(self.quad):
-            groups = [token.as_value() for token in sums[lane::QUAD]]
-            if groups:
-                m.d.sync += chosen.eq(choose(groups, self.select[: ceil_log2(len(groups))]))
+            choices = [token.as_value() for token in sums[lane::QUAD]]
+            if choices:
+                m.d.sync += chosen.eq(choose(choices, self.select[: ceil_log2(len(choices))]))
         return m
 
 
 def tile_indices(packing: Packing) -> list[tuple[int, int]]:
-    """All (token, row) of one tile."""
+    """Pairs (token, row) of one tile."""
     return [(t, r) for t in range(packing.token_pack) for r in range(packing.row_pack)]

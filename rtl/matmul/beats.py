@@ -1,44 +1,30 @@
-"""The drain's sequence: which lanes of a row tile leave when, and where their values go."""
+"""Beats of the drain: which lanes of a row tile leave when, and where their values go."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
-from amaranth.lib import data, wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Destination
 from rtl.lib.pipeline import delayed
-from rtl.matmul.signals import QUAD, Beat, RowTile
+from rtl.matmul.signals import QUAD, DrainBeat, RowTile, placement_layout
 from rtl.memory.ports import ADDRESS
 
-RESIDUAL_GROUP = 4  # tokens that share a word address of the residual's four banks
+RESIDUAL_GROUP = 4  # tokens of a word address in the residual's four banks
 
 
-def placement_layout(config: EngineConfig) -> data.StructLayout:
-    """A beat, and where and how its values are written."""
-    return data.StructLayout(
-        {
-            "beat": Beat,
-            "word": ADDRESS,
-            "token": unsigned(7),  # of the pair's first lane, counted from its group of tokens
-            "enable": unsigned(QUAD),  # lanes of the group of four that take part
-            "granules": unsigned(config.granules),  # that are written
-            "keys": unsigned(config.row_lanes),  # that are valid
-        }
-    )
+class BeatSequence(wiring.Component):
+    """Cut each row tile into beats, one per cycle: pairs of token lanes, for SCORES quads.
 
-
-class Beats(wiring.Component):
-    """Cuts each row tile into beats of two token lanes, for SCORES four, one per cycle.
-
-    Free running: the feed keeps row tiles as far apart as their beats need. The first beat comes
-    ``LATENCY`` cycles after its row tile.
+    No flow control: the feed keeps row tiles as far apart as their beats need. The first beat
+    comes ``LATENCY`` cycles after its row tile.
 
     Members
     -------
     tile : In(RowTile)
     tile_valid : In(1)
-    beat : Out(Beat)
+    beat : Out(DrainBeat)
     valid : Out(1)
     """
 
@@ -46,18 +32,18 @@ class Beats(wiring.Component):
 
     def __init__(self):
         super().__init__(
-            {"tile": In(RowTile), "tile_valid": In(1), "beat": Out(Beat), "valid": Out(1)}
+            {"tile": In(RowTile), "tile_valid": In(1), "beat": Out(DrainBeat), "valid": Out(1)}
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         tile = Signal(RowTile, reset_less=True)
         pair = Signal.like(self.beat.pair, reset_less=True)
-        scores = tile.work.operands.destination == Destination.SCORES
+        scores = tile.dispatch.operands.destination == Destination.SCORES
         last = Mux(scores, pair[1:] == tile.lane_last[2:], pair == tile.lane_last[1:])
 
-        first = self.tile.work.operands.lane_first
-        whole_quads = self.tile.work.operands.destination == Destination.SCORES
+        first = self.tile.dispatch.operands.lane_first
+        whole_quads = self.tile.dispatch.operands.destination == Destination.SCORES
         with m.If(self.tile_valid):
             m.d.sync += [
                 self.valid.eq(1),
@@ -69,16 +55,22 @@ class Beats(wiring.Component):
                 self.valid.eq(self.valid & ~last),
                 pair.eq(pair + Mux(scores, 2, 1)),
             ]
-        m.d.comb += self.beat.eq(Cat(tile, pair, tile.final & last))
+        m.d.comb += [
+            self.beat.tile.eq(tile),
+            self.beat.pair.eq(pair),
+            self.beat.done.eq(tile.final & last),
+        ]
         return m
 
 
 class Placement(wiring.Component):
-    """Word address, lanes, granules and keys of each beat; latency ``LATENCY``, free running.
+    """Word address, lanes, granules and keys of each beat.
 
-    ``word = destination_address + row_tile + stride · groups``, ``groups`` the groups of tokens
-    (KEYS: row_lanes, VALUES: depth_lanes, RESIDUAL: 4; SCORES: 4 lanes) between ``token``'s and
-    the beat's.
+    ``word = destination_address + row_tile + stride · groups``. A *token group* is the tokens that
+    share a word address, one in each bank: KEYS row_lanes of them, VALUES depth_lanes, RESIDUAL 4;
+    of SCORES 4 lanes. ``groups`` counts from the group of ``token`` to the beat's.
+
+    Latency ``LATENCY`` cycles, one beat per cycle, no flow control.
 
     Parameters
     ----------
@@ -86,7 +78,7 @@ class Placement(wiring.Component):
 
     Members
     -------
-    beat : In(Beat)
+    beat : In(DrainBeat)
     valid : In(1)
     o : Out(placement_layout(config))
     o_valid : Out(1)
@@ -102,9 +94,11 @@ class Placement(wiring.Component):
             Destination.RESIDUAL: exact_log2(RESIDUAL_GROUP),
         }
         layout = placement_layout(config)
-        super().__init__({"beat": In(Beat), "valid": In(1), "o": Out(layout), "o_valid": Out(1)})
+        super().__init__(
+            {"beat": In(DrainBeat), "valid": In(1), "o": Out(layout), "o_valid": Out(1)}
+        )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         token = self._token(m)
         m.d.comb += [
@@ -119,8 +113,8 @@ class Placement(wiring.Component):
         return m
 
     def _token(self, m: Module) -> Value:
-        """After 1 stage: tokens from the start of the group that holds lane 0 to this pair."""
-        operands = self.beat.tile.work.operands
+        """Count tokens from the start of lane 0's token group to this pair; after 1 stage."""
+        operands = self.beat.tile.dispatch.operands
         offset = Signal(6)
         with m.Switch(operands.destination):
             for destination, bits in self.group_bits.items():
@@ -131,8 +125,8 @@ class Placement(wiring.Component):
         return token
 
     def _word(self, m: Module, token: Value) -> Value:
-        """After 5 stages; ``token`` comes after 1."""
-        operands = self.beat.tile.work.operands
+        """Compute the word address; after 5 stages. ``token`` comes after 1."""
+        operands = self.beat.tile.dispatch.operands
         base = Signal(ADDRESS, reset_less=True)
         m.d.sync += base.eq(operands.destination_address + self.beat.tile.row_tile)
         base = delayed(m, base, 3, name="base")
@@ -160,16 +154,16 @@ class Placement(wiring.Component):
         return word
 
     def _lanes(self) -> Value:
-        """Lanes of the beat's group of four between ``lane_first`` and ``lane_last``."""
+        """Lanes of the beat's quad between ``lane_first`` and ``lane_last``."""
         tile, quad = self.beat.tile, self.beat.pair[1:]
         lanes = [Cat(Const(k, 2), quad) for k in range(QUAD)]
         return Cat(
-            (tile.work.operands.lane_first <= lane) & (lane <= tile.lane_last) for lane in lanes
+            (tile.dispatch.operands.lane_first <= lane) & (lane <= tile.lane_last) for lane in lanes
         )
 
     def _granules(self, m: Module) -> Value:
-        """After 2 stages: granules of the row tile inside the instruction's mask."""
-        operands, count = self.beat.tile.work.operands, self.config.granules
+        """Granules of the row tile inside the instruction's mask; after 2 stages."""
+        operands, count = self.beat.tile.dispatch.operands, self.config.granules
         granules = Signal(count, reset_less=True)
         mask_count = delayed(m, operands.mask_count, 1, name="mask_count")
         for g in range(count):
@@ -179,9 +173,9 @@ class Placement(wiring.Component):
         return granules
 
     def _keys(self, m: Module) -> Value:
-        """After 1 stage: rows of the row tile that are valid keys."""
+        """Rows of the row tile that are valid keys; after 1 stage."""
         rows = exact_log2(self.config.row_lanes)
-        keys, row_tile = self.beat.tile.work.operands.keys, self.beat.tile.row_tile
+        keys, row_tile = self.beat.tile.dispatch.operands.keys, self.beat.tile.row_tile
         valid = Signal(self.config.row_lanes, reset_less=True)
         inside, across = row_tile < keys[rows:], row_tile == keys[rows:]
         m.d.sync += valid.eq(

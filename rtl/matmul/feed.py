@@ -8,8 +8,8 @@ from rtl.config import EngineConfig
 from rtl.isa.instructions import Activations, Destination, Weights
 from rtl.lib.pipeline import delayed
 from rtl.lib.streams import connect
-from rtl.matmul.loop_nest import Addresses, Steps
-from rtl.matmul.signals import WORK, Job, RowTile, Step, Word
+from rtl.matmul.loop_nest import LoopNest, OperandAddressGenerator
+from rtl.matmul.signals import DISPATCH, LoopStep, PreparedInstruction, RowTile, WordFlags
 from rtl.memory.ports import (
     READ_LATENCY,
     activation_read,
@@ -22,42 +22,47 @@ from rtl.memory.ports import (
 from rtl.model import numerics
 
 
-class Intake(wiring.Component):
-    """Holds the next two instructions ready, with what can be computed beforehand.
+class InstructionBuffer(wiring.Component):
+    """Hold the next two instructions ready, with what can be computed before their first word.
 
     Members
     -------
-    i : In(stream.Signature(WORK))
-    o : Out(stream.Signature(Job))
+    i : In(stream.Signature(DISPATCH))
+    o : Out(stream.Signature(PreparedInstruction))
         ``LATENCY`` cycles after ``i``.
     """
 
     LATENCY = 2
 
     def __init__(self):
-        super().__init__({"i": In(stream.Signature(WORK)), "o": Out(stream.Signature(Job))})
+        super().__init__(
+            {
+                "i": In(stream.Signature(DISPATCH)),
+                "o": Out(stream.Signature(PreparedInstruction)),
+            }
+        )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
-        job = Signal(Job, reset_less=True)
+        instruction = Signal(PreparedInstruction, reset_less=True)
         valid = Signal()
         operands = self.i.p.operands
         m.d.comb += self.i.ready.eq(~valid)
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [
                 valid.eq(1),
-                job.work.eq(self.i.p),
-                job.lane_last.eq(operands.lane_first + operands.lane_count - 1),
+                instruction.dispatch.eq(self.i.p),
+                instruction.lane_last.eq(operands.lane_first + operands.lane_count - 1),
             ]
         with m.Elif(~self.o.valid | self.o.ready):
             m.d.sync += valid.eq(0)
 
-        first, last = job.work.operands.lane_first, job.lane_last
-        scores = job.work.operands.destination == Destination.SCORES
+        first, last = instruction.dispatch.operands.lane_first, instruction.lane_last
+        scores = instruction.dispatch.operands.destination == Destination.SCORES
         with m.If(~self.o.valid | self.o.ready):
             m.d.sync += [
                 self.o.valid.eq(valid),
-                self.o.p.eq(job),
+                self.o.p.eq(instruction),
                 self.o.p.beats.eq(
                     Mux(scores, (last >> 2) - (first >> 2), (last >> 1) - (first >> 1)) + 1
                 ),
@@ -65,11 +70,11 @@ class Intake(wiring.Component):
         return m
 
 
-class Nibbles(wiring.Component):
+class AttentionNibbles(wiring.Component):
     """Nibbles of keys or of values, row by row.
 
-    No register. A module of its own, so that synthesis makes this choice among four with a LUT of
-    six inputs, and the one between it and the weight ring with another.
+    Without a register. A module of its own, so that synthesis makes this choice among four with
+    one LUT of six inputs, and the choice between it and the weight ring with another.
 
     Parameters
     ----------
@@ -79,7 +84,10 @@ class Nibbles(wiring.Component):
     -------
     keys, values : In
         Data of the read ports.
-    of_values, high : In(1)
+    of_values : In(1)
+        Take values, not keys.
+    high : In(1)
+        Take the upper nibbles.
     o : Out(row_lanes x depth_lanes x unsigned(4))
     """
 
@@ -96,7 +104,7 @@ class Nibbles(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         rows, depth = range(self.config.row_lanes), range(self.config.depth_lanes)
         keys = [self.keys[r][d] for r in rows for d in depth]
@@ -107,10 +115,10 @@ class Nibbles(wiring.Component):
         return m
 
 
-class Selection(wiring.Component):
-    """Picks each word's operands from what the scratchpads answered: source, nibble, slice.
+class OperandSelection(wiring.Component):
+    """Pick each word's operands from what the scratchpads answered: source, nibble, slice.
 
-    Latency ``LATENCY``; free running.
+    Latency ``LATENCY`` cycles, one word per cycle, no flow control.
 
     Parameters
     ----------
@@ -118,13 +126,13 @@ class Selection(wiring.Component):
 
     Members
     -------
-    step : In(Step)
+    step : In(LoopStep)
         Arrives with the data.
     codes, pixels, nibbles, keys, values : In
         Data of the read ports.
     activations : Out(token_lanes x depth_lanes x unsigned(act_bits))
     weights : Out(row_lanes x depth_lanes x unsigned(4))
-    word : Out(Word)
+    word : Out(WordFlags)
     """
 
     LATENCY = 1
@@ -135,7 +143,7 @@ class Selection(wiring.Component):
         weights = array(config.depth_lanes, unsigned(numerics.ATOM_BITS))
         super().__init__(
             {
-                "step": In(Step),
+                "step": In(LoopStep),
                 "codes": In(activation_read(config).members["data"].shape),
                 "pixels": In(pixel_read(config).members["data"].shape),
                 "nibbles": In(weight_read(config).members["data"].shape),
@@ -143,14 +151,14 @@ class Selection(wiring.Component):
                 "values": In(value_read(config).members["data"].shape),
                 "activations": Out(array(config.token_lanes, activations)),
                 "weights": Out(array(config.row_lanes, weights)),
-                "word": Out(Word),
+                "word": Out(WordFlags),
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
-        operands = self.step.tile.work.operands
-        m.submodules.attention = attention = Nibbles(self.config)
+        operands = self.step.tile.dispatch.operands
+        m.submodules.attention = attention = AttentionNibbles(self.config)
         m.d.comb += [
             attention.keys.eq(self.keys),
             attention.values.eq(self.values),
@@ -159,10 +167,8 @@ class Selection(wiring.Component):
         ]
         # One choice between whole words: it is the same hardware as one for each code, and a
         # thousandth of the text.
-        is_pixels, is_ring = (
-            operands.activations == Activations.PIXELS,
-            operands.weights == Weights.RING,
-        )
+        is_pixels = operands.activations == Activations.PIXELS
+        is_ring = operands.weights == Weights.RING
         m.d.sync += [
             self.word.eq(self.step.word),
             self.activations.eq(Mux(is_pixels, self._slices(self.step.high_slice), self.codes)),
@@ -171,7 +177,7 @@ class Selection(wiring.Component):
         return m
 
     def _slices(self, high: Value) -> Value:
-        """The pixels as the activation port takes them: whole, or 4 bits of each."""
+        """Pixels as the activation port takes them: whole, or 4 bits of each."""
         pixels = [pixel for lane in self.pixels for pixel in lane]
         if self.config.act_bits == len(pixels[0]):
             return Cat(pixels)
@@ -188,7 +194,12 @@ def _halves(codes: list[Value], high: Value, bits: int = numerics.ATOM_BITS) -> 
 
 
 class Feed(wiring.Component):
-    """Turns instructions into words of operands for the array, one per cycle.
+    """Turn instructions into words of operands for the array, one per cycle.
+
+    ::
+
+        i ─► buffer ─► loop_nest ─► addresses ─► scratchpads ─► selection ─► words
+                           └─► tile, beside each row tile's last word
 
     ``START_CYCLES`` from an instruction's acceptance, in an idle unit, to its first step;
     ``LATENCY`` from a step to its operands. ``tile`` announces, beside the step, each row tile's
@@ -200,12 +211,12 @@ class Feed(wiring.Component):
 
     Members
     -------
-    i : In(stream.Signature(WORK))
+    i : In(stream.Signature(DISPATCH))
     activations, pixels, weights, keys, values : Out
         Read ports.
     activation_words : Out(token_lanes x depth_lanes x unsigned(act_bits))
     weight_words : Out(row_lanes x depth_lanes x unsigned(4))
-    word : Out(Word)
+    word : Out(WordFlags)
     tile : Out(RowTile)
     tile_valid : Out(1)
     busy : Out(1)
@@ -214,8 +225,8 @@ class Feed(wiring.Component):
         A word is held back because the drain is busy.
     """
 
-    START_CYCLES = Intake.LATENCY + Steps.LATENCY
-    LATENCY = Addresses.LATENCY + READ_LATENCY + Selection.LATENCY
+    START_CYCLES = InstructionBuffer.LATENCY + LoopNest.LATENCY
+    LATENCY = OperandAddressGenerator.LATENCY + READ_LATENCY + OperandSelection.LATENCY
 
     def __init__(self, config: EngineConfig):
         self.config = config
@@ -223,7 +234,7 @@ class Feed(wiring.Component):
         weights = array(config.depth_lanes, unsigned(numerics.ATOM_BITS))
         super().__init__(
             {
-                "i": In(stream.Signature(WORK)),
+                "i": In(stream.Signature(DISPATCH)),
                 "activations": Out(activation_read(config)),
                 "pixels": Out(pixel_read(config)),
                 "weights": Out(weight_read(config)),
@@ -231,7 +242,7 @@ class Feed(wiring.Component):
                 "values": Out(value_read(config)),
                 "activation_words": Out(array(config.token_lanes, activations)),
                 "weight_words": Out(array(config.row_lanes, weights)),
-                "word": Out(Word),
+                "word": Out(WordFlags),
                 "tile": Out(RowTile),
                 "tile_valid": Out(1),
                 "busy": Out(1),
@@ -239,21 +250,21 @@ class Feed(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.intake = intake = Intake()
-        m.submodules.steps = steps = Steps(self.config.act_bits)
-        m.submodules.addresses = addresses = Addresses(self.config.weight_words)
-        m.submodules.selection = selection = Selection(self.config)
+        m.submodules.buffer = buffer = InstructionBuffer()
+        m.submodules.loop_nest = loop_nest = LoopNest(self.config.act_bits)
+        m.submodules.addresses = addresses = OperandAddressGenerator(self.config.weight_words)
+        m.submodules.selection = selection = OperandSelection(self.config)
 
-        connect(m, producer=wiring.flipped(self.i), consumer=intake.i)
-        connect(m, producer=intake.o, consumer=steps.i)
+        connect(m, producer=wiring.flipped(self.i), consumer=buffer.i)
+        connect(m, producer=buffer.o, consumer=loop_nest.i)
         m.d.comb += [
-            self.busy.eq(steps.o.word.valid),
-            self.stall_drain.eq(steps.stall_drain),
-            self.tile.eq(steps.o.tile),
-            self.tile_valid.eq(steps.o.word.valid & steps.o.word.last),
-            addresses.i.eq(steps.o),
+            self.busy.eq(loop_nest.o.word.valid),
+            self.stall_drain.eq(loop_nest.stall_drain),
+            self.tile.eq(loop_nest.o.tile),
+            self.tile_valid.eq(loop_nest.o.word.valid & loop_nest.o.word.last),
+            addresses.i.eq(loop_nest.o),
         ]
         self._read(m, addresses)
         m.d.comb += [
@@ -269,9 +280,9 @@ class Feed(wiring.Component):
         ]
         return m
 
-    def _read(self, m: Module, addresses: Addresses) -> None:
+    def _read(self, m: Module, addresses: OperandAddressGenerator) -> None:
         """Send each word's addresses to the two scratchpads that it comes from."""
-        operands = addresses.o.tile.work.operands
+        operands = addresses.o.tile.dispatch.operands
         activations, weights = operands.activations, operands.weights
         for port, address, enable in (
             (self.activations, addresses.activation, activations == Activations.CODES),

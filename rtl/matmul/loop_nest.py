@@ -5,17 +5,24 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.isa.instructions import Activations, Weights
-from rtl.matmul.signals import Job, Step
+from rtl.matmul.signals import LoopStep, PreparedInstruction
 from rtl.memory.ports import ADDRESS
 from rtl.model import numerics
 
 
-class Steps(wiring.Component):
-    """Walk the loop nest of each instruction: row tiles, passes, depth words; one word per cycle.
+class LoopNest(wiring.Component):
+    """Walk the loops of each instruction: row tiles, passes, depth words; one word per cycle.
+
+    ::
+
+        for row_tile in range(row_tiles):
+            for pass_ in range(passes):          # nibbles of 8-bit weights, slices of pixels
+                for word in range(depth_words):
+                    a step
 
     The one place of the matmul unit that stalls: a row tile's last word is held back until the
     drain of the row tile before has had its beats. They start a fixed number of cycles after that
-    tile's last word, so that counting here is enough. A row tile takes
+    tile's last word, so counting here is enough. A row tile takes
     ``max(passes · depth_words, beats of the row tile before)`` cycles; instructions follow each
     other without a gap.
 
@@ -26,8 +33,8 @@ class Steps(wiring.Component):
 
     Members
     -------
-    i : In(stream.Signature(Job))
-    o : Out(Step)
+    i : In(stream.Signature(PreparedInstruction))
+    o : Out(LoopStep)
         A word in each cycle with ``o.word.valid``, ``LATENCY`` cycles after ``i`` if idle.
     stall_drain : Out(1)
         A word is held back.
@@ -37,57 +44,69 @@ class Steps(wiring.Component):
 
     def __init__(self, act_bits: int):
         self.sliced = act_bits < numerics.KV_BITS
-        super().__init__({"i": In(stream.Signature(Job)), "o": Out(Step), "stall_drain": Out(1)})
+        super().__init__(
+            {
+                "i": In(stream.Signature(PreparedInstruction)),
+                "o": Out(LoopStep),
+                "stall_drain": Out(1),
+            }
+        )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
-        job = Signal(Job, reset_less=True)
-        operands = job.work.operands
+        instruction = Signal(PreparedInstruction, reset_less=True)
+        operands = instruction.dispatch.operands
         active, advance = Signal(), Signal()
         start, tile_start, pass_start = Signal(), Signal(), Signal()
-        depth_left, wide_tiles = Signal.like(operands.depth_words), Signal.like(operands.wide)
+        depth_left, bits8_tiles = Signal.like(operands.depth_words), Signal.like(operands.wide)
         pass_, row_tile = Signal(2), Signal.like(self.o.tile.row_tile)
 
-        wide, sliced = Signal(), Signal()
+        bits8, sliced = Signal(), Signal()
         words_done, passes_done, tiles_done, last = Signal(), Signal(), Signal(), Signal()
+        drain_is_free = self._drain_is_free(m, advance & last, instruction.beats)
         m.d.comb += [
-            wide.eq((operands.weights != Weights.RING) | wide_tiles[0]),
+            bits8.eq((operands.weights != Weights.RING) | bits8_tiles[0]),
             sliced.eq((operands.activations == Activations.PIXELS) & self.sliced),
             words_done.eq(depth_left == 1),
-            passes_done.eq(pass_ == Cat(wide | sliced, wide & sliced)),
+            passes_done.eq(pass_ == Cat(bits8 | sliced, bits8 & sliced)),
             tiles_done.eq(row_tile + 1 == operands.row_tiles),
             last.eq(words_done & passes_done),
-            advance.eq(active & (self._drain_is_free(m, advance & last, job.beats) | ~last)),
+            advance.eq(active & (drain_is_free | ~last)),
             self.stall_drain.eq(active & ~advance),
             self.i.ready.eq(~active | (advance & last & tiles_done)),
         ]
         with m.If(advance):
             m.d.sync += [
-                Cat(start, tile_start, pass_start).eq(Cat(0, last, words_done)),
+                start.eq(0),
+                tile_start.eq(last),
+                pass_start.eq(words_done),
                 depth_left.eq(Mux(words_done, operands.depth_words, depth_left - 1)),
                 pass_.eq(Mux(last, 0, pass_ + words_done)),
                 row_tile.eq(row_tile + last),
-                wide_tiles.eq(Mux(last, wide_tiles >> 1, wide_tiles)),
+                bits8_tiles.eq(Mux(last, bits8_tiles >> 1, bits8_tiles)),
             ]
         with m.If(self.i.ready):
             m.d.sync += [
                 active.eq(self.i.valid),
-                job.eq(self.i.p),
+                instruction.eq(self.i.p),
                 Cat(start, tile_start, pass_start).eq(~0),
                 Cat(pass_, row_tile).eq(0),
-                depth_left.eq(self.i.p.work.operands.depth_words),
-                wide_tiles.eq(self.i.p.work.operands.wide),
+                depth_left.eq(self.i.p.dispatch.operands.depth_words),
+                bits8_tiles.eq(self.i.p.dispatch.operands.wide),
             ]
 
         m.d.sync += [
-            self.o.tile.eq(Cat(job.work, job.lane_last, row_tile, tiles_done)),
+            self.o.tile.dispatch.eq(instruction.dispatch),
+            self.o.tile.lane_last.eq(instruction.lane_last),
+            self.o.tile.row_tile.eq(row_tile),
+            self.o.tile.final.eq(tiles_done),
             self.o.start.eq(start),
             self.o.tile_start.eq(tile_start),
             self.o.word.valid.eq(advance),
             self.o.word.first.eq(tile_start),
             self.o.word.last.eq(last),
         ]
-        self._passes(m, operands, pass_, pass_start, wide, sliced)
+        self._add_pass(m, operands, pass_, pass_start, bits8, sliced)
         return m
 
     def _drain_is_free(self, m: Module, last: Value, beats: Value) -> Value:
@@ -100,11 +119,11 @@ class Steps(wiring.Component):
             m.d.sync += beats_left.eq(beats_left - 1)
         return ~beats_left.any()
 
-    def _passes(
-        self, m: Module, operands: Value, pass_: Value, start: Value, wide: Value, sliced: Value
+    def _add_pass(
+        self, m: Module, operands: Value, pass_: Value, start: Value, bits8: Value, sliced: Value
     ) -> None:
-        """The table of passes in docs/design/0001-engine.md: nibbles, signs, shifts."""
-        high_nibble = wide & ~Mux(sliced, pass_[1], pass_[0])
+        """Nibbles, signs and shifts by the table of passes in docs/design/0001-engine.md."""
+        high_nibble = bits8 & ~Mux(sliced, pass_[1], pass_[0])
         from_ring = operands.weights == Weights.RING
         again = pass_.any() & (~from_ring | (sliced & pass_[0]))
         is_codes = operands.activations == Activations.CODES
@@ -114,12 +133,12 @@ class Steps(wiring.Component):
             self.o.high_nibble.eq(high_nibble),
             self.o.high_slice.eq(~pass_[0]),
             self.o.word.shift_before.eq(start & pass_[0]),
-            self.o.word.w_signed.eq(high_nibble | ~wide),
+            self.o.word.w_signed.eq(high_nibble | ~bits8),
             self.o.word.a_signed.eq(operands.act_signed & is_codes),
         ]
 
 
-class Addresses(wiring.Component):
+class OperandAddressGenerator(wiring.Component):
     """Read addresses of each step's word (docs/design/0001-engine.md, *Matmul*).
 
     ``o`` is ``i``, ``LATENCY`` cycles later, and belongs to the addresses.
@@ -127,12 +146,12 @@ class Addresses(wiring.Component):
     Parameters
     ----------
     weight_words : int
-        Where the ring wraps.
+        Words of the weight ring, after which addresses wrap.
 
     Members
     -------
-    i : In(Step)
-    o : Out(Step)
+    i : In(LoopStep)
+    o : Out(LoopStep)
     activation, weight : Out(ADDRESS)
     """
 
@@ -141,24 +160,30 @@ class Addresses(wiring.Component):
     def __init__(self, weight_words: int):
         self.weight_words = weight_words
         super().__init__(
-            {"i": In(Step), "o": Out(Step), "activation": Out(ADDRESS), "weight": Out(ADDRESS)}
+            {
+                "i": In(LoopStep),
+                "o": Out(LoopStep),
+                "activation": Out(ADDRESS),
+                "weight": Out(ADDRESS),
+            }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
-        i, of_i = self.i, self.i.tile.work.operands
-        ring, values = of_i.weights == Weights.RING, of_i.weights == Weights.VALUES
+        i, next_operands = self.i, self.i.tile.dispatch.operands
+        ring = next_operands.weights == Weights.RING
+        values = next_operands.weights == Weights.VALUES
         by_step = ~ring & (values ^ i.tile_start)
-        step, stride = Signal(Step), Signal.like(of_i.weight_step, reset_less=True)
+        step, stride = Signal(LoopStep), Signal.like(next_operands.weight_step, reset_less=True)
         from_first, may_wrap = Signal(), Signal()
         m.d.sync += [
             step.eq(i),
             from_first.eq(i.again | (i.tile_start & ~ring)),
             may_wrap.eq(ring & ~i.again),
-            stride.eq(Mux(i.again, 0, Mux(by_step, of_i.weight_step, 1))),
+            stride.eq(Mux(i.again, 0, Mux(by_step, next_operands.weight_step, 1))),
         ]
 
-        operands = step.tile.work.operands
+        operands = step.tile.dispatch.operands
         pass_first = Signal(ADDRESS, reset_less=True)  # weight word that the pass began with
         weight = Signal(ADDRESS)
         at_end = may_wrap & (self.weight == self.weight_words - 1)

@@ -9,37 +9,37 @@ from rtl.arith.cascade import Cascade
 from rtl.arith.packing import Packing
 from rtl.lib.emit import once
 from rtl.lib.pipeline import delayed
-from rtl.matmul.signals import ACC, Word
+from rtl.matmul.signals import ACC, WordFlags
 from rtl.model import numerics
 
 
 class Dot(wiring.Component):
     """Adder tree and accumulator of one (token, row).
 
-    ``acc <= (0 | acc << 4 | acc) + Σ_k fields[k] - (lift of all fields, where they are signed)``
+    ``acc <= (0 | acc << 4 | acc) + Σ_k fields[k] - (all fields' zero points, if they are signed)``
 
-    The lifts of all fields are together half the range of their sum: the sum's highest bit,
+    The zero points of all fields are together half the range of their sum: the sum's highest bit,
     inverted, is its sign. ``acc`` has 27 bits and wraps. It is copied to ``sums``, where the drain
     finds it while the next row tile accumulates.
 
-    Free running; latency ``LATENCY`` from a row tile's last fields to ``sums``.
+    ``latency(…)`` cycles from a row tile's last fields to ``sums``; no flow control.
 
     Parameters
     ----------
     terms : int
         Fields per cycle, a power of two.
     bits : int
-        Of a field.
+        Bits of a field.
     adder_terms : int
         Numbers that one adder adds: 2 or 3.
 
     Members
     -------
     fields : In(terms x unsigned(bits))
-    word : In(Word)
-        With the sum of its fields, ``LATENCY - 2`` cycles after them.
+    word : In(WordFlags)
+        Arrives with the sum of its fields, ``latency(…) - 2`` cycles after them.
     is_signed : In(1)
-        With the word.
+        The word's fields are signed. Arrives with the word.
     capture : In(1)
         Copy ``acc``: one cycle after a row tile's last word.
     sums : Out(signed(27))
@@ -50,7 +50,7 @@ class Dot(wiring.Component):
         super().__init__(
             {
                 "fields": In(data.ArrayLayout(unsigned(bits), terms)),
-                "word": In(Word),
+                "word": In(WordFlags),
                 "is_signed": In(1),
                 "capture": In(1),
                 "sums": Out(ACC),
@@ -59,15 +59,10 @@ class Dot(wiring.Component):
 
     @staticmethod
     def latency(terms: int, adder_terms: int) -> int:
-        """``LATENCY`` for this many terms."""
+        """Cycles from a row tile's last fields to ``sums``."""
         return AdderTree.latency(terms, adder_terms) + 2
 
-    @property
-    def LATENCY(self) -> int:
-        terms, _, adder_terms = self.parameters
-        return self.latency(terms, adder_terms)
-
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         terms, bits, adder_terms = self.parameters
         m.submodules.tree = tree = AdderTree(terms, unsigned(bits), adder_terms)
@@ -86,18 +81,18 @@ class Dot(wiring.Component):
         return m
 
 
-class Tile(wiring.Component):
+class ArrayTile(wiring.Component):
     """``token_pack x row_pack`` dot products over ``depth_lanes`` terms a cycle.
 
     ``sums[t][r] = Σ_words Σ_d activations[t, d] · weights[r, d]``, with ``first`` and
     ``shift_before`` as in :class:`Dot`.
 
-    Cascades of packed multipliers, whose fields are summed up over the cascades. Free running,
-    without flow control: the array is rigid, only its feed can stall. What is the same for all
-    tiles is done once outside: ``word`` comes when it is needed, and has only its last register
-    here. Operands of depth lane d come ``Cascade.skew(d mod cascade)`` cycles after lane 0's.
+    Cascades of packed multipliers, and an adder tree over the cascades for each product. No flow
+    control: the array is rigid, only its feed can stall. What is the same for all tiles is done
+    once outside: ``word`` comes when it is needed, and has only its last register here. Operands
+    of depth lane d come ``Cascade.skew(d mod cascade)`` cycles after lane 0's.
 
-    Latency ``LATENCY``, from a row tile's last operands to ``sums``; one word per cycle.
+    ``latency(…)`` cycles from a row tile's last operands to ``sums``; one word per cycle.
 
     Parameters
     ----------
@@ -111,8 +106,8 @@ class Tile(wiring.Component):
     weights : In(depth_lanes x signed(packing.weight_port_bits))
         Packed operands.
     is_signed : In(1)
-        With the operands of lane 0: some are signed.
-    word : In(Word)
+        Weights or activations are signed. Arrives with the operands of lane 0.
+    word : In(WordFlags)
         ``word_delay(…)`` cycles after the operands of lane 0.
     sums : Out(token_pack x row_pack x signed(27))
     """
@@ -136,28 +131,24 @@ class Tile(wiring.Component):
                 ),
                 "weights": In(data.ArrayLayout(signed(packing.weight_port_bits), depth_lanes)),
                 "is_signed": In(1),
-                "word": In(Word),
+                "word": In(WordFlags),
                 "sums": Out(data.ArrayLayout(rows, packing.token_pack)),
             }
         )
 
     @staticmethod
     def latency(depth_lanes: int, packing: Packing) -> int:
-        """``LATENCY`` for these parameters."""
+        """Cycles from a row tile's last operands to ``sums``."""
         cascade = min(packing.cascade, depth_lanes)
         return Cascade.latency(cascade) + Dot.latency(depth_lanes // cascade, packing.adder_terms)
 
-    @property
-    def LATENCY(self) -> int:
-        return self.latency(self.cascade * self.cascades, self.packing)
-
     @staticmethod
     def word_delay(depth_lanes: int, packing: Packing) -> int:
-        """From the operands of lane 0 to their word: what is left are its register,
-        the accumulator and the sums."""
-        return Tile.latency(depth_lanes, packing) - 3
+        """Cycles from the operands of lane 0 to their word."""
+        # What is left then: the word's own register, the accumulator, the sums.
+        return ArrayTile.latency(depth_lanes, packing) - 3
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         is_signed = delayed(m, self.is_signed, 1, name="is_signed")
         cascades = [Cascade(self.packing, self.cascade) for _ in range(self.cascades)]

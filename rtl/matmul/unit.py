@@ -1,4 +1,4 @@
-"""The matmul unit: feed, array, drain."""
+"""Matmul unit: feed, array, drain."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -9,7 +9,7 @@ from rtl.isa.instructions import Opcode
 from rtl.isa.unit_port import UnitPort
 from rtl.lib.pipeline import delayed
 from rtl.lib.streams import connect
-from rtl.matmul.array import Array
+from rtl.matmul.array import MultiplierArray
 from rtl.matmul.drain import Drain
 from rtl.matmul.feed import Feed
 from rtl.memory.ports import (
@@ -31,18 +31,11 @@ from rtl.memory.ports import (
     weight_read,
 )
 
-READS = {
-    "activations": activation_read,
-    "pixels": pixel_read,
-    "weights": weight_read,
-    "keys": key_read,
-    "values": value_read,
-}
 IN_FLIGHT_BITS = 7  # instructions accepted and not yet done, far below 128
 
 
 class MatmulUnit(wiring.Component):
-    """Executes MATMUL: ``token_lanes`` tokens by up to 32 row tiles, drained to any scratchpad.
+    """Execute MATMUL: ``token_lanes`` tokens by up to 32 row tiles, drained to any scratchpad.
 
     ::
 
@@ -50,13 +43,13 @@ class MatmulUnit(wiring.Component):
               └────────row tiles (delayed)────▲
 
     Rigid from the feed's first step to the scratchpads: no flow control, because no scratchpad
-    ever refuses the drain. Only the feed stalls, for the beats of the drain (*stall_drain*).
+    ever refuses the drain. Only the feed stalls, for the beats of the drain (``stall_drain``).
 
     Timing, in cycles, of a sequence of row tiles k, each with n_k = passes · depth_words words and
     b_k beats of the drain::
 
         last_k = max(last_{k-1} + n_k, last_{k-1} + b_{k-1})
-        done   = last_k + b_k + FINISH_CYCLES        of the instruction's last row tile k
+        done   = last_k + b_k + finish_cycles        of the instruction's last row tile k
 
     with ``last_{-1} = accepted + START_CYCLES - 1`` in an idle unit, instructions behind one
     another without a gap. ``last_k`` counts from the step to its tile's last word.
@@ -67,8 +60,8 @@ class MatmulUnit(wiring.Component):
 
     Members
     -------
-    i : In(stream.Signature(WORK))
-    done : Out(COMPLETION)
+    i : In(stream.Signature(DISPATCH))
+    done : Out(Completion)
         One cycle after the instruction's last write.
     activations, pixels, weights, keys, values, parameters, residual : Out
         Read ports; ``residual`` must never be refused.
@@ -92,7 +85,11 @@ class MatmulUnit(wiring.Component):
         super().__init__(
             {
                 **UnitPort(Opcode.MATMUL).members,
-                **{name: Out(port(config)) for name, port in READS.items()},
+                "activations": Out(activation_read(config)),
+                "pixels": Out(pixel_read(config)),
+                "weights": Out(weight_read(config)),
+                "keys": Out(key_read(config)),
+                "values": Out(value_read(config)),
                 "parameters": Out(parameter_read(config)),
                 "residual": Out(residual_read(config)),
                 "activation_write": Out(WritePort(activation_write(config))),
@@ -111,27 +108,33 @@ class MatmulUnit(wiring.Component):
 
     @staticmethod
     def sums_cycles(config: EngineConfig) -> int:
-        """From a row tile's last step to its sums being selectable."""
-        return Feed.LATENCY + Array.latency(config)
+        """Cycles from a row tile's last step to its sums being selectable."""
+        return Feed.LATENCY + MultiplierArray.latency(config)
 
     @staticmethod
     def finish_cycles(config: EngineConfig) -> int:
-        """``FINISH_CYCLES`` of an engine's matmul unit."""
+        """Cycles from the last beat of an instruction's last row tile to ``done``."""
         return MatmulUnit.sums_cycles(config) + Drain.LATENCY - 1
 
-    @property
-    def FINISH_CYCLES(self) -> int:
-        return self.finish_cycles(self.config)
-
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.feed = feed = Feed(self.config)
-        m.submodules.array = products = Array(self.config)
+        m.submodules.array = products = MultiplierArray(self.config)
         m.submodules.drain = drain = Drain(self.config)
+        self._connect_feed(m, feed, products)
+        self._connect_sums(m, feed, products, drain)
+        self._connect_drain(m, drain)
+        self._count_instructions(m)
+        return m
 
+    def _connect_feed(self, m: Module, feed: Feed, products: MultiplierArray) -> None:
+        """Instructions and operands in, words to the array."""
         connect(m, producer=wiring.flipped(self.i), consumer=feed.i)
-        for name in READS:
-            connect(m, producer=getattr(feed, name), consumer=wiring.flipped(getattr(self, name)))
+        connect(m, producer=feed.activations, consumer=wiring.flipped(self.activations))
+        connect(m, producer=feed.pixels, consumer=wiring.flipped(self.pixels))
+        connect(m, producer=feed.weights, consumer=wiring.flipped(self.weights))
+        connect(m, producer=feed.keys, consumer=wiring.flipped(self.keys))
+        connect(m, producer=feed.values, consumer=wiring.flipped(self.values))
         m.d.comb += [
             products.activations.eq(feed.activation_words),
             products.weights.eq(feed.weight_words),
@@ -140,36 +143,35 @@ class MatmulUnit(wiring.Component):
             self.stall_drain.eq(feed.stall_drain),
         ]
 
+    def _connect_sums(self, m: Module, feed: Feed, products: MultiplierArray, drain: Drain) -> None:
+        """Row tiles reach the drain when it has to select their sums."""
         cycles = self.sums_cycles(self.config) - Drain.SELECT_LATENCY
         m.d.comb += [
             drain.tile.eq(delayed(m, feed.tile, cycles, name="tile")),
             drain.tile_valid.eq(delayed(m, feed.tile_valid, cycles, name="valid", marker=True)),
             products.select.eq(drain.select),
             drain.quad.eq(products.quad),
+        ]
+
+    def _connect_drain(self, m: Module, drain: Drain) -> None:
+        """Parameters in, values and completions out."""
+        connect(m, producer=drain.parameters, consumer=wiring.flipped(self.parameters))
+        connect(m, producer=drain.residual, consumer=wiring.flipped(self.residual))
+        connect(m, producer=drain.activation_write, consumer=wiring.flipped(self.activation_write))
+        connect(m, producer=drain.key_write, consumer=wiring.flipped(self.key_write))
+        connect(m, producer=drain.value_write, consumer=wiring.flipped(self.value_write))
+        connect(m, producer=drain.score_write, consumer=wiring.flipped(self.score_write))
+        connect(m, producer=drain.residual_write, consumer=wiring.flipped(self.residual_write))
+        connect(m, producer=wiring.flipped(self.gelu_write), consumer=drain.gelu_write)
+        m.d.comb += [
             drain.scales.eq(self.scales),
             self.maxima.eq(drain.maxima),
             self.done.eq(drain.done),
         ]
-        for name in DRAIN_PORTS:
-            connect(m, producer=getattr(drain, name), consumer=wiring.flipped(getattr(self, name)))
-        connect(m, producer=wiring.flipped(self.gelu_write), consumer=drain.gelu_write)
-        self._count_instructions(m)
-        return m
 
     def _count_instructions(self, m: Module) -> None:
-        """``idle``: every instruction that was accepted is done."""
+        """The unit is idle when every accepted instruction is done."""
         inside = Signal(IN_FLIGHT_BITS)
         accepted = self.i.valid & self.i.ready
         m.d.sync += inside.eq(inside + accepted - self.done.valid)
         m.d.comb += self.idle.eq(inside == 0)
-
-
-DRAIN_PORTS = (
-    "parameters",
-    "residual",
-    "activation_write",
-    "key_write",
-    "value_write",
-    "score_write",
-    "residual_write",
-)

@@ -8,11 +8,10 @@ from amaranth.utils import exact_log2
 from rtl.arith.requantize import CODE
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Destination
-from rtl.isa.layouts import COMPLETION
+from rtl.isa.layouts import Completion
 from rtl.lib.emit import once
 from rtl.lib.pipeline import delayed, halves
-from rtl.matmul.beats import placement_layout
-from rtl.matmul.signals import ACC, PAIR, QUAD
+from rtl.matmul.signals import ACC, PAIR, QUAD, placement_layout
 from rtl.memory.ports import (
     KEY_VALUE,
     SCORE,
@@ -28,7 +27,14 @@ from rtl.model import numerics
 
 
 class RowMaximum(wiring.Component):
-    """Largest of ``rows`` scores; latency ``LATENCY``, free running.
+    """Largest of ``rows`` scores.
+
+    Latency ``latency(rows)`` cycles, one row per cycle, no flow control.
+
+    Parameters
+    ----------
+    rows : int
+        A power of two.
 
     Members
     -------
@@ -36,7 +42,7 @@ class RowMaximum(wiring.Component):
     valid : In(rows)
         Scores that count.
     maximum : Out(SCORE)
-        The lowest score if none counts.
+        The lowest possible score if none counts.
     """
 
     def __init__(self, rows: int):
@@ -46,11 +52,12 @@ class RowMaximum(wiring.Component):
             {"scores": In(array(rows, SCORE)), "valid": In(rows), "maximum": Out(SCORE)}
         )
 
-    @property
-    def LATENCY(self) -> int:
-        return exact_log2(self.rows) + 1
+    @staticmethod
+    def latency(rows: int) -> int:
+        """Cycles from the scores to their maximum."""
+        return exact_log2(rows) + 1
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         scores, valid = list(self.scores), list(self.valid)
         for level in range(exact_log2(self.rows)):
@@ -70,11 +77,11 @@ class RowMaximum(wiring.Component):
         return m
 
 
-class Scores(wiring.Component):
-    """Writes beats of 4 x ``row_lanes`` raw scores and keeps each query's largest one.
+class ScoreWriter(wiring.Component):
+    """Write beats of 4 x ``row_lanes`` raw scores and keep each query's largest one.
 
     ``maxima[slot][lane] = max over row tiles and valid keys``, started afresh at an instruction's
-    first row tile. Free running; ``LATENCY`` from a beat to its write.
+    first row tile. ``LATENCY`` cycles from a beat to its write; no flow control.
 
     Parameters
     ----------
@@ -84,7 +91,7 @@ class Scores(wiring.Component):
     -------
     quad : In(4 x row_lanes x signed(27))
     place : In(placement_layout(config))
-        With ``quad``.
+        Arrives with ``quad``.
     valid : In(1)
     write : Out(WritePort(score_write(config)))
     maxima : Out(score_slots x token_lanes x SCORE)
@@ -104,15 +111,15 @@ class Scores(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
-        work, beat = self.place.beat.tile.work, self.write.beat
-        valid = self.valid & (work.operands.destination == Destination.SCORES)
+        dispatch, beat = self.place.beat.tile.dispatch, self.write.beat
+        valid = self.valid & (dispatch.operands.destination == Destination.SCORES)
         m.d.sync += [
             self.write.valid.eq(valid),
             beat.enable.eq(self.place.enable),
             beat.word.eq(self.place.word),
-            beat.number.eq(work.number),
+            beat.number.eq(dispatch.number),
         ]
         keys = delayed(m, self.place.keys, self.LATENCY, name="keys")
         rows = [RowMaximum(self.config.row_lanes) for _ in range(QUAD)]
@@ -123,7 +130,7 @@ class Scores(wiring.Component):
             ]
             m.d.comb += [row.scores.eq(beat.scores[k]), row.valid.eq(keys)]
 
-        cycles = self.LATENCY + rows[0].LATENCY
+        cycles = self.LATENCY + RowMaximum.latency(self.config.row_lanes)
         place = delayed(m, self.place, cycles, name="place")
         self._update(m, place, delayed(m, valid, cycles, name="valid", marker=True), rows)
         return m
@@ -131,21 +138,21 @@ class Scores(wiring.Component):
     def _update(self, m: Module, place: data.View, valid: Signal, rows: list[RowMaximum]) -> None:
         tile = place.beat.tile
         for lane in range(self.config.token_lanes):
-            group, k = divmod(lane, QUAD)
+            quad, k = divmod(lane, QUAD)
             running = Signal(SCORE, name=f"running_{lane}", reset_less=True)
             keep = (tile.row_tile != 0) & (running > rows[k].maximum)
-            with m.If(valid & (place.beat.pair[1:] == group) & place.enable[k] & ~keep):
+            with m.If(valid & (place.beat.pair[1:] == quad) & place.enable[k] & ~keep):
                 m.d.sync += running.eq(rows[k].maximum)
                 for slot, maxima in enumerate(self.maxima):
-                    with m.If(tile.work.operands.slot == slot):
+                    with m.If(tile.dispatch.operands.slot == slot):
                         m.d.sync += maxima[lane].eq(rows[k].maximum)
 
 
-class Writers(wiring.Component):
-    """Sends the values of each beat to the scratchpad of its destination.
+class CodeWriter(wiring.Component):
+    """Send the values of each beat to the scratchpad of its destination.
 
-    Free running: writes come ``LATENCY`` cycles after ``place``, ``done`` one cycle later, when
-    the instruction's last write has landed.
+    Writes come ``LATENCY`` cycles after ``place``, ``done`` one cycle later, when the
+    instruction's last write has landed. No flow control: scratchpads never refuse.
 
     Parameters
     ----------
@@ -157,12 +164,12 @@ class Writers(wiring.Component):
     valid : In(1)
     activations : In(2 · row_lanes x unsigned(act_bits))
     codes : In(2 · row_lanes x signed(8))
-        Keys and values.
+        Codes of keys or of values.
     residual : In(2 · row_lanes x signed(16))
         ``LATENCY`` cycles after ``place``.
     activation_write, key_write, value_write, residual_write : Out
         Write ports.
-    done : Out(COMPLETION)
+    done : Out(Completion)
     """
 
     LATENCY = 1
@@ -181,17 +188,17 @@ class Writers(wiring.Component):
                 "key_write": Out(WritePort(key_value_write(config, config.row_lanes))),
                 "value_write": Out(WritePort(key_value_write(config, config.depth_lanes))),
                 "residual_write": Out(WritePort(residual_write(config))),
-                "done": Out(COMPLETION),
+                "done": Out(Completion),
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         place = delayed(m, self.place, self.LATENCY, name="place")
         valid = delayed(m, self.valid, self.LATENCY, name="valid", marker=True)
         activations = delayed(m, self.activations, self.LATENCY, name="activations")
         codes = delayed(m, self.codes, self.LATENCY, name="codes")
-        work = place.beat.tile.work
+        dispatch = place.beat.tile.dispatch
         ports = {
             Destination.ACTIVATIONS: self.activation_write,
             Destination.KEYS: self.key_write,
@@ -199,12 +206,12 @@ class Writers(wiring.Component):
             Destination.RESIDUAL: self.residual_write,
         }
         for destination, port in ports.items():
-            destined = self.place.beat.tile.work.operands.destination == destination
+            destined = self.place.beat.tile.dispatch.operands.destination == destination
             m.d.sync += port.valid.eq(self.valid & destined)
             m.d.comb += [
                 port.beat.enable.eq(_of_pair(place.enable, place.beat.pair[0])),
                 port.beat.word.eq(place.word),
-                port.beat.number.eq(work.number),
+                port.beat.number.eq(dispatch.number),
             ]
         m.d.comb += [
             self.activation_write.beat.pair.eq(place.beat.pair),
@@ -212,26 +219,26 @@ class Writers(wiring.Component):
             self.key_write.beat.pair.eq(place.token[1:]),
             self.value_write.beat.pair.eq(place.token[1:]),
             self.residual_write.beat.half.eq(place.token[1]),
-            _lanes(self.activation_write.beat.codes, activations),
-            _lanes(self.key_write.beat.codes, codes),
-            _lanes(self.value_write.beat.codes, codes),
-            _lanes(self.residual_write.beat.values, self.residual),
+            _assign_tokens(self.activation_write.beat.codes, activations),
+            _assign_tokens(self.key_write.beat.codes, codes),
+            _assign_tokens(self.value_write.beat.codes, codes),
+            _assign_tokens(self.residual_write.beat.values, self.residual),
         ]
         m.d.sync += [
             self.done.valid.eq(valid & place.beat.done),
-            self.done.signal.eq(work.signal),
-            self.done.number.eq(work.number),
+            self.done.signal.eq(dispatch.signal),
+            self.done.number.eq(dispatch.number),
         ]
         return m
 
 
 def _of_pair(lanes: Value, odd: Value) -> Value:
-    """The two of a group's four lanes that a beat holds."""
+    """The two lanes of a quad that a beat holds."""
     return Mux(odd, lanes[PAIR:], lanes[:PAIR])
 
 
-def _lanes(words: data.View, values: data.View) -> list:
-    """Assign ``values``, first token's rows first, to two words."""
+def _assign_tokens(words: data.View, values: data.View) -> list:
+    """Assign ``values``, the first token's rows first, to two words."""
     rows = len(values) // PAIR
     return [
         words[token][row].eq(values[token * rows + row])

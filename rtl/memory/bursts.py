@@ -8,16 +8,20 @@ from amaranth.utils import exact_log2
 from rtl.isa.registers import ADDRESS_BITS, BYTES_BITS
 from rtl.lib.streams import Skid, connect
 from rtl.memory import axi
-from rtl.memory.clients import READ_COMMAND
+from rtl.memory.clients import ReadCommand
 
 LENGTH_BITS = exact_log2(axi.BURST_BEATS) + 1
 
-BURST = data.StructLayout(
-    {"address": unsigned(ADDRESS_BITS), "beats": unsigned(LENGTH_BITS), "last": unsigned(1)}
-)
+
+class Burst(data.Struct):
+    """One AXI4 burst of whole beats."""
+
+    address: unsigned(ADDRESS_BITS)
+    beats: unsigned(LENGTH_BITS)
+    last: unsigned(1)  # of its command
 
 
-class BurstWalk(wiring.Component):
+class BurstGenerator(wiring.Component):
     """Cuts commands into bursts, each up to the end of its block of ``BURST_BEATS`` beats.
 
     Blocks divide 4 KB, so no burst crosses a 4 KB boundary. A command's first burst comes
@@ -31,8 +35,8 @@ class BurstWalk(wiring.Component):
 
     Members
     -------
-    command : In(stream of READ_COMMAND)
-    bursts : Out(stream of BURST)
+    command : In(stream of ReadCommand)
+    bursts : Out(stream of Burst)
     """
 
     LATENCY = 3
@@ -40,7 +44,7 @@ class BurstWalk(wiring.Component):
     def __init__(self, data_bytes: int):
         self.beat_bits = exact_log2(data_bytes)
         super().__init__(
-            {"command": In(stream.Signature(READ_COMMAND)), "bursts": Out(stream.Signature(BURST))}
+            {"command": In(stream.Signature(ReadCommand)), "bursts": Out(stream.Signature(Burst))}
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -107,13 +111,13 @@ class Burster(wiring.Component):
 
     Members
     -------
-    command : In(stream of READ_COMMAND)
-    bursts : Out(stream of BURST)
+    command : In(stream of ReadCommand)
+    bursts : Out(stream of Burst)
     taken : In(1)
         A beat left the buffer in the cycle before.
     """
 
-    LATENCY = BurstWalk.LATENCY + Skid.LATENCY
+    LATENCY = BurstGenerator.LATENCY + Skid.LATENCY
     ROOM_LATENCY = 2 + Skid.LATENCY
 
     def __init__(self, data_bytes: int, room: int):
@@ -121,27 +125,27 @@ class Burster(wiring.Component):
         self.room = room
         super().__init__(
             {
-                "command": In(stream.Signature(READ_COMMAND)),
-                "bursts": Out(stream.Signature(BURST)),
+                "command": In(stream.Signature(ReadCommand)),
+                "bursts": Out(stream.Signature(Burst)),
                 "taken": In(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.walk = walk = BurstWalk(self.data_bytes)
-        m.submodules.chosen = chosen = Skid(BURST)
-        connect(m, producer=wiring.flipped(self.command), consumer=walk.command)
+        m.submodules.generator = generator = BurstGenerator(self.data_bytes)
+        m.submodules.chosen = chosen = Skid(Burst)
+        connect(m, producer=wiring.flipped(self.command), consumer=generator.command)
         connect(m, producer=chosen.o, consumer=wiring.flipped(self.bursts))
         room = Signal(range(self.room + 1), init=self.room)
         left = Signal(signed(len(room) + 1))  # room, once the next burst is on its way
         fits = left >= 0
         m.d.comb += [
-            left.eq(room - walk.bursts.p.beats),
-            chosen.i.p.eq(walk.bursts.p),
-            chosen.i.valid.eq(walk.bursts.valid & fits),
-            walk.bursts.ready.eq(chosen.i.ready & fits),
+            left.eq(room - generator.bursts.p.beats),
+            chosen.i.p.eq(generator.bursts.p),
+            chosen.i.valid.eq(generator.bursts.valid & fits),
+            generator.bursts.ready.eq(chosen.i.ready & fits),
         ]
-        goes = walk.bursts.valid & walk.bursts.ready
+        goes = generator.bursts.valid & generator.bursts.ready
         m.d.sync += room.eq(Mux(goes, left, room) + self.taken)
         return m

@@ -6,8 +6,19 @@ from amaranth.lib.wiring import In, Out, Signature
 
 from rtl.isa.registers import ADDRESS_BITS, BYTES_BITS
 
-READ_COMMAND = data.StructLayout({"address": unsigned(ADDRESS_BITS), "bytes": unsigned(BYTES_BITS)})
-WRITE_COMMAND = data.StructLayout({"address": unsigned(ADDRESS_BITS), "beats": unsigned(16)})
+
+class ReadCommand(data.Struct):
+    """A request for ``bytes`` (at least 1) from any ``address``."""
+
+    address: unsigned(ADDRESS_BITS)
+    bytes: unsigned(BYTES_BITS)
+
+
+class WriteCommand(data.Struct):
+    """The announcement of ``beats`` (at least 1) for an aligned ``address``."""
+
+    address: unsigned(ADDRESS_BITS)
+    beats: unsigned(16)
 
 
 def beat_layout(data_bytes: int) -> data.StructLayout:
@@ -24,14 +35,14 @@ class ReadClient(Signature):
 
     Members, as the client sees them
     --------------------------------
-    command : Out(stream of READ_COMMAND)
+    command : Out(stream of ReadCommand)
     beats : In(stream of beat_layout)
     """
 
     def __init__(self, data_bytes: int):
         super().__init__(
             {
-                "command": Out(stream.Signature(READ_COMMAND)),
+                "command": Out(stream.Signature(ReadCommand)),
                 "beats": In(stream.Signature(beat_layout(data_bytes))),
             }
         )
@@ -42,7 +53,7 @@ class WriteClient(Signature):
 
     Members, as the client sees them
     --------------------------------
-    command : Out(stream of WRITE_COMMAND)
+    command : Out(stream of WriteCommand)
     beats : Out(stream)
     done : In(1)
         For a cycle, when memory has answered all of a command's bursts.
@@ -53,7 +64,7 @@ class WriteClient(Signature):
     def __init__(self, data_bytes: int):
         super().__init__(
             {
-                "command": Out(stream.Signature(WRITE_COMMAND)),
+                "command": Out(stream.Signature(WriteCommand)),
                 "beats": Out(stream.Signature(unsigned(8 * data_bytes))),
                 "done": In(1),
                 "error": In(1),

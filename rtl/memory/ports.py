@@ -6,13 +6,16 @@ construction. Words, granules and banks: docs/design/0001-engine.md. Every read 
 instruction for the simulation tap; synthesis finds it unused and drops it.
 """
 
-from amaranth.hdl import Shape, signed, unsigned
+from typing import Any
+
+from amaranth.hdl import Cat, Shape, Value, signed, unsigned
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, Signature
-from amaranth.utils import ceil_log2
+from amaranth.utils import ceil_log2, exact_log2
 
 from rtl.config import EngineConfig
 from rtl.isa.layouts import NUMBER_BITS
+from rtl.lib.pipeline import choose
 from rtl.model import numerics
 
 READ_LATENCY = 2  # block RAM with its output register
@@ -22,20 +25,42 @@ SCORE = signed(numerics.SCORE_BITS)
 RESIDUAL = signed(numerics.RESIDUAL_BITS)
 KEY_VALUE = signed(numerics.KV_BITS)
 
-RowParameters = data.StructLayout(
-    {
-        "bias": signed(numerics.BIAS_BITS),
-        "multiplier": unsigned(numerics.MULTIPLIER_BITS),
-        "shift": unsigned(numerics.SHIFT_BITS),
-        "padding": unsigned(64 - 27 - 17 - 6),
-    }
-)
-TokenScale = data.StructLayout(
-    {"multiplier": unsigned(numerics.MULTIPLIER_BITS), "shift": unsigned(numerics.SHIFT_BITS)}
-)
+RECORD_BITS = 64  # of a row's parameters, in memory
+STORED_RECORD_BITS = numerics.BIAS_BITS + numerics.MULTIPLIER_BITS + numerics.SHIFT_BITS
+
+
+class ParameterRecord(data.Struct):
+    """How the drain requantizes a row: docs/numerics.md."""
+
+    bias: signed(numerics.BIAS_BITS)
+    multiplier: unsigned(numerics.MULTIPLIER_BITS)
+    shift: unsigned(numerics.SHIFT_BITS)
+    padding: unsigned(RECORD_BITS - STORED_RECORD_BITS)
+
+
+class TokenScale(data.Struct):
+    """How the drain requantizes a token of an attention head's context: docs/numerics.md."""
+
+    multiplier: unsigned(numerics.MULTIPLIER_BITS)
+    shift: unsigned(numerics.SHIFT_BITS)
+
+
+class ScoreRequest(data.Struct):
+    """The address of a token's scores: ``bank`` is its lane modulo 4."""
+
+    bank: unsigned(2)
+    word: ADDRESS
+
+
+class ResidualRequest(data.Struct):
+    """The address of two tokens' residual: ``half`` 0 is tokens 0 and 1 of a group of 4."""
+
+    half: unsigned(1)
+    word: ADDRESS
 
 
 def array(length: int, shape: object) -> data.ArrayLayout:
+    """The layout of ``length`` values of ``shape``."""
     return data.ArrayLayout(shape, length)
 
 
@@ -95,7 +120,7 @@ def value_read(config: EngineConfig) -> ReadPort:
 
 
 def parameter_read(config: EngineConfig) -> ReadPort:
-    return ReadPort(ADDRESS, array(config.row_lanes, RowParameters))
+    return ReadPort(ADDRESS, array(config.row_lanes, ParameterRecord))
 
 
 def exponent_read(config: EngineConfig) -> ReadPort:
@@ -105,14 +130,12 @@ def exponent_read(config: EngineConfig) -> ReadPort:
 
 def score_read(config: EngineConfig) -> ReadPort:
     """By bank (lane modulo 4) and word: ``row_lanes`` raw scores of one token."""
-    request = data.StructLayout({"bank": unsigned(2), "word": ADDRESS})
-    return ReadPort(request, array(config.row_lanes, SCORE))
+    return ReadPort(ScoreRequest, array(config.row_lanes, SCORE))
 
 
 def residual_read(config: EngineConfig) -> SharedReadPort:
     """By half (pair of tokens 0, 1 or 2, 3 of a group of 4) and word: 2 tokens x ``row_lanes``."""
-    request = data.StructLayout({"half": unsigned(1), "word": ADDRESS})
-    return SharedReadPort(request, array(2, array(config.row_lanes, RESIDUAL)))
+    return SharedReadPort(ResidualRequest, array(2, array(config.row_lanes, RESIDUAL)))
 
 
 # ---------------------------------------------------------------- writes
@@ -212,3 +235,26 @@ class WritePort(Signature):
 
     def __init__(self, layout: data.StructLayout):
         super().__init__({"valid": Out(1), "beat": Out(layout)})
+
+
+def split_position(position: Value, parts: int) -> tuple[Value, Value]:
+    """Word, and part of this word."""
+    bits = exact_log2(parts)
+    return position[bits:], position[:bits]
+
+
+def part_of(word: Any, parts: int, part: Value) -> Value:
+    """One of ``parts`` equal parts of a word, part 0 the lowest."""
+    value = Value.cast(word)
+    bits = len(value) // parts
+    return choose([value[i * bits : (i + 1) * bits] for i in range(parts)], part)
+
+
+def part_mask(config: EngineConfig, parts: int, part: Value) -> Value:
+    """The granules of a word of ``row_lanes`` codes that lie in one of its ``parts``."""
+    return Cat(part == i * parts // config.granules for i in range(config.granules))
+
+
+def in_every_part(codes: Any, parts: int) -> Value:
+    """A word with ``codes`` in each of its ``parts``; a mask tells which of them is written."""
+    return Value.cast(codes).replicate(parts)

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from rtl.config import EngineConfig
 from rtl.lib.streams import Queue, Skid, connect
 from rtl.memory import axi
-from rtl.memory.bursts import BURST, Burster
+from rtl.memory.bursts import Burst, Burster
 from rtl.memory.clients import ReadClient, beat_layout
 
 
@@ -26,12 +26,12 @@ class AddressIssue(wiring.Component):
 
     Members
     -------
-    bursts : In(stream of BURST) x clients
+    bursts : In(stream of Burst) x clients
     hold : In(1)
         Take no more bursts; the one on the bus stays until it is accepted.
     tags : Out(stream of tag_layout)
         Whose beats will come, in order.
-    address : Out(stream of BURST)
+    address : Out(stream of Burst)
         To channel AR.
     """
 
@@ -39,10 +39,10 @@ class AddressIssue(wiring.Component):
         self.data_bytes = data_bytes
         super().__init__(
             {
-                "bursts": In(stream.Signature(BURST)).array(clients),
+                "bursts": In(stream.Signature(Burst)).array(clients),
                 "hold": In(1),
                 "tags": Out(stream.Signature(tag_layout(clients))),
-                "address": Out(stream.Signature(BURST)),
+                "address": Out(stream.Signature(Burst)),
             }
         )
 
@@ -71,7 +71,7 @@ class AddressIssue(wiring.Component):
         return m
 
 
-class Return(wiring.Component):
+class BeatRouter(wiring.Component):
     """Hands beats from channel R to the client whose burst they belong to. No register.
 
     Members
@@ -111,7 +111,7 @@ class Return(wiring.Component):
         return m
 
 
-class Buffer(wiring.Component):
+class BeatBuffer(wiring.Component):
     """Beats that wait for their client: a queue, a register behind its memory, a skid buffer.
 
     ``LATENCY`` cycles when empty, one beat per cycle.
@@ -193,27 +193,27 @@ class Reader(wiring.Component):
         cleared = ResetInserter(self.clear)
         m.submodules.issue = issue = AddressIssue(self.data_bytes, clients)
         m.submodules.tags = tags = Queue(tag_layout(clients), self.OUTSTANDING)
-        m.submodules.back = back = Return(self.data_bytes, clients)
+        m.submodules.router = router = BeatRouter(self.data_bytes, clients)
         for index, (name, room) in enumerate(self.ROOM.items()):
-            burster, beats = Burster(self.data_bytes, room), Buffer(self.data_bytes, room)
+            burster, beats = Burster(self.data_bytes, room), BeatBuffer(self.data_bytes, room)
             m.submodules[f"{name}_burster"] = cleared(burster)
             m.submodules[f"{name}_beats"] = cleared(beats)
             client = getattr(self, name)
             connect(m, producer=wiring.flipped(client.command), consumer=burster.command)
             connect(m, producer=burster.bursts, consumer=issue.bursts[index])
-            connect(m, producer=back.o[index], consumer=beats.i)
+            connect(m, producer=router.o[index], consumer=beats.i)
             connect(m, producer=beats.o, consumer=wiring.flipped(client.beats))
             m.d.comb += burster.taken.eq(beats.taken)
         connect(m, producer=issue.tags, consumer=tags.i)
-        connect(m, producer=tags.o, consumer=back.tags)
-        self._connect_bus(m, issue.address, back)
+        connect(m, producer=tags.o, consumer=router.tags)
+        self._connect_bus(m, issue.address, router)
         m.d.comb += [
             issue.hold.eq(self.clear),
             self.quiet.eq(~issue.address.valid & (tags.level == 0)),
         ]
         return m
 
-    def _connect_bus(self, m: Module, address: wiring.PureInterface, back: Return) -> None:
+    def _connect_bus(self, m: Module, address: wiring.PureInterface, router: BeatRouter) -> None:
         bus = self.axi
         axi.drive_address(m, bus, "ar", self.data_bytes)
         m.d.comb += [
@@ -221,10 +221,10 @@ class Reader(wiring.Component):
             bus.arlen.eq(address.p.beats - 1),
             bus.arvalid.eq(address.valid),
             address.ready.eq(bus.arready),
-            back.i.p.data.eq(bus.rdata),
-            back.i.p.error.eq(bus.rresp[1]),
-            back.i.p.last.eq(bus.rlast),
-            back.i.valid.eq(bus.rvalid),
-            bus.rready.eq(back.i.ready),
+            router.i.p.data.eq(bus.rdata),
+            router.i.p.error.eq(bus.rresp[1]),
+            router.i.p.last.eq(bus.rlast),
+            router.i.valid.eq(bus.rvalid),
+            bus.rready.eq(router.i.ready),
             self.moved.eq((bus.arvalid & bus.arready) | (bus.rvalid & bus.rready)),
         ]

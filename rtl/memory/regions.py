@@ -8,15 +8,34 @@ from rtl.isa.instructions import IMAGES_IN_FLIGHT, INSTRUCTIONS, Base, Opcode
 from rtl.isa.registers import ADDRESS_BITS
 from rtl.memory.ports import array
 
-REGION = data.StructLayout({"base": unsigned(ADDRESS_BITS), "limit": unsigned(ADDRESS_BITS)})
-REGIONS = array(len(Base), REGION)  # first byte, and first byte beyond
+
+class Region(data.Struct):
+    """A part of memory that programs may touch."""
+
+    base: unsigned(ADDRESS_BITS)  # first byte
+    limit: unsigned(ADDRESS_BITS)  # first byte beyond
+
+
+REGIONS = array(len(Base), Region)
 REGIONS_IN_FLIGHT = array(IMAGES_IN_FLIGHT, REGIONS)  # by parity of the image
 
 _BITS = {field.name: field.bits for field in INSTRUCTIONS[Opcode.LOAD]}
-EXTENT = data.StructLayout(
-    {name: unsigned(_BITS[name]) for name in ("base", "offset", "bytes")} | {"parity": unsigned(1)}
-)
-PLACE = data.StructLayout({"address": unsigned(ADDRESS_BITS), "inside": unsigned(1)})
+
+
+class Extent(data.Struct):
+    """A transfer as its instruction states it."""
+
+    base: unsigned(_BITS["base"])
+    offset: unsigned(_BITS["offset"])
+    bytes: unsigned(_BITS["bytes"])
+    parity: unsigned(1)  # of its image
+
+
+class Place(data.Struct):
+    """The place of a transfer in memory."""
+
+    address: unsigned(ADDRESS_BITS)
+    inside: unsigned(1)  # all its bytes lie in its region
 
 
 class RegionCheck(wiring.Component):
@@ -28,19 +47,19 @@ class RegionCheck(wiring.Component):
     Members
     -------
     regions : In(REGIONS_IN_FLIGHT)
-    i : In(stream of EXTENT)
-    o : Out(stream of PLACE)
+    i : In(stream of Extent)
+    o : Out(stream of Place)
     """
 
     LATENCY = 4
 
     regions: In(REGIONS_IN_FLIGHT)
-    i: In(stream.Signature(EXTENT))
-    o: Out(stream.Signature(PLACE))
+    i: In(stream.Signature(Extent))
+    o: Out(stream.Signature(Place))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        extent = Signal(EXTENT)
+        extent = Signal(Extent)
         address = Signal(ADDRESS_BITS + 1)
         end = Signal(ADDRESS_BITS + 2)
         limit = Signal(ADDRESS_BITS)

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from rtl.config import EngineConfig
-from rtl.isa.faults import FAULT, FaultCode, fault
+from rtl.isa.faults import Fault, FaultCode, fault
 from rtl.isa.instructions import Opcode, Unit
 from rtl.isa.layouts import dispatch_layout
 from rtl.isa.unit_port import UnitPort
@@ -82,7 +82,7 @@ class StoreUnit(wiring.Component):
     writer : Out(WriteClient)
     stall : Out(2)
         Bit 0: memory does not take the beat or has not answered. Bit 1: the residual is in use.
-    fault : Out(FAULT)
+    fault : Out(Fault)
         ADDRESS before anything moves, also for an address inside a beat; WRITE after an answer.
     """
 
@@ -98,7 +98,7 @@ class StoreUnit(wiring.Component):
                 "residual": Out(residual_read(config)),
                 "writer": Out(WriteClient(config.memory_bytes)),
                 "stall": Out(2),
-                "fault": Out(FAULT),
+                "fault": Out(Fault),
             }
         )
 

@@ -7,7 +7,7 @@ from amaranth.utils import exact_log2
 
 from rtl.config import EngineConfig
 from rtl.memory import axi
-from rtl.memory.bursts import LENGTH_BITS, BurstWalk
+from rtl.memory.bursts import LENGTH_BITS, BurstGenerator
 from rtl.memory.clients import WriteClient
 
 
@@ -40,16 +40,16 @@ class Writer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         bus, command = self.axi, self.store.command
-        walk = BurstWalk(self.data_bytes)
-        m.submodules.walk = ResetInserter(self.clear)(walk)
-        burst = walk.bursts
+        generator = BurstGenerator(self.data_bytes)
+        m.submodules.generator = ResetInserter(self.clear)(generator)
+        burst = generator.bursts
         ahead = Signal(LENGTH_BITS)  # beats of the burst still to come
         more, final = Signal(), Signal()  # whether there are; whether it is the last burst
         aborted, failed = Signal(), Signal()
         axi.drive_address(m, bus, "aw", self.data_bytes)
         m.d.comb += [
-            walk.command.p.address.eq(command.p.address),
-            walk.command.p.bytes.eq(command.p.beats << exact_log2(self.data_bytes)),
+            generator.command.p.address.eq(command.p.address),
+            generator.command.p.bytes.eq(command.p.beats << exact_log2(self.data_bytes)),
             self.moved.eq(
                 (bus.awvalid & bus.awready) | (bus.wvalid & bus.wready) | (bus.bvalid & bus.bready)
             ),
@@ -59,8 +59,8 @@ class Writer(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [
-                    walk.command.valid.eq(command.valid),
-                    command.ready.eq(walk.command.ready & ~self.clear),
+                    generator.command.valid.eq(command.valid),
+                    command.ready.eq(generator.command.ready & ~self.clear),
                     self.quiet.eq(1),
                 ]
                 m.d.sync += [aborted.eq(0), failed.eq(0)]

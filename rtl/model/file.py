@@ -88,7 +88,9 @@ def _parse(text: str | None) -> Header:
     if text is None:
         raise UserError("not an integer model: it has no 'pulsar' header")
     try:
-        header = json.loads(text, parse_constant=_refuse_constant)
+        header = json.loads(
+            text, parse_constant=_refuse_constant, object_pairs_hook=_object_of_unique_keys
+        )
     except (ValueError, RecursionError) as error:
         raise UserError(f"header is not valid JSON: {_one_line(error)}") from None
     if not isinstance(header, dict):
@@ -109,6 +111,15 @@ def _check_format(number: object) -> None:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _object_of_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its pairs; JSON itself lets a key stand twice, and the last one win."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
+        raise ValueError(f"the key {shown(twice)} occurs twice in one object")
+    return found
 
 
 def _tensor(file: Any, name: str) -> np.ndarray:

@@ -8,7 +8,7 @@ from rtl.isa.instructions import Opcode
 from rtl.isa.layouts import queued_layout
 from rtl.matmul.signals import PAIR, QUAD
 from rtl.memory.clients import beat_layout
-from rtl.memory.ports import RowParameters, activation_write
+from rtl.memory.ports import RECORD_BITS, STORED_RECORD_BITS, activation_write
 from rtl.memory.reader import Reader
 from rtl.model import numerics
 from rtl.resources.block_memory import MemoryShape, bank_blocks, mapping
@@ -27,8 +27,7 @@ def banks(engine: EngineConfig) -> dict[str, Memories]:
     """Banks (:class:`rtl.memory.scratchpads.bank.Bank`) by scratchpad."""
     e, beat_bits = engine, 8 * engine.memory_bytes
     row_bits = numerics.KV_BITS * e.row_lanes
-    records = max(1, beat_bits // RowParameters.size)
-    record_bits = RowParameters.size - RowParameters["padding"].width
+    records = max(1, beat_bits // RECORD_BITS)
     exponent_bits = numerics.NORM_EXPONENT_BITS * e.row_lanes
     granule_bits = e.depth_lanes * e.act_bits
     return {
@@ -49,7 +48,7 @@ def banks(engine: EngineConfig) -> dict[str, Memories]:
                 MemoryShape(
                     e.parameter_words,
                     8 * e.parameter_word_bytes // beat_bits,
-                    records * record_bits if beat_bits >= RowParameters.size else beat_bits,
+                    records * STORED_RECORD_BITS if beat_bits >= RECORD_BITS else beat_bits,
                 ),
             )
         ],

@@ -14,7 +14,7 @@ from rtl.arith.cascade import Cascade
 from rtl.config import EngineConfig
 from rtl.control.unit import NAMES
 from rtl.isa.instructions import INSTRUCTION_BYTES
-from rtl.matmul.array import Operands, array_packing
+from rtl.matmul.array import OperandPacker, array_packing
 from rtl.matmul.signals import PAIR, QUAD, quads
 from rtl.matmul.unit import MatmulUnit
 from rtl.memory.ports import TokenScale
@@ -36,14 +36,14 @@ Blocks = dict[str, Features]
 
 MODULES = {
     "bank": ("bank_",),
-    "tile": ("tile_", "cascade_", "dot_"),
+    "tile": ("arraytile_", "cascade_", "dot_"),
     "operands": ("matmul.array.",),
     "array": ("matmul.array",),
     "feed": ("matmul.feed",),
     "lanes": ("matmul.drain.lanes",),
     "scores": ("matmul.drain.scores", "rowmaximum_"),
     "requantize": ("matmul.drain.requantize", "requantizelane_"),
-    "drain": ("matmul", "gelutable_", "residuallane"),
+    "drain": ("matmul", "gelulookup_", "residuallane"),
     "norm_lanes": ("norm.lanes", "normlane_", "normcode_"),
     "norm": ("norm",),
     "softmax_lanes": ("softmax.lanes", "softmax.sum", "exp2_"),
@@ -129,8 +129,8 @@ def _matmul(e: EngineConfig, family: str) -> Blocks:
             "weight_bits": e.row_lanes * e.depth_lanes * numerics.ATOM_BITS,
         },
         "lanes": ONE
-        | {"rows": e.row_lanes, "scale_bits": QUAD * groups * TokenScale.size}
-        | {"slot_scale_bits": slots * TokenScale.size},
+        | {"rows": e.row_lanes, "scale_bits": QUAD * groups * TokenScale.as_shape().size}
+        | {"slot_scale_bits": slots * TokenScale.as_shape().size},
         "scores": ONE
         | {"comparators": e.row_lanes - 1, "rows": e.row_lanes}
         | {"tokens": e.token_lanes, "maxima_bits": (slots + e.token_lanes) * numerics.SCORE_BITS},
@@ -149,7 +149,7 @@ def _operands(e: EngineConfig, cascade: int, family: str) -> Features:
         (e.token_lanes, e.act_bits, packing.token_pack),
         (e.row_lanes, numerics.ATOM_BITS, packing.row_pack),
     )
-    delays = [Operands.LATENCY + Cascade.skew(d % cascade) for d in range(e.depth_lanes)]
+    delays = [OperandPacker.LATENCY + Cascade.skew(d % cascade) for d in range(e.depth_lanes)]
     short = [d for d in delays if family == "ecp5" or d < SHORTEST_SHIFT_REGISTER]
     features = {"register_bits": 0.0, "shift_bits": 0.0, "digit_bits": 0.0, "codes": 0.0}
     for lanes, bits, pack in ports:

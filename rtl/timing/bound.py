@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from rtl.compiler.lowering.pixels import Pixels
 from rtl.compiler.runs import most_row_tiles
-from rtl.compiler.sizes import LayerSizes, Sizes, divide_up
+from rtl.compiler.sizes import Plan, TiledMatrix, divide_up
 from rtl.isa.instructions import INSTRUCTION_BYTES
 from rtl.model.shape import NetworkShape
 from rtl.timing.port import MemoryTiming
@@ -140,7 +140,7 @@ def work_by_kind(shape: NetworkShape, *, pixel_passes: int = 2) -> dict[str, Kin
     return kinds
 
 
-def least_cycles(sizes: Sizes, memory: MemoryTiming) -> float:
+def least_cycles(plan: Plan, memory: MemoryTiming) -> float:
     """Lower bound of the cycles of one image: the roofline.
 
     The array and the memory port each need their own cycles, however well they overlap. No program
@@ -149,12 +149,12 @@ def least_cycles(sizes: Sizes, memory: MemoryTiming) -> float:
 
     Parameters
     ----------
-    sizes : Sizes
+    plan : Plan
         The plan of a network that the engine can run.
     memory : MemoryTiming
     """
-    bytes_per_cycle = min(memory.bytes_per_cycle, sizes.engine.memory_bytes)
-    return max(least_array_cycles(sizes), least_bytes(sizes) / bytes_per_cycle)
+    bytes_per_cycle = min(memory.bytes_per_cycle, plan.engine.memory_bytes)
+    return max(least_array_cycles(plan), least_bytes(plan) / bytes_per_cycle)
 
 
 class MatrixUse(NamedTuple):
@@ -164,58 +164,58 @@ class MatrixUse(NamedTuple):
     ``loads`` how often its weights are loaded.
     """
 
-    matrix: LayerSizes
+    matrix: TiledMatrix
     tiles: int
     passes: int = 1
     loads: int = 1
 
 
-def matrix_uses(sizes: Sizes) -> Iterator[MatrixUse]:
+def matrix_uses(plan: Plan) -> Iterator[MatrixUse]:
     """Yield every matrix with weights in the order of execution; for mean pooling its products."""
-    passes = 1 if sizes.engine.act_bits == 8 else 2  # pixels in one slice or two
-    groups = sum(1 for _ in Pixels(sizes).groups())
-    yield MatrixUse(sizes.embed, len(sizes.patch_tiles), passes, groups)
-    for block in range(len(sizes.shape.blocks)):
-        queries = len(sizes.query_tiles(block))
-        groups = divide_up(queries, sizes.mlp_tiles(block))
-        for name, matrix in sizes.layers(block).items():
-            tiles = sizes.tiles if name in ("k", "v") else queries
+    passes = 1 if plan.engine.act_bits == 8 else 2  # pixels in one slice or two
+    groups = sum(1 for _ in Pixels(plan).groups())
+    yield MatrixUse(plan.embed, len(plan.patch_tiles), passes, groups)
+    for block in range(len(plan.shape.blocks)):
+        queries = len(plan.query_tiles(block))
+        groups = divide_up(queries, plan.mlp_tiles(block))
+        for name, matrix in plan.layers(block).items():
+            tiles = plan.tiles if name in ("k", "v") else queries
             yield MatrixUse(matrix, tiles, loads=groups if name in ("fc1", "fc2") else 1)
-    for name, matrix in sizes.pool_layers.items():  # of their weights, next to nothing is loaded
-        yield MatrixUse(matrix, len(sizes.patch_tiles) if name == "pool.values" else 1, loads=0)
-    yield MatrixUse(sizes.head, 1)
+    for name, matrix in plan.pool_layers.items():  # of their weights, next to nothing is loaded
+        yield MatrixUse(matrix, len(plan.patch_tiles) if name == "pool.values" else 1, loads=0)
+    yield MatrixUse(plan.head, 1)
 
 
-def least_array_cycles(sizes: Sizes) -> int:
+def least_array_cycles(plan: Plan) -> int:
     """Cycles in which the array multiplies: those of the program."""
-    total = sum(use.tiles * use.passes * _ring_words(use.matrix) for use in matrix_uses(sizes))
-    granules, depth = sizes.engine.granules, sizes.head_depth
-    for block, block_shape in enumerate(sizes.shape.blocks):
+    total = sum(use.tiles * use.passes * _ring_words(use.matrix) for use in matrix_uses(plan))
+    granules, depth = plan.engine.granules, plan.head_depth
+    for block, block_shape in enumerate(plan.shape.blocks):
         heads = range(block_shape.heads)
-        scores = len(heads) * sizes.key_tiles * depth
+        scores = len(heads) * plan.key_tiles * depth
         row_tiles = sum(
             ((head + 1) * depth - 1) // granules - head * depth // granules + 1 for head in heads
         )
-        context = row_tiles * sizes.value_depth
-        total += 2 * len(sizes.query_tiles(block)) * (scores + context)  # keys, values: 8 bits
+        context = row_tiles * plan.value_depth
+        total += 2 * len(plan.query_tiles(block)) * (scores + context)  # keys, values: 8 bits
     return total
 
 
-def least_bytes(sizes: Sizes) -> int:
+def least_bytes(plan: Plan) -> int:
     """Lower bound of the bytes that an image reads: constants, pixels, instructions."""
-    shape, engine = sizes.shape, sizes.engine
+    shape, engine = plan.shape, plan.engine
     total = shape.image[0] * shape.image[1] * shape.image[2]
-    total += sizes.tokens * sizes.width_tiles * engine.residual_word_bytes  # positions
-    instructions = sizes.tiles + shape.grid[0] + sizes.tiles  # positions, strips, LayerNorm
-    for use in matrix_uses(sizes):
+    total += plan.tokens * plan.width_tiles * engine.residual_word_bytes  # positions
+    instructions = plan.tiles + shape.grid[0] + plan.tiles  # positions, strips, LayerNorm
+    for use in matrix_uses(plan):
         words = _ring_words(use.matrix) * engine.weight_word_bytes
         total += use.loads * (words + use.matrix.row_tiles * engine.parameter_word_bytes)
         instructions += 2 * use.loads
         instructions += use.tiles * divide_up(use.matrix.row_tiles, most_row_tiles(engine))
     for block, block_shape in enumerate(shape.blocks):  # scores, softmax, context; LayerNorms
-        instructions += len(sizes.query_tiles(block)) * (3 * block_shape.heads + 2)
+        instructions += len(plan.query_tiles(block)) * (3 * block_shape.heads + 2)
     return total + instructions * INSTRUCTION_BYTES
 
 
-def _ring_words(matrix: LayerSizes) -> int:
+def _ring_words(matrix: TiledMatrix) -> int:
     return sum(matrix.ring_words(tile) for tile in range(matrix.row_tiles))

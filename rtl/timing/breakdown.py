@@ -129,7 +129,7 @@ def _steps(
     latencies: UnitLatencies,
     images: int,
 ) -> Iterator[_Step]:
-    engine, count = program.sizes.engine, len(program.operations)
+    engine, count = program.plan.engine, len(program.operations)
     matmul = MatmulTiming(engine, latencies)
     loads = _Loads(program, prediction, memory.latency_cycles, images)
     for number in range(count * images):
@@ -140,7 +140,7 @@ def _steps(
         matmul.execute(operation, prediction.starts[number])
         worked = matmul.busy - busy
         idle = matmul.last_word - worked - before
-        load = loads.waited_for(operation)
+        load = loads.waited_for(program.waits[number % count])
         waiting: dict[Wait, float] = {}
         if idle and prediction.causes[number] == Unit.LOAD:
             waiting = loads.split(load, idle)
@@ -179,18 +179,18 @@ class _Loads:
         loads = [i for i, operation in enumerate(operations) if operation.unit is Unit.LOAD]
         self.numbers = [image * len(operations) + i for image in range(images) for i in loads]
         signal = 1 << Unit.MATMUL
-        places = [place for place, i in enumerate(loads) if operations[i].signal & signal]
+        places = [place for place, i in enumerate(loads) if program.signals[i] & signal]
         # Places in ``numbers`` of the LOADs that signal to MATMULs, which wait for them in turn.
         self.signals = [image * len(loads) + place for image in range(images) for place in places]
-        credits = operations[0].instruction().credits[Unit.LOAD][Unit.MATMUL]
+        credits = program.credits[Unit.LOAD][Unit.MATMUL]
         self.waited = -credits  # the next wait's place in ``signals``
         self.prediction = prediction
         self.latency = latency
         self.counted = 0  # LOADs up to the latest one that the unit was idle for
 
-    def waited_for(self, matmul: Operation) -> int:
-        """Place of the LOAD whose signal a MATMUL takes, if it takes one: call this for each."""
-        if not matmul.wait >> Unit.LOAD & 1:
+    def waited_for(self, wait: int) -> int:
+        """Place of the LOAD whose signal a MATMUL takes, given its waits; call it for each."""
+        if not wait >> Unit.LOAD & 1:
             return 0
         self.waited += 1
         return self.signals[self.waited - 1] if self.waited > 0 else 0

@@ -3,9 +3,9 @@
 from functools import cache
 
 from rtl.config import EngineConfig
+from rtl.control.completion import InFlight
 from rtl.control.fetch import Fetch
-from rtl.control.in_flight import InFlight
-from rtl.control.issue import Issue
+from rtl.control.semaphores import Issue
 from rtl.lib.streams import Queue
 from rtl.matmul.unit import MatmulUnit
 from rtl.memory.load.check import LoadCheck

@@ -7,13 +7,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from rtl.compiler.lowering.layout import logits_address
-from rtl.compiler.operations import Program, Space
+from rtl.compiler.operations import MemorySpace, Program
 from rtl.config import EngineConfig
 from rtl.timing.breakdown import Breakdown
 from rtl.timing.simulate import Prediction
 
 SCHEMA = 1
-COUNTED_IN = {Space.ACTIVATIONS: "granules", Space.GELU: "tables"}  # all others: words
+COUNTED_IN = {MemorySpace.ACTIVATIONS: "granules", MemorySpace.GELU: "tables"}  # all others: words
 
 
 def report(
@@ -30,7 +30,7 @@ def report(
         Of one image.
     clock_hz : int
     """
-    engine = program.sizes.engine
+    engine = program.plan.engine
     return {
         "schema": SCHEMA,
         "engine": {"name": engine.name, "hash": f"{engine.hash:016x}"},
@@ -58,33 +58,33 @@ def report(
 
 def _buffers(program: Program) -> list[tuple[str, int, int, str]]:
     """Name, highest address in use, capacity and unit of each scratchpad."""
-    sizes = program.sizes
-    engine = sizes.engine
-    highest: Counter[Space] = Counter()
+    plan = program.plan
+    engine = plan.engine
+    highest: Counter[MemorySpace] = Counter()
     for operation in program.operations:
         for region in (*operation.reads, *operation.writes):
             highest[region.space] = max(highest[region.space], region.stop)
-    logits = logits_address(sizes) + sizes.class_tiles
-    highest[Space.RESIDUAL] = max(sizes.residual_words, logits)  # regions count tokens there
+    logits = logits_address(plan) + plan.class_tiles
+    highest[MemorySpace.RESIDUAL] = max(plan.residual_words, logits)  # regions count tokens there
     return [
         (space.name.lower(), highest[space], capacity, COUNTED_IN.get(space, "words"))
         for space, capacity in _capacities(engine).items()
     ]
 
 
-def _capacities(engine: EngineConfig) -> dict[Space, int]:
+def _capacities(engine: EngineConfig) -> dict[MemorySpace, int]:
     """Size of each scratchpad, in what the report counts."""
     return {
-        Space.ACTIVATIONS: engine.activation_words * engine.granules,
-        Space.PIXELS: engine.pixel_words,
-        Space.KEYS: engine.key_words,
-        Space.VALUES: engine.value_words,
-        Space.SCORES: engine.score_words,
-        Space.RESIDUAL: engine.residual_words,
-        Space.WEIGHTS: engine.weight_words,
-        Space.PARAMETERS: engine.parameter_words,
-        Space.EXPONENTS: engine.exponent_words,
-        Space.GELU: 2,
+        MemorySpace.ACTIVATIONS: engine.activation_words * engine.granules,
+        MemorySpace.PIXELS: engine.pixel_words,
+        MemorySpace.KEYS: engine.key_words,
+        MemorySpace.VALUES: engine.value_words,
+        MemorySpace.SCORES: engine.score_words,
+        MemorySpace.RESIDUAL: engine.residual_words,
+        MemorySpace.WEIGHTS: engine.weight_words,
+        MemorySpace.PARAMETERS: engine.parameter_words,
+        MemorySpace.EXPONENTS: engine.exponent_words,
+        MemorySpace.GELU: 2,
     }
 
 

@@ -12,9 +12,9 @@ simulated in the order of time but the one choice that depends on it: whose burs
 
 from dataclasses import dataclass
 
-from rtl.compiler.limits import check
 from rtl.compiler.lowering import lower
 from rtl.compiler.operations import Program
+from rtl.compiler.plan import plan
 from rtl.config import EngineConfig
 from rtl.isa.instructions import IMAGES_IN_FLIGHT, UNITS, Opcode, Unit
 from rtl.model.shape import NetworkShape
@@ -100,7 +100,7 @@ def predict(
     UserError
         If the engine cannot run the network.
     """
-    return simulate(lower(check(shape, engine)), memory, latencies, images)
+    return simulate(lower(plan(shape, engine)), memory, latencies, images)
 
 
 def simulate(
@@ -135,7 +135,7 @@ class _Simulation:
     def __init__(
         self, program: Program, memory: MemoryTiming, latencies: UnitLatencies, images: int
     ):
-        self.engine = engine = program.sizes.engine
+        self.engine = engine = program.plan.engine
         self.operations = program.operations
         self.count = len(program.operations)
         self.images = images
@@ -148,7 +148,7 @@ class _Simulation:
         self.loads = Loads(engine, latencies.load_check, latencies.load_gap, latencies.queue)
         self.full: _Station | None = None  # whose queue the fetcher waits for
         self.chosen = 0.0  # when the latest burst was chosen
-        credits = program.operations[0].instruction().credits
+        credits = program.credits
         self.stations = [
             _Station([credits[producer][consumer] for producer in Unit]) for consumer in Unit
         ]
@@ -321,7 +321,7 @@ class _Simulation:
         at, cause = station.available[index], WAITED_FOR_PROGRAM
         if station.taken + 1 > at:
             at, cause = station.taken + 1, WAITED_FOR_UNIT
-        wait = self.operations[number % self.count].wait
+        wait = self.program.waits[number % self.count]
         if wait:
             producers = MEMBERS[wait]
             for producer in producers:
@@ -353,7 +353,7 @@ class _Simulation:
         if not self.incomplete[image]:
             self.done[image] = self.latest[image] + self.latencies.end
             self._ask_again()
-        signal = self.operations[number].signal
+        signal = self.program.signals[number]
         for consumer in MEMBERS[signal]:
             self.stations[consumer].signals[unit].append(end)
             self._wake(consumer)

@@ -1,16 +1,13 @@
-"""What an image makes an engine do: products, bytes of memory, bytes of scratchpads; energy.
+"""What an image makes an engine do: products, bytes of memory, bytes of scratchpads.
 
 Everything is counted from the operands of the very program that runs.
 """
 
-import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
-from rtl.compiler import Operation, Program, check, lower
+from rtl.compiler import Operation, Program, lower, plan
 from rtl.config import EngineConfig
-from rtl.errors import UserError
 from rtl.isa.instructions import Activations, Destination, Opcode, Weights
 from rtl.model import numerics
 from rtl.model.shape import NetworkShape
@@ -34,8 +31,6 @@ KINDS = {
     "norm": "head",
 }
 """The kind of layer that needs a LOAD, by what it is for; others are kinds themselves."""
-
-DYNAMIC_POWER = re.compile(r"^\|\s*Dynamic \(W\)\s*\|\s*([0-9.]+)\s*\|", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -87,12 +82,12 @@ def work_of(shape: NetworkShape, engine: EngineConfig) -> Work:
     UserError
         If the engine cannot run the network.
     """
-    return work_of_program(lower(check(shape, engine)))
+    return work_of_program(lower(plan(shape, engine)))
 
 
 def work_of_program(program: Program) -> Work:
     """Work of a program's image."""
-    engine = program.sizes.engine
+    engine = program.plan.engine
     matmul = MatmulTiming(engine, UnitLatencies())
     read, cycles, written = Counter({PROGRAM: program.program_bytes}), 0, 0
     read_bits = written_bits = 0  # of scratchpads
@@ -108,7 +103,7 @@ def work_of_program(program: Program) -> Work:
         reads, writes = scratchpad_bits(operation, matmul)
         read_bits, written_bits = read_bits + reads, written_bits + writes
     return Work(
-        macs=array_work(program.sizes.shape),
+        macs=array_work(program.plan.shape),
         array_cycles=cycles,
         products=cycles * engine.products,
         read_bytes=dict(read),
@@ -161,54 +156,3 @@ def _drained_bits(operands: dict[str, int], engine: EngineConfig) -> tuple[int, 
         rows = operands["mask_count"] * engine.depth_lanes
     writes = rows * operands["lane_count"] * bits
     return writes, writes if operands.get("accumulate", 0) else 0
-
-
-@dataclass(frozen=True)
-class PowerModel:
-    """Dynamic energy, in proportion to the array's products.
-
-    Parameters
-    ----------
-    joules_per_product : float
-        Of a 4-bit weight; with all that happens beside it.
-    """
-
-    joules_per_product: float
-
-    @classmethod
-    def of_report(cls, report: str, work: Work, images_per_second: float) -> "PowerModel":
-        """From the report of a run.
-
-        Parameters
-        ----------
-        report : str
-            Text of Vivado's ``report_power``, with the activity of the run.
-        work : Work
-            Of the run's network and engine.
-        images_per_second : float
-            Of the run.
-
-        Raises
-        ------
-        UserError
-            If the text has no dynamic power, or the run no frame rate.
-        """
-        found = DYNAMIC_POWER.search(report)
-        if not found:
-            raise UserError(
-                "no report of Vivado's report_power: no row 'Dynamic (W)' in its summary"
-            )
-        if not float(found[1]):
-            raise UserError("row 'Dynamic (W)': 0, no power of an engine that runs")
-        if images_per_second <= 0:
-            raise UserError(f"the run's frame rate must be positive, not {images_per_second:g}")
-        return cls(float(found[1]) / (work.products * images_per_second))
-
-    def joules(self, products: Any) -> Any:
-        """Of so many products, as :attr:`Work.products` counts them."""
-        return products * self.joules_per_product
-
-
-def energy(work: Work, power: PowerModel | None) -> float | None:
-    """Dynamic energy of an image in joules; None without a power model: uncalibrated."""
-    return None if power is None else power.joules(work.products)

@@ -39,8 +39,8 @@ class UnitLatencies:
     queue : int
         ``LATENCY`` of :class:`rtl.lib.streams.Queue`.
     issue : int
-        ``LATENCY`` of :class:`rtl.control.issue.Issue`: from a queue's head to taken. The next one
-        starts in the cycle after.
+        ``LATENCY`` of :class:`rtl.control.semaphores.Issue`: from a queue's head to taken. The next
+        one starts in the cycle after.
     signal : int
         From ``done`` to the semaphore.
     matmul_start, matmul_finish : int

@@ -1,4 +1,4 @@
-"""GELU by table: 8-bit pre-activations to hidden codes."""
+"""GELU by table: 8-bit pre-activations become hidden codes."""
 
 from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import data, wiring
@@ -14,10 +14,11 @@ TABLES = 2
 ENTRIES = 1 << numerics.KV_BITS
 
 
-class GeluTable(wiring.Component):
-    """The two tables and ``ports`` lookups a cycle; latency ``LATENCY``, free running.
+class GeluLookup(wiring.Component):
+    """Both tables in one memory, with ``ports`` lookups a cycle.
 
-    ``codes[p] = memory[addresses[p]]``; the second table lies above the first.
+    ``codes[p] = memory[addresses[p]]``; the second table lies above the first. Latency ``LATENCY``
+    cycles, no flow control.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ class GeluTable(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.memory = memory = Memory(
             shape=unsigned(self.act_bits), depth=TABLES * ENTRIES, init=[]
@@ -70,14 +71,16 @@ class GeluTable(wiring.Component):
 class Gelu(wiring.Component):
     """Look up the hidden code of ``lanes`` int8 pre-activations a cycle.
 
-    ``o[lane] = tables[table][i[lane] + 128]``; latency ``LATENCY``, free running. Two lanes share
-    a memory; all are written alike. A table may be written while the other one is in use.
+    ``o[lane] = tables[table][i[lane] + 128]``
+
+    Latency ``LATENCY`` cycles, no flow control. Two lanes share a memory; all memories are written
+    alike. A table may be written while the other one is in use.
 
     Parameters
     ----------
     config : EngineConfig
     lanes : int
-        Even.
+        Lanes, an even number.
 
     Members
     -------
@@ -89,7 +92,7 @@ class Gelu(wiring.Component):
     Source: docs/numerics.md, section 6. Reference: sim.golden.ops.gelu.
     """
 
-    LATENCY = GeluTable.LATENCY
+    LATENCY = GeluLookup.LATENCY
     SHARING = 2
 
     def __init__(self, config: EngineConfig, lanes: int):
@@ -103,13 +106,13 @@ class Gelu(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         entry = Signal.like(self.write.beat, reset_less=True)
         valid = Signal()
         m.d.sync += [entry.eq(self.write.beat), valid.eq(self.write.valid)]
         for first in range(0, self.lanes, self.SHARING):
-            table = GeluTable(self.SHARING, self.config.act_bits)
+            table = GeluLookup(self.SHARING, self.config.act_bits)
             m.submodules[f"table_{first}"] = once(table, platform)
             m.d.comb += [
                 table.write_valid.eq(valid),

@@ -1,17 +1,17 @@
-"""LayerNorm of a tile of tokens."""
+"""LayerNorm of a tile of tokens: the norm unit."""
 
-from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import Out
 
 from rtl.config import EngineConfig
-from rtl.control.retire import Retire
+from rtl.control.completion import Retire
 from rtl.isa.instructions import Opcode
 from rtl.isa.unit_port import UnitPort
 from rtl.lib.pipeline import delayed, history
 from rtl.lib.streams import connect, fork
 from rtl.memory import ports
-from rtl.memory.word_parts import in_every_part, part_mask, part_of, split_position
+from rtl.memory.ports import in_every_part, part_mask, part_of, split_position
 from rtl.memory.write_queue import WriteQueue
 from rtl.vector.norm_lanes import NormLanes
 from rtl.vector.norm_reads import NormIssue
@@ -19,7 +19,14 @@ from rtl.vector.norm_statistics import NormStatistics
 
 
 class NormUnit(wiring.Component):
-    """Normalise the channels of each token of a tile: the residual stream in, codes out.
+    """Execute NORM: normalise the channels of each token, the residual stream in, codes out.
+
+    ::
+
+        i ─► issue ─► residual's scratchpad ─► lanes ─┬─► output ─► activations     (pass 2)
+         │     ▲                                 ▲    └─► statistics                (pass 1)
+         │     └── a pair's scalars are ready ───┴──────────────┘
+         └─► retire
 
     Pass 1 reads the tokens for their sums, pass 2 for their codes, 2 tokens x ``norm_lanes``
     channels per beat, one beat per cycle over both passes: a word of each token, or the parts of a
@@ -34,8 +41,8 @@ class NormUnit(wiring.Component):
     Members
     -------
     i : In(stream.Signature(dispatch_layout(Opcode.NORM)))
-        ``token`` is even; at most 8 instructions are under way.
-    done : Out(COMPLETION)
+        ``token`` is even; at most ``Retire.DEPTH`` instructions are under way.
+    done : Out(Completion)
         After the last write was taken.
     idle, busy : Out(1)
     residual : Out(residual_read(config))
@@ -74,10 +81,10 @@ class NormUnit(wiring.Component):
 
     @classmethod
     def pair_cycles(cls, config: EngineConfig) -> int:
-        """From the issue of a pair's last beat of pass 1 until its pass 2 may issue."""
+        """Cycles from the issue of a pair's last beat of pass 1 until its pass 2 may issue."""
         return cls.DATA_CYCLES + NormStatistics.latency(config) + 1
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.retire = retire = Retire(1)
         m.submodules.issue = issue = NormIssue(self.PAIRS, self.BEATS, self.config.norm_parts)
@@ -102,15 +109,21 @@ class NormUnit(wiring.Component):
             issue.pair_ready.eq(statistics.ready),
             issue.pair_used.eq(codes & beat.last),
         ]
-        for name in statistics.parameters.shape().members:
-            m.d.comb += statistics.parameters[name].eq(operands[name])
+        m.d.comb += [
+            statistics.parameters.width.eq(operands.width),
+            statistics.parameters.epsilon.eq(operands.epsilon),
+            statistics.parameters.gain.eq(operands.gain),
+            statistics.parameters.shift.eq(operands.shift),
+        ]
 
         valid = delayed(m, codes, lanes.LATENCY, name="code_valid", marker=True)
         beat = delayed(m, beat, lanes.LATENCY, name="written")
         self._connect_writes(m, valid, beat, lanes, output)
         return m
 
-    def _connect_control(self, m, retire, issue, output):
+    def _connect_control(
+        self, m: Module, retire: Retire, issue: NormIssue, output: WriteQueue
+    ) -> None:
         """Instructions in, completions and codes out."""
         fork(m, self.i, retire.i, issue.i)
         connect(m, producer=output.o, consumer=wiring.flipped(self.activations))
@@ -125,8 +138,11 @@ class NormUnit(wiring.Component):
         request = self.residual.request
         m.d.sync += self.stall_read.eq(request.valid & ~request.ready)
 
-    def _connect_reads(self, m, issue, lanes):
-        """Requests out, words in; the beat that the lanes have now, and the pass it belongs to."""
+    def _connect_reads(
+        self, m: Module, issue: NormIssue, lanes: NormLanes
+    ) -> tuple[data.View, Value, Value]:
+        """Requests out, words in; returns the beat that the lanes have now, and whether it is one
+        of pass 1 or of pass 2."""
         request = self.residual.request
         tagged, operands = issue.o.payload, issue.o.payload.beat.dispatch.operands
         taken, parts = Signal(), self.config.norm_parts
@@ -151,10 +167,13 @@ class NormUnit(wiring.Component):
         m.d.sync += exponents.as_value().eq(part_of(self.exponents.data, parts, part))
         for own, word in zip(residuals, self.residual.data, strict=True):
             m.d.sync += own.as_value().eq(part_of(word, parts, part))
-        return beat, *delayed(m, passes, cycles, name="passes", marker=True)
+        sums, codes = delayed(m, passes, cycles, name="passes", marker=True)
+        return beat, sums, codes
 
-    def _connect_writes(self, m, valid, beat, lanes, output):
-        """Codes into the output queue."""
+    def _connect_writes(
+        self, m: Module, valid: Value, beat: data.View, lanes: NormLanes, output: WriteQueue
+    ) -> None:
+        """Codes enter the output queue."""
         write, parts = output.write.beat, self.config.norm_parts
         column, part = split_position(beat.position, parts)
         m.d.comb += [

@@ -1,6 +1,6 @@
-"""Channels of LayerNorm: a multiplier for both passes, and the code behind it."""
+"""Channels of LayerNorm: one multiplier for both passes, and the code behind it."""
 
-from amaranth.hdl import Module, Mux, Shape, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,17 +18,22 @@ TOTAL = signed(43)
 SQUARE = unsigned(2 * numerics.RESIDUAL_BITS - 1)
 EXPONENT = unsigned(numerics.NORM_EXPONENT_BITS)
 
-NormScalar = data.StructLayout({"factor": FACTOR, "offset": OFFSET, "shift": unsigned(AMOUNT_BITS)})
-"""What pass 2 needs of a token: A, B and s - 1 of docs/numerics.md, section 4."""
+
+class NormScalar(data.Struct):
+    """Scalars of a token for pass 2: A, B and s - 1 of docs/numerics.md, section 4."""
+
+    factor: FACTOR
+    offset: OFFSET
+    shift: unsigned(AMOUNT_BITS)
 
 
 def normal_shape(act_bits: int) -> Shape:
-    """Wide enough that adding the zero point saturates exactly where an endless value would."""
+    """Shape in which adding the zero point saturates exactly where an endless value would."""
     return signed(act_bits + 3)
 
 
 class NormLane(wiring.Component):
-    """One channel of one token, in either pass.
+    """Multiplier of one channel of one token, for either pass.
 
     ``square = residual**2 + scalar.offset`` where ``squares``;
     ``normal = clip((residual * factor + offset) >> (shift + exponent))``, with one more fraction
@@ -40,14 +45,16 @@ class NormLane(wiring.Component):
     Parameters
     ----------
     act_bits : int
+        Bits of a code.
 
     Members
     -------
     residual : In(signed(16))
     squares : In(1)
+        Multiply the residual with itself, not with the factor.
     scalar : In(NormScalar)
     exponent : In(2)
-        Of the channel.
+        Exponent of the channel.
     square : Out(unsigned(31))
     normal : Out(signed(act_bits + 3))
     """
@@ -69,7 +76,7 @@ class NormLane(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.multiply = multiply = MultiplyAdd(signed(27), RESIDUAL, TOTAL, OFFSET)
         m.submodules.shift = shift = SaturatingShift(TOTAL.width, self.normal.shape().width)
@@ -97,6 +104,7 @@ class NormCode(wiring.Component):
     Parameters
     ----------
     act_bits : int
+        Bits of a code.
 
     Members
     -------
@@ -105,7 +113,7 @@ class NormCode(wiring.Component):
     signed : In(1)
         Clip to ``act_signed`` rather than ``act_unsigned``.
     code : Out(unsigned(act_bits))
-        Raw bits.
+        Raw bits of the code.
     """
 
     LATENCY = 2
@@ -122,7 +130,7 @@ class NormCode(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         bits = self.act_bits
         value = Signal(signed(max(bits + 3, 9) + 1), reset_less=True)
@@ -140,15 +148,16 @@ class NormCode(wiring.Component):
         return m
 
 
-def _is_copied(bits):
+def _is_copied(bits: Value) -> Value:
+    """Whether all bits are equal: copies of the sign."""
     return bits.all() | ~bits.any()
 
 
 class NormLanes(wiring.Component):
-    """``2 x norm_lanes`` lanes of LayerNorm; see :class:`rtl.vector.norm_lanes.NormLane`.
+    """Lanes of a beat, ``norm_lanes`` for each of 2 tokens; see :class:`NormLane`.
 
-    Rigid: a beat enters in each cycle. Squares leave ``SQUARE_LATENCY`` cycles later, codes
-    ``LATENCY`` cycles later.
+    Squares leave ``SQUARE_LATENCY`` cycles after a beat, codes ``LATENCY`` cycles, one beat per
+    cycle, no flow control.
 
     Parameters
     ----------
@@ -159,9 +168,9 @@ class NormLanes(wiring.Component):
     residuals : In(2 x norm_lanes x signed(16))
     squaring : In(1)
     scalars : In(2 x NormScalar)
-        By token.
+        Scalars by token.
     exponents : In(norm_lanes x 2)
-        By channel.
+        Exponents by channel.
     zero : In(8)
     signed : In(1)
     squares : Out(2 x norm_lanes x unsigned(31))
@@ -187,7 +196,7 @@ class NormLanes(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         zero = delayed(m, self.zero, NormLane.LATENCY, name="zero")
         is_signed = delayed(m, self.signed, NormLane.LATENCY, name="signed")

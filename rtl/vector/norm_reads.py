@@ -1,49 +1,46 @@
-"""Order in which LayerNorm reads the residual stream."""
+"""Reads of LayerNorm: the order in which both passes take the residual stream."""
 
 from amaranth.hdl import Assert, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from rtl.control.retire import Retire
+from rtl.control.completion import Retire
 from rtl.isa.instructions import Opcode
 from rtl.isa.layouts import dispatch_layout
 from rtl.lib.counts import Credits
-from rtl.lib.streams import Queue, Skid
-from rtl.memory.ports import ADDRESS
-from rtl.memory.word_parts import split_position
+from rtl.lib.streams import Queue, Skid, connect
+from rtl.memory.ports import ADDRESS, split_position
 
 DISPATCH = dispatch_layout(Opcode.NORM)
-PAIR = unsigned(4)  # of token lanes: at most 32
+PAIR_INDEX = unsigned(4)  # at most 32 token lanes
 COLUMN = DISPATCH["operands"].shape["row_words"].shape
 
 
 def norm_beat(parts: int) -> data.StructLayout:
-    """One read: where, whose (``pair``, lanes in ``enable``), which word of these tokens and which
-    of the word's ``parts`` (``position``: the ``first``, the ``last``), the instruction, and
-    whether it is the instruction's ``final`` one."""
+    """One read of a pair of tokens, of a word or one of its ``parts``."""
     return data.StructLayout(
         {
             "half": unsigned(1),
             "word": ADDRESS,
-            "pair": PAIR,
-            "enable": unsigned(2),
-            "position": COLUMN.width + exact_log2(parts),
-            "first": unsigned(1),
-            "last": unsigned(1),
-            "final": unsigned(1),
+            "pair": PAIR_INDEX,
+            "enable": unsigned(2),  # lanes of the pair that take part
+            "position": COLUMN.width + exact_log2(parts),  # word, part
+            "first": unsigned(1),  # of its pair
+            "last": unsigned(1),  # of its pair
+            "final": unsigned(1),  # of the instruction
             "dispatch": DISPATCH,
         }
     )
 
 
 def tagged_beat(parts: int) -> data.StructLayout:
-    """A beat of pass 2 (``codes``) or of pass 1."""
+    """A beat, and whether it is one of pass 2 (``codes``) or of pass 1."""
     return data.StructLayout({"codes": unsigned(1), "beat": norm_beat(parts)})
 
 
-class NormWalk(wiring.Component):
-    """The beats of one pass: pairs of token lanes, the words of each pair, the parts of each word.
+class NormAddressGenerator(wiring.Component):
+    """Generate the beats of one pass: pair by pair, the words of each pair, the parts of each word.
 
     A pair that lies before the first lane costs a cycle without a beat: it only moves the address.
     Between two instructions there is one such cycle too.
@@ -66,15 +63,15 @@ class NormWalk(wiring.Component):
             {"i": In(stream.Signature(DISPATCH)), "o": Out(stream.Signature(norm_beat(parts)))}
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         beat = self.o.payload
         operands = beat.dispatch.operands
         dispatch = Signal(DISPATCH)
-        idle, skip = Signal(init=1), Signal(PAIR)  # pairs before the first lane
-        lane_end = Signal(PAIR.width + 2)  # the last lane that takes part
-        first_pair, last_pair = Signal(), lane_end[1:]
-        pair, position = Signal(PAIR), Signal.like(beat.position)
+        idle, skip = Signal(init=1), Signal(PAIR_INDEX)  # pairs before the first lane
+        lane_last = Signal(PAIR_INDEX.width + 2)  # the last lane that takes part
+        first_pair, last_pair = Signal(), lane_last[1:]
+        pair, position = Signal(PAIR_INDEX), Signal.like(beat.position)
         single, before_last = Signal(), Signal.like(position)  # beats == 1, beats - 2
         half, base = Signal(), Signal(ADDRESS)
         column, _ = split_position(position, self.parts)
@@ -85,21 +82,21 @@ class NormWalk(wiring.Component):
             beat.word.eq(base + column),
             beat.pair.eq(pair),
             beat.enable[0].eq(~first_pair | ~operands.lane_first[0]),
-            beat.enable[1].eq((pair != last_pair) | lane_end[0]),
+            beat.enable[1].eq((pair != last_pair) | lane_last[0]),
             beat.position.eq(position),
             beat.final.eq(beat.last & (pair == last_pair)),
         ]
-        started = self.i.payload.operands
-        beats = started.row_words << exact_log2(self.parts)
+        next_operands = self.i.payload.operands
+        beats = next_operands.row_words << exact_log2(self.parts)
         with m.If(self.i.valid & idle):
             m.d.sync += [
                 idle.eq(0),
-                self.o.valid.eq(started.lane_first[1:] == 0),
+                self.o.valid.eq(next_operands.lane_first[1:] == 0),
                 dispatch.eq(self.i.payload),
-                skip.eq(started.lane_first[1:]),
-                lane_end.eq(started.lane_first + started.lane_count - 1),
-                half.eq(started.token[1]),
-                base.eq(started.source_address),
+                skip.eq(next_operands.lane_first[1:]),
+                lane_last.eq(next_operands.lane_first + next_operands.lane_count - 1),
+                half.eq(next_operands.token[1]),
+                base.eq(next_operands.source_address),
                 pair.eq(0),
                 position.eq(0),
                 single.eq(beats == 1),
@@ -128,22 +125,25 @@ class NormWalk(wiring.Component):
         return m
 
 
-class NormTurn(wiring.Component):
-    """Whose beat goes: one of pass 2 before one of pass 1, what is old is finished first.
+class NormArbiter(wiring.Component):
+    """Choose the pass whose beat goes: pass 2 before pass 1, so that older work finishes first.
 
-    No register. A module of its own, so that synthesis keeps it as shallow as it is.
+    Without a register. A module of its own, so that synthesis keeps it as shallow as it is.
 
     Members
     -------
     free : In(1)
         A beat may go.
     codes : In(3)
-        There is a beat of pass 2, its pair's scalars, room in the output queue.
+        There is a beat of pass 2, there are its pair's scalars, there is room in the output queue.
     sums : In(2)
-        There is a beat of pass 1, room for its pair's scalars.
-    single, ending : In(1)
-        The beat is its pair's only one; the end of another pair waits to be read.
+        There is a beat of pass 1, there is room for its pair's scalars.
+    single : In(1)
+        The beat of pass 1 is its pair's only one.
+    ending : In(1)
+        The last beat of another pair waits to be read.
     codes_go, sums_go : Out(1)
+        A beat of pass 2, or of pass 1, goes.
     """
 
     free: In(1)
@@ -154,7 +154,7 @@ class NormTurn(wiring.Component):
     codes_go: Out(1)
     sums_go: Out(1)
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         codes, sums = self.codes.all(), self.sums.all() & ~(self.single & self.ending)
         m.d.comb += [
@@ -165,18 +165,23 @@ class NormTurn(wiring.Component):
 
 
 class NormIssue(wiring.Component):
-    """Read requests of both passes, at most one per cycle.
+    """Issue the read requests of both passes, at most one per cycle.
 
-    Each pass walks over its instruction on its own, pass 1 ahead of pass 2, over the border
-    between instructions too. A pair's pass 2 waits for the pair's scalars, and for room in the
-    output queue; pass 1 waits for room where scalars are kept.
+    ::
+
+        i ─┬─► sums (pass 1) ─────────────► arbiter ─► requests ─► o
+           └─► waiting ─► codes (pass 2) ──────▲
+
+    Each pass has its own addresses, pass 1 ahead of pass 2, across instructions too. A pair's
+    pass 2 waits for the pair's scalars, and for room in the output queue; pass 1 waits for room
+    where scalars are kept.
 
     Parameters
     ----------
     pairs : int
-        Pairs of tokens whose scalars may be under way.
+        How many pairs of tokens may have their scalars under way.
     beats : int
-        Beats of codes that may be under way.
+        How many beats of codes may be under way.
     parts : int
         Beats per word.
 
@@ -186,8 +191,10 @@ class NormIssue(wiring.Component):
         At most ``Retire.DEPTH`` instructions are under way.
     o : Out(stream.Signature(tagged_beat(parts)))
         Beats to be read.
-    pair_ready, pair_used : In(1)
-        The scalars of a pair are there; its last beat has used them.
+    pair_ready : In(1)
+        The scalars of a pair are there.
+    pair_used : In(1)
+        The last beat of a pair has used its scalars.
     beat_written : In(1)
         A beat of codes has left the output queue.
     """
@@ -206,19 +213,19 @@ class NormIssue(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.sums = sums = NormWalk(self.parts)
+        m.submodules.sums = sums = NormAddressGenerator(self.parts)
         m.submodules.waiting = waiting = Queue(DISPATCH, Retire.DEPTH)
-        m.submodules.codes = codes = NormWalk(self.parts)
-        m.submodules.turn = turn = NormTurn()
+        m.submodules.codes = codes = NormAddressGenerator(self.parts)
+        m.submodules.arbiter = arbiter = NormArbiter()
         # A request must not change while it waits.
         m.submodules.requests = requests = Skid(tagged_beat(self.parts))
         m.submodules.pair_credits = pair_credits = Credits(self.pairs)
         m.submodules.beat_credits = beat_credits = Credits(self.beats)
-        wiring.connect(m, wiring.flipped(self.i), sums.i)
-        wiring.connect(m, waiting.o, codes.i)
-        wiring.connect(m, requests.o, wiring.flipped(self.o))
+        connect(m, producer=wiring.flipped(self.i), consumer=sums.i)
+        connect(m, producer=waiting.o, consumer=codes.i)
+        connect(m, producer=requests.o, consumer=wiring.flipped(self.o))
 
         # Pairs whose scalars are there, for pass 2 to begin; whether there is one.
         ready, any_ready = Signal(range(self.pairs + 1)), Signal()
@@ -229,23 +236,23 @@ class NormIssue(wiring.Component):
         m.d.comb += [
             waiting.i.p.eq(self.i.p),
             waiting.i.valid.eq(self.i.valid & self.i.ready),
-            turn.free.eq(requests.i.ready),
-            turn.codes.eq(Cat(codes.o.valid, any_ready, beat_credits.available)),
-            turn.sums.eq(Cat(sums.o.valid, pair_credits.available)),
-            turn.single.eq(beat.first & beat.last),
-            turn.ending.eq(endings.any()),
-            codes.o.ready.eq(turn.codes_go),
-            sums.o.ready.eq(turn.sums_go),
-            requests.i.valid.eq(turn.codes_go | turn.sums_go),
-            requests.i.p.codes.eq(turn.codes_go),
-            requests.i.p.beat.eq(Mux(turn.codes_go, codes.o.p, sums.o.p)),
-            pair_credits.take.eq(turn.sums_go & beat.last),
+            arbiter.free.eq(requests.i.ready),
+            arbiter.codes.eq(Cat(codes.o.valid, any_ready, beat_credits.available)),
+            arbiter.sums.eq(Cat(sums.o.valid, pair_credits.available)),
+            arbiter.single.eq(beat.first & beat.last),
+            arbiter.ending.eq(endings.any()),
+            codes.o.ready.eq(arbiter.codes_go),
+            sums.o.ready.eq(arbiter.sums_go),
+            requests.i.valid.eq(arbiter.codes_go | arbiter.sums_go),
+            requests.i.p.codes.eq(arbiter.codes_go),
+            requests.i.p.beat.eq(Mux(arbiter.codes_go, codes.o.p, sums.o.p)),
+            pair_credits.take.eq(arbiter.sums_go & beat.last),
             pair_credits.give.eq(self.pair_used),
-            beat_credits.take.eq(turn.codes_go),
+            beat_credits.take.eq(arbiter.codes_go),
             beat_credits.give.eq(self.beat_written),
         ]
         ends = self.o.valid & self.o.ready & ~self.o.p.codes & self.o.p.beat.last
-        more, begun = ready + self.pair_ready, turn.codes_go & last
+        more, begun = ready + self.pair_ready, arbiter.codes_go & last
         m.d.sync += [
             Assert(~waiting.i.valid | waiting.i.ready),  # no more are under way
             ready.eq(more - begun),

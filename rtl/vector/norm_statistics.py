@@ -7,22 +7,37 @@ from amaranth.lib.wiring import In, Out
 from rtl.arith.adder_tree import AdderTree
 from rtl.arith.multiply import MultiplyAdd
 from rtl.arith.packing import adder_terms
-from rtl.arith.rsqrt import Rsqrt
+from rtl.arith.rsqrt import RSQRT, Rsqrt
 from rtl.config import EngineConfig
 from rtl.lib.pipeline import delayed
-from rtl.lib.streams import Queue
+from rtl.lib.streams import Queue, connect
 from rtl.memory.ports import RESIDUAL, array
 from rtl.model import numerics
 from rtl.vector.norm_lanes import FACTOR, OFFSET, SQUARE, NormLane, NormScalar
 
 WIDTH_BITS = numerics.MAX_WIDTH.bit_length() - 1
-NormTotals = data.StructLayout(
-    {
-        "values": signed(numerics.RESIDUAL_BITS + WIDTH_BITS),
-        "squares": unsigned(2 * numerics.RESIDUAL_BITS - 1 + WIDTH_BITS),
-    }
-)
-"""S1 and S2 of docs/numerics.md, section 4."""
+WIDTH = unsigned(numerics.MAX_WIDTH.bit_length())
+EPSILON = unsigned(32)
+GAIN = unsigned(16)
+SQUARES_LOW = 24  # the 41-bit sum of squares is multiplied in two parts
+VALUES_LOW = 17  # and so is the sum of values with itself
+NORM_PAIR = array(2, NormScalar)
+
+
+class NormTotals(data.Struct):
+    """Sums of a token: S1 and S2 of docs/numerics.md, section 4."""
+
+    values: signed(numerics.RESIDUAL_BITS + WIDTH_BITS)
+    squares: unsigned(2 * numerics.RESIDUAL_BITS - 1 + WIDTH_BITS)
+
+
+class NormParameters(data.Struct):
+    """Operands of an instruction: D, the epsilon, G and s0 of docs/numerics.md, section 4."""
+
+    width: WIDTH
+    epsilon: EPSILON
+    gain: GAIN
+    shift: unsigned(4)
 
 
 class NormSums(wiring.Component):
@@ -30,8 +45,8 @@ class NormSums(wiring.Component):
 
     ``totals.values = sum(r)``, ``totals.squares = sum(r**2)``
 
-    Rigid: a beat may enter in each cycle. ``totals`` hold the sums up to a beat ``LATENCY`` cycles
-    after it, until the next beat.
+    ``totals`` hold the sums up to a beat ``latency(config)`` cycles after it, until the next beat.
+    One beat per cycle, no flow control.
 
     Parameters
     ----------
@@ -42,16 +57,15 @@ class NormSums(wiring.Component):
     valid : In(1)
         A beat enters.
     first : In(1)
-        It is its token's first.
+        The beat is its token's first.
     values : In(norm_lanes x signed(16))
     squares : In(norm_lanes x unsigned(31))
-        Of the values that entered ``NormLane.SQUARE_LATENCY`` cycles before.
+        Squares of the values that entered ``NormLane.SQUARE_LATENCY`` cycles before.
     totals : Out(NormTotals)
     """
 
     def __init__(self, config: EngineConfig):
         self.config = config
-        self.LATENCY = self.latency(config)
         lanes = config.norm_lanes
         super().__init__(
             {
@@ -65,17 +79,18 @@ class NormSums(wiring.Component):
 
     @staticmethod
     def latency(config: EngineConfig) -> int:
-        """Squares, adder tree, accumulator."""
+        """Cycles from a beat to its sums: squares, adder tree, accumulator."""
         tree = AdderTree.latency(config.norm_lanes, adder_terms(config.multiplier))
         return NormLane.SQUARE_LATENCY + tree + 1
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         lanes, terms = self.config.norm_lanes, adder_terms(self.config.multiplier)
         m.submodules.values = values = AdderTree(lanes, RESIDUAL, terms)
         m.submodules.squares = squares = AdderTree(lanes, SQUARE, terms)
-        valid = delayed(m, self.valid, self.LATENCY - 1, name="valid", marker=True)
-        first = delayed(m, self.first, self.LATENCY - 1, name="first")
+        cycles = self.latency(self.config) - 1
+        valid = delayed(m, self.valid, cycles, name="valid", marker=True)
+        first = delayed(m, self.first, cycles, name="first")
         sum_of_values = delayed(m, values.o, NormLane.SQUARE_LATENCY, name="sum_of_values")
         m.d.comb += [values.i.eq(self.values), squares.i.eq(self.squares)]
         with m.If(valid):
@@ -86,18 +101,8 @@ class NormSums(wiring.Component):
         return m
 
 
-WIDTH = unsigned(numerics.MAX_WIDTH.bit_length())
-SQUARES_LOW = 24  # the 41-bit sum of squares is multiplied in two parts
-VALUES_LOW = 17  # and so is the sum of values with itself
-
-NormParameters = data.StructLayout(
-    {"width": WIDTH, "epsilon": unsigned(32), "gain": unsigned(16), "shift": unsigned(4)}
-)
-"""D, the epsilon, G and s0 of docs/numerics.md, section 4."""
-
-
 class NormVariance(wiring.Component):
-    """Variance of a token, times the square of its width.
+    """Variance of a token, multiplied by the square of its width.
 
     ``variance = width * totals.squares - totals.values**2 + epsilon``, modulo 2**52
 
@@ -119,16 +124,16 @@ class NormVariance(wiring.Component):
             {
                 "totals": In(NormTotals),
                 "width": In(WIDTH),
-                "epsilon": In(unsigned(32)),
+                "epsilon": In(EPSILON),
                 "variance": Out(unsigned(2 * Rsqrt.DIGITS)),
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         values, squares = self.totals.values, self.totals.squares
         part = unsigned(SQUARES_LOW + WIDTH.width + 1)
-        m.submodules.low = low = MultiplyAdd(unsigned(SQUARES_LOW), WIDTH, part, unsigned(32))
+        m.submodules.low = low = MultiplyAdd(unsigned(SQUARES_LOW), WIDTH, part, EPSILON)
         m.submodules.high = high = MultiplyAdd(unsigned(SQUARES_LOW), WIDTH, part)
         m.submodules.low_square = low_square = MultiplyAdd(
             values.shape(), unsigned(VALUES_LOW), signed(44)
@@ -158,7 +163,7 @@ class NormVariance(wiring.Component):
 
 
 class NormScalars(wiring.Component):
-    """Factor, offset and shift of a token.
+    """Scalars of a token: factor, offset and shift.
 
     ``k' = (rsqrt(V) * gain) >> 16``; ``scalar.factor = width * k'``,
     ``scalar.offset = -totals.values * k'``, ``scalar.shift = e + shift - 1``
@@ -186,14 +191,14 @@ class NormScalars(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.variance = variance = NormVariance()
         m.submodules.rsqrt = rsqrt = Rsqrt()
-        m.submodules.gain = gain = MultiplyAdd(unsigned(16), unsigned(16), unsigned(32))
-        m.submodules.factor = factor = MultiplyAdd(WIDTH, unsigned(16), FACTOR)
+        m.submodules.gain = gain = MultiplyAdd(RSQRT, GAIN, unsigned(RSQRT.width + GAIN.width))
+        m.submodules.factor = factor = MultiplyAdd(WIDTH, RSQRT, FACTOR)
         minus = signed(len(self.totals.values) + 1)
-        m.submodules.offset = offset = MultiplyAdd(minus, unsigned(16), OFFSET)
+        m.submodules.offset = offset = MultiplyAdd(minus, RSQRT, OFFSET)
 
         until_rsqrt = variance.LATENCY + rsqrt.LATENCY
         until_gain = until_rsqrt + gain.LATENCY
@@ -210,9 +215,9 @@ class NormScalars(wiring.Component):
             gain.a.eq(rsqrt.k),
             gain.b.eq(delayed(m, parameters.gain, until_rsqrt, name="gain")),
             factor.a.eq(delayed(m, parameters.width, until_gain, name="width")),
-            factor.b.eq(gain.o >> 16),
+            factor.b.eq(gain.o >> GAIN.width),
             offset.a.eq(delayed(m, negated, until_gain - 1, name="negated")),
-            offset.b.eq(gain.o >> 16),
+            offset.b.eq(gain.o >> GAIN.width),
             self.scalar.factor.eq(factor.o),
             self.scalar.offset.eq(offset.o),
             self.scalar.shift.eq(delayed(m, shift, gain.LATENCY + offset.LATENCY - 1, name="e")),
@@ -220,41 +225,38 @@ class NormScalars(wiring.Component):
         return m
 
 
-NormToken = data.StructLayout({"totals": NormTotals, "parameters": NormParameters})
-NormPair = array(2, NormScalar)
-
-
 class NormStatistics(wiring.Component):
-    """Sums of two tokens, then their scalars, one token after the other on one path.
+    """Statistics of a pair of tokens: their sums, then their scalars, one token after the other.
 
-    Rigid up to the queue in which ``pairs`` wait for pass 2: the issue of beats counts them. The
-    ``last`` beats of two pairs must be at least two cycles apart. A pair enters the queue
-    ``LATENCY`` cycles after its last beat.
+    No flow control up to the queue in which ``pairs`` wait for pass 2: the issue of beats counts
+    them. The ``last`` beats of two pairs must be at least two cycles apart. A pair enters the queue
+    ``latency(config)`` cycles after its last beat.
 
     Parameters
     ----------
     config : EngineConfig
     pairs : int
-        Pairs of tokens that the queue holds.
+        How many pairs of tokens the queue holds.
 
     Members
     -------
-    valid, first, last : In(1)
-        A beat enters; it is its pair's first, or last.
+    valid : In(1)
+        A beat enters.
+    first, last : In(1)
+        The beat is its pair's first, or last.
     values : In(2 x norm_lanes x signed(16))
     squares : In(2 x norm_lanes x unsigned(31))
-        Of the values that entered ``NormLanes.SQUARE_LATENCY`` cycles before.
+        Squares of the values that entered ``NormLanes.SQUARE_LATENCY`` cycles before.
     parameters : In(NormParameters)
     ready : Out(1)
         A pair enters the queue.
-    pairs : Out(stream.Signature(NormPair))
+    pairs : Out(stream.Signature(NORM_PAIR))
     """
 
     def __init__(self, config: EngineConfig, pairs: int):
         lanes = config.norm_lanes
         self.config = config
         self.depth = pairs
-        self.LATENCY = self.latency(config)
         super().__init__(
             {
                 "valid": In(1),
@@ -264,22 +266,22 @@ class NormStatistics(wiring.Component):
                 "squares": In(array(2, array(lanes, SQUARE))),
                 "parameters": In(NormParameters),
                 "ready": Out(1),
-                "pairs": Out(stream.Signature(NormPair)),
+                "pairs": Out(stream.Signature(NORM_PAIR)),
             }
         )
 
     @staticmethod
     def latency(config: EngineConfig) -> int:
-        """Sums, and the scalars of two tokens, a cycle apart."""
+        """Cycles from a pair's last beat to its scalars: the second token's, a cycle later."""
         return NormSums.latency(config) + NormScalars.LATENCY + 1
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.even = even = NormSums(self.config)
         m.submodules.odd = odd = NormSums(self.config)
         m.submodules.scalars = scalars = NormScalars()
-        m.submodules.queue = queue = Queue(NormPair, self.depth)
-        wiring.connect(m, queue.o, wiring.flipped(self.pairs))
+        m.submodules.queue = queue = Queue(NORM_PAIR, self.depth)
+        connect(m, producer=queue.o, consumer=wiring.flipped(self.pairs))
         for token, sums in enumerate((even, odd)):
             m.d.comb += [
                 sums.valid.eq(self.valid),
@@ -288,10 +290,11 @@ class NormStatistics(wiring.Component):
                 sums.squares.eq(self.squares[token]),
             ]
 
-        complete = delayed(m, self.valid & self.last, even.LATENCY, name="complete", marker=True)
+        sum_cycles = NormSums.latency(self.config)
+        complete = delayed(m, self.valid & self.last, sum_cycles, name="complete", marker=True)
         second = delayed(m, complete, 1, name="second", marker=True)
         m.d.sync += Assert(~(complete & second))
-        parameters = delayed(m, self.parameters, even.LATENCY, name="parameters")
+        parameters = delayed(m, self.parameters, sum_cycles, name="parameters")
         odd_totals = delayed(m, odd.totals, 1, name="odd_totals")
         odd_parameters = delayed(m, parameters, 1, name="odd_parameters")
         m.d.comb += [

@@ -13,12 +13,14 @@ SHIFT_BITS = 4
 
 
 class ResidualLane(wiring.Component):
-    """``o = clip(residual + (y << shift), int16)``, ``residual`` 0 unless ``accumulate``.
+    """Add one value to the residual stream.
+
+    ``o = clip(residual + (y << shift), int16)``, ``residual`` 0 unless ``accumulate``
 
     ``y << shift`` keeps only the bits that can still be brought back into the range: beyond them
     the sum is clipped whatever the residual is.
 
-    Free running; ``LATENCY`` from ``y``. ``residual`` and ``accumulate`` are wanted
+    Latency ``LATENCY`` cycles from ``y``, no flow control. ``residual`` and ``accumulate`` come
     ``RESIDUAL_LATENCY`` cycles after ``y`` and ``shift``.
 
     Members
@@ -48,18 +50,18 @@ class ResidualLane(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         bits = numerics.RESIDUAL_BITS
         shifted = Signal(signed(bits + 1), reset_less=True)
-        exceeds = Signal(reset_less=True)  # what ``shifted`` holds
-        finely = self.y << self.shift[:2]
+        exceeds = Signal(reset_less=True)  # y << shift does not fit ``shifted``
+        by_ones = self.y << self.shift[:2]
         with m.Switch(self.shift[2:]):
             for fours in range(1 << SHIFT_BITS - 2):
-                above = finely[bits - 4 * fours :]
+                above = by_ones[bits - 4 * fours :]
                 with m.Case(fours):
                     m.d.sync += [
-                        shifted.eq(finely << 4 * fours),
+                        shifted.eq(by_ones << 4 * fours),
                         exceeds.eq(above.any() & ~above.all()),
                     ]
 
@@ -78,8 +80,8 @@ class ResidualLane(wiring.Component):
         return m
 
 
-class Residual(wiring.Component):
-    """``lanes`` of :class:`ResidualLane` side by side, with one ``shift`` and ``accumulate``."""
+class ResidualAdder(wiring.Component):
+    """Lanes of :class:`ResidualLane` side by side, with one ``shift`` and ``accumulate``."""
 
     LATENCY = ResidualLane.LATENCY
     RESIDUAL_LATENCY = ResidualLane.RESIDUAL_LATENCY
@@ -96,7 +98,7 @@ class Residual(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         for index in range(self.lanes):
             lane = ResidualLane()

@@ -1,31 +1,36 @@
 """Softmax of a tile of tokens, one head."""
 
-from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Module, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.control.retire import Retire
+from rtl.control.completion import Retire
 from rtl.isa.instructions import Opcode
 from rtl.isa.unit_port import UnitPort
 from rtl.lib.counts import Credits
 from rtl.lib.pipeline import delayed, history
 from rtl.lib.streams import connect, fork
 from rtl.memory import ports
-from rtl.memory.word_parts import in_every_part, part_mask, part_of, split_position
+from rtl.memory.ports import in_every_part, part_mask, part_of, split_position
 from rtl.memory.write_queue import WriteQueue
 from rtl.vector.softmax_lanes import ContextScale, SoftmaxLanes, WeightSum
-from rtl.vector.softmax_reads import SoftmaxWalk
+from rtl.vector.softmax_reads import SoftmaxAddressGenerator
 
 MAXIMUM_CYCLES = 2  # to choose a maximum among all slots and lanes
 
 
 class SoftmaxUnit(wiring.Component):
-    """Attention weights relative to each token's maximum, and the scale that their sum calls for.
+    """Execute SOFTMAX: attention weights relative to each token's maximum, and their scale.
+
+    ::
+
+        i ─► addresses ─► scores' scratchpad ─► lanes ─► output ─► activations
+         └─► retire                               └─► sum ─► scale ─► scales
 
     ``softmax_lanes`` keys of one token per cycle, token after token without gaps: a word, or the
     parts of a word one after the other, for each of which it is read. From the read to the output
-    queue the unit is rigid; a word is read only where the queue has room.
+    queue the unit is rigid; a word is read only where the queue has room (``credits``).
 
     Parameters
     ----------
@@ -34,17 +39,17 @@ class SoftmaxUnit(wiring.Component):
     Members
     -------
     i : In(stream.Signature(dispatch_layout(Opcode.SOFTMAX)))
-        At most 8 instructions are under way.
-    done : Out(COMPLETION)
+        At most ``Retire.DEPTH`` instructions are under way.
+    done : Out(Completion)
         After the last write was taken and the last scale is in its register.
     idle, busy : Out(1)
     scores : Out(score_read(config))
     maxima : In(score_slots x token_lanes x SCORE)
-        By slot and lane; constant while an instruction of the slot is under way.
+        Largest score by slot and lane; constant while an instruction of the slot is under way.
     activations : Out(stream.Signature(activation_write(config)))
-        One lane of a pair at a time.
+        Attention weights, one lane of a pair at a time.
     scales : Out(score_slots x token_lanes x TokenScale)
-        By slot and lane.
+        Requantization of the context by slot and lane.
     stall_write : Out(1)
         A write was refused in the cycle before.
 
@@ -75,22 +80,24 @@ class SoftmaxUnit(wiring.Component):
 
     @classmethod
     def done_cycles(cls, config: EngineConfig) -> int:
-        """From the issue of an instruction's last beat until ``done``: its scale lands last."""
+        """Cycles from the issue of an instruction's last beat to ``done``: its scale lands last."""
         scale = WeightSum.latency(config) + ContextScale.LATENCY + 1
         return cls.DATA_CYCLES + SoftmaxLanes.LATENCY + scale - 1 + Retire.LATENCY
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.retire = retire = Retire(2)
-        m.submodules.walk = walk = SoftmaxWalk(self.config.softmax_lanes, self.config.softmax_parts)
+        m.submodules.addresses = addresses = SoftmaxAddressGenerator(
+            self.config.softmax_lanes, self.config.softmax_parts
+        )
         m.submodules.credits = credits = Credits(self.BEATS)
         m.submodules.lanes = lanes = SoftmaxLanes(self.config)
         m.submodules.sum = total = WeightSum(self.config)
         m.submodules.scale = scale = ContextScale()
         m.submodules.output = output = WriteQueue(self.config, self.BEATS)
 
-        self._connect_control(m, retire, walk, output)
-        valid, beat = self._connect_reads(m, walk, credits, lanes)
+        self._connect_control(m, retire, addresses, output)
+        valid, beat = self._connect_reads(m, addresses, credits, lanes)
 
         valid = delayed(m, valid, lanes.LATENCY, name="weights_valid", marker=True)
         beat = delayed(m, beat, lanes.LATENCY, name="weights_beat")
@@ -99,8 +106,9 @@ class SoftmaxUnit(wiring.Component):
         self._connect_writes(m, valid, beat, lanes, output)
         m.d.comb += [credits.give.eq(output.taken), retire.ended[0].eq(output.ended)]
 
-        complete = delayed(m, valid & beat.last, total.LATENCY, name="complete", marker=True)
-        beat = delayed(m, beat, total.LATENCY, name="complete_beat")
+        sum_cycles = WeightSum.latency(self.config)
+        complete = delayed(m, valid & beat.last, sum_cycles, name="complete", marker=True)
+        beat = delayed(m, beat, sum_cycles, name="complete_beat")
         m.d.comb += [
             scale.total.eq(total.total),
             scale.multiplier.eq(beat.dispatch.operands.context_multiplier),
@@ -114,9 +122,11 @@ class SoftmaxUnit(wiring.Component):
         m.d.comb += retire.ended[1].eq(landed & beat.final)
         return m
 
-    def _connect_control(self, m, retire, walk, output):
+    def _connect_control(
+        self, m: Module, retire: Retire, addresses: SoftmaxAddressGenerator, output: WriteQueue
+    ) -> None:
         """Instructions in, completions and weights out."""
-        fork(m, self.i, retire.i, walk.i)
+        fork(m, self.i, retire.i, addresses.i)
         connect(m, producer=output.o, consumer=wiring.flipped(self.activations))
         m.d.comb += [
             self.done.eq(retire.done),
@@ -125,17 +135,23 @@ class SoftmaxUnit(wiring.Component):
             self.stall_write.eq(output.stall),
         ]
 
-    def _connect_reads(self, m, walk, credits, lanes):
-        """Requests out, scores in; whether the lanes have some now, and their beat."""
+    def _connect_reads(
+        self,
+        m: Module,
+        addresses: SoftmaxAddressGenerator,
+        credits: Credits,
+        lanes: SoftmaxLanes,
+    ) -> tuple[Value, data.View]:
+        """Requests out, scores in; returns whether the lanes have scores now, and their beat."""
         issue = Signal()
         scores = Signal.like(lanes.scores, reset_less=True)
         m.d.comb += [
-            walk.o.ready.eq(credits.available),
-            issue.eq(walk.o.valid & credits.available),
+            addresses.o.ready.eq(credits.available),
+            issue.eq(addresses.o.valid & credits.available),
             credits.take.eq(issue),
         ]
         requested = delayed(m, issue, 1, name="requested", marker=True)
-        beat = delayed(m, walk.o.payload, 1, name="requested_beat")
+        beat = delayed(m, addresses.o.payload, 1, name="requested_beat")
         m.d.comb += [
             self.scores.enable.eq(requested),
             self.scores.request.bank.eq(beat.lane[:2]),
@@ -158,8 +174,8 @@ class SoftmaxUnit(wiring.Component):
         ]
         return valid, beat
 
-    def _maximum(self, m, beat):
-        """The maximum of a beat's lane, ``MAXIMUM_CYCLES`` after the beat."""
+    def _maximum(self, m: Module, beat: data.View) -> Signal:
+        """Maximum of a beat's lane, ``MAXIMUM_CYCLES`` after the beat."""
         by_slot = Signal(ports.array(self.config.score_slots, ports.SCORE), reset_less=True)
         maximum = Signal(ports.SCORE, reset_less=True)
         slot = delayed(m, beat.dispatch.operands.slot, 1, name="slot")
@@ -169,8 +185,10 @@ class SoftmaxUnit(wiring.Component):
         ]
         return maximum
 
-    def _connect_writes(self, m, valid, beat, lanes, output):
-        """Weights into the output queue."""
+    def _connect_writes(
+        self, m: Module, valid: Value, beat: data.View, lanes: SoftmaxLanes, output: WriteQueue
+    ) -> None:
+        """Weights enter the output queue."""
         write, parts = output.write.beat, self.config.softmax_parts
         column, part = split_position(beat.position, parts)
         m.d.comb += [

@@ -18,9 +18,10 @@ from rtl.vector.softmax_reads import DITHER, KEYS
 
 
 class SoftmaxLanes(wiring.Component):
-    """Attention weights of ``softmax_lanes`` keys.
+    """Attention weights of ``softmax_lanes`` keys, side by side.
 
-    Rigid: a beat may enter in each cycle; its weights leave ``LATENCY`` cycles later.
+    Latency ``LATENCY`` cycles, one beat per cycle, no flow control: the unit reads only what its
+    output queue has room for.
 
     Parameters
     ----------
@@ -33,9 +34,9 @@ class SoftmaxLanes(wiring.Component):
     multiplier : In(17)
     shift : In(6)
     keys_left : In(12)
-        The first that many keys are valid.
+        How many keys from the first on are valid.
     dither : In(8)
-        Of the first key.
+        Dither of the first key.
     weights : Out(softmax_lanes x unsigned(act_bits))
     """
 
@@ -55,7 +56,7 @@ class SoftmaxLanes(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         for row in range(self.config.softmax_lanes):
             lane = Exp2(self.config.act_bits)
@@ -75,7 +76,8 @@ class SoftmaxLanes(wiring.Component):
 class WeightSum(wiring.Component):
     """Sum of a token's attention weights, ``softmax_lanes`` of them per cycle.
 
-    Rigid. ``total`` holds the sum up to a beat ``LATENCY`` cycles after it, until the next beat.
+    ``total`` holds the sum up to a beat ``latency(config)`` cycles after it, until the next beat.
+    No flow control.
 
     Parameters
     ----------
@@ -86,14 +88,13 @@ class WeightSum(wiring.Component):
     valid : In(1)
         A beat enters.
     first : In(1)
-        It is its token's first.
+        The beat is its token's first.
     weights : In(softmax_lanes x unsigned(act_bits))
     total : Out(unsigned(18))
     """
 
     def __init__(self, config: EngineConfig):
         self.config = config
-        self.LATENCY = self.latency(config)
         super().__init__(
             {
                 "valid": In(1),
@@ -105,15 +106,16 @@ class WeightSum(wiring.Component):
 
     @staticmethod
     def latency(config: EngineConfig) -> int:
-        """Adder tree, accumulator."""
+        """Cycles from a beat to its sum: adder tree, accumulator."""
         return AdderTree.latency(config.softmax_lanes, adder_terms(config.multiplier)) + 1
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         lanes, terms = self.config.softmax_lanes, adder_terms(self.config.multiplier)
         m.submodules.tree = tree = AdderTree(lanes, activation_code(self.config), terms)
-        valid = delayed(m, self.valid, tree.LATENCY, name="valid", marker=True)
-        first = delayed(m, self.first, tree.LATENCY, name="first")
+        tree_cycles = AdderTree.latency(lanes, terms)
+        valid = delayed(m, self.valid, tree_cycles, name="valid", marker=True)
+        first = delayed(m, self.first, tree_cycles, name="first")
         total = Signal.like(self.total, reset_less=True)
         m.d.comb += [tree.i.eq(self.weights), self.total.eq(total)]
         with m.If(valid):
@@ -126,13 +128,13 @@ SHIFT = unsigned(6)
 
 
 class ContextScale(wiring.Component):
-    """Requantization of a token's context.
+    """Scale of a token's context, which is divided by the sum of its attention weights.
 
     ``scale.multiplier = (R * multiplier) >> 15``, ``scale.shift = L + shift``, with R and L of
     :class:`rtl.arith.reciprocal.Reciprocal`
 
     Latency ``LATENCY`` cycles, one token per cycle, no flow control: every token has a register
-    that takes its scale.
+    for its scale.
 
     Members
     -------
@@ -140,7 +142,7 @@ class ContextScale(wiring.Component):
         Sum of attention weights, at least 1.
     multiplier : In(16)
     shift : In(6)
-        Of the head.
+        Scale of the head: C and S'.
     scale : Out(TokenScale)
 
     Source: docs/numerics.md, section 5: M and S. Reference: sim.golden.ops.context_scale.
@@ -158,7 +160,7 @@ class ContextScale(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.reciprocal = reciprocal = Reciprocal()
         product = unsigned(numerics.RECIPROCAL_BITS + MULTIPLIER.width)

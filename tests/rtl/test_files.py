@@ -3,10 +3,17 @@
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from rtl.files import atomic_directory, atomic_write, require_writable, sha256_of
+from rtl.files import (
+    atomic_directory,
+    atomic_write,
+    require_space,
+    require_writable,
+    sha256_of,
+)
 
 
 def test_bytes_and_text(tmp_path):
@@ -113,3 +120,20 @@ def test_hash_is_of_content_and_of_the_division_into_parts(tmp_path):
     assert sha256_of("ab", "c") != sha256_of("a", "bc")
     assert len(sha256_of()) == 64
     assert sha256_of(Path(__file__)) != sha256_of(str(Path(__file__)))
+
+
+def test_a_nearly_full_disk_shows_before_the_work(tmp_path, monkeypatch):
+    asked = []
+
+    def disk_usage(path):
+        asked.append(path)
+        return SimpleNamespace(total=0, used=0, free=41_999_999)
+
+    monkeypatch.setattr("shutil.disk_usage", disk_usage)
+    missing = tmp_path / "not" / "yet"
+    require_space(missing, 41)
+    with pytest.raises(OSError) as error:
+        require_space(missing, 42)
+    assert (error.value.errno, error.value.filename) == (errno.ENOSPC, str(missing))
+    assert error.value.strerror.endswith(": 41 MB free, 42 MB needed")
+    assert asked == [tmp_path, tmp_path] and not missing.exists()

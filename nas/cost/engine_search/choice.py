@@ -120,8 +120,16 @@ def choose(
     )
 
 
-def reaching(grid: EngineGrid, cycles: float) -> Iterator[CostedEngine]:
+def reaching(grid: EngineGrid, cycles: float, known: float = inf) -> Iterator[CostedEngine]:
     """Yield engines that take at most so many cycles, the smallest first; at last, the fastest.
+
+    Parameters
+    ----------
+    grid : EngineGrid
+    cycles : float
+        Per image, of the workload's networks.
+    known : float
+        Cycles that are known to be possible; the fastest engine is left out if it takes more.
 
     Raises
     ------
@@ -135,7 +143,8 @@ def reaching(grid: EngineGrid, cycles: float) -> Iterator[CostedEngine]:
         found, _ = sized(grid, lanes, most)
         if found.log_cycles <= most:
             yield found
-    yield from fastest(grid, candidates, 1).engines
+    if candidates.bounds[0][0] < log(known):
+        yield from fastest(grid, candidates, 1).engines
 
 
 def _calibrated(grid: EngineGrid) -> tuple[int, list[LaneCounts]]:

@@ -19,7 +19,7 @@ from nas.cost.hardware import HardwareTarget
 from nas.space import Space
 from rtl.board import Board
 from rtl.build.synthesis import Resources
-from rtl.compiler import check
+from rtl.compiler import plan
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.model.shape import NetworkShape
@@ -146,7 +146,7 @@ class EngineGrid:
         """Refuse an engine that cannot run the networks; ``UserError`` names the limit."""
         networks = self._networks(engine.row_lanes)
         for shape in (networks[0], networks[-1]):
-            check(shape, engine)
+            plan(shape, engine)
 
     def runs(self, engine: EngineConfig) -> bool:
         """Tell whether an engine can run the networks."""
@@ -169,7 +169,7 @@ class EngineGrid:
         memory = HardwareTarget(self.board, engine).memory
         return _mean_log(
             [
-                least_cycles(check(shape, engine), memory)
+                least_cycles(plan(shape, engine), memory)
                 for shape in self._networks(engine.row_lanes)
             ]
         )

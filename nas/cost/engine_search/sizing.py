@@ -8,7 +8,7 @@ from typing import Any
 from rtl.board import Board
 from rtl.build.synthesis import family_of
 from rtl.compiler.lowering.layout import HEAD_GROUPS
-from rtl.compiler.sizes import Sizes, divide_up
+from rtl.compiler.sizes import Plan, divide_up
 from rtl.config import EngineConfig
 from rtl.model.shape import NetworkShape
 
@@ -125,7 +125,7 @@ def engine_for(
     engine = with_most_words(lanes, storage, board, act_bits)
     words: dict[str, Any] = {
         name: min(max(needed, FEWEST_WORDS), MOST_WORDS)
-        for name, needed in _words(Sizes(largest, engine), storage).items()
+        for name, needed in _words(Plan(largest, engine), storage).items()
     }
     return replace(engine, **words)
 
@@ -136,36 +136,36 @@ def _memory_bytes(engine: EngineConfig, board: Board) -> int:
     return max(width for width in MEMORY_BYTES if width <= max(most, engine.memory_bytes))
 
 
-def _words(sizes: Sizes, storage: Storage) -> dict[str, int]:
+def _words(plan: Plan, storage: Storage) -> dict[str, int]:
     """Compute the words of each scratchpad."""
-    blocks = range(len(sizes.shape.blocks))
-    layers = sizes.all_layers.values()
+    blocks = range(len(plan.shape.blocks))
+    layers = plan.all_layers.values()
     row_tiles = max(layer.row_tiles for layer in layers)
     longest = max(layer.ring_words(i) for layer in layers for i in range(layer.row_tiles))
-    chains = divide_up(len(sizes.patch_tiles), sizes.chain_tiles)
-    head_tiles = max(_head_tiles(sizes, block, storage.head_groups) for block in blocks)
-    mlp_tiles = divide_up(sizes.tiles, storage.mlp_passes)
+    chains = divide_up(len(plan.patch_tiles), plan.chain_tiles)
+    head_tiles = max(_head_tiles(plan, block, storage.head_groups) for block in blocks)
+    mlp_tiles = divide_up(plan.tiles, storage.mlp_passes)
     hidden = max(
         max(
-            sizes.query_words(block) + storage.score_slots * sizes.key_tiles,
-            mlp_tiles * sizes.hidden_tiles(block),
+            plan.query_words(block) + storage.score_slots * plan.key_tiles,
+            mlp_tiles * plan.hidden_tiles(block),
         )
         for block in blocks
     )
     return {
-        "activation_words": sizes.norm_words + hidden,
-        "pixel_words": divide_up(chains, storage.pixel_passes) * sizes.chain_words,
-        "key_words": head_tiles * sizes.key_tiles,
-        "value_words": head_tiles * sizes.value_depth,
-        "score_words": storage.score_slots * sizes.score_slot_words,
-        "residual_words": max(sizes.residual_words, sizes.class_tiles),
+        "activation_words": plan.norm_words + hidden,
+        "pixel_words": divide_up(chains, storage.pixel_passes) * plan.chain_words,
+        "key_words": head_tiles * plan.key_tiles,
+        "value_words": head_tiles * plan.value_depth,
+        "score_words": storage.score_slots * plan.score_slot_words,
+        "residual_words": max(plan.residual_words, plan.class_tiles),
         "weight_words": storage.ring_tiles * longest,
         "parameter_words": 2 * row_tiles,  # a block takes half of them
-        "exponent_words": 2 * sizes.width_tiles,
+        "exponent_words": 2 * plan.width_tiles,
     }
 
 
-def _head_tiles(sizes: Sizes, block: int, groups: int) -> int:
+def _head_tiles(plan: Plan, block: int, groups: int) -> int:
     """Count the row tiles of keys, as of values: of the fewest heads, or of two usual groups."""
-    units = divide_up(sizes.shape.blocks[block].heads, sizes.unit_heads)
-    return sizes.unit_tiles(block) * (1 if groups == 1 else 2 * divide_up(units, HEAD_GROUPS))
+    units = divide_up(plan.shape.blocks[block].heads, plan.unit_heads)
+    return plan.unit_tiles(block) * (1 if groups == 1 else 2 * divide_up(units, HEAD_GROUPS))

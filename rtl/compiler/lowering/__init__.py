@@ -14,27 +14,34 @@ scales that stand in instructions), so the search lowers a network before it has
 from rtl.compiler.lowering.network import Network
 from rtl.compiler.operations import Operation, Program, Subject
 from rtl.compiler.prefetch import prefetch
-from rtl.compiler.sizes import Sizes
+from rtl.compiler.sizes import Plan
 from rtl.compiler.synchronise import synchronise
 from rtl.isa.instructions import Opcode, credit_operands
 
 __all__ = ["lower"]
 
 
-def lower(sizes: Sizes) -> Program:
-    """Operations of a network that :func:`rtl.compiler.limits.check` accepts.
+def lower(plan: Plan) -> Program:
+    """Operations of a network that :func:`rtl.compiler.plan.plan` accepts.
 
     In four steps: list the computing operations, place LOADs among them, enclose them in BEGIN
     and END, mark who waits for whom.
     """
-    network = Network(sizes)
-    compute = list(network.operations())
+    network = Network(plan)
+    body = prefetch(list(network.operations()), plan)
+    marks = synchronise(body)
+    begin = {"engine": plan.engine.hash, "instructions": len(body) + 2}
+    begin |= credit_operands(marks.credits)
     operations = [
-        Operation(Opcode.BEGIN, {}, [], [], Subject("begin", "", "")),
-        *prefetch(compute, sizes),
+        Operation(Opcode.BEGIN, begin, [], [], Subject("begin", "", "")),
+        *body,
         Operation(Opcode.END, {}, [], [], Subject("end", "", "")),
     ]
-    operations[0].operands |= {"engine": sizes.engine.hash, "instructions": len(operations)}
-    operations[0].operands |= credit_operands(synchronise(operations))
-    constants = network.layers.constants
-    return Program(sizes, operations, constants.chunks, constants.bytes)
+    return Program(
+        plan,
+        operations,
+        waits=[0, *marks.waits, 0],
+        signals=[0, *marks.signals, 0],
+        chunks=network.layers.constants.chunks,
+        constant_bytes=network.layers.constants.bytes,
+    )

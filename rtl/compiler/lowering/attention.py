@@ -22,9 +22,9 @@ from itertools import cycle
 
 from rtl.compiler.lowering.layers import Layers
 from rtl.compiler.lowering.layout import AttentionLayout, norm_output
-from rtl.compiler.operations import Operation, Region, Space, Subject
-from rtl.compiler.runs import Run
-from rtl.compiler.sizes import Tile, evenly
+from rtl.compiler.operations import MemorySpace, Operation, Region, Subject
+from rtl.compiler.runs import RowRun
+from rtl.compiler.sizes import TokenTile, evenly
 from rtl.isa.instructions import Destination, Format, Opcode, Weights
 
 
@@ -38,16 +38,16 @@ class Attention:
 
     Attributes
     ----------
-    queries : tuple of Tile
+    queries : tuple of TokenTile
         Tokens that attend; all tokens are attended to.
     """
 
     def __init__(self, layers: Layers, block: int):
         self.layers = layers
-        self.sizes = layers.sizes
+        self.plan = layers.plan
         self.block = block
-        self.queries = layers.sizes.query_tiles(block)
-        self.layout = AttentionLayout(self.sizes, block)
+        self.queries = layers.plan.query_tiles(block)
+        self.layout = AttentionLayout(self.plan, block)
         self.slots = cycle(range(self.layout.slots))
 
     # ------------------------------------------------------------ order
@@ -84,19 +84,21 @@ class Attention:
     def projections(self, group: int) -> Iterator[Operation]:
         """K, V and Q of a group's heads; Q only of tokens that attend."""
         tiles = self.layout.row_tiles_of(group)
-        layers = self.sizes.layers(self.block)
+        layers = self.plan.layers(self.block)
         queries = {tile.index: tile for tile in self.queries}
         for block in self.layers.weight_blocks(
             [(layers[x], tiles.start, len(tiles)) for x in "kvq"]
         ):
-            for tile in self.sizes.all_tiles:
+            for tile in self.plan.all_tiles:
                 for run in block.runs:
                     if run.layer is not layers["q"]:
                         yield block.used_by(self.project_keys_or_values(run, tile, group))
                     elif tile.index in queries:
                         yield block.used_by(self.project_queries(run, queries[tile.index]))
 
-    def item(self, group: int, head: int, tile: Tile) -> tuple[Operation, Operation, Operation]:
+    def item(
+        self, group: int, head: int, tile: TokenTile
+    ) -> tuple[Operation, Operation, Operation]:
         """Scores, softmax and context, in the next slot."""
         slot = next(self.slots)
         return (
@@ -107,80 +109,80 @@ class Attention:
 
     # ------------------------------------------------------------ single operations
 
-    def project_queries(self, run: Run, tile: Tile) -> Operation:
+    def project_queries(self, run: RowRun, tile: TokenTile) -> Operation:
         name, queries = run.layer.name, self.layout.queries(tile)
         return self.layers.to_activations("qkv", name, run, tile, queries)
 
-    def project_keys_or_values(self, run: Run, tile: Tile, group: int) -> Operation:
+    def project_keys_or_values(self, run: RowRun, tile: TokenTile, group: int) -> Operation:
         """Rows of K or V into the group's part of the banks, one bank per token."""
         name, layout = run.layer.name, self.layout
         bank = layout.keys(group) if name.endswith(".k") else layout.values(group)
         tiles = layout.row_tiles_of(group)
-        operation = self.layers.matmul("qkv", name, run, tile, norm_output(self.sizes, tile))
+        operation = self.layers.matmul("qkv", name, run, tile, norm_output(self.plan, tile))
         return self.layers.to_bank(operation, bank, run.first - tiles.start, len(tiles))
 
-    def scores(self, group: int, head: int, tile: Tile, slot: int) -> Operation:
+    def scores(self, group: int, head: int, tile: TokenTile, slot: int) -> Operation:
         """Q times K of one head, raw, and each token's maximum."""
-        sizes, granules = self.sizes, self.sizes.engine.granules
+        plan, granules = self.plan, self.plan.engine.granules
         queries = self.layout.head_queries(tile, head)
         keys, scores = self.layout.keys(group), self.layout.scores(slot)
         within = head - self.layout.heads_of(group).start
         operands = {
             "act_signed": 1,
             "activation_address": queries.start,
-            "depth_words": sizes.head_depth,
+            "depth_words": plan.head_depth,
             "weights": Weights.KEYS,
-            "weight_address": keys.start * granules + within * sizes.head_depth,
+            "weight_address": keys.start * granules + within * plan.head_depth,
             "weight_step": len(self.layout.row_tiles_of(group)) * granules,
-            "row_tiles": sizes.key_tiles,
+            "row_tiles": plan.key_tiles,
             "destination": Destination.SCORES,
             "slot": slot,
             "destination_address": scores.start,
-            "destination_stride": sizes.key_tiles,
+            "destination_stride": plan.key_tiles,
             "token": tile.token,
             "lane_first": tile.lane_first,
             "lane_count": tile.lane_count,
-            "keys": sizes.tokens,
+            "keys": plan.tokens,
         }
-        reads, writes = [queries, keys], [scores, Region(Space.MAXIMA, slot, slot + 1)]
+        reads, writes = [queries, keys], [scores, Region(MemorySpace.MAXIMA, slot, slot + 1)]
         subject = self.subject("scores", "scores", tile, head)
         return Operation(Opcode.MATMUL, operands, reads, writes, subject)
 
-    def softmax(self, head: int, tile: Tile, slot: int) -> Operation:
+    def softmax(self, head: int, tile: TokenTile, slot: int) -> Operation:
         """Scores to attention weights, and each token's scale for the context."""
-        sizes = self.sizes
+        plan = self.plan
         scores, weights = self.layout.scores(slot), self.layout.weights(slot)
         operands = {
             "source_address": scores.start,
-            "source_stride": sizes.key_tiles,
-            "key_words": sizes.key_tiles,
-            "keys": sizes.tokens,
+            "source_stride": plan.key_tiles,
+            "key_words": plan.key_tiles,
+            "keys": plan.tokens,
             "lane_first": tile.lane_first,
             "lane_count": tile.lane_count,
-            "destination_address": weights.start // sizes.engine.granules,
+            "destination_address": weights.start // plan.engine.granules,
             "slot": slot,
         }
-        reads = [scores, Region(Space.MAXIMA, slot, slot + 1)]
-        writes = [weights, Region(Space.SCALES, slot, slot + 1)]
+        reads = [scores, Region(MemorySpace.MAXIMA, slot, slot + 1)]
+        writes = [weights, Region(MemorySpace.SCALES, slot, slot + 1)]
         subject = self.subject("softmax", "attention", tile, head)
         return Operation(Opcode.SOFTMAX, operands, reads, writes, subject)
 
-    def context(self, group: int, head: int, tile: Tile, slot: int) -> Operation:
+    def context(self, group: int, head: int, tile: TokenTile, slot: int) -> Operation:
         """Attention weights times V of one head, over its Q.
 
         Whole row tiles are computed, which may hold other heads too; the mask lets only the
         granules of this one be written.
         """
-        sizes, granules = self.sizes, self.sizes.engine.granules
+        plan, granules = self.plan, self.plan.engine.granules
         weights, values = self.layout.weights(slot), self.layout.values(group)
-        weights = weights._replace(stop=weights.start + sizes.value_depth)
+        weights = weights._replace(stop=weights.start + plan.value_depth)
         result = self.layout.head_queries(tile, head)
-        first, mask_first = divmod(head * sizes.head_depth, granules)
-        last = ((head + 1) * sizes.head_depth - 1) // granules
+        first, mask_first = divmod(head * plan.head_depth, granules)
+        last = ((head + 1) * plan.head_depth - 1) // granules
         tiles = self.layout.row_tiles_of(group)
         operands = {
             "activation_address": weights.start,
-            "depth_words": sizes.value_depth,
+            "depth_words": plan.value_depth,
             "weights": Weights.VALUES,
             "weight_address": values.start + first - tiles.start,
             "weight_step": len(tiles),
@@ -194,12 +196,12 @@ class Attention:
             "lane_first": tile.lane_first,
             "lane_count": tile.lane_count,
             "mask_first": mask_first,
-            "mask_count": sizes.head_depth,
+            "mask_count": plan.head_depth,
         }
-        reads = [weights, values, Region(Space.SCALES, slot, slot + 1)]
+        reads = [weights, values, Region(MemorySpace.SCALES, slot, slot + 1)]
         subject = self.subject("context", "context", tile, head)._replace(row_tile=first)
         return Operation(Opcode.MATMUL, operands, reads, [result], subject)
 
-    def subject(self, kind: str, tensor: str, tile: Tile, head: int) -> Subject:
+    def subject(self, kind: str, tensor: str, tile: TokenTile, head: int) -> Subject:
         name = f"blocks.{self.block}.{tensor}"
         return Subject(kind, name, name, self.block, tile, head)

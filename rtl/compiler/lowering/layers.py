@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rtl.compiler.constants import Constants
 from rtl.compiler.lowering.layout import norm_output, residual_tokens
-from rtl.compiler.operations import Operation, Region, Space, Subject
+from rtl.compiler.operations import MemorySpace, Operation, Region, Subject
 from rtl.compiler.requests import Exponents, WeightBlock
-from rtl.compiler.runs import Run, cut_into_blocks
-from rtl.compiler.sizes import LayerSizes, Sizes, Tile
+from rtl.compiler.runs import RowRun, cut_into_blocks
+from rtl.compiler.sizes import Plan, TiledMatrix, TokenTile
 from rtl.isa.instructions import Destination, Format, Opcode, Weights
 
 RING_PARTS = 4
@@ -21,37 +21,37 @@ class Layers:
 
     Parameters
     ----------
-    sizes : Sizes
+    plan : Plan
     """
 
-    def __init__(self, sizes: Sizes):
-        self.sizes = sizes
-        self.constants = Constants(sizes)
-        self.block_words = max(1, sizes.engine.weight_words // RING_PARTS)
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        self.constants = Constants(plan)
+        self.block_words = max(1, plan.engine.weight_words // RING_PARTS)
 
-    def weight_blocks(self, pieces: list[tuple[LayerSizes, int, int]]) -> list[WeightBlock]:
+    def weight_blocks(self, pieces: list[tuple[TiledMatrix, int, int]]) -> list[WeightBlock]:
         """Row tiles as blocks for the ring; ``pieces`` are (layer, first row tile, row tiles)."""
         return [
             WeightBlock(runs, *self.constants.weights(runs))
-            for runs in cut_into_blocks(pieces, self.sizes, self.block_words)
+            for runs in cut_into_blocks(pieces, self.plan, self.block_words)
         ]
 
-    def norm(self, name: str) -> Callable[[Tile], Operation]:
+    def norm(self, name: str) -> Callable[[TokenTile], Operation]:
         """A function that makes LayerNorm ``name``'s operation for a token tile."""
-        sizes = self.sizes
-        exponents = Exponents(self.constants.exponents(name), sizes.width_tiles)
+        plan = self.plan
+        exponents = Exponents(self.constants.exponents(name), plan.width_tiles)
 
-        def build(tile: Tile) -> Operation:
-            output = norm_output(sizes, tile)
+        def build(tile: TokenTile) -> Operation:
+            output = norm_output(plan, tile)
             operands = {
-                "source_address": sizes.residual_word(tile.token),
-                "source_stride": sizes.width_tiles,
-                "row_words": sizes.width_tiles,
+                "source_address": plan.residual_word(tile.token),
+                "source_stride": plan.width_tiles,
+                "row_words": plan.width_tiles,
                 "token": tile.token,
                 "lane_first": tile.lane_first,
                 "lane_count": tile.lane_count,
-                "destination_address": output.start // sizes.engine.granules,
-                "width": sizes.shape.width,
+                "destination_address": output.start // plan.engine.granules,
+                "width": plan.shape.width,
             }
             subject = Subject("norm", name, name, tile=tile)
             reads = [residual_tokens(tile)]
@@ -59,16 +59,18 @@ class Layers:
 
         return build
 
-    def matmul(self, kind: str, tensor: str, run: Run, tile: Tile, source: Region) -> Operation:
+    def matmul(
+        self, kind: str, tensor: str, run: RowRun, tile: TokenTile, source: Region
+    ) -> Operation:
         """A multiplication by weights, without a destination.
 
         Parameters
         ----------
         kind, tensor : str
             As in :class:`rtl.compiler.operations.Subject`.
-        run : Run
+        run : RowRun
             Row tiles.
-        tile : Tile
+        tile : TokenTile
             Tokens.
         source : Region
             Input of the tile: granules of activations or words of pixels; of these, the layer's
@@ -90,17 +92,17 @@ class Layers:
         return Operation(Opcode.MATMUL, operands, [source], [], subject, run=run)
 
     def to_residual(
-        self, kind: str, tensor: str, run: Run, tile: Tile, source: Region
+        self, kind: str, tensor: str, run: RowRun, tile: TokenTile, source: Region
     ) -> Operation:
         """As :meth:`matmul`, added to the residual stream."""
-        sizes = self.sizes
+        plan = self.plan
         operation = self.matmul(kind, tensor, run, tile, source)
         operation.operands |= {
             "destination": Destination.RESIDUAL,
             "format": Format.INT16,
             "accumulate": 1,
-            "destination_address": sizes.residual_word(tile.token) + run.first,
-            "destination_stride": sizes.width_tiles,
+            "destination_address": plan.residual_word(tile.token) + run.first,
+            "destination_stride": plan.width_tiles,
         }
         tokens = residual_tokens(tile)
         operation.reads.append(tokens)
@@ -108,11 +110,11 @@ class Layers:
         return operation
 
     def to_activations(
-        self, kind: str, tensor: str, run: Run, tile: Tile, result: Region
+        self, kind: str, tensor: str, run: RowRun, tile: TokenTile, result: Region
     ) -> Operation:
         """A layer on a LayerNorm's output; ``result`` is where all row tiles of the layer go."""
-        granules = self.sizes.engine.granules
-        operation = self.matmul(kind, tensor, run, tile, norm_output(self.sizes, tile))
+        granules = self.plan.engine.granules
+        operation = self.matmul(kind, tensor, run, tile, norm_output(self.plan, tile))
         start, count = result.start + run.first * granules, run.count * granules
         operation.operands |= {
             "destination": Destination.ACTIVATIONS,
@@ -137,7 +139,7 @@ class Layers:
         row_tile, row_tiles : int
             The first one that is written, of how many.
         """
-        keys, engine = bank.space is Space.KEYS, self.sizes.engine
+        keys, engine = bank.space is MemorySpace.KEYS, self.plan.engine
         group = engine.row_lanes if keys else engine.depth_lanes  # tokens, one in each bank
         token = operation.operands["token"]
         operation.operands |= {
@@ -157,9 +159,9 @@ def per_group(blocks: list[WeightBlock], groups: int) -> list[list[WeightBlock]]
 
 def times(
     blocks: Sequence[WeightBlock],
-    tiles: Sequence[Tile],
-    build: Callable[[Run, Tile], Operation],
-    then: Callable[[Tile], Operation] | None = None,
+    tiles: Sequence[TokenTile],
+    build: Callable[[RowRun, TokenTile], Operation],
+    then: Callable[[TokenTile], Operation] | None = None,
 ) -> Iterator[Operation]:
     """All row blocks times all token tiles; ``then`` follows the last block tile by tile."""
     for block in blocks:

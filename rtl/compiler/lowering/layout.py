@@ -11,47 +11,47 @@ PV of a head writes its context over the head's Q, which nobody needs any more; 
 (and scores) have two slots or more, taken in turn. Behind the last block the place of all this is
 that of the weights of the mean and of the mean.
 
-:func:`rtl.compiler.limits.check` has made sure that it all fits. What comes by LOAD has its
+:func:`rtl.compiler.plan.plan` has made sure that it all fits. What comes by LOAD has its
 addresses from :mod:`rtl.compiler.prefetch`, pixels from :mod:`rtl.compiler.lowering.pixels`.
 """
 
-from rtl.compiler.operations import Region, Space
-from rtl.compiler.sizes import Sizes, Tile, divide_up
+from rtl.compiler.operations import MemorySpace, Region
+from rtl.compiler.sizes import Plan, TokenTile, divide_up
 
 HEAD_GROUPS = 3  # the heads of a block are projected in about as many groups
 
 
-def words(sizes: Sizes, address: int, count: int) -> Region:
+def words(plan: Plan, address: int, count: int) -> Region:
     """Whole activation words as a region, which counts granules."""
-    granules = sizes.engine.granules
-    return Region(Space.ACTIVATIONS, address * granules, (address + count) * granules)
+    granules = plan.engine.granules
+    return Region(MemorySpace.ACTIVATIONS, address * granules, (address + count) * granules)
 
 
-def norm_output(sizes: Sizes, tile: Tile) -> Region:
+def norm_output(plan: Plan, tile: TokenTile) -> Region:
     """What a LayerNorm writes for a token tile."""
-    return words(sizes, tile.index * sizes.width_tiles, sizes.width_tiles)
+    return words(plan, tile.index * plan.width_tiles, plan.width_tiles)
 
 
-def residual_tokens(tile: Tile) -> Region:
+def residual_tokens(tile: TokenTile) -> Region:
     """A tile's tokens in the residual stream."""
-    return Region(Space.RESIDUAL, tile.tokens.start, tile.tokens.stop)
+    return Region(MemorySpace.RESIDUAL, tile.tokens.start, tile.tokens.stop)
 
 
-def pool_weights(sizes: Sizes) -> Region:
+def pool_weights(plan: Plan) -> Region:
     """Weights of the mean, one per token, in the lane of the head's tile."""
-    return words(sizes, sizes.norm_words, sizes.key_tiles)
+    return words(plan, plan.norm_words, plan.key_tiles)
 
 
-def head_input(sizes: Sizes) -> Region:
+def head_input(plan: Plan) -> Region:
     """What the head works on, in the lane of its tile: the mean, or the class token's LayerNorm."""
-    if not sizes.shape.mean_pool:
-        return norm_output(sizes, sizes.head_tile)
-    return words(sizes, sizes.norm_words + sizes.key_tiles, sizes.width_tiles)
+    if not plan.shape.mean_pool:
+        return norm_output(plan, plan.head_tile)
+    return words(plan, plan.norm_words + plan.key_tiles, plan.width_tiles)
 
 
-def logits_address(sizes: Sizes) -> int:
+def logits_address(plan: Plan) -> int:
     """Residual word of the logits: behind the stream, or over tokens that nobody needs any more."""
-    return min(sizes.residual_words, sizes.engine.residual_words - sizes.class_tiles)
+    return min(plan.residual_words, plan.engine.residual_words - plan.class_tiles)
 
 
 class AttentionLayout:
@@ -62,7 +62,7 @@ class AttentionLayout:
 
     Parameters
     ----------
-    sizes : Sizes
+    plan : Plan
     block : int
 
     Attributes
@@ -78,18 +78,18 @@ class AttentionLayout:
     groups : int
     """
 
-    def __init__(self, sizes: Sizes, block: int):
-        self.sizes = sizes
-        self.heads = sizes.shape.blocks[block].heads
-        self.inner = sizes.inner_tiles(block)
-        self.slots = sizes.attention_slots(block)
-        self.query_words = sizes.query_words(block)
-        fit = sizes.key_value_tiles() // sizes.unit_tiles(block)  # units of heads in the banks
-        units = divide_up(self.heads, sizes.unit_heads)
+    def __init__(self, plan: Plan, block: int):
+        self.plan = plan
+        self.heads = plan.shape.blocks[block].heads
+        self.inner = plan.inner_tiles(block)
+        self.slots = plan.attention_slots(block)
+        self.query_words = plan.query_words(block)
+        fit = plan.key_value_tiles() // plan.unit_tiles(block)  # units of heads in the banks
+        units = divide_up(self.heads, plan.unit_heads)
         group = max(1, min(divide_up(units, HEAD_GROUPS), fit // 2))
         self.resident_groups = 2 if fit >= 2 * group else 1
-        self.group_heads = min(group * sizes.unit_heads, self.heads)
-        self.group_tiles = divide_up(self.group_heads * sizes.head_rows, sizes.engine.row_lanes)
+        self.group_heads = min(group * plan.unit_heads, self.heads)
+        self.group_tiles = divide_up(self.group_heads * plan.head_rows, plan.engine.row_lanes)
         self.groups = divide_up(self.heads, self.group_heads)
 
     def heads_of(self, group: int) -> range:
@@ -101,36 +101,36 @@ class AttentionLayout:
         first = group * self.group_tiles
         return range(first, min(first + self.group_tiles, self.inner))
 
-    def queries(self, tile: Tile) -> Region:
+    def queries(self, tile: TokenTile) -> Region:
         """Q, later the context, of all heads of a token tile."""
-        return words(self.sizes, self.sizes.norm_words + tile.index * self.inner, self.inner)
+        return words(self.plan, self.plan.norm_words + tile.index * self.inner, self.inner)
 
-    def head_queries(self, tile: Tile, head: int) -> Region:
+    def head_queries(self, tile: TokenTile, head: int) -> Region:
         """Q, later the context, of one head."""
-        depth = self.sizes.head_depth
+        depth = self.plan.head_depth
         start = self.queries(tile).start + head * depth
-        return Region(Space.ACTIVATIONS, start, start + depth)
+        return Region(MemorySpace.ACTIVATIONS, start, start + depth)
 
     def keys(self, group: int) -> Region:
         """Key words that a group may use."""
-        return self._in_turn(Space.KEYS, group, self.sizes.key_tiles * self.group_tiles)
+        return self._in_turn(MemorySpace.KEYS, group, self.plan.key_tiles * self.group_tiles)
 
     def values(self, group: int) -> Region:
         """Value words that a group may use."""
-        return self._in_turn(Space.VALUES, group, self.sizes.value_depth * self.group_tiles)
+        return self._in_turn(MemorySpace.VALUES, group, self.plan.value_depth * self.group_tiles)
 
-    def _in_turn(self, space: Space, group: int, count: int) -> Region:
+    def _in_turn(self, space: MemorySpace, group: int, count: int) -> Region:
         start = group % self.resident_groups * count
         return Region(space, start, start + count)
 
     def scores(self, slot: int) -> Region:
         """Score words of a slot; slots share them where there are fewer score words."""
-        count = self.sizes.score_slot_words
-        start = slot % (self.sizes.engine.score_words // count) * count
-        return Region(Space.SCORES, start, start + count)
+        count = self.plan.score_slot_words
+        start = slot % (self.plan.engine.score_words // count) * count
+        return Region(MemorySpace.SCORES, start, start + count)
 
     def weights(self, slot: int) -> Region:
         """Attention weights of a slot, behind Q."""
-        sizes = self.sizes
-        first = sizes.norm_words + self.query_words
-        return words(sizes, first + slot * sizes.key_tiles, sizes.key_tiles)
+        plan = self.plan
+        first = plan.norm_words + self.query_words
+        return words(plan, first + slot * plan.key_tiles, plan.key_tiles)

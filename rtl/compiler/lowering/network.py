@@ -18,10 +18,10 @@ from rtl.compiler.lowering.layers import Layers, per_group, times
 from rtl.compiler.lowering.layout import AttentionLayout, head_input, logits_address, words
 from rtl.compiler.lowering.pixels import Pixels
 from rtl.compiler.lowering.pooling import Pooling
-from rtl.compiler.operations import Operation, Region, Space, Subject
+from rtl.compiler.operations import MemorySpace, Operation, Region, Subject
 from rtl.compiler.requests import GeluTable, Preload
-from rtl.compiler.runs import Run
-from rtl.compiler.sizes import Sizes, Tile, divide_up, evenly
+from rtl.compiler.runs import RowRun
+from rtl.compiler.sizes import Plan, TokenTile, divide_up, evenly
 from rtl.isa.instructions import Activations, Base, Destination, Format, Opcode
 
 
@@ -33,85 +33,85 @@ class Network:
 
     Parameters
     ----------
-    sizes : Sizes
+    plan : Plan
     """
 
-    def __init__(self, sizes: Sizes):
-        self.sizes = sizes
-        self.layers = Layers(sizes)
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        self.layers = Layers(plan)
 
     def operations(self) -> Iterator[Operation]:
         """All of them, from the first strip of pixels to the logits."""
         yield from self.embedding()
-        for block in range(len(self.sizes.shape.blocks)):
+        for block in range(len(self.plan.shape.blocks)):
             yield from Attention(self.layers, block).operations()
             yield from self.projection(block)
             yield from self.mlp(block)
-        if self.sizes.shape.mean_pool:
+        if self.plan.shape.mean_pool:
             yield from Pooling(self.layers).operations()
         yield from self.classifier()
 
     def embedding(self) -> Iterator[Operation]:
         """Patches times weights, added to the position that was preloaded; the first LayerNorm."""
-        sizes, layers, pixels = self.sizes, self.layers, Pixels(self.sizes)
+        plan, layers, pixels = self.plan, self.layers, Pixels(self.plan)
         norm = layers.norm("blocks.0.norm1")
-        blocks = layers.weight_blocks([(sizes.embed, 0, sizes.embed.row_tiles)])
+        blocks = layers.weight_blocks([(plan.embed, 0, plan.embed.row_tiles)])
         position = layers.constants.position()
-        preloads = [Preload(position, tile) for tile in sizes.all_tiles]
+        preloads = [Preload(position, tile) for tile in plan.all_tiles]
 
-        def embed(run: Run, tile: Tile) -> Operation:
+        def embed(run: RowRun, tile: TokenTile) -> Operation:
             operation = layers.to_residual("embed", "embed", run, tile, pixels.patches(tile))
             operation.operands |= {"activations": Activations.PIXELS}
             operation.needs = (preloads[tile.index], *pixels.strips(tile))
             return operation
 
-        def normalize(tile: Tile) -> Operation:
-            return norm(sizes.tile(tile.index))  # the class token too, if it is in this tile
+        def normalize(tile: TokenTile) -> Operation:
+            return norm(plan.tile(tile.index))  # the class token too, if it is in this tile
 
         groups = list(pixels.groups())
         for group, group_blocks in zip(groups, per_group(blocks, len(groups)), strict=True):
             yield from times(group_blocks, group, embed, then=normalize)
-        if len(sizes.patch_tiles) < len(sizes.all_tiles):  # the class token has its own tile
-            operation = norm(sizes.all_tiles[-1])
+        if len(plan.patch_tiles) < len(plan.all_tiles):  # the class token has its own tile
+            operation = norm(plan.all_tiles[-1])
             operation.needs += (preloads[-1],)
             yield operation
 
     def projection(self, block: int) -> Iterator[Operation]:
         """The heads' context back to the residual stream, then the block's second LayerNorm."""
-        sizes, layers = self.sizes, self.layers
-        layer, layout = sizes.layers(block)["proj"], AttentionLayout(sizes, block)
+        plan, layers = self.plan, self.layers
+        layer, layout = plan.layers(block)["proj"], AttentionLayout(plan, block)
         norm = layers.norm(f"blocks.{block}.norm2")
 
-        def project(run: Run, tile: Tile) -> Operation:
+        def project(run: RowRun, tile: TokenTile) -> Operation:
             context = layout.queries(tile)  # over Q
             return layers.to_residual("proj", f"blocks.{block}.attended", run, tile, context)
 
         blocks = layers.weight_blocks([(layer, 0, layer.row_tiles)])
-        yield from times(blocks, sizes.query_tiles(block), project, then=norm)
+        yield from times(blocks, plan.query_tiles(block), project, then=norm)
 
     def mlp(self, block: int) -> Iterator[Operation]:
         """Fc1 and fc2, for as many token tiles at a time as hidden activations fit.
 
         Followed by the LayerNorm of the next block, or the last one.
         """
-        sizes, layers = self.sizes, self.layers
-        norm = layers.norm("norm" if sizes.is_last(block) else f"blocks.{block + 1}.norm1")
+        plan, layers = self.plan, self.layers
+        norm = layers.norm("norm" if plan.is_last(block) else f"blocks.{block + 1}.norm1")
         # Blocks take turns with the two tables, so that the next one is loaded meanwhile.
         table = GeluTable(layers.constants.gelu(block), block % 2)
-        tiles = sizes.query_tiles(block)
-        groups = evenly(tiles, divide_up(len(tiles), sizes.mlp_tiles(block)))
+        tiles = plan.query_tiles(block)
+        groups = evenly(tiles, divide_up(len(tiles), plan.mlp_tiles(block)))
         fc1_blocks, fc2_blocks = (
             per_group(layers.weight_blocks([(layer, 0, layer.row_tiles)]), len(groups))
-            for layer in (sizes.layers(block)["fc1"], sizes.layers(block)["fc2"])
+            for layer in (plan.layers(block)["fc1"], plan.layers(block)["fc2"])
         )
-        hidden_tiles = sizes.hidden_tiles(block)
+        hidden_tiles = plan.hidden_tiles(block)
         for group, expand, contract in zip(groups, fc1_blocks, fc2_blocks, strict=True):
 
-            def hidden(tile: Tile, first: int = group[0].index) -> Region:
-                address = sizes.norm_words + (tile.index - first) * hidden_tiles
-                return words(sizes, address, hidden_tiles)
+            def hidden(tile: TokenTile, first: int = group[0].index) -> Region:
+                address = plan.norm_words + (tile.index - first) * hidden_tiles
+                return words(plan, address, hidden_tiles)
 
-            def fc1(run: Run, tile: Tile) -> Operation:
+            def fc1(run: RowRun, tile: TokenTile) -> Operation:
                 tensor = f"blocks.{block}.hidden"
                 operation = layers.to_activations("fc1", tensor, run, tile, hidden(tile))
                 operation.operands |= {"format": Format.INT8, "gelu": 1, "gelu_table": table.table}
@@ -119,7 +119,7 @@ class Network:
                 operation.needs = (table,)
                 return operation
 
-            def fc2(run: Run, tile: Tile) -> Operation:
+            def fc2(run: RowRun, tile: TokenTile) -> Operation:
                 tensor = f"blocks.{block}.output"
                 return layers.to_residual("fc2", tensor, run, tile, hidden(tile))
 
@@ -128,13 +128,13 @@ class Network:
 
     def classifier(self) -> Iterator[Operation]:
         """Logits of the class token or of the mean, into the residual scratchpad; then STORE."""
-        sizes, layers = self.sizes, self.layers
-        first = logits_address(sizes)
-        behind = first >= sizes.residual_words  # or over tokens, which ones is not worth knowing
-        logits = Region(Space.RESIDUAL, sizes.tokens if behind else 0, sizes.tokens + 1)
+        plan, layers = self.plan, self.layers
+        first = logits_address(plan)
+        behind = first >= plan.residual_words  # or over tokens, which ones is not worth knowing
+        logits = Region(MemorySpace.RESIDUAL, plan.tokens if behind else 0, plan.tokens + 1)
 
-        def head(run: Run, tile: Tile) -> Operation:
-            operation = layers.matmul("head", "logits", run, tile, head_input(sizes))
+        def head(run: RowRun, tile: TokenTile) -> Operation:
+            operation = layers.matmul("head", "logits", run, tile, head_input(plan))
             operation.operands |= {
                 "destination": Destination.RESIDUAL,
                 "format": Format.INT16,
@@ -145,14 +145,14 @@ class Network:
             operation.writes.append(logits)
             return operation
 
-        blocks = layers.weight_blocks([(sizes.head, 0, sizes.head.row_tiles)])
-        yield from times(blocks, (sizes.head_tile,), head)
+        blocks = layers.weight_blocks([(plan.head, 0, plan.head.row_tiles)])
+        yield from times(blocks, (plan.head_tile,), head)
         operands = {
             "base": Base.OUTPUT,
             "offset": 0,
             "source_address": first,
-            "token": sizes.tokens - 1,
-            "row_words": sizes.class_tiles,
+            "token": plan.tokens - 1,
+            "row_words": plan.class_tiles,
         }
-        subject = Subject("store", "logits", "", tile=sizes.head_tile)
+        subject = Subject("store", "logits", "", tile=plan.head_tile)
         yield Operation(Opcode.STORE, operands, [logits], [], subject)

@@ -9,9 +9,9 @@ tiles follow each other at a constant step.
 
 from collections.abc import Iterator
 
-from rtl.compiler.operations import Region, Space
+from rtl.compiler.operations import MemorySpace, Region
 from rtl.compiler.requests import Strip
-from rtl.compiler.sizes import Sizes, Tile, divide_up
+from rtl.compiler.sizes import Plan, TokenTile, divide_up
 
 
 class Pixels:
@@ -19,46 +19,46 @@ class Pixels:
 
     Parameters
     ----------
-    sizes : Sizes
+    plan : Plan
     """
 
-    def __init__(self, sizes: Sizes):
-        self.sizes = sizes
-        self.chains = sizes.engine.pixel_words // sizes.chain_words  # that fit
-        self._strips: list[tuple[Strip, ...]] = [()] * len(sizes.patch_tiles)
-        across, lanes = sizes.shape.grid[1], sizes.engine.token_lanes
-        for index in range(sizes.shape.grid[0]):
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        self.chains = plan.engine.pixel_words // plan.chain_words  # that fit
+        self._strips: list[tuple[Strip, ...]] = [()] * len(plan.patch_tiles)
+        across, lanes = plan.shape.grid[1], plan.engine.token_lanes
+        for index in range(plan.shape.grid[0]):
             first, last = index * across, (index + 1) * across - 1
             tiles = range(first // lanes, last // lanes + 1)
-            strip = Strip(index, tiles, self.place(tiles.start), sizes)
+            strip = Strip(index, tiles, self.place(tiles.start), plan)
             for tile in tiles:
                 self._strips[tile] += (strip,)
 
     def place(self, tile: int) -> int:
         """Place of token tile number ``tile`` in the banks; a place has ``patch_words`` words."""
-        sizes = self.sizes
-        chain, within = divmod(tile, sizes.chain_tiles)
-        places = min(sizes.chain_tiles, len(sizes.patch_tiles))  # of a chain
+        plan = self.plan
+        chain, within = divmod(tile, plan.chain_tiles)
+        places = min(plan.chain_tiles, len(plan.patch_tiles))  # of a chain
         return chain % self.chains * places + within
 
-    def patches(self, tile: Tile) -> Region:
+    def patches(self, tile: TokenTile) -> Region:
         """Pixel words of a token tile."""
-        start = self.place(tile.index) * self.sizes.patch_words
-        return Region(Space.PIXELS, start, start + self.sizes.patch_words)
+        start = self.place(tile.index) * self.plan.patch_words
+        return Region(MemorySpace.PIXELS, start, start + self.plan.patch_words)
 
-    def strips(self, tile: Tile) -> tuple[Strip, ...]:
+    def strips(self, tile: TokenTile) -> tuple[Strip, ...]:
         """Strips that hold the tile's patches; a strip is shared by all tiles that it reaches."""
         return self._strips[tile.index]
 
-    def groups(self) -> Iterator[tuple[Tile, ...]]:
+    def groups(self) -> Iterator[tuple[TokenTile, ...]]:
         """Token tiles whose pixels are kept while all rows of the embedding are computed.
 
         All of them, if they fit; else half of what fits, so that the next ones are loaded
         meanwhile.
         """
-        sizes, tiles = self.sizes, self.sizes.patch_tiles
-        total = divide_up(len(tiles), sizes.chain_tiles)
-        step = sizes.chain_tiles * max(1, self.chains // 2)
+        plan, tiles = self.plan, self.plan.patch_tiles
+        total = divide_up(len(tiles), plan.chain_tiles)
+        step = plan.chain_tiles * max(1, self.chains // 2)
         if self.chains >= total:
             step = len(tiles)
         for first in range(0, len(tiles), step):

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from rtl.compiler.lowering.layers import Layers, per_group, times
 from rtl.compiler.lowering.layout import head_input, norm_output, pool_weights
-from rtl.compiler.operations import Operation, Region, Space, Subject
+from rtl.compiler.operations import MemorySpace, Operation, Region, Subject
 from rtl.compiler.requests import RowParameters
-from rtl.compiler.runs import Run, most_row_tiles
-from rtl.compiler.sizes import Tile
+from rtl.compiler.runs import RowRun, most_row_tiles
+from rtl.compiler.sizes import TokenTile
 from rtl.isa.instructions import Destination, Format, Opcode, Weights
 
 
@@ -28,17 +28,17 @@ class Pooling:
 
     def __init__(self, layers: Layers):
         self.layers = layers
-        self.sizes = layers.sizes
+        self.plan = layers.plan
 
     def operations(self) -> Iterator[Operation]:
         """The weights, then values and mean of each group of channels."""
-        sizes, layers, matrices = self.sizes, self.layers, self.sizes.pool_layers
-        weights = layers.weight_blocks([(matrices["pool.weights"], 0, sizes.key_tiles)])
+        plan, layers, matrices = self.plan, self.layers, self.plan.pool_layers
+        weights = layers.weight_blocks([(matrices["pool.weights"], 0, plan.key_tiles)])
         identity = layers.weight_blocks([(matrices["pool.values"], 0, 1)])
-        yield from times(weights, (sizes.head_tile,), self.weights)
+        yield from times(weights, (plan.head_tile,), self.weights)
         groups = list(self.groups())
         for channels, (block,) in zip(groups, per_group(identity, len(groups)), strict=True):
-            for tile in sizes.patch_tiles:
+            for tile in plan.patch_tiles:
                 for row_tile in channels:
                     run = replace(block.runs[0], first=row_tile)  # one identity for all
                     yield block.used_by(self.values(run, tile, channels))
@@ -46,42 +46,42 @@ class Pooling:
 
     def groups(self) -> Iterator[range]:
         """Row tiles of channels that are pooled together."""
-        sizes = self.sizes
+        plan = self.plan
         most = min(
-            sizes.engine.value_words // sizes.value_depth,
-            sizes.engine.parameter_words // 2,  # those of the values are still there
-            most_row_tiles(sizes.engine),
+            plan.engine.value_words // plan.value_depth,
+            plan.engine.parameter_words // 2,  # those of the values are still there
+            most_row_tiles(plan.engine),
         )
-        for first in range(0, sizes.width_tiles, most):
-            yield range(first, min(first + most, sizes.width_tiles))
+        for first in range(0, plan.width_tiles, most):
+            yield range(first, min(first + most, plan.width_tiles))
 
-    def weights(self, run: Run, tile: Tile) -> Operation:
+    def weights(self, run: RowRun, tile: TokenTile) -> Operation:
         """Each token's weight: its row has no weights but a bias, so the input does not matter."""
         return self.layers.to_activations(
-            "pool", "pool.weights", run, tile, pool_weights(self.sizes)
+            "pool", "pool.weights", run, tile, pool_weights(self.plan)
         )
 
-    def values(self, run: Run, tile: Tile, channels: range) -> Operation:
+    def values(self, run: RowRun, tile: TokenTile, channels: range) -> Operation:
         """Codes of one row tile of channels, centred, into the value banks."""
-        start = norm_output(self.sizes, tile).start + run.first * self.sizes.engine.granules
-        source = Region(Space.ACTIVATIONS, start, start + run.layer.depth_words)
+        start = norm_output(self.plan, tile).start + run.first * self.plan.engine.granules
+        source = Region(MemorySpace.ACTIVATIONS, start, start + run.layer.depth_words)
         operation = self.layers.matmul("pool", "pool.values", run, tile, source)
         bank = self.bank(channels)
         return self.layers.to_bank(operation, bank, run.first - channels.start, len(channels))
 
     def bank(self, channels: range) -> Region:
-        return Region(Space.VALUES, 0, self.sizes.value_depth * len(channels))
+        return Region(MemorySpace.VALUES, 0, self.plan.value_depth * len(channels))
 
     def mean(self, channels: range) -> Operation:
         """Weights times values, with the parameters of each channel."""
-        sizes, granules, tile = self.sizes, self.sizes.engine.granules, self.sizes.head_tile
-        weights, bank, result = pool_weights(sizes), self.bank(channels), head_input(sizes)
-        weights = weights._replace(stop=weights.start + sizes.value_depth)
+        plan, granules, tile = self.plan, self.plan.engine.granules, self.plan.head_tile
+        weights, bank, result = pool_weights(plan), self.bank(channels), head_input(plan)
+        weights = weights._replace(stop=weights.start + plan.value_depth)
         start = result.start + channels.start * granules
         result = result._replace(start=start, stop=start + len(channels) * granules)
         operands = {
             "activation_address": weights.start,
-            "depth_words": sizes.value_depth,
+            "depth_words": plan.value_depth,
             "weights": Weights.VALUES,
             "weight_address": bank.start,
             "weight_step": len(channels),

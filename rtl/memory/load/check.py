@@ -1,4 +1,4 @@
-"""The check of a LOAD before anything moves."""
+"""The check of a LOAD before anything moves, and what the loaders are told of it."""
 
 from amaranth.hdl import Assert, Module, Signal
 from amaranth.lib import data, stream, wiring
@@ -6,11 +6,18 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from rtl.config import EngineConfig
-from rtl.isa.faults import FAULT, FaultCode, fault
-from rtl.isa.instructions import Target, Unit
+from rtl.isa.faults import Fault, FaultCode, fault
+from rtl.isa.instructions import Opcode, Target, Unit
+from rtl.isa.layouts import dispatch_layout
 from rtl.memory.clients import ReadClient
-from rtl.memory.load.transfer import LOAD, transfer_layout
 from rtl.memory.regions import REGIONS_IN_FLIGHT, RegionCheck
+
+LOAD = dispatch_layout(Opcode.LOAD)
+
+
+def transfer_layout(config: EngineConfig) -> data.StructLayout:
+    """A LOAD whose data are on their way; ``first`` is its first byte's place in a beat."""
+    return data.StructLayout({"load": LOAD, "first": exact_log2(config.memory_bytes)})
 
 
 class LoadCheck(wiring.Component):
@@ -23,10 +30,10 @@ class LoadCheck(wiring.Component):
     -------
     i : In(stream of LOAD's dispatch)
     regions : In(REGIONS_IN_FLIGHT)
-    command : Out(stream of READ_COMMAND)
+    command : Out(stream of ReadCommand)
     o : Out(stream of transfer_layout)
     idle : Out(1)
-    fault : Out(FAULT)
+    fault : Out(Fault)
     """
 
     LATENCY = RegionCheck.LATENCY + 3  # from dispatch to transfer, if the reader takes it at once
@@ -41,7 +48,7 @@ class LoadCheck(wiring.Component):
                 "command": client.members["command"],
                 "o": Out(stream.Signature(transfer_layout(config))),
                 "idle": Out(1),
-                "fault": Out(FAULT),
+                "fault": Out(Fault),
             }
         )
 

@@ -1,17 +1,117 @@
-"""Pixels and GELU tables: bytes from anywhere in memory, cut into words."""
+"""Pixels and GELU tables: bytes from anywhere in memory, cut into words and placed."""
 
-from amaranth.hdl import Module, Mux
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import Out
+from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Target
 from rtl.lib.streams import connect
-from rtl.memory.beats import Cutter
-from rtl.memory.load.loader import Loader
-from rtl.memory.load.pixels import StripWriter
-from rtl.memory.load.tables import TableWriter
-from rtl.memory.ports import WritePort, gelu_write, pixel_write
+from rtl.memory.beats import Cutter, word_layout
+from rtl.memory.load.check import LOAD
+from rtl.memory.load.loaders import Loader
+from rtl.memory.ports import ADDRESS, WritePort, gelu_write, pixel_write
+
+
+class CutWriter(wiring.Component):
+    """Gives the words of a cutter, one by one, their places in a scratchpad.
+
+    No register between a word and its write.
+
+    Members
+    -------
+    start : In(1)
+        High before the first word.
+    load : In(LOAD)
+        Constant from ``start`` on.
+    valid : In(1)
+    word : In(word_layout(depth_lanes))
+    """
+
+    def __init__(self, config: EngineConfig, writes: dict[str, wiring.Member]):
+        self.config = config
+        super().__init__(
+            {
+                "start": In(1),
+                "load": In(LOAD),
+                "valid": In(1),
+                "word": In(word_layout(config.depth_lanes)),
+                **writes,
+            }
+        )
+
+
+class StripWriter(CutWriter):
+    """Where the words of a strip go: patches side by side, picture row by picture row.
+
+    Members, beyond those of CutWriter
+    ----------------------------------
+    pixels : Out(WritePort(pixel_write))
+    """
+
+    def __init__(self, config: EngineConfig):
+        super().__init__(config, {"pixels": Out(WritePort(pixel_write(config)))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        operands = self.load.operands
+        lane = Signal.like(self.pixels.beat.lane)
+        segment = Signal.like(operands.segments)
+        row, tile, column = Signal(ADDRESS), Signal(ADDRESS), Signal(8)
+        m.d.comb += [
+            self.pixels.valid.eq(self.valid),
+            self.pixels.beat.lane.eq(lane),
+            self.pixels.beat.word.eq(tile + column),
+            self.pixels.beat.bytes.eq(self.word.bytes),
+            self.pixels.beat.number.eq(self.load.number),
+        ]
+        with m.If(self.start):
+            m.d.sync += [
+                lane.eq(operands.lane_first),
+                segment.eq(0),
+                column.eq(0),
+                row.eq(operands.destination),
+                tile.eq(operands.destination),
+            ]
+        with m.Elif(self.valid):
+            m.d.sync += column.eq(column + 1)
+            with m.If(self.word.last):
+                m.d.sync += [column.eq(0), segment.eq(segment + 1), lane.eq(lane + 1)]
+                with m.If(lane == self.config.token_lanes - 1):
+                    m.d.sync += [lane.eq(0), tile.eq(tile + operands.stride)]
+                with m.If(segment + 1 == operands.segments):  # next row of the image
+                    below = row + column + 1
+                    m.d.sync += [segment.eq(0), lane.eq(operands.lane_first)]
+                    m.d.sync += [row.eq(below), tile.eq(below)]
+        return m
+
+
+class TableWriter(CutWriter):
+    """Where a table's codes go, a byte each; ``destination`` is the table.
+
+    Members, beyond those of CutWriter
+    ----------------------------------
+    gelu : Out(WritePort(gelu_write))
+    """
+
+    def __init__(self, config: EngineConfig):
+        super().__init__(config, {"gelu": Out(WritePort(gelu_write(config)))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        index = Signal(8)
+        m.d.comb += [
+            self.gelu.valid.eq(self.valid),
+            self.gelu.beat.table.eq(self.load.operands.destination),
+            self.gelu.beat.index.eq(index),
+            self.gelu.beat.code.eq(self.word.bytes[0]),
+            self.gelu.beat.number.eq(self.load.number),
+        ]
+        with m.If(self.start):
+            m.d.sync += index.eq(0)
+        with m.Elif(self.valid):
+            m.d.sync += index.eq(index + 1)
+        return m
 
 
 class CutLoader(Loader):

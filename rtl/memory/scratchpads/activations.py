@@ -10,8 +10,7 @@ from rtl.lib.emit import once
 from rtl.lib.pipeline import delayed
 from rtl.lib.streams import connect
 from rtl.memory.ports import READ_LATENCY, WritePort, activation_read, activation_write
-from rtl.memory.scratchpads.bank import Bank
-from rtl.memory.scratchpads.granules import granules_of, split_granule
+from rtl.memory.scratchpads.bank import Bank, granules_of, split_granule
 from rtl.memory.scratchpads.scratchpad import Scratchpad
 
 
@@ -45,20 +44,20 @@ class ActivationMemory(Scratchpad):
         connect(m, producer=wiring.flipped(self.softmax), consumer=arbiter.softmax)
         connect(m, producer=wiring.flipped(self.norm), consumer=arbiter.norm)
         accepted = dict(zip(self._writers, arbiter.accepted, strict=True))
-        landings = self.land(m, {n: wiring.flipped(w) for n, w in accepted.items()}, depth)
-        guard = self.guard(m, self.read, depth * config.granules, Unit.MATMUL)
-        self.report(m, *landings, guard)
+        writes = self.guard_writes(m, {n: wiring.flipped(w) for n, w in accepted.items()}, depth)
+        guard = self.guard_reads(m, self.read, depth * config.granules, Unit.MATMUL)
+        self.report(m, *writes, guard)
 
         word, granule = split_granule(config, self.read.request)
         late = delayed(m, granule, READ_LATENCY, name="granule")
         for pair in range(config.token_lanes // 2):
-            port = PairPort(config, len(landings))
+            port = PairPort(config, len(writes))
             bank = Bank(depth, 2 * config.granules, config.depth_lanes * config.act_bits)
             m.submodules[f"port_{pair}"] = once(port, platform)
             m.submodules[f"bank_{pair}"] = once(bank, platform)
             m.d.comb += [port.pair.eq(pair), bank.read_enable.eq(self.read.enable)]
-            m.d.comb += [port.writes[i].valid.eq(x.o.valid) for i, x in enumerate(landings)]
-            m.d.comb += [port.writes[i].beat.eq(x.o.beat) for i, x in enumerate(landings)]
+            m.d.comb += [port.writes[i].valid.eq(x.o.valid) for i, x in enumerate(writes)]
+            m.d.comb += [port.writes[i].beat.eq(x.o.beat) for i, x in enumerate(writes)]
             m.d.comb += [
                 bank.write_enable.eq(port.enable),
                 bank.write_word.eq(port.word),
@@ -103,9 +102,8 @@ class ActivationArbiter(wiring.Component):
             self.accepted[0].beat.eq(drain.beat),
         ]
         for accepted, writer in zip(self.accepted[1:], (softmax, norm), strict=True):
-            m.d.comb += [
-                accepted.valid.eq(writer.valid & writer.ready), accepted.beat.eq(writer.p)
-            ]  # fmt: skip
+            m.d.comb += accepted.valid.eq(writer.valid & writer.ready)
+            m.d.comb += accepted.beat.eq(writer.p)
         return m
 
 
@@ -123,8 +121,8 @@ class PairPort(wiring.Component):
     """
 
     def __init__(self, config: EngineConfig, writers: int):
-        self.parameters = (config.token_lanes, config.row_lanes, config.depth_lanes,
-                           config.act_bits, writers)  # fmt: skip
+        lanes = (config.token_lanes, config.row_lanes, config.depth_lanes)
+        self.parameters = (*lanes, config.act_bits, writers)
         layout = activation_write(config)
         self.granules = config.granules
         super().__init__(
@@ -144,6 +142,8 @@ class PairPort(wiring.Component):
             lanes = Cat(beat.mask & lane.replicate(self.granules) for lane in beat.enable)
             with m.If(write.valid & (beat.pair == self.pair)):
                 m.d.comb += [
-                    self.enable.eq(lanes), self.word.eq(beat.word), self.codes.eq(beat.codes)
-                ]  # fmt: skip
+                    self.enable.eq(lanes),
+                    self.word.eq(beat.word),
+                    self.codes.eq(beat.codes),
+                ]
         return m

@@ -1,10 +1,11 @@
-"""A bank: the memory that scratchpads are made of."""
+"""A bank: the memory that scratchpads are made of; granules of its words."""
 
-from amaranth.hdl import Module, Mux, unsigned
+from amaranth.hdl import Module, Mux, Value, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
+from amaranth.utils import ceil_log2, exact_log2
 
+from rtl.config import EngineConfig
 from rtl.lib.pipeline import choose, delayed
 from rtl.memory.ports import READ_LATENCY
 
@@ -69,3 +70,20 @@ class Bank(wiring.Component):
         chosen = delayed(m, self.read_word[above:], READ_LATENCY, name="chosen")
         m.d.comb += self.read_data.eq(choose(outputs, chosen))
         return m
+
+
+def split_granule(config: EngineConfig, request: Value) -> tuple[Value, Value]:
+    """Word and granule within the word of a granule address."""
+    bits = exact_log2(config.granules)
+    return request[bits:], request[:bits]
+
+
+def granules_of(word: Value, config: EngineConfig, code_bits: int, granule: Value) -> list[Value]:
+    """``granule`` of each of the words of ``row_lanes`` codes that ``word`` consists of."""
+    bits = config.depth_lanes * code_bits
+    words = len(word) // (config.granules * bits)
+    parts = [word[i * bits : (i + 1) * bits] for i in range(words * config.granules)]
+    return [
+        choose(parts[i * config.granules : (i + 1) * config.granules], granule)
+        for i in range(words)
+    ]

@@ -9,10 +9,9 @@ from rtl.isa.instructions import Unit
 from rtl.lib.emit import once
 from rtl.lib.pipeline import delayed
 from rtl.lib.streams import connect
-from rtl.memory.ports import READ_LATENCY, WritePort, residual_read, residual_write
+from rtl.memory.ports import ADDRESS, READ_LATENCY, WritePort, residual_read, residual_write
 from rtl.memory.scratchpads.bank import Bank
-from rtl.memory.scratchpads.guard import ReadGuard
-from rtl.memory.scratchpads.scratchpad import Scratchpad
+from rtl.memory.scratchpads.scratchpad import ReadGuard, Scratchpad
 
 
 class ResidualMemory(Scratchpad):
@@ -53,13 +52,13 @@ class ResidualMemory(Scratchpad):
             loaded.valid.eq(load.valid & load.ready),
             loaded.beat.eq(load.p),
         ]
-        landings = self.land(m, {"drain": drain, "load": wiring.flipped(loaded)}, depth)
+        writes = self.guard_writes(m, {"drain": drain, "load": wiring.flipped(loaded)}, depth)
         m.submodules.reads = reads = ResidualReads(self.config)
         connect(m, producer=wiring.flipped(self.drain_read), consumer=reads.drain)
         connect(m, producer=wiring.flipped(self.norm_read), consumer=reads.norm)
         connect(m, producer=wiring.flipped(self.store_read), consumer=reads.store)
         guards = self._guards(m, depth)
-        self.report(m, *landings, *guards)
+        self.report(m, *writes, *guards)
         for half in range(self.HALVES):
             bank = Bank(depth, 2, 8 * self.config.residual_word_bytes)
             m.submodules[f"half_{half}"] = once(bank, platform)
@@ -68,9 +67,9 @@ class ResidualMemory(Scratchpad):
                 bank.read_word.eq(reads.word[half]),
                 reads.words[half].eq(bank.read_data),
             ]
-            for landing in landings:
-                beat = landing.o.beat
-                with m.If(landing.o.valid & (beat.half == half)):
+            for write in writes:
+                beat = write.o.beat
+                with m.If(write.o.valid & (beat.half == half)):
                     m.d.comb += [
                         bank.write_enable.eq(beat.enable),
                         bank.write_word.eq(beat.word),
@@ -83,7 +82,7 @@ class ResidualMemory(Scratchpad):
         guards = []
         for read, unit in ((self.norm_read, Unit.NORM), (self.store_read, Unit.STORE)):
             guard = ReadGuard(depth, unit)
-            m.submodules[f"{unit.name.lower()}_guard"] = guard
+            m.submodules[f"{unit.name.lower()}_read_guard"] = guard
             m.d.comb += [
                 guard.enable.eq(read.request.valid & read.request.ready),
                 guard.word.eq(read.request.p.word),
@@ -107,7 +106,6 @@ class ResidualReads(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         read = residual_read(config)
-        word = read.members["request"].signature.members["payload"].shape["word"].shape
         bits = 2 * 8 * config.residual_word_bytes
         super().__init__(
             {
@@ -115,7 +113,7 @@ class ResidualReads(wiring.Component):
                 "norm": In(read),
                 "store": In(read),
                 "enable": Out(2),
-                "word": Out(word).array(2),
+                "word": Out(ADDRESS).array(2),
                 "words": In(bits).array(2),
             }
         )

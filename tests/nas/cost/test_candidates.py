@@ -1,11 +1,11 @@
-"""Costs of a search's candidates: the compiler's limits, cycles close to the exact ones."""
+"""Costs of the subnets of a space: exact ones, and a bound from below."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from nas.cost import HardwareTarget, SubnetCosts, calibration
+from nas.cost import ExactCosts, HardwareTarget, SubnetCosts, calibration
 from nas.space import DIGITS, Space
 from rtl.errors import UserError
 from rtl.timing.traffic import work_of
@@ -14,9 +14,22 @@ SIM = HardwareTarget.load("sim")
 LARGE_PATCHES = Space(patch=14, widths=(32,), depths=(1, 2), heads=(1, 2), mlp_ratios=(1, 2))
 
 
-def genes_of(space, count, seed=0):
+def archs_of(space, count, seed=0):
     rng = np.random.default_rng(seed)
-    return rng.integers(0, space.gene_choices, (count, len(space.gene_choices)))
+    return [space.sample(rng) for _ in range(count)]
+
+
+@pytest.fixture
+def exact(tmp_path) -> ExactCosts:
+    return ExactCosts(folder=tmp_path)
+
+
+def runs(hardware, shape) -> bool:
+    try:
+        hardware.check(shape)
+    except UserError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(
@@ -30,69 +43,69 @@ def genes_of(space, count, seed=0):
     ],
     ids=["all fit", "weights", "activations", "residual", "embed"],
 )
-def test_what_the_engine_refuses_costs_infinitely_much(space, sizes):
+def test_what_the_engine_refuses_costs_infinitely_much(space, sizes, exact):
     hardware = replace(SIM, engine=replace(SIM.engine, **sizes))
-    costs = SubnetCosts(hardware, space)
-    genes = genes_of(space, 100)
-    fits = []
-    for row in genes:
-        try:
-            hardware.check(space.shape(space.decode(row)))
-            fits.append(True)
-        except UserError:
-            fits.append(False)
-    assert np.array_equal(costs.fits(genes), fits)
+    names = ("memory_bytes", "cycles")
+    archs = archs_of(space, 30 if sizes else 5)
+    fits = [runs(hardware, space.shape(arch)) for arch in archs]
     assert all(fits) == (not sizes)
-    if sizes and any(fits):
-        assert np.array_equal(np.isfinite(costs.cycles(genes)), fits)
+    found = SubnetCosts(hardware, space, exact, objectives=names).of(archs)
+    assert [np.isfinite(cost.cycles) for cost in found] == fits
+    assert [np.isfinite(cost.objectives).tolist() for cost in found] == [[fit] * 2 for fit in fits]
 
 
-def test_cycles_are_close_to_the_exact_ones():
-    """Measured when this was written: 0.8 % on average, 3.4 % at worst, of 80 subnets."""
-    costs = SubnetCosts(SIM, DIGITS)
-    genes = genes_of(DIGITS, 40, seed=9)
-    exact = np.array([costs.exact(DIGITS.decode(row)) for row in genes])
-    errors = np.abs(costs.cycles(genes) / exact - 1)
-    assert errors.mean() < 0.015
-    assert errors.max() < 0.08
+def test_cycles_are_exact_and_depend_on_the_order_of_tiles(exact):
+    (arch,) = archs_of(DIGITS, 1, seed=9)
+    matrices = [
+        "embed",
+        "head",
+        *(f"blocks.{i}.{n}" for i in range(4) for n in arch.blocks[0].wide),
+    ]
+    order = {matrix: tuple(reversed(range(16))) for matrix in matrices}
+    for order_of in ({}, order):
+        (cost,) = SubnetCosts(SIM, DIGITS, exact, order_of).of([arch])
+        assert cost.cycles == SIM.cycles(DIGITS.shape(arch, order_of))
+        assert cost.objectives == (cost.cycles,)
+    assert exact.computed == 2
 
 
-def test_equal_costs_whatever_was_asked_before():
-    genes = genes_of(DIGITS, 30)
-    first, second = SubnetCosts(SIM, DIGITS), SubnetCosts(SIM, DIGITS)
-    second.cycles(genes[::-1])
-    assert np.array_equal(first.cycles(genes), second.cycles(genes))
-    assert first.cycles(genes[:1]) == first.cycles(genes)[:1]
-
-
-def test_objectives_are_the_work_of_each_subnet():
+def test_objectives_are_the_work_of_each_subnet(exact):
     names = ("memory_bytes", "cycles", "scratchpad_bytes", "array_cycles")
-    costs, genes = SubnetCosts(SIM, DIGITS, names=names), genes_of(DIGITS, 12)
-    found = costs.objectives(genes)
-    works = [work_of(DIGITS.shape(DIGITS.decode(row)), SIM.engine) for row in genes]
-    assert found[:, 0] == pytest.approx([work.bytes for work in works], rel=0.01)
-    assert np.array_equal(found[:, 1], costs.cycles(genes))
-    assert found[:, 2].tolist() == [work.scratchpad_bytes for work in works]
-    assert found[:, 3].tolist() == [work.array_cycles for work in works]
-    assert np.array_equal(costs.objectives(genes[::-1]), found[::-1])
+    archs = archs_of(DIGITS, 5)
+    found = SubnetCosts(SIM, DIGITS, exact, objectives=names).of(archs)
+    for arch, cost in zip(archs, found, strict=True):
+        work = work_of(DIGITS.shape(arch), SIM.engine)
+        expected = work.bytes, cost.cycles, work.scratchpad_bytes, work.array_cycles
+        assert cost.objectives == expected
 
 
-def test_objectives_of_what_the_engine_refuses_are_infinite():
-    hardware = replace(SIM, engine=replace(SIM.engine, weight_words=48))
-    costs = SubnetCosts(hardware, DIGITS, names=("memory_bytes", "cycles"))
-    genes = genes_of(DIGITS, 100)
-    fits = costs.fits(genes)
-    assert fits.any() and not fits.all()
-    assert np.array_equal(np.isfinite(costs.objectives(genes)), np.stack([fits, fits], axis=1))
+def test_equal_subnets_are_computed_once(exact):
+    """Also those whose genes differ: of one row tile, a half and all are the same."""
+    arch = DIGITS.smallest()
+    same = replace(arch, head_wide=0.5), replace(arch, head_wide=1.0)
+    first, second = SubnetCosts(SIM, DIGITS, exact).of([*same, *same])[:2]
+    assert first == second and exact.computed == 1
 
 
-def test_energy_is_an_objective_after_a_power_report(monkeypatch):
+@pytest.mark.parametrize("board", ["sim", "ulx3s", "zcu102"])
+def test_the_bound_is_never_above_the_exact_cycles(board, exact):
+    hardware = HardwareTarget.load(board)
+    space = DIGITS.tiled(hardware.engine.row_lanes)
+    archs = [space.smallest(), space.largest(), *archs_of(space, 5, seed=3)]
+    costs = SubnetCosts(hardware, space, exact)
+    for arch, cost in zip(archs, costs.of(archs), strict=True):
+        assert costs.least_cycles(arch) <= cost.cycles
+
+
+def test_energy_is_an_objective_after_a_power_report(monkeypatch, exact):
     with pytest.raises(UserError, match="energy is uncalibrated on board 'sim': import a power"):
-        SubnetCosts(SIM, DIGITS, names=("energy_joules",))
+        SubnetCosts(SIM, DIGITS, exact, objectives=("energy_joules",))
     known = calibration.find(SIM.board)
     powered = known.model_copy(update={"power": {"joules_per_product": 2e-12}})
     monkeypatch.setattr(calibration, "find", lambda board: powered)
-    genes = genes_of(DIGITS, 4)
-    found = SubnetCosts(SIM, DIGITS, names=("energy_joules",)).objectives(genes)[:, 0]
-    works = [work_of(DIGITS.shape(DIGITS.decode(row)), SIM.engine) for row in genes]
-    assert found == pytest.approx([2e-12 * work.products for work in works])
+    archs = archs_of(DIGITS, 3)
+    found = SubnetCosts(SIM, DIGITS, exact, objectives=("energy_joules",)).of(archs)
+    works = [work_of(DIGITS.shape(arch), SIM.engine) for arch in archs]
+    assert [cost.objectives[0] for cost in found] == pytest.approx(
+        [2e-12 * work.products for work in works]
+    )

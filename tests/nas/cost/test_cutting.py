@@ -11,14 +11,14 @@ from nas.cost.sizes import Sizes
 from nas.cost.subnets import sample_subnets
 from rtl import config
 from rtl.board import load_board
-from rtl.compiler import check, lower
+from rtl.compiler import lower, plan
 from rtl.compiler.requests import WeightBlock
 
 
 def compiled(shape, engine):
     """Ring words of the compiler's weight blocks in the order of their use."""
     blocks = {}
-    for operation in lower(check(shape, engine)).operations:
+    for operation in lower(plan(shape, engine)).operations:
         for request in operation.needs:
             if isinstance(request, WeightBlock):
                 blocks[request] = request.words

@@ -9,7 +9,7 @@ from nas.cost.latency import Coefficients, LatencyModel, Memories
 from nas.cost.networks import Networks
 from nas.cost.subnets import MEMORIES, sample_subnets
 from rtl.board import load_board
-from rtl.compiler import check, lower
+from rtl.compiler import lower, plan
 from rtl.config import ENGINES
 from rtl.model.shape import plain_vit
 from rtl.timing import MemoryTiming
@@ -28,7 +28,7 @@ class Given:
         self.networks = Networks.of_shapes([sample.shape for sample in self.samples])
         self.memories = Memories.of(*(sample.memory for sample in self.samples))
         self.exact = np.array([
-            simulate(lower(check(sample.shape, self.engine)), sample.memory, latencies).cycles
+            simulate(lower(plan(sample.shape, self.engine)), sample.memory, latencies).cycles
             for sample in self.samples
         ], float)  # fmt: skip
         self.model = LatencyModel(self.engine, latencies)
@@ -102,7 +102,7 @@ def test_words_in_parts_take_longer_as_in_the_exact_model():
     memory = MemoryTiming(board.bytes_per_cycle(), board.memory.latency_cycles)
     networks = Networks.of_shapes([shape])
     for engine in (ENGINES["tiny"], slow):
-        exact = simulate(lower(check(shape, engine)), memory, unit_latencies(engine)).cycles
+        exact = simulate(lower(plan(shape, engine)), memory, unit_latencies(engine)).cycles
         model = LatencyModel(engine, unit_latencies(engine))
         assert model.cycles(networks, Memories.of(memory)) == pytest.approx(exact, rel=0.06)
     one, two = (
@@ -133,7 +133,7 @@ def test_networks_that_no_random_one_is_like(sizes, act_bits):
     )  # fmt: skip
     engine = replace(ENGINES["tiny"], act_bits=act_bits)
     latencies, memory = unit_latencies(engine), MemoryTiming(16.0, 20)
-    exact = simulate(lower(check(shape, engine)), memory, latencies).cycles
+    exact = simulate(lower(plan(shape, engine)), memory, latencies).cycles
     model = LatencyModel(engine, latencies)
     found = model.cycles(Networks.of_shapes([shape]), Memories.of(memory))
     assert found == pytest.approx(exact, rel=0.05)
@@ -148,7 +148,7 @@ def test_samples_take_all_memories_in_turn_and_are_deterministic():
     assert [sample.memory for sample in samples[:3]] == [sample.memory for sample in samples[3:]]
     assert len({sample.memory for sample in samples}) == len(MEMORIES)
     for sample in samples:
-        check(sample.shape, engine)
+        plan(sample.shape, engine)
 
 
 def test_coefficients_go_to_json_and_back():

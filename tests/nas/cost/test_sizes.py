@@ -11,7 +11,7 @@ from nas.cost.phases import Attention, embedding_of, phases_of
 from nas.cost.sizes import Sizes
 from nas.cost.subnets import sample_subnets
 from rtl.board import load_board
-from rtl.compiler import check, lower
+from rtl.compiler import lower, plan
 from rtl.compiler.lowering.layout import AttentionLayout
 from rtl.config import ENGINES, TINY
 from rtl.timing.bound import ArrayLanes, bound_cycles
@@ -27,7 +27,7 @@ def test_sizes_are_the_compilers(engine):
     shapes = SAMPLES[engine.name]
     ours = Sizes(Networks.of_shapes(shapes), engine)
     for i, shape in enumerate(shapes):
-        theirs = check(shape, engine)
+        theirs = plan(shape, engine)
         for name in ("tiles", "width_tiles", "width_depth", "key_tiles", "value_depth",
                      "class_tiles", "head_rows", "patch_words", "norm_words"):  # fmt: skip
             assert getattr(ours, name)[i] == getattr(theirs, name), name
@@ -51,7 +51,7 @@ def test_bytes_and_instructions_are_the_programs(engine):
     again = (first.groups - 1) * phases.bytes[:, 0]
     loaded = phases.bytes.sum(axis=1) + again + first.bytes
     for i, shape in enumerate(shapes):
-        program = lower(check(shape, engine))
+        program = lower(plan(shape, engine))
         loads = [operation.operands["bytes"] for operation in program.operations
                  if operation.opcode.name == "LOAD"]  # fmt: skip
         assert loaded[i] == pytest.approx(sum(loads), rel=0.01)

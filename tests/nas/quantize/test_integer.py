@@ -1,13 +1,17 @@
 """PyTorch's integer mode equals golden on every code of every tensor."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from nas.quantize.integer import IntegerNetwork
+from rtl.model import IntegerModel
 from sim import golden
 from sim.random_model import random_images, random_model
 
+CONFORMANCE = Path(__file__).parents[2] / "conformance"
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 NETWORKS = {
@@ -42,6 +46,18 @@ def assert_every_code_equal(model, images: np.ndarray, device: str) -> None:
 def test_every_code_equals_golden(network, act_bits, device):
     model = random_model(**NETWORKS[network], act_bits=act_bits, wide_fraction=0.4, seed=act_bits)
     assert_every_code_equal(model, random_images(model.image, 3, seed=1), device)
+
+
+@pytest.mark.parametrize("file", sorted(CONFORMANCE.glob("*.pulsar")), ids=lambda file: file.stem)
+def test_conformance_files(file):
+    arrays = dict(np.load(file.with_suffix(".npz")))
+    found: dict[str, torch.Tensor] = {}
+    network = IntegerNetwork(IntegerModel.load(file))
+    network.run(torch.from_numpy(arrays.pop("images")), tensors=found)
+    assert arrays.pop("class").tolist() == found["logits"].argmax(dim=1).tolist()
+    assert found.keys() == arrays.keys()
+    for name, codes in arrays.items():
+        np.testing.assert_array_equal(found[name].numpy(), codes, err_msg=name)
 
 
 def test_extreme_pictures():

@@ -1,4 +1,4 @@
-"""The search without a supernet: limits from birth, one result however often it is interrupted."""
+"""The search without a supernet: every candidate reaches the target, interrupted or not."""
 
 import re
 from dataclasses import replace
@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from nas.cost import SubnetCost
 from nas.search import pareto
-from nas.search.evolution import Candidate, Evolution, EvolutionConfig, Goal
+from nas.search.evolution import Candidate, Evolution, EvolutionConfig, LatencyTarget
 from nas.search.evolution_state import EvolutionState, Score
 from nas.space import DIGITS, Arch, Space
 from rtl.errors import UserError
@@ -37,29 +38,32 @@ def score(arch: Arch) -> Score:
     return Score(round(error / 2, 3), error)
 
 
-class Given:
-    """Costs by a function of an arch, for fast and exact cycles alike."""
+class GivenCosts:
+    """Costs by functions of an arch; counts how many archs were asked for."""
 
-    def __init__(self, exact, fast=None, space=DIGITS, more=()):
-        self.exact, self.space, self.more = exact, space, more
-        self.fast = fast or exact
+    def __init__(self, exact, bound=lambda arch: 0, more=()):
+        self.exact, self.bound, self.more = exact, bound, more
+        self.asked = []
 
-    def cycles(self, genes):
-        return np.array([float(self.fast(self.space.decode(row))) for row in genes])
+    def of(self, archs):
+        self.asked += archs
+        return [
+            SubnetCost(self.exact(arch), (*(f(arch) for f in self.more), float(self.exact(arch))))
+            for arch in archs
+        ]
 
-    def objectives(self, genes):
-        more = [[float(cost(self.space.decode(row))) for row in genes] for cost in self.more]
-        return np.stack([*more, self.cycles(genes)], axis=1)
+    def least_cycles(self, arch):
+        return self.bound(arch)
 
 
-EXACT = Given(cycles)
+EXACT = GivenCosts(cycles)
 
 
 def search(
     state=None, evaluate=score, limits=LIMITS, after=lambda target: None, config=CONFIG, costs=EXACT
 ):
-    goals = [Goal(costs, limit) for limit in limits]
-    evolution = Evolution(DIGITS, goals, evaluate, config, state or EvolutionState({}))
+    targets = [LatencyTarget(costs, limit) for limit in limits]
+    evolution = Evolution(DIGITS, targets, evaluate, config, state or EvolutionState({}))
     evolution.run(after)
     return evolution
 
@@ -71,7 +75,7 @@ def test_equal_seeds_find_equal_subnets_and_others_do_not():
     assert other.scores.keys() != first.scores.keys()
 
 
-def test_candidates_respect_the_limit_from_birth():
+def test_every_candidate_reaches_the_target():
     limit = min(cycles(DIGITS.smallest()) * 1.3, LIMITS[0])
     seen = []
 
@@ -90,7 +94,7 @@ def test_what_does_not_fit_the_engine_is_never_evaluated():
         return inf if arch.width == 64 else cycles(arch)
 
     state = EvolutionState({})
-    evolution = Evolution(DIGITS, [Goal(Given(fitting), 1e9)], score, CONFIG, state)
+    evolution = Evolution(DIGITS, [LatencyTarget(GivenCosts(fitting), 1e9)], score, CONFIG, state)
     evolution.run(lambda target: None)
     assert {candidate.arch.width for candidate in evolution.candidates()} <= {32, 48}
 
@@ -106,16 +110,33 @@ def test_winners_are_the_most_accurate_that_reach_the_target():
     assert errors == sorted(errors)
 
 
-def test_a_winner_reaches_its_target_exactly_even_where_the_fast_model_is_wrong():
-    def flattering(arch):
-        return cycles(arch) * 0.9
+def test_a_bound_spares_costs_and_changes_nothing():
+    """Where the bound says that a subnet is too slow, its exact cost is not asked for."""
+    bounded = GivenCosts(cycles, bound=lambda arch: 0.9 * cycles(arch))
+    plain = GivenCosts(cycles)
+    assert search(costs=bounded).state == search(costs=plain).state
+    assert len(bounded.asked) < 0.9 * len(plain.asked)
 
-    evolution = search(costs=Given(cycles, flattering))
-    for i, limit in enumerate(LIMITS):
-        winner = evolution.winner(i)
-        assert winner.cycles == cycles(winner.arch) <= limit
-    flattered = [c for c in evolution.candidates() if c.cycles <= LIMITS[0] < cycles(c.arch)]
-    assert flattered, "the fast model was not wrong about anything"
+
+def test_costs_are_asked_for_lazily():
+    """Where all candidates reach the target, each that is drawn is costed once, and no other."""
+    costs = GivenCosts(cycles)
+    search(costs=costs, limits=[1e9], config=replace(CONFIG, generations=0))
+    assert len(costs.asked) == len(DIGITS.fractions) + CONFIG.population
+
+
+def test_candidates_that_another_engine_refuses_are_left_out():
+    """Scores are shared by all engines, costs are not."""
+
+    def narrow(arch):
+        return inf if arch.width == 64 else cycles(arch)
+
+    targets = [LatencyTarget(GivenCosts(each), 1e9) for each in (cycles, narrow)]
+    evolution = Evolution(DIGITS, targets, score, CONFIG, EvolutionState({}))
+    evolution.run(lambda target: None)
+    assert 64 in {candidate.arch.width for candidate in evolution.candidates(0)}
+    assert 64 not in {candidate.arch.width for candidate in evolution.candidates(1)}
+    assert evolution.winner(1).arch.width != 64
 
 
 def test_search_beats_random_draws_of_the_same_number():
@@ -142,7 +163,7 @@ def idle_heads(arch: Arch) -> int:
     return 16 - sum(block.heads for block in arch.blocks)
 
 
-HEADS = Given(cycles, more=[idle_heads])
+HEADS = GivenCosts(cycles, more=[idle_heads])
 
 
 def test_another_objective_changes_what_survives():
@@ -158,17 +179,17 @@ def test_the_first_objective_decides_among_equals():
     evolution = search(evaluate=lambda arch: Score(0.1, 1.0), limits=[3000.0], costs=HEADS)
     least = min(idle_heads(c.arch) for c in evolution.candidates() if c.cycles <= 3000)
     winner = evolution.winner(0)
-    assert idle_heads(winner.arch) == least == winner.costs[0]
+    assert idle_heads(winner.arch) == least == winner.objectives[0]
 
 
 def test_a_tolerance_lets_a_cheaper_one_win():
     strict = search(limits=[3000.0]).winner(0)
-    config = replace(CONFIG, tolerance=0.03)
+    config = replace(CONFIG, tolerance=0.05)
     evolution = search(limits=[3000.0], config=config)
     near = [
         candidate
         for candidate in evolution.candidates()
-        if candidate.cycles <= 3000 and candidate.score.error <= strict.score.error + 0.0300001
+        if candidate.cycles <= 3000 and candidate.score.error <= strict.score.error + 0.0500001
     ]
     winner = evolution.winner(0)
     assert winner.cycles == min(candidate.cycles for candidate in near) < strict.cycles
@@ -228,23 +249,33 @@ def test_a_finished_search_evaluates_nothing(tmp_path):
 def test_a_space_with_one_subnet():
     single = Space(widths=(32,), depths=(2,), heads=(2,), mlp_ratios=(2,), fractions=(0.0,))
     state = EvolutionState({})
-    evolution = Evolution(single, [Goal(Given(cycles, space=single), 1e9)], score, CONFIG, state)
+    evolution = Evolution(single, [LatencyTarget(EXACT, 1e9)], score, CONFIG, state)
     evolution.run(lambda target: None)
     assert evolution.winner(0).arch == single.smallest()
 
 
 def test_a_limit_below_the_smallest_subnet():
-    with pytest.raises(ValueError, match=r"the smallest subnet takes \d+ cycles, not 10"):
+    with pytest.raises(ValueError, match="no subnet within 10 cycles"):
         search(limits=[10.0]).winner(0)
 
 
-def test_a_target_that_only_the_exact_model_sees_reached():
-    """The vectorised model says that the smallest subnet is 5 % too slow."""
+def test_a_target_that_only_the_smallest_subnet_reaches():
     smallest = DIGITS.smallest()
     limit = float(cycles(smallest))
-    pessimistic = Given(cycles, fast=lambda arch: 1.05 * cycles(arch))
-    found = search(limits=[limit], costs=pessimistic).winner(0)
+    found = search(limits=[limit]).winner(0)
     assert (found.arch, found.cycles) == (smallest, limit)
+
+
+@pytest.mark.parametrize(("schema", "age"), [(1, "an older"), (9, "a newer")])
+def test_a_state_of_another_version_is_named(schema, age, tmp_path):
+    path = tmp_path / "search.json"
+    path.write_text(f'{{"schema": {schema}}}')
+    message = (
+        f"{tmp_path} holds a run of {age} version (schema {schema} of search.json, not 2):"
+        " choose another --name, or discard it with --restart"
+    )
+    with pytest.raises(UserError, match=re.escape(message)):
+        EvolutionState.load(path)
 
 
 @pytest.mark.parametrize(
@@ -252,8 +283,7 @@ def test_a_target_that_only_the_exact_model_sees_reached():
     [
         ("{", "damaged (JSONDecodeError): delete the file"),
         ("[]", "damaged (TypeError): delete the file"),
-        ('{"schema": 1}', "damaged (KeyError): delete the file"),
-        ('{"schema": 9}', "schema 9, expected 1"),
+        ('{"schema": 2}', "damaged (KeyError): delete the file"),
     ],
 )
 def test_damaged_state(text, message, tmp_path):
@@ -274,7 +304,7 @@ def test_front_holds_what_no_candidate_beats():
         )
 
 
-def test_plot_is_a_picture(tmp_path):
+def test_plot_is_an_image(tmp_path):
     candidates = [Candidate(DIGITS.smallest(), Score(0.1 / i, 0.2), 1000 * i) for i in (1, 2, 3)]
     path = tmp_path / "pareto.png"
     pareto.plot(path, candidates, candidates[:1], (9000.0,), 1e8, "title")

@@ -22,14 +22,13 @@ import pytest
 from rich.console import Console
 
 from nas import testset
-from nas.cost import HardwareTarget
-from nas.cost.latency import LatencyModel
+from nas.cost import ExactCosts, HardwareTarget, ImageCost
 from nas.data import thinned
 from nas.quantize.integer import IntegerNetwork
 from nas.search import report
 from nas.search.__main__ import main
-from nas.search.job import Job
-from nas.search.options import Options
+from nas.search.options import SearchOptions
+from nas.search.setup import SearchSetup, prepare
 from nas.search.summary import Summary
 from nas.search.targets import default_targets, fastest_rate
 from nas.space import DIGITS
@@ -38,7 +37,7 @@ from rtl.config import TINY
 from rtl.model import IntegerModel
 from rtl.timing.traffic import work_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROG = "python -m nas.search"
 QUICK = (
     "--quick", "--images", "0", "--targets", "9500", "28000",
@@ -55,9 +54,9 @@ def run(out: Path, *arguments: str) -> int:
     return command(main, prog=PROG, args=["--out", str(out), *QUICK, *arguments])
 
 
-def prepared(options: Options) -> Job:
-    (job,) = Job.prepare(options, Console(quiet=True))
-    return job
+def prepared(options: SearchOptions) -> SearchSetup:
+    (setup,) = prepare(options, ExactCosts(), Console(quiet=True))
+    return setup
 
 
 def start(out: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -73,7 +72,11 @@ def start(out: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def comparable(folder: Path) -> dict:
     summary = json.loads((folder / "summary.json").read_text())
-    return {key: value for key, value in summary.items() if key not in ("wall_s", "versions")}
+    return {
+        key: value
+        for key, value in summary.items()
+        if key not in ("wall_s", "costing_s", "versions")
+    }
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +96,7 @@ def copied(runs: Path, name: str) -> str:
 
 def test_summary_has_its_schema(runs):
     data = json.loads((runs / "digits" / "summary.json").read_text())
-    assert data["schema"] == 4 and data["seed"] == 0 and data["wall_s"] > 0
+    assert data["schema"] == 5 and data["seed"] == 0 and data["wall_s"] > data["costing_s"] > 0
     assert {"python", "torch", "numpy", "pymoo"} <= data["versions"].keys()
     assert [winner["target_fps"] for winner in data["winners"]] == list(RATES)
     for winner in data["winners"]:
@@ -192,7 +195,7 @@ def test_bytes_as_an_objective(runs, capsys):
 
 
 def test_a_tolerance_is_in_points(tmp_path):
-    assert prepared(Options(out=tmp_path, tolerance=1.5)).evolution.tolerance == 0.015
+    assert prepared(SearchOptions(out=tmp_path, tolerance=1.5)).evolution.tolerance == 0.015
 
 
 def test_another_objective_is_another_run(runs, capsys):
@@ -220,7 +223,7 @@ def test_search_never_touches_the_test_set(runs, monkeypatch):
 
 
 def test_quick_keeps_every_class(runs):
-    data = thinned(prepared(Options(out=runs, targets=(9000.0,))).data, 7)
+    data = thinned(prepared(SearchOptions(out=runs, targets=(9000.0,))).data, 7)
     for part in (data.train, data.validation):
         assert set(part.labels.tolist()) == set(range(10))
 
@@ -337,17 +340,17 @@ def test_an_impossible_target_says_what_is_possible(runs, capsys):
 
 
 def test_default_targets_can_be_reached(runs):
-    job = prepared(Options(out=runs))
-    assert len(job.targets) == 3 and list(job.targets) == sorted(job.targets)
-    assert job.targets == default_targets(job.hardware, job.space)
+    setup = prepared(SearchOptions(out=runs))
+    assert len(setup.targets) == 3 and list(setup.targets) == sorted(setup.targets)
+    assert setup.targets == default_targets(setup.engines[0], setup.space, ExactCosts())
 
 
 def test_subnets_beyond_the_calibration_are_flagged(runs):
     """From the smallest to the largest; digits are what board sim was calibrated for."""
 
     def said(**options):
-        job = prepared(Options(out=runs, **options))
-        return job.reservations_on(job.hardware)
+        setup = prepared(SearchOptions(out=runs, **options))
+        return setup.caveats(setup.engines[0])
 
     far = said(board="zcu102")[-1]
     assert far.startswith("cycles on board 'zcu102' extrapolate: tokens 17 outside 50 to 257")
@@ -356,14 +359,16 @@ def test_subnets_beyond_the_calibration_are_flagged(runs):
 
 
 def test_default_targets_are_within_reach_of_the_smallest_subnet(monkeypatch):
-    """Even if the vectorised model thinks that all subnets are faster."""
+    """Even if all random subnets are faster."""
     hardware = HardwareTarget.load("sim")
-    monkeypatch.setattr(LatencyModel, "cycles", lambda self, networks, memories: np.ones(8))
-    assert default_targets(hardware, DIGITS) == (fastest_rate(hardware, DIGITS),)
+    fast = ImageCost(cycles=1, array_cycles=1, memory_bytes=1, scratchpad_bytes=1)
+    monkeypatch.setattr(ExactCosts, "of", lambda self, hardware, shapes: [fast] * len(shapes))
+    expected = (fastest_rate(hardware, DIGITS),)
+    assert default_targets(hardware, DIGITS, ExactCosts()) == expected
 
 
 def test_training_takes_seed_and_threads_from_the_options(runs):
-    options = Options(out=runs, targets=(9000.0,), seed=3, threads=2)
+    options = SearchOptions(out=runs, targets=(9000.0,), seed=3, threads=2)
     training = prepared(options).training
     assert (training.seed, training.threads) == (3, 2)
 
@@ -382,7 +387,7 @@ def test_training_takes_seed_and_threads_from_the_options(runs):
     ],
 )
 def test_options_that_decide_a_search_are_in_its_identity(key, changes, tmp_path):
-    options = Options(out=tmp_path, targets=RATES)
+    options = SearchOptions(out=tmp_path, targets=RATES)
     before, after = (prepared(each).identity for each in (options, replace(options, **changes)))
     assert before[key] != after[key]
 
@@ -391,7 +396,7 @@ def test_options_that_decide_a_search_are_in_its_identity(key, changes, tmp_path
     ("key", "old", "new"),
     [
         ("clock_hz", "clock_hz = 100_000_000", "clock_hz = 200_000_000"),
-        ("cycles", "latency_cycles = 100", "latency_cycles = 200"),
+        ("cycles of smallest and largest", "latency_cycles = 100", "latency_cycles = 200"),
     ],
 )
 def test_a_board_that_was_changed_is_another_run(key, old, new, tmp_path):
@@ -401,7 +406,9 @@ def test_a_board_that_was_changed_is_another_run(key, old, new, tmp_path):
     for content in (text, text.replace(old, new)):
         board = tmp_path / "sim.toml"
         board.write_text(content)
-        identities.append(prepared(Options(out=tmp_path, targets=RATES, board=str(board))).identity)
+        identities.append(
+            prepared(SearchOptions(out=tmp_path, targets=RATES, board=str(board))).identity
+        )
     before, after = identities
     assert before["board"] == after["board"] == "sim" and before[key] != after[key]
 

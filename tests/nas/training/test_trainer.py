@@ -1,15 +1,227 @@
-"""One step of training: which subnets it takes."""
+"""Steps of training: rates, batches, subnets, losses and gradients, averages, saving."""
+
+from copy import deepcopy
+from dataclasses import replace
+from math import cos, pi
+
+import pytest
+import torch
+from torch.nn import functional
 
 from nas.training.trainer import Trainer
 
 
-def test_every_width_and_fraction_is_sampled(tiny_config, tiny_data, tmp_path):
-    trainer = Trainer(tiny_config, tiny_data, tmp_path / "none.pt")
-    widths, fractions = set(), set()
+@pytest.fixture
+def trainer(short, tiny_data, tmp_path):
+    """A run of 6 + 6 steps that has not begun."""
+    return Trainer(short, tiny_data, tmp_path / "run.pt")
+
+
+def advance(trainer, steps):
+    return [trainer.advance() for _ in range(steps)]
+
+
+def parameters(trainer):
+    return {name: value.detach().clone() for name, value in trainer.net.named_parameters()}
+
+
+def assert_equal(a, b):
+    assert a.keys() == b.keys()
+    for name, value in a.items():
+        assert torch.equal(value, b[name]), name
+
+
+# ------------------------------------------------------------ rates
+
+
+def test_one_cycle_of_the_rate_in_each_stage(tiny_config, tiny_data, tmp_path):
+    config = replace(
+        tiny_config, float_epochs=2, quantized_epochs=1, learning_rate=1e-2,
+        quantized_learning_rate=1e-3, scale_rate=0.25,
+    )  # fmt: skip
+    trainer = Trainer(config, tiny_data, tmp_path / "run.pt")
+    rates = []
+    for _ in range(trainer.steps):
+        trainer.advance()
+        rates.append([group["lr"] for group in trainer.optimizer.param_groups])
+
+    def expected(highest, done):
+        if done < 0.3:
+            return highest * (0.04 + 0.96 * (1 - cos(pi * done / 0.3)) / 2)
+        return highest * (1e-3 + (1 + cos(pi * (done - 0.3) / 0.7)) / 2)
+
+    whole = [expected(1e-2, i / 12) for i in range(12)] + [expected(1e-3, i / 6) for i in range(6)]
+    for (weights, scales, rest), rate in zip(rates, whole, strict=True):
+        assert weights == rest == pytest.approx(rate)
+        assert scales == pytest.approx(0.25 * rate)
+    assert max(rates)[0] == pytest.approx(1e-2, rel=0.01)
+
+
+def test_only_weights_decay(trainer):
+    names = {id(value): name for name, value in trainer.net.named_parameters()}
+    weights, scales, rest = (
+        {names[id(value)] for value in group["params"]} for group in trainer.optimizer.param_groups
+    )
+    assert all(name.endswith(".weight") for name in weights) and "embed.weight" in weights
+    assert {"norm_scale", "embed"} <= {name.partition(".")[0] for name in scales}
+    assert {"position", "head.bias"} <= rest
+    assert weights | scales | rest == set(names.values())
+    assert [group["weight_decay"] > 0 for group in trainer.optimizer.param_groups] == [
+        True, False, False,
+    ]  # fmt: skip
+
+
+# ------------------------------------------------------------ batches and subnets
+
+
+def test_an_epoch_shows_every_image_once(short, tiny_data, tmp_path):
+    plain = replace(short.augmentation, rotation=0, scale=0, shear=0, shift=0, elastic=0)
+    trainer = Trainer(replace(short, augmentation=plain), tiny_data, tmp_path / "run.pt")
+    seen = []
+    for step in range(trainer.steps_per_epoch):
+        trainer.step = step
+        images, labels = trainer._batch()
+        assert images.dtype == torch.uint8 and len(images) == len(labels) == 32
+        seen += [image.numpy().tobytes() for image in images]
+    everything = [image.numpy().tobytes() for image in tiny_data.train.images]
+    assert sorted(seen) == sorted(everything)
+
+
+def test_an_image_is_distorted_differently_in_every_epoch(trainer):
+    first = trainer._batch()[0]
+    assert torch.equal(first, trainer._batch()[0])  # a function of the step
+    trainer.step = trainer.steps_per_epoch
+    assert not torch.equal(first, trainer._batch()[0])
+
+
+def test_every_width_and_fraction_is_sampled(trainer):
+    space = trainer.config.supernet.space
+    widths, fractions, of_smallest = set(), set(), set()
     for turn in range(6):
         trainer.step = trainer.float_steps + turn
         subnets = trainer._subnets()
         assert list(subnets) == ["largest", "random0", "random1", "smallest"]
         widths |= {subnets["random0"].width, subnets["random1"].width}
-        fractions.add(subnets["largest"].head_wide)
-    assert widths == {8, 16} and fractions == {0.0, 0.5, 1.0}
+        fraction = subnets["largest"].embed_wide
+        assert subnets["largest"] == space.largest(fraction)
+        assert subnets["smallest"] == space.smallest(subnets["smallest"].embed_wide)
+        fractions.add(fraction)
+        of_smallest.add(subnets["smallest"].embed_wide)
+    assert widths == {8, 16} and fractions == of_smallest == {0.0, 0.5, 1.0}
+
+
+# ------------------------------------------------------------ losses and gradients
+
+
+def gradients(net):
+    return {
+        name: value.grad.clone() for name, value in net.named_parameters() if value.grad is not None
+    }
+
+
+def test_a_float_step_is_the_loss_of_the_largest_subnet(trainer):
+    net = deepcopy(trainer.net)
+    images, labels = trainer._batch()
+    loss = functional.cross_entropy(
+        net(images, trainer.config.supernet.space.largest()), labels, label_smoothing=0.1
+    )
+    loss.backward()
+    [losses] = advance(trainer, 1)
+    assert losses == {"largest": pytest.approx(loss.item())}
+    assert_equal(gradients(trainer.net), gradients(net))
+
+
+@pytest.mark.parametrize("distillation", [1.0, 0.5, 0.0])
+def test_a_quantized_step_adds_four_subnets(short, tiny_data, tmp_path, distillation):
+    config = replace(short, distillation=distillation)
+    trainer = Trainer(config, tiny_data, tmp_path / "run.pt")
+    advance(trainer, trainer.float_steps + 1)
+    net = deepcopy(trainer.net)
+    net.zero_grad()
+    images, labels = trainer._batch()
+    expected, teacher = {}, None
+    for name, arch in trainer._subnets().items():
+        logits = net.quantized(images, arch)
+        own = functional.cross_entropy(logits, labels, label_smoothing=0.1)
+        if teacher is None:
+            loss, teacher = own, logits.detach().softmax(1)
+        else:
+            taught = -(teacher * logits.log_softmax(1)).sum(1).mean()
+            loss = (1 - distillation) * own + distillation * taught
+        loss.backward()
+        expected[name] = loss.item()
+    [losses] = advance(trainer, 1)
+    assert losses == {name: pytest.approx(loss, rel=1e-5) for name, loss in expected.items()}
+    found, summed = gradients(trainer.net), gradients(net)
+    assert found.keys() == summed.keys()
+    for name, gradient in summed.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_the_loss_falls(trainer):
+    losses = [loss["largest"] for loss in advance(trainer, trainer.float_steps)]
+    assert sum(losses[-2:]) < sum(losses[:2])
+
+
+# ------------------------------------------------------------ averages, stages, saving
+
+
+def test_what_the_float_stage_leaves(trainer):
+    advance(trainer, trainer.float_steps)
+    assert trainer.averages == {} and trainer.net.order == {}
+    advance(trainer, 1)
+    tiles = trainer.net.order["embed"]
+    assert sorted(tiles) == list(range(4))  # 16 channels in tiles of 4
+    assert trainer.averages.keys() == parameters(trainer).keys()
+
+
+def test_averages_have_a_short_memory_at_first(short, tiny_data, tmp_path):
+    trainer = Trainer(replace(short, average=0.2), tiny_data, tmp_path / "run.pt")
+    advance(trainer, trainer.float_steps + 1)
+    average = {name: value.clone() for name, value in trainer.averages.items()}
+    for done in range(2, 6):
+        advance(trainer, 1)
+        decay = min(0.2, done / (done + 10))
+        for name, value in parameters(trainer).items():
+            average[name] = decay * average[name] + (1 - decay) * value
+            torch.testing.assert_close(trainer.averages[name], average[name], msg=name)
+
+
+def test_the_averages_are_the_result(trainer):
+    advance(trainer, trainer.steps)
+    averages = {name: value.clone() for name, value in trainer.averages.items()}
+    before = parameters(trainer)
+    trainer.finish()
+    assert_equal(parameters(trainer), averages)
+    assert any(not torch.equal(before[name], value) for name, value in averages.items())
+    assert Trainer(trainer.config, trainer.data, trainer.path).finished
+
+
+def test_equal_seeds_give_equal_steps(short, tiny_data, tmp_path):
+    runs = [Trainer(short, tiny_data, tmp_path / f"{name}.pt") for name in "ab"]
+    losses = [advance(run, 8) for run in runs]
+    assert losses[0] == losses[1]
+    assert_equal(*map(parameters, runs))
+    other = Trainer(replace(short, seed=1), tiny_data, tmp_path / "c.pt")
+    assert advance(other, 1) != losses[0][:1]
+
+
+@pytest.mark.parametrize("saved", [3, 6, 8])
+def test_a_saved_run_goes_on_as_if_nothing_had_been(short, tiny_data, tmp_path, saved):
+    whole, cut = (Trainer(short, tiny_data, tmp_path / f"{name}.pt") for name in ("whole", "cut"))
+    losses = advance(whole, 10)
+    assert advance(cut, saved) == losses[:saved]
+    cut.save()
+    resumed = Trainer(short, tiny_data, cut.path)
+    assert resumed.step == saved
+    assert advance(resumed, 10 - saved) == losses[saved:]
+    assert_equal(parameters(resumed), parameters(whole))
+    assert_equal(resumed.averages, whole.averages)
+
+
+def test_validation_names_the_subnets(trainer):
+    assert list(trainer.validate()) == ["largest"]
+    advance(trainer, trainer.float_steps + 1)
+    accuracies = trainer.validate()
+    assert list(accuracies) == ["largest", "smallest"]
+    assert all(0 <= accuracy <= 1 for accuracy in accuracies.values())

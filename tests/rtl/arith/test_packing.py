@@ -23,7 +23,7 @@ from rtl.model.numerics import code_range
 def test_packings(act_bits, multiplier, packs, spacings, cascade):
     found = packing(4, act_bits, multiplier)
     assert (found.token_pack, found.row_pack) == packs
-    assert (found.activation_spacing, found.weight_spacing) == spacings
+    assert (found.activation.spacing, found.weight.spacing) == spacings
     assert found.cascade == cascade
 
 
@@ -45,7 +45,7 @@ def test_all_4x6_products_in_all_sign_modes(w_signed, a_signed):
     assert np.abs(a0 + (a1 << 11)).max() < 1 << 17
     assert np.abs(w0 + (w1 << 22)).max() < 1 << 26
     expected = {found.field(t, r): (a0, a1)[t] * (w0, w1)[r] for t in (0, 1) for r in (0, 1)}
-    check_fields(total + found.lift * (w_signed or a_signed), expected, w_signed or a_signed)
+    check_fields(total + found.zero_points * (w_signed or a_signed), expected, w_signed or a_signed)
 
 
 @pytest.mark.parametrize(("w_signed", "a_signed"), SIGN_MODES)
@@ -65,7 +65,7 @@ def test_cascades_of_extreme_4x6_products(w_signed, a_signed):
         for t in (0, 1)
         for r in (0, 1)
     }
-    check_fields(total + found.lift * (w_signed or a_signed), expected, w_signed or a_signed)
+    check_fields(total + found.zero_points * (w_signed or a_signed), expected, w_signed or a_signed)
 
 
 def check_fields(total: np.ndarray, expected: dict[int, np.ndarray], signed: bool) -> None:
@@ -80,7 +80,7 @@ def test_the_lift_would_overflow_without_signs():
     found = packing(4, 6, "dsp48e2")
     total = 2 * pack([63, 63], 11) * pack([15, 15], 22)
     assert unpack(total, 4, 11) == [15 * 63 * 2] * 4
-    assert unpack(total + found.lift, 4, 11) != [15 * 63 * 2 + 1024] * 4
+    assert unpack(total + found.zero_points, 4, 11) != [15 * 63 * 2 + 1024] * 4
 
 
 @pytest.mark.parametrize("multiplier", ["dsp48e2", "mult18x18"])
@@ -96,11 +96,11 @@ def test_full_cascades_of_extremes(act_bits, multiplier):
         for weights, activations in ends:
             total = (
                 depth
-                * pack(weights, found.weight_spacing)
-                * pack(activations, found.activation_spacing)
+                * pack(weights, found.weight.spacing)
+                * pack(activations, found.activation.spacing)
             )
             signed = w_signed or a_signed
-            lifted = total + signed * found.lift
+            lifted = total + signed * found.zero_points
             fields = unpack(lifted, found.products, found.field_bits)
             half = signed << found.field_bits - 1
             for t, r in product(range(found.token_pack), range(found.row_pack)):

@@ -3,7 +3,6 @@
 import random
 
 import pytest
-from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,11 +10,12 @@ from rtl.arith.requantize import Requantize, RequantizeLane, format_bits
 from rtl.isa.instructions import Format
 from rtl.model.numerics import code_range
 from sim.golden import ops
+from tests.rtl.simulation import simulate
 
 BIAS_LIMIT = 1 << 26
 
 
-def simulate(act_bits: int, cases: list[tuple[int, int, int, int, Format]]) -> list[int]:
+def requantized(act_bits: int, cases: list[tuple[int, int, int, int, Format]]) -> list[int]:
     """One case per cycle; the codes LATENCY cycles after each."""
     dut, codes = RequantizeLane(act_bits), []
 
@@ -30,10 +30,7 @@ def simulate(act_bits: int, cases: list[tuple[int, int, int, int, Format]]) -> l
                 codes.append(ctx.get(dut.code))
             await ctx.tick()
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(testbench)
-    simulator.run()
+    simulate(dut, testbench)
     return codes
 
 
@@ -56,7 +53,7 @@ def random_case(choose: random.Random) -> tuple[int, int, int, int, Format]:
 def test_a_stream_of_random_cases(act_bits):
     choose = random.Random(act_bits)
     cases = [random_case(choose) for _ in range(3000)]
-    assert simulate(act_bits, cases) == [golden(act_bits, case) for case in cases]
+    assert requantized(act_bits, cases) == [golden(act_bits, case) for case in cases]
 
 
 ACC = st.integers(-(1 << 25), (1 << 25) - 1)
@@ -66,7 +63,7 @@ ACC = st.integers(-(1 << 25), (1 << 25) - 1)
 @given(st.lists(st.tuples(ACC, ACC, st.integers(0, (1 << 17) - 1), st.integers(1, 47),
                           st.sampled_from(Format)), min_size=1, max_size=8))  # fmt: skip
 def test_any_valid_case(cases):
-    assert simulate(6, cases) == [golden(6, case) for case in cases]
+    assert requantized(6, cases) == [golden(6, case) for case in cases]
 
 
 def test_ends_of_ranges_and_halves():
@@ -76,11 +73,11 @@ def test_ends_of_ranges_and_halves():
         for limit in code_range(bits, signed):
             for half_units in range(2 * limit - 4, 2 * limit + 5):
                 cases.append((half_units, 0, 1 << 3, 4, code_format))
-    assert simulate(6, cases) == [golden(6, case) for case in cases]
+    assert requantized(6, cases) == [golden(6, case) for case in cases]
 
 
 def test_padded_rows_give_zero():
-    assert simulate(6, [(123, 0, 0, shift, Format.INT16) for shift in (0, 1, 47)]) == [0, 0, 0]
+    assert requantized(6, [(123, 0, 0, shift, Format.INT16) for shift in (0, 1, 47)]) == [0, 0, 0]
 
 
 def test_the_vector_is_lanes_side_by_side():
@@ -98,7 +95,4 @@ def test_the_vector_is_lanes_side_by_side():
         for lane, case in enumerate(cases):
             assert ctx.get(dut.codes[lane]) == golden(6, (*case, Format.INT8))
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(testbench)
-    simulator.run()
+    simulate(dut, testbench)

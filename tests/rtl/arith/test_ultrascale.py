@@ -24,7 +24,7 @@ from rtl.build.netlist.outputs import unregistered
 from rtl.build.synthesis import Resources, synthesise
 from rtl.build.verilog import emit_verilog, yosys
 from rtl.lib.emit import Primitives, emit_rtlil, primitives_of
-from rtl.matmul.tile import Tile
+from rtl.matmul.tile import ArrayTile
 from sim.testbench import HARDWARE, WAIVERS
 from sim.toolchain.builder import build
 from sim.toolchain.simulation import SimulationError
@@ -159,12 +159,12 @@ def test_variants_are_equal_in_every_cycle(tmp_path):
 def test_tiles_of_both_variants_are_golden(tmp_path):
     """All sign modes, corner operands, passes and bubbles."""
     packs = packing(4, 6, "dsp48e2")
-    inputs, lines, expected = ports(Tile(16, packs), wiring.In), [], {}
+    inputs, lines, expected = ports(ArrayTile(16, packs), wiring.In), [], {}
     for seed in range(12):
         cycles, sums = stimuli(random.Random(seed), 16, packs)
         expected |= {len(lines) + cycle: value for cycle, value in sums.items()}
         lines += [concatenated(cycle, inputs) for cycle in cycles]
-    answers = run_both(lambda: Tile(16, packs), lines, tmp_path)
+    answers = run_both(lambda: ArrayTile(16, packs), lines, tmp_path)
     assert len(expected) > 100
     for cycle, value in expected.items():
         assert answers[cycle] == [value, value]
@@ -281,7 +281,10 @@ def test_the_model_stops_at_other_modes(tmp_path, mode, works):
     [
         ("xczu9eg-ffvb1156-2-e", Primitives.ULTRASCALE),
         ("xcku5p-ffva676-1-e", Primitives.ULTRASCALE),
+        ("xck26-sfvc784-2LV-c", Primitives.ULTRASCALE),
+        ("xcu250-figd2104-2L-e", Primitives.ULTRASCALE),
         ("xc7z020clg400-1", None),
+        ("xcvc1902-vsva2197-2MP-e-S", None),
         ("LFE5U-85F", None),
         ("Verilator", None),
     ],
@@ -308,7 +311,7 @@ def test_both_functions_of_a_lut_say_where_they_are():
 
 def test_what_a_tile_takes():
     """All of a cascade is in the DSP blocks; an adder of three is one LUT per bit."""
-    rtlil = emit_rtlil(Tile(16, packing(4, 6, "dsp48e2")), "tile", Primitives.ULTRASCALE)
+    rtlil = emit_rtlil(ArrayTile(16, packing(4, 6, "dsp48e2")), "tile", Primitives.ULTRASCALE)
     synthesis = synthesise(rtlil, "tile", "xczu9eg-ffvb1156-2-e")
     total, modules = synthesis.used.total, synthesis.used.modules
     assert modules["cascade_2_18_27_4_11"].own == Resources(dsp=2)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from rtl.board import FOLDER
 from rtl.build import __main__ as build
 from rtl.build import verilog as emit
 from rtl.build.__main__ import PROG, main
@@ -202,6 +203,22 @@ def test_a_folder_that_may_not_be_written(monkeypatch, tmp_path, capsys):
     assert run("--out", str(tmp_path)) == 2
     error = f"{PROG}: error: Is a directory: {tmp_path / 'pulsar_tiny.json'}\n"
     assert capsys.readouterr().err == error
+
+
+def test_a_device_whose_cells_nobody_counts(monkeypatch, tmp_path, capsys):
+    """It is refused before anything long, and its Verilog is there for the asking."""
+    board = tmp_path / "my board.TOML"
+    text = (FOLDER / "zcu102.toml").read_text()
+    board.write_text(text.replace("xczu9eg-ffvb1156-2-e", "xc7z020clg400-1"))
+    args = ("--board", str(board), "--engine", "small", "--out", str(tmp_path / "out"))
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "emit_rtlil", None)
+        assert run(*args) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"{PROG}: error: resources of device 'xc7z020clg400-1' cannot be count")
+    assert error.count("\n") == 1
+    assert run(*args, "--no-synthesis") == 0
+    assert "-part xc7z020clg400-1" in (tmp_path / "out" / "pulsar_small.tcl").read_text()
 
 
 def test_without_yosys(monkeypatch, tmp_path, capsys):

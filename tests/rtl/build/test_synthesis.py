@@ -7,7 +7,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.build.synthesis import FAMILIES, Module, Resources, count, family_of, synthesise
-from rtl.errors import ToolError
+from rtl.errors import ToolError, UserError
 from rtl.lib.emit import emit_rtlil, once
 
 LEAF = Resources(dsp=1, ff=64, bram36=1)
@@ -161,7 +161,26 @@ def test_an_unknown_cell_is_no_free_cell():
 
 @pytest.mark.parametrize(
     ("device", "family"),
-    [("xczu9eg-ffvb1156-2-e", "xilinx"), ("LFE5U-85F-6BG381C", "ecp5"), ("verilator", "xilinx")],
+    [
+        ("xczu9eg-ffvb1156-2-e", "xilinx"),
+        ("XCZU9EG-FFVB1156-2-E", "xilinx"),
+        ("xck26-sfvc784-2LV-c", "xilinx"),
+        ("xcu250-figd2104-2L-e", "xilinx"),
+        ("xqzu5ev-ffrb900-1-i", "xilinx"),
+        ("verilator", "xilinx"),
+        ("LFE5U-85F-6BG381C", "ecp5"),
+        ("lfe5um5g-85f", "ecp5"),
+    ],
 )
 def test_family(device, family):
     assert family_of(device) == family
+
+
+@pytest.mark.parametrize(
+    "device",
+    ["xc7z020clg400-1", "xcvc1902-vsva2197-2MP-e-S", "5CSEBA6U23I7", "GW2A-LV18", "ice40up5k", ""],
+)
+def test_a_device_of_another_family_is_refused_by_name(device):
+    with pytest.raises(UserError, match=r"UltraScale\+ \(xczu, xck, .*ECP5") as error:
+        family_of(device)
+    assert str(error.value).startswith(f"resources of device {device!r} cannot be counted: ")

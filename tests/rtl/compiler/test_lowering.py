@@ -5,7 +5,7 @@ from itertools import accumulate, pairwise
 
 import pytest
 
-from rtl.compiler import check, lower
+from rtl.compiler import lower, plan
 from rtl.compiler.requests import Request
 from rtl.config import TINY
 from rtl.isa.instructions import Opcode
@@ -22,7 +22,7 @@ ENGINES = {
 
 def subjects(engine, block):
     """Of computing operations, in the program's order."""
-    operations = lower(check(SHAPE, engine)).operations
+    operations = lower(plan(SHAPE, engine)).operations
     return [op.subject for op in operations if op.subject.block == block]
 
 
@@ -31,7 +31,7 @@ def test_softmax_has_the_time_of_an_item_at_least(name):
     """The context of an item comes behind the scores of the next one, or behind projections."""
     found = subjects(ENGINES[name], 0)
     softmax = [i for i, subject in enumerate(found) if subject.kind == "softmax"]
-    assert len(softmax) == 3 * len(check(SHAPE, TINY).all_tiles)
+    assert len(softmax) == 3 * len(plan(SHAPE, TINY).all_tiles)
     for i in softmax:
         context = next(
             j
@@ -57,7 +57,7 @@ def test_projections_of_the_next_heads_are_spread_among_the_items():
 
 
 def test_the_last_block_computes_the_class_token_only():
-    class_tile = check(SHAPE, TINY).head_tile
+    class_tile = plan(SHAPE, TINY).head_tile
     for subject in subjects(TINY, 1):
         if subject.tensor[-2:] not in (".k", ".v"):
             assert subject.tile == class_tile
@@ -66,23 +66,23 @@ def test_the_last_block_computes_the_class_token_only():
 def pooling(engine, **changes):
     """Operations of mean pooling, each with the first and the number of its row tiles."""
     shape = replace(SHAPE, mean_pool=True, **changes)
-    operations = lower(check(shape, engine)).operations
+    operations = lower(plan(shape, engine)).operations
     found = [op for op in operations if op.subject.kind == "pool"]
     return [(op, op.subject.row_tile, op.operands["row_tiles"]) for op in found]
 
 
 def test_with_the_mean_the_last_block_computes_the_patches():
-    sizes = check(replace(SHAPE, mean_pool=True), TINY)
+    planned = plan(replace(SHAPE, mean_pool=True), TINY)
     tiles = {}
-    for op in lower(sizes).operations:
+    for op in lower(planned).operations:
         block, _, tensor = op.subject.tensor.rpartition(".")
         if block == "blocks.1" or tensor == "norm":
             tiles.setdefault(tensor, set()).add(op.subject.tile)
     for tensor in ("norm1", "k", "v"):
-        assert tiles.pop(tensor) == set(sizes.all_tiles)
-    assert [len(tile.tokens) for tile in sizes.patch_tiles] == [4, 2]  # 6 of 7 tokens
+        assert tiles.pop(tensor) == set(planned.all_tiles)
+    assert [len(tile.tokens) for tile in planned.patch_tiles] == [4, 2]  # 6 of 7 tokens
     assert {"q", "scores", "context", "attended", "norm2", "hidden", "norm"} <= set(tiles)
-    assert all(found == set(sizes.patch_tiles) for found in tiles.values())
+    assert all(found == set(planned.patch_tiles) for found in tiles.values())
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_row_tiles_of_values_share_one_identity():
 
 
 def test_a_norm_follows_the_last_matmul_that_writes_its_input():
-    operations = [op for op in lower(check(SHAPE, TINY)).operations if op.opcode is not Opcode.LOAD]
+    operations = [op for op in lower(plan(SHAPE, TINY)).operations if op.opcode is not Opcode.LOAD]
     for before, after in pairwise(op.subject for op in operations):
         if after.kind == "norm":
             assert before.kind in ("embed", "proj", "fc2")

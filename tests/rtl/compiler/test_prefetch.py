@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from rtl.compiler import check, lower
-from rtl.compiler.operations import Space
+from rtl.compiler import lower, plan
+from rtl.compiler.operations import MemorySpace
 from rtl.compiler.prefetch import HEAD_PARTS
 from rtl.config import TINY
 from rtl.isa.instructions import Opcode, Unit
@@ -18,7 +18,7 @@ def loads(space, engine=TINY):
     """Regions of a space that LOADs fill, in the program's order."""
     return [
         region
-        for operation in lower(check(SHAPE, engine)).operations
+        for operation in lower(plan(SHAPE, engine)).operations
         if operation.opcode is Opcode.LOAD
         for region in operation.writes
         if region.space is space
@@ -28,7 +28,7 @@ def loads(space, engine=TINY):
 @pytest.mark.parametrize("words", [300, 400, 500, 600, 700])
 def test_the_first_weights_of_an_image_do_not_wait_for_the_last_ones_of_the_one_before(words):
     engine = replace(TINY, weight_words=words)
-    first, *others = loads(Space.WEIGHTS, engine)
+    first, *others = loads(MemorySpace.WEIGHTS, engine)
     assert first.start == 0 and first.stop <= words // HEAD_PARTS
     behind = 0
     for region in reversed(others):
@@ -40,13 +40,13 @@ def test_the_first_weights_of_an_image_do_not_wait_for_the_last_ones_of_the_one_
 
 def test_a_first_block_that_takes_much_of_the_ring_is_not_kept_free():
     engine = replace(TINY, weight_words=100)
-    first, *others = loads(Space.WEIGHTS, engine)
+    first, *others = loads(MemorySpace.WEIGHTS, engine)
     assert first.stop > 100 // HEAD_PARTS
     assert min(region.start for region in others[-4:]) < first.stop
 
 
 def test_the_first_loads_wait_for_little():
     """Of the image before, only for what the position tensor overwrites."""
-    operations = lower(check(SHAPE, TINY)).operations
-    first = [op for op in operations if op.opcode is Opcode.LOAD][:2]
-    assert not any(op.wait >> Unit.MATMUL & 1 for op in first)
+    program = lower(plan(SHAPE, TINY))
+    loads = [i for i, op in enumerate(program.operations) if op.opcode is Opcode.LOAD]
+    assert not any(program.waits[i] >> Unit.MATMUL & 1 for i in loads[:2])

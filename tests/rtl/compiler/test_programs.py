@@ -151,7 +151,7 @@ def test_the_mean_is_tested_of_signed_and_of_unsigned_codes():
 def functional(program, image, seed=0):
     offset = program.memory.program_offset
     registers = Registers(program.region, image.tobytes(), offset, len(image))
-    return FunctionalEngine(program.program.sizes.engine, registers, seed)
+    return FunctionalEngine(program.program.plan.engine, registers, seed)
 
 
 @pytest.mark.parametrize("name", SHAPES)

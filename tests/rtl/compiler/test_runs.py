@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from rtl.compiler.runs import MAX_ROW_TILES, cut_into_blocks
-from rtl.compiler.sizes import LayerSizes, Sizes, evenly
+from rtl.compiler.sizes import Plan, TiledMatrix, evenly
 from rtl.config import TINY
 from sim.random_model import random_model
 
@@ -14,11 +14,11 @@ SHAPE = random_model(patch=14, width=16, blocks=((1, 16),), classes=3).shape
 
 def layer(name, row_tiles, depth_words=4, wide=()):
     flags = tuple(tile in wide for tile in range(row_tiles))
-    return LayerSizes(name, 0, 16 * row_tiles, 8 * depth_words, depth_words, flags)
+    return TiledMatrix(name, 0, 16 * row_tiles, 8 * depth_words, depth_words, flags)
 
 
 def cut(pieces, max_words, parameter_words=256):
-    return cut_into_blocks(pieces, Sizes(SHAPE, replace(TINY, parameter_words=parameter_words)),
+    return cut_into_blocks(pieces, Plan(SHAPE, replace(TINY, parameter_words=parameter_words)),
                            max_words)  # fmt: skip
 
 

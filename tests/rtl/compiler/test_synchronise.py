@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtl.compiler.operations import Operation, Region, Space, Subject
+from rtl.compiler import plan
+from rtl.compiler.operations import MemorySpace, Operation, Program, Region, Subject
 from rtl.compiler.synchronise import (
     FED_BY_DRAIN,
     MOST_CREDITS,
@@ -13,21 +14,24 @@ from rtl.compiler.synchronise import (
     dependencies,
     synchronise,
 )
+from rtl.config import TINY
 from rtl.errors import UserError
-from rtl.isa.instructions import Instruction, Opcode, Unit, credit_operands
+from rtl.isa.instructions import Opcode, Unit, credit_operands
+from sim.random_model import random_model
 from tests.rtl.compiler.interleave import events
 
 OPCODES = [Opcode.LOAD, Opcode.MATMUL, Opcode.NORM, Opcode.SOFTMAX, Opcode.STORE]
 NOBODY = Subject("", "", "")
+PLAN = plan(random_model(patch=14, width=16, blocks=((1, 16),), classes=3).shape, TINY)
 
 
-def operation(opcode, reads=(), writes=()):
-    return Operation(opcode, {}, list(reads), list(writes), NOBODY)
+def operation(opcode, operands=None, reads=(), writes=()):
+    return Operation(opcode, operands or {}, list(reads), list(writes), NOBODY)
 
 
 regions = st.builds(
     lambda space, start, size: Region(space, start, start + size),
-    st.sampled_from([Space.ACTIVATIONS, Space.RESIDUAL]),
+    st.sampled_from([MemorySpace.ACTIVATIONS, MemorySpace.RESIDUAL]),
     st.integers(0, 8),
     st.integers(1, 4),
 )
@@ -35,6 +39,7 @@ programs = st.lists(
     st.builds(
         operation,
         st.sampled_from(OPCODES),
+        st.just({}),
         st.lists(regions, max_size=2),
         st.lists(regions, max_size=2),
     ),
@@ -59,15 +64,16 @@ def conflicts(earlier, later):
 
 
 def program_of(operations):
-    """Synchronised, with BEGIN in front, as instructions."""
-    begin = Instruction(Opcode.BEGIN, credit_operands(synchronise(operations)))
-    return [begin, *(operation.instruction() for operation in operations)]
+    """Synchronised, with BEGIN in front."""
+    marks = synchronise(operations)
+    operations = [operation(Opcode.BEGIN, credit_operands(marks.credits)), *operations]
+    return Program(PLAN, operations, [0, *marks.waits], [0, *marks.signals], [], 0)
 
 
 @settings(deadline=None, max_examples=200)
 @given(programs, st.integers(0, 1000), st.sampled_from([2, 4, 16]), st.integers(1, 4))
 def test_no_interleaving_violates_a_hazard(operations, seed, queue_depth, images):
-    instructions = program_of(operations)
+    instructions = list(program_of(operations).instructions())
     everything = operations * images
     done = set()
     for what, image, number in events(
@@ -97,69 +103,79 @@ def test_nothing_is_waited_for_without_a_conflict(operations):
 @given(programs)
 def test_marks_are_balanced(operations):
     """Per image as many waits as signals of each pair; credits for those of the image before."""
-    credits = synchronise(operations)
+    marks = synchronise(operations)
+    units = [op.unit for op in operations]
     for producer in Unit:
         for consumer in Unit:
-            signals = sum(op.unit is producer and op.signal >> consumer & 1 for op in operations)
-            waits = sum(op.unit is consumer and op.wait >> producer & 1 for op in operations)
-            assert signals == waits >= credits[producer][consumer]
+            signals = [
+                signal >> consumer & 1
+                for unit, signal in zip(units, marks.signals, strict=True)
+                if unit is producer
+            ]
+            waits = [
+                wait >> producer & 1
+                for unit, wait in zip(units, marks.waits, strict=True)
+                if unit is consumer
+            ]
+            assert sum(signals) == sum(waits) >= marks.credits[producer][consumer]
 
 
 def test_marks_only_where_the_need_grows():
-    word = Region(Space.ACTIVATIONS, 0, 1)
+    word = Region(MemorySpace.ACTIVATIONS, 0, 1)
     load = operation(Opcode.LOAD, writes=[word])
     readers = [operation(Opcode.NORM, reads=[word]) for _ in range(3)]
-    credits = synchronise([load, *readers])
-    assert load.signal == 1 << Unit.NORM
-    assert [reader.wait for reader in readers] == [1 << Unit.LOAD, 0, 0]
+    waits, signals, credits = synchronise([load, *readers])
+    assert signals[0] == 1 << Unit.NORM
+    assert waits[1:] == [1 << Unit.LOAD, 0, 0]
     # The next image's LOAD waits for the last reader of this image.
-    assert load.wait == 1 << Unit.NORM
-    assert [reader.signal for reader in readers] == [0, 0, 1 << Unit.LOAD]
+    assert waits[0] == 1 << Unit.NORM
+    assert signals[1:] == [0, 0, 1 << Unit.LOAD]
     assert credits[Unit.NORM][Unit.LOAD] == 1 and sum(map(sum, credits)) == 1
 
 
 def test_what_the_image_before_has_waited_for_is_not_waited_for_again():
     """The first LOAD of an image needs less of the one before than the last LOAD did there."""
-    early, late = (Region(Space.ACTIVATIONS, i, i + 1) for i in range(2))
+    early, late = (Region(MemorySpace.ACTIVATIONS, i, i + 1) for i in range(2))
     first, reader = operation(Opcode.LOAD, writes=[early]), operation(Opcode.NORM, reads=[early])
     other = operation(Opcode.NORM, reads=[late])
     last = operation(Opcode.LOAD, writes=[late])
-    credits = synchronise([first, reader, other, last])
-    assert (first.wait, last.wait) == (0, 1 << Unit.NORM)
+    waits, _, credits = synchronise([first, reader, other, last])
+    assert (waits[0], waits[3]) == (0, 1 << Unit.NORM)
     assert credits[Unit.NORM][Unit.LOAD] == 0
 
 
 def test_more_waits_for_the_image_before_than_credits_become_earlier_ones():
     count = 40
-    words = [Region(Space.ACTIVATIONS, i, i + 1) for i in range(count)]
+    words = [Region(MemorySpace.ACTIVATIONS, i, i + 1) for i in range(count)]
     loads = [operation(Opcode.LOAD, writes=[word]) for word in words]
     norms = [operation(Opcode.NORM, reads=[word]) for word in words]
-    credits = synchronise([*loads, *norms])
+    waits, signals, credits = synchronise([*loads, *norms])
     assert credits[Unit.NORM][Unit.LOAD] == MOST_CREDITS == 31
-    waiting = [i for i, load in enumerate(loads) if load.wait]
-    signalling = [i for i, norm in enumerate(norms) if norm.signal]
+    waiting = [i for i, wait in enumerate(waits[:count]) if wait]
+    signalling = [i for i, signal in enumerate(signals[count:]) if signal]
     assert len(waiting) == len(signalling) == 31
     assert all(wait <= signal for wait, signal in zip(waiting, signalling, strict=True))
     assert waiting[0] == 0 and signalling[-1] == count - 1
 
 
 def test_a_matmul_waits_for_codes_of_the_drain_but_not_for_its_residual():
-    codes, residual = Region(Space.ACTIVATIONS, 0, 4), Region(Space.RESIDUAL, 0, 4)
+    codes, residual = Region(MemorySpace.ACTIVATIONS, 0, 4), Region(MemorySpace.RESIDUAL, 0, 4)
     first = operation(Opcode.MATMUL, writes=[codes, residual])
     second = operation(Opcode.MATMUL, reads=[residual], writes=[residual])
     third = operation(Opcode.MATMUL, reads=[codes])
-    synchronise([first, second, third])
-    assert [second.wait, third.wait] == [0, 1 << Unit.MATMUL]
-    assert first.wait == 0  # its drain comes behind all feeds of the image before
+    waits = synchronise([first, second, third]).waits
+    assert waits[1:] == [0, 1 << Unit.MATMUL]
+    assert waits[0] == 0  # its drain comes behind all feeds of the image before
 
 
 def test_too_many_signals_are_refused():
     operations = []
     for i in range(300):
-        operations.append(operation(Opcode.LOAD, writes=[Region(Space.ACTIVATIONS, i, i + 1)]))
+        operations.append(
+            operation(Opcode.LOAD, writes=[Region(MemorySpace.ACTIVATIONS, i, i + 1)])
+        )
     for i in range(300):
-        operations.append(operation(Opcode.NORM, reads=[Region(Space.ACTIVATIONS, i, i + 1)]))
-    credits = synchronise(operations)
+        operations.append(operation(Opcode.NORM, reads=[Region(MemorySpace.ACTIVATIONS, i, i + 1)]))
     # 300 of an image, when 16 of the one before still wait in the queue
     with pytest.raises(UserError, match="semaphore load to norm up to 316 times, 61 more than 8"):
-        check_semaphores(operations, credits, 16)
+        check_semaphores(program_of(operations))

@@ -8,12 +8,9 @@ import pytest
 from amaranth.sim import Simulator
 
 from rtl.config import TINY
-from rtl.control import watchdog
-from rtl.control.in_flight import InFlight
-from rtl.control.issue import Issue
-from rtl.control.run import SoftReset
-from rtl.control.semaphores import Semaphores
-from rtl.control.watchdog import Watchdog
+from rtl.control.completion import InFlight
+from rtl.control.run import PROGRESS_EVENTS, SoftReset, Watchdog
+from rtl.control.semaphores import Issue, Semaphores
 from rtl.isa import registers
 from rtl.isa.faults import FETCH, FaultCode
 from rtl.isa.instructions import UNITS, Opcode, Unit
@@ -221,7 +218,7 @@ async def barks_after(ctx, dut):
     return None
 
 
-@pytest.mark.parametrize("event", [0, watchdog.EVENTS - 1])
+@pytest.mark.parametrize("event", [0, PROGRESS_EVENTS - 1])
 @pytest.mark.parametrize("pause, barks", [(9, False), (10, True)])
 def test_watchdog_s_limit_is_exact(event, pause, barks):
     """Any event counts, also one that comes in the last cycle before the limit."""

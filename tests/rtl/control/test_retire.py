@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from rtl.control.retire import Retire
+from rtl.control.completion import Retire
 from tests.rtl.simulation import simulate
 
 

@@ -4,13 +4,13 @@ import random
 
 import pytest
 from amaranth.hdl import Value
-from amaranth.sim import Simulator
 
 from rtl.arith.cascade import Cascade
 from rtl.arith.packing import SIGN_MODES, pack, packing
-from rtl.matmul.signals import Word
-from rtl.matmul.tile import Tile
+from rtl.matmul.signals import WordFlags
+from rtl.matmul.tile import ArrayTile
 from rtl.model.numerics import code_range
+from tests.rtl.simulation import simulate
 
 WRAP = 1 << 27
 
@@ -51,7 +51,7 @@ def random_words(choose: random.Random, depth: int, packs, act_bits: int) -> lis
 def stimuli(choose: random.Random, depth: int, packs) -> tuple[list[dict], dict[int, int]]:
     """A tile's inputs, cycle by cycle, and its sums at the cycles from which they stand."""
     words = random_words(choose, depth, packs, packs.act_bits)
-    delay, latency = Tile.word_delay(depth, packs), Tile.latency(depth, packs)
+    delay, latency = ArrayTile.word_delay(depth, packs), ArrayTile.latency(depth, packs)
     cascade = min(packs.cascade, depth)
     cycles, expected, sums = [], {}, None
     for now in range(len(words) + latency):
@@ -61,8 +61,8 @@ def stimuli(choose: random.Random, depth: int, packs) -> tuple[list[dict], dict[
             if 0 <= index < len(words) and "weights" in words[index]:
                 word = words[index]
                 for port, bits, spacing in (
-                    ("weights", packs.weight_port_bits, packs.weight_spacing),
-                    ("activations", packs.activation_port_bits, packs.activation_spacing),
+                    ("weights", packs.weight_port_bits, packs.weight.spacing),
+                    ("activations", packs.activation_port_bits, packs.activation.spacing),
                 ):
                     operand = pack([codes[d] for codes in word[port]], spacing)
                     cycle[port] |= (operand & (1 << bits) - 1) << d * bits
@@ -70,7 +70,7 @@ def stimuli(choose: random.Random, depth: int, packs) -> tuple[list[dict], dict[
             flags = words[now]["flags"]
             cycle["is_signed"] = flags.get("w_signed", 0) | flags.get("a_signed", 0)
         if 0 <= now - delay < len(words):
-            cycle["word"] = Word.const(words[now - delay]["flags"]).as_value().value
+            cycle["word"] = WordFlags.const(words[now - delay]["flags"]).as_value().value
         if now >= latency:
             flags = words[now - latency]["flags"]
             if flags["valid"] and flags.get("last"):
@@ -90,7 +90,7 @@ def stimuli(choose: random.Random, depth: int, packs) -> tuple[list[dict], dict[
 )  # fmt: skip
 def test_row_tiles_with_random_passes(depth, act_bits, multiplier):
     packs = packing(4, act_bits, multiplier)
-    dut = Tile(depth, packs)
+    dut = ArrayTile(depth, packs)
     cycles, expected = stimuli(random.Random(depth * act_bits), depth, packs)
     assert len(expected) > len(cycles) // 2
 
@@ -102,13 +102,10 @@ def test_row_tiles_with_random_passes(depth, act_bits, multiplier):
                 assert ctx.get(Value.cast(dut.sums)) == expected[now]
             await ctx.tick()
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(testbench)
-    simulator.run()
+    simulate(dut, testbench)
 
 
 def test_latency_counts_cascade_tree_and_registers():
-    assert Tile.latency(16, packing(4, 6, "dsp48e2")) == (2 + 2) + 2 + 2
-    assert Tile.latency(8, packing(4, 8, "mult18x18")) == (2 + 2) + 2 + 2
-    assert Tile.latency(4, packing(4, 8, "dsp48e2")) == (2 + 4) + 0 + 2
+    assert ArrayTile.latency(16, packing(4, 6, "dsp48e2")) == (2 + 2) + 2 + 2
+    assert ArrayTile.latency(8, packing(4, 8, "mult18x18")) == (2 + 2) + 2 + 2
+    assert ArrayTile.latency(4, packing(4, 8, "dsp48e2")) == (2 + 4) + 0 + 2

@@ -39,7 +39,7 @@ def predicted_done(
             stalled += max(0, before - words)
             last += max(words, before)
             before = beats(op)
-        done.append(last + before + unit.FINISH_CYCLES)
+        done.append(last + before + MatmulUnit.finish_cycles(unit.config))
     return done, stalled
 
 

@@ -11,11 +11,9 @@ from rtl.isa.faults import FaultCode
 from rtl.isa.instructions import Unit
 from rtl.memory.ports import READ_LATENCY
 from rtl.memory.scratchpads.activations import ActivationMemory
-from rtl.memory.scratchpads.keys_values import KeyMemory, ValueMemory
-from rtl.memory.scratchpads.parts import ExponentMemory, ParameterMemory, WeightMemory
-from rtl.memory.scratchpads.pixels import PixelMemory
+from rtl.memory.scratchpads.attention import KeyMemory, ScoreMemory, ValueMemory
+from rtl.memory.scratchpads.loaded import ExponentMemory, ParameterMemory, PixelMemory, WeightMemory
 from rtl.memory.scratchpads.residual import ResidualMemory
-from rtl.memory.scratchpads.scores import ScoreMemory
 from tests.rtl.simulation import simulate
 
 SMALL = replace(

@@ -11,7 +11,7 @@ from rtl.config import TINY, ULX3S, ZCU102, EngineConfig
 from rtl.control.unit import NAMES
 from rtl.engine import MEMORIES
 from rtl.lib.emit import emit_rtlil, primitives_of
-from rtl.matmul.array import Array
+from rtl.matmul.array import MultiplierArray
 from rtl.memory.scratchpads.bank import Bank
 from rtl.resources import structure
 from rtl.resources.block_memory import MemoryShape, bank_blocks
@@ -57,7 +57,7 @@ def test_parts_of_a_word_take_fewer_dsps():
 @pytest.mark.parametrize("family", DEVICES)
 def test_dsps_and_choices_of_the_array(family):
     engine = replace(SMALL[family], token_lanes=12)
-    used = synthesised(Array(engine), family)
+    used = synthesised(MultiplierArray(engine), family)
     lanes = LANE_DSPS[family] * 2 * engine.row_lanes
     assert used.total.dsp == dsps(engine, family)["matmul"] - lanes
     features = dict(structure.BLOCKS["matmul"](engine, family))["array"]

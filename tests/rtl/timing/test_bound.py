@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from rtl.compiler import check, lower
+from rtl.compiler import lower, plan
 from rtl.config import ENGINES, EngineConfig
 from rtl.config import ZCU102 as ZCU102_ENGINE
 from rtl.errors import UserError
@@ -161,7 +161,7 @@ def random_cases(seed: int) -> Iterator[tuple[NetworkShape, EngineConfig, Memory
         shape = random_shape(draw)
         try:
             engine = random_engine(draw)
-            check(shape, engine)
+            plan(shape, engine)
         except UserError:
             continue
         yield shape, engine, memory
@@ -170,19 +170,19 @@ def random_cases(seed: int) -> Iterator[tuple[NetworkShape, EngineConfig, Memory
 @pytest.mark.parametrize("seed", range(4))
 def test_no_program_takes_fewer_cycles_than_its_bound(seed):
     for shape, engine, memory in islice(random_cases(seed), 15):
-        plan = check(shape, engine)
-        program = lower(plan)
+        planned = plan(shape, engine)
+        program = lower(planned)
         work = work_of_program(program)
-        assert least_array_cycles(plan) == work.array_cycles
-        assert 0.7 < least_bytes(plan) / (work.bytes - work.written_bytes) <= 1
+        assert least_array_cycles(planned) == work.array_cycles
+        assert 0.7 < least_bytes(planned) / (work.bytes - work.written_bytes) <= 1
         cycles = simulate(program, memory, unit_latencies(engine)).cycles
-        assert least_cycles(plan, memory) <= cycles
+        assert least_cycles(planned, memory) <= cycles
 
 
 def test_the_array_or_memory_decides():
     """From about 20 bytes per cycle on, the ZCU102's array; half as many take twice the cycles."""
-    plan = check(deit(192), ZCU102_ENGINE)
-    array, read = least_array_cycles(plan), least_bytes(plan)
-    bounds = [least_cycles(plan, MemoryTiming(bytes_per_cycle=rate)) for rate in (64, 8, 4)]
+    planned = plan(deit(192), ZCU102_ENGINE)
+    array, read = least_array_cycles(planned), least_bytes(planned)
+    bounds = [least_cycles(planned, MemoryTiming(bytes_per_cycle=rate)) for rate in (64, 8, 4)]
     assert bounds == [array, read / 8, read / 4]
     assert read / 64 < array < read / 8

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from rtl.compiler import check, lower
+from rtl.compiler import lower, plan
 from rtl.config import TINY, EngineConfig
 from rtl.isa.instructions import Unit
 from rtl.model.shape import NetworkShape, plain_vit
@@ -26,7 +26,7 @@ def accounted(
     images: int = 1,
     engine: EngineConfig = TINY,
 ) -> tuple[Breakdown, Prediction]:
-    program = lower(check(shape, engine))
+    program = lower(plan(shape, engine))
     prediction = simulate(program, memory, images=images)
     return breakdown_of(program, prediction, memory, UnitLatencies()), prediction
 
@@ -107,7 +107,7 @@ def test_short_queues_make_it_wait_for_the_program():
 
 
 def test_the_first_load_waits_for_the_program():
-    program = lower(check(DIGITS, TINY))
+    program = lower(plan(DIGITS, TINY))
     prediction = simulate(program)
     loads = [i for i, op in enumerate(program.operations) if op.unit is Unit.LOAD]
     assert prediction.causes[loads[0]] == WAITED_FOR_PROGRAM

@@ -22,11 +22,11 @@ def test_sizes_are_the_rtl_s():
     from rtl.lib.streams import Queue
     from rtl.memory import axi
     from rtl.memory.bursts import Burster
-    from rtl.memory.reader import Buffer, Reader
+    from rtl.memory.reader import BeatBuffer, Reader
 
     assert BURST_BEATS == axi.BURST_BEATS
     assert (BURST_CYCLES, ROOM_CYCLES) == (Burster.LATENCY, Burster.ROOM_LATENCY)
-    assert Queue.LATENCY + BUFFER_CYCLES == Buffer.LATENCY
+    assert Queue.LATENCY + BUFFER_CYCLES == BeatBuffer.LATENCY
     assert Reader.ROOM == {"program": PROGRAM_ROOM, "load": LOAD_ROOM}
 
 

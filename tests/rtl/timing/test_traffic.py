@@ -4,15 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from rtl.compiler import check
+from rtl.compiler import plan
 from rtl.compiler.operations import Operation, Program, Subject
 from rtl.config import TINY, ZCU102
-from rtl.errors import UserError
 from rtl.isa.instructions import Activations, Destination, Opcode, Target, Weights
 from rtl.model.shape import plain_vit
 from rtl.timing import predict
 from rtl.timing.bound import ArrayLanes, array_work, bound_cycles
-from rtl.timing.traffic import PowerModel, Work, energy, work_of, work_of_program
+from rtl.timing.traffic import Work, work_of, work_of_program
 
 DIGITS = plain_vit(
     image=(28, 28, 1), patch=7, width=64, heads=4, head_dim=16, depth=2, classes=10,
@@ -44,7 +43,7 @@ def test_memory_traffic_has_a_kind_of_layer():
 
 def work_of_one(opcode: Opcode, **operands: int) -> Work:
     operation = Operation(opcode, operands, [], [], Subject("head", "", "head"))
-    return work_of_program(Program(check(DIGITS, TINY), [operation], [], 0))
+    return work_of_program(Program(plan(DIGITS, TINY), [operation], [0], [0], [], 0))
 
 
 MATMUL = {"depth_words": 3, "row_tiles": 2, "wide": 0b10, "lane_count": 4}
@@ -88,29 +87,3 @@ MATMUL = {"depth_words": 3, "row_tiles": 2, "wide": 0b10, "lane_count": 4}
 def test_scratchpads_by_hand(opcode, operands, reads, writes):
     work = work_of_one(opcode, **(MATMUL if opcode is Opcode.MATMUL else {}) | operands)
     assert (work.scratchpad_read_bytes, work.scratchpad_written_bytes) == (reads, writes)
-
-
-REPORT = """
-| Total On-Chip Power (W)  | 7.312        |
-| Dynamic (W)              | 6.400        |
-| Device Static (W)        | 0.912        |
-"""
-
-
-def test_energy_of_another_network_by_its_products():
-    small, large = work_of(DIGITS, TINY), work_of(MEAN, TINY)
-    power = PowerModel.of_report(REPORT, small, images_per_second=200.0)
-    assert energy(small, power) == pytest.approx(6.4 / 200)
-    assert energy(large, power) == pytest.approx(6.4 / 200 * large.products / small.products)
-    assert energy(small, None) is None
-    assert energy(small, PowerModel(0.0)) == 0
-
-
-def test_reports_of_another_kind_are_refused():
-    work = work_of(DIGITS, TINY)
-    with pytest.raises(UserError, match=r"no row 'Dynamic \(W\)'"):
-        PowerModel.of_report("Timing summary", work, 100.0)
-    with pytest.raises(UserError, match=r"row 'Dynamic \(W\)': 0, no power of an engine"):
-        PowerModel.of_report("| Dynamic (W) | 0.000 |", work, 100.0)
-    with pytest.raises(UserError, match="frame rate must be positive, not 0"):
-        PowerModel.of_report(REPORT, work, 0.0)

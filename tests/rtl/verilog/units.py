@@ -11,16 +11,15 @@ from amaranth.lib.wiring import Out
 from rtl.matmul.unit import MatmulUnit
 from rtl.memory.load.unit import LoadUnit
 from rtl.memory.scratchpads.activations import ActivationMemory
-from rtl.memory.scratchpads.keys_values import KeyMemory, ValueMemory
-from rtl.memory.scratchpads.parts import ExponentMemory, ParameterMemory, WeightMemory
-from rtl.memory.scratchpads.pixels import PixelMemory
+from rtl.memory.scratchpads.attention import KeyMemory, ScoreMemory, ValueMemory
+from rtl.memory.scratchpads.loaded import ExponentMemory, ParameterMemory, PixelMemory, WeightMemory
 from rtl.memory.scratchpads.residual import ResidualMemory
-from rtl.memory.scratchpads.scores import ScoreMemory
 from rtl.memory.store import StoreUnit
 from rtl.vector.layernorm import NormUnit
 from rtl.vector.softmax import SoftmaxUnit
 from tests.rtl.matmul import test_unit, test_unit_timing
-from tests.rtl.memory import test_load_store, test_scratchpad
+from tests.rtl.memory import test_scratchpad, test_store
+from tests.rtl.memory.load import test_unit as test_load
 from tests.rtl.sizes import TINY
 from tests.rtl.vector import test_layernorm, test_softmax
 from tests.rtl.verilog import test_probe
@@ -120,17 +119,17 @@ UNITS = {
     "load": Unit(
         partial(LoadUnit, TINY),
         {
-            "values": partial(test_load_store.test_loads, TINY.memory_bytes, 0.3, 0.3),
-            "cycles": test_load_store.test_cycles_of_loads_that_follow_each_other,
-            "reset": partial(test_load_store.test_reset_in_mid_load, 25),
+            "values": partial(test_load.test_loads, TINY.memory_bytes, 0.3, 0.3),
+            "cycles": test_load.test_cycles_of_loads_that_follow_each_other,
+            "reset": partial(test_load.test_reset_in_mid_load, 25),
         },
     ),
     "store": Unit(
         partial(StoreUnit, TINY),
         {
-            "values": partial(test_load_store.test_store, TINY.memory_bytes, 0, 0),
-            "stalls": partial(test_load_store.test_store, TINY.memory_bytes, 0.5, 0),
-            "reset": partial(test_load_store.test_reset_in_mid_store, 9),
+            "values": partial(test_store.test_store, TINY.memory_bytes, 0, 0),
+            "stalls": partial(test_store.test_store, TINY.memory_bytes, 0.5, 0),
+            "reset": partial(test_store.test_reset_in_mid_store, 9),
         },
     ),
     "scratchpads": Unit(

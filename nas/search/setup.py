@@ -1,0 +1,184 @@
+"""Setup of a run: the options, resolved to engines, images, a recipe and frame rates."""
+
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from nas.cost import ExactCosts, HardwareTarget, SubnetCosts
+from nas.cost.calibration import power_model
+from nas.cost.estimate import reservations
+from nas.cost.sweep import workers
+from nas.data import TrainingData, load_digits, thinned
+from nas.search import run_folder
+from nas.search.candidate_engines import CandidateEngines, candidate_engines
+from nas.search.evolution import EvolutionConfig, LatencyTarget
+from nas.search.evolution_state import EvolutionState
+from nas.search.options import SUPERNETS, SearchOptions
+from nas.space import DIGITS, NATURAL_ORDER, Space, TileOrder
+from nas.supernet.supernet import SupernetConfig
+from nas.training.recipe import TrainConfig
+from rtl.board import load_board
+from rtl.timing.fingerprint import fingerprint
+
+QUICK_EPOCHS = 1
+QUICK_EVERY = 7  # one image in seven
+QUICK_EVOLUTION = {"generations": 2, "population": 6}
+
+
+@dataclass(frozen=True, eq=False)
+class SearchSetup:
+    """Everything that is settled before the long work, for one width of activations.
+
+    Parameters
+    ----------
+    options : SearchOptions
+    index : int
+        Place of this width of activations among those of the run.
+    candidates : CandidateEngines
+        Engines of this width, and the space of subnets.
+    data : TrainingData
+        Images to train and search with; no test image.
+    training : TrainConfig
+    evolution : EvolutionConfig
+    targets : tuple of float
+        Frame rates to reach, in frames per second.
+    costs : ExactCosts
+    """
+
+    options: SearchOptions
+    index: int
+    candidates: CandidateEngines
+    data: TrainingData
+    training: TrainConfig
+    evolution: EvolutionConfig
+    targets: tuple[float, ...]
+    costs: ExactCosts
+
+    @property
+    def engines(self) -> tuple[HardwareTarget, ...]:
+        """Engines to search for; the one that is predicted to be the fastest comes first."""
+        return self.candidates.engines
+
+    @property
+    def space(self) -> Space:
+        return self.candidates.space
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the run."""
+        return self.options.out / self.options.name
+
+    @property
+    def supernets(self) -> Path:
+        """Folder of the trained supernets of all runs."""
+        return self.options.out / SUPERNETS
+
+    @property
+    def state_path(self) -> Path:
+        """File with the state of the search."""
+        return self.folder / run_folder.state_file(self.index)
+
+    @cached_property
+    def supernet_key(self) -> str:
+        """Hash of the recipe of the supernet, images included."""
+        return self.training.key(self.data)
+
+    def load_state(self) -> EvolutionState:
+        """Read the state that an earlier invocation left; a new one if there is none."""
+        return run_folder.load_state(self.state_path, self.identity)
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """JSON values that decide what the search finds."""
+        ends = [self.space.smallest(), self.space.largest()]
+        cycles = [
+            [cost.cycles for cost in self.subnet_costs(hardware).of(ends)]
+            for hardware in self.engines
+        ]
+        return {
+            "seed": self.options.seed,
+            "threads": self.options.threads,
+            "targets": list(self.targets),
+            "population": self.evolution.population,
+            "generations": self.evolution.generations,
+            "objectives": " ".join(self.options.objectives),
+            "board": self.engines[0].board.name,
+            "clock_hz": self.engines[0].board.clock_hz,
+            "engine": " ".join(f"{each.engine.hash:016x}" for each in self.engines),
+            "supernet": self.supernet_key[:12],
+            "timing model": fingerprint(),
+            "cycles of smallest and largest": cycles,
+        }
+
+    def subnet_costs(
+        self, hardware: HardwareTarget, order: TileOrder = NATURAL_ORDER
+    ) -> SubnetCosts:
+        """Costs of the subnets of the space on one of the engines."""
+        return SubnetCosts(hardware, self.space, self.costs, order, self.options.objectives)
+
+    def latency_targets(self, order: TileOrder) -> list[LatencyTarget]:
+        """Combine every engine with every frame rate, engine by engine."""
+        return [
+            LatencyTarget(costs, hardware.cycle_limit(target))
+            for hardware in self.engines
+            for costs in [self.subnet_costs(hardware, order)]
+            for target in self.targets
+        ]
+
+    def caveats(self, hardware: HardwareTarget) -> list[str]:
+        """Say what limits the trust in predictions on an engine, for all subnets."""
+        ends = self.space.smallest(), self.space.largest()
+        return reservations(hardware, *map(self.space.shape, ends))
+
+
+def prepare(options: SearchOptions, costs: ExactCosts, console: Console) -> tuple[SearchSetup, ...]:
+    """Settle, or refuse, everything that can be before the long work; a setup for each width.
+
+    Raises
+    ------
+    UserError
+        If an option is wrong, or the board cannot do what is asked for.
+    """
+    if "energy_joules" in options.objectives:
+        power_model(load_board(options.board))
+    candidates, targets = candidate_engines(options, DIGITS, costs, console)
+    evolution = EvolutionConfig(
+        population=options.population,
+        generations=options.generations,
+        seed=options.seed,
+        tolerance=options.tolerance / 100,
+    )
+    data = load_digits()
+    if options.quick:
+        limits = {
+            name: min(most, getattr(evolution, name)) for name, most in QUICK_EVOLUTION.items()
+        }
+        evolution, data = replace(evolution, **limits), thinned(data, QUICK_EVERY)
+    return tuple(
+        SearchSetup(options, index, each, data, _recipe(options, each), evolution, targets, costs)
+        for index, each in enumerate(candidates)
+    )
+
+
+def _recipe(options: SearchOptions, candidates: CandidateEngines) -> TrainConfig:
+    supernet = SupernetConfig(space=candidates.space, act_bits=candidates.act_bits)
+    recipe = TrainConfig(supernet=supernet, seed=options.seed, threads=options.threads)
+    if options.quick:
+        return replace(recipe, float_epochs=QUICK_EPOCHS, quantized_epochs=QUICK_EPOCHS)
+    return recipe
+
+
+@contextmanager
+def cost_workers(options: SearchOptions) -> Iterator[Executor | None]:
+    """Start the workers that compute costs; None where this process computes them itself."""
+    if options.workers == 1 and options.scheduler is None:
+        yield None
+        return
+    with workers(options.workers, options.scheduler) as executor:
+        yield executor

@@ -1,0 +1,153 @@
+"""What does not fit is refused, with the limit's name, the value, and by how much.
+
+Lowering relies on every limit here and checks none itself.
+"""
+
+from rtl.compiler.runs import MAX_ROW_TILES
+from rtl.compiler.sizes import Plan, TiledMatrix
+from rtl.config import EngineConfig
+from rtl.errors import UserError
+from rtl.isa.instructions import INSTRUCTIONS, Opcode
+from rtl.model import IntegerModel, numerics
+from rtl.model.shape import NetworkShape
+
+
+def plan(shape: NetworkShape, engine: EngineConfig) -> Plan:
+    """Sizes of a network that runs on an engine. Cheap: no program is made.
+
+    Raises
+    ------
+    UserError
+        If the engine cannot hold the network.
+    """
+    _check_shape(shape, engine)
+    planned = Plan(shape, engine)
+    limits = _Limits(engine)
+    _check_scratchpads(limits, planned)
+    _check_fields(limits, planned)
+    for block in range(len(shape.blocks)):
+        _check_block(limits, planned, block)
+    if shape.mean_pool:
+        _check_pool(limits, planned)
+    for layer in (planned.embed, planned.head):
+        _check_layer(limits, layer)
+    return planned
+
+
+def plan_model(model: IntegerModel, engine: EngineConfig) -> Plan:
+    """As :func:`plan`, and that codes have the engine's width.
+
+    Raises
+    ------
+    UserError
+        If they have not, or the engine cannot hold the network.
+    """
+    if model.act_bits != engine.act_bits:
+        raise UserError(
+            f"model has act_bits {model.act_bits}, engine '{engine.name}' {engine.act_bits}"
+        )
+    return plan(model.shape, engine)
+
+
+class _Limits:
+    """Comparisons that say what they compared."""
+
+    def __init__(self, engine: EngineConfig):
+        self.engine = engine
+
+    def buffer(self, what: str, needed: int, field: str) -> None:
+        """Compare with a size of the engine."""
+        self.most(what, needed, getattr(self.engine, field), f"engine '{self.engine.name}' {field}")
+
+    def operand(self, what: str, needed: int, opcode: Opcode, name: str) -> None:
+        """Compare with what a field of an instruction holds."""
+        bits = next(field.bits for field in INSTRUCTIONS[opcode] if field.name == name)
+        limit = f"{opcode.name} {name} ({bits} bits)"
+        self.most(what, needed, (1 << bits) - 1, limit)
+
+    def most(self, what: str, needed: int, available: int, limit: str) -> None:
+        if needed > available:
+            raise UserError(
+                f"{what}: {needed:,} needed, {available:,} available,"
+                f" {needed - available:,} too many ({limit})"
+            )
+
+
+def _check_shape(shape: NetworkShape, engine: EngineConfig) -> None:
+    limits = _Limits(engine)
+    if shape.row_granularity % engine.row_lanes:
+        raise UserError(
+            f"row_granularity {shape.row_granularity} is no multiple of row_lanes"
+            f" {engine.row_lanes} of engine '{engine.name}': repack it (--repack)"
+        )
+    if any(size % shape.patch for size in shape.image[:2]):
+        raise UserError(
+            f"image of {shape.image[0]} x {shape.image[1]} pixels is not made of whole patches"
+            f" of {shape.patch}"
+        )
+    if not shape.blocks:
+        raise UserError("network has no blocks: depth must be at least 1")
+    limits.most("tokens", shape.tokens, numerics.MAX_TOKENS, "MAX_TOKENS")
+    limits.most("width", shape.width, numerics.MAX_WIDTH, "MAX_WIDTH")
+
+
+def _check_scratchpads(limits: _Limits, plan: Plan) -> None:
+    tokens, width = plan.tokens, plan.shape.width
+    limits.buffer(
+        f"residual stream of {tokens} tokens, width {width}",
+        plan.residual_words,
+        "residual_words",
+    )
+    limits.buffer(f"{plan.shape.classes} classes", plan.class_tiles, "residual_words")
+    limits.buffer(f"scores of {tokens} keys", plan.score_slot_words, "score_words")
+    limits.buffer(f"exponents of width {width}", plan.width_tiles, "exponent_words")
+    limits.buffer(
+        f"pixels of {min(plan.chain_tiles, len(plan.patch_tiles))} token tiles, patch"
+        f" {plan.shape.patch}",
+        plan.chain_words,
+        "pixel_words",
+    )
+
+
+def _check_fields(limits: _Limits, plan: Plan) -> None:
+    shape = plan.shape
+    limits.most(
+        f"tokens {plan.tokens}: row tiles of keys",
+        plan.key_tiles,
+        MAX_ROW_TILES,
+        f"{MAX_ROW_TILES} row tiles",
+    )
+    limits.operand("row words of a token", plan.width_tiles, Opcode.NORM, "row_words")
+    limits.operand("row words of the classes", plan.class_tiles, Opcode.STORE, "row_words")
+    limits.operand("bytes of a patch row", plan.segment_bytes, Opcode.LOAD, "segment_bytes")
+    limits.operand("patches in a row", shape.grid[1], Opcode.LOAD, "segments")
+    limits.operand("pixel words of a patch", plan.patch_words, Opcode.LOAD, "stride")
+
+
+def _check_block(limits: _Limits, plan: Plan, block: int) -> None:
+    engine, name = plan.engine, f"blocks.{block}"
+    hidden = plan.shape.blocks[block].hidden
+    attention = plan.norm_words + plan.attention_words(block)
+    limits.buffer(f"{name} attention, activation words", attention, "activation_words")
+    mlp = plan.norm_words + plan.hidden_tiles(block)
+    limits.buffer(f"{name} MLP of {hidden} hidden units", mlp, "activation_words")
+    tiles = plan.unit_tiles(block)
+    limits.buffer(f"{name} keys of {plan.tokens} tokens", tiles * plan.key_tiles, "key_words")
+    limits.buffer(f"{name} values of {plan.tokens} tokens", tiles * plan.value_depth, "value_words")
+    granules = max(engine.activation_words, engine.key_words) * engine.granules
+    limits.operand("granules", granules - 1, Opcode.MATMUL, "activation_address")
+    for layer in plan.layers(block).values():
+        _check_layer(limits, layer)
+
+
+def _check_pool(limits: _Limits, plan: Plan) -> None:
+    needed = plan.norm_words + plan.pool_words
+    limits.buffer("mean pooling, activation words", needed, "activation_words")
+    for name in ("pool.values", "pool.weights"):
+        _check_layer(limits, plan.pool_layers[name])
+
+
+def _check_layer(limits: _Limits, layer: TiledMatrix) -> None:
+    words = max(layer.ring_words(i) for i in range(layer.row_tiles))
+    limits.buffer(f"{layer.name}, a row tile of {layer.depth} terms", words, "weight_words")
+    limits.operand(f"{layer.name} depth", layer.depth_words, Opcode.MATMUL, "depth_words")

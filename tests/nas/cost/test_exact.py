@@ -1,0 +1,160 @@
+"""Exact costs: each computed once, kept on disk, whatever happens to the file."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+
+from nas.cost import ExactCosts, HardwareTarget, exact
+from nas.cost.exact import REFUSED, KeptCosts, Stopwatch, hardware_key, image_cost
+from nas.cost.sweep import workers
+from nas.space import DIGITS
+from rtl.timing.traffic import work_of
+
+SIM = HardwareTarget.load("sim")
+
+
+def shapes_of(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return [DIGITS.shape(DIGITS.sample(rng)) for _ in range(count)]
+
+
+SHAPES = shapes_of(4)
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """Networks whose cost was computed, in order."""
+    seen, compute = [], exact.image_cost
+
+    def noted(hardware, shape):
+        seen.append(shape)
+        return compute(hardware, shape)
+
+    monkeypatch.setattr(exact, "image_cost", noted)
+    return seen
+
+
+def test_costs_are_those_of_the_program():
+    for shape in SHAPES[:2]:
+        cost, work = image_cost(SIM, shape), work_of(shape, SIM.engine)
+        assert cost.cycles == SIM.cycles(shape)
+        assert cost.array_cycles == work.array_cycles
+        assert cost.memory_bytes == work.bytes
+        assert cost.scratchpad_bytes == work.scratchpad_bytes
+
+
+def test_what_the_engine_refuses_costs_infinitely_much(tmp_path):
+    small = replace(SIM, engine=replace(SIM.engine, weight_words=8))
+    assert image_cost(small, SHAPES[0]) == REFUSED
+    for _ in range(2):  # computed, then read
+        assert ExactCosts(folder=tmp_path).of(small, SHAPES[:1]) == [REFUSED]
+
+
+def test_each_network_is_computed_once(tmp_path, computed):
+    costs = ExactCosts(folder=tmp_path)
+    twice = [*SHAPES, *SHAPES[::-1]]
+    found = costs.of(SIM, twice)
+    assert found == found[::-1] == [image_cost(SIM, shape) for shape in twice]
+    assert costs.computed == len(SHAPES)
+    costs.of(SIM, SHAPES)
+    again = ExactCosts(folder=tmp_path)  # of another run
+    assert again.of(SIM, twice) == found
+    assert computed == SHAPES and again.computed == 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(SIM, engine=replace(SIM.engine, weight_words=2 * SIM.engine.weight_words)),
+        SIM.at(2 * SIM.board.clock_hz),
+    ],
+    ids=["engine", "memory"],
+)
+def test_another_engine_or_memory_has_costs_of_its_own(other, tmp_path, computed):
+    for hardware in (SIM, other):
+        ExactCosts(folder=tmp_path).of(hardware, SHAPES[:1])
+    assert len(computed) == 2
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_another_timing_model_has_costs_of_its_own(monkeypatch):
+    before = hardware_key(SIM)
+    monkeypatch.setattr(exact, "fingerprint", lambda: "0" * 16)
+    assert hardware_key(SIM) != before
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-3],  # cut off
+        lambda data: data.replace(b" ", b"\xff", 1),
+        lambda data: data.replace(data.split()[1], b"1", 1),  # cycles
+        lambda data: b"",
+    ],
+    ids=["cut off", "garbled", "another number", "empty"],
+)
+def test_a_damaged_entry_is_computed_again(damage, tmp_path, computed):
+    found = ExactCosts(folder=tmp_path).of(SIM, SHAPES[:1])
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(damage(file.read_bytes()))
+    assert ExactCosts(folder=tmp_path).of(SIM, SHAPES[:1]) == found
+    assert len(computed) == 2
+    ExactCosts(folder=tmp_path).of(SIM, SHAPES[:1])  # it was kept this time
+    assert len(computed) == 2
+
+
+def test_a_damaged_entry_leaves_the_others(tmp_path, computed):
+    ExactCosts(folder=tmp_path).of(SIM, SHAPES)
+    (file,) = tmp_path.iterdir()
+    lines = file.read_bytes().split(b"\n")
+    file.write_bytes(b"\n".join([*lines[:2], lines[2][:9], *lines[3:]]))
+    ExactCosts(folder=tmp_path).of(SIM, SHAPES)
+    assert len(computed) == len(SHAPES) + 1
+
+
+def test_a_folder_that_cannot_be_written_is_no_error(tmp_path):
+    (tmp_path / "file").touch()
+    costs = ExactCosts(folder=tmp_path / "file")
+    assert costs.of(SIM, SHAPES[:1]) == costs.of(SIM, SHAPES[:1])
+    assert costs.computed == 1
+
+
+def add_many(path, first):
+    kept = KeptCosts(path)
+    for number in range(first, first + 200):
+        kept.add(f"{number:024x}", exact.ImageCost(number, 1, 2, 3))
+
+
+def test_processes_share_a_file(tmp_path):
+    path = tmp_path / "costs.txt"
+    context = get_context("spawn")
+    writers = [context.Process(target=add_many, args=(path, first)) for first in (0, 200, 400)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    cycles = [cost.cycles for cost in KeptCosts(path).costs.values()]
+    assert sorted(cycles) == list(range(600))
+
+
+def test_threads_and_processes_find_the_same(tmp_path):
+    expected = ExactCosts(folder=tmp_path / "a").of(SIM, SHAPES)
+    with ThreadPoolExecutor(2) as executor:
+        assert ExactCosts(executor, tmp_path / "b").of(SIM, SHAPES) == expected
+    with workers(2) as executor:
+        assert ExactCosts(executor, tmp_path / "c").of(SIM, SHAPES) == expected
+
+
+def test_a_stopwatch_counts_nested_blocks_once(monkeypatch):
+    times = iter([1.0, 4.0, 10.0, 11.0])
+    monkeypatch.setattr(exact.time, "perf_counter", lambda: next(times))
+    watch = Stopwatch()
+    with watch, watch:
+        pass
+    with watch:
+        pass
+    assert watch.seconds == 4

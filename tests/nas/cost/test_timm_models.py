@@ -1,0 +1,67 @@
+"""Sizes of timm's plain vision transformers, and models with parts that the engine has not."""
+
+import pytest
+
+from nas.cost.plain import shape_of
+from rtl.errors import UserError
+from rtl.model.shape import plain_vit
+
+
+def test_deit_small_with_a_quarter_of_8_bit_tiles():
+    expected = plain_vit(width=384, heads=6, row_granularity=32, wide=0.25)
+    assert shape_of("deit_small", 32, 0.25) == expected
+    assert shape_of("deit_small_patch16_224", 32, 0.25) == expected
+
+
+def test_sizes_come_from_the_modules_not_from_the_name():
+    """Heads of 72 dimensions, hidden units that are no multiple of the width, a mean, no token."""
+    assert shape_of("vit_so400m_patch14_siglip_gap_224", 16) == plain_vit(
+        patch=14,
+        width=1152,
+        heads=16,
+        head_dim=72,
+        hidden=4304,
+        depth=27,
+        row_granularity=16,
+        mean_pool=True,
+        class_token=False,
+    )
+
+
+def test_a_model_without_a_classifier_gets_1000_classes():
+    assert shape_of("vit_small_patch14_dinov2", 32).classes == 1000
+    assert shape_of("vit_base_patch16_224.augreg_in21k", 32).classes == 21843
+
+
+@pytest.mark.parametrize(
+    "name, missing",
+    [
+        ("deit_small_distilled_patch16_224", "a distillation token"),
+        ("vit_relpos_base_patch16_224", "relative positions"),
+        ("vit_base_patch16_rope_224", "rotary positions"),
+        ("vit_base_r50_s16_224", "a hybrid stem (HybridEmbed)"),
+        ("vit_base_patch14_reg4_dinov2", "register tokens"),
+        ("vit_base_patch16_clip_224", "a norm in front of the blocks (pre-norm)"),
+        ("vit_base_patch16_18x2_224", "blocks of another kind (ParallelThingsBlock)"),
+        ("vit_giant_patch14_dinov2", "a gated MLP (GluMlp)"),
+        ("vit_base_patch16_siglip_224", "attention pooling (map)"),
+        ("vit_intern300m_patch14_448", "no final LayerNorm"),
+        (
+            "vit_base_patch16_rpn_224",
+            "blocks of another kind (ResPostBlock), a norm behind the pooling (fc_norm)",
+        ),
+    ],
+)
+def test_what_the_engine_has_not_is_refused_by_name(name, missing):
+    with pytest.raises(UserError) as error:
+        shape_of(name, 32)
+    assert str(error.value) == f"timm model '{name}' has what the engine has not: {missing}"
+
+
+@pytest.mark.parametrize(
+    "name, close", [("deit_smal", "deit_small, vit_small"), ("resnet50", "vit_*, deit_*?")]
+)
+def test_unknown_names(name, close):
+    with pytest.raises(UserError, match="unknown model") as error:
+        shape_of(name, 32)
+    assert close in str(error.value)

@@ -1,0 +1,217 @@
+"""``python -m nas.fit``: its figures are the timing model's, its refusals the compiler's."""
+
+import json
+from math import isfinite
+from pathlib import Path
+
+import pytest
+
+from nas import fit
+from nas.cost import HardwareTarget, estimate
+from nas.cost.calibration import find
+from nas.cost.estimate import Estimate
+from rtl.board import FOLDER, board_names, load_board
+from rtl.build.synthesis import Resources
+from rtl.cli import command
+from rtl.config import TINY, ZCU102
+from rtl.model import IntegerModel
+from rtl.model.shape import plain_vit
+from rtl.timing import MemoryTiming, predict
+from rtl.timing.latencies import unit_latencies
+from rtl.timing.traffic import work_of
+
+DIGITS = str(Path(__file__).parents[2] / "examples" / "digits.pulsar")
+
+
+def run(*args: str) -> int:
+    return command(fit.main, prog="python -m nas.fit", args=args)
+
+
+def test_deit_small_on_all_boards(tmp_path, capsys):
+    assert run("deit_small", "--w8", "0.25", "--json", str(tmp_path / "fit.json")) == 0
+    report = json.loads((tmp_path / "fit.json").read_text())
+    assert (report["schema"], report["model"], report["w8"]) == (1, "deit_small", 0.25)
+    rows = {row["board"]: row for row in report["boards"]}
+    assert rows.keys() == set(board_names())
+    assert "residual stream of 197 tokens" in rows["ulx3s"]["refusal"]  # of 384 channels
+    assert rows["ulx3s"]["estimate"] is None
+    board = load_board("zcu102")
+    memory = MemoryTiming(board.bytes_per_cycle(), board.memory.latency_cycles)
+    shape = plain_vit(width=384, heads=6, row_granularity=32, wide=0.25)
+    expected = predict(shape, ZCU102, memory, unit_latencies(ZCU102), images=3).cycles_per_image
+    assert expected is not None
+    found = rows["zcu102"]["estimate"]
+    assert found["cycles_per_image"] == expected
+    assert found["fps"] == pytest.approx(150e6 / expected)
+    low, high = rows["zcu102"]["error_bars"]
+    assert 0.98 < low <= 1 <= high < 1.02
+    used = rows["zcu102"]["resources"]
+    assert (used["dsp"], used["bram36"]) == (2475, 647)
+    assert rows["zcu102"]["excess"] is None
+    out = capsys.readouterr().out
+    assert f"{expected:,.0f}" in out and f"{high - 1:+.1%}" in out
+    assert max(map(len, out.splitlines())) <= 110
+
+
+@pytest.mark.parametrize("name", [name for name in board_names() if name != "sim"])
+def test_a_board_holds_its_engine_and_that_runs_deit_tiny(name):
+    found = fit.Fit.of("deit_tiny", HardwareTarget.load(name), 0.0)
+    assert found.resources is not None and found.problem is None
+    assert isfinite(found.estimate.frames_per_second)
+
+
+def test_cycles_in_the_report_add_up(tmp_path):
+    path = tmp_path / "fit.json"
+    assert run(DIGITS, "--board", "sim", "--verbose", "--json", str(path)) == 0
+    found = json.loads(path.read_text())["boards"][0]["estimate"]
+    cycles = found["cycles"]
+    parts = [cycles["multiplying"], cycles["draining"], *cycles["waiting"].values()]
+    total = sum(sum(part.values()) for part in parts)
+    assert total == pytest.approx(found["cycles_per_image"])
+    assert all(
+        0 <= padding <= cycles["multiplying"][kind] for kind, padding in cycles["padding"].items()
+    )
+
+
+def energies(args, capsys) -> tuple[list[str], str]:
+    """The last column of the table of what an image moves, and all that was printed."""
+    assert run(*args, "--verbose") == 0
+    out = capsys.readouterr().out
+    rows = out[out.index("dynamic energy") :].splitlines()
+    return [row.split()[-1] for row in rows if row.split()[:1] == ["sim"]], " ".join(out.split())
+
+
+def test_energy_only_after_a_power_report(monkeypatch, capsys):
+    """1 pJ per product of the array; of another engine it is an extrapolation."""
+    known = find(load_board("sim"))
+    assert energies((DIGITS, "--board", "sim"), capsys)[0] == ["uncalibrated"]
+    powered = known.model_copy(update={"power": {"joules_per_product": 1e-12}})
+    monkeypatch.setattr(estimate, "find", lambda board: powered)
+    shape = IntegerModel.load(DIGITS).shape
+    products = work_of(shape, TINY).products
+    found, out = energies((DIGITS, "--board", "sim"), capsys)
+    assert found == [f"{products * 1e-9:.3g}"] and "energy of engine" not in out
+    found, out = energies((DIGITS, "--board", "sim", "--engine", "ulx3s"), capsys)
+    assert found != ["uncalibrated"]
+    assert "energy of engine 'ulx3s' extrapolates: the power report of board 'sim'" in out
+
+
+def test_what_binds():
+    """At the board's bandwidth the array; at a hundredth of it memory; for digits neither."""
+    shape = plain_vit(width=192, heads=3, row_granularity=32, depth=2)
+    zcu102 = HardwareTarget.load("zcu102")
+    assert Estimate.of(zcu102, shape).binds.startswith("array 9")
+    slow = zcu102.board.memory.model_copy(update={"gigabytes_per_second": 0.2})
+    starved = HardwareTarget(zcu102.board.model_copy(update={"memory": slow}), ZCU102)
+    assert Estimate.of(starved, shape).binds.startswith("memory 100.0%")
+    small = plain_vit(
+        image=(28, 28, 1), patch=7, width=64, heads=4, head_dim=16, depth=2, classes=10,
+        row_granularity=32,
+    )  # fmt: skip
+    assert "waits for" in Estimate.of(zcu102, small).binds
+
+
+def test_another_clock_has_other_bytes_per_cycle():
+    shape = plain_vit(width=192, heads=3, row_granularity=32, depth=1)
+    slow = Estimate.of(HardwareTarget.load("zcu102"), shape)
+    fast = slow.at(300_000_000)
+    assert fast.memory.bytes_per_cycle == pytest.approx(12.8e9 / 300e6)
+    assert slow.cycles < fast.cycles < 2 * slow.cycles
+    assert slow.frames_per_second < fast.frames_per_second
+
+
+def test_extrapolations_are_flagged(tmp_path, capsys):
+    """The digits have 17 tokens; board zcu102 was calibrated with 50 and more."""
+    path = tmp_path / "fit.json"
+    assert run(DIGITS, "--board", "zcu102", "--json", str(path)) == 0
+    said = "cycles on board 'zcu102' extrapolate: tokens 17 outside 50 to 257"
+    assert said in " ".join(capsys.readouterr().out.split())
+    (board,) = json.loads(path.read_text())["boards"]
+    assert any(each.startswith(said) for each in board["reservations"])
+
+
+def test_what_does_not_fit_the_board_is_named(monkeypatch, capsys):
+    def known(engine, board):
+        return Resources(dsp=200, lut=80_000, ff=1, bram36=110.5)
+
+    for module in (estimate, fit):
+        monkeypatch.setattr(module, "resources_of", known)
+    assert run(DIGITS, "--board", "ulx3s") == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    reason = "ulx3s: does not fit board 'ulx3s': dsp 200 > 156, bram36 110.5 > 104"
+    assert error.endswith(f"error: no board runs {DIGITS}: {reason}")
+
+
+def test_a_network_that_no_board_runs_is_one_line_and_exit_code_2(tmp_path, capsys):
+    """The figures are written all the same; a board that runs it is enough for exit code 0."""
+    path = tmp_path / "fit.json"
+    assert run("vit_huge_patch14_224", "--json", str(path)) == 2
+    captured = capsys.readouterr()
+    (error,) = captured.err.splitlines()
+    assert error.startswith("python -m nas.fit: error: no board runs vit_huge_patch14_224: sim: ")
+    assert "; ulx3s: " in error and "; zcu102: " in error
+    assert all(
+        row["refusal"] and not row["estimate"] for row in json.loads(path.read_text())["boards"]
+    )
+    assert captured.out.count("does not fit") == 3
+    assert run("deit_tiny", "--board", "all") == 0
+
+
+def test_what_is_not_calibrated_is_said(tmp_path, capsys):
+    """Of a board without calibration, another engine, and a network beyond the calibration's."""
+    file, report = tmp_path / "bare.toml", tmp_path / "fit.json"
+    content = (FOLDER / "zcu102.toml").read_text()
+    file.write_text(content.replace('"zcu102"', '"bare"').replace("dsp = 2_520", "dsp = 10"))
+    assert run("deit_tiny", "--board", str(file), "--json", str(report)) == 2
+    (found,) = json.loads(report.read_text())["boards"]
+    assert found["excess"] == "does not fit board 'bare': dsp 2,475 > 10"
+    assert found["excess"] in capsys.readouterr().err
+    file.write_text(content.replace('"zcu102"', '"bare"'))
+    assert run("deit_tiny", "--board", str(file), "--json", str(report)) == 0
+    (found,) = json.loads(report.read_text())["boards"]
+    (said,) = found["reservations"]
+    assert said.startswith("board 'bare' is not calibrated") and f"--board {file} " in said
+    out = " ".join(capsys.readouterr().out.split())
+    assert "board 'bare' is not calibrated" in out
+
+    for arguments, expected in (
+        (("zcu102", "--engine", "zcu102_a8"), "board 'zcu102' is calibrated with engine 'zcu102'"),
+        (("ulx3s",), "cycles on board 'ulx3s' extrapolate: tokens 197 outside 10 to 65"),
+    ):
+        assert run("deit_tiny", "--board", *arguments, "--json", str(report)) == 0
+        (found,) = json.loads(report.read_text())["boards"]
+        assert any(expected in line for line in found["reservations"])
+
+
+def test_error_bars_of_a_calibrated_board(monkeypatch, capsys):
+    monkeypatch.setattr(fit, "error_bars", lambda board, engine: (0.99, 1.02))
+    assert run(DIGITS, "--board", "sim") == 0
+    out = capsys.readouterr().out
+    assert "-1.0% to +2.0%" in out and "not calibrated" not in out
+
+
+def test_no_error_bars_without_cycles(capsys):
+    """Board sim is calibrated, but its engine refuses the network."""
+    assert run("deit_tiny", "--board", "sim") == 2
+    row = next(line for line in capsys.readouterr().out.splitlines() if "100 MHz" in line)
+    assert "%" not in row
+
+
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        (("resnet50",), "unknown model 'resnet50'"),
+        ((DIGITS, "--w8", "0.5"), "--w8 is for timm's models"),
+        (("deit_tiny", "--w8", "2"), "must be from 0 to 1, not 2"),
+        ((DIGITS, "--board", "zcu104"), "unknown board 'zcu104'"),
+        ((DIGITS, "--engine", "huge"), "unknown engine 'huge'"),
+    ],
+)
+def test_wrong_usage(args, message, capsys):
+    assert run(*args) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_file_of_other_codes_is_refused_on_that_board(capsys):
+    assert run(DIGITS, "--board", "zcu102", "--engine", "zcu102_a8") == 2
+    assert "model has act_bits 6, engine 'zcu102_a8' 8" in capsys.readouterr().err

@@ -1,0 +1,114 @@
+"""docs/json.md names every key of the JSON files, and no other."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import MISSING, asdict, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas import explain, fit
+from nas.search.summary import SCHEMA, Summary, Winner, WinnerWork
+from rtl.cli import command
+from rtl.config import TINY, EngineConfig
+
+ROOT = Path(__file__).parents[2]
+DIGITS = str(ROOT / "examples" / "digits.pulsar")
+PAGE = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
+FIT, EXPLAIN, SEARCH, ENGINE = "Fit", "Explain", "Search", "Engine"
+BOARD = "A network on a board"
+
+
+def section(title: str) -> str:
+    return re.split(r"^## ", PAGE.partition(f"\n## {title}\n")[2], flags=re.MULTILINE)[0]
+
+
+def keys(title: str) -> set[str]:
+    """Those of a section's table."""
+    return set(re.findall(r"^\| `([^`]+)` \|", section(title), re.MULTILINE))
+
+
+def leads(path: str, known: set[str]) -> bool:
+    """Whether a path is documented, or something below it is."""
+    return any(key == path or key.startswith((f"{path}.", f"{path}[]")) for key in known)
+
+
+def found(value: Any, known: set[str], path: str = "") -> Iterator[str]:
+    """Paths to all values, as the page writes them; what it does not know, too."""
+    inner = value if isinstance(value, dict | list) else ()
+    if path in known or not (inner or leads(path, known)):
+        yield path
+    for name in inner:
+        if isinstance(value, list):
+            yield from found(name, known, f"{path}[]")
+        else:
+            below = f"{path}.{name}".lstrip(".")
+            yield from found(value[name], known, below if leads(below, known) else f"{path}.*")
+
+
+def written(main: Any, path: Path, *args: str) -> Any:
+    """What a command writes; it may end with a refusal."""
+    command(main, prog="python -m nas", args=(*args, "--json", str(path)))
+    return json.loads(path.read_text())
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory) -> dict:
+    return written(fit.main, tmp_path_factory.mktemp("fit") / "a.json", DIGITS)
+
+
+@pytest.fixture(scope="module")
+def explained(tmp_path_factory) -> list[dict]:
+    """Of a target that is missed, and of a network that is refused."""
+    folder = tmp_path_factory.mktemp("explain")
+    missed = written(explain.main, folder / "a.json", DIGITS, "--fps", "60000")
+    args = (DIGITS, "--fps", "9", "--engine", "zcu102_a8")
+    return [missed, written(explain.main, folder / "b.json", *args)]
+
+
+def test_fit(fitted):
+    assert fitted.keys() == {key.removesuffix("[]") for key in keys(FIT)}
+    assert f"| `schema` | {fitted['schema']} |" in section(FIT)
+
+
+def test_explain(explained):
+    assert explained[0].keys() == explained[1].keys()
+    known = keys(EXPLAIN) | keys(BOARD)
+    paths = {path for report in explained for path in found(report, known)}
+    assert paths <= known
+    rare = {"estimate.work.energy_joules", "nearest[].design.extrapolated[]", "reservations[]"}
+    assert known - paths <= rare
+    assert f"| `schema` | {explained[0]['schema']} |" in section(EXPLAIN)
+
+
+def test_a_board_of_fit(fitted, explained):
+    top = {re.split(r"[.\[]", key)[0] for key in keys(BOARD)}
+    for report in fitted["boards"]:
+        assert report.keys() == top <= explained[0].keys()
+
+
+def test_search():
+    """The summary's fields, which are what the file has."""
+    known = keys(SEARCH)
+    expected = {name.removesuffix("_") for name in Summary.model_fields}
+    assert {re.split(r"[.\[]", key)[0] for key in known} == expected
+    inner = {re.split(r"[.\[]", key[len("winners[].") :])[0] for key in known if "[]." in key}
+    assert inner == set(Winner.model_fields)
+    prefix = "winners[].work."
+    work = {key.removeprefix(prefix) for key in known if key.startswith(prefix)}
+    assert work == set(WinnerWork.model_fields)
+    assert f"| `schema` | {SCHEMA} |" in section(SEARCH)
+
+
+def test_engine():
+    assert list(re.findall(r"^\| `(\w+)` \|", section(ENGINE), re.MULTILINE)) == list(asdict(TINY))
+    defaults = [field.name for field in fields(EngineConfig) if field.default is not MISSING]
+    assert defaults == list(asdict(TINY))[-5:]  # "the last five"
+
+
+def test_what_the_page_does_not_know_is_found():
+    report = {"a": 1, "b": {"c": [2], "e": None}, "d": []}
+    assert list(found(report, {"a", "b.c[]"})) == ["a", "b.c[]", "b.*", ".*"]
+    assert list(found({"x": {"y": 1}, "z": None}, {"x.*", "z.w"})) == ["x.*"]

@@ -1,0 +1,136 @@
+"""What does not fit is refused with the limit's name, its value, and by how much."""
+
+from dataclasses import replace
+
+import pytest
+
+from rtl.compiler import compile_model, plan
+from rtl.config import TINY, ZCU102
+from rtl.errors import UserError
+from rtl.model.shape import plain_vit
+from sim.random_model import random_model
+
+
+def network(
+    image=(28, 28, 1),
+    patch=7,
+    width=64,
+    head_dim=16,
+    blocks=((4, 256),),
+    classes=10,
+    granularity=16,
+    mean_pool=False,
+):
+    heads, hidden = blocks[0] if blocks else (1, 1)
+    return plain_vit(
+        image=image, patch=patch, width=width, heads=heads, head_dim=head_dim, hidden=hidden,
+        depth=len(blocks), classes=classes, row_granularity=granularity, mean_pool=mean_pool,
+    )  # fmt: skip
+
+
+VIT = {"image": (224, 224, 3), "patch": 16, "head_dim": 64, "classes": 1000, "granularity": 32}
+
+
+@pytest.mark.parametrize(
+    "width, heads, hidden", [(192, 3, 768), (384, 6, 1536), (768, 12, 3072), (224, 7, 896)]
+)
+def test_vision_transformers_fit_the_zcu102(width, heads, hidden):
+    plan(network(**VIT | {"width": width, "blocks": ((heads, hidden),) * 12}), ZCU102)
+
+
+@pytest.mark.parametrize("width, heads", [(192, 3), (384, 6)])
+def test_577_tokens_fit_up_to_width_384(width, heads):
+    large = VIT | {"image": (384, 384, 3), "width": width, "blocks": ((heads, 4 * width),) * 2}
+    plan(network(**large), ZCU102)
+
+
+REFUSED = {
+    "577 tokens at width 768": (
+        ZCU102,
+        VIT | {"image": (384, 384, 3), "width": 768, "blocks": ((12, 3072),)},
+        "residual stream of 577 tokens, width 768: 3,480 needed, 2,048 available,"
+        " 1,432 too many (engine 'zcu102' residual_words)",
+    ),
+    "width": (
+        ZCU102,
+        VIT | {"width": 1088, "blocks": ((17, 64),)},
+        "width: 1,088 needed, 1,024 available, 64 too many (MAX_WIDTH)",
+    ),
+    "tokens": (
+        ZCU102,
+        VIT | {"image": (1024, 512, 3), "width": 32, "blocks": ((1, 32),)},
+        "tokens: 2,049 needed, 1,024 available, 1,025 too many (MAX_TOKENS)",
+    ),
+    "keys": (
+        replace(TINY, key_words=6),
+        {"head_dim": 64, "blocks": ((1, 64),)},
+        "blocks.0 keys of 17 tokens: 8 needed, 6 available, 2 too many (engine 'tiny' key_words)",
+    ),
+    "values": (
+        replace(TINY, value_words=8),
+        {"head_dim": 64, "blocks": ((1, 64),)},
+        "blocks.0 values of 17 tokens: 12 needed, 8 available, 4 too many"
+        " (engine 'tiny' value_words)",
+    ),
+    "attention": (
+        replace(TINY, activation_words=40),
+        {},
+        "blocks.0 attention, activation words: 44 needed, 40 available",
+    ),
+    "MLP": (
+        replace(TINY, activation_words=50),
+        {"blocks": ((1, 1024),)},
+        "blocks.0 MLP of 1024 hidden units: 84 needed, 50 available",
+    ),
+    "pixels": (
+        TINY,
+        {"image": (384, 384, 3), "patch": 32, "blocks": ((1, 64),)},
+        "pixels of 3 token tiles, patch 32: 1,152 needed, 1,024 available, 128 too many"
+        " (engine 'tiny' pixel_words)",
+    ),
+    "scores": (replace(TINY, score_words=2), {"patch": 4}, "scores of 50 keys: 4 needed"),
+    "classes": (TINY, {"classes": 9000}, "9000 classes: 563 needed, 512 available"),
+    "ring": (replace(TINY, weight_words=16), {}, "fc2, a row tile of 256 terms: 32 needed"),
+    "mean": (
+        replace(TINY, activation_words=49),
+        {"width": 128, "blocks": ((1, 16),), "mean_pool": True},
+        "mean pooling, activation words: 50 needed, 49 available, 1 too many"
+        " (engine 'tiny' activation_words)",
+    ),
+    "identity of the mean": (
+        replace(TINY, row_lanes=64, depth_lanes=4, weight_words=15),
+        {
+            "width": 32,
+            "head_dim": 4,
+            "blocks": ((1, 16),),
+            "patch": 2,
+            "image": (4, 8, 1),
+            "granularity": 64,
+            "mean_pool": True,
+        },
+        "pool.values, a row tile of 64 terms: 16 needed, 15 available, 1 too many",
+    ),
+    "granularity": (
+        ZCU102,
+        {},
+        "row_granularity 16 is no multiple of row_lanes 32 of engine 'zcu102':"
+        " repack it (--repack)",
+    ),
+    "patches": (TINY, {"patch": 8}, "image of 28 x 28 pixels is not made of whole patches of 8"),
+    "depth": (TINY, {"blocks": ()}, "depth must be at least 1"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals_name_limit_and_excess(name):
+    engine, arguments, message = REFUSED[name]
+    with pytest.raises(UserError) as error:
+        plan(network(**arguments), engine)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_codes_of_another_width_are_refused():
+    model = random_model(patch=14, width=16, blocks=((1, 16),), act_bits=8)
+    with pytest.raises(UserError, match="model has act_bits 8, engine 'tiny' 6"):
+        compile_model(model, TINY)

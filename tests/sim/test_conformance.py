@@ -1,0 +1,160 @@
+"""The conformance files: golden agrees, the command makes them again, every feature occurs."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtl.board import load_board
+from rtl.cli import command
+from rtl.config import engine
+from rtl.model import IntegerModel, Preprocessing, repack
+from rtl.model.numerics import code_range
+from sim import conformance, runner
+from sim.preprocessing import prepare
+
+FOLDER = Path(__file__).parents[1] / "conformance"
+NAMES = sorted(conformance.MODELS)
+MOST_BYTES = 3_000_000
+
+
+def load(name):
+    return IntegerModel.load(FOLDER / f"{name}.pulsar"), dict(np.load(FOLDER / f"{name}.npz"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_golden_gives_every_tensor(name):
+    model, arrays = load(name)
+    found = conformance.reference(model)
+    assert found.keys() == arrays.keys()
+    for tensor, values in arrays.items():
+        np.testing.assert_array_equal(found[tensor], values, err_msg=tensor)
+
+
+def test_the_command_makes_the_same_bytes(tmp_path, capsys):
+    arguments = ["--folder", str(tmp_path)]
+    assert command(conformance.main, prog=conformance.PROG, args=arguments) == 0
+    capsys.readouterr()
+    made = {file.relative_to(tmp_path) for file in tmp_path.rglob("*") if file.is_file()}
+    kept = {file.relative_to(FOLDER) for file in FOLDER.rglob("*") if file.is_file()}
+    assert made == kept - {Path("README.md")}
+    for file in made - {Path("preprocessing/animated.gif")}:  # Pillow's compressor may change
+        assert (tmp_path / file).read_bytes() == (FOLDER / file).read_bytes(), file
+
+
+def test_they_are_small():
+    assert sum(file.stat().st_size for file in FOLDER.rglob("*")) < MOST_BYTES
+
+
+@pytest.mark.parametrize("recipe", json.loads((FOLDER / "preprocessing/recipes.json").read_text()))
+def test_preprocessing(recipe):
+    pixels = np.load(FOLDER / "preprocessing/pixels.npz")[recipe["pixels"]]
+    given = recipe["preprocessing"] | {"crop": tuple(recipe["preprocessing"]["crop"])}
+    found = prepare(
+        FOLDER / "preprocessing" / recipe["image"], Preprocessing(**given), pixels.shape
+    )
+    np.testing.assert_array_equal(found, pixels)
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("name", ["plain", "edges"])
+def test_the_rtl_agrees(name):
+    model, arrays = load(name)
+    board = load_board("sim")
+    run = runner.run(repack(model, engine(board.engine).row_lanes), arrays["images"], board)
+    assert run.mismatches == 0
+    np.testing.assert_array_equal(run.logits, arrays["logits"])
+
+
+# ------------------------------------------------------------ every feature
+
+
+def models():
+    return [load(name) for name in NAMES]
+
+
+def parts(found):
+    """List blocks, layers and LayerNorms of all models."""
+    blocks = [block for model, _ in found for block in model.blocks]
+    layers = [layer for model, _ in found for layer in model.linears().values()]
+    norms = [norm for block in blocks for norm in (block.norm1, block.norm2)]
+    return blocks, layers, [*norms, *(model.norm for model, _ in found)]
+
+
+def values_of(choose):
+    return {choose(model) for model, _ in models()}
+
+
+def test_sizes_of_the_network():
+    assert values_of(lambda m: m.act_bits) == {4, 6, 8}
+    assert values_of(lambda m: (m.pool is not None, m.class_token)) == {
+        (False, True), (True, True), (True, False),
+    }  # fmt: skip
+    assert values_of(lambda m: m.image[2]) == {1, 3}
+    assert values_of(lambda m: m.image[0] == m.image[1]) == {True, False}
+    assert {1, 2} <= values_of(lambda m: len(m.blocks))
+    assert {False, True} == values_of(lambda m: len({b.heads for b in m.blocks}) > 1)
+    assert {False, True} == values_of(lambda m: len({b.hidden for b in m.blocks}) > 1)
+    assert {False, True} == values_of(lambda m: m.width % m.row_granularity != 0)
+    assert len(values_of(lambda m: m.row_granularity)) >= 4
+    assert max(values_of(lambda m: m.tokens)) > 64
+
+
+def test_rows_of_4_and_8_bits():
+    _, layers, _ = parts(models())
+    assert {tuple(np.unique(layer.bits)) for layer in layers} == {(4,), (8,), (4, 8)}
+    for bits in (4, 8):
+        weights = np.concatenate([layer.weight[layer.bits == bits].ravel() for layer in layers])
+        assert (weights.min(), weights.max()) == code_range(bits, signed=True)
+
+
+def test_ends_of_the_scales():
+    blocks, layers, norms = parts(models())
+    multipliers = np.concatenate([layer.multiplier for layer in layers])
+    shifts = np.concatenate([layer.shift for layer in layers])
+    assert (multipliers.min(), multipliers.max()) == (0, (1 << 17) - 1)
+    assert (shifts.min(), shifts.max()) == (1, 47)
+    residual = {layer.residual_shift for layer in layers}
+    assert {0, 1, 2, 15} <= residual
+    assert {0, 1, 2, 3} == {int(t) for norm in norms for t in norm.exponent}
+    assert {1, (1 << 32) - 1} <= {norm.epsilon for norm in norms}
+    assert {1 << 15, (1 << 16) - 1} <= {norm.gain for norm in norms}
+    assert {0, 15} <= {norm.shift for norm in norms}
+    softmax = {
+        (m, s) for b in blocks for m, s in zip(b.softmax.multiplier, b.softmax.shift, strict=True)
+    }
+    assert {(1, 47), ((1 << 17) - 1, 0)} <= softmax
+    context = {
+        (m, s) for b in blocks for m, s in zip(b.context.multiplier, b.context.shift, strict=True)
+    }
+    assert {(1 << 15, 0), ((1 << 16) - 1, 28)} <= context
+
+
+def test_signed_and_unsigned_codes():
+    blocks, _, norms = parts(models())
+    assert {norm.signed for norm in norms} == {True, False}
+    assert {block.hidden_signed for block in blocks} == {True, False}
+    assert any(norm.zero for norm in norms) and any(block.hidden_zero for block in blocks)
+
+
+def test_descriptions():
+    assert values_of(lambda m: m.preprocessing.mode) == {"L", "RGB"}
+    assert values_of(lambda m: m.preprocessing.invert) == {True, False}
+    assert values_of(lambda m: m.preprocessing.interpolation) == {"bilinear", "bicubic"}
+    assert values_of(lambda m: m.preprocessing.resize is None) == {True, False}
+    assert any(not name.isascii() for m, _ in models() for name in m.class_names)
+    assert any(isinstance(m.info.get("nested"), dict) for m, _ in models())
+
+
+def test_every_rule_of_the_arithmetic_is_reached():
+    tensors = load("edges")[1]
+    for end in (32767, -32768):
+        assert (tensors["embed"] == end).any() and (tensors["blocks.0.attended"] == end).any()
+        assert (tensors["logits"] == end).any() or end == 32767
+    assert (tensors["embed"] == tensors["embed"][..., :1]).all(axis=2).any()  # variance 0
+    assert (tensors["class"] == 1).all() and (
+        tensors["logits"][:, 1] == tensors["logits"][:, 2]
+    ).all()
+    attention = tensors["blocks.0.attention"]
+    assert attention.max() == 63 and (attention == 0).any()
