@@ -43,7 +43,7 @@ def test_the_fastest_are_those_of_a_search_that_tries_all(searched, candidates, 
     needed = sum(bound <= everything[count - 1] for bound in bounds)
     assert tried[-1] == (needed, needed) if count < len(GRID) else (len(GRID) - 1, len(GRID))
     if count == 1:
-        assert needed < len(GRID) / 2  # hence most lanes are never compiled for
+        assert needed < 0.6 * len(GRID)  # nothing is compiled for the others
 
 
 def test_a_search_that_is_stopped_returns_what_it_has(searched, candidates):
