@@ -22,13 +22,13 @@ Word = Annotated[str, Field(pattern=r"^[\w.+-]+$")]
 """A name that tables, Tcl scripts and file names take as it is."""
 
 
-class _Record(BaseModel):
+class _BoardRecord(BaseModel):
     """Frozen, with no unknown fields and no conversions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Limits(_Record):
+class Limits(_BoardRecord):
     """What the device has; None where there is no limit.
 
     Parameters
@@ -47,7 +47,7 @@ class Limits(_Record):
     bram36: PositiveInt | None = None
 
 
-class Memory(_Record):
+class BoardMemory(_BoardRecord):
     """The external memory as the engine sees it.
 
     Parameters
@@ -73,7 +73,7 @@ class Memory(_Record):
         return self.ports * self.port_bits // 8
 
 
-class Board(_Record):
+class Board(_BoardRecord):
     """A board, or the simulation of one.
 
     Parameters
@@ -87,7 +87,7 @@ class Board(_Record):
     engine : str
         The default engine's name, such as ``"TINY"``.
     limits : Limits
-    memory : Memory
+    memory : BoardMemory
     """
 
     name: Word
@@ -95,7 +95,7 @@ class Board(_Record):
     clock_hz: Annotated[int, Field(ge=1_000_000, le=1_000_000_000)]
     engine: str
     limits: Limits = Limits()
-    memory: Memory
+    memory: BoardMemory
     _file: Path | None = PrivateAttr(None)
 
     @property

@@ -46,10 +46,10 @@ REFERENCE = {
 
 
 @dataclass(frozen=True)
-class Options:
+class BenchOptions:
     """Run a whole network on the simulated engine, check every word, and count cycles.
 
-    Networks of DeiT's shapes have random weights in realistic ranges, the pictures are cut from
+    Networks of DeiT's shapes have random weights in realistic ranges, the images are cut from
     scikit-learn's sample photographs. Weights are fetched anew for every image. Prints cycles next
     to the bound of the array (whole tiles, never waiting), utilisation, and what units waited for.
     The first run of an engine builds its simulation, which takes minutes; then it is cached.
@@ -67,7 +67,7 @@ class Options:
     w8: float = 0.0
     """Fraction of 8-bit row tiles in each matrix but the patch embedding, in whole tiles."""
     images: int = 3
-    """Pictures, 1 to 1000; cycles per image need 3."""
+    """Images, 1 to 1000; cycles per image need 3."""
     seed: int = 0
     """Of the random weights."""
     latency: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: the board's)")] = (
@@ -96,7 +96,7 @@ class Options:
             )
 
 
-def main(options: Options) -> None:
+def main(options: BenchOptions) -> None:
     """Measure one network."""
     board = load_board(options.board)
     engine = config.engine(options.engine or board.engine)
@@ -108,15 +108,15 @@ def main(options: Options) -> None:
         "latency": options.latency or board.memory.latency_cycles,
         "bytes_per_cycle": options.bytes_per_cycle or board.bytes_per_cycle(),
     }
-    pictures = workloads.photographs(model, options.images)
-    run = measured(model, pictures, board, engine, memory)
+    images = workloads.photographs(model, options.images)
+    run = measured(model, images, board, engine, memory)
     if options.trace and run.timeline:
         title = f"{options.model} on engine {engine.name}"
         run.timeline.write(options.trace, clock_hz=board.clock_hz, title=title)
     rates = {board.clock_hz: board.clock_hz / typical(run)}
     if options.fast_clock and engine.memory_bytes >= FAST_BYTES_PER_CYCLE:
         fast = measured(
-            model, pictures, board, engine, memory | {"bytes_per_cycle": FAST_BYTES_PER_CYCLE}
+            model, images, board, engine, memory | {"bytes_per_cycle": FAST_BYTES_PER_CYCLE}
         )
         rates[FAST_CLOCK_HZ] = FAST_CLOCK_HZ / typical(fast)
     report = figures(options, model, board, engine, memory, run) | {
@@ -126,11 +126,11 @@ def main(options: Options) -> None:
     if options.json:
         with atomic_write(options.json, "w") as file:
             json.dump(report, file, indent=2)
-    if run.mismatches:
+    if not run.exact:
         raise ToolError(f"the engine differs from the golden model: {run.first_mismatch}")
 
 
-def load(options: Options, engine: EngineConfig) -> IntegerModel:
+def load(options: BenchOptions, engine: EngineConfig) -> IntegerModel:
     """The model that the options name."""
     if options.model in workloads.DEIT:
         return workloads.deit(options.model, engine, wide=options.w8, seed=options.seed)
@@ -145,18 +145,18 @@ def load(options: Options, engine: EngineConfig) -> IntegerModel:
 
 def measured(
     model: IntegerModel,
-    pictures: np.ndarray,
+    images: np.ndarray,
     board: Board,
     engine: EngineConfig,
     memory: dict[str, float],
-) -> runner.Run:
+) -> runner.EngineRun:
     """Simulate and compare, with a progress bar."""
     with progress_bars() as progress:
         what = f"{memory['bytes_per_cycle']:g} bytes per cycle: images"
-        task = progress.add_task(what, total=len(pictures))
+        task = progress.add_task(what, total=len(images))
         return runner.run(
             model,
-            pictures,
+            images,
             board,
             engine=engine,
             settings=memory_settings(memory),
@@ -172,7 +172,7 @@ def memory_settings(memory: dict[str, float]) -> dict[str, int]:
     }
 
 
-def typical(run: runner.Run | Prediction) -> float:
+def typical(run: runner.EngineRun | Prediction) -> float:
     """Cycles per image in a row of them, or of the first where there are not three."""
     return run.cycles_per_image or float(np.ravel(run.cycles)[0])
 
@@ -191,12 +191,12 @@ def reference_bound(shape: NetworkShape, engine: EngineConfig) -> int:
 
 
 def figures(
-    options: Options,
+    options: BenchOptions,
     model: IntegerModel,
     board: Board,
     engine: EngineConfig,
     memory: dict[str, float],
-    run: runner.Run,
+    run: runner.EngineRun,
 ) -> dict[str, Any]:
     """The JSON report, without the frame rates."""
     program = compile_model(model, engine).program
@@ -220,7 +220,7 @@ def figures(
         "bound_cycles": bound,
         "efficiency": bound / cycles,
         "macs_per_dsp_cycle": array_work(shape) / cycles / array_multipliers(engine),
-        "bit_exact": run.mismatches == 0,
+        "bit_exact": run.exact,
         "first_mismatch": run.first_mismatch,
         "words": run.words,
         "stalls": stalls(run),
@@ -233,7 +233,7 @@ def figures(
     }
 
 
-def stalls(run: runner.Run) -> dict[str, dict[str, int]]:
+def stalls(run: runner.EngineRun) -> dict[str, dict[str, int]]:
     """Cycles in which a unit could not go on, by cause, of the whole run."""
     return {
         unit: {
@@ -249,11 +249,11 @@ def stalls(run: runner.Run) -> dict[str, dict[str, int]]:
     }
 
 
-def by_kind(run: runner.Run) -> dict[str, Any]:
+def by_kind(run: runner.EngineRun) -> dict[str, Any]:
     return run.timeline.cycles_by_kind() if run.timeline else {}
 
 
-def show(report: dict[str, Any], run: runner.Run) -> None:
+def show(report: dict[str, Any], run: runner.EngineRun) -> None:
     """Tables for the terminal."""
     total = sum(run.cycles)
     units = Table(title="Units, all images")

@@ -87,7 +87,7 @@ def measure(
     engine : EngineConfig, optional
         In place of the board's.
     images : int
-        1: cycles of a picture from start to end; from 3 on: cycles per picture of so many.
+        1: cycles of a image from start to end; from 3 on: cycles per image of so many.
     progress : callable, optional
         Called with networks done and their number.
 
@@ -103,10 +103,10 @@ def measure(
         memory = memory_timing(board, settings)
         prediction = predict(shape, engine, memory, unit_latencies(engine), images)
         predicted.append(prediction.cycles_per_image or prediction.cycles)
-        pictures = random_images(shape.image, images)
+        pixels = random_images(shape.image, images)
         run = runner.run(
             model_of(shape, engine.act_bits),
-            pictures,
+            pixels,
             board,
             engine=engine,
             check=False,
@@ -185,14 +185,16 @@ def instruction_times(
     engine: EngineConfig | None = None,
     settings: Settings | None = None,
 ) -> InstructionTimes:
-    """Run a random picture; the taps say when each instruction wrote."""
+    """Run a random image; the taps say when each instruction wrote."""
     engine = engine or runner.engine_of(board)
     compiled = compile_model(model, engine)
     program = compiled.program
     first = np.full(len(program.operations), np.inf)
     last = -first
     with tempfile.TemporaryDirectory(prefix="pulsar-times-") as name:
-        job = runner.Job(compiled, random_images(model.image, 1), board, engine, Path(name))
+        job = runner.SimulationJob(
+            compiled, random_images(model.image, 1), board, engine, Path(name)
+        )
         job.write(settings)
         result = job.simulate(testbench.build(engine), check=True, progress=None)
         for buffer, layout in tap_layouts(engine).items():

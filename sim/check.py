@@ -14,22 +14,22 @@ from sim import taps
 
 
 @dataclass(frozen=True)
-class Report:
+class WriteComparison:
     """What a comparison found.
 
     Parameters
     ----------
     words : int
         Words that were written and compared.
-    mismatches : int
-        Instructions that wrote something else than expected, in all images.
-    first : str or None
+    wrong_instructions : int
+        Instructions, of all images, that wrote something else than expected.
+    first_mismatch : str or None
         The first divergence of the first image that has one.
     """
 
     words: int
-    mismatches: int
-    first: str | None
+    wrong_instructions: int
+    first_mismatch: str | None
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def check_writes(
     tensors: Mapping[str, np.ndarray],
     folder: Path,
     images: int,
-) -> Report:
+) -> WriteComparison:
     """Compare the tap files in ``folder`` with golden.
 
     Parameters
@@ -103,7 +103,7 @@ def check_writes(
         for buffer, layout in tap_layouts(engine).items()
     }
     symbols = compiled.symbols()
-    words = mismatches = 0
+    words = wrong = 0
     first = None
     for image in range(images):
         one = {name: tensor[image] for name, tensor in tensors.items()}
@@ -116,9 +116,9 @@ def check_writes(
             divergence, count = _check_instruction(symbols, number, one, written)
             words += count
             if divergence:
-                mismatches += 1
+                wrong += 1
                 first = first or f"image {image}: {divergence}"
-    return Report(words, mismatches, first)
+    return WriteComparison(words, wrong, first)
 
 
 def image_of_records(numbers: np.ndarray, images: int) -> np.ndarray:
@@ -207,7 +207,7 @@ def _lanes(buffer: str, engine: EngineConfig) -> int:
     }.get(buffer, engine.row_lanes)
 
 
-def _words(beats: taps.Beats, buffer: str, engine: EngineConfig) -> Writes:
+def _words(beats: taps.TapRecords, buffer: str, engine: EngineConfig) -> Writes:
     """A beat's words as records of their own."""
     fields = beats.fields
     if buffer in ("weights", "parameters", "exponents"):
@@ -236,12 +236,14 @@ def _words(beats: taps.Beats, buffer: str, engine: EngineConfig) -> Writes:
     )[keep]
 
 
-def _plain(beats: taps.Beats, banks: np.ndarray, words: np.ndarray, values: np.ndarray) -> Writes:
+def _plain(
+    beats: taps.TapRecords, banks: np.ndarray, words: np.ndarray, values: np.ndarray
+) -> Writes:
     every = np.ones(values.shape, bool)
     return Writes(beats.fields["number"], banks, words, values, every)
 
 
-def _part(beats: taps.Beats, word_bytes: int, beat_bytes: int) -> Writes:
+def _part(beats: taps.TapRecords, word_bytes: int, beat_bytes: int) -> Writes:
     """A memory beat is a part of a word: its bytes in their place, the others not written."""
     part = beats.fields["part"][:, None]
     place = np.arange(word_bytes)[None] - part * beat_bytes

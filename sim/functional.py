@@ -155,7 +155,7 @@ class FunctionalEngine:
             high = self._ring_words(address, words)
             address += words
             weights = wrap(high, 4)
-            if i["wide"] >> tile & 1:
+            if i["bits8"] >> tile & 1:
                 weights = 16 * weights + self._ring_words(address, words)
                 address += words
             yield weights

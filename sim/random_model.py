@@ -1,6 +1,6 @@
 """Integer models with random weights whose codes use their ranges as a trained network's do.
 
-Scales are chosen layer by layer from what a few random pictures give at that place: nothing is
+Scales are chosen layer by layer from what a few random images give at that place: nothing is
 saturated or dead, softmax is neither flat nor one-hot, some residual channels stand out. All
 features of the file occur: signed and unsigned codes, channel exponents, 4- and 8-bit row tiles.
 """
@@ -68,11 +68,11 @@ def random_model(
     """
     rng = np.random.default_rng(seed)
     tokens = (image[0] // patch) * (image[1] // patch) + class_token
-    pictures = random_images(image, max(2, ceil(CALIBRATION_TOKENS / tokens)), seed)
+    images = random_images(image, max(2, ceil(CALIBRATION_TOKENS / tokens)), seed)
     maker = _Maker(rng, width, head_dim, act_bits, row_granularity, wide_fraction)
 
     increment = RESIDUAL_RMS / sqrt(2 * len(blocks) + 1)
-    embed, position, residual = maker.embedding(pictures, patch, class_token, increment)
+    embed, position, residual = maker.embedding(images, patch, class_token, increment)
     made = []
     for heads, hidden in blocks:
         block, residual = maker.block(residual, heads, hidden, increment)
@@ -107,7 +107,7 @@ def random_model(
 
 
 def random_images(image: tuple[int, int, int], count: int, seed: int = 0) -> np.ndarray:
-    """Pictures with structure larger than a pixel: ``(count, height, width, channels)`` uint8."""
+    """Images with structure larger than a pixel: ``(count, height, width, channels)`` uint8."""
     rng = np.random.default_rng([seed, 1])
     height, width, channels = image
     total = np.zeros((count, height, width, channels))
@@ -143,16 +143,16 @@ class _Maker:
         self.standout[chosen] = rng.choice(STANDOUT_FACTORS, len(chosen))
 
     def embedding(
-        self, pictures: np.ndarray, patch: int, class_token: bool, rms: float
+        self, images: np.ndarray, patch: int, class_token: bool, rms: float
     ) -> tuple[Linear, np.ndarray, np.ndarray]:
         """Patch embedding, position and the residual stream ``(batch, tokens, width)``."""
-        pixels = ops.patches(pictures, patch)
+        pixels = ops.patches(images, patch)
         patches = slice(pixels.shape[1])
         tokens = patches.stop + class_token
         position = self.rng.standard_normal((tokens, self.width)) * self.standout * rms * 0.7
         position = np.clip(np.rint(position), *ops.INT16).astype(np.int16)
         layer = self.residual_layer("embed", pixels, 0, rms)
-        residual = np.repeat(position[None].astype(np.int64), len(pictures), axis=0)
+        residual = np.repeat(position[None].astype(np.int64), len(images), axis=0)
         residual[:, patches] = _add(residual[:, patches], pixels, layer)
         return layer, position, residual
 
@@ -208,7 +208,7 @@ class _Maker:
         return pool, ops.requantize(acc, bias, pool.multiplier, pool.shift, *self.signed)
 
     def head(self, x: np.ndarray, zero: int, classes: int) -> Linear:
-        """Make the head, centred: otherwise one class would win for every picture.
+        """Make the head, centred: otherwise one class would win for every image.
 
         ``x`` is (batch, 1, width), with zero point ``zero``.
         """

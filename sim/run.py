@@ -1,4 +1,4 @@
-"""``python -m sim.run``: classify pictures on the simulated engine, from an integer model file."""
+"""``python -m sim.run``: classify images on the simulated engine, from an integer model file."""
 
 import json
 import sys
@@ -21,17 +21,17 @@ from rtl.files import atomic_write, require_writable
 from rtl.model import IntegerModel, repack
 from sim import runner
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 @dataclass(frozen=True)
-class Options:
-    """Classify pictures with an integer model on the engine, simulated cycle by cycle.
+class RunOptions:
+    """Classify images with an integer model on the engine, simulated cycle by cycle.
 
     The engine's Verilog runs in Verilator (built at first, about two minutes, then cached), and
     every word that it writes is compared with the golden model. Prints the class and the cycles
-    of each picture: of the first one from the start to its end, of each other one from the end of
-    the one before, as pictures overlap. Example:
+    of each image: of the first one from the start to its end, of each other one from the end of
+    the one before, as images overlap. Example:
 
     python -m sim.run examples/digits.pulsar examples/*.png
     """
@@ -43,7 +43,7 @@ class Options:
         tyro.conf.Positional,
         tyro.conf.arg(metavar="IMAGE [IMAGE ...]", help_behavior_hint="(at least one)"),
     ] = ()
-    """Pictures (PNG, JPEG, ...); prepared as the model file says."""
+    """Images (PNG, JPEG, ...); prepared as the model file says."""
     board: BoardName = "sim"
     """Board: sim, ulx3s, zcu102, or a file. Gives clock, memory and engine."""
     engine: EngineName = None
@@ -55,41 +55,41 @@ class Options:
     """Also write logits, cycles and counters to this file."""
 
 
-def main(options: Options) -> None:
-    """Run the engine on the pictures."""
+def main(options: RunOptions) -> None:
+    """Run the engine on the images."""
     # Imported here: should Pillow be missing, the command says how to get it.
     from sim.preprocessing import prepare
 
     board = load_board(options.board)
     engine = config.engine(options.engine or board.engine)
     if not options.images:
-        raise UserError("no picture given: name at least one image file after the model")
+        raise UserError("no image given: name at least one image file after the model")
     model = IntegerModel.load(options.model)
     if options.repack:
         model = repack(model, engine.row_lanes)
     plan_model(model, engine)
-    pictures = np.stack([prepare(p, model.preprocessing, model.image) for p in options.images])
+    images = np.stack([prepare(p, model.preprocessing, model.image) for p in options.images])
     if options.json:
         require_writable(options.json)
     with Console(stderr=True).status(
-        f"Simulating {len(pictures)} pictures on engine '{engine.name}' (the first time: building)"
+        f"Simulating {len(images)} images on engine '{engine.name}' (the first time: building)"
     ):
-        run = runner.run(model, pictures, board, engine=engine, check=options.check)
+        run = runner.run(model, images, board, engine=engine, check=options.check)
     Console().print(_table(options, model, board, run))
     Console().print(_verdict(run))
     if options.json:
         with atomic_write(options.json, "w") as file:
             json.dump(_report(options, model, board, engine, run), file, indent=2)
-    if run.mismatches:
+    if not run.exact:
         raise ToolError(f"the engine differs from the golden model: {run.first_mismatch}")
 
 
-def _table(options: Options, model: IntegerModel, board: Board, run: runner.Run) -> Table:
+def _table(options: RunOptions, model: IntegerModel, board: Board, run: runner.EngineRun) -> Table:
     # Names of files and classes are Text: in plain strings rich would look for markup.
     title = f"{options.model.name} on board {board.name}, {board.clock_hz / 1e6:g} MHz"
     table = Table(title=Text(title))
-    for heading in ("picture", "class", "logit", "next", "cycles", "frames/s"):
-        table.add_column(heading, justify="left" if heading in ("picture", "class") else "right")
+    for heading in ("image", "class", "logit", "next", "cycles", "frames/s"):
+        table.add_column(heading, justify="left" if heading in ("image", "class") else "right")
     for path, logits, cycles in zip(options.images, run.logits, run.cycles, strict=True):
         best, *others = np.argsort(-logits, kind="stable")
         following = [
@@ -106,17 +106,20 @@ def _table(options: Options, model: IntegerModel, board: Board, run: runner.Run)
     return table
 
 
-def _verdict(run: runner.Run) -> str:
-    compared = f"{run.words:,} words compared with the golden model, {run.mismatches} differ"
+def _verdict(run: runner.EngineRun) -> str:
+    found = "all equal"
+    if not run.exact:
+        found = f"{run.wrong_instructions:,} instructions and {run.wrong_logits:,} logits differ"
+    compared = f"{run.words:,} words compared with the golden model, {found}"
     return f"{compared}; {sum(run.cycles):,} cycles simulated in {run.wall_s:.1f} s"
 
 
 def _report(
-    options: Options,
+    options: RunOptions,
     model: IntegerModel,
     board: Board,
     engine: config.EngineConfig,
-    run: runner.Run,
+    run: runner.EngineRun,
 ) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
@@ -129,7 +132,8 @@ def _report(
         "cycles": list(run.cycles),
         "cycles_per_image": run.cycles_per_image,
         "words": run.words,
-        "mismatches": run.mismatches,
+        "wrong_instructions": run.wrong_instructions,
+        "wrong_logits": run.wrong_logits,
         "first_mismatch": run.first_mismatch,
         "counters": run.counters,
         "wall_s": run.wall_s,

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from rtl.model import IntegerModel
 from sim import golden, testbench, timeline
 from sim.check import check_writes
 from sim.timeline import Timeline
-from sim.toolchain.simulation import Build, Results
+from sim.toolchain.simulation import Build, SimulationResults
 
 PAGE = 4096
 LIMIT_CYCLES = 50_000_000
@@ -30,36 +30,44 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Run:
-    """What the engine did.
+class EngineRun:
+    """Images that the engine has classified, and what the golden model says of it.
 
     Parameters
     ----------
     logits : (images, classes) int32
     cycles : tuple of int
         Per image, from the end of the one before to its own; the first one's from the start.
-    mismatches : int
-        Written words, of any tensor, that differ from the golden model; and logits.
+    wrong_instructions, wrong_logits : int
+        Instructions, of all images, that wrote another word than the golden model; logits that
+        differ from its.
     first_mismatch : str or None
-        Image, tensor, token and row of the first one.
+        Image, tensor, token and row of the first difference.
     words : int
-        Words that were compared.
+        How many words were compared.
     counters : dict
         Per unit, cycles busy, starved and waiting, in the whole run.
     wall_s, build_s : float
+        Seconds that the simulation and its build took.
     timeline : Timeline or None
         When each instruction ran; where writes were compared.
     """
 
     logits: np.ndarray
     cycles: tuple[int, ...]
-    mismatches: int = 0
+    wrong_instructions: int = 0
+    wrong_logits: int = 0
     first_mismatch: str | None = None
     words: int = 0
     counters: dict[str, dict[str, int]] = field(default_factory=dict)
     wall_s: float = 0.0
     build_s: float = 0.0
     timeline: Timeline | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether all that was compared is equal."""
+        return not (self.wrong_instructions or self.wrong_logits)
 
     @property
     def cycles_per_image(self) -> float | None:
@@ -83,7 +91,7 @@ def run(
     registers: Mapping[str, int] | None = None,
     corrupt: Callable[[bytearray], None] | None = None,
     progress: Progress | None = None,
-) -> Run:
+) -> EngineRun:
     """Classify images on the engine in Verilator, in one run: they overlap.
 
     Parameters
@@ -118,10 +126,10 @@ def run(
     build = testbench.build(engine, tap=check)
     built = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="pulsar-network-") as name:
-        job = Job(compiled, images, board, engine, Path(name))
+        job = SimulationJob(compiled, images, board, engine, Path(name))
         job.write(settings or {}, registers or {}, corrupt)
         result = job.simulate(build, check, progress)
-        run = Run(
+        run = EngineRun(
             job.logits(),
             tuple(np.diff(result["done"], prepend=0).tolist()),
             counters=result["counters"],
@@ -131,42 +139,37 @@ def run(
         return _checked(run, job) if check else _compare_logits(run, model, images)
 
 
-def _compare_logits(run: Run, model: IntegerModel, images: np.ndarray) -> Run:
+def _compare_logits(run: EngineRun, model: IntegerModel, images: np.ndarray) -> EngineRun:
     expected = golden.run(model, images)
     wrong = np.argwhere(expected != run.logits)
     first = f"image {wrong[0][0]}: logits[{wrong[0][1]}]" if len(wrong) else None
-    return _replace(run, mismatches=len(wrong), first_mismatch=first, words=expected.size)
+    return replace(
+        run,
+        wrong_logits=len(wrong),
+        first_mismatch=run.first_mismatch or first,
+        words=run.words + expected.size,
+    )
 
 
-def _checked(run: Run, job: "Job") -> Run:
+def _checked(run: EngineRun, job: "SimulationJob") -> EngineRun:
     """Compare taps and logits with golden, image by image."""
     tensors: dict[str, np.ndarray] = {}
     golden.run(job.compiled.model, job.images, tensors=tensors)
-    report = check_writes(job.compiled, tensors, job.taps, len(job.images))
-    run = _replace(
+    writes = check_writes(job.compiled, tensors, job.taps, len(job.images))
+    run = replace(
         run,
-        mismatches=report.mismatches,
-        first_mismatch=report.first,
-        words=report.words,
+        wrong_instructions=writes.wrong_instructions,
+        first_mismatch=writes.first_mismatch,
+        words=writes.words,
         timeline=timeline.read(job.compiled.program, job.taps),
     )
-    logits = _compare_logits(run, job.compiled.model, job.images)
-    if report.mismatches == 0:
-        words = report.words + logits.words
-        return _replace(
-            run, words=words, mismatches=logits.mismatches, first_mismatch=logits.first_mismatch
-        )
-    return _replace(run, mismatches=report.mismatches + logits.mismatches)
+    return _compare_logits(run, job.compiled.model, job.images)
 
 
-def _replace(run: Run, **changes: Any) -> Run:
-    return Run(**(run.__dict__ | changes))
-
-
-class Job:
+class SimulationJob:
     """The files of one simulation: memory before and after, job, result, taps.
 
-    The memory holds the MODEL region, then the pictures, then their outputs, each page-aligned.
+    The memory holds the MODEL region, then the images, then their outputs, each page-aligned.
     """
 
     def __init__(
@@ -246,7 +249,7 @@ class Job:
         }
 
     def simulate(self, build: Build, check: bool, progress: Progress | None) -> dict[str, Any]:
-        """Run the bench; cycles from the start to each image's end, and counters."""
+        """Run the bench; return cycles from the start to each image's end, and counters."""
         with self._reporting(progress):
             self.start(build, "sim.benches.network", check)
         result = json.loads((self.folder / "result.json").read_text())
@@ -279,7 +282,7 @@ class Job:
             ended.set()
             watcher.join()
 
-    def start(self, build: Build, bench: str, tap: bool) -> Results:
+    def start(self, build: Build, bench: str, tap: bool) -> SimulationResults:
         """Simulate a bench with this job's memory; a build with trace leaves ``dump.vcd``."""
         plusargs = [
             f"+memory={self.folder / 'memory.bin'}",

@@ -17,7 +17,7 @@ CHUNK_RECORDS = 4096
 
 
 @dataclass(frozen=True)
-class Beats:
+class TapRecords:
     """Some successive records of one scratchpad.
 
     Parameters
@@ -54,11 +54,11 @@ class Tap:
     def __len__(self) -> int:
         return len(self.records)
 
-    def beats(self, chosen: slice | np.ndarray) -> Beats:
+    def beats(self, chosen: slice | np.ndarray) -> TapRecords:
         """The chosen records, all fields."""
         chunk = np.ascontiguousarray(self.records[chosen])
         bits = np.unpackbits(chunk[:, 1:].view(np.uint8), axis=1, bitorder="little")
-        return Beats(chunk[:, 0], unpack(bits, self.layout))
+        return TapRecords(chunk[:, 0], unpack(bits, self.layout))
 
     def column(self, name: str) -> np.ndarray:
         """(records,) int64: an unsigned field of at most 32 bits, of all records."""
@@ -71,7 +71,7 @@ class Tap:
             value |= word << np.uint64(WORD_BITS * (index - first))
         return (value >> np.uint64(shift) & np.uint64((1 << field.width) - 1)).astype(np.int64)
 
-    def chunks(self) -> Iterator[Beats]:
+    def chunks(self) -> Iterator[TapRecords]:
         """All records, at most ``CHUNK_RECORDS`` at a time."""
         for start in range(0, len(self), CHUNK_RECORDS):
             yield self.beats(slice(start, start + CHUNK_RECORDS))

@@ -59,7 +59,7 @@ def build(
     and the settings of the memory (sim/hardware/memory.sv) as inputs.
     """
     builder.require()
-    sources = _generated(engine, tap, primitives)
+    sources = generate(engine, tap=tap, primitives=primitives)
     models = [HARDWARE / f"{primitives.value}.sv"] if primitives else []
     return builder.build(
         [WAIVERS, *sources, *models, HARDWARE / "memory.sv", HARDWARE / "memory.cpp"],
@@ -70,8 +70,10 @@ def build(
     )
 
 
-def _generated(engine: EngineConfig, tap: bool, primitives: Primitives | None) -> list[Path]:
-    """Verilog of the engine and of the testbench around it, kept by what they are made from."""
+def generate(
+    engine: EngineConfig, *, tap: bool = True, primitives: Primitives | None = None
+) -> list[Path]:
+    """Emit the Verilog of the engine and of the testbench around it, or find it in the cache."""
     rtl = Path(__file__).parents[1] / "rtl"
     software = rtl / "compiler"
     modules = [file for file in sorted(rtl.rglob("*.py")) if software not in file.parents]
@@ -145,7 +147,7 @@ def _testbench(signature: Signature, engine: EngineConfig) -> str:
 
 
 @dataclass(frozen=True)
-class Options:
+class TestbenchOptions:
     """Build a simulated engine ahead of its use; what was built already is found in the cache."""
 
     engine: Annotated[str, tyro.conf.arg(metavar=ENGINE_METAVAR, help=ENGINE_HELP)] = "tiny"
@@ -153,7 +155,7 @@ class Options:
     """Leave out the taps, through which every write is compared: smaller and faster."""
 
 
-def main(options: Options) -> None:
+def main(options: TestbenchOptions) -> None:
     """Build one engine."""
     print(build(config.engine(options.engine), tap=options.tap).directory)
 

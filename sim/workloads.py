@@ -1,4 +1,4 @@
-"""Networks and pictures to measure an engine with: DeiT shapes with random weights, photographs."""
+"""Networks and images to measure an engine with: DeiT shapes with random weights, photographs."""
 
 from collections.abc import Sequence
 
@@ -74,17 +74,17 @@ def photographs(model: IntegerModel, count: int) -> np.ndarray:
 
     height, width, channels = model.image
     originals = load_sample_images().images
-    pictures = []
+    images = []
     for index in range(count):
-        picture = Image.fromarray(originals[index % len(originals)])
-        picture = picture.convert("L" if channels == 1 else "RGB")
-        scale = 1.25 * max(height / picture.height, width / picture.width)
-        size = round(picture.width * scale), round(picture.height * scale)
-        picture = picture.resize(size, Image.Resampling.BICUBIC)
+        image = Image.fromarray(originals[index % len(originals)])
+        image = image.convert("L" if channels == 1 else "RGB")
+        scale = 1.25 * max(height / image.height, width / image.width)
+        size = round(image.width * scale), round(image.height * scale)
+        image = image.resize(size, Image.Resampling.BICUBIC)
         left, top = _corner((size[0] - width, size[1] - height), index // len(originals))
-        cut = picture.crop((left, top, left + width, top + height))
-        pictures.append(np.asarray(cut).reshape(height, width, channels))
-    return np.stack(pictures)
+        cut = image.crop((left, top, left + width, top + height))
+        images.append(np.asarray(cut).reshape(height, width, channels))
+    return np.stack(images)
 
 
 def _corner(room: Sequence[int], index: int) -> tuple[int, int]:

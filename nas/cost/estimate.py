@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from nas.cost.calibration import Calibration, extrapolates, find
+from nas.cost.calibration import Calibration, find
 from nas.cost.energy import energy
 from nas.cost.hardware import HardwareTarget
+from nas.cost.records import extrapolates
 from rtl.board import Board
 from rtl.build.synthesis import Resources, family_of
 from rtl.compiler import Program, lower, plan
@@ -82,7 +83,7 @@ class Estimate:
     @cached_property
     def spent(self) -> Breakdown:
         """What the matmul unit does in the cycles of an image."""
-        return breakdown_of(self.program, self.prediction, self.memory, unit_latencies(self.engine))
+        return breakdown_of(self.program, self.prediction, self.memory)
 
     @cached_property
     def work(self) -> Work:
@@ -156,7 +157,7 @@ def error_bars(board: Board, engine: EngineConfig) -> tuple[float, float] | None
     found = find(board)
     if found is None or not is_calibrated(engine, found):
         return None
-    ratios = [each.rtl / each.exact for each in found.latency.held_out]
+    ratios = [each.rtl / each.predicted for each in found.latency.held_out]
     return (min(ratios), max(ratios)) if ratios else None
 
 

@@ -1,4 +1,4 @@
-"""A vendor tool's reports, where a user has some: they replace Yosys' counts, and bring energy."""
+"""Reports of the vendor's tools: they replace the counts of Yosys, and bring energy."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -15,15 +15,15 @@ from rtl.errors import UserError
 def with_utilization(
     known: Calibration, engine: EngineConfig, reports: Sequence[Path]
 ) -> Calibration:
-    """The same calibration with the resource model refitted to Vivado's counts of an engine.
+    """Return a calibration with the resource model scaled to Vivado's counts of an engine.
 
     Parameters
     ----------
     known : Calibration
     engine : EngineConfig
-        That all reports are of.
+        The engine that all reports are of.
     reports : sequence of Path
-        Texts of ``report_utilization``, flat or hierarchical.
+        Text files of ``report_utilization``, flat or hierarchical.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def with_utilization(
 
 
 def with_imports(found: Calibration, before: Calibration) -> Calibration:
-    """A new calibration with what reports gave to the one before it, of the same engine."""
+    """Carry the imported reports of an older calibration over to a new one of the same engine."""
     old = before.resource_model
     model = replace(found.resource_model, reference=old.reference, scales=old.scales)
     resources = found.resources.model_copy(update={"model": model.to_json()})
@@ -45,19 +45,19 @@ def with_imports(found: Calibration, before: Calibration) -> Calibration:
 
 
 def imports(calibration: Calibration) -> list[str]:
-    """The kinds of reports that were imported."""
+    """Return the kinds of reports that were imported."""
     kinds = {"utilization": calibration.resource_model.scales, "power": calibration.power}
     return [kind for kind, content in kinds.items() if content]
 
 
 def with_power(known: Calibration, run: Estimate, report: Path) -> Calibration:
-    """The same calibration with the energy of Vivado's ``report_power``.
+    """Return a calibration with the energy of Vivado's ``report_power``.
 
     Parameters
     ----------
     known : Calibration
     run : Estimate
-        The network, board and engine whose activity the report has.
+        Costs of the network, on the board and engine, whose activity the report has.
     report : Path
 
     Raises

@@ -23,7 +23,7 @@ TRIES = 1000  # random networks per one that the engine can run
 
 @dataclass(frozen=True)
 class Family:
-    """Choices of every size.
+    """Choices of every size of random networks.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Runs many measurements on a pool of workers and remembers each as soon as it is there.
+"""Many measurements on a pool of workers, each kept as soon as it is there.
 
-A sweep that was interrupted goes on where it was: finished points lie in a file, a JSON object per
-line, under a key that says what was measured and with which code.
+A sweep that was interrupted continues: finished measurements lie in a file, a JSON object per line,
+under a key of all that decides the result. The time that its stages took is kept, too.
 """
 
 import hashlib
@@ -13,26 +13,28 @@ from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
+from time import monotonic
 from typing import Any, NamedTuple
 
 from rtl.errors import UserError
+from rtl.files import atomic_write
 
 SCHEDULER_SECONDS = 20  # until it must have answered
 Json = Any
-Progress = Callable[[int], None]
+ReportDone = Callable[[int], None]
 
 
-class Point(NamedTuple):
-    """Something to be measured, by a module-level function that a worker process can import.
+class Measurement(NamedTuple):
+    """A call of a module-level function, which a worker process can import.
 
     Parameters
     ----------
     measure : callable
-        From ``arguments`` to a JSON value.
+        Returns a JSON value.
     arguments : tuple
-        Anything that can be pickled.
+        Its arguments; they can be pickled.
     identity : JSON value
-        What was measured, and the code that decides the result.
+        All that decides the result.
     """
 
     measure: Callable[..., Json]
@@ -41,18 +43,18 @@ class Point(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Hash of the identity, 24 digits."""
+        """The hash of the identity, 24 digits."""
         text = json.dumps(self.identity, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-class Results:
-    """Finished points in a file that only grows.
+class KeptResults:
+    """Finished measurements in a file that only grows.
 
     Parameters
     ----------
-    path : Path
-        Read if it is there; a last line that was cut off is left out.
+    path : Path or None
+        Read if it is there; a last line that was cut off is left out. None keeps them in memory.
 
     Raises
     ------
@@ -60,12 +62,12 @@ class Results:
         If another line cannot be read.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path | None):
         self.path = path
         self._known: dict[str, Json] = {}
-        content = path.read_bytes() if path.is_file() else b""
+        content = path.read_bytes() if path and path.is_file() else b""
         whole, _, rest = content.rpartition(b"\n")
-        if rest:  # the line that was being written when the sweep was killed
+        if path and rest:  # the line that was being written when the sweep was killed
             with path.open("r+b") as file:
                 file.truncate(len(content) - len(rest))
         for number, line in enumerate(whole.split(b"\n") if whole else (), 1):
@@ -75,13 +77,15 @@ class Results:
             except (ValueError, KeyError, TypeError):
                 raise UserError(f"{path}, line {number}: damaged: delete the line") from None
 
-    def get(self, point: Point) -> Json | None:
-        """The point's value, or None."""
+    def get(self, point: Measurement) -> Json | None:
+        """Return the value of a measurement, or None."""
         return self._known.get(point.key)
 
-    def add(self, point: Point, value: Json) -> None:
-        """Remember a value on disk."""
+    def add(self, point: Measurement, value: Json) -> None:
+        """Keep a value."""
         self._known[point.key] = value
+        if self.path is None:
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         line = {"key": point.key, "identity": point.identity, "value": value}
         with self.path.open("a", encoding="utf-8") as file:
@@ -89,18 +93,19 @@ class Results:
 
 
 def run_points(
-    points: Sequence[Point], results: Results, executor: Executor, progress: Progress
+    points: Sequence[Measurement], results: KeptResults, executor: Executor, progress: ReportDone
 ) -> list[Json]:
-    """Values of all points, in their order; only those that are not known are measured.
+    """Return the values of all measurements in their order; those that are known are not repeated.
 
     Parameters
     ----------
-    points : sequence of Point
-    results : Results
-        Takes each value as soon as it is there.
+    points : sequence of Measurement
+    results : KeptResults
+        Known values; each new one is added as soon as it is there.
     executor : Executor
+        Pool of workers.
     progress : callable
-        Called with the number of points that are done.
+        Called with the number of measurements that are done.
     """
     missing = {point.key: point for point in points if results.get(point) is None}
     done = len(points) - len(missing)
@@ -120,14 +125,56 @@ def run_points(
     return [results.get(point) for point in points]
 
 
+class StageClock:
+    """Seconds by stage, in a file: an interrupted sweep continues to count.
+
+    Parameters
+    ----------
+    path : Path
+        Read if it is there.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        try:
+            self.seconds = json.loads(path.read_text()) if path.is_file() else {}
+        except ValueError as error:
+            raise UserError(f"{path}: damaged: {error}: delete it") from None
+
+    @property
+    def total(self) -> float:
+        """The seconds of all stages."""
+        return round(sum(self.seconds.values()), 1)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Callable[[], None]]:
+        """Count the seconds of the block; call the value it yields to save them meanwhile."""
+        before, started = self.seconds.get(name, 0.0), monotonic()
+
+        def note() -> None:
+            self.seconds[name] = round(before + monotonic() - started, 1)
+            with atomic_write(self.path, "w") as file:
+                json.dump(self.seconds, file)
+
+        try:
+            yield note
+        finally:
+            note()
+
+
 @contextmanager
 def workers(count: int, scheduler: str | None = None) -> Iterator[Executor]:
-    """A pool of processes on this machine, or a Dask cluster's workers.
+    """Open a pool of processes on this machine, or of a Dask cluster's workers.
 
     Parameters
     ----------
     count : int
-        Processes here.
+        Number of processes on this machine.
     scheduler : str, optional
         Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``. Its workers need this
         package, Verilator and Yosys.
@@ -157,7 +204,7 @@ def workers(count: int, scheduler: str | None = None) -> Iterator[Executor]:
 
 
 def _end_with_parent() -> None:
-    """Let a worker end when the sweep is killed; else it would wait for work for ever."""
+    """Let a worker end when the sweep is killed; otherwise it would wait for work forever."""
 
     def watch() -> None:
         parent_process().join()

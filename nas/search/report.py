@@ -190,7 +190,8 @@ def execute(
     result = _simulate(model, images, hardware, advance)
     # Beside the checks of the runner: compare the logits with PyTorch's integer mode.
     logits = IntegerNetwork(model).run(images.images).numpy()
-    mismatches, first = result.mismatches, result.first_mismatch
+    mismatches = result.wrong_instructions + result.wrong_logits
+    first = result.first_mismatch
     if not mismatches and (result.logits != logits).any():
         mismatches, first = int((result.logits != logits).sum()), "the logits in memory"
     # Of the first image: later ones overlap with the one before, and predictions are of one alone.

@@ -35,7 +35,7 @@ TRACED = 100  # paths in the report
 
 
 @dataclass(frozen=True)
-class Options:
+class BuildOptions:
     """Generate the Verilog of an engine for a board, and count its resources.
 
     Writes pulsar_ENGINE.v, a report (.json) and, for AMD's devices, a Vivado script (.tcl) with
@@ -84,7 +84,7 @@ class Stopwatch:
         self.seconds[name] = round(time.monotonic() - started, 1)
 
 
-def main(options: Options) -> None:
+def main(options: BuildOptions) -> None:
     """Build one engine."""
     if options.paths < 0:
         raise UserError(f"--paths must be at least 0, not {options.paths}")

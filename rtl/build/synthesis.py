@@ -52,7 +52,7 @@ NOTHING, LUT, FF, DSP = Resources(), Resources(lut=1), Resources(ff=1), Resource
 
 
 @dataclass(frozen=True)
-class Family:
+class DeviceFamily:
     """How Yosys synthesises for a family of devices, and what its cells cost.
 
     Parameters
@@ -71,7 +71,7 @@ class Family:
 NO_DEVICE = "verilator"  # the device of boards that are simulated alone
 
 FAMILIES = {
-    "xilinx": Family(
+    "xilinx": DeviceFamily(
         script="""
             synth_xilinx -family xcup -noiopad -noclkbuf -top {top} -run :map_luts
             opt_expr -mux_undef -noclkinv
@@ -103,7 +103,7 @@ FAMILIES = {
             **dict.fromkeys(("GND", "VCC"), NOTHING),
         },
     ),
-    "ecp5": Family(
+    "ecp5": DeviceFamily(
         script="""
             synth_lattice -family ecp5 -noflatten -top {top} -run :map_luts
             techmap -map +/lattice/latches_map.v

@@ -29,8 +29,8 @@ IMAGES = 4  # of a run, for the cycles of each further image
 class Options:
     """Compile an integer model for a board's engine, and say what it will take.
 
-    Cycles are the timing model's, for one picture from start to done, and for each further one of
-    a run, as pictures overlap. With --out, the files that
+    Cycles are the timing model's, for one image from start to done, and for each further one of
+    a run, as images overlap. With --out, the files that
     a host needs are written: model.bin (the MODEL region), memory.json (where what lies),
     symbols.json (what each instruction computes), program.txt (disassembly), report.json. Example:
 
@@ -67,7 +67,7 @@ def main(options: Options) -> None:
     memory = MemoryTiming(board.bytes_per_cycle(), board.memory.latency_cycles)
     program, latencies = compiled.program, unit_latencies(engine)
     prediction, several = (simulate(program, memory, latencies, images) for images in (1, IMAGES))
-    breakdown = breakdown_of(program, prediction, memory, latencies)
+    breakdown = breakdown_of(program, prediction, memory)
     prediction = replace(prediction, cycles_per_image=several.cycles_per_image)
     figures = report(program, prediction, breakdown, board.clock_hz)
     figures |= {"model": str(options.model), "board": board.name, "hash": compiled.hash}

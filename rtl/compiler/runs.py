@@ -8,7 +8,7 @@ from rtl.config import EngineConfig
 from rtl.isa.instructions import INSTRUCTIONS, Opcode
 
 _BITS = {field.name: field.bits for field in INSTRUCTIONS[Opcode.MATMUL]}
-MAX_ROW_TILES = _BITS["wide"]  # of a MATMUL: a flag for each
+MAX_ROW_TILES = _BITS["bits8"]  # of a MATMUL: a flag for each
 MAX_GRANULES = (1 << _BITS["mask_count"]) - 1  # of a MATMUL: the mask counts them
 
 

@@ -195,7 +195,7 @@ INSTRUCTIONS: dict[Opcode, tuple[Field, ...]] = {
             "VALUES: words from one depth word (depth_lanes keys) to the next",
         ),
         Field("row_tiles", 6, "row tiles, 1 to 32"),
-        Field("wide", 32, "RING: bit i is set where row tile i holds 8-bit weights"),
+        Field("bits8", 32, "RING: bit i is set where row tile i holds 8-bit weights"),
         Field("parameter_address", 12, "row parameters of the first row tile"),
         Field("destination", 3, "scratchpad", Destination),
         Field("format", 2, "code that results are clipped to", Format),

@@ -58,7 +58,7 @@ class LoopNest(wiring.Component):
         operands = instruction.dispatch.operands
         active, advance = Signal(), Signal()
         start, tile_start, pass_start = Signal(), Signal(), Signal()
-        depth_left, bits8_tiles = Signal.like(operands.depth_words), Signal.like(operands.wide)
+        depth_left, bits8_tiles = Signal.like(operands.depth_words), Signal.like(operands.bits8)
         pass_, row_tile = Signal(2), Signal.like(self.o.tile.row_tile)
 
         bits8, sliced = Signal(), Signal()
@@ -92,7 +92,7 @@ class LoopNest(wiring.Component):
                 Cat(start, tile_start, pass_start).eq(~0),
                 Cat(pass_, row_tile).eq(0),
                 depth_left.eq(self.i.p.dispatch.operands.depth_words),
-                bits8_tiles.eq(self.i.p.dispatch.operands.wide),
+                bits8_tiles.eq(self.i.p.dispatch.operands.bits8),
             ]
 
         m.d.sync += [

@@ -1,8 +1,8 @@
 """Where the cycles of the matmul unit go: multiplying, draining, and waiting for what.
 
 The simulation notes what each instruction waited for last (:mod:`rtl.timing.simulate`). The matmul
-unit is replayed at the cycles that it found, and each cycle is given to a kind of layer and to one
-of: the array multiplies; it waits for its drain; the unit is idle, for a reason.
+unit's cycles between the feeds that it found are idle, for a reason; the others are given to a kind
+of layer, and are spent multiplying, or waiting until the drain has room.
 """
 
 from collections import defaultdict
@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rtl.compiler.operations import Operation, Program
+from rtl.compiler.operations import Program
 from rtl.isa.instructions import Unit
 from rtl.timing.port import MemoryTiming
 from rtl.timing.simulate import WAITED_FOR_PROGRAM, WAITED_FOR_UNIT, Prediction
-from rtl.timing.units import MatmulTiming, UnitLatencies
+from rtl.timing.units import array_cycles
 
 END = "end"  # the kind of the cycles behind an image's last MATMUL
 
@@ -75,18 +75,15 @@ class Breakdown:
         return dict(sorted(total.items(), key=lambda item: -item[1]))
 
 
-def breakdown_of(
-    program: Program, prediction: Prediction, memory: MemoryTiming, latencies: UnitLatencies
-) -> Breakdown:
+def breakdown_of(program: Program, prediction: Prediction, memory: MemoryTiming) -> Breakdown:
     """Give every cycle of an image to a kind of layer and to what it was spent on.
 
     Parameters
     ----------
     program : Program
     prediction : Prediction
-        Of this program, with ``memory`` and ``latencies``.
+        Of this program, with ``memory``.
     memory : MemoryTiming
-    latencies : UnitLatencies
     """
     images = len(prediction.starts) // len(program.operations)
     cycles = prediction.cycles_per_image
@@ -95,12 +92,12 @@ def breakdown_of(
     multiplying: defaultdict[str, float] = defaultdict(float)
     draining: defaultdict[str, float] = defaultdict(float)
     waiting: defaultdict[str, defaultdict[Wait, float]] = defaultdict(lambda: defaultdict(float))
-    for step in _steps(program, prediction, memory, latencies, counted.stop):
-        if step.image in counted:
-            multiplying[step.kind] += step.multiplying / len(counted)
-            draining[step.kind] += step.draining / len(counted)
-            for wait, idle in step.waiting.items():
-                waiting[step.kind][wait] += idle / len(counted)
+    for feed in _feeds(program, prediction, memory, counted.stop):
+        if feed.image in counted:
+            multiplying[feed.kind] += feed.multiplying / len(counted)
+            draining[feed.kind] += feed.draining / len(counted)
+            for wait, idle in feed.waiting.items():
+                waiting[feed.kind][wait] += idle / len(counted)
     found = sum(sum(part.values()) for part in (multiplying, draining, *waiting.values()))
     waiting[END][Wait.STORE] = cycles - found
     return Breakdown(
@@ -112,8 +109,8 @@ def breakdown_of(
 
 
 @dataclass(frozen=True)
-class _Step:
-    """One MATMUL: cycles before and in it."""
+class _Feed:
+    """One MATMUL: cycles in the array's feed, and those before it in which the unit is idle."""
 
     image: int
     kind: str
@@ -122,47 +119,31 @@ class _Step:
     waiting: dict[Wait, float]
 
 
-def _steps(
-    program: Program,
-    prediction: Prediction,
-    memory: MemoryTiming,
-    latencies: UnitLatencies,
-    images: int,
-) -> Iterator[_Step]:
+def _feeds(
+    program: Program, prediction: Prediction, memory: MemoryTiming, images: int
+) -> Iterator[_Feed]:
     engine, count = program.plan.engine, len(program.operations)
-    matmul = MatmulTiming(engine, latencies)
-    loads = _Loads(program, prediction, memory.latency_cycles, images)
-    for number in range(count * images):
-        operation = program.operations[number % count]
-        if operation.unit is not Unit.MATMUL:
-            continue
-        before, busy = matmul.last_word, matmul.busy
-        matmul.execute(operation, prediction.starts[number])
-        worked = matmul.busy - busy
-        idle = matmul.last_word - worked - before
-        load = loads.waited_for(program.waits[number % count])
-        waiting: dict[Wait, float] = {}
-        if idle and prediction.causes[number] == Unit.LOAD:
-            waiting = loads.split(load, idle)
-        elif idle:
-            waiting = {CAUSES[prediction.causes[number]]: idle}
-        array = array_cycles(operation, matmul)
-        yield _Step(number // count, operation.subject.kind, array, worked - array, waiting)
+    matmuls = [
+        (number, operation, array_cycles(operation.operands, engine))
+        for number, operation in enumerate(program.operations)
+        if operation.unit is Unit.MATMUL
+    ]
+    loads = _AwaitedLoads(program, prediction, memory.latency_cycles, images)
+    feeds, before = iter(prediction.feeds), 0.0
+    for image in range(images):
+        for number, operation, array in matmuls:
+            begin, last = next(feeds)
+            idle, cause = begin - before, prediction.causes[image * count + number]
+            load, waiting = loads.waited_for(program.waits[number]), {}
+            if idle and cause == Unit.LOAD:
+                waiting = loads.split(load, idle)
+            elif idle:
+                waiting = {CAUSES[cause]: idle}
+            yield _Feed(image, operation.subject.kind, array, last - begin - array, waiting)
+            before = last
 
 
-def array_cycles(operation: Operation, matmul: MatmulTiming) -> int:
-    """Cycles in which the array multiplies in a MATMUL: a depth word in each pass of a row tile.
-
-    Of 12 depth words and 4 row tiles, one of them with 8-bit weights: ``12 * (3 + 2)``.
-    """
-    operands = operation.operands
-    narrow, wide = matmul.passes(operands)
-    wide_tiles = operands.get("wide", 0).bit_count()
-    narrow_tiles = operands["row_tiles"] - wide_tiles
-    return operands["depth_words"] * (narrow_tiles * narrow + wide_tiles * wide)
-
-
-class _Loads:
+class _AwaitedLoads:
     """LOADs that MATMULs wait for, and how long memory stood still before them.
 
     Parameters

@@ -4,62 +4,92 @@ What :mod:`rtl.memory.load.unit` does, burst by burst. A burst is asked for when
 for all of it; beats leave the buffer as the loaders write. All times are clock cycles of the RTL.
 """
 
+import sys
+
+from rtl.compiler.operations import Operation
 from rtl.compiler.sizes import divide_up
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Target
-from rtl.timing.port import BUFFER_CYCLES, BURST_CYCLES, NEVER, ROOM_CYCLES, Extent, Memory
+from rtl.timing.port import (
+    BUFFER_CYCLES,
+    BURST_BEATS,
+    BURST_CYCLES,
+    NEVER,
+    ROOM_CYCLES,
+    Extent,
+    MemoryPort,
+)
+from rtl.timing.units import UnitLatencies
 
 LOAD_ROOM = 256  # beats; rtl.memory.reader.Reader.ROOM
 LOADS_AHEAD = 8  # rtl.memory.load.unit.LoadUnit.AHEAD
 
+Departure = tuple[int, int, float, float]
+"""Beats that leave the buffer evenly: all beats up to the last of them, how many these are, when
+the first one leaves, when the last one does."""
 
-class Loads:
-    """The load unit's client: instructions become commands, commands bursts.
+
+class LoadTiming:
+    """The load unit: instructions become commands, commands bursts.
 
     Parameters
     ----------
     engine : EngineConfig
-    check, gap, queue : int
-        Cycles: ``LoadCheck.LATENCY``, ``LoadUnit.CYCLES``, latency of a queue.
+    latencies : UnitLatencies
+    memory : MemoryPort
+
+    Attributes
+    ----------
+    free : float
+        Cycle from which it can take its next instruction; NEVER while that is not known.
     """
 
-    def __init__(self, engine: EngineConfig, check: int, gap: int, queue: int):
+    def __init__(self, engine: EngineConfig, latencies: UnitLatencies, memory: MemoryPort):
         self.beat_bytes = engine.memory_bytes
-        self.check = check
-        self.queue = queue
-        self.loaders = Loaders(engine, gap)
+        self.check = latencies.load_check
+        self.queue = latencies.queue
+        self.buffer = latencies.queue + BUFFER_CYCLES
+        self.done = latencies.load_done
+        self.memory = memory
+        self.loaders = LoaderTiming(engine, latencies.load_gap)
+        self.free = 0.0
         self.waiting: list[tuple[float, dict[str, int]]] = []  # taken, operands; at most two
         self.extent: Extent | None = None  # of the command that is being cut into bursts
         self.earliest = 0.0  # choice of the next burst, or the next command
         self.issued = 0  # beats
-        self.left: list[tuple[int, int, float, float]] = []  # total, beats, first, last: see issue
-        self.oldest = 0  # of those that matter
+        self.left: list[Departure] = []
+        self.oldest = 0  # of the departures that matter
+        self.left_last = -NEVER  # when the latest beat leaves
+        self.uneven: list[tuple[int, int]] = []  # see _burst
         self.entered: list[float] = []  # when each LOAD entered the loaders' queue
 
-    def take(self, cycle: float, operands: dict[str, int]) -> None:
-        """Accept an instruction."""
-        self.waiting.append((cycle, operands))
-        self._command()
+    @property
+    def busy(self) -> float:
+        return self.loaders.busy
 
-    def ready(self) -> float:
-        """Earliest cycle in which an instruction can be accepted; NEVER if unknown."""
-        if self.waiting:
-            return NEVER
-        return self.entered[-1] + 1 if self.entered else 0.0
+    def cost(self, operation: Operation) -> dict[str, int]:
+        """The operands, which say all that a LOAD takes."""
+        return operation.operands
+
+    def execute(self, operands: dict[str, int], taken: float) -> float:
+        """Take an instruction; NEVER, as its end is only known with its last burst."""
+        self.waiting.append((taken, operands))
+        self._command()
+        return NEVER
 
     def _command(self) -> None:
         """Hand the next command to the reader, if the one before has all its bursts."""
-        if self.extent is not None or not self.waiting:
-            return
-        taken, operands = self.waiting.pop(0)
-        at = max(taken + self.check - 2, self.earliest - 1)
-        entered, ahead = at + 1, len(self.entered) - LOADS_AHEAD
-        if ahead >= 0:
-            entered = max(entered, self.loaders.finished[ahead] + 1)
-        self.entered.append(entered)
-        self.extent = Extent(operands["offset"], operands["bytes"], self.beat_bytes)
-        self.earliest = at + BURST_CYCLES
-        self.loaders.begin(operands, self.extent.left, entered + self.queue)
+        if self.extent is None and self.waiting:
+            taken, operands = self.waiting.pop(0)
+            at = max(taken + self.check - 2, self.earliest - 1)
+            entered, ahead = at + 1, len(self.entered) - LOADS_AHEAD
+            if ahead >= 0:
+                entered = max(entered, self.loaders.finished[ahead] + 1)
+            self.entered.append(entered)
+            self.extent = Extent(operands["offset"], operands["bytes"], self.beat_bytes)
+            self.earliest = at + BURST_CYCLES
+            self.loaders.begin(operands, self.extent.left, entered + self.queue)
+        self.free = NEVER if self.waiting else self.entered[-1] + 1
 
     def candidate(self) -> float:
         """Earliest choice of the next burst; NEVER if there is none."""
@@ -70,33 +100,140 @@ class Loads:
             return self.earliest
         while self.left[self.oldest][0] < needed:
             self.oldest += 1
-        total, beats, first, last = self.left[self.oldest]
-        if total > needed:
-            last -= (total - needed) * (last - first) / (beats - 1)
-        return max(self.earliest, last + ROOM_CYCLES)
+        room = self._leaves(needed) + ROOM_CYCLES
+        return room if room > self.earliest else self.earliest
 
-    def issue(self, chosen: float, memory: Memory) -> float | None:
-        """Read the next burst; the cycle of the instruction's last write if that ends it."""
+    def _leaves(self, beat: int) -> float:
+        """When a beat that was read leaves the buffer, counted from 1; one that matters still."""
+        place = self.oldest
+        while self.left[place][0] < beat:
+            place += 1
+        total, beats, first, last = self.left[place]
+        return last if total == beat else last - (total - beat) * (last - first) / (beats - 1)
+
+    def issue(self, chosen: float, limit: float) -> tuple[float, float | None]:
+        """Choose bursts until the instruction is done, or until another client's turn comes.
+
+        Parameters
+        ----------
+        chosen : float
+            Cycle in which the first one is chosen.
+        limit : float
+            The cycle from which on another client's burst would be chosen.
+
+        Returns
+        -------
+        chosen : float
+            When the latest burst was.
+        end : float or None
+            When the instruction is done, if its last burst is among them.
+        """
         extent = self.extent
         assert extent is not None
-        beats = extent.burst
-        first, last = memory.burst(chosen, beats)
-        extent.advance()
-        self.issued += beats
-        self.earliest = chosen + 1
-        buffer = self.queue + BUFFER_CYCLES
+        while True:
+            several = extent.left > BURST_BEATS < limit - chosen and self.loaders.even
+            latest = self._steady_bursts(extent, chosen, limit) if several else None
+            if latest is None:
+                self._burst(extent, chosen)
+            else:
+                chosen = latest
+            self.earliest = chosen + 1
+            if not extent.left:
+                self.extent = None
+                end = self.loaders.finish()
+                self._command()
+                return chosen, end + self.done
+            following = self.candidate()
+            if following >= limit:
+                return chosen, None
+            chosen = following
+
+    def _burst(self, extent: Extent, chosen: float) -> None:
+        """Read the next burst, chosen in a cycle."""
+        beats, pace, buffer = extent.burst, self.memory.interval, self.buffer
+        first, last = self.memory.burst(chosen, beats)
         first, last = self.loaders.consume(first + buffer, last + buffer, beats)
-        # The buffer's beats up to ``issued`` leave it, the latest ones evenly from first to last.
+        extent.advance(beats)
+        self.issued += beats
+        slope = (last - first) / (beats - 1) if beats > 1 else pace
+        if first % 1 or slope % 1 or slope < pace or first < self.left_last + pace:
+            # Beats after the first number, up to the second one, do not leave in whole cycles, or
+            # closer to each other than others arrive.
+            self.uneven.append((self.issued - beats, self.issued))
+        self.left_last = last
         self.left.append((self.issued, beats, first, last))
-        if extent.left:
+
+    def _steady_bursts(self, extent: Extent, chosen: float, limit: float) -> float | None:
+        """Read all whole bursts of the command at once, or all before ``limit``, if this is exact.
+
+        It is if beats leave the buffer without a pause, at the port's pace. For that no burst may
+        be chosen too late. A burst is chosen a cycle after the one before, or when there is room:
+        when beats before have left the buffer. As these leave it one by one, at least as far apart
+        as others arrive, no burst comes too late if the last one does not. Times must be whole
+        numbers: sums of others would be rounded differently.
+
+        Returns
+        -------
+        When the latest burst was chosen; None if the bursts are not of this kind.
+        """
+        memory, loaders, pace = self.memory, self.loaders, self.memory.interval
+        first = memory.steady(chosen, loaders.ready - self.buffer)
+        enter = max(first + self.buffer, loaders.ready) if first is not None else -NEVER
+        if first is None or enter < self.left_last + pace:
             return None
-        self.extent = None
-        end = self.loaders.finish()
-        self._command()
-        return end
+        more = min(extent.left, self._even_beats(extent.burst)) - extent.burst
+        bursts = more // BURST_BEATS + 1
+        beats = extent.burst + (bursts - 1) * BURST_BEATS
+        latest, room = self._latest(beats, bursts, chosen, enter)
+        if latest >= limit:
+            bursts -= int(max(0, room - limit) / (BURST_BEATS * pace)) + 1
+            bursts = min(bursts, int(limit - chosen))
+            if bursts < 2:
+                return None
+            beats = extent.burst + (bursts - 1) * BURST_BEATS
+            latest, room = self._latest(beats, bursts, chosen, enter)
+        late = room + memory.latency + self.buffer >= enter + (beats - BURST_BEATS) * pace
+        if late or latest >= limit or bursts < 2:
+            return None
+        if chosen % 1 or first % 1 or enter % 1 or latest % 1 or pace % 1:
+            return None
+        memory.burst_steadily(first, beats, latest)
+        extent.advance(beats)
+        self.issued += beats
+        self.left_last = loaders.consume_steadily(enter, beats, pace)
+        self.left.append((self.issued, beats, enter, self.left_last))
+        return latest
+
+    def _even_beats(self, burst: int) -> int:
+        """How many more beats find room as beats before leave evenly; the next burst's at least."""
+        needed = self.issued + burst - LOAD_ROOM
+        while self.uneven and self.uneven[0][1] < needed:
+            self.uneven.pop(0)
+        if not self.uneven:
+            return sys.maxsize
+        return max(self.uneven[0][0] + LOAD_ROOM - self.issued, burst)
+
+    def _latest(self, beats: int, bursts: int, chosen: float, enter: float) -> tuple[float, float]:
+        """When the last of the next bursts is chosen, and when there is room for it.
+
+        Parameters
+        ----------
+        beats, bursts : int
+            Of all of them.
+        chosen : float
+            When the first of the bursts is chosen.
+        enter : float
+            When their first beat leaves the buffer.
+        """
+        needed = self.issued + beats - LOAD_ROOM
+        if needed > self.issued:
+            room = enter + (needed - self.issued - 1) * self.memory.interval + ROOM_CYCLES
+        else:
+            room = self._leaves(needed) + ROOM_CYCLES if needed > 0 else -NEVER
+        return max(chosen + bursts - 1, room), room
 
 
-class Loaders:
+class LoaderTiming:
     """Takes beats out of the load unit's buffer and writes them, one LOAD after the other.
 
     Parameters
@@ -111,7 +248,8 @@ class Loaders:
         self.gap = gap
         self.finished: list[float] = []  # cycle of each LOAD's last write
         self.busy = 0.0
-        self._ready = 0.0  # when the next beat can be taken
+        self.ready = 0.0  # when the next beat can be taken
+        self.even = False  # whether it takes a beat of this LOAD in every cycle
         self._end = 0.0  # of what was written so far
 
     def begin(self, operands: dict[str, int], beats: int, seen: float) -> None:
@@ -124,7 +262,8 @@ class Loaders:
         self._step = max(1.0, self._words)
         self._held = self._step if target == Target.RESIDUAL else 0.0  # a register more
         self._late = float(self._cut or target == Target.RESIDUAL)  # another one
-        self._ready = free + self.gap
+        self.ready = free + self.gap
+        self.even = not self._cut and self._step == 1
         self._begun = False
 
     def _word_count(self, operands: dict[str, int], beats: int) -> int:
@@ -141,19 +280,27 @@ class Loaders:
 
     def consume(self, first: float, last: float, beats: int) -> tuple[float, float]:
         """Take a burst's beats, which are there from first to last; when they are taken."""
-        start = max(first, self._ready)
+        start = first if first > self.ready else self.ready
         if self._cut:
             # A cutter holds two beats, whose words are written from the next cycle on.
             if not self._begun:
                 self._end, self._begun = start, True
             self._end = max(self._end + beats * self._words, last + 1 + self._words)
             stop = max(last, self._end - 2 * self._words, start + beats - 1)
-            self._ready = stop + 1
+            self.ready = stop + 1
         else:
-            stop = max(last, start + (beats - 1) * self._step)
-            self._ready = stop + self._step
+            stop = start + (beats - 1) * self._step
+            if last > stop:
+                stop = last
+            self.ready = stop + self._step
             self._end = stop + self._held
         return start, stop
+
+    def consume_steadily(self, first: float, beats: int, pace: float) -> float:
+        """Take beats from ``first`` on, a beat every ``pace`` cycles; when the last is taken."""
+        stop = first + (beats - 1) * pace
+        self.ready, self._end = stop + 1, stop + self._held
+        return stop
 
     def finish(self) -> float:
         """End the LOAD; the cycle of its last write."""

@@ -19,6 +19,7 @@ BUFFER_CYCLES = 2  # of a client's buffer behind its queue; rtl.memory.reader.Be
 READ_CYCLES = 2  # from a burst's choice to its first beat, without the memory's latency
 SAVED_BEATS = 3  # that an idle memory may send without a pause, beyond its bandwidth
 NEVER = float("inf")  # a time that is not known yet
+OFFSETS = tuple(map(float, range(BURST_BEATS)))  # of a burst's beats without a pause
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class MemoryTiming:
     latency_cycles: int = 100
 
 
-class Memory:
+class MemoryPort:
     """When the beats of successive bursts arrive.
 
     Parameters
@@ -45,20 +46,37 @@ class Memory:
     timing : MemoryTiming
     beat_bytes : int
         Width of the port.
+
+    Attributes
+    ----------
+    latency : int
+        From the choice of a burst to its first beat.
+    interval : float
+        Cycles from one beat to the next that the bandwidth sustains, at least 1.
+    saved : float
+        Cycles of bandwidth that an idle memory saves for the beats that follow.
+    last : float
+        Cycle of the latest beat.
+    paid : float
+        When the bandwidth that was used is earned again.
     """
 
     def __init__(self, timing: MemoryTiming, beat_bytes: int):
         self.latency = READ_CYCLES + timing.latency_cycles
         self.interval = max(1.0, beat_bytes / timing.bytes_per_cycle)
-        self.last = -1.0  # cycle of the latest beat
-        self.paid = 0.0  # when the bandwidth that was used is earned again
+        self.saved = SAVED_BEATS * self.interval
+        self.last = -1.0
+        self.paid = 0.0
 
     def burst(self, chosen: float, beats: int) -> tuple[float, float]:
         """Cycles of the first and last beat of a burst that was chosen in a cycle."""
         first = chosen + self.latency
         if first <= self.last:
             first = self.last + 1
-        first, self.last = self.send(first, beats)
+        if self.interval == 1:
+            self.last = first + beats - 1
+        else:
+            first, self.last = self.send(first, beats)
         return first, self.last
 
     def send(self, first: float, beats: int) -> tuple[float, float]:
@@ -66,10 +84,39 @@ class Memory:
         interval = self.interval
         if interval == 1:
             return first, first + beats - 1
-        saved = SAVED_BEATS * interval
-        first = max(first, self.paid - saved)
+        first = max(first, self.paid - self.saved)
         self.paid = max(first, self.paid) + beats * interval
-        return first, max(first + beats - 1, self.paid - interval - saved)
+        return first, max(first + beats - 1, self.paid - interval - self.saved)
+
+    def steady(self, chosen: float, ready: float) -> float | None:
+        """First cycle of beats that will arrive ``interval`` cycles apart, burst after burst.
+
+        None if they will not: because the bandwidth that an idle memory has saved is not used up,
+        or because whoever takes the beats holds them back.
+
+        Parameters
+        ----------
+        chosen : float
+            When the first burst is chosen; all others are chosen before the port is free.
+        ready : float
+            Cycle from which the beats can be taken.
+        """
+        first = max(chosen + self.latency, self.last + 1)
+        if self.interval == 1:
+            return first
+        earned = self.paid - self.saved
+        return earned if max(first, ready) <= earned else None
+
+    def burst_steadily(self, first: float, beats: int, latest: float) -> None:
+        """Send the beats of successive bursts, the latest a whole one that was chosen in a cycle.
+
+        From ``first`` on, as :meth:`steady` says, unless bursts were chosen later than that.
+        """
+        if self.interval != 1:
+            self.paid += beats * self.interval
+        self.last = max(
+            first + (beats - 1) * self.interval, latest + self.latency + BURST_BEATS - 1
+        )
 
     def write(self, first: float, beats: int) -> float:
         """Cycle of the last of successive beats that are written from ``first`` on.
@@ -110,15 +157,15 @@ class Extent:
         self.left = divide_up(address + size, beat_bytes) - self.beat
         self.burst = min(self.left, BURST_BEATS - self.beat % BURST_BEATS)
 
-    def advance(self) -> None:
-        """Go on behind the next burst."""
-        self.beat += self.burst
-        self.left -= self.burst
-        self.burst = min(self.left, BURST_BEATS)
+    def advance(self, beats: int) -> None:
+        """Go on behind so many beats: the next burst's, or those of several."""
+        self.beat += beats
+        self.left -= beats
+        self.burst = self.left if self.left < BURST_BEATS else BURST_BEATS
 
 
-class ProgramReads:
-    """The fetcher's client: beats become instructions, which are decoded one by one.
+class ProgramReader:
+    """The fetcher's client: bursts of the program, and when their beats reach the decoder.
 
     Parameters
     ----------
@@ -130,75 +177,50 @@ class ProgramReads:
         Cycle of the command.
     queue : int
         Latency of the buffer's queue in cycles.
+
+    Attributes
+    ----------
+    buffered : list of float
+        Cycle in which each beat can leave the buffer, as far as they are known.
+    taken : list of float
+        Cycle in which each of the first beats leaves it.
+    gone : int
+        Beats of ``taken`` whose instructions were decoded.
     """
 
     def __init__(
         self, address: int, instructions: int, beat_bytes: int, requested: float, queue: int
     ):
         self.extent = Extent(address, instructions * INSTRUCTION_BYTES, beat_bytes)
-        self.left = instructions  # to be decoded
-        self.per_beat = max(1, beat_bytes // INSTRUCTION_BYTES)  # instructions
-        self.beats = max(1, INSTRUCTION_BYTES // beat_bytes)  # per instruction
         self.buffer = queue + BUFFER_CYCLES
         self.issued = 0  # beats
-        self.earliest = requested + BURST_CYCLES  # choice of the next burst
-        self.buffered: list[float] = []  # cycle in which each beat can leave the buffer
-        self.taken: list[float] = []  # cycle in which it leaves
-        self.leaving: list[float] = []  # the same for the beats of the next instruction
-        self.word = 0.0  # cycle in which the latest instruction is decoded
-        self.inside = 0  # instructions of the latest beat that are still there
+        self.earliest = float(requested + BURST_CYCLES)  # choice of the next burst
+        self.buffered: list[float] = []
+        self.taken: list[float] = []
+        self.gone = 0
 
     def candidate(self) -> float:
         """Earliest choice of the next burst; NEVER if unknown."""
         if not self.extent.left:
             return NEVER
         needed = self.issued + self.extent.burst - PROGRAM_ROOM
-        if needed > len(self.taken):
+        if needed > self.gone:
             return NEVER
         if needed <= 0:
             return self.earliest
-        return max(self.earliest, self.taken[needed - 1] + ROOM_CYCLES)
+        room = self.taken[needed - 1] + ROOM_CYCLES
+        return room if room > self.earliest else self.earliest
 
-    def issue(self, chosen: float, memory: Memory) -> None:
+    def issue(self, chosen: float, memory: MemoryPort) -> None:
         """Read the next burst."""
         beats = self.extent.burst
         first, last = memory.burst(chosen, beats)
-        step = (last - first) / (beats - 1) if beats > 1 else 0
-        at = first + self.buffer
-        self.buffered += [at + i * step for i in range(beats)]
-        self.extent.advance()
+        at = float(first + self.buffer)
+        if last - first == beats - 1:
+            self.buffered += map(at.__add__, OFFSETS[:beats])
+        else:
+            step = (last - first) / (beats - 1)
+            self.buffered += [at + i * step for i in range(beats)]
+        self.extent.advance(beats)
         self.issued += beats
         self.earliest = chosen + 1
-
-    def decodable(self) -> float:
-        """Earliest cycle in which the next instruction can be decoded; NEVER if unknown.
-
-        Behind the last one nothing is decoded, though its beat may have room for another.
-        """
-        if not self.left:
-            return NEVER
-        if self.inside:
-            return self.word + 1
-        leaving, buffered = self.leaving, self.buffered
-        at = leaving[-1] + 1 if leaving else self.word
-        beat = len(self.taken) + len(leaving)
-        while len(leaving) < self.beats:
-            if beat == len(buffered):
-                return NEVER
-            if buffered[beat] > at:
-                at = buffered[beat]
-            leaving.append(at)
-            at += 1
-            beat += 1
-        return at
-
-    def decode(self, cycle: float) -> None:
-        """Decode the next instruction: its beats leave the buffer."""
-        if self.inside:
-            self.inside -= 1
-        else:
-            self.taken += self.leaving
-            self.leaving.clear()
-            self.inside = self.per_beat - 1
-        self.left -= 1
-        self.word = cycle

@@ -10,16 +10,21 @@ Every step knows all times that it depends on, also those that lie ahead, so not
 simulated in the order of time but the one choice that depends on it: whose burst comes first.
 """
 
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from rtl.compiler.collector import collector_paused
 from rtl.compiler.lowering import lower
 from rtl.compiler.operations import Program
 from rtl.compiler.plan import plan
 from rtl.config import EngineConfig
-from rtl.isa.instructions import IMAGES_IN_FLIGHT, UNITS, Opcode, Unit
+from rtl.isa.instructions import UNITS, Unit
 from rtl.model.shape import NetworkShape
-from rtl.timing.loads import Loads
-from rtl.timing.port import NEVER, Memory, MemoryTiming, ProgramReads
+from rtl.timing.fetch import NO_UNIT, FetchTiming
+from rtl.timing.loads import LoadTiming
+from rtl.timing.port import NEVER, MemoryPort, MemoryTiming
 from rtl.timing.units import (
     MatmulTiming,
     NormTiming,
@@ -31,8 +36,7 @@ from rtl.timing.units import (
 
 SIMULATED_MEMORY = MemoryTiming()  # of board sim
 TINY_LATENCIES = UnitLatencies()
-FETCH = UNITS  # the fetcher's place among the units
-NO_TIME = 0.0  # of a signal that was there from the start
+FETCH = UNITS  # the fetcher's place among the processes, behind the units
 WAITED_FOR_UNIT, WAITED_FOR_PROGRAM = UNITS, UNITS + 1  # causes besides the producers
 MEMBERS = tuple(
     tuple(unit for unit in range(UNITS) if marks >> unit & 1) for marks in range(1 << UNITS)
@@ -58,6 +62,9 @@ class Prediction:
         :class:`rtl.isa.instructions.Unit` whose signal it needed, ``WAITED_FOR_UNIT`` for its own
         unit, ``WAITED_FOR_PROGRAM`` for fetch, decode and queue. Of the busy matmul unit:
         :mod:`rtl.timing.breakdown`.
+    feeds : list of (float, float)
+        Per MATMUL, image by image, when its first row tile begins and when its last one ends in
+        the array's feed.
     busy : dict of Unit to float
         Cycles in which a unit works, per image.
     by_kind : dict of str to float
@@ -71,6 +78,7 @@ class Prediction:
     starts: list[float]
     ends: list[float]
     causes: list[int]
+    feeds: list[tuple[float, float]]
     busy: dict[Unit, float]
     by_kind: dict[str, float]
     bytes: int
@@ -103,6 +111,7 @@ def predict(
     return simulate(lower(plan(shape, engine)), memory, latencies, images)
 
 
+@collector_paused()
 def simulate(
     program: Program,
     memory: MemoryTiming = SIMULATED_MEMORY,
@@ -115,245 +124,210 @@ def simulate(
     return simulation.result()
 
 
-class _Station:
-    """A unit with its queue: what was decoded for it, started, taken."""
+_Instruction = tuple[int, tuple[tuple[int, int], ...], int, Any]
+"""An instruction of a unit: number, waits, wakes, cost.
 
-    __slots__ = ("available", "done", "numbers", "signals", "started", "taken", "used", "waiting")
-
-    def __init__(self, credits: list[int]) -> None:
-        self.numbers: list[int] = []  # instructions that were decoded, counted over all images
-        self.available: list[float] = []  # when each is at the queue's head, at the earliest
-        self.started: list[float] = []  # when each leaves the queue
-        self.taken = 0.0  # when the unit took the latest one
-        self.waiting = NEVER  # when the latest one started, if it was not taken yet
-        self.done = 0  # instructions whose end is known
-        self.signals = [[NO_TIME] * credit for credit in credits]  # by producer
-        self.used = [0] * UNITS  # signals that were waited for
+Number in the program. Of each signal that it waits for, how many instructions before it the one
+stands that gives the signal, which may be of the image before; and the unit of that one. A bit for
+each unit that it gives a signal to. Its cost, as of :meth:`rtl.timing.units.TimedUnit.cost`.
+"""
 
 
 class _Simulation:
+    """State of a run of ``images`` images.
+
+    Instructions are counted over all images, after one more image before the first: that one is
+    done at cycle 0, and gives the signals with which the semaphores start.
+    """
+
     def __init__(
         self, program: Program, memory: MemoryTiming, latencies: UnitLatencies, images: int
     ):
-        self.engine = engine = program.plan.engine
-        self.operations = program.operations
-        self.count = len(program.operations)
-        self.images = images
-        self.program = program
-        self.latencies = latencies
-        self.memory = Memory(memory, engine.memory_bytes)
-        self.fetched = 0
-        self.asked = 1  # images whose program was asked for
-        self.fetch = self._program_reads(latencies.request)
-        self.loads = Loads(engine, latencies.load_check, latencies.load_gap, latencies.queue)
-        self.full: _Station | None = None  # whose queue the fetcher waits for
+        engine, operations = program.plan.engine, program.operations
+        self.program, self.latencies, self.images = program, latencies, images
+        self.count = count = len(operations)
         self.chosen = 0.0  # when the latest burst was chosen
-        credits = program.credits
-        self.stations = [
-            _Station([credits[producer][consumer] for producer in Unit]) for consumer in Unit
-        ]
-        self.todo: list[int] = [FETCH]
+        port = MemoryPort(memory, engine.memory_bytes)
+        self.load = LoadTiming(engine, latencies, port)
+        self.store = StoreTiming(engine, latencies, memory, port)
         self.matmul = MatmulTiming(engine, latencies)
-        self.store = StoreTiming(engine, latencies, memory, self.memory)
-        self.units: dict[int, TimedUnit] = {  # all but those that move data
-            Unit.MATMUL: self.matmul,
-            Unit.NORM: NormTiming(engine, latencies),
-            Unit.SOFTMAX: SoftmaxTiming(engine, latencies),
-        }
-        self.loaded_bytes = 0
-        self.starts = [0.0] * self.count * images
-        self.ends = [0.0] * self.count * images
-        self.causes = [WAITED_FOR_PROGRAM] * self.count * images
-        computing = sum(operation.unit is not None for operation in program.operations)
-        self.incomplete = [computing] * images  # instructions of each image
-        self.latest = [0.0] * images  # end of those that are complete
+        self.units: tuple[TimedUnit, ...] = (  # by number
+            self.load,
+            self.matmul,
+            NormTiming(engine, latencies),
+            SoftmaxTiming(engine, latencies),
+            self.store,
+        )
+        units = [operation.unit for operation in operations]
+        self.fetch = FetchTiming(engine, latencies, program.constant_bytes, units, images)
+        self.sequences = _sequences(program, self.units)
+        self.starts = [0.0] * count * (images + 1)
+        self.causes = [WAITED_FOR_PROGRAM] * count * (images + 1)
+        self.ends = [0.0] * count + [0.0 if unit is None else NEVER for unit in units] * images
+        self.incomplete = [sum(map(bool, self.sequences))] * images  # units, of each image
         self.done = [NEVER] * images  # when each image is
-        self.ended = 0.0  # when the latest END was decoded
-
-    def result(self) -> Prediction:
-        images = self.images
-        busy = {Unit(unit): timing.busy / images for unit, timing in self.units.items()}
-        busy |= {Unit.LOAD: self.loads.loaders.busy / images, Unit.STORE: self.store.busy / images}
-        steady = (self.done[-1] - self.done[0]) / (images - 1) if images > 2 else None
-        return Prediction(
-            cycles=round(self.done[0]),
-            cycles_per_image=steady,
-            starts=self.starts,
-            ends=self.ends,
-            causes=self.causes,
-            busy=busy,
-            by_kind={kind: cycles / images for kind, cycles in self.matmul.by_kind.items()},
-            bytes=self.program.program_bytes + (self.loaded_bytes + self.store.bytes) // images,
-        )
-
-    def _program_reads(self, requested: float) -> ProgramReads:
-        return ProgramReads(
-            self.program.constant_bytes,
-            self.count,
-            self.engine.memory_bytes,
-            requested=requested,
-            queue=self.latencies.queue,
-        )
+        self.transfers = {
+            unit: _in_order(self.sequences[unit], count, images) for unit in (Unit.LOAD, Unit.STORE)
+        }
 
     def run(self) -> None:
         """Do what can be done without another burst, then choose a burst, and so on."""
-        todo = self.todo
-        while True:
+        processes = [self._process(unit) for unit in Unit]
+        processes.append(self.fetch.process(self.done))
+        fetch = self.fetch
+        todo = 1 << FETCH
+        while todo:
             while todo:
-                process = todo.pop()
-                if process == FETCH:
-                    self._decode()
-                else:
-                    self._advance(process)
-            if not self._burst():
-                assert NEVER not in self.done, "deadlock"
-                return
+                process = todo.bit_length() - 1
+                todo ^= 1 << process
+                todo |= next(processes[process])
+                if process == fetch.full:
+                    fetch.full = NO_UNIT
+                    todo |= 1 << FETCH
+            todo = self._burst()
+        assert NEVER not in self.done, "deadlock"
 
-    def _wake(self, process: int) -> None:
-        if process not in self.todo:
-            self.todo.append(process)
+    def _process(self, unit: int) -> Iterator[int]:
+        """Start and take a unit's instructions as far as their times are known.
 
-    # ------------------------------------------------------------ memory, fetcher, semaphores
+        Yields a bit for each unit that got signals since it was resumed.
+        """
+        timing, sequence = self.units[unit], self.sequences[unit]
+        starts, ends, causes = self.starts, self.ends, self.causes
+        available, issued = self.fetch.available, self.fetch.issued[unit]
+        issue, signal = self.latencies.issue, self.latencies.signal
+        taken, woken, number, count = 0.0, 0, 0, self.count
+        for image in range(self.images if sequence else 0):
+            first = image * count
+            for place, waits, wakes, cost in sequence:
+                while (at := available[first + place]) == NEVER:
+                    yield woken
+                    woken = 0
+                number = first + place + count
+                cause = WAITED_FOR_PROGRAM
+                if taken + 1 > at:
+                    at, cause = taken + 1, WAITED_FOR_UNIT
+                for distance, producer in waits:
+                    while (end := ends[number - distance]) == NEVER:
+                        yield woken
+                        woken = 0
+                    if end + signal > at:
+                        at, cause = end + signal, producer
+                issued.append(at)
+                while (free := timing.free) == NEVER:
+                    yield woken
+                    woken = 0
+                taken = at + issue
+                if free > taken:
+                    taken, cause = free, WAITED_FOR_UNIT
+                starts[number], causes[number] = taken, cause
+                ends[number] = end = timing.execute(cost, taken)
+                woken |= wakes
+            if ends[number] != NEVER:
+                self._unit_done(image)
+        while True:
+            yield woken
+            woken = 0
 
-    def _burst(self) -> bool:
-        """Choose bursts until one has an effect on an instruction; whether there was one.
+    def _unit_done(self, image: int) -> None:
+        """Count a unit that has done all of an image."""
+        self.incomplete[image] -= 1
+        if not self.incomplete[image]:
+            first = (image + 1) * self.count
+            self.done[image] = max(self.ends[first : first + self.count]) + self.latencies.end
+            self.fetch.ask(self.done)
+
+    def _burst(self) -> int:
+        """Choose bursts until one has an effect on an instruction.
 
         A client whose next burst is not known yet waits for one of the others'.
+
+        Returns
+        -------
+        A bit for each process that may go on; 0 if there is no burst.
         """
-        program = self.fetch.candidate()
+        reader, load, store = self.fetch.reader, self.load, self.store
+        program, write = reader.candidate(), store.candidate()
         while True:
-            load, store = self.loads.candidate(), self.store.candidate()
-            chosen = max(self.chosen + 1, min(program, load))
-            if store != NEVER and store <= chosen:
-                answered = self.store.send()
-                if answered is not None:
-                    self._complete(Unit.STORE, answered)
-                    self._wake(Unit.STORE)
-                    return True
-                continue
-            if chosen == NEVER:
-                return False
-            self.chosen = chosen
-            if program <= chosen:
-                self.fetch.issue(chosen, self.memory)
-                self._wake(FETCH)
-                return True
-            last_write = self.loads.issue(chosen, self.memory)
-            if last_write is not None:
-                self._complete(Unit.LOAD, last_write + self.latencies.load_done)
-                self._wake(Unit.LOAD)
-                return True
-
-    def _decode(self) -> None:
-        """Decode instructions as far as beats are there and queues have room."""
-        depth, decode = self.engine.queue_depth, self.latencies.decode
-        while self.fetched < self.count * self.images:
-            at = self.fetch.decodable()
-            if at == NEVER:
-                return
-            operation = self.operations[self.fetched % self.count]
-            unit = operation.unit
-            if unit is not None:
-                station = self.stations[unit]
-                full = len(station.numbers) - depth
-                if full >= 0:
-                    if full >= len(station.started):
-                        self.full = station
-                        return
-                    at = max(at, station.started[full] + 1 - decode)
-                station.numbers.append(self.fetched)
-                station.available.append(at + decode + self.latencies.queue)
-                self._wake(unit)
-            self.fetch.decode(at)
-            self.fetched += 1
-            if operation.opcode is Opcode.END:
-                self.ended = at + decode
-                self._ask_again()
-
-    def _ask_again(self) -> None:
-        """Ask for the program of the next image, once the image before the latest one is done."""
-        image = self.asked
-        if image == self.images or self.fetched < image * self.count:
-            return
-        before = self.done[image - IMAGES_IN_FLIGHT] if image >= IMAGES_IN_FLIGHT else 0.0
-        if before != NEVER:
-            self.asked += 1
-            self.fetch = self._program_reads(max(self.ended, before) + self.latencies.again)
-
-    def _advance(self, unit: int) -> None:
-        """Start and take a unit's instructions as far as their times are known."""
-        station = self.stations[unit]
-        while True:
-            if station.waiting == NEVER and not self._start(station):
-                return
-            ready = self._ready(unit)
-            if ready == NEVER:
-                return
-            number = station.numbers[len(station.started) - 1]
-            taken = station.waiting + self.latencies.issue
-            if ready > taken:
-                taken = ready
-                self.causes[number] = WAITED_FOR_UNIT
-            station.taken = taken
-            station.waiting = NEVER
-            operation = self.operations[number % self.count]
-            self.starts[number] = taken
-            if unit == Unit.LOAD:
-                self.loads.take(taken, operation.operands)
-                self.loaded_bytes += operation.operands["bytes"]
-            elif unit == Unit.STORE:
-                self.store.take(taken, operation.operands)
+            chosen = max(self.chosen + 1, min(program, load.candidate()))
+            if write <= chosen < NEVER or write < chosen:
+                end = store.send()
+                if end is not None:
+                    return self._complete(Unit.STORE, end)
+                write = store.candidate()
+            elif chosen == NEVER:
+                return 0
+            elif program <= chosen:
+                self.chosen = chosen
+                reader.issue(chosen, load.memory)
+                return 1 << FETCH
             else:
-                self._complete(unit, self.units[unit].execute(operation, taken))
+                self.chosen, end = load.issue(chosen, min(program, write))
+                if end is not None:
+                    return self._complete(Unit.LOAD, end)
 
-    def _ready(self, unit: int) -> float:
-        """Earliest cycle in which a unit can take its next instruction; NEVER if unknown."""
-        if unit == Unit.LOAD:
-            return self.loads.ready()
-        return self.store.free if unit == Unit.STORE else self.units[unit].free
-
-    def _start(self, station: _Station) -> bool:
-        """Take the oldest instruction out of the queue, if all that it waits for is known."""
-        index = len(station.started)
-        if index == len(station.numbers):
-            return False
-        number = station.numbers[index]
-        at, cause = station.available[index], WAITED_FOR_PROGRAM
-        if station.taken + 1 > at:
-            at, cause = station.taken + 1, WAITED_FOR_UNIT
-        wait = self.program.waits[number % self.count]
-        if wait:
-            producers = MEMBERS[wait]
-            for producer in producers:
-                signals, used = station.signals[producer], station.used[producer]
-                if used == len(signals):
-                    return False
-                signalled = signals[used] + self.latencies.signal
-                if signalled > at:
-                    at, cause = signalled, producer
-            for producer in producers:
-                station.used[producer] += 1
-        self.causes[number] = cause
-        station.started.append(at)
-        station.waiting = at
-        if self.full is station:
-            self.full = None
-            self._wake(FETCH)
-        return True
-
-    def _complete(self, unit: int, end: float) -> None:
-        """The end of a unit's next instruction is known."""
-        station = self.stations[unit]
-        number = station.numbers[station.done]
-        station.done += 1
+    def _complete(self, unit: Unit, end: float) -> int:
+        """Note the end of a LOAD or STORE; a bit for each process that may go on."""
+        image, number, wakes, is_last = next(self.transfers[unit])
         self.ends[number] = end
-        image, number = divmod(number, self.count)
-        self.incomplete[image] -= 1
-        self.latest[image] = max(self.latest[image], end)
-        if not self.incomplete[image]:
-            self.done[image] = self.latest[image] + self.latencies.end
-            self._ask_again()
-        signal = self.program.signals[number]
-        for consumer in MEMBERS[signal]:
-            self.stations[consumer].signals[unit].append(end)
-            self._wake(consumer)
+        if is_last:
+            self._unit_done(image)
+        return wakes | 1 << unit
+
+    def result(self) -> Prediction:
+        images, operations = self.images, self.program.operations
+        steady = (self.done[-1] - self.done[0]) / (images - 1) if images > 2 else None
+        loaded = sum(op.operands["bytes"] for op in operations if op.unit is Unit.LOAD)
+        kinds = [op.subject.kind for op in operations if op.unit is Unit.MATMUL]
+        by_kind = dict.fromkeys(kinds, 0.0)
+        for kind, (begin, last) in zip(kinds * images, self.matmul.feeds, strict=True):
+            by_kind[kind] += last - begin
+        return Prediction(
+            cycles=round(self.done[0]),
+            cycles_per_image=steady,
+            starts=self.starts[self.count :],
+            ends=self.ends[self.count :],
+            causes=self.causes[self.count :],
+            feeds=self.matmul.feeds,
+            busy={unit: self.units[unit].busy / images for unit in Unit},
+            by_kind={kind: cycles / images for kind, cycles in by_kind.items()},
+            bytes=self.program.program_bytes + loaded + self.store.bytes // images,
+        )
+
+
+def _in_order(
+    sequence: Sequence[_Instruction], count: int, images: int
+) -> Iterator[tuple[int, int, int, bool]]:
+    """Instructions of a unit: image, number over all images, wakes, whether the image's last."""
+    for image in range(images):
+        for number, _, wakes, _ in sequence:
+            yield image, number + (image + 1) * count, wakes, number == sequence[-1][0]
+
+
+def _sequences(program: Program, units: Sequence[TimedUnit]) -> list[list[_Instruction]]:
+    """The instructions of each unit in their order."""
+    operations, count = program.operations, len(program.operations)
+    givers: defaultdict[tuple[int, int], list[int]] = defaultdict(list)  # by producer, consumer
+    for number, signal in enumerate(program.signals):
+        if signal:
+            producer = operations[number].unit
+            assert producer is not None
+            for consumer in MEMBERS[signal]:
+                givers[producer, consumer].append(number)
+    credits = program.credits
+    taken = {pair: -credits[pair[0]][pair[1]] for pair in givers}  # signals, by producer, consumer
+    sequences: list[list[_Instruction]] = [[] for _ in Unit]
+    for number, (operation, wait, signal) in enumerate(
+        zip(operations, program.waits, program.signals, strict=True)
+    ):
+        unit = operation.unit
+        if unit is None:
+            continue
+        waits: list[tuple[int, int]] = []
+        for producer in MEMBERS[wait]:
+            pair = producer, unit
+            image, place = divmod(taken[pair], len(givers[pair]))
+            taken[pair] += 1
+            waits.append((number - givers[pair][place] - image * count, producer))
+        sequences[unit].append((number, tuple(waits), signal, units[unit].cost(operation)))
+    return sequences

@@ -11,10 +11,8 @@ from rtl.config import EngineConfig
 from rtl.isa.instructions import Activations, Destination, Opcode, Weights
 from rtl.model import numerics
 from rtl.model.shape import NetworkShape
-from rtl.timing import UnitLatencies
 from rtl.timing.bound import array_work
-from rtl.timing.breakdown import array_cycles
-from rtl.timing.units import MatmulTiming
+from rtl.timing.units import array_cycles
 
 PROGRAM = "program"  # the kind of the bytes of instructions
 KINDS = {
@@ -88,7 +86,6 @@ def work_of(shape: NetworkShape, engine: EngineConfig) -> Work:
 def work_of_program(program: Program) -> Work:
     """Work of a program's image."""
     engine = program.plan.engine
-    matmul = MatmulTiming(engine, UnitLatencies())
     read, cycles, written = Counter({PROGRAM: program.program_bytes}), 0, 0
     read_bits = written_bits = 0  # of scratchpads
     for operation in program.operations:
@@ -99,8 +96,8 @@ def work_of_program(program: Program) -> Work:
         elif operation.opcode is Opcode.STORE:
             written += operands["row_words"] * engine.logit_word_bytes
         elif operation.opcode is Opcode.MATMUL:
-            cycles += array_cycles(operation, matmul)
-        reads, writes = scratchpad_bits(operation, matmul)
+            cycles += array_cycles(operation.operands, engine)
+        reads, writes = scratchpad_bits(operation, engine)
         read_bits, written_bits = read_bits + reads, written_bits + writes
     return Work(
         macs=array_work(program.plan.shape),
@@ -113,16 +110,16 @@ def work_of_program(program: Program) -> Work:
     )
 
 
-def scratchpad_bits(operation: Operation, matmul: MatmulTiming) -> tuple[int, int]:
+def scratchpad_bits(operation: Operation, engine: EngineConfig) -> tuple[int, int]:
     """Bits that an instruction reads and writes in scratchpads."""
-    operands, engine = operation.operands, matmul.engine
+    operands = operation.operands
     if operation.opcode is Opcode.LOAD:
         return 0, 8 * operands["bytes"]
     if operation.opcode is Opcode.STORE:
         return 8 * operands["row_words"] * engine.residual_word_bytes, 0
     if operation.opcode is Opcode.MATMUL:
         writes, updates = _drained_bits(operands, engine)
-        return _fed_bits(operation, matmul) + updates, writes
+        return _fed_bits(operands, engine) + updates, writes
     if operation.opcode is Opcode.NORM:
         values = operands["row_words"] * operands["lane_count"] * engine.row_lanes
         return 2 * values * numerics.RESIDUAL_BITS, values * engine.act_bits  # two passes
@@ -132,15 +129,14 @@ def scratchpad_bits(operation: Operation, matmul: MatmulTiming) -> tuple[int, in
     return 0, 0
 
 
-def _fed_bits(operation: Operation, matmul: MatmulTiming) -> int:
+def _fed_bits(operands: dict[str, int], engine: EngineConfig) -> int:
     """Both ports of the array, in every cycle in which it multiplies; and row parameters."""
-    operands, engine = operation.operands, matmul.engine
     pixels = operands.get("activations", 0) == Activations.PIXELS
     code = 8 if pixels else engine.act_bits
     weight = numerics.ATOM_BITS if operands["weights"] == Weights.RING else numerics.KV_BITS
     word = operands["lane_count"] * code + engine.row_lanes * weight
     parameters = 8 * operands["row_tiles"] * engine.parameter_word_bytes
-    return array_cycles(operation, matmul) * engine.depth_lanes * word + parameters
+    return array_cycles(operands, engine) * engine.depth_lanes * word + parameters
 
 
 def _drained_bits(operands: dict[str, int], engine: EngineConfig) -> tuple[int, int]:

@@ -4,23 +4,23 @@ One class per unit, but for LOAD, which is made of bursts: :mod:`rtl.timing.load
 
 - ``free``: the cycle from which it can take its next instruction,
 - ``busy``: cycles in which it worked,
-- ``execute(operation, taken)``: take an instruction in a cycle; returns the cycle in which it is
-  done. Instructions come in their order.
+- ``cost(operation)``: what matters of an instruction, worked out once for all images,
+- ``execute(cost, taken)``: take an instruction in a cycle; returns the cycle in which it is done.
+  Instructions come in their order.
 
-STORE shares the memory's bandwidth with LOAD, so its words must be sent in the order of time:
-instead of ``execute`` it has ``take``, and then ``candidate`` and ``send`` for each word.
+LOAD and STORE share the memory's bandwidth, so their bursts and words must be sent in the order of
+time: ``execute`` returns NEVER, and ``candidate`` and ``issue`` or ``send`` do the rest.
 
 All times are clock cycles of the RTL.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from rtl.compiler.operations import Operation
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Activations, Destination, Weights
-from rtl.timing.port import BURST_BEATS, NEVER, Memory, MemoryTiming
+from rtl.timing.port import BURST_BEATS, NEVER, MemoryPort, MemoryTiming
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,14 @@ class UnitLatencies:
 
 
 class TimedUnit(Protocol):
-    """What the simulation wants of a unit."""
+    """Unit of the simulation."""
 
     free: float
     busy: float
 
-    def execute(self, operation: Operation, taken: float) -> float: ...
+    def cost(self, operation: Operation) -> Any: ...
+
+    def execute(self, cost: Any, taken: float) -> float: ...
 
 
 class MatmulTiming:
@@ -110,43 +112,72 @@ class MatmulTiming:
 
     Attributes
     ----------
-    by_kind : dict of str to float
-        Busy cycles by kind of layer, as in :class:`rtl.compiler.operations.Subject`.
+    feeds : list of (float, float)
+        Of each instruction, when its feed begins and when the last row tile's ends.
     """
 
     def __init__(self, engine: EngineConfig, latencies: UnitLatencies):
         self.engine = engine
-        self.latencies = latencies
+        self.start, self.finish = latencies.matmul_start, latencies.matmul_finish
         self.free = self.busy = 0.0
-        self.by_kind: defaultdict[str, float] = defaultdict(float)
-        self.last_word = 0.0  # of the latest row tile, in the feed
+        self.feeds: list[tuple[float, float]] = []
+        self.last = 0.0  # end of the latest row tile in the feed
         self.last_beats = 0  # that its drain takes
 
-    def execute(self, operation: Operation, taken: float) -> float:
-        operands, latencies = operation.operands, self.latencies
-        words, row_tiles = operands["depth_words"], operands["row_tiles"]
-        narrow, wide = self.passes(operands)
-        wide_tiles = operands.get("wide", 0)
-        beats = _drain_beats(operands)
-        # Two instructions are held ready in front of the one that is fed.
-        begin = max(taken + latencies.matmul_start - 1, self.last_word)
-        self.free = max(taken + 2, self.last_word)
-        first = words * (wide if wide_tiles & 1 else narrow)
-        last = max(begin + first, self.last_word + self.last_beats)
-        more_wide = (wide_tiles >> 1).bit_count()
-        last += more_wide * max(words * wide, beats)
-        last += (row_tiles - 1 - more_wide) * max(words * narrow, beats)
-        self.last_word, self.last_beats = last, beats
-        self.busy += last - begin
-        self.by_kind[operation.subject.kind] += last - begin
-        return last + beats + latencies.matmul_finish
+    def cost(self, operation: Operation) -> tuple[int, int, int, int]:
+        """Cycles of the first row tile; of all others, with 8-bit and with 4-bit weights; beats.
 
-    def passes(self, operands: dict[str, int]) -> tuple[int, int]:
-        """Passes of a row tile with 4-bit and with 8-bit weights."""
-        if operands["weights"] != Weights.RING:
-            return 2, 2
-        sliced = operands.get("activations", 0) == Activations.PIXELS and self.engine.act_bits < 8
-        return (2, 4) if sliced else (1, 2)
+        The beats are those in which the drain empties a row tile.
+        """
+        operands = operation.operands
+        words, row_tiles = operands["depth_words"], operands["row_tiles"]
+        bits4, bits8 = passes(operands, self.engine)
+        beats = _drain_beats(operands)
+        each4 = words * bits4
+        flags = operands.get("bits8", 0)
+        if not flags:
+            return each4, 0, (row_tiles - 1) * (each4 if each4 > beats else beats), beats
+        each8, more8 = words * bits8, (flags >> 1).bit_count()
+        first = each8 if flags & 1 else each4
+        more4 = row_tiles - 1 - more8
+        return first, more8 * max(each8, beats), more4 * max(each4, beats), beats
+
+    def execute(self, cost: tuple[int, int, int, int], taken: float) -> float:
+        first, more8, more4, beats = cost
+        before = self.last
+        # Two instructions are held ready in front of the one that is fed.
+        begin = taken + self.start - 1
+        self.free = taken + 2
+        if before > begin:
+            begin = before
+        if before > self.free:
+            self.free = before
+        last, drained = begin + first, before + self.last_beats
+        if drained > last:
+            last = drained
+        last = last + more8 + more4
+        self.last, self.last_beats = last, beats
+        self.busy += last - begin
+        self.feeds.append((begin, last))
+        return last + beats + self.finish
+
+
+def passes(operands: dict[str, int], engine: EngineConfig) -> tuple[int, int]:
+    """Passes of a MATMUL's row tile with 4-bit and with 8-bit weights."""
+    if operands["weights"] != Weights.RING:
+        return 2, 2
+    sliced = operands.get("activations", 0) == Activations.PIXELS and engine.act_bits < 8
+    return (2, 4) if sliced else (1, 2)
+
+
+def array_cycles(operands: dict[str, int], engine: EngineConfig) -> int:
+    """Cycles in which the array multiplies in a MATMUL: a depth word in each pass of a row tile.
+
+    Of 12 depth words and 4 row tiles, one of them with 8-bit weights: ``12 * (3 + 2)``.
+    """
+    bits4, bits8 = passes(operands, engine)
+    tiles8 = operands.get("bits8", 0).bit_count()
+    return operands["depth_words"] * ((operands["row_tiles"] - tiles8) * bits4 + tiles8 * bits8)
 
 
 class NormTiming:
@@ -160,31 +191,39 @@ class NormTiming:
 
     def __init__(self, engine: EngineConfig, latencies: UnitLatencies):
         self.parts = engine.norm_parts
-        self.latencies = latencies
+        self.pair, self.done = latencies.norm_pair, latencies.norm_done
         self.free = self.busy = 0.0
         self.pass_2: list[tuple[float, int]] = []  # start and beats of each pair's
         self.pass_2_end = 0.0
 
-    def execute(self, operation: Operation, taken: float) -> float:
-        operands, latencies = operation.operands, self.latencies
-        beats, pairs = operands["row_words"] * self.parts, _pairs(operands)
-        at = taken + 1 + operands["lane_first"] // 2  # of the next read of pass 1
+    def cost(self, operation: Operation) -> tuple[int, int, int]:
+        """First pair of lanes, pairs, beats of a pass over a pair."""
+        operands = operation.operands
+        return operands["lane_first"] // 2, _pairs(operands), operands["row_words"] * self.parts
+
+    def execute(self, cost: tuple[int, int, int], taken: float) -> float:
+        first, pairs, beats = cost
+        at = taken + 1 + first  # of the next read of pass 1
         waiting = [pair for pair in self.pass_2 if pair[0] + pair[1] > at]
-        self.pass_2_end += 1  # a cycle between two instructions
+        pass_2_end = self.pass_2_end + 1  # a cycle between two instructions
+        read = max(beats, 2)  # pairs of one beat are two cycles apart
         for _ in range(pairs):
-            left = max(beats, 2)  # pairs of one beat are two cycles apart
+            left = read
             while waiting and waiting[0][0] < at + left:
                 begin, others = waiting.pop(0)
-                left -= max(0, begin - at)
-                at = max(at, begin) + others
+                if begin > at:
+                    left -= begin - at
+                    at = begin
+                at += others
             at += left
-            begin = max(at - 1 + latencies.norm_pair, self.pass_2_end)
-            self.pass_2_end = begin + beats
+            begin = at - 1 + self.pair
+            if pass_2_end > begin:
+                begin = pass_2_end
+            pass_2_end = begin + beats
             waiting.append((begin, beats))
-        self.free = at
-        self.pass_2 = waiting
+        self.free, self.pass_2, self.pass_2_end = at, waiting, pass_2_end
         self.busy += 2 * pairs * beats
-        return self.pass_2_end - 1 + latencies.norm_done
+        return pass_2_end - 1 + self.done
 
 
 class SoftmaxTiming:
@@ -198,16 +237,21 @@ class SoftmaxTiming:
 
     def __init__(self, engine: EngineConfig, latencies: UnitLatencies):
         self.parts = engine.softmax_parts
-        self.latencies = latencies
+        self.done = latencies.softmax_done
         self.free = self.busy = 0.0
 
-    def execute(self, operation: Operation, taken: float) -> float:
+    def cost(self, operation: Operation) -> tuple[int, int]:
+        """First group of four lanes; beats."""
         operands = operation.operands
         beats = operands["lane_count"] * operands["key_words"] * self.parts
-        last = taken + operands["lane_first"] // 4 + beats
+        return operands["lane_first"] // 4, beats
+
+    def execute(self, cost: tuple[int, int], taken: float) -> float:
+        first, beats = cost
+        last = taken + first + beats
         self.free = last + 1
         self.busy += beats
-        return last + self.latencies.softmax_done
+        return last + self.done
 
 
 class StoreTiming:
@@ -218,12 +262,16 @@ class StoreTiming:
     engine : EngineConfig
     latencies : UnitLatencies
     timing : MemoryTiming
-    memory : Memory
+    memory : MemoryPort
         Shares its bandwidth with the reads.
     """
 
     def __init__(
-        self, engine: EngineConfig, latencies: UnitLatencies, timing: MemoryTiming, memory: Memory
+        self,
+        engine: EngineConfig,
+        latencies: UnitLatencies,
+        timing: MemoryTiming,
+        memory: MemoryPort,
     ):
         self.latencies = latencies
         self.memory = memory
@@ -235,13 +283,19 @@ class StoreTiming:
         self.words = self.in_block = 0  # to be sent; beats since the block's first one
         self.bytes = 0  # written
 
-    def take(self, taken: float, operands: dict[str, int]) -> None:
-        """Accept an instruction."""
-        self.taken, self.words = taken, operands["row_words"]
-        self.in_block = operands["offset"] // self.beat_bytes % BURST_BEATS
+    def cost(self, operation: Operation) -> tuple[int, int]:
+        """Words; beats from a block of memory's start to the first one."""
+        operands = operation.operands
+        return operands["row_words"], operands["offset"] // self.beat_bytes % BURST_BEATS
+
+    def execute(self, cost: tuple[int, int], taken: float) -> float:
+        """Take an instruction; NEVER, as its end is only known with its last word."""
+        self.taken = taken
+        self.words, self.in_block = cost
         self.bytes += self.words * self.word_beats * self.beat_bytes
         self.free = NEVER
         self._read(taken + self.latencies.store_check - 1)
+        return NEVER
 
     def _read(self, latest: float) -> None:
         """Read the next word, behind the latest beat; when its first beat can be sent."""

@@ -20,7 +20,7 @@ def pauses(seed, probability):
     return (rng.random() < probability for _ in itertools.count())
 
 
-class Bench:
+class DmaBench:
     """The DMA with a memory; the test is its clients."""
 
     def __init__(self, dut, stall):
@@ -128,7 +128,7 @@ def commands(rng, count):
 @cocotb.test()
 @cocotb.parametrize(idle=[0.0, 0.6], stall=[0.0, 0.6], memory=[0.0, 0.4])
 async def both_clients_read(dut, idle, stall, memory):
-    bench = Bench(dut, memory)
+    bench = DmaBench(dut, memory)
     await bench.reset()
     rng = random.Random(5)
     program = cocotb.start_soon(bench.read("program", list(commands(rng, 8)), 6, idle, stall))
@@ -141,7 +141,7 @@ async def both_clients_read(dut, idle, stall, memory):
 
 @cocotb.test()
 async def a_client_that_stands_still_blocks_nobody(dut):
-    bench = Bench(dut, 0)
+    bench = DmaBench(dut, 0)
     await bench.reset()
     await bench.give("load", "command", 0 | 8192 << 40, random, 0)
     await bench.give("program", "command", 0x2000 | 4096 << 40, random, 0)
@@ -156,7 +156,7 @@ async def a_client_that_stands_still_blocks_nobody(dut):
 
 @cocotb.test()
 async def many_bursts_are_outstanding(dut):
-    bench = Bench(dut, 0)
+    bench = DmaBench(dut, 0)
     await bench.reset()
     bench.ram.read_if.ar_channel.queue_occupancy_limit = 64
     bench.ram.read_if.r_channel.set_pause_generator(itertools.repeat(True))
@@ -168,7 +168,7 @@ async def many_bursts_are_outstanding(dut):
 @cocotb.test()
 @cocotb.parametrize(idle=[0.0, 0.6], memory=[0.0, 0.4])
 async def writes_land(dut, idle, memory):
-    bench = Bench(dut, memory)
+    bench = DmaBench(dut, memory)
     await bench.reset()
     expected = bytearray(bench.content)
     rng = random.Random(8)
@@ -184,7 +184,7 @@ async def writes_land(dut, idle, memory):
 @cocotb.parametrize(memory=[0.0, 0.5])
 async def cleared_in_mid_stream(dut, memory):
     """Reads are drained, a write burst is completed without strobes, then all begins anew."""
-    bench = Bench(dut, memory)
+    bench = DmaBench(dut, memory)
     await bench.reset()
     for wait in (0, 1, 2, 5, 9, 20, 33, 60):
         await bench.give("load", "command", 0x30 | 3000 << 40, random, 0)

@@ -40,7 +40,7 @@ async def _configure(host: Host, job: dict[str, Any], image: int = 0, **register
 
 
 def _two_images(job: dict[str, Any]) -> dict[str, int]:
-    """Registers for the job's first two pictures in one run."""
+    """Registers for the job's first two images in one run."""
     (first, output), (second, output_2) = job["images"][:2]
     return {
         "images": 2,

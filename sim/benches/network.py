@@ -1,4 +1,4 @@
-"""Run a compiled network on the engine: one start for all pictures, which overlap.
+"""Run a compiled network on the engine: one start for all images, which overlap.
 
 The job comes from the file in ``PULSAR_JOB`` and the result goes beside it; sim/runner.py writes
 one and reads the other.
@@ -21,16 +21,16 @@ COUNTED += tuple(f"stall_{cause}" for cause in range(4))
 
 @cocotb.test()
 async def network(dut: Any) -> None:
-    """Classify the job's pictures."""
+    """Classify the job's images."""
     path = Path(os.environ["PULSAR_JOB"])
     job = json.loads(path.read_text())
     host = Host(dut)
     await host.power_on(**job["memory"])
     for name, value in job["registers"].items():
         await host.write(name, value)
-    await host.write("irq_enable", 3)  # at the end of each picture, too
+    await host.write("irq_enable", 3)  # at the end of each image, too
     await host.command("start")
-    done: list[int] = []  # cycles from the start to the end of each picture
+    done: list[int] = []  # cycles from the start to the end of each image
     last_cycle = host.cycle  # of the latest one's end
     status: set[str] = set()
     while "done" not in status:
@@ -46,9 +46,9 @@ async def network(dut: Any) -> None:
 
 
 async def _newly_done(host: Host, known: int) -> list[int]:
-    """Cycles from the start to the end of a picture that was done since the last interrupt."""
+    """Cycles from the start to the end of a image that was done since the last interrupt."""
     images, cycles = await host.read("images_done"), await host.read("cycles_last")
-    assert images <= known + 1, "pictures are done faster than the host asks for their cycles"
+    assert images <= known + 1, "images are done faster than the host asks for their cycles"
     return [cycles] if images > known else []
 
 

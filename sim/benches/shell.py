@@ -67,7 +67,7 @@ def pauses(seed, probability):
     return (rng.random() < probability for _ in itertools.count())
 
 
-class Bench:
+class ShellBench:
     """The design with a memory and a host."""
 
     def __init__(self, dut):
@@ -161,7 +161,7 @@ class Bench:
 
 
 async def prepared(dut, stall=0.0):
-    bench = Bench(dut)
+    bench = ShellBench(dut)
     bench.stall(stall)
     await bench.reset()
     return bench

@@ -10,7 +10,7 @@ from pathlib import Path
 from rtl.errors import UserError
 from rtl.files import atomic_directory, atomic_write, require_space, require_writable
 from sim.toolchain.cache import cache_directory, locked
-from sim.toolchain.design import Design, Public
+from sim.toolchain.design import Public, SimulatedDesign
 from sim.toolchain.simulation import Build
 from sim.toolchain.tools import Verilator, cocotb_libs, find_verilator
 from sim.toolchain.workshop import LIBS, Workshop
@@ -97,7 +97,7 @@ def build(
         If Verilator or the C++ compiler fails; shows the errors.
     """
     verilator = find_verilator()
-    design = Design(
+    design = SimulatedDesign(
         sources=tuple(Path(source).resolve() for source in sources),
         top=top,
         public=public,
@@ -117,7 +117,7 @@ def build(
     return Build(directory=directory, top=top, trace=trace)
 
 
-def _compile(design: Design, verilator: Verilator, directory: Path, cache: Path) -> None:
+def _compile(design: SimulatedDesign, verilator: Verilator, directory: Path, cache: Path) -> None:
     """Verilate and compile in a scratch directory; keep the executable and the log."""
     with tempfile.TemporaryDirectory(prefix="pulsar-build-") as scratch:
         workshop = Workshop(Path(scratch), design, verilator)

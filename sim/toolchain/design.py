@@ -15,7 +15,7 @@ HEADER_SUFFIXES = {".svh", ".vh", ".h", ".hpp"}
 
 
 @dataclass(frozen=True)
-class Design:
+class SimulatedDesign:
     """Everything that decides what the simulation's executable is.
 
     Parameters are those of :func:`sim.toolchain.builder.build`, paths absolute.

@@ -41,7 +41,7 @@ class TestResult:
 
 
 @dataclass(frozen=True)
-class Results:
+class SimulationResults:
     """All tests of one run, every one of them passed or skipped."""
 
     tests: tuple[TestResult, ...]
@@ -78,7 +78,7 @@ class Build:
         directory: Path | None = None,
         log_file: Path | None = None,
         trace: bool = False,
-    ) -> Results:
+    ) -> SimulationResults:
         """Run the cocotb tests of a Python module on this design.
 
         Parameters
@@ -134,7 +134,7 @@ class Build:
         if problem:
             where = f"\n  (whole log: {log_path})" if log_path.is_file() else ""
             raise SimulationError(f"{test_module}: {problem}:\n{_tail(log)}{where}")
-        return Results(tests or (), log)
+        return SimulationResults(tests or (), log)
 
 
 def _simulate(**arguments: Any) -> bool:

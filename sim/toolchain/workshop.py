@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rtl.errors import ToolError
 from rtl.files import sha256_of
-from sim.toolchain.design import Design
+from sim.toolchain.design import SimulatedDesign
 from sim.toolchain.tools import Verilator, cocotb_libs, cocotb_main, compiler_version
 
 LIBS = "cocotb-libs"  # link to cocotb's libraries, here and beside the executable
@@ -33,11 +33,11 @@ class Workshop:
     ----------
     folder : Path
         The scratch directory.
-    design : Design
+    design : SimulatedDesign
     verilator : Verilator
     """
 
-    def __init__(self, folder: Path, design: Design, verilator: Verilator):
+    def __init__(self, folder: Path, design: SimulatedDesign, verilator: Verilator):
         self.folder = folder
         self.design = design
         self.verilator = verilator

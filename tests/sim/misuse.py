@@ -18,7 +18,7 @@ def check_misuse(model: IntegerModel, board: Board, folder: Path) -> None:
     """Every test of the bench ran and passed, and the last inference was clean."""
     engine = runner.engine_of(board)
     images = random_images(model.image, 2, seed=1)
-    job = runner.Job(compile_model(model, engine), images, board, engine, folder)
+    job = runner.SimulationJob(compile_model(model, engine), images, board, engine, folder)
     job.write()
     description = json.loads((folder / "job.json").read_text())
     (folder / "job.json").write_text(json.dumps(description | {"engine": engine.hash}))

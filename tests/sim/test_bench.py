@@ -23,7 +23,7 @@ def run(*args: object) -> int:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Figures and trace of three pictures on TINY."""
+    """Figures and trace of three images on TINY."""
     folder = tmp_path_factory.mktemp("bench")
     paths = folder / "figures.json", folder / "trace.json"
     code = run(
@@ -81,9 +81,9 @@ def test_named_models_have_the_shape_and_the_fraction():
 
 def test_photographs_differ_and_fit():
     model = IntegerModel.load(DIGITS)
-    pictures = workloads.photographs(model, 4)
-    assert pictures.shape == (4, 28, 28, 1) and pictures.dtype == "uint8"
-    assert len({picture.tobytes() for picture in pictures}) == 4
+    images = workloads.photographs(model, 4)
+    assert images.shape == (4, 28, 28, 1) and images.dtype == "uint8"
+    assert len({image.tobytes() for image in images}) == 4
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_every_word_is_golden(name):
 
     run = runner.run(model, images, SIM)
 
-    assert run.mismatches == 0, run.first_mismatch
+    assert run.exact, run.first_mismatch
     assert run.words > 1000
     assert np.array_equal(run.logits, golden.run(model, images))
     assert all(cycles < run.cycles[0] for cycles in run.cycles[1:])  # they overlap
@@ -103,7 +103,7 @@ def test_words_in_parts_are_golden_and_take_longer(name):
     whole = runner.run(model, images, SIM, check=False)
     run = runner.run(model, images, SIM, engine=NARROW)
 
-    assert run.mismatches == 0, run.first_mismatch
+    assert run.exact, run.first_mismatch
     assert np.array_equal(run.logits, golden.run(model, images))
     assert sum(run.cycles) > sum(whole.cycles)
 
@@ -136,7 +136,7 @@ def test_other_engines(changes, pool):
     engine = replace(config.TINY, name="other", **LANES, **SIZES, **changes)
     model = make(act_bits=engine.act_bits, row_granularity=8, wide_fraction=0.5, pool=pool)
     run = runner.run(model, random_images(model.image, 2, seed=3), SIM, engine=engine)
-    assert run.mismatches == 0, run.first_mismatch
+    assert run.exact, run.first_mismatch
 
 
 @pytest.mark.parametrize("stall", [40, 200])
@@ -144,7 +144,7 @@ def test_random_stalls_of_memory_change_nothing_but_time(small, stall):
     images = random_images(small.image, 2, seed=8)
     free = runner.run(small, images, SIM)
     stalled = runner.run(small, images, SIM, settings={"stall": stall, "seed": 3 * stall})
-    assert stalled.mismatches == 0, stalled.first_mismatch
+    assert stalled.exact, stalled.first_mismatch
     assert sum(stalled.cycles) > sum(free.cycles)
 
 
@@ -176,9 +176,9 @@ def edit(opcode, index=0, **operands):
 def run_corrupted(model, corruption, images=1, **options):
     compiled = compile_model(model, config.engine(SIM.engine))
     start, count = compiled.memory.program_offset, len(compiled.program.operations)
-    pictures = random_images(model.image, images, seed=9)
+    pixels = random_images(model.image, images, seed=9)
     return runner.run(
-        model, pictures, SIM, corrupt=lambda memory: corruption(memory, start, count), **options
+        model, pixels, SIM, corrupt=lambda memory: corruption(memory, start, count), **options
     )
 
 
@@ -195,7 +195,7 @@ FAULTY = {
 def test_a_fault_in_a_unit_is_reported_at_its_tensor(small, unit):
     corruption, tensor = FAULTY[unit]
     run = run_corrupted(small, corruption)
-    assert run.mismatches > 0 and run.first_mismatch
+    assert run.wrong_instructions > 0 and run.first_mismatch
     assert run.first_mismatch.startswith("image 0: ")
     assert tensor in run.first_mismatch
 
@@ -208,7 +208,7 @@ def flip_bytes(memory, start, count):
 
 def test_flipped_bits_in_memory_are_seen_where_they_are_loaded(small):
     run = run_corrupted(small, flip_bytes)
-    assert run.mismatches > 0
+    assert run.wrong_instructions > 0
 
 
 def test_an_unknown_opcode_stops_the_engine(small):

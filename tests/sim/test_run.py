@@ -36,9 +36,9 @@ def never(monkeypatch):
 def stand_in(monkeypatch):
     """Logits without an engine: class 0 wins."""
 
-    def simulate(model, pictures, board, **settings):
-        logits = np.tile(-np.arange(model.classes, dtype=np.int32), (len(pictures), 1))
-        return runner.Run(logits, (1000,) * len(pictures))
+    def simulate(model, images, board, **settings):
+        logits = np.tile(-np.arange(model.classes, dtype=np.int32), (len(images), 1))
+        return runner.EngineRun(logits, (1000,) * len(images))
 
     monkeypatch.setattr(runner, "run", simulate)
 
@@ -71,14 +71,14 @@ def test_refused_in_one_line(never, tmp_path, capsys):
     deep = tmp_path / "deep.png"
     Image.new("I;16", (28, 28)).save(deep)
     for args, message in (
-        ([MODEL], "no picture given: name at least one image file after the model"),
+        ([MODEL], "no image given: name at least one image file after the model"),
         ([MODEL, DIGIT, "--board", "zcu104"], "unknown board 'zcu104': choose one of sim,"),
         ([MODEL, DIGIT, "--engine", "huge"], "unknown engine 'huge': choose one of tiny,"),
         ([DIGIT, DIGIT], f"{DIGIT}: truncated, or not an integer model ("),
         ([truncated, DIGIT], f"{truncated}: truncated, or not an integer model ("),
         ([altered, DIGIT], f"{altered}: altered since it was written: its content does not"),
         ([large, DIGIT], "blocks.0.fc2, a row tile of 8192 terms: 2,048 needed, 1,024 available"),
-        ([MODEL, MODEL], f"{MODEL}: cannot be read: not a picture"),
+        ([MODEL, MODEL], f"{MODEL}: cannot be read: not an image of PNG,"),
         ([MODEL, deep], f"{deep}: pixel mode I;16 has more than 8 bits per channel"),
         ([MODEL, tmp_path], f"{tmp_path}: not a file"),
         ([MODEL, DIGIT, "--json", deep / "x"], f"Not a directory: {deep}"),

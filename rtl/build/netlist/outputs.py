@@ -13,7 +13,7 @@ from rtl.build.netlist.flat import Graph, Place
 from rtl.build.netlist.module import array
 
 
-class Register(NamedTuple):
+class OutputRegister(NamedTuple):
     """An optional register at outputs of a block.
 
     ``pins`` is a pattern; ``default`` is the attribute's value where it is not set.
@@ -25,21 +25,21 @@ class Register(NamedTuple):
 
 
 DSPS = {
-    "DSP48E2": (Register(".*", "PREG", "1"),),
-    "MULT18X18D": (Register(".*", "REG_OUTPUT_CLK", "NONE"),),
+    "DSP48E2": (OutputRegister(".*", "PREG", "1"),),
+    "MULT18X18D": (OutputRegister(".*", "REG_OUTPUT_CLK", "NONE"),),
 }
 MEMORIES = {
     **dict.fromkeys(
         ("RAMB18E2", "RAMB36E2"),
-        (Register("DOUTP?A.*", "DOA_REG", "1"), Register("DOUTP?B.*", "DOB_REG", "1")),
+        (OutputRegister("DOUTP?A.*", "DOA_REG", "1"), OutputRegister("DOUTP?B.*", "DOB_REG", "1")),
     ),
     "DP16KD": (
-        Register("DOA.*", "REGMODE_A", "NOREG"),
-        Register("DOB.*", "REGMODE_B", "NOREG"),
+        OutputRegister("DOA.*", "REGMODE_A", "NOREG"),
+        OutputRegister("DOB.*", "REGMODE_B", "NOREG"),
     ),
-    "PDPW16KD": (Register("DO.*", "REGMODE", "NOREG"),),
+    "PDPW16KD": (OutputRegister("DO.*", "REGMODE", "NOREG"),),
 }
-BEHIND_MULTIPLIER = {"DSP48E2": Register("", "MREG", "1")}
+BEHIND_MULTIPLIER = {"DSP48E2": OutputRegister("", "MREG", "1")}
 OFF = re.compile(r"0+|NONE|NOREG")
 
 FLIP_FLOPS = {
@@ -109,11 +109,11 @@ def _of_place(graph: Graph, place: Place) -> Iterator[str]:
             yield "dsp_without_mreg"
 
 
-def _is_off(cell: Cell, register: Register) -> bool:
+def _is_off(cell: Cell, register: OutputRegister) -> bool:
     return bool(OFF.fullmatch(cell.parameters.get(register.attribute, register.default)))
 
 
-def _used(graph: Graph, place: Place, cell: Cell, register: Register) -> np.ndarray:
+def _used(graph: Graph, place: Place, cell: Cell, register: OutputRegister) -> np.ndarray:
     """Nets of the register's outputs, those that anything reads."""
     outputs = (bits for pin, bits in cell.outputs.items() if re.fullmatch(register.pins, pin))
     nodes = place.first + array(net for bits in outputs for net in nets(bits))

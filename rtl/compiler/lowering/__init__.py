@@ -11,6 +11,7 @@ The values of constants are not needed, only their sizes (:mod:`rtl.compiler.bin
 scales that stand in instructions), so the search lowers a network before it has weights.
 """
 
+from rtl.compiler.collector import collector_paused
 from rtl.compiler.lowering.network import Network
 from rtl.compiler.operations import Operation, Program, Subject
 from rtl.compiler.prefetch import prefetch
@@ -21,6 +22,7 @@ from rtl.isa.instructions import Opcode, credit_operands
 __all__ = ["lower"]
 
 
+@collector_paused()
 def lower(plan: Plan) -> Program:
     """Operations of a network that :func:`rtl.compiler.plan.plan` accepts.
 

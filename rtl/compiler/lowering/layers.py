@@ -83,7 +83,7 @@ class Layers:
             "activation_address": source.start,
             "depth_words": layer.depth_words,
             "row_tiles": run.count,
-            "wide": run.wide,
+            "bits8": run.wide,
             "token": tile.token,
             "lane_first": tile.lane_first,
             "lane_count": tile.lane_count,

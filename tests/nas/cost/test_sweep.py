@@ -11,7 +11,8 @@ from concurrent.futures import Executor, Future
 import distributed
 import pytest
 
-from nas.cost.sweep import Point, Results, run_points, workers
+from nas.cost import sweep
+from nas.cost.sweep import KeptResults, Measurement, StageClock, run_points, workers
 from rtl.errors import UserError
 
 
@@ -22,7 +23,7 @@ def square(number):
 
 
 def points_of(*numbers):
-    return [Point(square, (number,), ["square", number]) for number in numbers]
+    return [Measurement(square, (number,), ["square", number]) for number in numbers]
 
 
 class Here(Executor):
@@ -43,16 +44,16 @@ class Here(Executor):
 
 def test_values_come_in_the_order_of_the_points(tmp_path):
     done = []
-    values = run_points(points_of(3, 1, 2), Results(tmp_path / "p.jsonl"), Here(), done.append)
+    values = run_points(points_of(3, 1, 2), KeptResults(tmp_path / "p.jsonl"), Here(), done.append)
     assert values == [{"square": 9}, {"square": 1}, {"square": 4}]
     assert done[0] == 0 and done[-1] == 3
 
 
 def test_a_known_point_is_not_measured_again(tmp_path):
     path = tmp_path / "folder" / "p.jsonl"
-    run_points(points_of(1, 2), Results(path), Here(), lambda done: None)
+    run_points(points_of(1, 2), KeptResults(path), Here(), lambda done: None)
     pool, done = Here(), []
-    values = run_points(points_of(2, 3, 3), Results(path), pool, done.append)
+    values = run_points(points_of(2, 3, 3), KeptResults(path), pool, done.append)
     assert values == [{"square": 4}, {"square": 9}, {"square": 9}]
     assert pool.calls == [(3,)]
 
@@ -60,8 +61,8 @@ def test_a_known_point_is_not_measured_again(tmp_path):
 def test_finished_points_survive_a_failure(tmp_path):
     path = tmp_path / "p.jsonl"
     with pytest.raises(ArithmeticError, match="no square of -1"):
-        run_points(points_of(5, -1), Results(path), Here(), lambda done: None)
-    known = Results(path)
+        run_points(points_of(5, -1), KeptResults(path), Here(), lambda done: None)
+    known = KeptResults(path)
     assert known.get(points_of(-1)[0]) is None
     pool = Here()
     run_points(points_of(5), known, pool, lambda done: None)
@@ -70,28 +71,30 @@ def test_finished_points_survive_a_failure(tmp_path):
 
 def test_a_line_that_was_cut_off_is_measured_again_and_any_other_is_an_error(tmp_path):
     path = tmp_path / "p.jsonl"
-    run_points(points_of(1, 2), Results(path), Here(), lambda done: None)
+    run_points(points_of(1, 2), KeptResults(path), Here(), lambda done: None)
     whole = path.read_text()
     path.write_text(whole[:-10])
     pool = Here()
-    run_points(points_of(1, 2), Results(path), pool, lambda done: None)
+    run_points(points_of(1, 2), KeptResults(path), pool, lambda done: None)
     assert len(pool.calls) == 1
-    assert [bool(Results(path).get(point)) for point in points_of(1, 2)] == [True, True]
+    assert [bool(KeptResults(path).get(point)) for point in points_of(1, 2)] == [True, True]
     path.write_text("nonsense\n" + whole)
     with pytest.raises(UserError, match="line 1: damaged: delete the line"):
-        Results(path)
+        KeptResults(path)
 
 
 def test_the_file_says_what_was_measured(tmp_path):
     path = tmp_path / "p.jsonl"
-    run_points(points_of(7), Results(path), Here(), lambda done: None)
+    run_points(points_of(7), KeptResults(path), Here(), lambda done: None)
     record = json.loads(path.read_text())
     assert record["identity"] == ["square", 7] and record["value"] == {"square": 49}
 
 
 def test_processes_of_this_machine(tmp_path):
     with workers(2) as pool:
-        values = run_points(points_of(2, 3), Results(tmp_path / "p.jsonl"), pool, lambda done: None)
+        values = run_points(
+            points_of(2, 3), KeptResults(tmp_path / "p.jsonl"), pool, lambda done: None
+        )
     assert values == [{"square": 4}, {"square": 9}]
 
 
@@ -135,5 +138,44 @@ def test_a_cluster(tmp_path):
         workers(1, cluster.scheduler_address) as pool,
     ):
         points = points_of(2, 3)
-        values = run_points(points, Results(tmp_path / "p.jsonl"), pool, lambda done: None)
+        values = run_points(points, KeptResults(tmp_path / "p.jsonl"), pool, lambda done: None)
     assert values == [{"square": 4}, {"square": 9}]
+
+
+def test_results_without_a_file_are_kept_in_memory():
+    results, pool = KeptResults(None), Here()
+    for _ in range(2):
+        assert run_points(points_of(3), results, pool, lambda done: None) == [{"square": 9}]
+    assert len(pool.calls) == 1
+
+
+@pytest.fixture
+def now(monkeypatch):
+    """A time that tests set."""
+    time = [100.0]
+    monkeypatch.setattr(sweep, "monotonic", lambda: time[0])
+    return time
+
+
+def test_an_interrupted_run_counts(now, tmp_path):
+    first = StageClock(tmp_path / "seconds.json")
+    with pytest.raises(KeyboardInterrupt), first.stage("rtl") as note:
+        now[0] += 20
+        note()
+        assert json.loads(first.path.read_text()) == {"rtl": 20}
+        now[0] += 5
+        raise KeyboardInterrupt
+    second = StageClock(first.path)
+    with second.stage("rtl"):
+        now[0] += 10
+    with second.stage("fit"):
+        now[0] += 1.5
+    assert json.loads(first.path.read_text()) == {"rtl": 35, "fit": 1.5}
+    assert second.total == 36.5
+
+
+def test_a_damaged_file_of_seconds_is_one_line(tmp_path):
+    path = tmp_path / "seconds.json"
+    path.write_text('{"rtl": 3')
+    with pytest.raises(UserError, match=r"seconds.json: damaged: .*: delete it"):
+        StageClock(path)

@@ -6,17 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from nas.cost.calibration import (
-    SIZES,
-    Calibration,
-    Errors,
-    LatencyRecord,
-    ResourceErrors,
-    ResourceRecord,
-)
+from nas.cost.calibration import Calibration
 from nas.cost.engine_search import choice
 from nas.cost.engine_search.sizing import LaneCounts
-from nas.cost.latency import Coefficients
+from nas.cost.records import SIZES, Errors, LatencyRecord, ResourceErrors, ResourceRecord
 from nas.search import job
 from nas.search.__main__ import main
 from nas.search.summary import Summary
@@ -67,10 +60,9 @@ def calibrate(board: Path) -> None:
     latency = LatencyRecord(
         engine="ulx3s",
         engine_hash=f"{ULX3S.hash:016x}",
-        coefficients=Coefficients().to_json(),
+        verilog="0" * 16,
         ranges=dict.fromkeys(SIZES, (0, 1e9)),
-        exact=errors,
-        vectorised=errors,
+        errors=errors,
         units={},
         held_out=[],
     )
@@ -79,10 +71,8 @@ def calibrate(board: Path) -> None:
     Calibration(
         board=loaded.name,
         device=loaded.device,
-        sources={},
         latency=latency,
         resources=resources,
-        candidates_per_s=1,
         speedup=1,
         seconds={},
     ).save(Path(str(loaded.calibration)))

@@ -72,7 +72,7 @@ class Scratchpads:
         if op["weights"] == Weights.VALUES:
             words = first + row_tile + step * np.arange(count)
             return self.values[:, words].transpose(2, 1, 0).reshape(c.row_lanes, -1)
-        wide = [op["wide"] >> tile & 1 for tile in range(row_tile + 1)]
+        wide = [op["bits8"] >> tile & 1 for tile in range(row_tile + 1)]
         start = first + sum(count * (1 + w) for w in wide[:-1])
 
         def nibbles(begin: int) -> np.ndarray:

@@ -55,7 +55,7 @@ def random_op(config, choose: random.Random) -> dict[str, int]:
         "weight_address": choose.randrange(config.weight_words if weights == 0 else 4),
         "weight_step": choose.randrange(6),
         "row_tiles": row_tiles,
-        "wide": choose.getrandbits(32),
+        "bits8": choose.getrandbits(32),
         "parameter_address": choose.randrange(8),
         "destination": destination,
         "format": Format.INT8 if gelu else choose.choice(formats),

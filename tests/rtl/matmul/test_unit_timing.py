@@ -18,7 +18,7 @@ def random_ops(config, choose: random.Random, count: int) -> list[dict[str, int]
 def tile_words(config, op: dict[str, int]) -> list[int]:
     """Words of each row tile: passes times depth."""
     sliced = op["activations"] == Activations.PIXELS and config.act_bits < 8
-    wide = [op["weights"] != Weights.RING or op["wide"] >> i & 1 for i in range(op["row_tiles"])]
+    wide = [op["weights"] != Weights.RING or op["bits8"] >> i & 1 for i in range(op["row_tiles"])]
     return [op["depth_words"] * (1 + w) * (1 + sliced) for w in wide]
 
 
@@ -80,7 +80,7 @@ def test_the_drain_limits_short_row_tiles():
     check_equal(bench.memory, expected)
     assert bench.stalled == 19
     done, _ = predicted_done(
-        bench.unit, bench.accepted[0], [{"activations": 0, "wide": 0, "lane_first": 0} | op]
+        bench.unit, bench.accepted[0], [{"activations": 0, "bits8": 0, "lane_first": 0} | op]
     )
     assert bench.done[0].cycle == done[0]
 

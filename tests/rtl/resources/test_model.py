@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from nas.cost.calibration import ResourceErrors
 from nas.cost.engines import sample_engines
+from nas.cost.records import ResourceErrors
 from rtl.board import load_board
 from rtl.build.synthesis import NOTHING, Module, Resources, Utilization
 from rtl.config import ZCU102

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from amaranth.lib import wiring
 
-from nas.cost.measure import ModuleCells, measure
+from nas.cost.module_cells import ModuleCells, measure
 from rtl.build.synthesis import Utilization
 from rtl.config import TINY, ULX3S, ZCU102, EngineConfig
 from rtl.control.unit import NAMES

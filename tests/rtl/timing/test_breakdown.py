@@ -8,7 +8,7 @@ from rtl.compiler import lower, plan
 from rtl.config import TINY, EngineConfig
 from rtl.isa.instructions import Unit
 from rtl.model.shape import NetworkShape, plain_vit
-from rtl.timing import MemoryTiming, UnitLatencies
+from rtl.timing import MemoryTiming
 from rtl.timing.bound import ArrayLanes, bound_cycles
 from rtl.timing.breakdown import END, Breakdown, Wait, breakdown_of
 from rtl.timing.simulate import SIMULATED_MEMORY, WAITED_FOR_PROGRAM, Prediction, simulate
@@ -28,7 +28,7 @@ def accounted(
 ) -> tuple[Breakdown, Prediction]:
     program = lower(plan(shape, engine))
     prediction = simulate(program, memory, images=images)
-    return breakdown_of(program, prediction, memory, UnitLatencies()), prediction
+    return breakdown_of(program, prediction, memory), prediction
 
 
 @pytest.mark.parametrize("images", [1, 2, 3, 5])

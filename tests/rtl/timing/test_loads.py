@@ -1,22 +1,31 @@
 """The load unit of the timing model: arithmetic that can be checked by hand."""
 
+import random
+
 import pytest
 
 from rtl.config import TINY
 from rtl.isa.instructions import Target
-from rtl.timing.loads import LOAD_ROOM, LOADS_AHEAD, Loads
-from rtl.timing.port import BURST_BEATS, NEVER, Memory, MemoryTiming
+from rtl.timing import UnitLatencies
+from rtl.timing.loads import LOAD_ROOM, LOADS_AHEAD, LoadTiming
+from rtl.timing.port import BURST_BEATS, NEVER, MemoryPort, MemoryTiming
+
+LATENCIES = UnitLatencies(load_check=7, load_gap=1, queue=2, load_done=0)
 
 
 def weights(size: int, offset: int = 0) -> dict[str, int]:
     return {"target": Target.WEIGHTS, "offset": offset, "bytes": size}
 
 
-def bursts(loads: Loads, memory: Memory) -> tuple[list[float], list[float]]:
-    """Choose all bursts that there are: when each was chosen, when LOADs ended."""
+def unit(latency: int, bytes_per_cycle: float = 16.0) -> LoadTiming:
+    return LoadTiming(TINY, LATENCIES, MemoryPort(MemoryTiming(bytes_per_cycle, latency), 16))
+
+
+def bursts(loads: LoadTiming) -> tuple[list[float], list[float]]:
+    """Choose all bursts that there are, one by one: when each was chosen, when LOADs ended."""
     chosen, ends = [], []
     while (at := loads.candidate()) != NEVER:
-        end = loads.issue(at, memory)
+        _, end = loads.issue(at, limit=at + 1)
         chosen.append(at)
         ends += [] if end is None else [end]
     return chosen, ends
@@ -30,20 +39,20 @@ def test_the_queue_of_commands_is_the_rtl_s():
 
 
 def test_a_load_of_weights_takes_a_cycle_per_beat_and_one_between():
-    loads, memory = Loads(TINY, check=7, gap=1, queue=2), Memory(MemoryTiming(16, 100), 16)
-    loads.take(10, weights(512))
-    assert loads.ready() == 17  # taken again seven cycles later
-    loads.take(17, weights(256, 512))
-    chosen, ends = bursts(loads, memory)
+    loads = unit(latency=100)
+    loads.execute(weights(512), 10)
+    assert loads.free == 17  # taken again seven cycles later
+    loads.execute(weights(256, 512), 17)
+    chosen, ends = bursts(loads)
     assert chosen == [19, 20, 26]
     first = 19 + 2 + 100 + 4
     assert ends == [first + 31, first + 31 + 1 + 16]
 
 
 def test_a_load_waits_for_room():
-    loads, memory = Loads(TINY, check=7, gap=1, queue=2), Memory(MemoryTiming(16, 1000), 16)
-    loads.take(0, weights(16 * (LOAD_ROOM + BURST_BEATS)))
-    chosen, _ = bursts(loads, memory)
+    loads = unit(latency=1000)
+    loads.execute(weights(16 * (LOAD_ROOM + BURST_BEATS)), 0)
+    chosen, _ = bursts(loads)
     first = chosen[0] + 2 + 1000 + 4
     assert chosen[-1] == first + BURST_BEATS + 2  # sixteen beats have left the buffer
 
@@ -58,9 +67,61 @@ def test_a_load_waits_for_room():
     ],
 )
 def test_loaders_have_their_own_pace(operands, cycles):
-    loads, memory = Loads(TINY, check=7, gap=1, queue=2), Memory(MemoryTiming(16, 100), 16)
-    loads.take(0, {"offset": 0} | operands)
-    chosen, (end,) = bursts(loads, memory)
+    loads = unit(latency=100)
+    loads.execute({"offset": 0} | operands, 0)
+    chosen, (end,) = bursts(loads)
     first = chosen[0] + 106
     assert end == first + cycles - 1
     assert loads.loaders.busy > cycles
+
+
+def random_loads(chance: random.Random) -> list[dict[str, int]]:
+    """LOADs of all kinds in any order, with any alignment."""
+    kinds = [
+        lambda: weights(chance.choice([16, 200, 512, 4096, 9000]), 16 * chance.randrange(40)),
+        lambda: weights(16 * chance.randrange(1, 600)),
+        lambda: {"target": Target.RESIDUAL, "bytes": 512, "offset": 0},
+        lambda: {"target": Target.GELU, "bytes": 256, "offset": 0},
+        lambda: {"target": Target.PIXELS, "bytes": 196, "offset": 28, "segment_bytes": 7},
+    ]
+    return [chance.choice(kinds)() for _ in range(40)]
+
+
+def done(loads: LoadTiming, operations: list[dict[str, int]], step: float) -> list[float]:
+    """Run LOADs that come as soon as they can, ``step`` cycles at a time.
+
+    Returns
+    -------
+    When each is done, and when the latest burst was chosen by then.
+    """
+    figures, waiting = [], iter(operations)
+    operation = next(waiting, None)
+    while True:
+        while operation is not None and loads.free != NEVER:
+            loads.execute(operation, loads.free)
+            operation = next(waiting, None)
+        at = loads.candidate()
+        if at == NEVER:
+            return figures
+        chosen, end = loads.issue(at, limit=at + step)
+        if end is not None:
+            figures += [end, chosen, loads.memory.last, loads.memory.paid]
+
+
+@pytest.mark.parametrize("latency", [1, 100, 230, 300])
+@pytest.mark.parametrize("bytes_per_cycle", [16.0, 8.0, 4.0, 10.66796875])
+def test_bursts_at_once_are_bursts_one_by_one(bytes_per_cycle, latency):
+    for seed in range(6):
+        operations = random_loads(random.Random(seed))
+        expected = done(unit(latency, bytes_per_cycle), operations, step=1)
+        for step in (40, 333, NEVER):
+            assert done(unit(latency, bytes_per_cycle), operations, step) == expected
+
+
+def test_a_long_load_is_read_in_few_steps():
+    """One step up to its last burst, which is no whole one."""
+    loads = unit(latency=100)
+    loads.execute(weights(16 * 1600, offset=16 * 3), 0)
+    chosen, end = loads.issue(loads.candidate(), limit=NEVER)
+    assert end is not None and chosen < end
+    assert len(loads.left) == 2

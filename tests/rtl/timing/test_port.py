@@ -7,13 +7,11 @@ from rtl.timing.port import (
     BUFFER_CYCLES,
     BURST_BEATS,
     BURST_CYCLES,
-    NEVER,
     PROGRAM_ROOM,
     ROOM_CYCLES,
     Extent,
-    Memory,
+    MemoryPort,
     MemoryTiming,
-    ProgramReads,
 )
 
 
@@ -38,45 +36,44 @@ def test_bursts_end_with_a_block_of_memory(address, size, lengths):
     extent, found = Extent(address, size, 16), []
     while extent.left:
         found.append(extent.burst)
-        extent.advance()
+        extent.advance(extent.burst)
     assert found == lengths
 
 
 def test_bursts_follow_each_other_without_a_gap():
-    memory = Memory(MemoryTiming(16, 100), 16)
+    memory = MemoryPort(MemoryTiming(16, 100), 16)
     assert memory.burst(3, 16) == (105, 120)
     assert memory.burst(4, 16) == (121, 136)
     assert memory.burst(300, 1) == (402, 402)
 
 
 def test_bandwidth_holds_beats_back_but_for_a_few_after_a_pause():
-    memory = Memory(MemoryTiming(8, 10), 16)
+    memory = MemoryPort(MemoryTiming(8, 10), 16)
     first, last = memory.burst(0, 16)
     assert (first, last) == (12, 12 + 15 * 2 - 6)
     first, last = memory.burst(1, 16)
     assert last == 12 + 31 * 2 - 6
 
 
-def test_an_instruction_takes_its_beats():
-    """32 bytes: two beats of 16, one of 32, half a beat of 64. Four cycles in the buffer."""
-    for beat_bytes, cycles in ((16, [14, 16, 18]), (32, [13, 14, 15]), (64, [13, 14, 15])):
-        memory = Memory(MemoryTiming(1000, 0), beat_bytes)
-        program = ProgramReads(0, 3, beat_bytes, requested=2, queue=2)
-        assert program.candidate() == 6 and program.decodable() == NEVER
-        program.issue(6, memory)
-        decoded = []
-        for _ in range(3):
-            decoded.append(program.decodable())
-            program.decode(decoded[-1])
-        assert decoded == cycles
+@pytest.mark.parametrize("bandwidth", [16, 8, 4])
+def test_steady_beats_are_those_of_bursts_one_by_one(bandwidth):
+    """Of ten bursts in a row, once the bandwidth that an idle memory has saved is used up."""
+    single, together = (MemoryPort(MemoryTiming(bandwidth, 10), 16) for _ in range(2))
+    for memory in (single, together):
+        memory.burst(0, BURST_BEATS)
+    first = together.steady(1, ready=0)
+    assert first is not None
+    beats = [single.burst(chosen, BURST_BEATS) for chosen in range(1, 11)]
+    assert beats[0][0] == first
+    together.burst_steadily(first, 10 * BURST_BEATS, latest=10)
+    assert (together.last, together.paid) == (single.last, single.paid)
 
 
-def test_the_program_is_read_as_its_buffer_empties():
-    memory = Memory(MemoryTiming(16, 10), 16)
-    program = ProgramReads(0, 40, 16, requested=2, queue=2)
-    for _ in range(PROGRAM_ROOM // BURST_BEATS):
-        program.issue(program.candidate(), memory)
-    assert program.candidate() == NEVER
-    for _ in range(8):  # 16 beats
-        program.decode(program.decodable())
-    assert program.candidate() == program.taken[15] + 3
+def test_beats_are_not_steady_while_bandwidth_is_saved_or_somebody_holds_them_back():
+    memory = MemoryPort(MemoryTiming(8, 10), 16)
+    assert memory.steady(0, ready=0) is None
+    memory.burst(0, BURST_BEATS)
+    earned = memory.steady(1, ready=0)
+    assert earned is not None
+    assert memory.steady(1, ready=earned) == earned
+    assert memory.steady(1, ready=earned + 1) is None

@@ -46,7 +46,7 @@ def work_of_one(opcode: Opcode, **operands: int) -> Work:
     return work_of_program(Program(plan(DIGITS, TINY), [operation], [0], [0], [], 0))
 
 
-MATMUL = {"depth_words": 3, "row_tiles": 2, "wide": 0b10, "lane_count": 4}
+MATMUL = {"depth_words": 3, "row_tiles": 2, "bits8": 0b10, "lane_count": 4}
 
 
 @pytest.mark.parametrize(

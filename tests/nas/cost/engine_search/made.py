@@ -7,7 +7,7 @@ from nas.cost.engine_search.grid import EngineGrid, subnets_of
 from nas.cost.engine_search.sizing import LEVELS, LaneCounts, Storage
 from nas.cost.hardware import HardwareTarget
 from nas.space import Space
-from rtl.board import Board, Limits, Memory
+from rtl.board import Board, BoardMemory, Limits
 from rtl.build.synthesis import Resources
 from rtl.config import EngineConfig
 from rtl.model.shape import NetworkShape
@@ -55,7 +55,7 @@ def board(**limits: int) -> Board:
         clock_hz=50_000_000,
         engine="ULX3S",
         limits=Limits(**AMPLE | limits),
-        memory=Memory(gigabytes_per_second=3.2, latency_cycles=20, ports=2),
+        memory=BoardMemory(gigabytes_per_second=3.2, latency_cycles=20, ports=2),
     )
 
 

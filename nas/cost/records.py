@@ -1,0 +1,280 @@
+"""The parts of a calibration file: predicted and measured cycles and resources, with errors."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, PositiveInt
+
+from nas.cost.subnets import Sample
+from rtl.compiler import lower, plan
+from rtl.config import EngineConfig
+from rtl.files import sha256_of
+from rtl.model.shape import NetworkShape
+from rtl.resources.model import FITTED, CountedEngine, ResourceModel
+from rtl.timing import MemoryTiming, simulate
+from rtl.timing.latencies import unit_latencies
+
+SEED_HELD_OUT = 4  # of the networks and engines whose errors a calibration states
+
+Range = tuple[float, float]
+
+SIZES = (
+    "tokens",
+    "patch_values",
+    "width",
+    "head_dim",
+    "depth",
+    "most_heads",
+    "most_hidden",
+    "classes",
+    "mean_pool",
+    "bytes_per_cycle",
+    "latency_cycles",
+)
+"""Sizes of a network and its memory that :attr:`LatencyRecord.ranges` limits."""
+
+
+class CalibrationRecord(BaseModel):
+    """A part of a calibration file; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Errors(CalibrationRecord):
+    """Relative errors of predicted cycles against those of the RTL.
+
+    Parameters
+    ----------
+    mape, max : float
+        Mean and largest absolute error, fractions.
+    bias : float
+        Mean signed error.
+    tau : float
+        Kendall's rank correlation of predicted and measured cycles.
+    n : int
+        Number of networks.
+    """
+
+    mape: float
+    max: float
+    bias: float
+    tau: float
+    n: int
+
+    @classmethod
+    def of(cls, predicted: np.ndarray, measured: np.ndarray) -> "Errors":
+        """Compare cycles; ``tau`` is 1 for a single network."""
+        from sim.calibration import Accuracy
+
+        accuracy = Accuracy(np.asarray(predicted, float), np.asarray(measured, float))
+        return cls(
+            mape=accuracy.mape,
+            max=accuracy.worst,
+            bias=float(accuracy.errors.mean()),
+            tau=accuracy.tau,
+            n=len(measured),
+        )
+
+
+class HeldOut(BaseModel):
+    """A network that was measured: its :data:`SIZES` by name, its program and its cycles.
+
+    Parameters
+    ----------
+    rtl, predicted : int
+        Cycles of an image on the RTL, and by the timing model.
+    program : str
+        Hash of the instructions: the cycles hold as long as the compiler emits them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    rtl: PositiveInt
+    predicted: PositiveInt
+    program: str
+
+    @classmethod
+    def of(cls, sample: Sample, engine: EngineConfig, rtl: int) -> "HeldOut":
+        """Predict a network that took ``rtl`` cycles."""
+        program, cycles = predicted(sample, engine)
+        sizes = sizes_in_ranges(sample.shape, sample.memory)
+        return cls(rtl=rtl, predicted=cycles, program=program, **sizes)
+
+
+@cache
+def predicted(sample: Sample, engine: EngineConfig) -> tuple[str, int]:
+    """Return the hash of a network's instructions, and its cycles by the timing model."""
+    program = lower(plan(sample.shape, engine))
+    cycles = simulate(program, sample.memory, unit_latencies(engine)).cycles
+    return sha256_of(program.code)[:16], cycles
+
+
+def errors_of(held_out: Sequence[HeldOut]) -> Errors:
+    """Return the errors of networks that were measured."""
+    cycles = np.array([(row.predicted, row.rtl) for row in held_out])
+    return Errors.of(*cycles.T)
+
+
+def extrapolates(ranges: dict[str, Range], shape: NetworkShape, memory: MemoryTiming) -> list[str]:
+    """Return the sizes of a network or of its memory that lie outside of ranges, in words."""
+    return [
+        f"{name} {value:g} outside {low:g} to {high:g}"
+        for name, value in sizes_in_ranges(shape, memory).items()
+        for low, high in [ranges[name]]
+        if not low <= value <= high
+    ]
+
+
+def sizes_in_ranges(shape: NetworkShape, memory: MemoryTiming) -> dict[str, float]:
+    """Return the :data:`SIZES` of a network and its memory."""
+    sizes = (
+        shape.tokens,
+        shape.patch_values,
+        shape.width,
+        shape.head_dim,
+        len(shape.blocks),
+        max(block.heads for block in shape.blocks),
+        max(block.hidden for block in shape.blocks),
+        shape.classes,
+        float(shape.mean_pool),
+        memory.bytes_per_cycle,
+        memory.latency_cycles,
+    )
+    return dict(zip(SIZES, sizes, strict=True))
+
+
+class LatencyRecord(CalibrationRecord):
+    """Cycles of networks on the board's engine.
+
+    Parameters
+    ----------
+    engine, engine_hash : str
+        Name of the engine, and hash of its sizes.
+    verilog : str
+        Hash of the engine's Verilog, of which the simulation was made.
+    ranges : dict of str to (float, float)
+        Lowest and highest of each of the networks' :data:`SIZES`: outside of them, a prediction is
+        an extrapolation.
+    errors : Errors
+        Errors of the timing model.
+    units : dict of str to dict
+        By unit, cycles from the predicted end of an instruction to its last write: ``median``, a
+        constant of the pipeline, ``spread`` from the 5th to the 95th percentile, ``n``.
+    held_out : list of HeldOut
+        The networks behind the errors: the first of :func:`nas.cost.subnets.sample_subnets` with
+        the seed :data:`SEED_HELD_OUT`.
+    """
+
+    engine: str
+    engine_hash: str
+    verilog: str
+    ranges: dict[str, Range]
+    errors: Errors
+    units: dict[str, dict[str, float]]
+    held_out: list[HeldOut]
+
+    @classmethod
+    def of(
+        cls,
+        engine: EngineConfig,
+        verilog: str,
+        units: dict[str, dict[str, float]],
+        held_out: list[HeldOut],
+    ) -> "LatencyRecord":
+        """Derive ranges and errors from the networks that were measured."""
+        sizes = [row.model_dump() for row in held_out]
+        ranges = {name: [row[name] for row in sizes] for name in SIZES}
+        return cls(
+            engine=engine.name,
+            engine_hash=f"{engine.hash:016x}",
+            verilog=verilog,
+            ranges={name: (min(values), max(values)) for name, values in ranges.items()},
+            errors=errors_of(held_out),
+            units=units,
+            held_out=held_out,
+        )
+
+
+class ResourceErrors(CalibrationRecord):
+    """Errors of the resource model on engines that it was not fitted to, against Yosys.
+
+    Parameters
+    ----------
+    lut, ff : float
+        Largest relative error.
+    lut_mean, ff_mean : float
+        Mean relative error.
+    dsp, bram : int
+        Number of engines whose count differs at all.
+    n : int
+        Number of engines.
+    """
+
+    lut: float
+    ff: float
+    lut_mean: float
+    ff_mean: float
+    dsp: int
+    bram: int
+    n: int
+
+    @classmethod
+    def of(cls, model: ResourceModel, engines: Sequence[CountedEngine]) -> "ResourceErrors":
+        """Compare a model with engines whose resources were counted."""
+        pairs = [(model.predict(engine), used.total) for engine, used in engines]
+        lut, ff = (
+            [abs(getattr(ours, kind) / getattr(yosys, kind) - 1) for ours, yosys in pairs]
+            for kind in FITTED
+        )
+        return cls(
+            lut=max(lut),
+            ff=max(ff),
+            lut_mean=sum(lut) / len(lut),
+            ff_mean=sum(ff) / len(ff),
+            dsp=sum(ours.dsp != yosys.dsp for ours, yosys in pairs),
+            bram=sum(ours.bram36 != yosys.bram36 for ours, yosys in pairs),
+            n=len(pairs),
+        )
+
+
+class ResourceRecord(CalibrationRecord):
+    """The resource model for the board's kind of device.
+
+    Parameters
+    ----------
+    model : dict
+        The model, as ``ResourceModel.to_json`` gives it.
+    errors : ResourceErrors
+        Errors on the held-out engines.
+    held_out : list of dict
+        The engines behind the errors: ``engine``, ``yosys``, ``predicted``.
+    """
+
+    model: dict[str, Any]
+    errors: ResourceErrors
+    held_out: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, model: ResourceModel, counted: Sequence[CountedEngine]) -> "ResourceRecord":
+        """Compare a model with engines that it was not fitted to."""
+        rows = [
+            {
+                "engine": asdict(engine),
+                "yosys": asdict(used.total),
+                "predicted": asdict(model.predict(engine)),
+            }
+            for engine, used in counted
+        ]
+        errors = ResourceErrors.of(model, counted)
+        return cls(model=model.to_json(), errors=errors, held_out=rows)
+
+    def outdated(self, count: int) -> bool:
+        """Whether the model's code predicts the first ``count`` held-out engines differently."""
+        model = replace(ResourceModel.from_json(self.model), scales={})
+        return any(
+            asdict(model.predict(EngineConfig(**row["engine"]))) != row["predicted"]
+            for row in self.held_out[:count]
+        )

@@ -1,0 +1,139 @@
+"""The fetcher in the timing model: beats become instructions, which are decoded into the queues.
+
+What :mod:`rtl.control.fetch` does. All times are clock cycles of the RTL.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from rtl.config import EngineConfig
+from rtl.isa.instructions import IMAGES_IN_FLIGHT, INSTRUCTION_BYTES, UNITS, Unit
+from rtl.timing.port import NEVER, ProgramReader
+from rtl.timing.units import UnitLatencies
+
+NO_UNIT = -1  # stands for the unit of BEGIN and END, or for none
+
+
+class FetchTiming:
+    """Reads the program once per image, and decodes one instruction after the other.
+
+    Parameters
+    ----------
+    engine : EngineConfig
+    latencies : UnitLatencies
+    address : int
+        First byte of the program.
+    units : sequence of Unit or None
+        Who executes each instruction; None for BEGIN and END.
+    images : int
+
+    Attributes
+    ----------
+    reader : ProgramReader
+        Of the image whose program was asked for last.
+    available : list of float
+        Per instruction, image by image, when it can be at the head of its unit's queue at the
+        earliest; NEVER if it was not decoded yet.
+    issued : list of list of float
+        Per unit, when each of its instructions leaves the queue, as far as known: appended by the
+        units. It begins with an entry for each place of the queue, which was empty from the start.
+    full : int
+        The unit whose queue the fetcher waits for; ``NO_UNIT`` if it does not.
+    """
+
+    def __init__(
+        self,
+        engine: EngineConfig,
+        latencies: UnitLatencies,
+        address: int,
+        units: Sequence[Unit | None],
+        images: int,
+    ):
+        self.latencies = latencies
+        self.beat_bytes = engine.memory_bytes
+        self.address = address
+        self.units = [NO_UNIT if unit is None else int(unit) for unit in units]
+        self.images = images
+        self.available = [NEVER] * len(units) * images
+        self.issued = [[-NEVER] * engine.queue_depth for _ in Unit]
+        self.full = NO_UNIT
+        self.decoded = 0  # images whose END was decoded
+        self.ended = 0.0  # when the latest one was
+        self.asked = 1  # images whose program was asked for
+        self.reader = self._read(latencies.request)
+
+    def _read(self, requested: float) -> ProgramReader:
+        return ProgramReader(
+            self.address, len(self.units), self.beat_bytes, requested, self.latencies.queue
+        )
+
+    def ask(self, done: Sequence[float]) -> None:
+        """Ask for the program of the next image, once the image before the latest one is done.
+
+        Parameters
+        ----------
+        done : sequence of float
+            When each image is done; NEVER if unknown.
+        """
+        image = self.asked
+        if image == self.images or self.decoded < image:
+            return
+        before = done[image - IMAGES_IN_FLIGHT] if image >= IMAGES_IN_FLIGHT else 0.0
+        if before != NEVER:
+            self.asked += 1
+            self.reader = self._read(max(self.ended, before) + self.latencies.again)
+
+    def process(self, done: Sequence[float]) -> Iterator[int]:
+        """Decode as far as beats are there and queues have room, whenever it is resumed.
+
+        Yields a bit for each unit that got instructions since then.
+        """
+        decode, queue = self.latencies.decode, self.latencies.queue
+        beats = max(1, INSTRUCTION_BYTES // self.beat_bytes)  # per instruction
+        per_beat = max(1, self.beat_bytes // INSTRUCTION_BYTES)  # instructions
+        available, issued = self.available, self.issued
+        counts = [0] * UNITS  # decoded instructions per unit
+        number = woken = 0
+        for image in range(self.images):
+            while self.asked <= image:
+                yield woken
+                woken = 0
+            reader = self.reader
+            buffered, taken = reader.buffered, reader.taken
+            at, beat, inside = 0.0, 0, 0  # instructions of the latest beat that are still inside
+            for unit in self.units:
+                gone = beat
+                if inside:
+                    inside -= 1
+                    at += 1
+                else:
+                    stop = beat + beats
+                    while len(buffered) < stop:
+                        reader.gone = gone
+                        yield woken
+                        woken = 0
+                    while beat < stop:
+                        if buffered[beat] > at:
+                            at = buffered[beat]
+                        taken.append(at)
+                        at += 1
+                        beat += 1
+                    inside = per_beat - 1
+                if unit != NO_UNIT:
+                    places, count = issued[unit], counts[unit]
+                    while len(places) <= count:
+                        self.full, reader.gone = unit, gone
+                        yield woken
+                        woken = 0
+                    room = places[count] + 1 - decode
+                    if room > at:
+                        at = room
+                    counts[unit] = count + 1
+                    available[number] = at + decode + queue
+                    woken |= 1 << unit
+                number += 1
+            self.ended = at + decode
+            self.decoded += 1
+            self.ask(done)
+        while True:
+            yield woken
+            woken = 0

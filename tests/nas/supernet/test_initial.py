@@ -1,0 +1,51 @@
+"""Initial scales: least error on real values, headroom of the residual stream."""
+
+from math import log2
+
+import pytest
+import torch
+
+from nas.quantize.codes import INT16
+from nas.quantize.steps import best_step
+from nas.supernet.initial import RESIDUAL_HEADROOM, SAMPLES, calibrate
+from nas.supernet.supernet import Supernet
+
+
+@pytest.fixture
+def calibrated(tiny_config, tiny_data):
+    """A supernet with random weights, and its real values on the training images."""
+    torch.manual_seed(0)
+    net, values = Supernet(tiny_config.supernet), {}
+    calibrate(net, tiny_data.train.images)
+    with torch.no_grad():
+        net(tiny_data.train.images, net.config.space.largest(), values.setdefault)
+    return net, values
+
+
+def test_the_residual_stream_has_headroom(calibrated):
+    net, values = calibrated
+    stream = [v for name, v in values.items() if name.endswith(("embed", "attended", "output"))]
+    assert len(stream) == 5
+    largest = max(float(value.abs().max()) for value in stream)
+    assert log2(net.residual_scale).is_integer()
+    code = largest / net.residual_scale
+    assert INT16[1] / 2 < code * RESIDUAL_HEADROOM <= INT16[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "limits"), [("q", (-32, 31)), ("k", (-128, 127)), ("hidden", (-4, 59))]
+)
+def test_scales_have_the_least_error(calibrated, name, limits):
+    net, values = calibrated
+    tensor = values[f"blocks.1.{name}"].flatten()
+    tensor = tensor[:: max(1, tensor.numel() // SAMPLES)]
+    scale = getattr(net.block(1), f"{name}_scale").ln.exp()
+    torch.testing.assert_close(scale, best_step(tensor.reshape(1, -1), *limits).squeeze(0))
+
+
+def test_steps_of_both_precisions(calibrated):
+    layer = calibrated[0].block(0).fc1
+    four, eight = layer.ln_step.exp()
+    torch.testing.assert_close(four, best_step(layer.weight, -8, 7))
+    torch.testing.assert_close(eight, best_step(layer.weight, -128, 127))
+    assert (four > 4 * eight).all()
