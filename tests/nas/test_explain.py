@@ -148,10 +148,10 @@ def test_the_first_engine_that_reaches_the_target(wide):
     assert design.estimate.engine == ZCU102
     found = other_engine(DIGITS, wide, 0.0, 1e9)
     assert not found.design.reaches(1e9)
-    assert found.reason and "a free engine needs a board with limits" in found.reason
+    assert found.reason and "an engine search needs a board with limits" in found.reason
 
 
-def test_an_engine_made_to_measure(zcu102):
+def test_an_engine_sized_to_the_network(zcu102):
     """The package has none but the board's own with its act_bits that reaches the rate."""
     found = other_engine("deit_tiny", zcu102, 0.0, 600)
     engine, hardware = found.design.estimate.engine, found.design.estimate.hardware
