@@ -87,7 +87,7 @@ def measure(
     engine : EngineConfig, optional
         The engine, in place of the board's.
     images : int
-        1: cycles of a image from start to end; from 3 on: cycles per image of so many.
+        1: cycles of an image from start to end; from 3 on: cycles per image of so many.
     progress : callable, optional
         Called with how many networks are done, and of how many.
 
