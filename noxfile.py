@@ -24,7 +24,7 @@ def demo(session: nox.Session) -> None:
 
     Writes to runs/. Further arguments go to the search: nox -s demo -- --help
     """
-    run(session, "python", "-m", "nas.search", *session.posargs)
+    run(session, "nas.search", *session.posargs)
 
 
 @nox.session(venv_backend="none")
@@ -75,26 +75,28 @@ def torchless(session: nox.Session) -> None:
     session.install("-e", ".[sim,dev]")
     session.run("python", "-c", "import importlib.util as u; assert not u.find_spec('torch')")
     session.run(
-        "pytest", "tests/rtl", "tests/sim", "tests/test_architecture.py",
+        "python", "-m", "pytest", "tests/rtl", "tests/sim", "tests/test_architecture.py",
         *session.posargs,
     )  # fmt: skip
 
 
-def run(session: nox.Session, program: str, *arguments: str) -> None:
-    """Run a program of the shared environment, which is made first where it is missing."""
+def run(session: nox.Session, module: str, *arguments: str) -> None:
+    """Run a module of the shared environment, which is made first where it is missing.
+
+    Modules, because a script's first line cannot name a Python whose path has a space.
+    """
     environment = Path(session.invoked_from, SHARED)
+    python = str(environment / "bin" / "python")
     stamp = environment / "installed.sha256"
     wanted = hashlib.sha256(Path("pyproject.toml").read_bytes()).hexdigest()
     if not stamp.is_file() or stamp.read_text() != wanted:
         session.log(f"Installing everything into {SHARED}: some minutes, several GB (torch)")
         session.run(sys.executable, "-m", "virtualenv", "--clear", str(environment), external=True)
-        pip = str(environment / "bin" / "pip")
-        session.run(pip, "install", "-e", ".[nas,dev]", external=True)
+        session.run(python, "-m", "pip", "install", "-e", ".[nas,dev]", external=True)
         stamp.write_text(wanted)
     path = f"{environment / 'bin'}:{os.environ['PATH']}"
     session.run(
-        str(environment / "bin" / program),
-        *arguments,
+        python, "-m", module, *arguments,
         env={"PATH": path, "VIRTUAL_ENV": str(environment)},
         external=True,
-    )
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""``python -m nas.explain``: where a network's cycles go on a board, and what a target needs."""
+"""``python -m nas.explain``: where the cycles of a network go, and how it reaches a frame rate."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.cost import HardwareTarget
-from nas.cost.estimate import Estimate, extrapolated, reservations, resources_of
+from nas.cost.estimate import Estimate, caveats, extrapolated, resources_of
 from nas.cost.feasible import Alternative, Design, clock_needed, lower_precision, other_engine
 from nas.cost.plain import shape_of
 from nas.cost.roofline import plot, points
@@ -24,18 +24,18 @@ from rtl.errors import UserError
 from rtl.files import atomic_write, require_writable
 from rtl.timing.breakdown import END
 
-SCHEMA = 2
+SCHEMA = 3
 SLOWEST_HZ, FASTEST_HZ = 1_000_000, 1_000_000_000
 
 
 @dataclass(frozen=True)
 class Options:
-    """Explain what a network's cycles are spent on, and what blocks a frame rate.
+    """Explain where the cycles of a network go on a board, and what blocks a frame rate.
 
-    By the exact timing model, three images in a row: every cycle of the matmul unit by kind of
-    layer and by cause. Then the nearest designs that reach the target: fewer 8-bit rows, another
-    engine that fits, another clock. Where the board's engine refuses the network, the error names
-    the limit and the nearest engine that runs it. For example:
+    The exact timing model runs three images in a row. Every cycle of the matmul unit is listed by
+    kind of layer and by cause. Then come the nearest designs that reach the target: fewer 8-bit
+    rows, another engine that fits the board, another clock. Where the board's engine refuses the
+    network, the error names the limit and the nearest engine that runs it. For example:
 
     python -m nas.explain deit_small --board zcu102 --fps 300 --out roofline.png
     """
@@ -45,7 +45,7 @@ class Options:
     for deit_small_patch16_224. Without a classifier it gets 1,000 classes."""
 
     fps: float
-    """Target: frames per second."""
+    """Target in frames per second."""
 
     board: BoardName = "zcu102"
     """Board: sim, ulx3s, zcu102, or a file. Gives clock, memory and engine."""
@@ -53,13 +53,13 @@ class Options:
     engine: EngineName = None
 
     w8: float = 0.0
-    """Fraction of 8-bit row tiles in each matrix but the patch embedding, in whole tiles; of timm's
-    models."""
+    """Fraction of row tiles with 8-bit weights in each matrix except the patch embedding, rounded
+    up to whole tiles. Only for timm's models: a file has its own."""
 
     clock: Annotated[
         int | None, tyro.conf.arg(metavar="HZ", help_behavior_hint="(default: the board's)")
     ] = None
-    """Clock of the engine in Hz, in place of the board's."""
+    """Clock of the engine in Hz, instead of the board's."""
 
     out: OptionalPath = None
     """Draw the roofline into this PNG file."""
@@ -86,13 +86,13 @@ def main(options: Options) -> None:
     if options.clock:
         hardware = hardware.at(options.clock)
     with console.status(f"Compiling for board {hardware.board.name}"):
-        shape_of(options.model, 1, options.w8)  # what is wrong with the model is said as it is
+        shape_of(options.model, 1, options.w8)  # a wrong name is an error of its own
         fit = Fit.of(options.model, hardware, options.w8)
     if fit.estimate:
         title = f"{described(options.model, options.w8)}, on {place(hardware)}"
         show(cycles_table(fit.estimate, options.fps, title))
         show(Text(obstacle(fit.estimate, options.fps)))
-        show(*map(Text, reservations(hardware, fit.estimate.shape)))
+        show(*map(Text, caveats(hardware, fit.estimate.shape)))
         if options.out:
             plot(options.out, fit.estimate, options.fps, title)
     with console.status("Looking for the nearest designs"):
@@ -106,21 +106,21 @@ def main(options: Options) -> None:
 
 
 def place(hardware: HardwareTarget) -> str:
-    """Board, clock and engine, for a title."""
+    """Return board, clock and engine for a title."""
     board, engine = hardware.board, hardware.engine
     return f"board {board.name}, {board.clock_hz / 1e6:g} MHz, engine {engine.name}"
 
 
 def cycles_table(estimate: Estimate, fps: float, title: str) -> Table:
-    """Cycles of the matmul unit, a kind of layer a row, a cause a column."""
-    spent = estimate.spent
-    waits = [wait for wait, cycles in spent.waits().items() if round(cycles)]
+    """Return the table of cycles of the matmul unit: rows are kinds of layers, columns causes."""
+    breakdown = estimate.breakdown
+    waits = [wait for wait, cycles in breakdown.waits().items() if round(cycles)]
     causes = ("multiply", "padding", "drain", *waits)
     table = Table(title=Text(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.caption = "multiply: without padding; others: what the idle matmul unit waits for"
     for column in ("layers", "cycles", "", *causes):
         table.add_column(column, justify="left" if column == "layers" else "right")
-    kinds = {kind: _parts(estimate, kind) for kind in [*spent.multiplying, END]}
+    kinds = {kind: _parts(estimate, kind) for kind in [*breakdown.multiplying, END]}
     image = {cause: sum(parts.get(cause, 0.0) for parts in kinds.values()) for cause in causes}
     for kind, parts in (kinds | {"image": image}).items():
         if kind == "image":
@@ -134,13 +134,13 @@ def cycles_table(estimate: Estimate, fps: float, title: str) -> Table:
 
 
 def _parts(estimate: Estimate, kind: str) -> dict[str, float]:
-    """Cycles of a kind of layer by cause."""
-    spent, padding = estimate.spent, estimate.padding.get(kind, 0.0)
+    """Return the cycles of a kind of layer by cause."""
+    breakdown, padding = estimate.breakdown, estimate.padding.get(kind, 0.0)
     return {
-        "multiply": spent.multiplying.get(kind, 0.0) - padding,
+        "multiply": breakdown.multiplying.get(kind, 0.0) - padding,
         "padding": padding,
-        "drain": spent.draining.get(kind, 0.0),
-        **spent.waiting.get(kind, {}),
+        "drain": breakdown.draining.get(kind, 0.0),
+        **breakdown.waiting.get(kind, {}),
     }
 
 
@@ -153,7 +153,7 @@ def _share(share: float) -> str:
 
 
 def obstacle(estimate: Estimate, fps: float) -> str:
-    """A sentence on what blocks a frame rate, or that nothing does."""
+    """Describe what blocks a frame rate, or that nothing does."""
     allowed, cycles = estimate.hardware.cycle_limit(fps), estimate.cycles
     if cycles <= allowed:
         rate = estimate.frames_per_second
@@ -175,19 +175,19 @@ def obstacle(estimate: Estimate, fps: float) -> str:
                 f"Blocked by the {name}: {least[name]:,.0f} cycles are needed, {allowed:,.0f}"
                 " allowed."
             )
-    wait, idle = next(iter(estimate.spent.waits().items()))
+    wait, idle = next(iter(estimate.breakdown.waits().items()))
     return (
         f"Blocked by waits: {cycles - allowed:,.0f} cycles too many; the matmul unit is idle for"
-        f" {sum(estimate.spent.waits().values()):,.0f}, most of all for {wait}, {idle:,.0f}."
+        f" {sum(estimate.breakdown.waits().values()):,.0f}, most of all for {wait}, {idle:,.0f}."
     )
 
 
 Remedy = tuple[str, Design | None]
-"""What brings a target nearer, in a line, and the design that reaches it, if there is one."""
+"""A line on how to come nearer to a target, and the design that reaches it, if there is one."""
 
 
 def nearest(options: Options, fit: Fit) -> Iterator[Remedy]:
-    """Remedies where a target is not reached, or an engine that runs what the board's does not."""
+    """Yield remedies for a missed target, or an engine that runs what the board's refuses."""
     estimate = fit.estimate
     if estimate is None:
         yield runs_elsewhere(options, fit.hardware)
@@ -201,7 +201,7 @@ def nearest(options: Options, fit: Fit) -> Iterator[Remedy]:
 
 
 def runs_elsewhere(options: Options, hardware: HardwareTarget) -> Remedy:
-    """The nearest engine for a network that the board's engine refuses; its design at any rate."""
+    """Find the nearest engine for a network that the board's engine refuses, at whatever rate."""
     found = other_engine(options.model, hardware, options.w8, options.fps)
     if design := found.design:
         slow = "" if design.reaches(options.fps) else "; none known reaches the target"
@@ -211,7 +211,7 @@ def runs_elsewhere(options: Options, hardware: HardwareTarget) -> Remedy:
 
 
 def faster_engine(options: Options, estimate: Estimate) -> Remedy:
-    """The nearest engine that reaches the target; else the fastest, if it is faster."""
+    """Find the nearest engine that reaches the target; otherwise the fastest, if it is faster."""
     found = other_engine(options.model, estimate.hardware, options.w8, options.fps)
     design = found.design
     if design and design.reaches(options.fps):
@@ -223,7 +223,7 @@ def faster_engine(options: Options, estimate: Estimate) -> Remedy:
 
 
 def faster_clock(options: Options, estimate: Estimate) -> Remedy:
-    """The clock at which the board's engine reaches the target."""
+    """Find the clock at which the board's engine reaches the target."""
     if clock := clock_needed(estimate, options.fps):
         text = f"this engine reaches {_rate(estimate)}; the target needs {clock / 1e6:g} MHz"
         return text, Design(options.w8, estimate.at(clock))
@@ -236,7 +236,7 @@ def _engine(design: Design) -> str:
 
 
 def _costs(design: Design) -> str:
-    """Cycles, rate and resources of a design."""
+    """Describe cycles, rate and resources of a design."""
     estimate = design.estimate
     text = f"{estimate.cycles:,.0f} cycles, {_rate(estimate)}"
     resources = resources_of(estimate.engine, estimate.board)
@@ -256,7 +256,7 @@ def _rate(estimate: Estimate) -> str:
 
 
 def report(options: Options, fit: Fit, remedies: Sequence[Remedy]) -> dict[str, Any]:
-    """All figures, for JSON."""
+    """Return all figures, as they are written to JSON."""
     estimate = fit.estimate
     return {
         "schema": SCHEMA,
@@ -285,7 +285,7 @@ def _roofline(estimate: Estimate) -> dict[str, Any]:
 
 
 def _design(design: Design) -> dict[str, Any]:
-    """One that reaches the target, or runs what the board's engine does not, for JSON."""
+    """Return the figures of a design for JSON."""
     estimate = design.estimate
     resources = resources_of(estimate.engine, estimate.board)
     return {

@@ -14,11 +14,11 @@ from rich.text import Text
 from nas.cost import HardwareTarget
 from nas.cost.estimate import (
     Estimate,
+    caveats,
     error_bars,
     excess,
     figures,
     hardware_figures,
-    reservations,
     resources_of,
 )
 from nas.cost.plain import shape_for, shape_of
@@ -29,7 +29,7 @@ from rtl.errors import UserError
 from rtl.files import atomic_write, require_writable
 from rtl.model.shape import NetworkShape
 
-SCHEMA = 1
+SCHEMA = 2
 WIDTH = 100  # of tables in a file or a pipe
 ALL = "all"
 
@@ -150,7 +150,7 @@ def main(options: Options) -> None:
     problems = [f"{fit.hardware.board.name}: {fit.problem}" for fit in fits if fit.problem]
     if len(problems) == len(fits):
         raise UserError(f"no board runs {options.model}: {'; '.join(problems)}")
-    show(*map(Text, problems + caveats(fits)))
+    show(*map(Text, problems + all_caveats(fits)))
 
 
 def described(model: str, bits8: float) -> str:
@@ -167,9 +167,9 @@ def show(*parts: RenderableType) -> None:
         console.print(part)
 
 
-def caveats(fits: list[Fit]) -> list[str]:
+def all_caveats(fits: list[Fit]) -> list[str]:
     """Return what limits the trust in the predictions: extrapolations, outdated calibrations."""
-    return [caveat for fit in fits for caveat in reservations(fit.hardware, *fit.shapes)]
+    return [caveat for fit in fits for caveat in caveats(fit.hardware, *fit.shapes)]
 
 
 def fits_table(fits: list[Fit], title: str) -> Table:

@@ -40,6 +40,7 @@ SETTINGS = {
     "error_address": 40,
     "tap_enable": 1,
 }
+SOFTWARE = {"compiler", "timing", "resources"}  # rooms of rtl that no Verilog comes from
 WAIVERS = HARDWARE / "generated.vlt"  # a reason for each; what else Verilator finds is an error
 
 
@@ -75,8 +76,9 @@ def generate(
 ) -> list[Path]:
     """Emit the Verilog of the engine and of the testbench around it, or find it in the cache."""
     rtl = Path(__file__).parents[1] / "rtl"
-    software = rtl / "compiler"
-    modules = [file for file in sorted(rtl.rglob("*.py")) if software not in file.parents]
+    modules = [
+        file for file in sorted(rtl.rglob("*.py")) if file.relative_to(rtl).parts[0] not in SOFTWARE
+    ]
     code = sha256_of(*modules, Path(__file__))
     kind = f"-{primitives.value}" if primitives else ""
     folder = cache_directory() / "verilog" / f"{engine.hash:016x}-{tap:d}{kind}-{code[:16]}"

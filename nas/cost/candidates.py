@@ -78,7 +78,7 @@ class SubnetCosts:
 
     def of(self, archs: Sequence[Arch]) -> list[SubnetCost]:
         """Compute the exact costs of subnets, in their order."""
-        with self.exact.stopwatch:
+        with self.exact.timer:
             new = [arch for arch in dict.fromkeys(archs) if arch not in self._known]
             shapes = [self.space.shape(arch, self.order) for arch in new]
             for arch, cost in zip(new, self.exact.of(self.hardware, shapes), strict=True):
@@ -88,7 +88,7 @@ class SubnetCosts:
 
     def least_cycles(self, arch: Arch) -> float:
         """Bound the cycles of a subnet from below; infinite where the engine refuses it."""
-        with self.exact.stopwatch:
+        with self.exact.timer:
             return self.hardware.least_cycles(self.space.shape(arch, self.order))
 
     def _value(self, name: Objective, cost: ImageCost) -> float:

@@ -1,6 +1,5 @@
-"""A network on a board, by the exact timing model: cycles, what they are spent on, what binds."""
+"""Costs of a network on a board, by the exact timing model; what is known of a board's engines."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -25,21 +24,20 @@ from rtl.timing.latencies import unit_latencies
 from rtl.timing.simulate import simulate
 from rtl.timing.traffic import Work, work_of_program
 
-IMAGES = 3  # in a row: the fewest that give cycles per image
-BINDING = 0.9  # of the cycles: a resource that is busy for so long binds
-
-ShapeFor = Callable[[EngineConfig], NetworkShape]
-"""A network in an engine's row tiles; raises ``UserError`` where it has other codes."""
+IMAGES = 3  # back to back: the fewest that give cycles per image
+BINDING = 0.9  # share of the cycles from which a busy resource is the bottleneck
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A network on a board's engine, images in a row.
+    """Costs of a network on a board's engine, images back to back.
 
     Parameters
     ----------
     hardware : HardwareTarget
+        The board and its engine.
     program : Program
+        The compiled network.
     """
 
     hardware: HardwareTarget
@@ -57,7 +55,7 @@ class Estimate:
         return cls(hardware, lower(plan(shape, hardware.engine)))
 
     def at(self, clock_hz: int) -> "Estimate":
-        """The same at another clock."""
+        """Return the costs at another clock."""
         return Estimate(self.hardware.at(clock_hz), self.program)
 
     @property
@@ -81,8 +79,8 @@ class Estimate:
         return simulate(self.program, self.memory, unit_latencies(self.engine), IMAGES)
 
     @cached_property
-    def spent(self) -> Breakdown:
-        """What the matmul unit does in the cycles of an image."""
+    def breakdown(self) -> Breakdown:
+        """The cycles of an image by what the matmul unit does in them."""
         return breakdown_of(self.program, self.prediction, self.memory)
 
     @cached_property
@@ -91,7 +89,7 @@ class Estimate:
 
     @cached_property
     def work_by_kind(self) -> dict[str, KindWork]:
-        """Without padding, by kind of layer."""
+        """Work without padding, by kind of layer."""
         return work_by_kind(self.shape, pixel_passes=1 if self.engine.act_bits == 8 else 2)
 
     @property
@@ -102,8 +100,8 @@ class Estimate:
 
     @property
     def cycles(self) -> float:
-        """From one image's end to the next one's."""
-        return self.spent.cycles
+        """Cycles from the end of one image to the end of the next."""
+        return self.breakdown.cycles
 
     @property
     def frames_per_second(self) -> float:
@@ -111,20 +109,21 @@ class Estimate:
 
     @property
     def padding(self) -> dict[str, float]:
-        """Cycles of the array by kind of layer that multiply nothing but padding."""
+        """Cycles in which the array multiplies nothing but padding, by kind of layer."""
         products = self.engine.products
         return {
             kind: cycles - self.work_by_kind[kind].products / products
-            for kind, cycles in self.spent.multiplying.items()
+            for kind, cycles in self.breakdown.multiplying.items()
         }
 
     @property
     def least_cycles(self) -> dict[str, float]:
-        """Cycles that each resource needs if it never waits; the drain's are with the array's."""
+        """Cycles that each resource needs if it never waits; the drain includes the array."""
         busy = self.prediction.busy
         return {
             "array": self.work.array_cycles,
-            "drain": sum(self.spent.multiplying.values()) + sum(self.spent.draining.values()),
+            "drain": sum(self.breakdown.multiplying.values())
+            + sum(self.breakdown.draining.values()),
             "memory": self.work.bytes / self.memory.bytes_per_cycle,
             "softmax": busy[Unit.SOFTMAX],
             "norm": busy[Unit.NORM],
@@ -132,9 +131,10 @@ class Estimate:
 
     @property
     def binds(self) -> str:
-        """What decides about the cycles, with its share of them.
+        """The bottleneck, with its share of the cycles.
 
-        A resource that hardly ever rests; else, besides the array, the most frequent wait.
+        It is a resource that hardly ever rests; where there is none, the busiest resource is named
+        with the most frequent wait.
         """
         least = self.least_cycles
         name = max(least, key=least.__getitem__)
@@ -143,16 +143,16 @@ class Estimate:
         # Of three images the last one has nothing to load for a next one: up to 1 % too fast.
         share = min(1.0, least[name] / self.cycles)
         text = f"{name} {share:.1%}"
-        wait, cycles = next(iter(self.spent.waits().items()))
+        wait, cycles = next(iter(self.breakdown.waits().items()))
         if share >= BINDING:
             return text
         return f"{text}, waits for {wait} {cycles / self.cycles:.1%}"
 
 
 def error_bars(board: Board, engine: EngineConfig) -> tuple[float, float] | None:
-    """Cycles of the RTL over those predicted, lowest and highest of the calibration's networks.
+    """Return the lowest and highest ratio of RTL cycles to predicted ones, of a calibration.
 
-    None where the board was not calibrated, or another engine was.
+    None if the board is not calibrated, or another engine is.
     """
     found = find(board)
     if found is None or not is_calibrated(engine, found):
@@ -162,24 +162,24 @@ def error_bars(board: Board, engine: EngineConfig) -> tuple[float, float] | None
 
 
 def is_calibrated(engine: EngineConfig, calibration: Calibration) -> bool:
-    """Whether it was this very engine that ran."""
+    """Whether the calibration was made with this very engine."""
     return calibration.latency.engine_hash == f"{engine.hash:016x}"
 
 
 def resources_of(engine: EngineConfig, board: Board) -> Resources | None:
-    """What an engine takes on a board's device; None where the board was not calibrated."""
+    """Return the resources of an engine on a board; None if the board is not calibrated."""
     found = find(board)
     return found.resource_model.predict(engine) if found else None
 
 
 def extrapolated(engine: EngineConfig, board: Board) -> list[str]:
-    """Sizes of an engine beyond those that the board's resource model was fitted to; in words."""
+    """Return the sizes of an engine that the resource model was not fitted to, in words."""
     found = find(board)
     return found.resource_model.extrapolates(engine) if found else []
 
 
-def reservations(hardware: HardwareTarget, *shapes: NetworkShape) -> list[str]:
-    """What a reader should know of predictions: code that changed since, extrapolations."""
+def caveats(hardware: HardwareTarget, *shapes: NetworkShape) -> list[str]:
+    """Return what limits the trust in predictions: no calibration, an old one, extrapolations."""
     board, found = hardware.board, find(hardware.board)
     if found is None:
         return [
@@ -208,7 +208,7 @@ def reservations(hardware: HardwareTarget, *shapes: NetworkShape) -> list[str]:
 
 
 def excess(engine: EngineConfig, board: Board) -> str | None:
-    """Which resource does not fit the board, and by how much; None if none is known not to."""
+    """Return which resources are too many for a board, in words; None if none is known to be."""
     resources = resources_of(engine, board)
     try:
         board.require(**(asdict(resources) if resources else _counted(engine, board)))
@@ -218,7 +218,7 @@ def excess(engine: EngineConfig, board: Board) -> str | None:
 
 
 def _counted(engine: EngineConfig, board: Board) -> dict[str, Any]:
-    """The resources that are known without a calibration."""
+    """Count the resources that are known without a calibration."""
     family = family_of(board.device)
     return {
         "dsp": sum(dsps(engine, family).values()),
@@ -227,7 +227,7 @@ def _counted(engine: EngineConfig, board: Board) -> dict[str, Any]:
 
 
 def hardware_figures(hardware: HardwareTarget, *shapes: NetworkShape) -> dict[str, Any]:
-    """A board and its engine, for JSON; reservations on the cycles of networks, too."""
+    """Return the figures of a board and its engine for JSON, with caveats on networks' cycles."""
     board, engine = hardware.board, hardware.engine
     resources = resources_of(engine, board)
     return {
@@ -238,13 +238,13 @@ def hardware_figures(hardware: HardwareTarget, *shapes: NetworkShape) -> dict[st
         "limits": board.limits.model_dump(),
         "excess": excess(engine, board),
         "error_bars": error_bars(board, engine),
-        "reservations": reservations(hardware, *shapes),
+        "caveats": caveats(hardware, *shapes),
     }
 
 
 def figures(estimate: Estimate) -> dict[str, Any]:
-    """An estimate, for JSON."""
-    spent, work = estimate.spent, estimate.work
+    """Return the figures of an estimate for JSON."""
+    cycles, work = estimate.breakdown, estimate.work
     return {
         "cycles_per_image": estimate.cycles,
         "fps": estimate.frames_per_second,
@@ -252,12 +252,12 @@ def figures(estimate: Estimate) -> dict[str, Any]:
         "least_cycles": estimate.least_cycles,
         "bytes_per_cycle": estimate.memory.bytes_per_cycle,
         "cycles": {
-            "multiplying": spent.multiplying,
+            "multiplying": cycles.multiplying,
             "padding": estimate.padding,  # contained in multiplying
-            "draining": spent.draining,
+            "draining": cycles.draining,
             "waiting": {
-                kind: {str(wait): cycles for wait, cycles in causes.items()}
-                for kind, causes in spent.waiting.items()
+                kind: {str(wait): idle for wait, idle in causes.items()}
+                for kind, causes in cycles.waiting.items()
             },
         },
         "work": asdict(work) | {"bytes": work.bytes, "energy_joules": estimate.energy_joules},

@@ -61,7 +61,7 @@ def image_cost(hardware: HardwareTarget, shape: NetworkShape) -> ImageCost:
     )
 
 
-class Stopwatch:
+class CostingTimer:
     """Adds up the time of all ``with`` blocks; of nested ones, the outermost counts."""
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class ExactCosts:
 
     Attributes
     ----------
-    stopwatch : Stopwatch
+    timer : CostingTimer
         Runs while somebody waits for costs.
     computed : int
         Number of costs that were not on disk.
@@ -100,12 +100,12 @@ class ExactCosts:
     def __init__(self, executor: Executor | None = None, folder: Path | None = None) -> None:
         self.executor = executor
         self.folder = folder or cache_directory() / "costs"
-        self.stopwatch, self.computed = Stopwatch(), 0
+        self.timer, self.computed = CostingTimer(), 0
         self._kept: dict[HardwareTarget, KeptCosts] = {}
 
     def of(self, hardware: HardwareTarget, shapes: Sequence[NetworkShape]) -> list[ImageCost]:
         """Return the costs of networks on one engine, in their order."""
-        with self.stopwatch:
+        with self.timer:
             kept = self._kept_costs(hardware)
             keys = [network_key(shape) for shape in shapes]
             new = {

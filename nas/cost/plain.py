@@ -13,8 +13,8 @@ from rtl.model import IntegerModel, repack
 from rtl.model.shape import NetworkShape, plain_vit
 
 
-def shape_of(name: str, granularity: int, wide: float = 0.0) -> NetworkShape:
-    """The shape of a network.
+def shape_of(name: str, granularity: int, bits8: float = 0.0) -> NetworkShape:
+    """Return the shape of a network.
 
     Parameters
     ----------
@@ -23,17 +23,17 @@ def shape_of(name: str, granularity: int, wide: float = 0.0) -> NetworkShape:
         ``deit_small`` is short for ``deit_small_patch16_224``. One without a classifier gets 1,000
         classes.
     granularity : int
-        Rows per tile of the width flags; the file's tiles are widened where they are smaller.
-    wide : float
-        Fraction of 8-bit row tiles in each matrix but the patch embedding; of timm models alone.
+        Rows per tile with weights of one width; smaller tiles of a file are merged.
+    bits8 : float
+        Fraction of 8-bit row tiles in each matrix except the patch embedding, for timm's models.
 
     Raises
     ------
     UserError
-        If there is no such model, or the engine has no counterpart to a part of it.
+        If there is no such model, or a part of it that the engine cannot run.
     """
     if is_file(name):
-        if wide:
+        if bits8:
             raise UserError("--w8 is for timm's models: a file has its 8-bit rows already")
         model = load(name)
         if model.row_granularity % granularity:
@@ -41,26 +41,26 @@ def shape_of(name: str, granularity: int, wide: float = 0.0) -> NetworkShape:
         return model.shape
     from nas.cost.timm_models import sizes_of  # torch and timm
 
-    return plain_vit(**asdict(sizes_of(name)), row_granularity=granularity, wide=wide)
+    return plain_vit(**asdict(sizes_of(name)), row_granularity=granularity, wide=bits8)
 
 
-def shape_for(name: str, engine: EngineConfig, wide: float = 0.0) -> NetworkShape:
-    """As :func:`shape_of`, in row tiles of an engine, whose codes a file's must be.
+def shape_for(name: str, engine: EngineConfig, bits8: float = 0.0) -> NetworkShape:
+    """Return the shape of a network in row tiles of an engine.
 
     Raises
     ------
     UserError
-        As :func:`shape_of`, or if a file has another ``act_bits``.
+        As :func:`shape_of`, or if the model file has another ``act_bits`` than the engine.
     """
     if is_file(name) and load(name).act_bits != engine.act_bits:
         raise UserError(
             f"model has act_bits {load(name).act_bits}, engine '{engine.name}' {engine.act_bits}"
         )
-    return shape_of(name, engine.row_lanes, wide)
+    return shape_of(name, engine.row_lanes, bits8)
 
 
 def is_file(name: str) -> bool:
-    """Whether a model's name is that of an integer model file."""
+    """Whether the name of a model is that of an integer model file."""
     return name.endswith(".pulsar") or Path(name).is_file()
 
 

@@ -1,4 +1,4 @@
-"""The roofline: how fast each kind of layer multiplies, over what it needs from memory.
+"""The roofline: the rate of each kind of layer over its multiply-accumulates per byte of memory.
 
 Source: Williams, Waterman, Patterson, "Roofline: an insightful visual performance model for
 multicore architectures", CACM 52(4), 2009.
@@ -19,8 +19,8 @@ MARKERS = "osD^v<>Hp"  # of the kinds of layers: 9 with mean pooling
 
 
 @dataclass(frozen=True)
-class Point:
-    """A kind of layer, or the network.
+class RooflinePoint:
+    """Intensity and rate of a kind of layer, or of the network.
 
     Parameters
     ----------
@@ -34,21 +34,21 @@ class Point:
     rate: float
 
 
-def points(estimate: Estimate) -> dict[str, Point]:
-    """By kind of layer in the order of execution, the network last.
+def points(estimate: Estimate) -> dict[str, RooflinePoint]:
+    """Return the points by kind of layer in the order of execution, the network last.
 
     A kind may lie above the roof: its weights came while the array worked for another one.
     """
-    work, spent = estimate.work, estimate.spent
+    work, breakdown = estimate.work, estimate.breakdown
     clock = estimate.board.clock_hz
     result = {}
     for kind, part in estimate.work_by_kind.items():
         read = work.read_bytes.get(kind, 0)
-        waiting = sum(spent.waiting.get(kind, {}).values())
-        cycles = spent.multiplying[kind] + spent.draining[kind] + waiting
-        result[kind] = Point(part.macs / read if read else inf, part.macs / cycles * clock)
+        waiting = sum(breakdown.waiting.get(kind, {}).values())
+        cycles = breakdown.multiplying[kind] + breakdown.draining[kind] + waiting
+        result[kind] = RooflinePoint(part.macs / read if read else inf, part.macs / cycles * clock)
     rate = work.macs * estimate.frames_per_second
-    return result | {"network": Point(work.macs / work.bytes, rate)}
+    return result | {"network": RooflinePoint(work.macs / work.bytes, rate)}
 
 
 def plot(path: Path, estimate: Estimate, target_fps: float, title: str) -> None:
@@ -60,7 +60,7 @@ def plot(path: Path, estimate: Estimate, target_fps: float, title: str) -> None:
         A PNG file; it appears whole or not at all. Equal figures give equal bytes.
     estimate : Estimate
     target_fps : float
-        Frames per second.
+        Target in frames per second.
     title : str
     """
     found = points(estimate)
@@ -113,5 +113,5 @@ def plot(path: Path, estimate: Estimate, target_fps: float, title: str) -> None:
 
 
 def _digits(value: float) -> str:
-    """At least two digits."""
+    """Format a number with at least two digits."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"

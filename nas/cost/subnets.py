@@ -1,4 +1,4 @@
-"""Random networks that a calibration fits to and is held against."""
+"""Random networks whose predicted cycles a calibration compares with the RTL."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,26 +15,26 @@ from rtl.model.shape import LAYERS, BlockShape, NetworkShape
 from rtl.timing import MemoryTiming
 from rtl.timing.bound import ArrayLanes, bound_cycles
 
-LARGE_ARRAY = 4096  # products per cycle from which networks of ImageNet's kind are meant
+LARGE_ARRAY = 4096  # products per cycle from which an engine is meant for ImageNet's networks
 MEMORIES = ((1.0, 1.0), (2 / 3, 2.0), (1 / 2, 3.0))
-"""Bandwidth and latency against the board's: as it is, at a faster clock, shared with others."""
-TRIES = 1000  # random networks per one that the engine can run
+"""Factors of the board's bandwidth and latency: as it is, at a faster clock, shared with others."""
+TRIES = 1000  # networks refused in a row until the engine counts as unsuitable
 
 
 @dataclass(frozen=True)
-class Family:
+class NetworkFamily:
     """Choices of every size of random networks.
 
     Parameters
     ----------
     grids : sequence of int
-        Patches in a row, and rows.
+        Rows of patches, and patches in a row.
     patches, channels, widths, head_dims, depths, classes : sequence of int
     mlp_ratios : sequence of float
     fractions : sequence of float
-        Of 8-bit row tiles, per matrix.
+        Fraction of 8-bit row tiles of a matrix.
     most_cycles : int
-        Of the array, by the bound: so that a simulation takes seconds.
+        Upper limit of the array's cycles, so that a simulation takes seconds.
     """
 
     grids: Sequence[int]
@@ -49,7 +49,7 @@ class Family:
     most_cycles: int
 
 
-LARGE = Family(
+LARGE = NetworkFamily(
     grids=(7, 8, 10, 12, 14, 16),
     patches=(8, 14, 16),
     channels=(3,),
@@ -61,7 +61,7 @@ LARGE = Family(
     fractions=(0, 0, 0.25, 0.5, 1),
     most_cycles=300_000,
 )
-SMALL = Family(
+SMALL = NetworkFamily(
     grids=(3, 4, 5, 6, 7, 8),
     patches=(4, 7, 8),
     channels=(1, 3),
@@ -90,8 +90,8 @@ class Sample:
     memory: MemoryTiming
 
 
-def family_of(engine: EngineConfig) -> Family:
-    """Networks that an engine of this size is for."""
+def family_of(engine: EngineConfig) -> NetworkFamily:
+    """Return the networks that an engine of this size is meant for."""
     return LARGE if engine.products >= LARGE_ARRAY else SMALL
 
 
@@ -118,7 +118,7 @@ def sample_subnets(board: Board, engine: EngineConfig, count: int, seed: int) ->
 
 
 def _draw(engine: EngineConfig, rng: np.random.Generator) -> Iterator[NetworkShape]:
-    """Networks within the engine's limits and the family's cycles."""
+    """Yield networks within the engine's limits and the family's cycles."""
     family = family_of(engine)
     lanes = ArrayLanes(engine.token_lanes, engine.row_lanes, engine.depth_lanes)
     passes = 1 if engine.act_bits == 8 else 2
@@ -139,7 +139,9 @@ def _draw(engine: EngineConfig, rng: np.random.Generator) -> Iterator[NetworkSha
     )
 
 
-def _random_shape(family: Family, engine: EngineConfig, rng: np.random.Generator) -> NetworkShape:
+def _random_shape(
+    family: NetworkFamily, engine: EngineConfig, rng: np.random.Generator
+) -> NetworkShape:
     def choose(choices: Sequence[float]) -> float:
         return choices[int(rng.integers(len(choices)))]
 

@@ -15,7 +15,7 @@ from nas.search import pareto, run_folder
 from nas.search.evolution import Candidate, Evolution
 from nas.search.evolution_state import EvolutionState, Score
 from nas.search.options import ENGINE_SEARCH, SearchOptions
-from nas.search.report import Measurement, measure_winner, refuse_mismatches
+from nas.search.report import MeasuredWinner, measure_winner, refuse_mismatches
 from nas.search.setup import SearchSetup, cost_workers, prepare
 from nas.search.summary import Summary, versions
 from nas.search.table import summary_lines, winners_table, work_table
@@ -98,7 +98,7 @@ def run(options: SearchOptions) -> Summary:
             summary = Summary(
                 seed=options.seed,
                 wall_s=round(time.monotonic() - started, 1),
-                costing_s=round(costs.stopwatch.seconds, 1),
+                costing_s=round(costs.timer.seconds, 1),
                 versions=versions(),
                 **best.setup.candidates.report(best.hardware),
                 objectives=options.objectives,
@@ -260,7 +260,7 @@ def plot_candidates(best: EngineResult) -> None:
 
 def measure_winners(
     best: EngineResult, models: Sequence[IntegerModel], console: Console
-) -> list[Measurement]:
+) -> list[MeasuredWinner]:
     """Measure all winners on the test set and on the RTL."""
     setup, measurements = best.setup, []
     with progress_bars(DETAIL, console=console) as progress:

@@ -64,7 +64,7 @@ class Execution:
 
 
 @dataclass(frozen=True)
-class Measurement:
+class MeasuredWinner:
     """Entry of a winner in the summary, with the comparisons behind it."""
 
     winner: Winner
@@ -82,7 +82,7 @@ def measure_winner(
     hardware: HardwareTarget,
     images: int,
     advance: Advance,
-) -> Measurement:
+) -> MeasuredWinner:
     """Measure one winner on the test set.
 
     Parameters
@@ -136,10 +136,10 @@ def measure_winner(
         model=file,
         model_hash=model.hash,
     )
-    return Measurement(winner, compared, execution.comparison)
+    return MeasuredWinner(winner, compared, execution.comparison)
 
 
-def refuse_mismatches(measurements: Sequence[Measurement]) -> None:
+def refuse_mismatches(measurements: Sequence[MeasuredWinner]) -> None:
     """Fail if any executor disagreed with golden: no number of the report could be trusted.
 
     Raises

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from nas.cost import ExactCosts, HardwareTarget, SubnetCosts
 from nas.cost.calibration import power_model
-from nas.cost.estimate import reservations
+from nas.cost.estimate import caveats
 from nas.cost.sweep import workers
 from nas.data import TrainingData, load_digits, thinned
 from nas.search import run_folder
@@ -134,7 +134,7 @@ class SearchSetup:
     def caveats(self, hardware: HardwareTarget) -> list[str]:
         """Say what limits the trust in predictions on an engine, for all subnets."""
         ends = self.space.smallest(), self.space.largest()
-        return reservations(hardware, *map(self.space.shape, ends))
+        return caveats(hardware, *map(self.space.shape, ends))
 
 
 def prepare(options: SearchOptions, costs: ExactCosts, console: Console) -> tuple[SearchSetup, ...]:

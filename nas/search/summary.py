@@ -190,7 +190,11 @@ class Summary(_SummaryPart):
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
-            raise UserError(f"{path}: {name}: {first['msg']}") from None
+            if name == "schema":
+                message = f"schema {first['input']!r}, not {SCHEMA}: another version wrote it"
+            else:
+                message = f"{name}: {first['msg']}"
+            raise UserError(f"{path}: {message}") from None
 
 
 def versions() -> dict[str, str]:

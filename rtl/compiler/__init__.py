@@ -81,6 +81,6 @@ def compile_model(model: IntegerModel, engine: EngineConfig) -> Compiled:
     """
     program = lower(plan_model(model, engine))
     check_semaphores(program)
-    bind(program, model)
+    program = bind(program, model)
     region = model_region(program, model)
     return Compiled(model, program, region, MemoryMap.of(program), content_hash(region))

@@ -1,25 +1,37 @@
 """The model's constants that stand in instructions: scales, zero points, codes."""
 
-from rtl.compiler.operations import Operation, Program
+from collections.abc import Mapping
+from dataclasses import replace
+
+from rtl.compiler.operations import Operation, Program, Subject
 from rtl.isa.instructions import Destination, Opcode, Weights
-from rtl.model import Block, IntegerModel, Norm
+from rtl.model import Block, IntegerModel, Linear, Norm
 
 
-def bind(program: Program, model: IntegerModel) -> None:
-    """Fill in the operands that lowering leaves open."""
-    linears = model.linears()
-    norms = _norms(model)
-    for operation in program.operations:
-        subject = operation.subject
-        if operation.opcode is Opcode.NORM:
-            operation.operands |= _norm_operands(norms[subject.layer])
-        elif operation.opcode is Opcode.SOFTMAX:
-            operation.operands |= _softmax_operands(model.blocks[subject.block], subject.head)
-        elif operation.opcode is Opcode.MATMUL:
-            if operation.operands["weights"] == Weights.RING:
-                operation.operands["act_signed"] = int(_input_signed(model, operation))
-            if operation.operands["destination"] == Destination.RESIDUAL:
-                operation.operands["residual_shift"] = linears[subject.layer].residual_shift
+def bind(program: Program, model: IntegerModel) -> Program:
+    """The program with the operands that lowering leaves open."""
+    norms, linears = _norms(model), model.linears()
+    operations = (_bound(each, model, norms, linears) for each in program.operations)
+    return replace(program, operations=tuple(operations))
+
+
+def _bound(
+    operation: Operation,
+    model: IntegerModel,
+    norms: Mapping[str, Norm],
+    linears: Mapping[str, Linear],
+) -> Operation:
+    subject, operands = operation.subject, dict(operation.operands)
+    if operation.opcode is Opcode.NORM:
+        operands |= _norm_operands(norms[subject.layer])
+    elif operation.opcode is Opcode.SOFTMAX:
+        operands |= _softmax_operands(model.blocks[subject.block], subject.head)
+    elif operation.opcode is Opcode.MATMUL:
+        if operands["weights"] == Weights.RING:
+            operands["act_signed"] = int(_input_signed(model, subject))
+        if operands["destination"] == Destination.RESIDUAL:
+            operands["residual_shift"] = linears[subject.layer].residual_shift
+    return operation._replace(operands=operands)
 
 
 def _norms(model: IntegerModel) -> dict[str, Norm]:
@@ -48,16 +60,16 @@ def _softmax_operands(block: Block, head: int) -> dict[str, int]:
     }
 
 
-def _input_signed(model: IntegerModel, operation: Operation) -> bool:
+def _input_signed(model: IntegerModel, subject: Subject) -> bool:
     """Whether the codes that enter a layer are signed."""
-    name = operation.subject.layer
+    name = subject.layer
     if name == "embed":
         return False
     if name == "head":
         return model.pool is not None or model.norm.signed
     if name.startswith("pool."):
         return model.norm.signed
-    block = model.blocks[operation.subject.block]
+    block = model.blocks[subject.block]
     layer = name.rpartition(".")[2]
     if layer == "proj":
         return True

@@ -5,7 +5,8 @@ Only sizes; :mod:`rtl.compiler.image` fills in the values.
 
 from rtl.compiler.operations import Chunk
 from rtl.compiler.runs import RowRun
-from rtl.compiler.sizes import Plan, divide_up
+from rtl.compiler.sizes import Plan
+from rtl.compiler.tiles import divide_up
 
 ALIGNMENT = 64  # bytes; a multiple of every memory beat
 

@@ -16,7 +16,8 @@ import numpy as np
 from rtl.compiler.operations import Chunk, Program
 from rtl.compiler.padding import depth_map, row_map
 from rtl.compiler.pooling import pool_matrices
-from rtl.compiler.sizes import Plan, TiledMatrix
+from rtl.compiler.sizes import Plan
+from rtl.compiler.tiles import TiledMatrix
 from rtl.model import IntegerModel, Linear, Norm
 from rtl.model.numerics import BIAS_BITS, MULTIPLIER_BITS
 
@@ -32,7 +33,7 @@ class MemoryMap:
     program_offset : int
         Of BEGIN in the MODEL region; constants lie before it.
     model_bytes, image_bytes, output_bytes : int
-        Sizes of MODEL, and of IMAGE and OUTPUT for one picture.
+        Sizes of MODEL, and of IMAGE and OUTPUT for one image.
     """
 
     program_offset: int
@@ -71,14 +72,14 @@ def content_hash(region: bytes) -> str:
 def _content(chunk: Chunk, model: IntegerModel, plan: Plan) -> np.ndarray:
     """A chunk's bytes, as an array of any type."""
     name = chunk.parts[0][0]
-    if chunk.what == "position":
+    if chunk.content == "position":
         return position_words(model.position, plan)
-    if chunk.what == "gelu":
+    if chunk.content == "gelu":
         return _gelu_bytes(model.blocks[int(name.split(".")[1])].gelu, model.act_bits)
-    if chunk.what == "exponents":
+    if chunk.content == "exponents":
         return _exponent_beats(_norm(model, name), plan)
     linears = model.linears() | pool_matrices(model, plan)
-    pack = _weight_words if chunk.what == "weights" else _parameter_records
+    pack = _weight_words if chunk.content == "weights" else _parameter_records
     parts = [
         pack(linears[layer], plan.all_layers[layer], plan, first, count)
         for layer, first, count in chunk.parts
@@ -102,7 +103,7 @@ def _weight_words(
     padded = _padded_weights(linear, layer, plan, first, count)
     words = []
     for tile, weights in enumerate(padded, first):
-        if layer.wide[tile]:
+        if layer.bits8[tile]:
             words.append(_nibble_words(weights >> 4, plan))
         words.append(_nibble_words(weights, plan))
     return np.concatenate(words)

@@ -3,18 +3,16 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from rtl.compiler.runs import RowRun
-from rtl.compiler.sizes import Plan, TokenTile
+from rtl.compiler.sizes import Plan
+from rtl.compiler.tiles import TokenTile
 from rtl.isa.instructions import INSTRUCTION_BYTES, UNIT_OF, Instruction, Opcode, Unit, UnitSet
-
-if TYPE_CHECKING:  # a request makes operations
-    from rtl.compiler.requests import Request
 
 
 class MemorySpace(IntEnum):
-    """What an instruction reads and writes on the chip; beside each, what its regions count."""
+    """A memory on the chip that instructions touch; beside each, what its regions count."""
 
     ACTIVATIONS = 0  # granules
     PIXELS = 1  # words
@@ -43,15 +41,28 @@ class Region(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """What an operation computes: for constants, symbols and reports.
+    """The tensor that an operation computes or moves: for constants, symbols and reports.
 
-    ``tensor`` is the name of docs/numerics.md section 8 (of a LOAD: what it fetches, as in
-    :class:`Chunk`, or ``pixels``), ``layer`` the matrix or LayerNorm with the constants, ``head``
-    the attention head, ``row_tile`` the first row tile (of a LOAD of pixels: the strip). -1 where
-    there is none.
+    Parameters
+    ----------
+    kind : str
+        Kind of layer: ``embed``, ``norm``, ``qkv``, ``scores``, ``softmax``, ``context``, ``proj``,
+        ``fc1``, ``fc2``, ``pool``, ``head``; or ``load``, ``store``.
+    tensor : str
+        Name of docs/numerics.md, section 8. Of a LOAD: what it fetches, as in :class:`Chunk`, or
+        ``pixels``.
+    layer : str
+        The matrix or LayerNorm with the constants.
+    block : int
+        Number of the transformer block; -1 outside of blocks.
+    tile : TokenTile or None
+    head : int
+        Number of the attention head; -1 where there is none.
+    row_tile : int
+        The first row tile. Of a LOAD of pixels: the strip.
     """
 
-    kind: str  # embed, norm, qkv, scores, softmax, context, proj, fc1, fc2, pool, head, load, store
+    kind: str
     tensor: str
     layer: str
     block: int = -1
@@ -60,30 +71,26 @@ class Subject(NamedTuple):
     row_tile: int = 0
 
 
-@dataclass(slots=True, eq=False)
-class Operation:
-    """One instruction under construction.
+class Operation(NamedTuple):
+    """One instruction, what it is about, and all that it touches on the chip.
 
     Parameters
     ----------
     opcode : Opcode
     operands : dict of str to int
         Fields of :data:`rtl.isa.instructions.INSTRUCTIONS`; missing ones are 0.
-    reads, writes : list of Region
-        All that it touches on the chip.
+    reads, writes : tuple of Region
+        Addresses of scratchpads.
     subject : Subject
-    needs : tuple of Request
-        What must have been loaded (:mod:`rtl.compiler.requests`).
     run : RowRun or None
         The part of a weight block that a MATMUL multiplies by.
     """
 
     opcode: Opcode
     operands: dict[str, int]
-    reads: list[Region]
-    writes: list[Region]
+    reads: tuple[Region, ...]
+    writes: tuple[Region, ...]
     subject: Subject
-    needs: tuple["Request", ...] = ()
     run: RowRun | None = None
 
     @property
@@ -95,13 +102,20 @@ class Operation:
 class Chunk(NamedTuple):
     """A piece of the MODEL region that LOADs read.
 
-    ``what`` is ``weights``, ``parameters``, ``exponents``, ``gelu`` or ``position``; ``parts`` are
-    (layer, first row tile, row tiles) for the first two, else (layer, 0, 0).
+    Parameters
+    ----------
+    content : str
+        ``weights``, ``parameters``, ``exponents``, ``gelu`` or ``position``.
+    parts : tuple of (str, int, int)
+        Layer, first row tile and number of row tiles; (layer, 0, 0) of all but weights and
+        parameters.
+    offset, bytes : int
+        Place from the region's base, and size.
     """
 
-    what: str
+    content: str
     parts: tuple[tuple[str, int, int], ...]
-    offset: int  # in bytes, from the region's base
+    offset: int
     bytes: int
 
 

@@ -5,7 +5,8 @@ Both maps give, for every padded index, the model's index, or -1 where there is 
 
 import numpy as np
 
-from rtl.compiler.sizes import Plan, TiledMatrix
+from rtl.compiler.sizes import Plan
+from rtl.compiler.tiles import TiledMatrix
 
 
 def row_map(plan: Plan, layer: TiledMatrix) -> np.ndarray:

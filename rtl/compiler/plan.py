@@ -4,7 +4,8 @@ Lowering relies on every limit here and checks none itself.
 """
 
 from rtl.compiler.runs import MAX_ROW_TILES
-from rtl.compiler.sizes import Plan, TiledMatrix
+from rtl.compiler.sizes import Plan
+from rtl.compiler.tiles import TiledMatrix
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.isa.instructions import INSTRUCTIONS, Opcode

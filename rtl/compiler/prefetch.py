@@ -13,56 +13,75 @@ image take: else these would wait until the image is done.
 
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 from rtl.compiler.allocator import Ring, Scratchpads
 from rtl.compiler.operations import Operation
-from rtl.compiler.requests import Request
+from rtl.compiler.requests import Pending, Placement, Request
 from rtl.compiler.sizes import Plan
 
 QUEUE_RESERVE = 4  # entries of the load unit's queue that LOADs ahead of their use leave free
 HEAD_PARTS = 8  # the first requests that the last ones leave alone: at most this part of a ring
 
 
-def prefetch(compute: list[Operation], plan: Plan) -> list[Operation]:
-    """Computing operations and LOADs in program order; addresses of loaded words filled in."""
+def prefetch(compute: Sequence[Pending], plan: Plan) -> list[Operation]:
+    """Computing operations and LOADs in program order; addresses of loaded words filled in.
+
+    Parameters
+    ----------
+    compute : sequence of Pending
+        In the order of the program.
+    plan : Plan
+    """
     return _Prefetch(compute, plan).operations
 
 
 class _Prefetch:
     """The program so far, and what is loaded at this point of it."""
 
-    def __init__(self, compute: list[Operation], plan: Plan):
+    def __init__(self, compute: Sequence[Pending], plan: Plan):
         self.pads = Scratchpads(plan)
-        self.waiting = deque(_by_first_use(compute))
+        self.users = _users(compute)  # operations that still need each request, by first use
+        self.waiting = deque(self.users)
         self.limit = max(2, plan.engine.queue_depth - QUEUE_RESERVE)  # of LOADs ahead of their use
+        self.placements: dict[Request, Placement] = {}
         self.ahead: dict[Request, int] = {}  # placed and not used yet, with their LOADs
         self.ahead_loads = 0  # their sum
         self.operations: list[Operation] = []
         self.floors = _floors(self.waiting, self.pads)
-        for operation in compute:
-            self._add(operation)
+        for operation, requests in compute:
+            if requests:
+                self._add(operation, requests)
+            else:
+                self.operations.append(operation)
 
-    def _add(self, operation: Operation) -> None:
-        for request in operation.needs:
-            while not request.placed:
+    def _add(self, operation: Operation, requests: Sequence[Request]) -> None:
+        """Add an operation, the LOADs that it lacks before it, others behind it."""
+        changed = False  # whether there may be room for more LOADs
+        for request in requests:
+            while request not in self.placements:
                 self._place_first()
             if request in self.ahead:
                 self.ahead_loads -= self.ahead.pop(request)
-            request.resolve(operation)
+                changed = True
+            operation = self.placements[request].complete(operation)
         self.operations.append(operation)
-        for request in operation.needs:
-            request.users -= 1
-            if not request.users:
+        for request in requests:
+            self.users[request] -= 1
+            if not self.users[request]:
                 request.release(self.pads)
-        while self.waiting and self._may_place():
-            self._place()
+                changed = True
+        if changed:
+            self._place_ahead()
 
-    def _may_place(self) -> bool:
-        """Whether the next request may be loaded ahead of its use."""
-        request = self._next()
-        return self.ahead_loads + request.loads <= self.limit and request.fits(self.pads)
+    def _place_ahead(self) -> None:
+        """Place requests ahead of their use, as many as may be."""
+        while self.waiting:
+            request = self._next()
+            if self.ahead_loads + request.loads > self.limit or not request.fits(self.pads):
+                return
+            self._place()
 
     def _place_first(self) -> None:
         """Place the next request, which is needed now: even where the next image begins."""
@@ -82,21 +101,20 @@ class _Prefetch:
 
     def _place(self) -> None:
         request = self.waiting.popleft()
-        loads = request.place(self.pads)
-        request.placed = True
-        self.ahead[request] = len(loads)
-        self.ahead_loads += len(loads)
-        self.operations += loads
+        placement = request.place(self.pads)
+        self.placements[request] = placement
+        self.ahead[request] = len(placement.loads)
+        self.ahead_loads += len(placement.loads)
+        self.operations += placement.loads
 
 
-def _by_first_use(compute: Iterable[Operation]) -> Iterable[Request]:
-    """Every request once; counts its users on the way."""
-    order: dict[Request, None] = {}
-    for operation in compute:
-        for request in operation.needs:
-            order[request] = None
-            request.users += 1
-    return order
+def _users(compute: Iterable[Pending]) -> dict[Request, int]:
+    """Every request in the order of first use, and how many operations need it."""
+    users: dict[Request, int] = {}
+    for _, requests in compute:
+        for request in requests:
+            users[request] = users.get(request, 0) + 1
+    return users
 
 
 def _floors(

@@ -1,34 +1,45 @@
 """What computing needs from memory: each request becomes one to three LOADs.
 
-Lowering makes requests while it lists the computing operations; :mod:`rtl.compiler.prefetch`
-places their LOADs. A request knows where it lies in its scratchpad once it was placed; then it
-fills this in where it is used.
+Lowering lists computing operations, each with its requests; :mod:`rtl.compiler.prefetch` places
+their LOADs. Where a request came to lie, its :class:`Placement` knows, which completes the
+operations that need the address.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import ClassVar, NamedTuple
 
 from rtl.compiler.allocator import Ring, Scratchpads
 from rtl.compiler.operations import Chunk, MemorySpace, Operation, Region, Subject
 from rtl.compiler.runs import RowRun
-from rtl.compiler.sizes import Plan, TokenTile
+from rtl.compiler.sizes import Plan
+from rtl.compiler.tiles import TokenTile
 from rtl.isa.instructions import Base, Opcode, Target
 
-UNPLACED = -1  # an address that is not known yet
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """A request that has its place in the scratchpads.
+
+    Parameters
+    ----------
+    loads : sequence of Operation
+        LOADs that fill the place.
+    """
+
+    loads: Sequence[Operation]
+
+    def complete(self, operation: Operation) -> Operation:
+        """The operation with operands and reads that depend on the place; by default none do."""
+        return operation
 
 
 class Request(ABC):
-    """Something that must be loaded before its users, and may be overwritten after them.
-
-    ``placed`` and ``users``, the operations that still need it, are kept by
-    :mod:`rtl.compiler.prefetch`.
-    """
+    """Something that must be loaded before its users, and may be overwritten after them."""
 
     loads = 1  # instructions, at most
-
-    def __init__(self) -> None:
-        self.users = 0
-        self.placed = False
 
     def rings(self, pads: Scratchpads) -> list[tuple[Ring, int]]:
         """Rings in which it takes words, and how many; by default none."""
@@ -39,19 +50,35 @@ class Request(ABC):
         return all(ring.fits(words) for ring, words in self.rings(pads))
 
     @abstractmethod
-    def place(self, pads: Scratchpads) -> list[Operation]:
-        """Take the place; the LOADs that fill it."""
-
-    def resolve(self, operation: Operation) -> None:
-        """Fill in a user's operands and reads that depend on the place; by default none do."""
-        return
+    def place(self, pads: Scratchpads) -> Placement:
+        """Take the place."""
 
     def release(self, pads: Scratchpads) -> None:
         """Give the place back; by default nobody else wants it."""
         return
 
 
-def load(target: Target, chunk: Chunk, region: Region, **operands: int) -> Operation:
+class Pending(NamedTuple):
+    """A computing operation before the places of its constants are known.
+
+    Parameters
+    ----------
+    operation : Operation
+    requests : tuple of Request
+        What must have been loaded before it.
+    """
+
+    operation: Operation
+    requests: tuple[Request, ...] = ()
+
+
+def load(
+    target: Target,
+    chunk: Chunk,
+    region: Region,
+    tile: TokenTile | None = None,
+    **operands: int,
+) -> Operation:
     """A LOAD of a whole chunk of constants; more operands as given."""
     values = {
         "target": target,
@@ -59,11 +86,16 @@ def load(target: Target, chunk: Chunk, region: Region, **operands: int) -> Opera
         "offset": chunk.offset,
         "bytes": chunk.bytes,
         "destination": region.start,
+        **operands,
     }
-    subject = Subject("load", chunk.what, chunk.parts[0][0])
-    return Operation(Opcode.LOAD, values | operands, [], [region], subject)
+    subject = Subject("load", chunk.content, chunk.parts[0][0], tile=tile)
+    return Operation(Opcode.LOAD, values, (), (region,), subject)
 
 
+# ---------------------------------------------------------------- weights
+
+
+@dataclass(frozen=True, eq=False)
 class WeightBlock(Request):
     """Row tiles that are resident together, with their parameters.
 
@@ -76,61 +108,78 @@ class WeightBlock(Request):
 
     loads = 3  # parameters; weights, in two parts at the end of the ring
 
-    def __init__(self, runs: Sequence[RowRun], weights: Chunk, parameters: Chunk):
-        super().__init__()
-        self.runs = runs
-        self.weights = weights
-        self.parameters = parameters
-        self.words = sum(run.words for run in runs)
-        self.row_tiles = sum(run.count for run in runs)
-        self.address = self.parameter_address = self.ring_words = UNPLACED
+    runs: Sequence[RowRun]
+    weights: Chunk
+    parameters: Chunk
+
+    @cached_property
+    def words(self) -> int:
+        """Words of the weight ring."""
+        return sum(run.words for run in self.runs)
+
+    @cached_property
+    def row_tiles(self) -> int:
+        return sum(run.count for run in self.runs)
 
     def again(self) -> "WeightBlock":
         """The same constants, to be loaded once more."""
-        return WeightBlock(self.runs, self.weights, self.parameters)
-
-    def used_by(self, matmul: Operation) -> Operation:
-        """A MATMUL by one of the runs, now with the block among its needs, in the first place."""
-        matmul.needs = (self, *matmul.needs)
-        return matmul
+        return replace(self)
 
     def rings(self, pads: Scratchpads) -> list[tuple[Ring, int]]:
         return [(pads.weights, self.words), (pads.parameters, self.row_tiles)]
 
-    def place(self, pads: Scratchpads) -> list[Operation]:
-        self.ring_words = pads.weights.words
-        self.address = pads.weights.take(self.words, self)
-        self.parameter_address = pads.parameters.take(self.row_tiles, self)
-        parameters = _parameter_region(self.parameter_address, self.row_tiles)
-        return [
-            load(Target.PARAMETERS, self.parameters, parameters),
-            *self._weight_loads(pads.plan.engine.weight_word_bytes),
-        ]
-
-    def _weight_loads(self, word_bytes: int) -> list[Operation]:
-        """One LOAD, or two where the block goes over the end of the ring."""
-        operations, done = [], 0
-        for region in _ring_regions(self.address, self.words, self.ring_words):
-            part = self.weights._replace(
-                offset=self.weights.offset + done, bytes=(region.stop - region.start) * word_bytes
-            )
-            operations.append(load(Target.WEIGHTS, part, region))
-            done += part.bytes
-        return operations
-
-    def resolve(self, operation: Operation) -> None:
-        run = operation.run
-        assert run is not None
-        address = (self.address + run.word) % self.ring_words
-        parameters = self.parameter_address + run.parameter
-        operation.operands["weight_address"] = address
-        operation.operands["parameter_address"] = parameters
-        operation.reads += _ring_regions(address, run.words, self.ring_words)
-        operation.reads.append(_parameter_region(parameters, run.count))
+    def place(self, pads: Scratchpads) -> "WeightPlacement":
+        address = pads.weights.take(self.words, self)
+        parameter_address = pads.parameters.take(self.row_tiles, self)
+        parameters = _parameter_region(parameter_address, self.row_tiles)
+        loads = [load(Target.PARAMETERS, self.parameters, parameters)]
+        # One LOAD of weights, or two where the block goes over the end of the ring.
+        word_bytes, done = pads.plan.engine.weight_word_bytes, 0
+        for region in _ring_regions(address, self.words, pads.weights.words):
+            size_bytes = (region.stop - region.start) * word_bytes
+            part = self.weights._replace(offset=self.weights.offset + done, bytes=size_bytes)
+            loads.append(load(Target.WEIGHTS, part, region))
+            done += size_bytes
+        return WeightPlacement(loads, address, parameter_address, pads.weights.words)
 
     def release(self, pads: Scratchpads) -> None:
         pads.weights.release(self)
         pads.parameters.release(self)
+
+
+@dataclass(frozen=True, eq=False)
+class WeightPlacement(Placement):
+    """A weight block in the rings.
+
+    Parameters
+    ----------
+    loads : sequence of Operation
+    address, parameter_address : int
+        First word in the ring of weights and in that of parameters.
+    ring_words : int
+        Size of the ring of weights.
+    """
+
+    address: int
+    parameter_address: int
+    ring_words: int
+    _of_runs: dict[RowRun, tuple[dict[str, int], tuple[Region, ...]]] = field(default_factory=dict)
+
+    def complete(self, operation: Operation) -> Operation:
+        opcode, operands, reads, writes, subject, run = operation
+        assert run is not None
+        found = self._of_runs.get(run)
+        if found is None:  # once for all token tiles
+            found = self._of_runs[run] = self._of_run(run)
+        return Operation(opcode, {**operands, **found[0]}, reads + found[1], writes, subject, run)
+
+    def _of_run(self, run: RowRun) -> tuple[dict[str, int], tuple[Region, ...]]:
+        """Operands and reads of a MATMUL by one of the block's runs."""
+        address = (self.address + run.word) % self.ring_words
+        parameters = self.parameter_address + run.parameter
+        operands = {"weight_address": address, "parameter_address": parameters}
+        weights = _ring_regions(address, run.words, self.ring_words)
+        return operands, (*weights, _parameter_region(parameters, run.count))
 
 
 def _parameter_region(address: int, count: int) -> Region:
@@ -148,7 +197,11 @@ def _ring_regions(address: int, words: int, ring_words: int) -> list[Region]:
     ]
 
 
-class RingChunk(Request):
+# ---------------------------------------------------------------- other constants in rings
+
+
+@dataclass(frozen=True, eq=False)
+class RingRequest(Request):
     """A chunk in consecutive words of a ring, whose first one its users must know.
 
     ``target``, ``space`` and ``operand`` are constants of each kind.
@@ -157,90 +210,116 @@ class RingChunk(Request):
     ----------
     chunk : Chunk
     words : int
-        Of the scratchpad.
+        Words of the scratchpad.
     """
 
-    target: Target
-    space: MemorySpace
-    operand: str
+    target: ClassVar[Target]
+    space: ClassVar[MemorySpace]
+    operand: ClassVar[str]
     """The users' operand that takes the address."""
 
-    def __init__(self, chunk: Chunk, words: int):
-        super().__init__()
-        self.chunk = chunk
-        self.words = words
-        self.address = UNPLACED
+    chunk: Chunk
+    words: int
 
     @abstractmethod
     def ring(self, pads: Scratchpads) -> Ring:
         """The ring of the scratchpad."""
 
-    @property
-    def region(self) -> Region:
-        return Region(self.space, self.address, self.address + self.words)
-
     def rings(self, pads: Scratchpads) -> list[tuple[Ring, int]]:
         return [(self.ring(pads), self.words)]
 
-    def place(self, pads: Scratchpads) -> list[Operation]:
-        self.address = self.ring(pads).take(self.words, self)
-        return [load(self.target, self.chunk, self.region)]
-
-    def resolve(self, operation: Operation) -> None:
-        operation.operands[self.operand] = self.address
-        operation.reads.append(self.region)
+    def place(self, pads: Scratchpads) -> "RingPlacement":
+        address = self.ring(pads).take(self.words, self)
+        region = Region(self.space, address, address + self.words)
+        return RingPlacement([load(self.target, self.chunk, region)], self.operand, region)
 
     def release(self, pads: Scratchpads) -> None:
         self.ring(pads).release(self)
 
 
-class RowParameters(RingChunk):
+@dataclass(frozen=True, eq=False)
+class RingPlacement(Placement):
+    """A chunk in a ring.
+
+    Parameters
+    ----------
+    loads : sequence of Operation
+    operand : str
+        Of the users: takes the address.
+    region : Region
+    """
+
+    operand: str
+    region: Region
+
+    def complete(self, operation: Operation) -> Operation:
+        opcode, operands, reads, writes, subject, run = operation
+        operands = {**operands, self.operand: self.region.start}
+        return Operation(opcode, operands, (*reads, self.region), writes, subject, run)
+
+
+class RowParameters(RingRequest):
     """Row parameters, a word per row tile, of a product whose weights are on the chip already."""
 
-    target, space, operand = Target.PARAMETERS, MemorySpace.PARAMETERS, "parameter_address"
+    target = Target.PARAMETERS
+    space = MemorySpace.PARAMETERS
+    operand = "parameter_address"
 
     def ring(self, pads: Scratchpads) -> Ring:
         return pads.parameters
 
 
-class Exponents(RingChunk):
+class Exponents(RingRequest):
     """Channel exponents of a LayerNorm."""
 
-    target, space, operand = Target.EXPONENTS, MemorySpace.EXPONENTS, "exponent_address"
+    target = Target.EXPONENTS
+    space = MemorySpace.EXPONENTS
+    operand = "exponent_address"
 
     def ring(self, pads: Scratchpads) -> Ring:
         return pads.exponents
 
 
-class GeluTable(Request):
+# ---------------------------------------------------------------- places by rule
+
+
+@dataclass(frozen=True, eq=False)
+class GeluRequest(Request):
     """A block's GELU table, into place 0 or 1 as ``table`` says."""
 
-    def __init__(self, chunk: Chunk, table: int):
-        super().__init__()
-        self.chunk = chunk
-        self.table = table
-        self.region = Region(MemorySpace.GELU, table, table + 1)
+    chunk: Chunk
+    table: int
+
+    @property
+    def region(self) -> Region:
+        return Region(MemorySpace.GELU, self.table, self.table + 1)
 
     def fits(self, pads: Scratchpads) -> bool:
         return pads.gelu[self.table] is None
 
-    def place(self, pads: Scratchpads) -> list[Operation]:
+    def place(self, pads: Scratchpads) -> Placement:
         pads.gelu[self.table] = self
-        return [load(Target.GELU, self.chunk, self.region)]
+        return Placement([load(Target.GELU, self.chunk, self.region)])
 
     def release(self, pads: Scratchpads) -> None:
         pads.gelu[self.table] = None
 
 
-class Preload(Request):
-    """The position tensor of one token tile, into the residual stream."""
+@dataclass(frozen=True, eq=False)
+class PositionRequest(Request):
+    """The position tensor of one token tile, into the residual stream.
 
-    def __init__(self, chunk: Chunk, tile: TokenTile):
-        super().__init__()
-        self.chunk = chunk
-        self.tile = tile
+    Parameters
+    ----------
+    chunk : Chunk
+        Of all tokens.
+    tile : TokenTile
+    """
 
-    def place(self, pads: Scratchpads) -> list[Operation]:
+    chunk: Chunk
+    tile: TokenTile
+
+    def place(self, pads: Scratchpads) -> Placement:
         plan, tile = pads.plan, self.tile
         token_bytes = plan.width_tiles * plan.engine.residual_word_bytes
         part = self.chunk._replace(
@@ -251,17 +330,18 @@ class Preload(Request):
             Target.RESIDUAL,
             part,
             Region(MemorySpace.RESIDUAL, tile.token, tile.token + tile.lane_count),
+            tile,
             destination=plan.residual_word(tile.token),
             stride=plan.width_tiles,
             token=tile.token,
             row_words=plan.width_tiles,
         )
-        operation.subject = operation.subject._replace(tile=tile)
-        return [operation]
+        return Placement([operation])
 
 
-class Strip(Request):
-    """A strip of the picture: all patches of one row of patches.
+@dataclass(frozen=True, eq=False)
+class StripRequest(Request):
+    """A strip of the image: all patches of one row of patches.
 
     Parameters
     ----------
@@ -275,42 +355,45 @@ class Strip(Request):
     plan : Plan
     """
 
-    def __init__(self, index: int, tiles: range, first_place: int, plan: Plan):
-        super().__init__()
-        self.index = index
-        self.places = {first_place + i: tile for i, tile in enumerate(tiles)}
-        words = plan.patch_words
-        self.region = Region(
-            MemorySpace.PIXELS, first_place * words, (first_place + len(tiles)) * words
-        )
+    index: int
+    tiles: range
+    first_place: int
+    plan: Plan
+
+    @cached_property
+    def places(self) -> dict[int, int]:
+        """Token tile by place."""
+        return {self.first_place + i: tile for i, tile in enumerate(self.tiles)}
 
     def fits(self, pads: Scratchpads) -> bool:
         """Each tile's place is free, or the strip before has begun to fill it for this tile."""
         users = (pads.pixels.get(place, (tile, set())) for place, tile in self.places.items())
         return all(
             owner == tile or not strips
-            for (owner, strips), tile in zip(users, self.places.values(), strict=True)
+            for (owner, strips), tile in zip(users, self.tiles, strict=True)
         )
 
-    def place(self, pads: Scratchpads) -> list[Operation]:
+    def place(self, pads: Scratchpads) -> Placement:
         for place, tile in self.places.items():
             owner, strips = pads.pixels.get(place, (tile, set()))
             pads.pixels[place] = (tile, strips | {self} if owner == tile else {self})
-        shape, plan = pads.plan.shape, pads.plan
+        plan, shape = self.plan, self.plan.shape
         strip_bytes = shape.patch * shape.image[1] * shape.image[2]
+        first = self.first_place * plan.patch_words
         operands = {
             "target": Target.PIXELS,
             "base": Base.IMAGE,
             "offset": self.index * strip_bytes,
             "bytes": strip_bytes,
-            "destination": self.region.start,
+            "destination": first,
             "stride": plan.patch_words,
             "lane_first": self.index * shape.grid[1] % plan.engine.token_lanes,
             "segment_bytes": plan.segment_bytes,
             "segments": shape.grid[1],
         }
+        region = Region(MemorySpace.PIXELS, first, first + len(self.tiles) * plan.patch_words)
         subject = Subject("load", "pixels", "", row_tile=self.index)
-        return [Operation(Opcode.LOAD, operands, [], [self.region], subject)]
+        return Placement([Operation(Opcode.LOAD, operands, (), (region,), subject)])
 
     def release(self, pads: Scratchpads) -> None:
         for place in self.places:

@@ -1,9 +1,11 @@
 """Matrices cut into what the weight ring holds at a time (blocks) and one MATMUL takes (runs)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
-from rtl.compiler.sizes import Plan, TiledMatrix, divide_up
+from rtl.compiler.tiles import TiledMatrix, divide_up
 from rtl.config import EngineConfig
 from rtl.isa.instructions import INSTRUCTIONS, Opcode
 
@@ -25,7 +27,7 @@ class RowRun:
     ----------
     layer : TiledMatrix
     first, count : int
-        Row tiles of the layer.
+        First row tile in the layer, and number of row tiles.
     word, parameter : int
         Ring word and parameter word of the first row tile, from the block's first ones.
     """
@@ -37,26 +39,34 @@ class RowRun:
     parameter: int
 
     @cached_property
-    def wide(self) -> int:
+    def bits8(self) -> int:
         """Bit i is set where row tile i of the run has 8-bit weights."""
-        flags = self.layer.wide[self.first : self.first + self.count]
-        return sum(1 << i for i, wide in enumerate(flags) if wide)
+        flags = self.layer.bits8[self.first : self.first + self.count]
+        return sum(1 << i for i, bits8 in enumerate(flags) if bits8)
 
     @cached_property
     def words(self) -> int:
         """Words of the weight ring; an 8-bit row tile takes twice as many as a 4-bit one."""
-        return self.layer.depth_words * (self.count + self.wide.bit_count())
+        return self.layer.depth_words * (self.count + self.bits8.bit_count())
+
+
+class RowTiles(NamedTuple):
+    """Row tiles ``first`` ... ``first + count - 1`` of a layer."""
+
+    layer: TiledMatrix
+    first: int
+    count: int
 
 
 def cut_into_blocks(
-    pieces: list[tuple[TiledMatrix, int, int]], plan: Plan, max_words: int
+    pieces: Sequence[RowTiles], engine: EngineConfig, max_words: int
 ) -> list[list[RowRun]]:
     """Row tiles in order, cut into blocks of about equal size that fit the rings.
 
     Parameters
     ----------
-    pieces : list of (layer, first row tile, row tiles)
-    plan : Plan
+    pieces : sequence of RowTiles
+    engine : EngineConfig
     max_words : int
         Ring words of a block, unless a single row tile takes more.
 
@@ -66,7 +76,6 @@ def cut_into_blocks(
         The runs of each block. No block takes more than half the parameter words, so that the
         next one can be loaded meanwhile.
     """
-    engine = plan.engine
     max_tiles = engine.parameter_words // 2
     tiles = [(layer, i) for layer, first, count in pieces for i in range(first, first + count)]
     total = sum(layer.ring_words(i) for layer, i in tiles)

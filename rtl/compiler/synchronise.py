@@ -14,106 +14,31 @@ reads what an earlier drain writes. All other units finish an instruction before
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from rtl.compiler.operations import MemorySpace, Operation, Program, Region
-from rtl.compiler.sizes import evenly
+from rtl.compiler.tiles import evenly
 from rtl.errors import UserError
 from rtl.isa.instructions import CREDIT_BITS, SEMAPHORE_BITS, UNITS, Unit
 
 FED_BY_DRAIN = frozenset({MemorySpace.ACTIVATIONS, MemorySpace.KEYS, MemorySpace.VALUES})
-NEVER = -1  # the number of no operation
 MOST_CREDITS = (1 << CREDIT_BITS) - 1
 
 
-class _Segment:
-    """Addresses that were always accessed together.
+class Dependency(NamedTuple):
+    """An operation that must be complete before another one starts.
 
-    The latest writer is enough: it started after all earlier accesses were complete. Readers are
-    those since then, the latest of each unit.
+    Parameters
+    ----------
+    operation : int
+        Its place in the program.
+    previous_image : bool
+        Whether it is the one of the image before.
     """
 
-    __slots__ = ("readers", "stop", "writer", "writer_unit")
-
-    def __init__(self, stop: int, writer_unit: int, writer: int, readers: dict[int, int]):
-        self.stop = stop
-        self.writer_unit = writer_unit
-        self.writer = writer
-        self.readers = readers
-
-
-class _Accesses:
-    """Latest writer and readers of each address of one space."""
-
-    def __init__(self) -> None:
-        self.starts = [0]  # of the segments, ascending
-        self.segments = {0: _Segment(1 << 32, 0, NEVER, {})}
-
-    def of(self, region: Region) -> Iterator[_Segment]:
-        """Segments that make up a region."""
-        start, stop = region.start, region.stop
-        if start not in self.segments:
-            self._cut(start)
-        if stop not in self.segments:
-            self._cut(stop)
-        while start < stop:
-            segment = self.segments[start]
-            yield segment
-            start = segment.stop
-
-    def _cut(self, address: int) -> None:
-        """Let a segment begin at ``address``."""
-        i = bisect_right(self.starts, address)
-        before = self.segments[self.starts[i - 1]]
-        self.segments[address] = _Segment(
-            before.stop, before.writer_unit, before.writer, before.readers.copy()
-        )
-        before.stop = address
-        self.starts.insert(i, address)
-
-
-def dependencies(operations: Sequence[Operation]) -> list[list[int]]:
-    """Per operation and unit, an earlier operation that must be complete before it starts.
-
-    ``NEVER`` where there is none. Together with what those depend on, this is enough.
-    """
-    spaces = [_Accesses() for _ in MemorySpace]
-    return [_needed(operation, i, spaces) for i, operation in enumerate(operations)]
-
-
-def _needed(operation: Operation, number: int, spaces: list[_Accesses]) -> list[int]:
-    needed = [NEVER] * UNITS
-    unit = operation.unit
-    if unit is None:
-        return needed
-    fed = NEVER  # the latest MATMUL whose results this one's feed reads
-    for region in operation.reads:
-        for segment in spaces[region.space].of(region):
-            if segment.writer > needed[segment.writer_unit]:
-                needed[segment.writer_unit] = segment.writer
-            if segment.writer_unit == unit and region.space in FED_BY_DRAIN:
-                fed = max(fed, segment.writer)
-    for region in operation.writes:
-        for segment in spaces[region.space].of(region):
-            if segment.writer > needed[segment.writer_unit]:
-                needed[segment.writer_unit] = segment.writer
-            for reader_unit, reader in segment.readers.items():
-                if reader > needed[reader_unit]:
-                    needed[reader_unit] = reader
-    _record(operation, unit, number, spaces)
-    needed[unit] = fed if unit is Unit.MATMUL else NEVER
-    return needed
-
-
-def _record(operation: Operation, unit: Unit, number: int, spaces: list[_Accesses]) -> None:
-    for region in operation.reads:
-        for segment in spaces[region.space].of(region):
-            segment.readers[unit] = number
-    for region in operation.writes:
-        for segment in spaces[region.space].of(region):
-            segment.writer_unit, segment.writer = unit, number
-            segment.readers = {}
+    operation: int
+    previous_image: bool
 
 
 class Marks(NamedTuple):
@@ -134,59 +59,215 @@ class Marks(NamedTuple):
     credits: list[list[int]]
 
 
+class _Wait(NamedTuple):
+    """A consumer's operation, and what it waits for of one producer."""
+
+    operation: int
+    needed: Dependency
+
+
 def synchronise(operations: Sequence[Operation]) -> Marks:
     """Waits and signals of all operations, for a program that is run again and again."""
-    marks = Marks([0] * len(operations), [0] * len(operations), [[0] * UNITS for _ in range(UNITS)])
-    needs = cyclic_dependencies(operations)
-    for producer in Unit:
-        for consumer in Unit:
-            pair = [(i, need[producer]) for i, need in needs if operations[i].unit is consumer]
-            waits = _bounded(_growing(pair, len(operations)))
-            for waiting, needed in waits:
-                marks.waits[waiting] |= 1 << producer
-                marks.signals[needed] |= 1 << consumer  # a negative one: of the same program
-                marks.credits[producer][consumer] += needed < 0
+    count = len(operations)
+    marks = Marks([0] * count, [0] * count, [[0] * UNITS for _ in range(UNITS)])
+    for (producer, consumer), growing in _growing(operations).items():
+        for waiting, (needed, previous_image) in _bounded(growing):
+            marks.waits[waiting] |= 1 << producer
+            marks.signals[needed] |= 1 << consumer
+            marks.credits[producer][consumer] += previous_image
     return marks
 
 
-def cyclic_dependencies(operations: Sequence[Operation]) -> list[tuple[int, list[int | None]]]:
-    """Per operation its number, and by unit the operation that must be complete, as in
-    :func:`dependencies`; a negative number counts from the end of the image before.
+def _growing(operations: Sequence[Operation]) -> dict[tuple[int, int], list[_Wait]]:
+    """By producer and consumer, the consumer's operations that need more than all before.
 
-    Whatever an image touches was touched by the image before, too. So nothing older is needed,
-    and what the second of two images needs is what every later one does.
+    All of the image before included: it has waited for the same operations.
     """
     count = len(operations)
-    of_second = dependencies([*operations, *operations])[count:]
-    return [
-        (number, [None if at == NEVER else at - count for at in needed])
-        for number, needed in enumerate(of_second)
-    ]
+    pairs = [[[(0, NEVER)] for _ in range(UNITS)] for _ in range(UNITS)]  # [consumer][producer]
+    for place, (operation, needs) in enumerate(zip(operations, _needs(operations), strict=True)):
+        if operation.unit is not None:
+            for grown, needed in zip(pairs[operation.unit], needs, strict=True):
+                if needed > grown[-1][1]:
+                    grown.append((place, needed))
+    found: dict[tuple[int, int], list[_Wait]] = {}
+    for consumer, producers in enumerate(pairs):
+        for producer, grown in enumerate(producers):
+            covered = max(NEVER, grown[-1][1] - count)  # by the image before
+            found[producer, consumer] = [
+                _Wait(place, Dependency(needed % count, needed < count))
+                for place, needed in grown
+                if needed > covered
+            ]
+    return found
 
 
-def _growing(pair: list[tuple[int, int | None]], count: int) -> list[tuple[int, int]]:
-    """Of a consumer's (operation, needed operation), those that need more than all before.
-
-    All of the image before included: it has waited for the same operations, ``count`` earlier.
-    """
-    covered = max((needed for _, needed in pair if needed is not None), default=0) - count
-    waits = []
-    for number, needed in pair:
-        if needed is not None and needed > covered:
-            waits.append((number, needed))
-            covered = needed
-    return waits
-
-
-def _bounded(waits: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _bounded(waits: list[_Wait]) -> list[_Wait]:
     """No more waits for the image before than BEGIN has credits for.
 
     Beyond that they are put together, as evenly as possible: the first of some waits for what
     the last of them needs.
     """
-    before = [wait for wait in waits if wait[1] < 0]
+    before = [wait for wait in waits if wait.needed.previous_image]
     parts = evenly(before, min(len(before), MOST_CREDITS)) if before else []
-    return [(part[0][0], part[-1][1]) for part in parts] + waits[len(before) :]
+    together = [_Wait(part[0].operation, part[-1].needed) for part in parts]
+    return together + waits[len(before) :]
+
+
+# ---------------------------------------------------------------- dependencies
+
+NEVER = -1
+"""The number of no operation. Those of the image before count from 0, those of this one go on."""
+
+
+def dependencies(operations: Sequence[Operation]) -> list[dict[Unit, Dependency]]:
+    """Per operation and unit, the latest operation that must be complete before it starts.
+
+    Together with what those depend on, this is enough. Whatever an image touches was touched by
+    the image before, too, so nothing older is needed.
+    """
+    count = len(operations)
+    return [
+        {
+            unit: Dependency(needed % count, needed < count)
+            for unit, needed in zip(Unit, needs, strict=True)
+            if needed != NEVER
+        }
+        for needs in _needs(operations)
+    ]
+
+
+class _Segment:
+    """Addresses that were always accessed together.
+
+    The latest writer is enough: it started after all earlier accesses were complete. Readers are
+    those since then, the latest of each unit.
+    """
+
+    __slots__ = ("readers", "start", "stop", "writer", "writer_unit")
+
+    def __init__(
+        self, start: int, stop: int, writer: int, writer_unit: int, readers: dict[int, int]
+    ):
+        self.start = start
+        self.stop = stop
+        self.writer = writer
+        self.writer_unit = writer_unit
+        self.readers = readers
+
+
+class _Accesses:
+    """Latest writer and readers of each address of one space."""
+
+    def __init__(self) -> None:
+        self.starts = [0]  # of the segments, ascending
+        self.segments = {0: _Segment(0, 1 << 32, NEVER, 0, {})}
+        self.found: dict[Region, list[_Segment]] = {}  # as long as no segment is cut
+
+    def of(self, region: Region) -> list[_Segment]:
+        """Segments that make up a region."""
+        segments = self.found.get(region)
+        if segments is None:
+            _, start, stop = region
+            self._cut(start)
+            self._cut(stop)
+            segments = self.found[region] = []
+            while start < stop:
+                segments.append(self.segments[start])
+                start = segments[-1].stop
+        return segments
+
+    def _cut(self, address: int) -> None:
+        """Let a segment begin at ``address``."""
+        if address in self.segments:
+            return
+        i = bisect_right(self.starts, address)
+        before = self.segments[self.starts[i - 1]]
+        self.segments[address] = _Segment(
+            address, before.stop, before.writer, before.writer_unit, before.readers.copy()
+        )
+        before.stop = address
+        self.starts.insert(i, address)
+        self.found.clear()
+
+
+class _FirstAccess(NamedTuple):
+    """An access to addresses that the image has not written yet: the image before counts, too.
+
+    Parameters
+    ----------
+    needs : list of int
+        Of the operation, to be completed.
+    unit : Unit
+    region : Region
+    writes : bool
+    """
+
+    needs: list[int]
+    unit: Unit
+    region: Region
+    writes: bool
+
+
+def _needs(operations: Sequence[Operation]) -> list[list[int]]:
+    """Per operation and unit the number of the latest operation that it needs, or ``NEVER``."""
+    spaces = [_Accesses() for _ in MemorySpace]
+    first: list[_FirstAccess] = []
+    count = len(operations)
+    found = [
+        _needs_of(operation, number, spaces, first)
+        for number, operation in enumerate(operations, count)
+    ]
+    # The image ends as the one before did.
+    for needs, unit, region, writes in first:
+        fed = not writes and region.space in FED_BY_DRAIN and unit is Unit.MATMUL
+        for segment in spaces[region.space].of(region):
+            accesses = [(segment.writer_unit, segment.writer)]
+            if writes:
+                accesses += segment.readers.items()
+            for other, number in accesses:
+                if other != unit or fed:
+                    needs[other] = max(needs[other], number - count)
+    return found
+
+
+def _needs_of(
+    operation: Operation, number: int, spaces: list[_Accesses], first: list[_FirstAccess]
+) -> list[int]:
+    """Needs of one operation within its image; notes what it accesses."""
+    needs = [NEVER] * UNITS
+    unit = operation.unit
+    if unit is None:
+        return needs
+    for region in operation.reads:
+        space = region[0]
+        own_too = space in FED_BY_DRAIN
+        for segment in spaces[space].of(region):
+            writer, writer_unit = segment.writer, segment.writer_unit
+            if writer == NEVER:
+                part = Region(space, segment.start, segment.stop)
+                first.append(_FirstAccess(needs, unit, part, False))
+            elif writer > needs[writer_unit] and (writer_unit != unit or own_too):
+                needs[writer_unit] = writer
+            segment.readers[unit] = number
+    fed = needs[unit]  # the latest of its own unit whose results it reads
+    for region in operation.writes:
+        space = region[0]
+        for segment in spaces[space].of(region):
+            writer, writer_unit = segment.writer, segment.writer_unit
+            if writer == NEVER:
+                part = Region(space, segment.start, segment.stop)
+                first.append(_FirstAccess(needs, unit, part, True))
+            elif writer > needs[writer_unit]:
+                needs[writer_unit] = writer
+            if segment.readers:
+                for reader_unit, reader in segment.readers.items():
+                    if reader > needs[reader_unit]:
+                        needs[reader_unit] = reader
+                segment.readers = {}
+            segment.writer, segment.writer_unit = number, unit
+    needs[unit] = fed if unit is Unit.MATMUL else NEVER
+    return needs
 
 
 def check_semaphores(program: Program) -> None:

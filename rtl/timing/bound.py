@@ -4,16 +4,17 @@ from collections.abc import Iterator
 from math import ceil
 from typing import NamedTuple
 
-from rtl.compiler.lowering.pixels import Pixels
+from rtl.compiler.lowering.pixels import PixelBanks
 from rtl.compiler.runs import most_row_tiles
-from rtl.compiler.sizes import Plan, TiledMatrix, divide_up
+from rtl.compiler.sizes import Plan
+from rtl.compiler.tiles import TiledMatrix, divide_up
 from rtl.isa.instructions import INSTRUCTION_BYTES
 from rtl.model.shape import NetworkShape
 from rtl.timing.port import MemoryTiming
 
 
 class ArrayLanes(NamedTuple):
-    """What an array multiplies per cycle: ``tokens x rows x depth``."""
+    """Size of an array, which multiplies ``tokens x rows x depth`` terms per cycle."""
 
     tokens: int
     rows: int
@@ -21,7 +22,7 @@ class ArrayLanes(NamedTuple):
 
 
 def bound_cycles(shape: NetworkShape, lanes: ArrayLanes, *, pixel_passes: int = 2) -> int:
-    """Cycles in which the array would be busy if it never waited.
+    """Count the cycles in which the array would be busy if it never waited.
 
     Every matrix takes ``token tiles x row tiles x depth words`` cycles, each rounded up. A row
     tile of 8 bits takes two passes, and so do the scores QK^T and the context PV, whose keys and
@@ -33,7 +34,7 @@ def bound_cycles(shape: NetworkShape, lanes: ArrayLanes, *, pixel_passes: int = 
     ----------
     shape : NetworkShape
     lanes : ArrayLanes
-        Of the array that the bound is for; other sizes of the engine do not matter.
+        Size of the array that the bound is for; other sizes of the engine do not matter.
     pixel_passes : int
         Passes per weight nibble in the patch embedding: 1 where a pixel is a single operand, that
         is, with ``act_bits`` 8.
@@ -75,7 +76,7 @@ def bound_cycles(shape: NetworkShape, lanes: ArrayLanes, *, pixel_passes: int = 
 
 
 def array_work(shape: NetworkShape) -> int:
-    """Multiply-accumulates of one image without padding, the last block reduced.
+    """Count the multiply-accumulates of one image without padding, the last block reduced.
 
     A product of an 8-bit and of a 4-bit weight count the same; so do both passes of one product.
     Of mean pooling only the sums count.
@@ -95,18 +96,19 @@ class KindWork(NamedTuple):
 
 
 def work_by_kind(shape: NetworkShape, *, pixel_passes: int = 2) -> dict[str, KindWork]:
-    """Work of one image without padding, the last block reduced, in the order of execution.
+    """Count the work of one image without padding, the last block reduced, layer by layer.
 
     Parameters
     ----------
     shape : NetworkShape
     pixel_passes : int
-        As of :func:`bound_cycles`.
+        Passes per weight nibble in the patch embedding, as for :func:`bound_cycles`.
 
     Returns
     -------
     dict of str to KindWork
-        By kind of layer, as in :class:`rtl.compiler.operations.Subject`.
+        Work of each kind of layer (:class:`rtl.compiler.operations.Subject`), in the order of
+        execution.
     """
     kinds: dict[str, KindWork] = {}
 
@@ -118,8 +120,8 @@ def work_by_kind(shape: NetworkShape, *, pixel_passes: int = 2) -> dict[str, Kin
 
     def passes(flags: tuple[bool, ...], rows: int) -> int:
         size = shape.row_granularity
-        wide = sum(min(size, rows - i * size) for i, flag in enumerate(flags) if flag)
-        return rows + wide
+        bits8 = sum(min(size, rows - i * size) for i, flag in enumerate(flags) if flag)
+        return rows + bits8
 
     tokens, width = shape.tokens, shape.width
     embed = pixel_passes * passes(shape.embed_wide, width)
@@ -173,7 +175,7 @@ class MatrixUse(NamedTuple):
 def matrix_uses(plan: Plan) -> Iterator[MatrixUse]:
     """Yield every matrix with weights in the order of execution; for mean pooling its products."""
     passes = 1 if plan.engine.act_bits == 8 else 2  # pixels in one slice or two
-    groups = sum(1 for _ in Pixels(plan).groups())
+    groups = sum(1 for _ in PixelBanks(plan).groups())
     yield MatrixUse(plan.embed, len(plan.patch_tiles), passes, groups)
     for block in range(len(plan.shape.blocks)):
         queries = len(plan.query_tiles(block))

@@ -20,7 +20,7 @@ END = "end"  # the kind of the cycles behind an image's last MATMUL
 
 
 class Wait(StrEnum):
-    """What the idle matmul unit waits for."""
+    """Reasons for which the matmul unit is idle."""
 
     MEMORY = "memory"  # data that are on their way: bandwidth and latency
     ROOM = "room"  # data of a LOAD that found its ring or buffer full, while memory stood still
@@ -40,7 +40,7 @@ CAUSES = {
     WAITED_FOR_UNIT: Wait.START,
     WAITED_FOR_PROGRAM: Wait.PROGRAM,
 }
-"""Of all causes but LOAD, which is told apart."""
+"""What a cause of the simulation means; a LOAD has several meanings, see :class:`_AwaitedLoads`."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Breakdown:
     Parameters
     ----------
     cycles : float
-        From one image's end to the next one's, where three images or more were simulated; else of
-        the first image.
+        Cycles from one image's end to the next one's, where three images or more were simulated;
+        else those of the first image.
     multiplying : dict of str to float
         By kind of layer: the array multiplies, padding included.
     draining : dict of str to float
@@ -67,7 +67,7 @@ class Breakdown:
     waiting: dict[str, dict[Wait, float]]
 
     def waits(self) -> dict[Wait, float]:
-        """Idle cycles by cause, the largest first."""
+        """Sum up the idle cycles by cause, the largest first."""
         total: defaultdict[Wait, float] = defaultdict(float)
         for causes in self.waiting.values():
             for wait, cycles in causes.items():

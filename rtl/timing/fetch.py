@@ -1,6 +1,6 @@
 """The fetcher in the timing model: beats become instructions, which are decoded into the queues.
 
-What :mod:`rtl.control.fetch` does. All times are clock cycles of the RTL.
+Follows :mod:`rtl.control.fetch`. All times are clock cycles of the RTL.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ NO_UNIT = -1  # stands for the unit of BEGIN and END, or for none
 
 
 class FetchTiming:
-    """Reads the program once per image, and decodes one instruction after the other.
+    """The fetcher: reads the program once per image, and decodes one instruction after the other.
 
     Parameters
     ----------
@@ -23,13 +23,14 @@ class FetchTiming:
     address : int
         First byte of the program.
     units : sequence of Unit or None
-        Who executes each instruction; None for BEGIN and END.
+        The unit that executes each instruction; None for BEGIN and END.
     images : int
+        How often the program is run.
 
     Attributes
     ----------
     reader : ProgramReader
-        Of the image whose program was asked for last.
+        Reads the program for the latest image that it was asked for.
     available : list of float
         Per instruction, image by image, when it can be at the head of its unit's queue at the
         earliest; NEVER if it was not decoded yet.

@@ -1,4 +1,4 @@
-"""Pipeline constants of an engine, from its RTL: the compiler's only part that needs Amaranth."""
+"""Pipeline constants of an engine, taken from its RTL."""
 
 from functools import cache
 
@@ -19,7 +19,7 @@ from rtl.vector.softmax import SoftmaxUnit
 
 @cache
 def unit_latencies(config: EngineConfig) -> UnitLatencies:
-    """Constants of the units; where the RTL names none: :class:`UnitLatencies`' defaults."""
+    """Read the constants of an engine's units; those that the RTL does not name keep a default."""
     return UnitLatencies(
         decode=Fetch.DECODE_CYCLES,
         queue=Queue.LATENCY,

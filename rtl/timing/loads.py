@@ -1,13 +1,13 @@
 """The load unit in the timing model: LOADs become commands, commands bursts, beats writes.
 
-What :mod:`rtl.memory.load.unit` does, burst by burst. A burst is asked for when the buffer has room
-for all of it; beats leave the buffer as the loaders write. All times are clock cycles of the RTL.
+Follows :mod:`rtl.memory.load.unit` burst by burst. A burst is issued when the buffer has room for
+all of it; beats leave the buffer as the loaders write. All times are clock cycles of the RTL.
 """
 
 import sys
 
 from rtl.compiler.operations import Operation
-from rtl.compiler.sizes import divide_up
+from rtl.compiler.tiles import divide_up
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Target
 from rtl.timing.port import (
@@ -25,18 +25,19 @@ LOAD_ROOM = 256  # beats; rtl.memory.reader.Reader.ROOM
 LOADS_AHEAD = 8  # rtl.memory.load.unit.LoadUnit.AHEAD
 
 Departure = tuple[int, int, float, float]
-"""Beats that leave the buffer evenly: all beats up to the last of them, how many these are, when
-the first one leaves, when the last one does."""
+"""A burst's beats, or those of several, leaving the buffer evenly: the number of the last one among
+all beats, how many they are, when the first one leaves, when the last one does."""
 
 
 class LoadTiming:
-    """The load unit: instructions become commands, commands bursts.
+    """The load unit: turns instructions into commands, and commands into bursts.
 
     Parameters
     ----------
     engine : EngineConfig
     latencies : UnitLatencies
     memory : MemoryPort
+        Shared with STORE and the fetcher.
 
     Attributes
     ----------
@@ -68,11 +69,11 @@ class LoadTiming:
         return self.loaders.busy
 
     def cost(self, operation: Operation) -> dict[str, int]:
-        """The operands, which say all that a LOAD takes."""
+        """Return the operands: they say all that a LOAD takes."""
         return operation.operands
 
     def execute(self, operands: dict[str, int], taken: float) -> float:
-        """Take an instruction; NEVER, as its end is only known with its last burst."""
+        """Take an instruction; returns NEVER, as its end is known with its last burst only."""
         self.waiting.append((taken, operands))
         self._command()
         return NEVER
@@ -92,7 +93,7 @@ class LoadTiming:
         self.free = NEVER if self.waiting else self.entered[-1] + 1
 
     def candidate(self) -> float:
-        """Earliest choice of the next burst; NEVER if there is none."""
+        """Find the earliest choice of the next burst; NEVER if there is none."""
         if self.extent is None:
             return NEVER
         needed = self.issued + self.extent.burst - LOAD_ROOM
@@ -104,7 +105,7 @@ class LoadTiming:
         return room if room > self.earliest else self.earliest
 
     def _leaves(self, beat: int) -> float:
-        """When a beat that was read leaves the buffer, counted from 1; one that matters still."""
+        """Find when a beat that was read leaves the buffer; beats are counted from 1."""
         place = self.oldest
         while self.left[place][0] < beat:
             place += 1
@@ -193,7 +194,7 @@ class LoadTiming:
             beats = extent.burst + (bursts - 1) * BURST_BEATS
             latest, room = self._latest(beats, bursts, chosen, enter)
         late = room + memory.latency + self.buffer >= enter + (beats - BURST_BEATS) * pace
-        if late or latest >= limit or bursts < 2:
+        if late or bursts < 2:
             return None
         if chosen % 1 or first % 1 or enter % 1 or latest % 1 or pace % 1:
             return None
@@ -205,7 +206,7 @@ class LoadTiming:
         return latest
 
     def _even_beats(self, burst: int) -> int:
-        """How many more beats find room as beats before leave evenly; the next burst's at least."""
+        """Count the beats that find room as others leave evenly; at least the next burst's."""
         needed = self.issued + burst - LOAD_ROOM
         while self.uneven and self.uneven[0][1] < needed:
             self.uneven.pop(0)
@@ -214,12 +215,12 @@ class LoadTiming:
         return max(self.uneven[0][0] + LOAD_ROOM - self.issued, burst)
 
     def _latest(self, beats: int, bursts: int, chosen: float, enter: float) -> tuple[float, float]:
-        """When the last of the next bursts is chosen, and when there is room for it.
+        """Find when the last of the next bursts is chosen, and when there is room for it.
 
         Parameters
         ----------
         beats, bursts : int
-            Of all of them.
+            How many these are.
         chosen : float
             When the first of the bursts is chosen.
         enter : float
@@ -234,7 +235,7 @@ class LoadTiming:
 
 
 class LoaderTiming:
-    """Takes beats out of the load unit's buffer and writes them, one LOAD after the other.
+    """The loaders: take beats out of the load unit's buffer and write them, LOAD after LOAD.
 
     Parameters
     ----------
@@ -267,7 +268,7 @@ class LoaderTiming:
         self._begun = False
 
     def _word_count(self, operands: dict[str, int], beats: int) -> int:
-        """Words of the scratchpad, or its parts that a beat fills."""
+        """Count the words of the scratchpad, or the parts of words that a beat fills."""
         size, target = operands["bytes"], operands["target"]
         if target == Target.GELU:
             return size
@@ -279,7 +280,7 @@ class LoaderTiming:
         return beats
 
     def consume(self, first: float, last: float, beats: int) -> tuple[float, float]:
-        """Take a burst's beats, which are there from first to last; when they are taken."""
+        """Take a burst's beats, which come from first to last; when these two are taken."""
         start = first if first > self.ready else self.ready
         if self._cut:
             # A cutter holds two beats, whose words are written from the next cycle on.
@@ -303,7 +304,7 @@ class LoaderTiming:
         return stop
 
     def finish(self) -> float:
-        """End the LOAD; the cycle of its last write."""
+        """End the LOAD; returns the cycle of its last write."""
         end = self._end + self._late
         self.finished.append(end)
         self.busy += end + 1

@@ -1,14 +1,14 @@
-"""The memory port in the timing model: when beats arrive, and what the program needs of it.
+"""The memory port in the timing model: when beats arrive, and how the program is read.
 
-What :mod:`rtl.memory.reader` and the fetcher do, burst by burst. A client's burst is issued when
-its buffer has room for it, the program's before a LOAD's (:mod:`rtl.timing.loads`); memory
-answers all bursts in their order. Beats leave the program's buffer as instructions are decoded.
-All times are clock cycles of the RTL.
+Follows :mod:`rtl.memory.reader` burst by burst. A burst is issued when its client's buffer has room
+for all of it, the program's before a LOAD's (:mod:`rtl.timing.loads`); memory answers bursts in the
+order in which they were issued. Beats leave the program's buffer as instructions are decoded
+(:mod:`rtl.timing.fetch`). All times are clock cycles of the RTL.
 """
 
 from dataclasses import dataclass
 
-from rtl.compiler.sizes import divide_up
+from rtl.compiler.tiles import divide_up
 from rtl.isa.instructions import INSTRUCTION_BYTES
 
 BURST_BEATS = 16  # rtl.memory.axi.BURST_BEATS
@@ -39,18 +39,18 @@ class MemoryTiming:
 
 
 class MemoryPort:
-    """When the beats of successive bursts arrive.
+    """Memory port: computes when the beats of successive bursts arrive.
 
     Parameters
     ----------
     timing : MemoryTiming
     beat_bytes : int
-        Width of the port.
+        Width of the port in bytes.
 
     Attributes
     ----------
     latency : int
-        From the choice of a burst to its first beat.
+        Cycles from the choice of a burst to its first beat.
     interval : float
         Cycles from one beat to the next that the bandwidth sustains, at least 1.
     saved : float
@@ -69,7 +69,7 @@ class MemoryPort:
         self.paid = 0.0
 
     def burst(self, chosen: float, beats: int) -> tuple[float, float]:
-        """Cycles of the first and last beat of a burst that was chosen in a cycle."""
+        """Read a burst that was chosen in a cycle; when its first and last beat arrive."""
         first = chosen + self.latency
         if first <= self.last:
             first = self.last + 1
@@ -80,7 +80,7 @@ class MemoryPort:
         return first, self.last
 
     def send(self, first: float, beats: int) -> tuple[float, float]:
-        """Cycles of the first and last of successive beats, from ``first`` on, by the bandwidth."""
+        """Send beats from ``first`` on, as the bandwidth allows; when the first and last go."""
         interval = self.interval
         if interval == 1:
             return first, first + beats - 1
@@ -89,7 +89,7 @@ class MemoryPort:
         return first, max(first + beats - 1, self.paid - interval - self.saved)
 
     def steady(self, chosen: float, ready: float) -> float | None:
-        """First cycle of beats that will arrive ``interval`` cycles apart, burst after burst.
+        """Find the cycle from which beats arrive ``interval`` apart, burst after burst.
 
         None if they will not: because the bandwidth that an idle memory has saved is not used up,
         or because whoever takes the beats holds them back.
@@ -119,7 +119,7 @@ class MemoryPort:
         )
 
     def write(self, first: float, beats: int) -> float:
-        """Cycle of the last of successive beats that are written from ``first`` on.
+        """Write successive beats from ``first`` on; when the last of them goes.
 
         A write goes before all reads that wait: only what was sent before is paid for first.
         """
@@ -130,24 +130,25 @@ class MemoryPort:
 
 
 class Extent:
-    """What a command has still to read, in beats.
+    """The rest of a command, in beats that are to be read.
 
     A burst ends with its block of ``BURST_BEATS`` aligned beats, so that none crosses 4 KB.
 
     Parameters
     ----------
     address, size : int
-        In bytes.
+        First byte, and how many bytes.
     beat_bytes : int
+        Width of the port in bytes.
 
     Attributes
     ----------
     beat : int
-        Address of the next one, in beats.
+        Address of the next beat, counted in beats.
     left : int
-        Beats.
+        Beats that are left.
     burst : int
-        Length of the next one in beats, 0 at the end.
+        Length of the next burst in beats; 0 at the end.
     """
 
     __slots__ = ("beat", "burst", "left")
@@ -158,21 +159,23 @@ class Extent:
         self.burst = min(self.left, BURST_BEATS - self.beat % BURST_BEATS)
 
     def advance(self, beats: int) -> None:
-        """Go on behind so many beats: the next burst's, or those of several."""
+        """Step over so many beats: those of the next burst, or of several."""
         self.beat += beats
         self.left -= beats
         self.burst = self.left if self.left < BURST_BEATS else BURST_BEATS
 
 
 class ProgramReader:
-    """The fetcher's client: bursts of the program, and when their beats reach the decoder.
+    """The fetcher's buffer: reads the program burst by burst, for one image.
 
     Parameters
     ----------
     address : int
         First byte of the program.
     instructions : int
+        Length of the program.
     beat_bytes : int
+        Width of the port in bytes.
     requested : float
         Cycle of the command.
     queue : int
@@ -200,7 +203,7 @@ class ProgramReader:
         self.gone = 0
 
     def candidate(self) -> float:
-        """Earliest choice of the next burst; NEVER if unknown."""
+        """Find the earliest choice of the next burst; NEVER if unknown."""
         if not self.extent.left:
             return NEVER
         needed = self.issued + self.extent.burst - PROGRAM_ROOM

@@ -19,7 +19,7 @@ COUNTED_IN = {MemorySpace.ACTIVATIONS: "granules", MemorySpace.GELU: "tables"}  
 def report(
     program: Program, prediction: Prediction, breakdown: Breakdown, clock_hz: int
 ) -> dict[str, Any]:
-    """All figures as a JSON object.
+    """Put all figures into a JSON object.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def report(
 
 
 def _buffers(program: Program) -> list[tuple[str, int, int, str]]:
-    """Name, highest address in use, capacity and unit of each scratchpad."""
+    """List name, highest address in use, capacity and unit of each scratchpad."""
     plan = program.plan
     engine = plan.engine
     highest: Counter[MemorySpace] = Counter()
@@ -89,7 +89,7 @@ def _capacities(engine: EngineConfig) -> dict[MemorySpace, int]:
 
 
 def tables(figures: dict[str, Any]) -> RenderableType:
-    """What :func:`report` returns, for a terminal."""
+    """Make tables for a terminal of what :func:`report` returns."""
     cycles, total = Table(title="Cycles of the matmul unit"), figures["cycles"]
     for column in ("layers", "cycles", "of the image"):
         cycles.add_column(column, justify="left" if column == "layers" else "right")

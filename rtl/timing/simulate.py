@@ -46,22 +46,21 @@ MEMBERS = tuple(
 
 @dataclass(frozen=True)
 class Prediction:
-    """What :func:`simulate` finds.
+    """Cycles of a program, as :func:`simulate` finds them.
 
     Parameters
     ----------
     cycles : int
-        From start to the end of the first image.
+        Cycles from the start to the end of the first image.
     cycles_per_image : float or None
-        From one image's end to the next one's, on average; of three images at least.
+        Cycles from one image's end to the next one's, on average; None of fewer than three images.
     starts, ends : list of float
         Per instruction, image by image, the cycle when it is taken and that when it is done; 0
         for BEGIN, END.
     causes : list of int
         Per instruction, what it waited for last before it was taken: the number of the
         :class:`rtl.isa.instructions.Unit` whose signal it needed, ``WAITED_FOR_UNIT`` for its own
-        unit, ``WAITED_FOR_PROGRAM`` for fetch, decode and queue. Of the busy matmul unit:
-        :mod:`rtl.timing.breakdown`.
+        unit, ``WAITED_FOR_PROGRAM`` for fetch, decode and queue.
     feeds : list of (float, float)
         Per MATMUL, image by image, when its first row tile begins and when its last one ends in
         the array's feed.
@@ -70,7 +69,7 @@ class Prediction:
     by_kind : dict of str to float
         Cycles of the matmul unit by kind of layer, per image.
     bytes : int
-        Read and written in memory per image, instructions included.
+        Bytes that are read and written in memory per image, instructions included.
     """
 
     cycles: int
@@ -91,7 +90,7 @@ def predict(
     latencies: UnitLatencies = TINY_LATENCIES,
     images: int = 1,
 ) -> Prediction:
-    """Cycles of a network on an engine, without weights.
+    """Predict the cycles of a network on an engine; weights are not needed.
 
     Parameters
     ----------
@@ -99,9 +98,9 @@ def predict(
     engine : EngineConfig
     memory : MemoryTiming
     latencies : UnitLatencies
-        Of this engine: :func:`rtl.timing.latencies.unit_latencies`.
+        Pipeline constants of this engine: :func:`rtl.timing.latencies.unit_latencies`.
     images : int
-        Back to back; ``cycles_per_image`` needs three.
+        How many images run back to back; ``cycles_per_image`` needs three.
 
     Raises
     ------
@@ -118,7 +117,7 @@ def simulate(
     latencies: UnitLatencies = TINY_LATENCIES,
     images: int = 1,
 ) -> Prediction:
-    """Cycles of a program; its operations must be synchronised."""
+    """Simulate a program; parameters as of :func:`predict`."""
     simulation = _Simulation(program, memory, latencies, images)
     simulation.run()
     return simulation.result()
@@ -230,7 +229,7 @@ class _Simulation:
             woken = 0
 
     def _unit_done(self, image: int) -> None:
-        """Count a unit that has done all of an image."""
+        """Note that a unit has done all its instructions of an image."""
         self.incomplete[image] -= 1
         if not self.incomplete[image]:
             first = (image + 1) * self.count
@@ -250,7 +249,7 @@ class _Simulation:
         program, write = reader.candidate(), store.candidate()
         while True:
             chosen = max(self.chosen + 1, min(program, load.candidate()))
-            if write <= chosen < NEVER or write < chosen:
+            if write != NEVER and write <= chosen:
                 end = store.send()
                 if end is not None:
                     return self._complete(Unit.STORE, end)
@@ -260,14 +259,16 @@ class _Simulation:
             elif program <= chosen:
                 self.chosen = chosen
                 reader.issue(chosen, load.memory)
-                return 1 << FETCH
+                if self.fetch.full == NO_UNIT:
+                    return 1 << FETCH
+                program = reader.candidate()
             else:
                 self.chosen, end = load.issue(chosen, min(program, write))
                 if end is not None:
                     return self._complete(Unit.LOAD, end)
 
     def _complete(self, unit: Unit, end: float) -> int:
-        """Note the end of a LOAD or STORE; a bit for each process that may go on."""
+        """Note the end of a LOAD or STORE; returns a bit for each process that may go on."""
         image, number, wakes, is_last = next(self.transfers[unit])
         self.ends[number] = end
         if is_last:
@@ -298,14 +299,14 @@ class _Simulation:
 def _in_order(
     sequence: Sequence[_Instruction], count: int, images: int
 ) -> Iterator[tuple[int, int, int, bool]]:
-    """Instructions of a unit: image, number over all images, wakes, whether the image's last."""
+    """Yield image, number over all images, wakes, and whether it is the last of its image."""
     for image in range(images):
         for number, _, wakes, _ in sequence:
             yield image, number + (image + 1) * count, wakes, number == sequence[-1][0]
 
 
 def _sequences(program: Program, units: Sequence[TimedUnit]) -> list[list[_Instruction]]:
-    """The instructions of each unit in their order."""
+    """List the instructions of each unit in their order."""
     operations, count = program.operations, len(program.operations)
     givers: defaultdict[tuple[int, int], list[int]] = defaultdict(list)  # by producer, consumer
     for number, signal in enumerate(program.signals):

@@ -1,4 +1,4 @@
-"""What an image makes an engine do: products, bytes of memory, bytes of scratchpads.
+"""Work and traffic of an image: products, bytes of memory, bytes of scratchpads.
 
 Everything is counted from the operands of the very program that runs.
 """
@@ -33,24 +33,24 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Work:
-    """What one image takes.
+    """Work and traffic of one image.
 
     Parameters
     ----------
     macs : int
         Multiply-accumulates without padding.
     array_cycles : int
-        In which the array multiplies.
+        Cycles in which the array multiplies.
     products : int
         Products of the array in these cycles, of 4-bit weights and with padding.
     read_bytes : dict of str to int
-        From memory, by kind of layer, and of the program.
+        Bytes that are read from memory for each kind of layer, and for the program.
     written_bytes : int
-        To memory.
+        Bytes that are written to memory.
     scratchpad_read_bytes, scratchpad_written_bytes : int
-        On the chip, in whole words of the lanes that take part, by the operands of the
-        instructions. Of the weights, activations, pixels, keys, values, scores, residual stream
-        and row parameters: not of the small tables of exponents, GELU and scales.
+        Bytes on the chip, in whole words of the lanes that take part, by the operands of the
+        instructions: weights, activations, pixels, keys, values, scores, residual stream and row
+        parameters, without the small tables of exponents, GELU and scales.
     """
 
     macs: int
@@ -63,17 +63,17 @@ class Work:
 
     @property
     def bytes(self) -> int:
-        """Read and written in memory; as of :class:`rtl.timing.Prediction`."""
+        """Bytes read and written in memory; :class:`rtl.timing.Prediction` has the same."""
         return sum(self.read_bytes.values()) + self.written_bytes
 
     @property
     def scratchpad_bytes(self) -> int:
-        """Read and written on the chip."""
+        """Bytes that are read and written on the chip."""
         return self.scratchpad_read_bytes + self.scratchpad_written_bytes
 
 
 def work_of(shape: NetworkShape, engine: EngineConfig) -> Work:
-    """Work of a network's image on an engine.
+    """Count the work of an image of a network on an engine.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def work_of(shape: NetworkShape, engine: EngineConfig) -> Work:
 
 
 def work_of_program(program: Program) -> Work:
-    """Work of a program's image."""
+    """Count the work of an image of a program."""
     engine = program.plan.engine
     read, cycles, written = Counter({PROGRAM: program.program_bytes}), 0, 0
     read_bits = written_bits = 0  # of scratchpads
@@ -111,7 +111,7 @@ def work_of_program(program: Program) -> Work:
 
 
 def scratchpad_bits(operation: Operation, engine: EngineConfig) -> tuple[int, int]:
-    """Bits that an instruction reads and writes in scratchpads."""
+    """Count the bits that an instruction reads and writes in scratchpads."""
     operands = operation.operands
     if operation.opcode is Opcode.LOAD:
         return 0, 8 * operands["bytes"]
@@ -130,7 +130,7 @@ def scratchpad_bits(operation: Operation, engine: EngineConfig) -> tuple[int, in
 
 
 def _fed_bits(operands: dict[str, int], engine: EngineConfig) -> int:
-    """Both ports of the array, in every cycle in which it multiplies; and row parameters."""
+    """Count the bits that a MATMUL reads: both ports of the array, and row parameters."""
     pixels = operands.get("activations", 0) == Activations.PIXELS
     code = 8 if pixels else engine.act_bits
     weight = numerics.ATOM_BITS if operands["weights"] == Weights.RING else numerics.KV_BITS
@@ -140,7 +140,7 @@ def _fed_bits(operands: dict[str, int], engine: EngineConfig) -> int:
 
 
 def _drained_bits(operands: dict[str, int], engine: EngineConfig) -> tuple[int, int]:
-    """Results that a MATMUL writes, and those before them that it reads."""
+    """Count the bits that a MATMUL's drain writes, and those before them that it reads."""
     destination = operands["destination"]
     rows = operands["row_tiles"] * engine.row_lanes
     bits = {

@@ -1,4 +1,4 @@
-"""What an instruction takes, unit by unit: formulas of its operands, with constants from the RTL.
+"""The units of the timing model: formulas of operands, with pipeline constants from the RTL.
 
 One class per unit, but for LOAD, which is made of bursts: :mod:`rtl.timing.loads`. Each has
 
@@ -89,7 +89,7 @@ class UnitLatencies:
 
 
 class TimedUnit(Protocol):
-    """Unit of the simulation."""
+    """A unit as the simulation uses it; see the module's description."""
 
     free: float
     busy: float
@@ -125,9 +125,12 @@ class MatmulTiming:
         self.last_beats = 0  # that its drain takes
 
     def cost(self, operation: Operation) -> tuple[int, int, int, int]:
-        """Cycles of the first row tile; of all others, with 8-bit and with 4-bit weights; beats.
+        """Work out what a MATMUL takes.
 
-        The beats are those in which the drain empties a row tile.
+        Returns
+        -------
+        Cycles of the first row tile in the feed; of all others with 8-bit weights; of those with
+        4-bit weights; beats in which the drain empties a row tile.
         """
         operands = operation.operands
         words, row_tiles = operands["depth_words"], operands["row_tiles"]
@@ -163,7 +166,7 @@ class MatmulTiming:
 
 
 def passes(operands: dict[str, int], engine: EngineConfig) -> tuple[int, int]:
-    """Passes of a MATMUL's row tile with 4-bit and with 8-bit weights."""
+    """Count the passes that a MATMUL takes for a row tile with 4-bit and with 8-bit weights."""
     if operands["weights"] != Weights.RING:
         return 2, 2
     sliced = operands.get("activations", 0) == Activations.PIXELS and engine.act_bits < 8
@@ -171,7 +174,7 @@ def passes(operands: dict[str, int], engine: EngineConfig) -> tuple[int, int]:
 
 
 def array_cycles(operands: dict[str, int], engine: EngineConfig) -> int:
-    """Cycles in which the array multiplies in a MATMUL: a depth word in each pass of a row tile.
+    """Count the cycles in which the array multiplies: a depth word in each pass of a row tile.
 
     Of 12 depth words and 4 row tiles, one of them with 8-bit weights: ``12 * (3 + 2)``.
     """
@@ -197,7 +200,7 @@ class NormTiming:
         self.pass_2_end = 0.0
 
     def cost(self, operation: Operation) -> tuple[int, int, int]:
-        """First pair of lanes, pairs, beats of a pass over a pair."""
+        """Return the first pair of lanes, how many pairs, and the beats of a pass over a pair."""
         operands = operation.operands
         return operands["lane_first"] // 2, _pairs(operands), operands["row_words"] * self.parts
 
@@ -241,7 +244,7 @@ class SoftmaxTiming:
         self.free = self.busy = 0.0
 
     def cost(self, operation: Operation) -> tuple[int, int]:
-        """First group of four lanes; beats."""
+        """Return the first group of four lanes, and how many beats the words take."""
         operands = operation.operands
         beats = operands["lane_count"] * operands["key_words"] * self.parts
         return operands["lane_first"] // 4, beats
@@ -262,8 +265,9 @@ class StoreTiming:
     engine : EngineConfig
     latencies : UnitLatencies
     timing : MemoryTiming
+        The answer of a burst takes the memory's latency.
     memory : MemoryPort
-        Shares its bandwidth with the reads.
+        Shared with the reads, and so is its bandwidth.
     """
 
     def __init__(
@@ -284,12 +288,12 @@ class StoreTiming:
         self.bytes = 0  # written
 
     def cost(self, operation: Operation) -> tuple[int, int]:
-        """Words; beats from a block of memory's start to the first one."""
+        """Return the words, and the place of the first beat within its block of memory."""
         operands = operation.operands
         return operands["row_words"], operands["offset"] // self.beat_bytes % BURST_BEATS
 
     def execute(self, cost: tuple[int, int], taken: float) -> float:
-        """Take an instruction; NEVER, as its end is only known with its last word."""
+        """Take an instruction; returns NEVER, as its end is known with its last word only."""
         self.taken = taken
         self.words, self.in_block = cost
         self.bytes += self.words * self.word_beats * self.beat_bytes
@@ -298,21 +302,21 @@ class StoreTiming:
         return NEVER
 
     def _read(self, latest: float) -> None:
-        """Read the next word, behind the latest beat; when its first beat can be sent."""
+        """Read the next word after the latest beat was sent."""
         self.first = latest + self.latencies.store_word + 1
         if self.in_block >= BURST_BEATS:
             self.in_block -= BURST_BEATS
             self.first = max(self.first, latest + self.answer + 1)
 
     def candidate(self) -> float:
-        """When the next word must be considered among the bursts that are chosen; or NEVER.
+        """Find when the next word takes part in the choice of bursts; NEVER if there is none.
 
         A burst's beats come after the memory's latency, a word's beats at once.
         """
         return self.first - self.memory.latency
 
     def send(self) -> float | None:
-        """Send the next word; the cycle in which the instruction is done if it was the last."""
+        """Send the next word; returns when the instruction is done if it was the last one."""
         at = self.memory.write(self.first, self.word_beats)
         self.in_block += self.word_beats
         self.words -= 1
@@ -326,13 +330,13 @@ class StoreTiming:
 
 
 def _pairs(operands: dict[str, int]) -> int:
-    """Pairs of lanes that take part, one with half a pair included."""
+    """Count the pairs of lanes that take part; a pair of which one lane does counts."""
     first = operands["lane_first"]
     return (first + operands["lane_count"] - 1) // 2 - first // 2 + 1
 
 
 def _drain_beats(operands: dict[str, int]) -> int:
-    """Beats of one row tile: pairs of lanes, for raw scores groups of four."""
+    """Count the beats of a row tile in the drain: pairs of lanes, or groups of four for scores."""
     if operands["destination"] != Destination.SCORES:
         return _pairs(operands)
     first = operands["lane_first"]

@@ -15,7 +15,7 @@ from cocotb.triggers import ClockCycles
 from rtl.isa.faults import FaultCode
 from rtl.isa.instructions import Unit
 from rtl.isa.registers import IDENTITY
-from sim.host import BusError, Host
+from sim.benches.host import BusError, Host
 
 
 async def _started(dut: Any) -> tuple[Host, dict[str, Any]]:

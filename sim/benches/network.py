@@ -13,7 +13,7 @@ import cocotb
 
 from rtl.isa.faults import FETCH, FaultCode
 from rtl.isa.instructions import Unit
-from sim.host import Host
+from sim.benches.host import Host
 
 COUNTED = ("busy", "starved", *(f"waits_for_{unit.name.lower()}" for unit in Unit))
 COUNTED += tuple(f"stall_{cause}" for cause in range(4))

@@ -238,7 +238,7 @@ def test_rows_and_columns_of_the_table_add_up(deit_tiny, clock_hz, capsys):
     found = {}
     for line in capsys.readouterr().out.splitlines():
         kind, *cells = line.split() or [""]
-        if kind in (*estimate.spent.multiplying, "end", "image"):
+        if kind in (*estimate.breakdown.multiplying, "end", "image"):
             numbers = [cell.replace(",", "") for cell in cells if "%" not in cell]
             found[kind] = [0 if cell == "-" else int(cell) for cell in numbers]
     image = found.pop("image")

@@ -30,7 +30,7 @@ def run(*args: str) -> int:
 def test_deit_small_on_all_boards(tmp_path, capsys):
     assert run("deit_small", "--w8", "0.25", "--json", str(tmp_path / "fit.json")) == 0
     report = json.loads((tmp_path / "fit.json").read_text())
-    assert (report["schema"], report["model"], report["w8"]) == (1, "deit_small", 0.25)
+    assert (report["schema"], report["model"], report["w8"]) == (2, "deit_small", 0.25)
     rows = {row["board"]: row for row in report["boards"]}
     assert rows.keys() == set(board_names())
     assert "residual stream of 197 tokens" in rows["ulx3s"]["refusal"]  # of 384 channels
@@ -127,7 +127,7 @@ def test_extrapolations_are_flagged(tmp_path, capsys):
     said = "cycles on board 'zcu102' extrapolate: tokens 17 outside 50 to 257"
     assert said in " ".join(capsys.readouterr().out.split())
     (board,) = json.loads(path.read_text())["boards"]
-    assert any(each.startswith(said) for each in board["reservations"])
+    assert any(each.startswith(said) for each in board["caveats"])
 
 
 def test_what_does_not_fit_the_board_is_named(monkeypatch, capsys):
@@ -169,7 +169,7 @@ def test_what_is_not_calibrated_is_said(tmp_path, capsys):
     file.write_text(content.replace('"zcu102"', '"bare"'))
     assert run("deit_tiny", "--board", str(file), "--json", str(report)) == 0
     (found,) = json.loads(report.read_text())["boards"]
-    (said,) = found["reservations"]
+    (said,) = found["caveats"]
     assert said.startswith("board 'bare' is not calibrated") and f"--board {file} " in said
     out = " ".join(capsys.readouterr().out.split())
     assert "board 'bare' is not calibrated" in out
@@ -180,7 +180,7 @@ def test_what_is_not_calibrated_is_said(tmp_path, capsys):
     ):
         assert run("deit_tiny", "--board", *arguments, "--json", str(report)) == 0
         (found,) = json.loads(report.read_text())["boards"]
-        assert any(expected in line for line in found["reservations"])
+        assert any(expected in line for line in found["caveats"])
 
 
 def test_error_bars_of_a_calibrated_board(monkeypatch, capsys):

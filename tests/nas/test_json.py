@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 
-from nas import explain, fit
+from nas import calibrate, explain, fit
+from nas.cost.calibration import find
 from nas.search.summary import SCHEMA, Summary, Winner, WinnerWork
+from rtl.board import load_board
 from rtl.cli import command
 from rtl.config import TINY, EngineConfig
 
 ROOT = Path(__file__).parents[2]
 DIGITS = str(ROOT / "examples" / "digits.pulsar")
 PAGE = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
-FIT, EXPLAIN, SEARCH, ENGINE = "Fit", "Explain", "Search", "Engine"
+FIT, EXPLAIN, CALIBRATE, SEARCH, ENGINE = "Fit", "Explain", "Calibrate", "Search", "Engine"
 BOARD = "A network on a board"
 
 
@@ -78,9 +80,18 @@ def test_explain(explained):
     known = keys(EXPLAIN) | keys(BOARD)
     paths = {path for report in explained for path in found(report, known)}
     assert paths <= known
-    rare = {"estimate.work.energy_joules", "nearest[].design.extrapolated[]", "reservations[]"}
+    rare = {"estimate.work.energy_joules", "nearest[].design.extrapolated[]", "caveats[]"}
     assert known - paths <= rare
     assert f"| `schema` | {explained[0]['schema']} |" in section(EXPLAIN)
+
+
+def test_calibrate(tmp_path):
+    known, path = find(load_board("sim")), tmp_path / "a.json"
+    assert known is not None
+    calibrate.write_json(path, known.latency.errors, known.resources.errors, known)
+    report = json.loads(path.read_text())
+    assert set(found(report, keys(CALIBRATE))) == keys(CALIBRATE)
+    assert f"| `schema` | {report['schema']} |" in section(CALIBRATE)
 
 
 def test_a_board_of_fit(fitted, explained):

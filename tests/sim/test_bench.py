@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from rtl.cli import command
-from rtl.config import ZCU102
 from rtl.isa.instructions import Unit
 from rtl.model import IntegerModel
 from rtl.timing.bound import ArrayLanes, bound_cycles
-from sim import runner, workloads
+from sim import runner
 from sim.bench import main
 
 PROG = "python -m sim.bench"
@@ -71,19 +70,6 @@ def test_cycles_by_kind_are_those_of_the_trace(files):
     slices = [event for event in trace["traceEvents"] if event["ph"] == "X"]
     softmax = sum(event["dur"] for event in slices if event["tid"] == Unit.SOFTMAX)
     assert sum(figures["by_kind"]["softmax"].values()) == softmax
-
-
-def test_named_models_have_the_shape_and_the_fraction():
-    model = workloads.deit("deit_tiny", ZCU102, wide=0.25)
-    assert bound_cycles(model.shape, ArrayLanes(18, 32, 16)) == 185_880
-    assert 0.25 <= workloads.wide_fraction(model.shape) < 0.3
-
-
-def test_photographs_differ_and_fit():
-    model = IntegerModel.load(DIGITS)
-    images = workloads.photographs(model, 4)
-    assert images.shape == (4, 28, 28, 1) and images.dtype == "uint8"
-    assert len({image.tobytes() for image in images}) == 4
 
 
 @pytest.mark.parametrize(

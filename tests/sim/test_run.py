@@ -1,4 +1,4 @@
-"""``python -m sim.run``: its table, and what it refuses; test_engine.py runs the engine."""
+"""``python -m sim.run``: its table and its refusals; tests/rtl/test_engine.py runs the engine."""
 
 from dataclasses import replace
 from pathlib import Path

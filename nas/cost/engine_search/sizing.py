@@ -8,7 +8,8 @@ from typing import Any
 from rtl.board import Board
 from rtl.build.synthesis import family_of
 from rtl.compiler.lowering.layout import HEAD_GROUPS
-from rtl.compiler.sizes import Plan, divide_up
+from rtl.compiler.sizes import Plan
+from rtl.compiler.tiles import divide_up
 from rtl.config import EngineConfig
 from rtl.model.shape import NetworkShape
 

@@ -19,16 +19,26 @@ projections. Within a group, heads outside and token tiles inside.
 from collections import deque
 from collections.abc import Iterator
 from itertools import cycle
+from typing import NamedTuple
 
 from rtl.compiler.lowering.layers import Layers
 from rtl.compiler.lowering.layout import AttentionLayout, norm_output
-from rtl.compiler.operations import MemorySpace, Operation, Region, Subject
-from rtl.compiler.runs import RowRun
-from rtl.compiler.sizes import TokenTile, evenly
+from rtl.compiler.operations import Operation, Region, Subject
+from rtl.compiler.requests import Pending
+from rtl.compiler.runs import RowRun, RowTiles
+from rtl.compiler.tiles import TokenTile, evenly
 from rtl.isa.instructions import Destination, Format, Opcode, Weights
 
 
-class Attention:
+class AttentionItem(NamedTuple):
+    """The three operations of one head and one token tile."""
+
+    scores: Pending
+    softmax: Pending
+    context: Pending
+
+
+class BlockAttention:
     """Lists the operations of one block's attention, from its LayerNorm to the context.
 
     Parameters
@@ -49,12 +59,13 @@ class Attention:
         self.queries = layers.plan.query_tiles(block)
         self.layout = AttentionLayout(self.plan, block)
         self.slots = cycle(range(self.layout.slots))
+        self.names = {x: f"blocks.{block}.{x}" for x in ("scores", "attention", "context")}
 
     # ------------------------------------------------------------ order
 
-    def operations(self) -> Iterator[Operation]:
+    def operations(self) -> Iterator[Pending]:
         """Projections and items of all groups, pipelined."""
-        pending: deque[Operation] = deque()  # contexts that belong to the latest softmaxes
+        pending: deque[Pending] = deque()  # contexts that belong to the latest softmaxes
         most = self.layout.slots - 1
         yield from self.projections(0)
         for group in range(self.layout.groups):
@@ -66,120 +77,126 @@ class Attention:
             # overwrite: those come with the last of these contexts, or later.
             without = min(max(0, len(pending) - 1), len(items) - 1)
             shares = [[]] * without + list(evenly(ahead, len(items) - without))
-            for i, (item, share) in enumerate(zip(items, shares, strict=True)):
-                scores, softmax, context = self.item(group, *item)
-                yield scores
-                yield softmax
+            for i, ((head, tile), share) in enumerate(zip(items, shares, strict=True)):
+                item = self.item(group, head, tile)
+                yield item.scores
+                yield item.softmax
                 before = max(0, len(pending) - i)  # of these contexts
                 count = before if before and share else int(len(pending) == most)
                 ready = [pending.popleft() for _ in range(count)]
                 yield from (*ready, *share) if before else (*share, *ready)
-                pending.append(context)
+                pending.append(item.context)
             if more and not room:
                 yield from pending
                 pending.clear()
                 yield from self.projections(group + 1)
         yield from pending
 
-    def projections(self, group: int) -> Iterator[Operation]:
+    def projections(self, group: int) -> Iterator[Pending]:
         """K, V and Q of a group's heads; Q only of tokens that attend."""
         tiles = self.layout.row_tiles_of(group)
         layers = self.plan.layers(self.block)
         queries = {tile.index: tile for tile in self.queries}
-        for block in self.layers.weight_blocks(
-            [(layers[x], tiles.start, len(tiles)) for x in "kvq"]
-        ):
+        pieces = [RowTiles(layers[name], tiles.start, len(tiles)) for name in "kvq"]
+        for block in self.layers.weight_blocks(*pieces):
             for tile in self.plan.all_tiles:
                 for run in block.runs:
                     if run.layer is not layers["q"]:
-                        yield block.used_by(self.project_keys_or_values(run, tile, group))
+                        operation = self.project_keys_or_values(run, tile, group)
+                        yield Pending(operation, (block,))
                     elif tile.index in queries:
-                        yield block.used_by(self.project_queries(run, queries[tile.index]))
+                        operation = self.project_queries(run, queries[tile.index])
+                        yield Pending(operation, (block,))
 
-    def item(
-        self, group: int, head: int, tile: TokenTile
-    ) -> tuple[Operation, Operation, Operation]:
+    def item(self, group: int, head: int, tile: TokenTile) -> AttentionItem:
         """Scores, softmax and context, in the next slot."""
-        slot = next(self.slots)
-        return (
-            self.scores(group, head, tile, slot),
-            self.softmax(head, tile, slot),
-            self.context(group, head, tile, slot),
+        slot, queries = next(self.slots), self.layout.head_queries(tile, head)
+        return AttentionItem(
+            Pending(self.scores(group, head, tile, slot, queries)),
+            Pending(self.softmax(head, tile, slot)),
+            Pending(self.context(group, head, tile, slot, queries)),
         )
 
     # ------------------------------------------------------------ single operations
 
     def project_queries(self, run: RowRun, tile: TokenTile) -> Operation:
-        name, queries = run.layer.name, self.layout.queries(tile)
-        return self.layers.to_activations("qkv", name, run, tile, queries)
+        source = norm_output(self.plan, tile)
+        writeback = self.layers.to_activations(run, self.layout.queries(tile))
+        return self.layers.matmul("qkv", run.layer.name, run, tile, source, writeback)
 
     def project_keys_or_values(self, run: RowRun, tile: TokenTile, group: int) -> Operation:
         """Rows of K or V into the group's part of the banks, one bank per token."""
         name, layout = run.layer.name, self.layout
-        bank = layout.keys(group) if name.endswith(".k") else layout.values(group)
+        bank = layout.keys[group] if name.endswith(".k") else layout.values[group]
         tiles = layout.row_tiles_of(group)
-        operation = self.layers.matmul("qkv", name, run, tile, norm_output(self.plan, tile))
-        return self.layers.to_bank(operation, bank, run.first - tiles.start, len(tiles))
+        source = norm_output(self.plan, tile)
+        writeback = self.layers.to_bank(tile, bank, run.first - tiles.start, len(tiles))
+        return self.layers.matmul("qkv", name, run, tile, source, writeback)
 
-    def scores(self, group: int, head: int, tile: TokenTile, slot: int) -> Operation:
+    def scores(
+        self, group: int, head: int, tile: TokenTile, slot: int, queries: Region
+    ) -> Operation:
         """Q times K of one head, raw, and each token's maximum."""
-        plan, granules = self.plan, self.plan.engine.granules
-        queries = self.layout.head_queries(tile, head)
-        keys, scores = self.layout.keys(group), self.layout.scores(slot)
-        within = head - self.layout.heads_of(group).start
+        plan, layout, granules = self.plan, self.layout, self.plan.engine.granules
+        keys, scores, depth, key_tiles = (
+            layout.keys[group],
+            layout.scores[slot],
+            plan.head_depth,
+            plan.key_tiles,
+        )
+        within = head - group * layout.group_heads
         operands = {
             "act_signed": 1,
             "activation_address": queries.start,
-            "depth_words": plan.head_depth,
+            "depth_words": depth,
             "weights": Weights.KEYS,
-            "weight_address": keys.start * granules + within * plan.head_depth,
-            "weight_step": len(self.layout.row_tiles_of(group)) * granules,
-            "row_tiles": plan.key_tiles,
+            "weight_address": keys.start * granules + within * depth,
+            "weight_step": len(layout.row_tiles_of(group)) * granules,
+            "row_tiles": key_tiles,
             "destination": Destination.SCORES,
             "slot": slot,
             "destination_address": scores.start,
-            "destination_stride": plan.key_tiles,
+            "destination_stride": key_tiles,
             "token": tile.token,
             "lane_first": tile.lane_first,
             "lane_count": tile.lane_count,
             "keys": plan.tokens,
         }
-        reads, writes = [queries, keys], [scores, Region(MemorySpace.MAXIMA, slot, slot + 1)]
+        reads, writes = (queries, keys), (scores, layout.maxima[slot])
         subject = self.subject("scores", "scores", tile, head)
         return Operation(Opcode.MATMUL, operands, reads, writes, subject)
 
     def softmax(self, head: int, tile: TokenTile, slot: int) -> Operation:
         """Scores to attention weights, and each token's scale for the context."""
-        plan = self.plan
-        scores, weights = self.layout.scores(slot), self.layout.weights(slot)
+        plan, layout = self.plan, self.layout
+        scores, weights, key_tiles = layout.scores[slot], layout.weights[slot], plan.key_tiles
         operands = {
             "source_address": scores.start,
-            "source_stride": plan.key_tiles,
-            "key_words": plan.key_tiles,
+            "source_stride": key_tiles,
+            "key_words": key_tiles,
             "keys": plan.tokens,
             "lane_first": tile.lane_first,
             "lane_count": tile.lane_count,
             "destination_address": weights.start // plan.engine.granules,
             "slot": slot,
         }
-        reads = [scores, Region(MemorySpace.MAXIMA, slot, slot + 1)]
-        writes = [weights, Region(MemorySpace.SCALES, slot, slot + 1)]
+        reads, writes = (scores, layout.maxima[slot]), (weights, layout.scales[slot])
         subject = self.subject("softmax", "attention", tile, head)
         return Operation(Opcode.SOFTMAX, operands, reads, writes, subject)
 
-    def context(self, group: int, head: int, tile: TokenTile, slot: int) -> Operation:
+    def context(
+        self, group: int, head: int, tile: TokenTile, slot: int, result: Region
+    ) -> Operation:
         """Attention weights times V of one head, over its Q.
 
         Whole row tiles are computed, which may hold other heads too; the mask lets only the
         granules of this one be written.
         """
-        plan, granules = self.plan, self.plan.engine.granules
-        weights, values = self.layout.weights(slot), self.layout.values(group)
-        weights = weights._replace(stop=weights.start + plan.value_depth)
-        result = self.layout.head_queries(tile, head)
-        first, mask_first = divmod(head * plan.head_depth, granules)
-        last = ((head + 1) * plan.head_depth - 1) // granules
-        tiles = self.layout.row_tiles_of(group)
+        plan, layout, granules = self.plan, self.layout, self.plan.engine.granules
+        weights, values, depth = layout.weights[slot], layout.values[group], plan.head_depth
+        first, mask_first = divmod(head * depth, granules)
+        last = ((head + 1) * depth - 1) // granules
+        tiles = layout.row_tiles_of(group)
         operands = {
             "activation_address": weights.start,
             "depth_words": plan.value_depth,
@@ -196,12 +213,15 @@ class Attention:
             "lane_first": tile.lane_first,
             "lane_count": tile.lane_count,
             "mask_first": mask_first,
-            "mask_count": plan.head_depth,
+            "mask_count": depth,
         }
-        reads = [weights, values, Region(MemorySpace.SCALES, slot, slot + 1)]
-        subject = self.subject("context", "context", tile, head)._replace(row_tile=first)
-        return Operation(Opcode.MATMUL, operands, reads, [result], subject)
+        weights = Region(weights.space, weights.start, weights.start + plan.value_depth)
+        reads = (weights, values, layout.scales[slot])
+        subject = self.subject("context", "context", tile, head, first)
+        return Operation(Opcode.MATMUL, operands, reads, (result,), subject)
 
-    def subject(self, kind: str, tensor: str, tile: TokenTile, head: int) -> Subject:
-        name = f"blocks.{self.block}.{tensor}"
-        return Subject(kind, name, name, self.block, tile, head)
+    def subject(
+        self, kind: str, tensor: str, tile: TokenTile, head: int, row_tile: int = 0
+    ) -> Subject:
+        name = self.names[tensor]
+        return Subject(kind, name, name, self.block, tile, head, row_tile)

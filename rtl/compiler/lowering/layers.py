@@ -1,17 +1,35 @@
 """One operation for a piece of a matrix or a LayerNorm, and the requests for its constants."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from rtl.compiler.constants import Constants
 from rtl.compiler.lowering.layout import norm_output, residual_tokens
 from rtl.compiler.operations import MemorySpace, Operation, Region, Subject
-from rtl.compiler.requests import Exponents, WeightBlock
-from rtl.compiler.runs import RowRun, cut_into_blocks
-from rtl.compiler.sizes import Plan, TiledMatrix, TokenTile
+from rtl.compiler.requests import Exponents, Pending, Request, WeightBlock
+from rtl.compiler.runs import RowRun, RowTiles, cut_into_blocks
+from rtl.compiler.sizes import Plan
+from rtl.compiler.tiles import TokenTile
 from rtl.isa.instructions import Destination, Format, Opcode, Weights
 
 RING_PARTS = 4
 """A weight block takes at most this part of the ring: one is used while the next are loaded."""
+
+
+class Writeback(NamedTuple):
+    """Where the results of a MATMUL go.
+
+    Parameters
+    ----------
+    operands : dict of str to int
+        Destination, format and addresses.
+    writes, reads : tuple of Region
+        What the drain touches.
+    """
+
+    operands: dict[str, int]
+    writes: tuple[Region, ...]
+    reads: tuple[Region, ...] = ()
 
 
 class Layers:
@@ -29,19 +47,23 @@ class Layers:
         self.constants = Constants(plan)
         self.block_words = max(1, plan.engine.weight_words // RING_PARTS)
 
-    def weight_blocks(self, pieces: list[tuple[TiledMatrix, int, int]]) -> list[WeightBlock]:
-        """Row tiles as blocks for the ring; ``pieces`` are (layer, first row tile, row tiles)."""
+    # ------------------------------------------------------------ constants
+
+    def weight_blocks(self, *pieces: RowTiles) -> list[WeightBlock]:
+        """Row tiles as blocks for the ring."""
         return [
             WeightBlock(runs, *self.constants.weights(runs))
-            for runs in cut_into_blocks(pieces, self.plan, self.block_words)
+            for runs in cut_into_blocks(pieces, self.plan.engine, self.block_words)
         ]
 
-    def norm(self, name: str) -> Callable[[TokenTile], Operation]:
+    # ------------------------------------------------------------ operations
+
+    def norm(self, name: str) -> Callable[[TokenTile], Pending]:
         """A function that makes LayerNorm ``name``'s operation for a token tile."""
         plan = self.plan
         exponents = Exponents(self.constants.exponents(name), plan.width_tiles)
 
-        def build(tile: TokenTile) -> Operation:
+        def build(tile: TokenTile) -> Pending:
             output = norm_output(plan, tile)
             operands = {
                 "source_address": plan.residual_word(tile.token),
@@ -54,15 +76,21 @@ class Layers:
                 "width": plan.shape.width,
             }
             subject = Subject("norm", name, name, tile=tile)
-            reads = [residual_tokens(tile)]
-            return Operation(Opcode.NORM, operands, reads, [output], subject, (exponents,))
+            reads, writes = (residual_tokens(tile),), (output,)
+            return Pending(Operation(Opcode.NORM, operands, reads, writes, subject), (exponents,))
 
         return build
 
     def matmul(
-        self, kind: str, tensor: str, run: RowRun, tile: TokenTile, source: Region
+        self,
+        kind: str,
+        tensor: str,
+        run: RowRun,
+        tile: TokenTile,
+        source: Region,
+        writeback: Writeback,
     ) -> Operation:
-        """A multiplication by weights, without a destination.
+        """A multiplication by weights.
 
         Parameters
         ----------
@@ -75,65 +103,59 @@ class Layers:
         source : Region
             Input of the tile: granules of activations or words of pixels; of these, the layer's
             depth is read.
+        writeback : Writeback
         """
+        space, start, _ = source
         layer = run.layer
-        source = source._replace(stop=source.start + layer.depth_words)
+        _, token, lane_first, lane_count = tile
         operands = {
             "weights": Weights.RING,
-            "activation_address": source.start,
+            "activation_address": start,
             "depth_words": layer.depth_words,
             "row_tiles": run.count,
-            "bits8": run.wide,
-            "token": tile.token,
-            "lane_first": tile.lane_first,
-            "lane_count": tile.lane_count,
+            "bits8": run.bits8,
+            "token": token,
+            "lane_first": lane_first,
+            "lane_count": lane_count,
+            **writeback.operands,
         }
-        subject = Subject(kind, tensor, layer.name, layer.block, tile, row_tile=run.first)
-        return Operation(Opcode.MATMUL, operands, [source], [], subject, run=run)
+        reads = (Region(space, start, start + layer.depth_words), *writeback.reads)
+        subject = Subject(kind, tensor, layer.name, layer.block, tile, -1, run.first)
+        return Operation(Opcode.MATMUL, operands, reads, writeback.writes, subject, run)
 
-    def to_residual(
-        self, kind: str, tensor: str, run: RowRun, tile: TokenTile, source: Region
-    ) -> Operation:
-        """As :meth:`matmul`, added to the residual stream."""
-        plan = self.plan
-        operation = self.matmul(kind, tensor, run, tile, source)
-        operation.operands |= {
+    # ------------------------------------------------------------ where results go
+
+    def to_residual(self, run: RowRun, tile: TokenTile) -> Writeback:
+        """Into the residual stream, added to what is there."""
+        operands = {
             "destination": Destination.RESIDUAL,
             "format": Format.INT16,
             "accumulate": 1,
-            "destination_address": plan.residual_word(tile.token) + run.first,
-            "destination_stride": plan.width_tiles,
+            "destination_address": self.plan.residual_word(tile.token) + run.first,
+            "destination_stride": self.plan.width_tiles,
         }
         tokens = residual_tokens(tile)
-        operation.reads.append(tokens)
-        operation.writes.append(tokens)
-        return operation
+        return Writeback(operands, writes=(tokens,), reads=(tokens,))
 
-    def to_activations(
-        self, kind: str, tensor: str, run: RowRun, tile: TokenTile, result: Region
-    ) -> Operation:
-        """A layer on a LayerNorm's output; ``result`` is where all row tiles of the layer go."""
+    def to_activations(self, run: RowRun, result: Region) -> Writeback:
+        """Into the activations; ``result`` is where all row tiles of the layer go."""
         granules = self.plan.engine.granules
-        operation = self.matmul(kind, tensor, run, tile, norm_output(self.plan, tile))
         start, count = result.start + run.first * granules, run.count * granules
-        operation.operands |= {
+        operands = {
             "destination": Destination.ACTIVATIONS,
             "format": Format.ACT_SIGNED,
             "destination_address": start // granules,
             "mask_first": 0,
             "mask_count": count,
         }
-        operation.writes.append(result._replace(start=start, stop=start + count))
-        return operation
+        return Writeback(operands, (Region(MemorySpace.ACTIVATIONS, start, start + count),))
 
-    def to_bank(
-        self, operation: Operation, bank: Region, row_tile: int, row_tiles: int
-    ) -> Operation:
-        """Send a product of :meth:`matmul` into the key or value banks, 8 bits, a bank per token.
+    def to_bank(self, tile: TokenTile, bank: Region, row_tile: int, row_tiles: int) -> Writeback:
+        """Into the key or value banks, 8 bits, a bank per token.
 
         Parameters
         ----------
-        operation : Operation
+        tile : TokenTile
         bank : Region
             Words of keys or values that hold ``row_tiles`` row tiles of all tokens.
         row_tile, row_tiles : int
@@ -141,15 +163,13 @@ class Layers:
         """
         keys, engine = bank.space is MemorySpace.KEYS, self.plan.engine
         group = engine.row_lanes if keys else engine.depth_lanes  # tokens, one in each bank
-        token = operation.operands["token"]
-        operation.operands |= {
+        operands = {
             "destination": Destination.KEYS if keys else Destination.VALUES,
             "format": Format.INT8,
-            "destination_address": bank.start + row_tile + token // group * row_tiles,
+            "destination_address": bank.start + row_tile + tile.token // group * row_tiles,
             "destination_stride": row_tiles,
         }
-        operation.writes.append(bank)
-        return operation
+        return Writeback(operands, (bank,))
 
 
 def per_group(blocks: list[WeightBlock], groups: int) -> list[list[WeightBlock]]:
@@ -161,12 +181,26 @@ def times(
     blocks: Sequence[WeightBlock],
     tiles: Sequence[TokenTile],
     build: Callable[[RowRun, TokenTile], Operation],
-    then: Callable[[TokenTile], Operation] | None = None,
-) -> Iterator[Operation]:
-    """All row blocks times all token tiles; ``then`` follows the last block tile by tile."""
+    needs: Callable[[TokenTile], tuple[Request, ...]] | None = None,
+    then: Callable[[TokenTile], Pending] | None = None,
+) -> Iterator[Pending]:
+    """List the product of all row blocks and all token tiles.
+
+    Parameters
+    ----------
+    blocks : sequence of WeightBlock
+    tiles : sequence of TokenTile
+    build : callable
+        Makes the operation of a run and a tile.
+    needs : callable or None
+        What a tile's operations need besides the weights.
+    then : callable or None
+        Makes an operation that follows the last block, tile by tile.
+    """
     for block in blocks:
         for tile in tiles:
+            requests = (block, *needs(tile)) if needs else (block,)
             for run in block.runs:
-                yield block.used_by(build(run, tile))
+                yield Pending(build(run, tile), requests)
             if then and block is blocks[-1]:
                 yield then(tile)

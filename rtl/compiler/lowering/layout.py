@@ -16,7 +16,8 @@ addresses from :mod:`rtl.compiler.prefetch`, pixels from :mod:`rtl.compiler.lowe
 """
 
 from rtl.compiler.operations import MemorySpace, Region
-from rtl.compiler.sizes import Plan, TokenTile, divide_up
+from rtl.compiler.sizes import Plan
+from rtl.compiler.tiles import TokenTile, divide_up
 
 HEAD_GROUPS = 3  # the heads of a block are projected in about as many groups
 
@@ -73,24 +74,45 @@ class AttentionLayout:
         Heads of a group (the last one may have fewer), and their row tiles.
     resident_groups : int
         Groups that the key and value banks hold at a time, 1 or 2.
-    slots : int
-        Of maxima, attention weights and token scales.
     groups : int
+    slots : int
+        Slots of maxima, attention weights and token scales.
+    keys, values : list of Region
+        Words that each group may use.
+    scores, weights, maxima, scales : list of Region
+        Each slot's scores, attention weights (behind Q), largest scores and token scales. Slots
+        share scores where there are fewer score words.
     """
 
     def __init__(self, plan: Plan, block: int):
         self.plan = plan
         self.heads = plan.shape.blocks[block].heads
         self.inner = plan.inner_tiles(block)
-        self.slots = plan.attention_slots(block)
-        self.query_words = plan.query_words(block)
-        fit = plan.key_value_tiles() // plan.unit_tiles(block)  # units of heads in the banks
+        fit = plan.key_value_tiles // plan.unit_tiles(block)  # units of heads in the banks
         units = divide_up(self.heads, plan.unit_heads)
         group = max(1, min(divide_up(units, HEAD_GROUPS), fit // 2))
         self.resident_groups = 2 if fit >= 2 * group else 1
         self.group_heads = min(group * plan.unit_heads, self.heads)
         self.group_tiles = divide_up(self.group_heads * plan.head_rows, plan.engine.row_lanes)
         self.groups = divide_up(self.heads, self.group_heads)
+        self.keys = self._in_turn(MemorySpace.KEYS, plan.key_tiles)
+        self.values = self._in_turn(MemorySpace.VALUES, plan.value_depth)
+
+        self.slots = plan.attention_slots(block)
+        slots, count = range(self.slots), plan.score_slot_words
+        places = [slot % (plan.engine.score_words // count) * count for slot in slots]
+        self.scores = [Region(MemorySpace.SCORES, place, place + count) for place in places]
+        behind = plan.norm_words + plan.query_words(block)
+        keys = plan.key_tiles
+        self.weights = [words(plan, behind + slot * keys, keys) for slot in slots]
+        self.maxima = [Region(MemorySpace.MAXIMA, slot, slot + 1) for slot in slots]
+        self.scales = [Region(MemorySpace.SCALES, slot, slot + 1) for slot in slots]
+
+    def _in_turn(self, space: MemorySpace, row_words: int) -> list[Region]:
+        """Words of a bank that the groups use; a row tile takes ``row_words``."""
+        count = row_words * self.group_tiles
+        places = [group % self.resident_groups * count for group in range(self.groups)]
+        return [Region(space, place, place + count) for place in places]
 
     def heads_of(self, group: int) -> range:
         first = group * self.group_heads
@@ -107,30 +129,7 @@ class AttentionLayout:
 
     def head_queries(self, tile: TokenTile, head: int) -> Region:
         """Q, later the context, of one head."""
-        depth = self.plan.head_depth
-        start = self.queries(tile).start + head * depth
+        plan, depth = self.plan, self.plan.head_depth
+        first = plan.norm_words + tile.index * self.inner
+        start = first * plan.engine.granules + head * depth
         return Region(MemorySpace.ACTIVATIONS, start, start + depth)
-
-    def keys(self, group: int) -> Region:
-        """Key words that a group may use."""
-        return self._in_turn(MemorySpace.KEYS, group, self.plan.key_tiles * self.group_tiles)
-
-    def values(self, group: int) -> Region:
-        """Value words that a group may use."""
-        return self._in_turn(MemorySpace.VALUES, group, self.plan.value_depth * self.group_tiles)
-
-    def _in_turn(self, space: MemorySpace, group: int, count: int) -> Region:
-        start = group % self.resident_groups * count
-        return Region(space, start, start + count)
-
-    def scores(self, slot: int) -> Region:
-        """Score words of a slot; slots share them where there are fewer score words."""
-        count = self.plan.score_slot_words
-        start = slot % (self.plan.engine.score_words // count) * count
-        return Region(MemorySpace.SCORES, start, start + count)
-
-    def weights(self, slot: int) -> Region:
-        """Attention weights of a slot, behind Q."""
-        plan = self.plan
-        first = plan.norm_words + self.query_words
-        return words(plan, first + slot * plan.key_tiles, plan.key_tiles)

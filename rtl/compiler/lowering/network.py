@@ -11,21 +11,28 @@ MLP), tiles are cut into groups and the weights are fetched again for each group
 Constants take their place in the MODEL region in the order in which this module asks for them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from rtl.compiler.lowering.attention import Attention
-from rtl.compiler.lowering.layers import Layers, per_group, times
-from rtl.compiler.lowering.layout import AttentionLayout, head_input, logits_address, words
-from rtl.compiler.lowering.pixels import Pixels
-from rtl.compiler.lowering.pooling import Pooling
+from rtl.compiler.lowering.attention import BlockAttention
+from rtl.compiler.lowering.layers import Layers, Writeback, per_group, times
+from rtl.compiler.lowering.layout import (
+    AttentionLayout,
+    head_input,
+    logits_address,
+    norm_output,
+    words,
+)
+from rtl.compiler.lowering.pixels import PixelBanks
+from rtl.compiler.lowering.pooling import MeanPooling
 from rtl.compiler.operations import MemorySpace, Operation, Region, Subject
-from rtl.compiler.requests import GeluTable, Preload
-from rtl.compiler.runs import RowRun
-from rtl.compiler.sizes import Plan, TokenTile, divide_up, evenly
+from rtl.compiler.requests import GeluRequest, Pending, PositionRequest, Request
+from rtl.compiler.runs import RowRun, RowTiles
+from rtl.compiler.sizes import Plan
+from rtl.compiler.tiles import TiledMatrix, TokenTile, divide_up, evenly
 from rtl.isa.instructions import Activations, Base, Destination, Format, Opcode
 
 
-class Network:
+class NetworkListing:
     """Lists a network's computing operations, each with the requests that it needs.
 
     Every method yields operations in the order of the program. LOADs are not among them:
@@ -40,56 +47,58 @@ class Network:
         self.plan = plan
         self.layers = Layers(plan)
 
-    def operations(self) -> Iterator[Operation]:
+    def operations(self) -> Iterator[Pending]:
         """All of them, from the first strip of pixels to the logits."""
         yield from self.embedding()
         for block in range(len(self.plan.shape.blocks)):
-            yield from Attention(self.layers, block).operations()
+            yield from BlockAttention(self.layers, block).operations()
             yield from self.projection(block)
             yield from self.mlp(block)
         if self.plan.shape.mean_pool:
-            yield from Pooling(self.layers).operations()
+            yield from MeanPooling(self.layers).operations()
         yield from self.classifier()
 
-    def embedding(self) -> Iterator[Operation]:
+    def embedding(self) -> Iterator[Pending]:
         """Patches times weights, added to the position that was preloaded; the first LayerNorm."""
-        plan, layers, pixels = self.plan, self.layers, Pixels(self.plan)
+        plan, layers, pixels = self.plan, self.layers, PixelBanks(self.plan)
         norm = layers.norm("blocks.0.norm1")
-        blocks = layers.weight_blocks([(plan.embed, 0, plan.embed.row_tiles)])
-        position = layers.constants.position()
-        preloads = [Preload(position, tile) for tile in plan.all_tiles]
+        blocks = layers.weight_blocks(all_rows(plan.embed))
+        chunk = layers.constants.position()
+        positions = [PositionRequest(chunk, tile) for tile in plan.all_tiles]
 
         def embed(run: RowRun, tile: TokenTile) -> Operation:
-            operation = layers.to_residual("embed", "embed", run, tile, pixels.patches(tile))
-            operation.operands |= {"activations": Activations.PIXELS}
-            operation.needs = (preloads[tile.index], *pixels.strips(tile))
-            return operation
+            operands, *regions = layers.to_residual(run, tile)
+            writeback = Writeback(operands | {"activations": Activations.PIXELS}, *regions)
+            return layers.matmul("embed", "embed", run, tile, pixels.patches(tile), writeback)
 
-        def normalize(tile: TokenTile) -> Operation:
+        def needs(tile: TokenTile) -> tuple[Request, ...]:
+            return positions[tile.index], *pixels.strips(tile)
+
+        def normalize(tile: TokenTile) -> Pending:
             return norm(plan.tile(tile.index))  # the class token too, if it is in this tile
 
         groups = list(pixels.groups())
         for group, group_blocks in zip(groups, per_group(blocks, len(groups)), strict=True):
-            yield from times(group_blocks, group, embed, then=normalize)
+            yield from times(group_blocks, group, embed, needs, then=normalize)
         if len(plan.patch_tiles) < len(plan.all_tiles):  # the class token has its own tile
-            operation = norm(plan.all_tiles[-1])
-            operation.needs += (preloads[-1],)
-            yield operation
+            operation, requests = norm(plan.all_tiles[-1])
+            yield Pending(operation, (*requests, positions[-1]))
 
-    def projection(self, block: int) -> Iterator[Operation]:
+    def projection(self, block: int) -> Iterator[Pending]:
         """The heads' context back to the residual stream, then the block's second LayerNorm."""
         plan, layers = self.plan, self.layers
-        layer, layout = plan.layers(block)["proj"], AttentionLayout(plan, block)
+        layout, tensor = AttentionLayout(plan, block), f"blocks.{block}.attended"
         norm = layers.norm(f"blocks.{block}.norm2")
 
         def project(run: RowRun, tile: TokenTile) -> Operation:
             context = layout.queries(tile)  # over Q
-            return layers.to_residual("proj", f"blocks.{block}.attended", run, tile, context)
+            writeback = layers.to_residual(run, tile)
+            return layers.matmul("proj", tensor, run, tile, context, writeback)
 
-        blocks = layers.weight_blocks([(layer, 0, layer.row_tiles)])
+        blocks = layers.weight_blocks(all_rows(plan.layers(block)["proj"]))
         yield from times(blocks, plan.query_tiles(block), project, then=norm)
 
-    def mlp(self, block: int) -> Iterator[Operation]:
+    def mlp(self, block: int) -> Iterator[Pending]:
         """Fc1 and fc2, for as many token tiles at a time as hidden activations fit.
 
         Followed by the LayerNorm of the next block, or the last one.
@@ -97,55 +106,68 @@ class Network:
         plan, layers = self.plan, self.layers
         norm = layers.norm("norm" if plan.is_last(block) else f"blocks.{block + 1}.norm1")
         # Blocks take turns with the two tables, so that the next one is loaded meanwhile.
-        table = GeluTable(layers.constants.gelu(block), block % 2)
+        table = GeluRequest(layers.constants.gelu(block), block % 2)
         tiles = plan.query_tiles(block)
         groups = evenly(tiles, divide_up(len(tiles), plan.mlp_tiles(block)))
         fc1_blocks, fc2_blocks = (
-            per_group(layers.weight_blocks([(layer, 0, layer.row_tiles)]), len(groups))
-            for layer in (plan.layers(block)["fc1"], plan.layers(block)["fc2"])
+            per_group(layers.weight_blocks(all_rows(plan.layers(block)[name])), len(groups))
+            for name in ("fc1", "fc2")
         )
-        hidden_tiles = plan.hidden_tiles(block)
         for group, expand, contract in zip(groups, fc1_blocks, fc2_blocks, strict=True):
+            first = group[0].index
+            fc1 = self.expansion(block, first, table)
+            yield from times(expand, group, fc1, lambda tile: (table,))
+            yield from times(contract, group, self.contraction(block, first), then=norm)
 
-            def hidden(tile: TokenTile, first: int = group[0].index) -> Region:
-                address = plan.norm_words + (tile.index - first) * hidden_tiles
-                return words(plan, address, hidden_tiles)
+    def expansion(
+        self, block: int, first: int, table: GeluRequest
+    ) -> Callable[[RowRun, TokenTile], Operation]:
+        """A function that makes a MATMUL of fc1; ``first`` is the first tile of the group."""
+        plan, layers, tensor = self.plan, self.layers, f"blocks.{block}.hidden"
+        gelu = {"format": Format.INT8, "gelu": 1, "gelu_table": table.table}
+        reads = (table.region,)
 
-            def fc1(run: RowRun, tile: TokenTile) -> Operation:
-                tensor = f"blocks.{block}.hidden"
-                operation = layers.to_activations("fc1", tensor, run, tile, hidden(tile))
-                operation.operands |= {"format": Format.INT8, "gelu": 1, "gelu_table": table.table}
-                operation.reads.append(table.region)
-                operation.needs = (table,)
-                return operation
+        def fc1(run: RowRun, tile: TokenTile) -> Operation:
+            operands, writes, _ = layers.to_activations(run, self.hidden(block, tile, first))
+            writeback = Writeback(operands | gelu, writes, reads)
+            return layers.matmul("fc1", tensor, run, tile, norm_output(plan, tile), writeback)
 
-            def fc2(run: RowRun, tile: TokenTile) -> Operation:
-                tensor = f"blocks.{block}.output"
-                return layers.to_residual("fc2", tensor, run, tile, hidden(tile))
+        return fc1
 
-            yield from times(expand, group, fc1)
-            yield from times(contract, group, fc2, then=norm)
+    def contraction(self, block: int, first: int) -> Callable[[RowRun, TokenTile], Operation]:
+        """A function that makes a MATMUL of fc2; ``first`` is the first tile of the group."""
+        layers, tensor = self.layers, f"blocks.{block}.output"
 
-    def classifier(self) -> Iterator[Operation]:
+        def fc2(run: RowRun, tile: TokenTile) -> Operation:
+            hidden, writeback = self.hidden(block, tile, first), layers.to_residual(run, tile)
+            return layers.matmul("fc2", tensor, run, tile, hidden, writeback)
+
+        return fc2
+
+    def hidden(self, block: int, tile: TokenTile, first: int) -> Region:
+        """Hidden activations of a tile, where those of tile ``first`` are the first ones."""
+        tiles = self.plan.hidden_tiles(block)
+        return words(self.plan, self.plan.norm_words + (tile.index - first) * tiles, tiles)
+
+    def classifier(self) -> Iterator[Pending]:
         """Logits of the class token or of the mean, into the residual scratchpad; then STORE."""
         plan, layers = self.plan, self.layers
-        first = logits_address(plan)
+        first, source = logits_address(plan), head_input(plan)
         behind = first >= plan.residual_words  # or over tokens, which ones is not worth knowing
         logits = Region(MemorySpace.RESIDUAL, plan.tokens if behind else 0, plan.tokens + 1)
 
         def head(run: RowRun, tile: TokenTile) -> Operation:
-            operation = layers.matmul("head", "logits", run, tile, head_input(plan))
-            operation.operands |= {
+            operands = {
                 "destination": Destination.RESIDUAL,
                 "format": Format.INT16,
                 "accumulate": 0,
                 "destination_address": first + run.first,
                 "destination_stride": 0,  # so that the token's group does not matter
             }
-            operation.writes.append(logits)
-            return operation
+            writeback = Writeback(operands, (logits,))
+            return layers.matmul("head", "logits", run, tile, source, writeback)
 
-        blocks = layers.weight_blocks([(plan.head, 0, plan.head.row_tiles)])
+        blocks = layers.weight_blocks(all_rows(plan.head))
         yield from times(blocks, (plan.head_tile,), head)
         operands = {
             "base": Base.OUTPUT,
@@ -155,4 +177,9 @@ class Network:
             "row_words": plan.class_tiles,
         }
         subject = Subject("store", "logits", "", tile=plan.head_tile)
-        yield Operation(Opcode.STORE, operands, [logits], [], subject)
+        yield Pending(Operation(Opcode.STORE, operands, (logits,), (), subject))
+
+
+def all_rows(layer: TiledMatrix) -> RowTiles:
+    """All row tiles of a layer."""
+    return RowTiles(layer, 0, layer.row_tiles)

@@ -1,6 +1,6 @@
-"""The picture in the pixel banks: where each token tile's patches lie, and what loads them.
+"""The image in the pixel banks: where each token tile's patches lie, and what loads them.
 
-A picture arrives in strips, each one row of patches, one LOAD. Strips and token tiles need not end
+An image arrives in strips, each one row of patches, one LOAD. Strips and token tiles need not end
 at the same patch: of 7 patches in a row and 4 token lanes, strip 0 fills tile 0 and most of
 tile 1. A *chain* is the fewest tiles that end where a strip ends (there: 7 tiles, 4 strips). The
 banks are cut into as many chains as fit, used in turn, and a strip never leaves its chain, so its
@@ -10,12 +10,13 @@ tiles follow each other at a constant step.
 from collections.abc import Iterator
 
 from rtl.compiler.operations import MemorySpace, Region
-from rtl.compiler.requests import Strip
-from rtl.compiler.sizes import Plan, TokenTile, divide_up
+from rtl.compiler.requests import StripRequest
+from rtl.compiler.sizes import Plan
+from rtl.compiler.tiles import TokenTile, divide_up
 
 
-class Pixels:
-    """Pixel addresses and strips of one picture.
+class PixelBanks:
+    """Pixel addresses and strips of one image.
 
     Parameters
     ----------
@@ -25,12 +26,12 @@ class Pixels:
     def __init__(self, plan: Plan):
         self.plan = plan
         self.chains = plan.engine.pixel_words // plan.chain_words  # that fit
-        self._strips: list[tuple[Strip, ...]] = [()] * len(plan.patch_tiles)
+        self._strips: list[tuple[StripRequest, ...]] = [()] * len(plan.patch_tiles)
         across, lanes = plan.shape.grid[1], plan.engine.token_lanes
         for index in range(plan.shape.grid[0]):
             first, last = index * across, (index + 1) * across - 1
             tiles = range(first // lanes, last // lanes + 1)
-            strip = Strip(index, tiles, self.place(tiles.start), plan)
+            strip = StripRequest(index, tiles, self.place(tiles.start), plan)
             for tile in tiles:
                 self._strips[tile] += (strip,)
 
@@ -46,7 +47,7 @@ class Pixels:
         start = self.place(tile.index) * self.plan.patch_words
         return Region(MemorySpace.PIXELS, start, start + self.plan.patch_words)
 
-    def strips(self, tile: TokenTile) -> tuple[Strip, ...]:
+    def strips(self, tile: TokenTile) -> tuple[StripRequest, ...]:
         """Strips that hold the tile's patches; a strip is shared by all tiles that it reaches."""
         return self._strips[tile.index]
 

@@ -12,13 +12,13 @@ from dataclasses import replace
 from rtl.compiler.lowering.layers import Layers, per_group, times
 from rtl.compiler.lowering.layout import head_input, norm_output, pool_weights
 from rtl.compiler.operations import MemorySpace, Operation, Region, Subject
-from rtl.compiler.requests import RowParameters
-from rtl.compiler.runs import RowRun, most_row_tiles
-from rtl.compiler.sizes import TokenTile
+from rtl.compiler.requests import Pending, RowParameters
+from rtl.compiler.runs import RowRun, RowTiles, most_row_tiles
+from rtl.compiler.tiles import TokenTile
 from rtl.isa.instructions import Destination, Format, Opcode, Weights
 
 
-class Pooling:
+class MeanPooling:
     """Lists the operations between the final LayerNorm and the head.
 
     Parameters
@@ -30,18 +30,18 @@ class Pooling:
         self.layers = layers
         self.plan = layers.plan
 
-    def operations(self) -> Iterator[Operation]:
+    def operations(self) -> Iterator[Pending]:
         """The weights, then values and mean of each group of channels."""
         plan, layers, matrices = self.plan, self.layers, self.plan.pool_layers
-        weights = layers.weight_blocks([(matrices["pool.weights"], 0, plan.key_tiles)])
-        identity = layers.weight_blocks([(matrices["pool.values"], 0, 1)])
+        weights = layers.weight_blocks(RowTiles(matrices["pool.weights"], 0, plan.key_tiles))
+        identity = layers.weight_blocks(RowTiles(matrices["pool.values"], 0, 1))
         yield from times(weights, (plan.head_tile,), self.weights)
         groups = list(self.groups())
         for channels, (block,) in zip(groups, per_group(identity, len(groups)), strict=True):
             for tile in plan.patch_tiles:
                 for row_tile in channels:
                     run = replace(block.runs[0], first=row_tile)  # one identity for all
-                    yield block.used_by(self.values(run, tile, channels))
+                    yield Pending(self.values(run, tile, channels), (block,))
             yield self.mean(channels)
 
     def groups(self) -> Iterator[range]:
@@ -57,22 +57,22 @@ class Pooling:
 
     def weights(self, run: RowRun, tile: TokenTile) -> Operation:
         """Each token's weight: its row has no weights but a bias, so the input does not matter."""
-        return self.layers.to_activations(
-            "pool", "pool.weights", run, tile, pool_weights(self.plan)
-        )
+        source = norm_output(self.plan, tile)
+        writeback = self.layers.to_activations(run, pool_weights(self.plan))
+        return self.layers.matmul("pool", "pool.weights", run, tile, source, writeback)
 
     def values(self, run: RowRun, tile: TokenTile, channels: range) -> Operation:
         """Codes of one row tile of channels, centred, into the value banks."""
         start = norm_output(self.plan, tile).start + run.first * self.plan.engine.granules
         source = Region(MemorySpace.ACTIVATIONS, start, start + run.layer.depth_words)
-        operation = self.layers.matmul("pool", "pool.values", run, tile, source)
-        bank = self.bank(channels)
-        return self.layers.to_bank(operation, bank, run.first - channels.start, len(channels))
+        row_tile, bank = run.first - channels.start, self.bank(channels)
+        writeback = self.layers.to_bank(tile, bank, row_tile, len(channels))
+        return self.layers.matmul("pool", "pool.values", run, tile, source, writeback)
 
     def bank(self, channels: range) -> Region:
         return Region(MemorySpace.VALUES, 0, self.plan.value_depth * len(channels))
 
-    def mean(self, channels: range) -> Operation:
+    def mean(self, channels: range) -> Pending:
         """Weights times values, with the parameters of each channel."""
         plan, granules, tile = self.plan, self.plan.engine.granules, self.plan.head_tile
         weights, bank, result = pool_weights(plan), self.bank(channels), head_input(plan)
@@ -97,5 +97,5 @@ class Pooling:
         }
         subject = Subject("pool", "pool", "pool", tile=tile, row_tile=channels.start)
         chunk = self.layers.constants.parameters((("pool", channels.start, len(channels)),))
-        needs = (RowParameters(chunk, len(channels)),)
-        return Operation(Opcode.MATMUL, operands, [weights, bank], [result], subject, needs)
+        operation = Operation(Opcode.MATMUL, operands, (weights, bank), (result,), subject)
+        return Pending(operation, (RowParameters(chunk, len(channels)),))

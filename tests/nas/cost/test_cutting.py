@@ -11,15 +11,16 @@ from nas.cost.sizes import Sizes
 from nas.cost.subnets import sample_subnets
 from rtl import config
 from rtl.board import load_board
-from rtl.compiler import lower, plan
+from rtl.compiler import plan
+from rtl.compiler.lowering import NetworkListing
 from rtl.compiler.requests import WeightBlock
 
 
 def compiled(shape, engine):
     """Ring words of the compiler's weight blocks in the order of their use."""
     blocks = {}
-    for operation in lower(plan(shape, engine)).operations:
-        for request in operation.needs:
+    for _, requests in NetworkListing(plan(shape, engine)).operations():
+        for request in requests:
             if isinstance(request, WeightBlock):
                 blocks[request] = request.words
     return list(blocks.values())

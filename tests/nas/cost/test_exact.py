@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nas.cost import ExactCosts, HardwareTarget, exact
-from nas.cost.exact import REFUSED, KeptCosts, Stopwatch, hardware_key, image_cost
+from nas.cost.exact import REFUSED, CostingTimer, KeptCosts, hardware_key, image_cost
 from nas.cost.sweep import workers
 from nas.space import DIGITS
 from rtl.timing.traffic import work_of
@@ -152,7 +152,7 @@ def test_threads_and_processes_find_the_same(tmp_path):
 def test_a_stopwatch_counts_nested_blocks_once(monkeypatch):
     times = iter([1.0, 4.0, 10.0, 11.0])
     monkeypatch.setattr(exact.time, "perf_counter", lambda: next(times))
-    watch = Stopwatch()
+    watch = CostingTimer()
     with watch, watch:
         pass
     with watch:

@@ -1,8 +1,6 @@
 """The search without a supernet: every candidate reaches the target, interrupted or not."""
 
-import re
 from dataclasses import replace
-from itertools import pairwise
 from math import inf
 from types import SimpleNamespace
 
@@ -10,11 +8,9 @@ import numpy as np
 import pytest
 
 from nas.cost import SubnetCost
-from nas.search import pareto
-from nas.search.evolution import Candidate, Evolution, EvolutionConfig, LatencyTarget
+from nas.search.evolution import Evolution, EvolutionConfig, LatencyTarget
 from nas.search.evolution_state import EvolutionState, Score
 from nas.space import DIGITS, Arch, Space
-from rtl.errors import UserError
 
 LIMITS = (3000.0, 1500.0, 600.0)
 CONFIG = EvolutionConfig(population=8, generations=4, seed=3)
@@ -264,49 +260,3 @@ def test_a_target_that_only_the_smallest_subnet_reaches():
     limit = float(cycles(smallest))
     found = search(limits=[limit]).winner(0)
     assert (found.arch, found.cycles) == (smallest, limit)
-
-
-@pytest.mark.parametrize(("schema", "age"), [(1, "an older"), (9, "a newer")])
-def test_a_state_of_another_version_is_named(schema, age, tmp_path):
-    path = tmp_path / "search.json"
-    path.write_text(f'{{"schema": {schema}}}')
-    message = (
-        f"{tmp_path} holds a run of {age} version (schema {schema} of search.json, not 2):"
-        " choose another --name, or discard it with --restart"
-    )
-    with pytest.raises(UserError, match=re.escape(message)):
-        EvolutionState.load(path)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "damaged (JSONDecodeError): delete the file"),
-        ("[]", "damaged (TypeError): delete the file"),
-        ('{"schema": 2}', "damaged (KeyError): delete the file"),
-    ],
-)
-def test_damaged_state(text, message, tmp_path):
-    path = tmp_path / "search.json"
-    path.write_text(text)
-    with pytest.raises(UserError, match=re.escape(f"{path}: {message}")):
-        EvolutionState.load(path)
-
-
-def test_front_holds_what_no_candidate_beats():
-    candidates = search().candidates()
-    front = pareto.front(candidates)
-    for fast, slow in pairwise(front):
-        assert fast.cycles < slow.cycles and fast.score.error > slow.score.error
-    for candidate in candidates:
-        assert any(
-            f.cycles <= candidate.cycles and f.score.error <= candidate.score.error for f in front
-        )
-
-
-def test_plot_is_an_image(tmp_path):
-    candidates = [Candidate(DIGITS.smallest(), Score(0.1 / i, 0.2), 1000 * i) for i in (1, 2, 3)]
-    path = tmp_path / "pareto.png"
-    pareto.plot(path, candidates, candidates[:1], (9000.0,), 1e8, "title")
-    assert path.read_bytes().startswith(b"\x89PNG")
-    assert list(tmp_path.iterdir()) == [path]

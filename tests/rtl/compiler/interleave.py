@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from rtl.isa.instructions import IMAGES_IN_FLIGHT, UNITS, Instruction, Unit
-from sim.functional import Semaphores
+from rtl.isa.semantics import SemaphoreCounts
 
 # Instructions that a unit may have taken and not completed: more than any unit of ours.
 IN_FLIGHT = {Unit.LOAD: 8, Unit.MATMUL: 4, Unit.NORM: 2, Unit.SOFTMAX: 2, Unit.STORE: 1}
@@ -23,7 +23,7 @@ def events(
     """
     queues: list[deque[tuple[int, int]]] = [deque() for _ in range(UNITS)]
     flight: list[deque[tuple[int, int]]] = [deque() for _ in range(UNITS)]
-    semaphores = Semaphores(program[0])
+    semaphores = SemaphoreCounts(program[0])
     speed = rng.choice([0.01, 1.0, 30.0], size=(3, UNITS))  # start, finish, fetch of each unit
     left = [sum(i.unit is not None for i in program)] * images  # instructions of each image
     image = fetched = 0

@@ -17,7 +17,7 @@ COMPILED = compile_model(MODEL, TINY)
 
 def chunk(what, layer):
     for piece in COMPILED.program.chunks:
-        if piece.what == what and piece.parts[0][0] == layer:
+        if piece.content == what and piece.parts[0][0] == layer:
             return piece, COMPILED.region[piece.offset : piece.offset + piece.bytes]
     raise AssertionError(f"no {what} of {layer}")
 

@@ -1,6 +1,6 @@
 """Compiled programs compute what golden computes, in every order that they allow.
 
-Runs on the functional engine: lowering, memory image and synchronisation without RTL.
+Runs on the instruction set's interpreter: lowering, memory image, synchronisation without RTL.
 """
 
 from dataclasses import replace
@@ -11,8 +11,9 @@ import pytest
 from rtl.compiler import compare, compile_model
 from rtl.config import TINY, ULX3S, ZCU102
 from rtl.isa.instructions import Instruction, Opcode, Unit, UnitSet, credit
+from rtl.isa.scratchpads import Scratchpads
+from rtl.isa.semantics import HostMemory, Interpreter
 from sim import golden
-from sim.functional import FunctionalEngine, Registers
 from sim.random_model import random_images, random_model
 from tests.rtl.compiler.interleave import events
 
@@ -150,8 +151,8 @@ def test_the_mean_is_tested_of_signed_and_of_unsigned_codes():
 
 def functional(program, image, seed=0):
     offset = program.memory.program_offset
-    registers = Registers(program.region, image.tobytes(), offset, len(image))
-    return FunctionalEngine(program.program.plan.engine, registers, seed)
+    host = HostMemory(program.region, image.tobytes(), offset, len(image))
+    return Interpreter(Scratchpads(program.program.plan.engine, seed), golden, host)
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -163,9 +164,9 @@ def test_every_write_equals_golden(name):
     tensors = {key: value[0] for key, value in tensors.items()}
     engine, symbols = functional(program, image), program.symbols()
     for number, instruction in enumerate(engine.program):
-        engine.finish(instruction, engine.start(instruction))
+        engine.execute(instruction)
         expected = symbols.expected_writes(number, tensors)
-        pad = getattr(engine, expected.buffer, None) if expected else None
+        pad = getattr(engine.pads, expected.buffer, None) if expected else None
         if expected is None or pad is None or pad.ndim != 3:
             continue  # what LOAD writes of constants lies in other shapes
         if expected.buffer in ("parameters", "exponents"):

@@ -5,26 +5,22 @@ from dataclasses import replace
 import pytest
 
 from rtl.compiler.runs import MAX_ROW_TILES, cut_into_blocks
-from rtl.compiler.sizes import Plan, TiledMatrix, evenly
+from rtl.compiler.tiles import TiledMatrix, evenly
 from rtl.config import TINY
-from sim.random_model import random_model
-
-SHAPE = random_model(patch=14, width=16, blocks=((1, 16),), classes=3).shape
 
 
-def layer(name, row_tiles, depth_words=4, wide=()):
-    flags = tuple(tile in wide for tile in range(row_tiles))
+def layer(name, row_tiles, depth_words=4, bits8=()):
+    flags = tuple(tile in bits8 for tile in range(row_tiles))
     return TiledMatrix(name, 0, 16 * row_tiles, 8 * depth_words, depth_words, flags)
 
 
 def cut(pieces, max_words, parameter_words=256):
-    return cut_into_blocks(pieces, Plan(SHAPE, replace(TINY, parameter_words=parameter_words)),
-                           max_words)  # fmt: skip
+    return cut_into_blocks(pieces, replace(TINY, parameter_words=parameter_words), max_words)
 
 
 @pytest.mark.parametrize("max_words", [1, 8, 20, 1000])
 def test_every_row_tile_once_and_in_order(max_words):
-    k, q = layer("blocks.0.k", 9, wide=(2, 3)), layer("blocks.0.q", 5)
+    k, q = layer("blocks.0.k", 9, bits8=(2, 3)), layer("blocks.0.q", 5)
     blocks = cut([(k, 2, 7), (q, 0, 5)], max_words)
     tiles = [
         (run.layer.name, tile)
@@ -39,13 +35,13 @@ def test_every_row_tile_once_and_in_order(max_words):
 
 
 def test_runs_of_a_block_follow_each_other():
-    k, q = layer("blocks.0.k", 3, wide=(1,)), layer("blocks.0.q", 2)
+    k, q = layer("blocks.0.k", 3, bits8=(1,)), layer("blocks.0.q", 2)
     (block,) = cut([(k, 0, 3), (q, 0, 2)], 1000)
     assert [(run.layer.name[-1], run.word, run.parameter) for run in block] == [
         ("k", 0, 0),
         ("q", 16, 3),
     ]
-    assert [(run.wide, run.words) for run in block] == [(0b010, 16), (0, 8)]
+    assert [(run.bits8, run.words) for run in block] == [(0b010, 16), (0, 8)]
 
 
 def test_blocks_are_of_about_equal_size():

@@ -10,6 +10,7 @@ from rtl.compiler.operations import MemorySpace, Operation, Program, Region, Sub
 from rtl.compiler.synchronise import (
     FED_BY_DRAIN,
     MOST_CREDITS,
+    Dependency,
     check_semaphores,
     dependencies,
     synchronise,
@@ -26,7 +27,7 @@ PLAN = plan(random_model(patch=14, width=16, blocks=((1, 16),), classes=3).shape
 
 
 def operation(opcode, operands=None, reads=(), writes=()):
-    return Operation(opcode, operands or {}, list(reads), list(writes), NOBODY)
+    return Operation(opcode, operands or {}, tuple(reads), tuple(writes), NOBODY)
 
 
 regions = st.builds(
@@ -93,10 +94,19 @@ def test_no_interleaving_violates_a_hazard(operations, seed, queue_depth, images
 @given(programs)
 def test_nothing_is_waited_for_without_a_conflict(operations):
     for number, needed in enumerate(dependencies(operations)):
-        for unit in Unit:
-            if needed[unit] >= 0:
-                assert operations[needed[unit]].unit is unit
-                assert conflicts(operations[needed[unit]], operations[number])
+        for unit, (earlier, previous_image) in needed.items():
+            assert operations[earlier].unit is unit
+            assert previous_image or earlier < number
+            assert conflicts(operations[earlier], operations[number])
+
+
+def test_a_dependency_names_its_image():
+    word = Region(MemorySpace.ACTIVATIONS, 0, 1)
+    operations = [operation(Opcode.LOAD, writes=[word]), operation(Opcode.NORM, reads=[word])]
+    assert dependencies(operations) == [
+        {Unit.NORM: Dependency(operation=1, previous_image=True)},
+        {Unit.LOAD: Dependency(operation=0, previous_image=False)},
+    ]
 
 
 @settings(deadline=None)

@@ -8,10 +8,12 @@ from amaranth.hdl import Signal
 from amaranth.lib.data import View
 
 from rtl.config import EngineConfig
-from rtl.isa.instructions import INSTRUCTIONS, Opcode
+from rtl.isa.instructions import INSTRUCTIONS, Instruction, Opcode
+from rtl.isa.scratchpads import Scratchpads, wrap
+from rtl.isa.semantics import Interpreter
 from rtl.matmul.unit import MatmulUnit
-from rtl.memory.ports import READ_LATENCY
-from tests.rtl.matmul.model import Scratchpads, _signed
+from rtl.memory.ports import READ_LATENCY, RECORD_BITS
+from sim import golden
 from tests.rtl.simulation import simulate
 
 FIELDS = {field.name: field.bits for field in INSTRUCTIONS[Opcode.MATMUL]}
@@ -29,7 +31,14 @@ def codes_of(bits: int, count: int, width: int, signed: bool) -> np.ndarray:
     raw = np.frombuffer(bits.to_bytes(-(-count * width // 8), "little"), np.uint8)
     table = np.unpackbits(raw, bitorder="little")[: count * width].reshape(count, width)
     codes = table.astype(np.int64) @ (1 << np.arange(width, dtype=np.int64))
-    return _signed(codes, width) if signed else codes
+    return wrap(codes, width) if signed else codes
+
+
+def execute(memory: Scratchpads, ops: list[dict[str, int]]) -> None:
+    """Do to ``memory`` what MATMULs with these operands mean."""
+    interpreter = Interpreter(memory, golden)
+    for op in ops:
+        interpreter.execute(Instruction(Opcode.MATMUL, op))
 
 
 @dataclass
@@ -99,10 +108,9 @@ class Bench:
         await ctx.tick().repeat(2)
 
     def _set_scales(self, ctx) -> None:
-        for (slot, lane), multiplier in np.ndenumerate(self.memory.scale_multiplier):
-            shift = int(self.memory.scale_shift[slot, lane])
-            scale = {"multiplier": int(multiplier), "shift": shift}
-            ctx.set(self.unit.scales[slot][lane], scale)
+        for slot, lane in np.ndindex(self.memory.maxima.shape):
+            multiplier, shift = map(int, self.memory.scales[slot, lane])
+            ctx.set(self.unit.scales[slot][lane], {"multiplier": multiplier, "shift": shift})
 
     async def _serve(self, ctx) -> None:
         """Be the scratchpads: answer reads READ_LATENCY cycles later, take writes at once."""
@@ -148,13 +156,6 @@ class Bench:
         def granule(bank: np.ndarray, address: int) -> np.ndarray:
             return bank.reshape(len(bank), -1, c.depth_lanes)[:, address]
 
-        def parameters(word: int) -> int:
-            records = zip(
-                memory.bias[word], memory.multiplier[word], memory.shift[word], strict=True
-            )
-            packed = [(int(b) & (1 << 27) - 1) | int(m) << 27 | int(s) << 44 for b, m, s in records]
-            return sum(record << 64 * row for row, record in enumerate(packed))
-
         def residual(request: int) -> int:
             half, word = request & 1, request >> 1
             return bits_of(memory.residual[2 * half : 2 * half + 2, word], 16)
@@ -165,7 +166,7 @@ class Bench:
             (unit.weights, lambda a: bits_of(memory.ring[a], 4)),
             (unit.keys, lambda a: bits_of(granule(memory.keys, a), 8)),
             (unit.values, lambda a: bits_of(memory.values[:, a], 8)),
-            (unit.parameters, parameters),
+            (unit.parameters, lambda a: bits_of(memory.parameters[a], RECORD_BITS)),
         ]
         shared = _Shared(unit.residual)
         return [(port, port.enable, answer) for port, answer in direct] + [

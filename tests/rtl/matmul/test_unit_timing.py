@@ -5,9 +5,9 @@ import random
 import pytest
 
 from rtl.isa.instructions import Activations, Destination, Format, Weights
+from rtl.isa.scratchpads import Scratchpads
 from rtl.matmul.unit import MatmulUnit
-from tests.rtl.matmul.bench import FIELDS, Bench
-from tests.rtl.matmul.model import Scratchpads
+from tests.rtl.matmul.bench import Bench, execute
 from tests.rtl.matmul.test_unit import CONFIGS, SMALL, check_equal, independent, random_op
 
 
@@ -76,7 +76,7 @@ def test_the_drain_limits_short_row_tiles():
 
     bench.run(scenario)
     expected = Scratchpads(config)
-    expected.run(dict.fromkeys(FIELDS, 0) | op)
+    execute(expected, [op])
     check_equal(bench.memory, expected)
     assert bench.stalled == 19
     done, _ = predicted_done(
@@ -111,6 +111,5 @@ def test_reset_in_mid_stream(wait):
         await bench.finish(ctx, len(after))
 
     bench.run(scenario)
-    for op in after:
-        expected.run(op)
+    execute(expected, after)
     check_equal(bench.memory, expected)

@@ -104,6 +104,7 @@ def done(loads: LoadTiming, operations: list[dict[str, int]], step: float) -> li
         if at == NEVER:
             return figures
         chosen, end = loads.issue(at, limit=at + step)
+        assert at <= chosen < at + step
         if end is not None:
             figures += [end, chosen, loads.memory.last, loads.memory.paid]
 
@@ -116,6 +117,21 @@ def test_bursts_at_once_are_bursts_one_by_one(bytes_per_cycle, latency):
         expected = done(unit(latency, bytes_per_cycle), operations, step=1)
         for step in (40, 333, NEVER):
             assert done(unit(latency, bytes_per_cycle), operations, step) == expected
+
+
+def test_bursts_whose_room_comes_late_although_that_of_the_last_comes_in_time():
+    """Slow loaders fill the buffer; then beats leave it faster than others arrive."""
+    table = {"target": Target.GELU, "bytes": 256, "offset": 0}
+    for seed in range(40):
+        chance = random.Random(seed)
+        operations = []
+        for _ in range(8):
+            operations += [table] * chance.randrange(1, 7)
+            for least, most in ((20, 300), (300, 900)):
+                size = 16 * chance.randrange(least, most)
+                operations.append(weights(size, 16 * chance.randrange(16)))
+        expected = done(unit(700, 4.0), operations, step=1)
+        assert done(unit(700, 4.0), operations, step=NEVER) == expected
 
 
 def test_a_long_load_is_read_in_few_steps():

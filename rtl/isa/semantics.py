@@ -1,9 +1,13 @@
-"""What each instruction does: an interpreter of programs on NumPy scratchpads.
+"""The meaning of every instruction, executable: an interpreter on NumPy scratchpads.
 
-The executable form of docs/design/0001-engine.md: it decodes instructions from memory and moves
-exact integers between scratchpads as the units do, without cycles. A program that the compiler
-made gives golden's logits here, in program order and in every other order that the semaphores
-allow (:mod:`tests.rtl.compiler`).
+The loop nests of :mod:`rtl.isa.meaning`, in integers and without cycles. This is the one executable
+reference of the instruction set: whole programs give golden's codes here, in program order and in
+every other order that the semaphores allow (tests/rtl/compiler/test_programs.py), and the matmul
+unit's RTL is compared with it (tests/rtl/matmul).
+
+It moves data and nothing else. The arithmetic is that of docs/numerics.md, whose reference is the
+golden model; golden belongs to ``sim``, which ``rtl`` may not import, so the caller hands in the
+module :mod:`sim.golden`.
 
 A program runs once per image. BEGIN of the first one says from what values the semaphores start,
 and behind the last one they must be back there.
@@ -15,10 +19,10 @@ reads what the unit reads first, ``finish`` does the rest. Only MATMUL needs bot
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 
-from rtl.config import EngineConfig
 from rtl.isa.instructions import (
     INSTRUCTION_BYTES,
     SEMAPHORE_BITS,
@@ -32,17 +36,26 @@ from rtl.isa.instructions import (
     Unit,
     Weights,
 )
-from rtl.model.numerics import ACC_BITS, BIAS_BITS, MULTIPLIER_BITS, code_range
-from sim.golden import ops
+from rtl.isa.scratchpads import Scratchpads, parameter_fields, window, wrap
+from rtl.model.numerics import ACC_BITS, KV_BITS, RESIDUAL_BITS, SCORE_BITS, code_range
 
-NO_SCORE = -(1 << 40)  # below every score
+LOWEST_SCORE = -(1 << (SCORE_BITS - 1))
 
 
-@dataclass
-class Registers:
-    """What the host writes before it starts the engine: bytes of each region, program's offset.
+@dataclass(frozen=True)
+class HostMemory:
+    """The memory that the host fills before it starts the engine.
 
-    The pictures lie behind each other in ``image``.
+    Parameters
+    ----------
+    model : bytes
+        Content of the MODEL region.
+    image : bytes
+        Content of the IMAGE region: all images, one behind the other.
+    program_offset : int
+        Offset of the program in the MODEL region.
+    images : int
+        Number of images.
     """
 
     model: bytes
@@ -50,69 +63,68 @@ class Registers:
     program_offset: int
     images: int = 1
 
+    def region(self, base: Base, image: int) -> np.ndarray:
+        """Bytes of a region that is read, as an image's instructions see it."""
+        content = np.frombuffer(self.image if base is Base.IMAGE else self.model, np.uint8)
+        stride = len(content) // self.images
+        return content[image * stride :][:stride] if base is Base.IMAGE else content
 
-class FunctionalEngine:
-    """Scratchpads, and a method per instruction.
+    def program(self) -> list[Instruction]:
+        """Decode the program, BEGIN to END."""
+        instructions = []
+        for start in range(self.program_offset, len(self.model), INSTRUCTION_BYTES):
+            code = self.model[start : start + INSTRUCTION_BYTES]
+            instructions.append(Instruction.decode(code))
+            if instructions[-1].opcode is Opcode.END:
+                break
+        return instructions
 
-    Scratchpads are filled with noise at the start, as nothing may depend on what was there.
+
+class Interpreter:
+    """An executor of instructions, one at a time or a whole program.
 
     Parameters
     ----------
-    config : EngineConfig
-    registers : Registers
-    seed : int
-        Of the noise.
+    pads : Scratchpads
+        Changed in place.
+    operations : module
+        The operations of docs/numerics.md: :mod:`sim.golden`.
+    host : HostMemory, optional
+        Needed by LOAD, STORE and whole programs.
     """
 
-    def __init__(self, config: EngineConfig, registers: Registers, seed: int = 0):
-        self.config = config
-        self.images = registers.images
-        self.memory = {
-            Base.MODEL: np.frombuffer(registers.model, np.uint8),
-            Base.IMAGE: np.frombuffer(registers.image, np.uint8),
-        }
-        self.image_stride = len(registers.image) // registers.images
-        self.output: list[dict[int, np.ndarray]] = [{} for _ in range(registers.images)]
-        self.program = list(_decode(registers.model[registers.program_offset :]))
-        rng = np.random.default_rng(seed)
-
-        def noise(low: int, high: int, *shape: int) -> np.ndarray:
-            return rng.integers(low, high + 1, shape, np.int64)
-
-        c, rows, depth = config, config.row_lanes, config.depth_lanes
-        # The first index is the bank, then words, then lanes of a word.
-        self.activations = noise(0, (1 << c.act_bits) - 1, c.token_lanes, c.activation_words, rows)
-        self.pixels = noise(0, 255, c.token_lanes, c.pixel_words, depth)
-        self.keys = noise(-128, 127, rows, c.key_words, rows)
-        self.values = noise(-128, 127, depth, c.value_words, rows)
-        self.scores = noise(-(1 << 21), (1 << 21) - 1, 4, c.score_words, rows)
-        self.residual = noise(-(1 << 15), (1 << 15) - 1, 4, c.residual_words, rows)
-        self.ring = noise(0, 15, c.weight_words, rows, depth)
-        self.parameters = noise(0, (1 << 50) - 1, c.parameter_words, rows)
-        self.exponents = noise(0, 3, c.exponent_words, rows)
-        self.gelu = noise(0, (1 << c.act_bits) - 1, 2, 256)
-        self.maxima = noise(0, 1, c.score_slots, c.token_lanes)  # slots
-        self.scales = noise(1, 9, c.score_slots, c.token_lanes, 2)  # slots; multiplier, shift
+    def __init__(self, pads: Scratchpads, operations: ModuleType, host: HostMemory | None = None):
+        self.pads = pads
+        self.config = pads.config
+        self.operations = operations
+        self.host = host or HostMemory(b"", b"", 0)
+        self.program = self.host.program()
+        self.images = self.host.images
+        self.output: list[dict[int, np.ndarray]] = [{} for _ in range(self.images)]
 
     def run(self) -> np.ndarray:
-        """Execute the program in its own order, image by image; :meth:`result`."""
-        semaphores = Semaphores(self.program[0])
+        """Execute the program in its own order, image by image; return :meth:`result`."""
+        semaphores = SemaphoreCounts(self.program[0])
         for image in range(self.images):
             for instruction in self.program:
                 semaphores.lower(instruction)
-                self.finish(instruction, self.start(instruction), image)
+                self.execute(instruction, image)
                 semaphores.raise_(instruction)
         assert semaphores.balanced(), "the program is not balanced"
         return self.result()
 
     def result(self) -> np.ndarray:
-        """(images, words) int32: what is in the OUTPUT region."""
+        """Content of the OUTPUT region: (images, words) int32."""
         return np.stack(
             [np.concatenate([words for _, words in sorted(o.items())]) for o in self.output]
         )
 
+    def execute(self, instruction: Instruction, image: int = 0) -> None:
+        """Execute an instruction of an image, from its first read to its last write."""
+        self.finish(instruction, self.start(instruction), image)
+
     def start(self, instruction: Instruction) -> np.ndarray | None:
-        """The feed of a MATMUL: accumulators (row tile, lane, row); of others nothing."""
+        """Run the feed of a MATMUL: accumulators (row tile, lane, row). None of other opcodes."""
         if instruction.opcode is not Opcode.MATMUL:
             return None
         x = self._activation_port(instruction)
@@ -121,13 +133,17 @@ class FunctionalEngine:
         return wrap(acc.astype(np.int64), ACC_BITS)
 
     def finish(self, instruction: Instruction, sums: np.ndarray | None, image: int = 0) -> None:
-        """Everything that ``start`` has not done."""
+        """Do everything that ``start`` has not done."""
         if sums is not None:
             self._drain(instruction, sums)
-        elif instruction.opcode in (Opcode.NORM, Opcode.SOFTMAX):
-            getattr(self, f"_{instruction.opcode.name.lower()}")(instruction)
-        elif instruction.opcode in (Opcode.LOAD, Opcode.STORE):
-            getattr(self, f"_{instruction.opcode.name.lower()}")(instruction, image)
+        elif instruction.opcode is Opcode.NORM:
+            self._norm(instruction)
+        elif instruction.opcode is Opcode.SOFTMAX:
+            self._softmax(instruction)
+        elif instruction.opcode is Opcode.LOAD:
+            self._load(instruction, image)
+        elif instruction.opcode is Opcode.STORE:
+            self._store(instruction, image)
 
     # ------------------------------------------------------------ matmul: feed
 
@@ -135,9 +151,9 @@ class FunctionalEngine:
         """(token lanes, depth) codes."""
         address, words = i["activation_address"], i["depth_words"]
         if i["activations"] == Activations.PIXELS:
-            return self._window(self.pixels, address, words).reshape(len(self.pixels), -1)
-        granules = self._granules(self.activations)
-        codes = self._window(granules, address, words).reshape(len(granules), -1)
+            return window(self.pads.pixels, address, words).reshape(len(self.pads.pixels), -1)
+        granules = self.pads.granules(self.pads.activations)
+        codes = window(granules, address, words).reshape(len(granules), -1)
         return wrap(codes, self.config.act_bits) if i["act_signed"] else codes
 
     def _weight_port(self, i: Instruction) -> np.ndarray:
@@ -162,20 +178,20 @@ class FunctionalEngine:
 
     def _ring_words(self, address: int, words: int) -> np.ndarray:
         """(row lanes, depth) nibbles; the ring wraps."""
-        nibbles = self.ring[(address + np.arange(words)) % len(self.ring)]
+        nibbles = self.pads.ring[(address + np.arange(words)) % len(self.pads.ring)]
         return nibbles.swapaxes(0, 1).reshape(self.config.row_lanes, -1)
 
     def _key_weights(self, i: Instruction) -> Iterator[np.ndarray]:
-        granules = self._granules(self.keys)
+        granules = self.pads.granules(self.pads.keys)
         for tile in range(i["row_tiles"]):
             address = i["weight_address"] + tile * i["weight_step"]
-            yield self._window(granules, address, i["depth_words"]).reshape(len(granules), -1)
+            yield window(granules, address, i["depth_words"]).reshape(len(granules), -1)
 
     def _value_weights(self, i: Instruction) -> Iterator[np.ndarray]:
         for tile in range(i["row_tiles"]):
             addresses = i["weight_address"] + tile + np.arange(i["depth_words"]) * i["weight_step"]
-            self._check(addresses[-1], self.values)
-            words = self.values[:, addresses]  # (key in depth word, depth word, row)
+            assert addresses[-1] < self.pads.values.shape[1], f"address of {i} is too high"
+            words = self.pads.values[:, addresses]  # (key in depth word, depth word, row)
             yield words.transpose(2, 1, 0).reshape(self.config.row_lanes, -1)
 
     # ------------------------------------------------------------ matmul: drain
@@ -191,18 +207,18 @@ class FunctionalEngine:
             self._drain_activations(i, codes)
             return
         pad, group = {
-            Destination.KEYS: (self.keys, self.config.row_lanes),
-            Destination.VALUES: (self.values, self.config.depth_lanes),
-            Destination.RESIDUAL: (self.residual, 4),
+            Destination.KEYS: (self.pads.keys, self.config.row_lanes),
+            Destination.VALUES: (self.pads.values, self.config.depth_lanes),
+            Destination.RESIDUAL: (self.pads.residual, 4),
         }[destination]
         for lane in _lanes(i):
             token = i["token"] + lane
             groups = token // group - i["token"] // group
             address = i["destination_address"] + i["destination_stride"] * groups
-            words = self._window(pad[token % group], address, i["row_tiles"], axis=0)
+            words = window(pad[token % group], address, i["row_tiles"], axis=0)
             if destination is Destination.RESIDUAL:
                 base = words if i["accumulate"] else 0
-                words[:] = ops.add_residual(base, codes[:, lane], i["residual_shift"])
+                words[:] = self.operations.add_residual(base, codes[:, lane], i["residual_shift"])
             else:
                 words[:] = codes[:, lane]
 
@@ -210,20 +226,20 @@ class FunctionalEngine:
         low, high = {
             Format.ACT_SIGNED: code_range(self.config.act_bits, True),
             Format.ACT_UNSIGNED: code_range(self.config.act_bits, False),
-            Format.INT8: ops.INT8,
-            Format.INT16: ops.INT16,
+            Format.INT8: code_range(KV_BITS, True),
+            Format.INT16: code_range(RESIDUAL_BITS, True),
         }[Format(i["format"])]
         if i["token_scale"]:
-            multiplier, shift = self.scales[i["slot"]].T[..., None]  # (lane, 1) each
+            multiplier, shift = self.pads.scales[i["slot"]].T[..., None]  # (lane, 1) each
             bias = 0
         else:
-            records = self._window(self.parameters, i["parameter_address"], i["row_tiles"], axis=0)
+            records = window(self.pads.parameters, i["parameter_address"], i["row_tiles"], axis=0)
             bias, multiplier, shift = (field[:, None] for field in parameter_fields(records))
-        codes = ops.requantize(sums, bias, multiplier, shift, low, high)
-        return self.gelu[i["gelu_table"]][codes + 128] if i["gelu"] else codes
+        codes = self.operations.requantize(sums, bias, multiplier, shift, low, high)
+        return self.operations.gelu(codes, self.pads.gelu[i["gelu_table"]]) if i["gelu"] else codes
 
     def _drain_activations(self, i: Instruction, codes: np.ndarray) -> None:
-        words = self._window(self.activations, i["destination_address"], i["row_tiles"])
+        words = window(self.pads.activations, i["destination_address"], i["row_tiles"])
         rows = np.arange(i["row_tiles"] * self.config.row_lanes)
         granule = (rows // self.config.depth_lanes).reshape(i["row_tiles"], -1)
         first = i["mask_first"]
@@ -235,73 +251,91 @@ class FunctionalEngine:
         keys = np.arange(i["row_tiles"] * self.config.row_lanes).reshape(i["row_tiles"], -1)
         for lane in _lanes(i):
             address = i["destination_address"] + i["destination_stride"] * (lane // 4)
-            words = self._window(self.scores[lane % 4], address, i["row_tiles"], axis=0)
-            words[:] = sums[:, lane]
-            valid = np.where(keys < i["keys"], sums[:, lane], NO_SCORE)
-            self.maxima[i["slot"], lane] = valid.max()
+            words = window(self.pads.scores[lane % 4], address, i["row_tiles"], axis=0)
+            words[:] = scores = wrap(sums[:, lane], SCORE_BITS)
+            valid = np.where(keys < i["keys"], scores, LOWEST_SCORE)
+            self.pads.maxima[i["slot"], lane] = valid.max()
 
     # ------------------------------------------------------------ norm, softmax
 
     def _norm(self, i: Instruction) -> None:
-        exponents = self._window(self.exponents, i["exponent_address"], i["row_words"], axis=0)
+        exponents = window(self.pads.exponents, i["exponent_address"], i["row_words"], axis=0)
         for lane in _lanes(i):
             token = i["token"] + lane
             groups = token // 4 - i["token"] // 4
             address = i["source_address"] + i["source_stride"] * groups
-            words = self._window(self.residual[token % 4], address, i["row_words"], axis=0)
-            codes = _normalise(words.reshape(-1), exponents.reshape(-1), i, self.config.act_bits)
-            destination = self._window(self.activations, i["destination_address"], i["row_words"])
+            words = window(self.pads.residual[token % 4], address, i["row_words"], axis=0)
+            codes = self._normalise(words.reshape(-1), exponents.reshape(-1), i)
+            destination = window(self.pads.activations, i["destination_address"], i["row_words"])
             destination[lane] = self._raw(codes).reshape(i["row_words"], -1)
 
     def _softmax(self, i: Instruction) -> None:
         for lane in _lanes(i):
             address = i["source_address"] + i["source_stride"] * (lane // 4)
-            words = self._window(self.scores[lane % 4], address, i["key_words"], axis=0)
+            words = window(self.pads.scores[lane % 4], address, i["key_words"], axis=0)
             scores = words.reshape(-1)[: i["keys"]]
-            assert scores.max() == self.maxima[i["slot"], lane], i
+            assert scores.max() == self.pads.maxima[i["slot"], lane], i
             weights = np.zeros(words.size, np.int64)
-            weights[: i["keys"]] = ops.softmax_weights(
+            weights[: i["keys"]] = self.operations.softmax_weights(
                 scores, i["multiplier"], i["shift"], self.config.act_bits
             )
-            destination = self._window(self.activations, i["destination_address"], i["key_words"])
+            destination = window(self.pads.activations, i["destination_address"], i["key_words"])
             destination[lane] = weights.reshape(i["key_words"], -1)
-            scale = ops.context_scale(weights.sum(), i["context_multiplier"], i["context_shift"])
-            self.scales[i["slot"], lane] = scale
+            scale = self.operations.context_scale(
+                weights.sum(), i["context_multiplier"], i["context_shift"]
+            )
+            self.pads.scales[i["slot"], lane] = scale
+
+    def _normalise(self, r: np.ndarray, exponents: np.ndarray, i: Instruction) -> np.ndarray:
+        """LayerNorm of a token with padded channels, which hold 0: they change no sum."""
+        low, high = code_range(self.config.act_bits, bool(i["signed"]))
+        s1, s2 = r.sum(), (r * r).sum()
+        k, e = self.operations.rsqrt(i["width"] * s2 - s1 * s1 + i["epsilon"])
+        k = (k * i["gain"]) >> 16
+        shift = e + i["shift"] + exponents
+        y = (r * (i["width"] * k) - s1 * k + (np.int64(1) << (shift - 1))) >> shift
+        return np.clip(i["zero"] + y, low, high)
 
     # ------------------------------------------------------------ load, store
 
     def _load(self, i: Instruction, image: int) -> None:
-        region = self.memory[Base(i["base"])]
-        if i["base"] == Base.IMAGE:
-            region = region[image * self.image_stride :][: self.image_stride]
+        region = self.host.region(Base(i["base"]), image)
         stop = i["offset"] + i["bytes"]
         assert stop <= len(region), f"{i} reads beyond its region"
         data = region[i["offset"] : stop]
-        getattr(self, f"_load_{Target(i['target']).name.lower()}")(i, data)
+        load = {
+            Target.WEIGHTS: self._load_weights,
+            Target.PARAMETERS: self._load_parameters,
+            Target.GELU: self._load_gelu,
+            Target.EXPONENTS: self._load_exponents,
+            Target.RESIDUAL: self._load_residual,
+            Target.PIXELS: self._load_pixels,
+        }
+        load[Target(i["target"])](i, data)
 
     def _load_weights(self, i: Instruction, data: np.ndarray) -> None:
-        nibbles = np.stack([data & 15, data >> 4], axis=1).reshape(-1, *self.ring.shape[1:])
-        self._window(self.ring, i["destination"], len(nibbles), axis=0)[:] = nibbles
+        nibbles = np.stack([data & 15, data >> 4], axis=1).reshape(-1, *self.pads.ring.shape[1:])
+        window(self.pads.ring, i["destination"], len(nibbles), axis=0)[:] = nibbles
 
     def _load_parameters(self, i: Instruction, data: np.ndarray) -> None:
         records = data.view("<i8").reshape(-1, self.config.row_lanes)
-        self._window(self.parameters, i["destination"], len(records), axis=0)[:] = records
+        window(self.pads.parameters, i["destination"], len(records), axis=0)[:] = records
 
     def _load_gelu(self, i: Instruction, data: np.ndarray) -> None:
-        self.gelu[i["destination"]] = data
+        self.pads.gelu[i["destination"]] = data
 
     def _load_exponents(self, i: Instruction, data: np.ndarray) -> None:
         used, beat = self.config.row_lanes // 4, self.config.memory_bytes
         beats = data.reshape(-1, -(-used // beat) * beat)[:, :used]
         exponents = (beats[..., None] >> np.array([0, 2, 4, 6]) & 3).reshape(len(beats), -1)
-        self._window(self.exponents, i["destination"], len(beats), axis=0)[:] = exponents
+        window(self.pads.exponents, i["destination"], len(beats), axis=0)[:] = exponents
 
     def _load_residual(self, i: Instruction, data: np.ndarray) -> None:
         tokens = data.view("<i2").reshape(-1, i["row_words"], self.config.row_lanes)
         for token, words in enumerate(tokens, i["token"]):
             groups = token // 4 - i["token"] // 4
             address = i["destination"] + i["stride"] * groups
-            self._window(self.residual[token % 4], address, i["row_words"], axis=0)[:] = words
+            window(self.pads.residual[token % 4], address, i["row_words"], axis=0)[:] = words
 
     def _load_pixels(self, i: Instruction, data: np.ndarray) -> None:
         depth, segment = self.config.depth_lanes, i["segment_bytes"]
@@ -313,57 +347,49 @@ class FunctionalEngine:
             crossings, lane = divmod(i["lane_first"] + s, self.config.token_lanes)
             address = i["destination"] + crossings * i["stride"]
             patch = padded[:, s].reshape(-1, depth)
-            self._window(self.pixels[lane], address, len(patch), axis=0)[:] = patch
+            window(self.pads.pixels[lane], address, len(patch), axis=0)[:] = patch
 
     def _store(self, i: Instruction, image: int) -> None:
-        words = self._window(
-            self.residual[i["token"] % 4], i["source_address"], i["row_words"], axis=0
+        words = window(
+            self.pads.residual[i["token"] % 4], i["source_address"], i["row_words"], axis=0
         )
         self.output[image][i["offset"]] = words.reshape(-1).astype(np.int32)
-
-    # ------------------------------------------------------------ words
-
-    def _window(self, pad: np.ndarray, address: int, words: int, axis: int = 1) -> np.ndarray:
-        """Words ``address`` ... as a view; beyond the scratchpad is a fault."""
-        assert address + words <= pad.shape[axis], f"address {address} + {words} of {pad.shape}"
-        return pad[address : address + words] if axis == 0 else pad[:, address : address + words]
-
-    def _check(self, address: int, pad: np.ndarray) -> None:
-        assert address < pad.shape[1], f"address {address} of {pad.shape}"
-
-    def _granules(self, pad: np.ndarray) -> np.ndarray:
-        """(banks, granules, depth lanes) view of a scratchpad of words."""
-        return pad.reshape(len(pad), -1, self.config.depth_lanes)
 
     def _raw(self, codes: np.ndarray) -> np.ndarray:
         return codes & ((1 << self.config.act_bits) - 1)
 
 
-class Semaphores:
-    """The semaphores, [producer][consumer], from the credits of the first image's BEGIN on."""
+class SemaphoreCounts:
+    """Values of the semaphores, [producer][consumer], from the credits of BEGIN on.
+
+    Parameters
+    ----------
+    begin : Instruction
+        The program's first instruction.
+    """
 
     def __init__(self, begin: Instruction):
         self.credits = np.array(begin.credits)
         self.values = self.credits.copy()
 
     def available(self, instruction: Instruction) -> bool:
-        """Whether an instruction may start."""
+        """Tell whether an instruction may start."""
         return all(self.values[producer, instruction.unit] for producer in _units(instruction.wait))
 
     def lower(self, instruction: Instruction) -> None:
-        """An instruction starts."""
+        """Start an instruction: lower the semaphores that it waits for."""
         assert self.available(instruction), f"{instruction} waits for a signal that never comes"
         for producer in _units(instruction.wait):
             self.values[producer, instruction.unit] -= 1
 
     def raise_(self, instruction: Instruction) -> None:
-        """An instruction is complete."""
+        """Complete an instruction: raise the semaphores that it signals."""
         for consumer in _units(instruction.signal):
             self.values[instruction.unit, consumer] += 1
         assert self.values.max() < 1 << SEMAPHORE_BITS, f"{instruction} raises a semaphore too high"
 
     def balanced(self) -> bool:
-        """Whether all have the values that they started from."""
+        """Tell whether all have the values that they started from."""
         return bool((self.values == self.credits).all())
 
 
@@ -371,37 +397,5 @@ def _units(marks: int) -> list[Unit]:
     return [unit for unit in Unit if marks >> unit & 1]
 
 
-def wrap(value: np.ndarray, bits: int) -> np.ndarray:
-    """The low ``bits`` bits as a signed integer."""
-    half = 1 << (bits - 1)
-    return ((value + half) & ((1 << bits) - 1)) - half
-
-
-def parameter_fields(records: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bias, multiplier and shift of 64-bit row parameters."""
-    bias = wrap(records & ((1 << BIAS_BITS) - 1), BIAS_BITS)
-    multiplier = records >> BIAS_BITS & ((1 << MULTIPLIER_BITS) - 1)
-    return bias, multiplier, records >> (BIAS_BITS + MULTIPLIER_BITS)
-
-
 def _lanes(i: Instruction) -> range:
     return range(i["lane_first"], i["lane_first"] + i["lane_count"])
-
-
-def _decode(code: bytes) -> Iterator[Instruction]:
-    for start in range(0, len(code), INSTRUCTION_BYTES):
-        instruction = Instruction.decode(code[start : start + INSTRUCTION_BYTES])
-        yield instruction
-        if instruction.opcode is Opcode.END:
-            return
-
-
-def _normalise(r: np.ndarray, exponents: np.ndarray, i: Instruction, act_bits: int) -> np.ndarray:
-    """LayerNorm of a token with padded channels, which hold 0: they change no sum."""
-    low, high = code_range(act_bits, bool(i["signed"]))
-    s1, s2 = r.sum(), (r * r).sum()
-    k, e = ops.rsqrt(i["width"] * s2 - s1 * s1 + i["epsilon"])
-    k = (k * i["gain"]) >> 16
-    shift = e + i["shift"] + exponents
-    y = (r * (i["width"] * k) - s1 * k + (np.int64(1) << (shift - 1))) >> shift
-    return np.clip(i["zero"] + y, low, high)

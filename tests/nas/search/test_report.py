@@ -1,0 +1,56 @@
+"""The final report: winners on a stand-in for the RTL, at the one function that simulates."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from nas.quantize.integer import IntegerNetwork
+from nas.search import report
+from tests.nas.search.runs import PROG, comparable, copied, run
+
+
+def stand_in(monkeypatch, mismatches: int = 0, wrong_logits: bool = False) -> list[np.ndarray]:
+    seen = []
+
+    def simulate(model, images, hardware, advance):
+        seen.append(images.labels.numpy())
+        logits = IntegerNetwork(model).run(images.images).numpy() + wrong_logits
+        first = "blocks.0.q, token 3, row 5, image 1" if mismatches else None
+        cycles = [1000 + i for i in range(len(images))]
+        return SimpleNamespace(
+            logits=logits,
+            cycles=cycles,
+            wrong_instructions=mismatches,
+            wrong_logits=0,
+            first_mismatch=first,
+        )
+
+    monkeypatch.setattr(report, "_simulate", simulate)
+    return seen
+
+
+def test_rtl_runs_images_of_all_classes(runs, monkeypatch):
+    seen = stand_in(monkeypatch)
+    assert run(runs, "--name", copied(runs, "rtl"), "--images", "16") == 0
+    assert [len(labels) for labels in seen] == [16] * 2
+    assert all(set(labels) == set(range(10)) for labels in seen)
+    for winner in comparable(runs / "rtl")["winners"]:
+        assert (winner["rtl_images"], winner["rtl_mismatches"]) == (16, 0)
+        assert winner["rtl_cycles"] == 1000  # the first image's
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ({"mismatches": 7}, "7 times with winner-9500fps.pulsar, first in blocks.0.q, token 3"),
+        ({"wrong_logits": True}, "40 times with winner-9500fps.pulsar, first in the logits"),
+    ],
+)
+def test_a_mismatch_fails_the_command(fault, message, runs, monkeypatch, capsys):
+    stand_in(monkeypatch, **fault)
+    assert run(runs, "--name", copied(runs, "fault"), "--images", "4") == 1
+    output = capsys.readouterr().err.splitlines()[-1]
+    assert output.startswith(f"{PROG}: error: the engine differs from golden {message}")
+    winners = comparable(runs / "fault")["winners"]  # written all the same
+    assert all(winner["rtl_mismatches"] for winner in winners)

@@ -1,0 +1,70 @@
+"""Tables of the main job: what they say of a summary."""
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from nas.search.summary import Summary
+from nas.search.table import describe, summary_lines, winners_table, work_table
+from nas.space import DIGITS
+
+
+@pytest.fixture
+def summary(runs) -> Summary:
+    return Summary.load(runs / "digits" / "summary.json")
+
+
+def text(table) -> str:
+    console = Console(width=80, file=StringIO())
+    console.print(table)
+    return console.file.getvalue()
+
+
+def test_a_row_for_each_winner_in_80_columns(summary):
+    lines = text(winners_table(summary)).splitlines()
+    assert max(map(len, lines)) <= 80
+    for winner in summary.winners:
+        (row,) = [line for line in lines if line.split()[:1] == [f"{winner.target_fps:g}"]]
+        assert f"{winner.predicted_cycles:,}" in row and row.split()[-3:] == ["0", "+", "0"]
+
+
+def test_measured_cycles_are_compared_with_predicted_ones(summary):
+    winner = summary.winners[0]
+    measured = round(1.01 * winner.predicted_cycles)
+    ran = winner.model_copy(update={"rtl_cycles": measured, "rtl_fps": 1e8 / measured})
+    found = text(winners_table(summary.model_copy(update={"winners": (ran,)})))
+    assert f"{measured:,}" in found and "+1.0%" in found
+
+
+def test_work_of_a_winner(summary):
+    found = text(work_table(summary))
+    assert f"{summary.winners[0].work.array_cycles:,}" in found and "uncalibrated" in found
+
+
+def test_costing_has_its_share(summary):
+    changed = summary.model_copy(update={"wall_s": 200.0, "costing_s": 5.0})
+    assert summary_lines(changed) == ["Costs of subnets: 5 s, 2.5% of the time"]
+
+
+def test_an_engine_search_says_what_binds(summary):
+    searched = summary.model_copy(
+        update={
+            "engine_searched": True,
+            "resources": {"dsp": 12.0},
+            "limits": {"dsp": 20},
+            "binding": None,
+            "lanes": 7,
+            "lanes_left_out": 2,
+        }
+    )
+    assert summary_lines(searched)[:-1] == [
+        f"Engine {summary.engine}: dsp 12 of 20",
+        "Limit: no limit of the board keeps a faster engine out",
+        "Calibration: 2 of 7 lanes were left out: their resources would be extrapolated",
+    ]
+
+
+def test_a_subnet_in_two_lines():
+    assert describe(DIGITS.smallest()) == "32 x 2\n0%"
+    assert describe(DIGITS.largest()) == "64 x 4\n100%"

@@ -1,0 +1,38 @@
+"""Frame rates: the default ones can be reached, impossible ones are refused."""
+
+import re
+
+from nas.cost import ExactCosts, HardwareTarget, ImageCost
+from nas.search.options import SearchOptions
+from nas.search.targets import default_targets, fastest_rate
+from nas.space import DIGITS
+from tests.nas.search.runs import prepared, run
+
+
+def test_an_impossible_target_says_what_is_possible(runs, capsys):
+    assert run(runs, "--name", "fast", "--targets", "1000000") == 2
+    text = capsys.readouterr().err
+    pattern = (
+        r"error: no subnet reaches 1e\+06 frames per second on board 'sim':"
+        r" the fastest takes ([\d,]+) cycles, (\d+) frames per second; what binds: memory [\d.]+%,"
+    )
+    found = re.search(pattern, text)
+    assert found, text
+    cycles, rate = found.groups()
+    assert int(rate) <= 100e6 / int(cycles.replace(",", "")) < int(rate) * 1.1
+    assert not (runs / "fast").exists()
+
+
+def test_default_targets_can_be_reached(runs):
+    setup = prepared(SearchOptions(out=runs))
+    assert len(setup.targets) == 3 and list(setup.targets) == sorted(setup.targets)
+    assert setup.targets == default_targets(setup.engines[0], setup.space, ExactCosts())
+
+
+def test_default_targets_are_within_reach_of_the_smallest_subnet(monkeypatch):
+    """Even if all random subnets are faster."""
+    hardware = HardwareTarget.load("sim")
+    fast = ImageCost(cycles=1, array_cycles=1, memory_bytes=1, scratchpad_bytes=1)
+    monkeypatch.setattr(ExactCosts, "of", lambda self, hardware, shapes: [fast] * len(shapes))
+    expected = (fastest_rate(hardware, DIGITS),)
+    assert default_targets(hardware, DIGITS, ExactCosts()) == expected

@@ -1,0 +1,23 @@
+"""Networks of DeiT's shapes and cuts of photographs."""
+
+from pathlib import Path
+
+from rtl.config import ZCU102
+from rtl.model import IntegerModel
+from rtl.timing.bound import ArrayLanes, bound_cycles
+from sim import workloads
+
+DIGITS = Path(__file__).parents[2] / "examples" / "digits.pulsar"
+
+
+def test_named_models_have_the_shape_and_the_fraction():
+    model = workloads.deit("deit_tiny", ZCU102, wide=0.25)
+    assert bound_cycles(model.shape, ArrayLanes(18, 32, 16)) == 185_880
+    assert 0.25 <= workloads.wide_fraction(model.shape) < 0.3
+
+
+def test_photographs_differ_and_fit():
+    model = IntegerModel.load(DIGITS)
+    images = workloads.photographs(model, 4)
+    assert images.shape == (4, 28, 28, 1) and images.dtype == "uint8"
+    assert len({image.tobytes() for image in images}) == 4
