@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.rtl.matmul.model import Scratchpads
 
 from rtl.isa.instructions import Activations, Destination, Weights
 from rtl.matmul.feed import AttentionNibbles, Feed, InstructionBuffer, OperandSelection
 from rtl.memory.ports import READ_LATENCY
 from tests.rtl.matmul.bench import bits_of, codes_of
 from tests.rtl.matmul.loops import beats_of, steps_of
-from tests.rtl.matmul.model import Scratchpads
 from tests.rtl.matmul.test_unit import CONFIGS, random_op
 from tests.rtl.simulation import simulate
 from tests.rtl.sizes import ODD, SMALL, TINY
