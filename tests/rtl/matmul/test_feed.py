@@ -37,7 +37,7 @@ def test_the_buffer_prepares_each_instruction_once_in_order(count, idle, refuse)
 
 
 def random_reads(config, random_numbers) -> dict[str, np.ndarray]:
-    """What all scratchpads answer in one cycle."""
+    """Random answers of all scratchpads in one cycle."""
     tokens, rows, depth = config.token_lanes, config.row_lanes, config.depth_lanes
     draw = random_numbers.integers
     return {
