@@ -18,7 +18,7 @@ from rtl.build.synthesis import Resources
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 
-GAIN = 0.003  # relative gain in cycles that a step of storage must bring
+GAIN = 0.001  # relative gain in cycles that a step of storage must bring
 
 Advance = Callable[[int, int], None]
 """Called with the number of lanes that were tried, and of those that may have to be."""

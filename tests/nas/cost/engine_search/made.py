@@ -1,12 +1,13 @@
 """A small grid, a board and a resource model that anyone can count, for the engine search."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 from nas.cost.engine_search.grid import EngineGrid, subnets_of
 from nas.cost.engine_search.sizing import LEVELS, LaneCounts, Storage
 from nas.cost.hardware import HardwareTarget
-from nas.space import Space
+from nas.digits import DIGITS
 from rtl.board import Board, BoardMemory, Limits
 from rtl.build.synthesis import Resources
 from rtl.config import EngineConfig
@@ -15,7 +16,7 @@ from rtl.resources.model import ResourceModel
 from rtl.timing import MemoryTiming, predict
 from rtl.timing.latencies import unit_latencies
 
-SPACE = Space(widths=(32, 48), depths=(1,), heads=(2, 3), fractions=(0.0, 1.0))
+SPACE = replace(DIGITS, widths=(32, 48), depths=(1,), heads=(2, 3), fractions=(0.0, 1.0))
 GRID = [
     LaneCounts(tokens, rows, depth, softmax, norm)
     for tokens in (2, 4, 8)
