@@ -33,7 +33,7 @@ AGAIN = "run python -m nas.calibrate again"
 
 
 class Calibration(CalibrationRecord):
-    """All that ``python -m nas.calibrate`` finds out about a board.
+    """The content of a calibration file: all that ``python -m nas.calibrate`` finds out of a board.
 
     Parameters
     ----------

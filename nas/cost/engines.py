@@ -1,4 +1,4 @@
-"""Random engines around a board's own: what resource models are fitted to and checked on."""
+"""Random engines around a board's own, to which resource models are fitted and compared."""
 
 import random
 from dataclasses import dataclass, fields, replace
@@ -16,7 +16,7 @@ NARROWEST_WORDS, WIDEST_WORDS = -1.0, 1.0  # powers of two from the default engi
 
 @dataclass(frozen=True)
 class EngineRanges:
-    """Sizes that random engines of a board may have; all else is the default engine's.
+    """Sizes that random engines of a board may have; other sizes are the default engine's.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class EngineRanges:
 
     @classmethod
     def around(cls, engine: EngineConfig) -> "EngineRanges":
-        """Of any engine: its own sizes, and down from them."""
+        """Return ranges for any engine: from its own sizes down."""
         rows = _down_from(engine.row_lanes, 2, least=4)
         depths = _down_from(engine.depth_lanes, 2, least=4)
         narrowest = min(rows[0] * depths[0] // 2, rows[0] * numerics.LOGIT_BITS // 8)  # word
@@ -47,7 +47,7 @@ class EngineRanges:
 
 
 def _down_from(most: int, count: int, least: int) -> tuple[int, ...]:
-    """Powers of two that end with ``most``, in order, at most ``count``."""
+    """Return up to ``count`` powers of two in order that end with ``most``."""
     return tuple(size for i in reversed(range(count)) if (size := most >> i) >= least)
 
 
@@ -90,7 +90,7 @@ def sample_engines(board: Board, count: int, seed: int) -> list[EngineConfig]:
 
 
 def corner_engines(board: Board) -> list[EngineConfig]:
-    """The smallest and the largest of what :func:`sample_engines` draws, but for scratchpads.
+    """Return the smallest and the largest engine that :func:`sample_engines` draws.
 
     A model that is fitted to them extrapolates to none of the others.
     """
@@ -126,12 +126,12 @@ def _draw(
 
 
 def _in_parts(engine: EngineConfig, draws: random.Random) -> EngineConfig:
-    """The same engine, whose softmax and LayerNorm may work on words part by part."""
+    """Draw whether softmax and LayerNorm of an engine work on words part by part."""
     softmax, norm = (min(draws.choice(PARTS), engine.granules) for _ in range(2))
     return replace(engine, softmax_parts=softmax, norm_parts=norm)
 
 
 def _words(default: int, draws: random.Random) -> int:
-    """Words of a scratchpad, evenly spread over the powers of two."""
+    """Draw the words of a scratchpad, evenly over the powers of two."""
     words = default * 2 ** draws.uniform(NARROWEST_WORDS, WIDEST_WORDS)
     return max(1, round(words / WORDS_STEP)) * WORDS_STEP

@@ -40,7 +40,7 @@ class HardwareTarget:
         return cls(found, config.engine(engine or found.engine))
 
     def at(self, clock_hz: int) -> "HardwareTarget":
-        """The same at another clock, where memory gives other bytes per cycle."""
+        """Return the target at another clock, where memory gives other bytes per cycle."""
         return HardwareTarget(self.board.model_copy(update={"clock_hz": clock_hz}), self.engine)
 
     @property

@@ -56,21 +56,21 @@ def simulation_hash(engine: EngineConfig, *, tap: bool) -> str:
 def network_points(
     samples: Sequence[Sample], board: Board, engine: EngineConfig
 ) -> list[Measurement]:
-    """Cycles of one image of each network on the RTL."""
+    """Return measurements of the cycles of one image on the RTL, one per network."""
     return _rtl_points("network", measure_network, samples, board, engine, tap=False)
 
 
 def speed_points(
     samples: Sequence[Sample], board: Board, engine: EngineConfig
 ) -> list[Measurement]:
-    """The same, of networks that have the machine to themselves: for their seconds."""
+    """Return the same measurements for networks whose seconds count: nothing runs beside them."""
     return _rtl_points("speed", measure_network, samples, board, engine, tap=False)
 
 
 def write_points(
     samples: Sequence[Sample], board: Board, engine: EngineConfig
 ) -> list[Measurement]:
-    """When each instruction of the networks writes last on the RTL."""
+    """Return measurements of the last write of each instruction, one per network."""
     return _rtl_points("writes", measure_writes, samples, board, engine, tap=True)
 
 
@@ -140,7 +140,7 @@ def _settings(sample: Sample) -> dict[str, int]:
 
 
 def engine_points(board: Board, engines: Sequence[EngineConfig], cells: Path) -> list[Measurement]:
-    """Resources of engines on a board's device.
+    """Return measurements of the resources of engines on a board's device.
 
     Parameters
     ----------

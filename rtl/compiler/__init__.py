@@ -1,10 +1,33 @@
-"""The compiler: integer model and engine to program, memory image, symbols and static report.
+"""The compiler: an integer model and an engine to a program and its memory image.
 
-::
+Passes in the order in which data goes through them. Each takes frozen values and returns a new one:
+
+============  ==============================  ==============================  ====================
+pass          takes                           returns                         refuses
+============  ==============================  ==============================  ====================
+plan          network shape, engine           :class:`Plan`: tiles, padded    what does not fit
+                                              sizes, words of scratchpads     the engine
+lower         plan                            computing operations, each      nothing
+                                              with the constants it needs
+prefetch      these                           operations with LOADs among     nothing
+                                              them; all addresses
+synchronise   operations                      waits and signals beside        a semaphore that
+                                              them, credits                   might overflow
+bind          :class:`Program`, model         the program with scales, zero   nothing
+                                              points and signs
+image         program, model                  bytes of the MODEL region,      nothing
+                                              :class:`MemoryMap`
+============  ==============================  ==============================  ====================
+
+:func:`lower` does the second to the fourth: a :class:`Program` has no weights yet, and its cycles
+depend on none. :func:`compile_model` does them all::
 
     compiled = compile_model(model, ENGINES["tiny"])
     compiled.region            # bytes of the MODEL region
-    compiled.memory            # MemoryMap: where the program is, sizes of the regions
+    compiled.memory            # MemoryMap: where the program is, how large each region
+
+``symbols`` and ``divergence`` lead back: from an instruction to the tensor elements that it must
+write, and to the first one that an engine got wrong.
 
 Source: docs/design/0001-engine.md.
 """
@@ -17,6 +40,7 @@ from rtl.compiler.image import MemoryMap, content_hash, model_region
 from rtl.compiler.lowering import lower
 from rtl.compiler.operations import Operation, Program
 from rtl.compiler.plan import plan, plan_model
+from rtl.compiler.sizes import Plan
 from rtl.compiler.symbols import Symbols, symbol_table
 from rtl.compiler.synchronise import check_semaphores
 from rtl.config import EngineConfig
@@ -28,6 +52,7 @@ __all__ = [
     "Expected",
     "MemoryMap",
     "Operation",
+    "Plan",
     "Program",
     "Symbols",
     "compare",
@@ -67,7 +92,7 @@ class Compiled:
         return self.region[self.memory.program_offset :]
 
     def symbols(self) -> Symbols:
-        """What each instruction must write, given golden's tensors."""
+        """Expected writes of each instruction, given golden's tensors."""
         return Symbols(self.program, self.region, self.model.position)
 
 

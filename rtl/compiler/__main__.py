@@ -26,7 +26,7 @@ IMAGES = 4  # of a run, for the cycles of each further image
 
 
 @dataclass(frozen=True)
-class Options:
+class CompileOptions:
     """Compile an integer model for a board's engine, and say what it will take.
 
     Cycles are the timing model's, for one image from start to done, and for each further one of
@@ -58,7 +58,7 @@ class Options:
     """Also write the report to this file."""
 
 
-def main(options: Options) -> None:
+def main(options: CompileOptions) -> None:
     """Compile one model."""
     board = load_board(options.board)
     engine = config.engine(options.engine or board.engine)

@@ -1,4 +1,4 @@
-"""Who has which part of the scratchpads that LOADs fill, at a point of the program.
+"""Allocation of the scratchpads that LOADs fill, at a point of the program.
 
 Most are rings, taken and given back in the order of the program: one wraps inside an allocation
 (weights), the others do not. Hazards between the old content and the new are found by
@@ -35,7 +35,7 @@ class Ring:
         self._live: deque[list] = deque()  # [key, words taken, still needed]
 
     def _address(self, words: int) -> int:
-        """Where the next allocation begins."""
+        """Address at which the next allocation begins."""
         address = max(self.next, self.floor)
         may_wrap = self.wraps and self.floor == 0
         return address if may_wrap or address + words <= self.words else self.floor
@@ -70,8 +70,8 @@ class Ring:
             self.used -= self._live.popleft()[1]
 
 
-class Scratchpads:
-    """Which parts of the loaded scratchpads are taken at a point of the program.
+class Allocator:
+    """Parts of the loaded scratchpads that are taken at a point of the program.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The model's constants that stand in instructions: scales, zero points, codes."""
+"""Constants of a model that stand in instructions: scales, zero points, codes."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,7 +9,7 @@ from rtl.model import Block, IntegerModel, Linear, Norm
 
 
 def bind(program: Program, model: IntegerModel) -> Program:
-    """The program with the operands that lowering leaves open."""
+    """Fill in the operands that lowering leaves open; returns a new program."""
     norms, linears = _norms(model), model.linears()
     operations = (_bound(each, model, norms, linears) for each in program.operations)
     return replace(program, operations=tuple(operations))

@@ -1,4 +1,4 @@
-"""What an instruction must write against what an engine wrote: the first element that differs."""
+"""Expected against actual writes of an instruction: the first element that differs."""
 
 from dataclasses import dataclass
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rtl.compiler.matrices import depth_map, pool_matrices, row_map
 from rtl.compiler.operations import Chunk, Program
-from rtl.compiler.padding import depth_map, row_map
-from rtl.compiler.pooling import pool_matrices
 from rtl.compiler.sizes import Plan
 from rtl.compiler.tiles import TiledMatrix
 from rtl.model import IntegerModel, Linear, Norm
@@ -43,7 +42,7 @@ class MemoryMap:
 
     @classmethod
     def of(cls, program: Program) -> "MemoryMap":
-        """What a program needs."""
+        """The regions that a program needs."""
         plan = program.plan
         height, width, channels = plan.shape.image
         return cls(

@@ -1,4 +1,4 @@
-"""Operations: instructions with what they are about and the scratchpad words they touch."""
+"""Operations: instructions with their tensor and the scratchpad addresses that they touch."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from rtl.isa.instructions import INSTRUCTION_BYTES, UNIT_OF, Instruction, Opcode
 
 
 class MemorySpace(IntEnum):
-    """A memory on the chip that instructions touch; beside each, what its regions count."""
+    """A memory on the chip that instructions touch; beside each, what its spans count."""
 
     ACTIVATIONS = 0  # granules
     PIXELS = 1  # words
@@ -28,8 +28,8 @@ class MemorySpace(IntEnum):
     SCALES = 11  # slots: scale and shift of each token, for the context
 
 
-class Region(NamedTuple):
-    """Addresses ``start`` ... ``stop - 1`` of a space, in all its banks.
+class Span(NamedTuple):
+    """Addresses ``start`` ... ``stop - 1`` of a memory space, in all its banks.
 
     Finer than that, nothing is synchronised: two instructions that touch the same address in
     different banks wait for each other.
@@ -72,14 +72,14 @@ class Subject(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """One instruction, what it is about, and all that it touches on the chip.
+    """One instruction without waits and signals, its tensor, and all that it touches on the chip.
 
     Parameters
     ----------
     opcode : Opcode
     operands : dict of str to int
         Fields of :data:`rtl.isa.instructions.INSTRUCTIONS`; missing ones are 0.
-    reads, writes : tuple of Region
+    reads, writes : tuple of Span
         Addresses of scratchpads.
     subject : Subject
     run : RowRun or None
@@ -88,14 +88,14 @@ class Operation(NamedTuple):
 
     opcode: Opcode
     operands: dict[str, int]
-    reads: tuple[Region, ...]
-    writes: tuple[Region, ...]
+    reads: tuple[Span, ...]
+    writes: tuple[Span, ...]
     subject: Subject
     run: RowRun | None = None
 
     @property
     def unit(self) -> Unit | None:
-        """Who executes it; None for BEGIN and END, which are the fetcher's."""
+        """The unit that executes it; None for BEGIN and END, which the fetcher executes."""
         return UNIT_OF.get(self.opcode)
 
 
@@ -155,7 +155,7 @@ class Program:
 
     @property
     def credits(self) -> list[list[int]]:
-        """What BEGIN says of the semaphores before the first image, [producer][consumer]."""
+        """The semaphores before the first image as BEGIN states them, [producer][consumer]."""
         return self.instruction(0).credits
 
     @property

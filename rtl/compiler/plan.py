@@ -1,4 +1,4 @@
-"""What does not fit is refused, with the limit's name, the value, and by how much.
+"""First pass: plan a network, or refuse it with the limit's name, the value, and the excess.
 
 Lowering relies on every limit here and checks none itself.
 """
@@ -14,7 +14,7 @@ from rtl.model.shape import NetworkShape
 
 
 def plan(shape: NetworkShape, engine: EngineConfig) -> Plan:
-    """Sizes of a network that runs on an engine. Cheap: no program is made.
+    """Plan a network on an engine; no program is made, so this is cheap.
 
     Raises
     ------
@@ -36,12 +36,12 @@ def plan(shape: NetworkShape, engine: EngineConfig) -> Plan:
 
 
 def plan_model(model: IntegerModel, engine: EngineConfig) -> Plan:
-    """As :func:`plan`, and that codes have the engine's width.
+    """Plan a model as :func:`plan` does; its codes must have the engine's width.
 
     Raises
     ------
     UserError
-        If they have not, or the engine cannot hold the network.
+        If they have another width, or the engine cannot hold the network.
     """
     if model.act_bits != engine.act_bits:
         raise UserError(

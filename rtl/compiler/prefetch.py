@@ -1,4 +1,4 @@
-"""Places LOADs among the computing operations: as early as the rings have room.
+"""LOADs among the computing operations: as early as the rings have room.
 
 Requests are loaded in the order of their first use. After each computing operation, requests that
 fit in front of what is still needed are placed, up to a number of waiting LOADs that the load
@@ -16,9 +16,9 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
-from rtl.compiler.allocator import Ring, Scratchpads
+from rtl.compiler.allocator import Allocator, Ring
 from rtl.compiler.operations import Operation
-from rtl.compiler.requests import Pending, Placement, Request
+from rtl.compiler.requests import Pending, Request, Resident
 from rtl.compiler.sizes import Plan
 
 QUEUE_RESERVE = 4  # entries of the load unit's queue that LOADs ahead of their use leave free
@@ -26,7 +26,7 @@ HEAD_PARTS = 8  # the first requests that the last ones leave alone: at most thi
 
 
 def prefetch(compute: Sequence[Pending], plan: Plan) -> list[Operation]:
-    """Computing operations and LOADs in program order; addresses of loaded words filled in.
+    """Place LOADs among computing operations, and fill in the addresses of loaded words.
 
     Parameters
     ----------
@@ -41,11 +41,11 @@ class _Prefetch:
     """The program so far, and what is loaded at this point of it."""
 
     def __init__(self, compute: Sequence[Pending], plan: Plan):
-        self.pads = Scratchpads(plan)
+        self.pads = Allocator(plan)
         self.users = _users(compute)  # operations that still need each request, by first use
         self.waiting = deque(self.users)
         self.limit = max(2, plan.engine.queue_depth - QUEUE_RESERVE)  # of LOADs ahead of their use
-        self.placements: dict[Request, Placement] = {}
+        self.resident: dict[Request, Resident] = {}
         self.ahead: dict[Request, int] = {}  # placed and not used yet, with their LOADs
         self.ahead_loads = 0  # their sum
         self.operations: list[Operation] = []
@@ -60,12 +60,12 @@ class _Prefetch:
         """Add an operation, the LOADs that it lacks before it, others behind it."""
         changed = False  # whether there may be room for more LOADs
         for request in requests:
-            while request not in self.placements:
+            while request not in self.resident:
                 self._place_first()
             if request in self.ahead:
                 self.ahead_loads -= self.ahead.pop(request)
                 changed = True
-            operation = self.placements[request].complete(operation)
+            operation = self.resident[request].complete(operation)
         self.operations.append(operation)
         for request in requests:
             self.users[request] -= 1
@@ -101,11 +101,11 @@ class _Prefetch:
 
     def _place(self) -> None:
         request = self.waiting.popleft()
-        placement = request.place(self.pads)
-        self.placements[request] = placement
-        self.ahead[request] = len(placement.loads)
-        self.ahead_loads += len(placement.loads)
-        self.operations += placement.loads
+        resident = request.place(self.pads)
+        self.resident[request] = resident
+        self.ahead[request] = len(resident.loads)
+        self.ahead_loads += len(resident.loads)
+        self.operations += resident.loads
 
 
 def _users(compute: Iterable[Pending]) -> dict[Request, int]:
@@ -117,9 +117,7 @@ def _users(compute: Iterable[Pending]) -> dict[Request, int]:
     return users
 
 
-def _floors(
-    requests: Iterable[Request], pads: Scratchpads
-) -> dict[Request, list[tuple[Ring, int]]]:
+def _floors(requests: Iterable[Request], pads: Allocator) -> dict[Request, list[tuple[Ring, int]]]:
     """Per request (ring, words): from it on, the ring's first words are left to the next image.
 
     These are the words of the first requests, up to a part of the ring; and "from it on" are as

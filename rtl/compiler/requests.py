@@ -1,8 +1,8 @@
-"""What computing needs from memory: each request becomes one to three LOADs.
+"""Requests for constants and pixels: each becomes one to three LOADs.
 
 Lowering lists computing operations, each with its requests; :mod:`rtl.compiler.prefetch` places
-their LOADs. Where a request came to lie, its :class:`Placement` knows, which completes the
-operations that need the address.
+their LOADs. A request that was placed becomes a :class:`Resident`, which has the addresses and
+completes the operations that need them.
 """
 
 from abc import ABC, abstractmethod
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar, NamedTuple
 
-from rtl.compiler.allocator import Ring, Scratchpads
-from rtl.compiler.operations import Chunk, MemorySpace, Operation, Region, Subject
+from rtl.compiler.allocator import Allocator, Ring
+from rtl.compiler.operations import Chunk, MemorySpace, Operation, Span, Subject
 from rtl.compiler.runs import RowRun
 from rtl.compiler.sizes import Plan
 from rtl.compiler.tiles import TokenTile
@@ -20,8 +20,8 @@ from rtl.isa.instructions import Base, Opcode, Target
 
 
 @dataclass(frozen=True, eq=False)
-class Placement:
-    """A request that has its place in the scratchpads.
+class Resident:
+    """A request that was placed in the scratchpads.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Placement:
     loads: Sequence[Operation]
 
     def complete(self, operation: Operation) -> Operation:
-        """The operation with operands and reads that depend on the place; by default none do."""
+        """Add the operands and reads that depend on the place; by default none do."""
         return operation
 
 
@@ -41,19 +41,19 @@ class Request(ABC):
 
     loads = 1  # instructions, at most
 
-    def rings(self, pads: Scratchpads) -> list[tuple[Ring, int]]:
+    def rings(self, pads: Allocator) -> list[tuple[Ring, int]]:
         """Rings in which it takes words, and how many; by default none."""
         return []
 
-    def fits(self, pads: Scratchpads) -> bool:
+    def fits(self, pads: Allocator) -> bool:
         """Whether its place in the scratchpads is free at this point of the program."""
         return all(ring.fits(words) for ring, words in self.rings(pads))
 
     @abstractmethod
-    def place(self, pads: Scratchpads) -> Placement:
+    def place(self, pads: Allocator) -> Resident:
         """Take the place."""
 
-    def release(self, pads: Scratchpads) -> None:
+    def release(self, pads: Allocator) -> None:
         """Give the place back; by default nobody else wants it."""
         return
 
@@ -75,7 +75,7 @@ class Pending(NamedTuple):
 def load(
     target: Target,
     chunk: Chunk,
-    region: Region,
+    span: Span,
     tile: TokenTile | None = None,
     **operands: int,
 ) -> Operation:
@@ -85,11 +85,11 @@ def load(
         "base": Base.MODEL,
         "offset": chunk.offset,
         "bytes": chunk.bytes,
-        "destination": region.start,
+        "destination": span.start,
         **operands,
     }
     subject = Subject("load", chunk.content, chunk.parts[0][0], tile=tile)
-    return Operation(Opcode.LOAD, values, (), (region,), subject)
+    return Operation(Opcode.LOAD, values, (), (span,), subject)
 
 
 # ---------------------------------------------------------------- weights
@@ -125,30 +125,30 @@ class WeightBlock(Request):
         """The same constants, to be loaded once more."""
         return replace(self)
 
-    def rings(self, pads: Scratchpads) -> list[tuple[Ring, int]]:
+    def rings(self, pads: Allocator) -> list[tuple[Ring, int]]:
         return [(pads.weights, self.words), (pads.parameters, self.row_tiles)]
 
-    def place(self, pads: Scratchpads) -> "WeightPlacement":
+    def place(self, pads: Allocator) -> "ResidentBlock":
         address = pads.weights.take(self.words, self)
         parameter_address = pads.parameters.take(self.row_tiles, self)
-        parameters = _parameter_region(parameter_address, self.row_tiles)
+        parameters = _parameter_span(parameter_address, self.row_tiles)
         loads = [load(Target.PARAMETERS, self.parameters, parameters)]
         # One LOAD of weights, or two where the block goes over the end of the ring.
         word_bytes, done = pads.plan.engine.weight_word_bytes, 0
-        for region in _ring_regions(address, self.words, pads.weights.words):
-            size_bytes = (region.stop - region.start) * word_bytes
+        for span in _ring_spans(address, self.words, pads.weights.words):
+            size_bytes = (span.stop - span.start) * word_bytes
             part = self.weights._replace(offset=self.weights.offset + done, bytes=size_bytes)
-            loads.append(load(Target.WEIGHTS, part, region))
+            loads.append(load(Target.WEIGHTS, part, span))
             done += size_bytes
-        return WeightPlacement(loads, address, parameter_address, pads.weights.words)
+        return ResidentBlock(loads, address, parameter_address, pads.weights.words)
 
-    def release(self, pads: Scratchpads) -> None:
+    def release(self, pads: Allocator) -> None:
         pads.weights.release(self)
         pads.parameters.release(self)
 
 
 @dataclass(frozen=True, eq=False)
-class WeightPlacement(Placement):
+class ResidentBlock(Resident):
     """A weight block in the rings.
 
     Parameters
@@ -163,7 +163,7 @@ class WeightPlacement(Placement):
     address: int
     parameter_address: int
     ring_words: int
-    _of_runs: dict[RowRun, tuple[dict[str, int], tuple[Region, ...]]] = field(default_factory=dict)
+    _of_runs: dict[RowRun, tuple[dict[str, int], tuple[Span, ...]]] = field(default_factory=dict)
 
     def complete(self, operation: Operation) -> Operation:
         opcode, operands, reads, writes, subject, run = operation
@@ -173,27 +173,27 @@ class WeightPlacement(Placement):
             found = self._of_runs[run] = self._of_run(run)
         return Operation(opcode, {**operands, **found[0]}, reads + found[1], writes, subject, run)
 
-    def _of_run(self, run: RowRun) -> tuple[dict[str, int], tuple[Region, ...]]:
+    def _of_run(self, run: RowRun) -> tuple[dict[str, int], tuple[Span, ...]]:
         """Operands and reads of a MATMUL by one of the block's runs."""
         address = (self.address + run.word) % self.ring_words
         parameters = self.parameter_address + run.parameter
         operands = {"weight_address": address, "parameter_address": parameters}
-        weights = _ring_regions(address, run.words, self.ring_words)
-        return operands, (*weights, _parameter_region(parameters, run.count))
+        weights = _ring_spans(address, run.words, self.ring_words)
+        return operands, (*weights, _parameter_span(parameters, run.count))
 
 
-def _parameter_region(address: int, count: int) -> Region:
-    return Region(MemorySpace.PARAMETERS, address, address + count)
+def _parameter_span(address: int, count: int) -> Span:
+    return Span(MemorySpace.PARAMETERS, address, address + count)
 
 
-def _ring_regions(address: int, words: int, ring_words: int) -> list[Region]:
+def _ring_spans(address: int, words: int, ring_words: int) -> list[Span]:
     """The one or two address ranges of ``words`` ring words from ``address``."""
     stop = address + words
     if stop <= ring_words:
-        return [Region(MemorySpace.WEIGHTS, address, stop)]
+        return [Span(MemorySpace.WEIGHTS, address, stop)]
     return [
-        Region(MemorySpace.WEIGHTS, address, ring_words),
-        Region(MemorySpace.WEIGHTS, 0, stop - ring_words),
+        Span(MemorySpace.WEIGHTS, address, ring_words),
+        Span(MemorySpace.WEIGHTS, 0, stop - ring_words),
     ]
 
 
@@ -222,23 +222,23 @@ class RingRequest(Request):
     words: int
 
     @abstractmethod
-    def ring(self, pads: Scratchpads) -> Ring:
+    def ring(self, pads: Allocator) -> Ring:
         """The ring of the scratchpad."""
 
-    def rings(self, pads: Scratchpads) -> list[tuple[Ring, int]]:
+    def rings(self, pads: Allocator) -> list[tuple[Ring, int]]:
         return [(self.ring(pads), self.words)]
 
-    def place(self, pads: Scratchpads) -> "RingPlacement":
+    def place(self, pads: Allocator) -> "ResidentChunk":
         address = self.ring(pads).take(self.words, self)
-        region = Region(self.space, address, address + self.words)
-        return RingPlacement([load(self.target, self.chunk, region)], self.operand, region)
+        span = Span(self.space, address, address + self.words)
+        return ResidentChunk([load(self.target, self.chunk, span)], self.operand, span)
 
-    def release(self, pads: Scratchpads) -> None:
+    def release(self, pads: Allocator) -> None:
         self.ring(pads).release(self)
 
 
 @dataclass(frozen=True, eq=False)
-class RingPlacement(Placement):
+class ResidentChunk(Resident):
     """A chunk in a ring.
 
     Parameters
@@ -246,16 +246,16 @@ class RingPlacement(Placement):
     loads : sequence of Operation
     operand : str
         Of the users: takes the address.
-    region : Region
+    span : Span
     """
 
     operand: str
-    region: Region
+    span: Span
 
     def complete(self, operation: Operation) -> Operation:
         opcode, operands, reads, writes, subject, run = operation
-        operands = {**operands, self.operand: self.region.start}
-        return Operation(opcode, operands, (*reads, self.region), writes, subject, run)
+        operands = {**operands, self.operand: self.span.start}
+        return Operation(opcode, operands, (*reads, self.span), writes, subject, run)
 
 
 class RowParameters(RingRequest):
@@ -265,7 +265,7 @@ class RowParameters(RingRequest):
     space = MemorySpace.PARAMETERS
     operand = "parameter_address"
 
-    def ring(self, pads: Scratchpads) -> Ring:
+    def ring(self, pads: Allocator) -> Ring:
         return pads.parameters
 
 
@@ -276,7 +276,7 @@ class Exponents(RingRequest):
     space = MemorySpace.EXPONENTS
     operand = "exponent_address"
 
-    def ring(self, pads: Scratchpads) -> Ring:
+    def ring(self, pads: Allocator) -> Ring:
         return pads.exponents
 
 
@@ -291,17 +291,17 @@ class GeluRequest(Request):
     table: int
 
     @property
-    def region(self) -> Region:
-        return Region(MemorySpace.GELU, self.table, self.table + 1)
+    def span(self) -> Span:
+        return Span(MemorySpace.GELU, self.table, self.table + 1)
 
-    def fits(self, pads: Scratchpads) -> bool:
+    def fits(self, pads: Allocator) -> bool:
         return pads.gelu[self.table] is None
 
-    def place(self, pads: Scratchpads) -> Placement:
+    def place(self, pads: Allocator) -> Resident:
         pads.gelu[self.table] = self
-        return Placement([load(Target.GELU, self.chunk, self.region)])
+        return Resident([load(Target.GELU, self.chunk, self.span)])
 
-    def release(self, pads: Scratchpads) -> None:
+    def release(self, pads: Allocator) -> None:
         pads.gelu[self.table] = None
 
 
@@ -319,7 +319,7 @@ class PositionRequest(Request):
     chunk: Chunk
     tile: TokenTile
 
-    def place(self, pads: Scratchpads) -> Placement:
+    def place(self, pads: Allocator) -> Resident:
         plan, tile = pads.plan, self.tile
         token_bytes = plan.width_tiles * plan.engine.residual_word_bytes
         part = self.chunk._replace(
@@ -329,14 +329,14 @@ class PositionRequest(Request):
         operation = load(
             Target.RESIDUAL,
             part,
-            Region(MemorySpace.RESIDUAL, tile.token, tile.token + tile.lane_count),
+            Span(MemorySpace.RESIDUAL, tile.token, tile.token + tile.lane_count),
             tile,
             destination=plan.residual_word(tile.token),
             stride=plan.width_tiles,
             token=tile.token,
             row_words=plan.width_tiles,
         )
-        return Placement([operation])
+        return Resident([operation])
 
 
 @dataclass(frozen=True, eq=False)
@@ -365,7 +365,7 @@ class StripRequest(Request):
         """Token tile by place."""
         return {self.first_place + i: tile for i, tile in enumerate(self.tiles)}
 
-    def fits(self, pads: Scratchpads) -> bool:
+    def fits(self, pads: Allocator) -> bool:
         """Each tile's place is free, or the strip before has begun to fill it for this tile."""
         users = (pads.pixels.get(place, (tile, set())) for place, tile in self.places.items())
         return all(
@@ -373,7 +373,7 @@ class StripRequest(Request):
             for (owner, strips), tile in zip(users, self.tiles, strict=True)
         )
 
-    def place(self, pads: Scratchpads) -> Placement:
+    def place(self, pads: Allocator) -> Resident:
         for place, tile in self.places.items():
             owner, strips = pads.pixels.get(place, (tile, set()))
             pads.pixels[place] = (tile, strips | {self} if owner == tile else {self})
@@ -391,10 +391,10 @@ class StripRequest(Request):
             "segment_bytes": plan.segment_bytes,
             "segments": shape.grid[1],
         }
-        region = Region(MemorySpace.PIXELS, first, first + len(self.tiles) * plan.patch_words)
+        span = Span(MemorySpace.PIXELS, first, first + len(self.tiles) * plan.patch_words)
         subject = Subject("load", "pixels", "", row_tile=self.index)
-        return Placement([Operation(Opcode.LOAD, operands, (), (region,), subject)])
+        return Resident([Operation(Opcode.LOAD, operands, (), (span,), subject)])
 
-    def release(self, pads: Scratchpads) -> None:
+    def release(self, pads: Allocator) -> None:
         for place in self.places:
             pads.pixels[place][1].discard(self)

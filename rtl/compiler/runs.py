@@ -78,18 +78,18 @@ def cut_into_blocks(
     """
     max_tiles = engine.parameter_words // 2
     tiles = [(layer, i) for layer, first, count in pieces for i in range(first, first + count)]
-    total = sum(layer.ring_words(i) for layer, i in tiles)
+    ring_words = [layer.ring_words(i) for layer, i in tiles]
+    total = sum(ring_words)
     blocks = max(divide_up(total, max_words), divide_up(len(tiles), max_tiles))
     target = divide_up(total, blocks)
     groups: list[list[tuple[TiledMatrix, int]]] = [[]]
     words = done = 0  # ring words of the latest block, of all
-    for layer, i in tiles:
-        more = layer.ring_words(i)
+    for tile, more in zip(tiles, ring_words, strict=True):
         full = words + more > max_words or len(groups[-1]) == max_tiles
         if groups[-1] and (full or done + more // 2 >= target * len(groups)):
             groups.append([])
             words = 0
-        groups[-1].append((layer, i))
+        groups[-1].append(tile)
         words += more
         done += more
     return [_runs(group, most_row_tiles(engine)) for group in groups]

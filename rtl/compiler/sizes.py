@@ -9,15 +9,14 @@ from math import lcm
 
 from rtl.compiler.tiles import TiledMatrix, TokenTile, divide_up, padded_tile_flags, tile_flags
 from rtl.config import MIN_SCORE_SLOTS, EngineConfig
+from rtl.matmul.beats import RESIDUAL_GROUP
+from rtl.memory.scratchpads.attention import ScoreMemory
 from rtl.model.shape import NetworkShape
-
-RESIDUAL_BANKS = 4  # a group of 4 tokens lies side by side, at the same address
-SCORE_BANKS = 4  # so does a group of 4 lanes
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """How a network lies on an engine.
+    """A network laid out on an engine.
 
     :func:`rtl.compiler.plan.plan` makes one and refuses what does not fit; the constructor checks
     nothing.
@@ -238,16 +237,16 @@ class Plan:
     @cached_property
     def residual_words(self) -> int:
         """Words per bank that the residual stream takes."""
-        return divide_up(self.tokens, RESIDUAL_BANKS) * self.width_tiles
+        return divide_up(self.tokens, RESIDUAL_GROUP) * self.width_tiles
 
     def residual_word(self, token: int) -> int:
         """First residual word of a token: the address is shared by a group of four."""
-        return token // RESIDUAL_BANKS * self.width_tiles
+        return token // RESIDUAL_GROUP * self.width_tiles
 
     @cached_property
     def score_slot_words(self) -> int:
         """Words per bank that the scores of one token tile take."""
-        return divide_up(self.engine.token_lanes, SCORE_BANKS) * self.key_tiles
+        return divide_up(self.engine.token_lanes, ScoreMemory.LANES) * self.key_tiles
 
     @cached_property
     def norm_words(self) -> int:

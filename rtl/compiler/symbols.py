@@ -12,14 +12,15 @@ import numpy as np
 
 from rtl.compiler.divergence import UNKNOWN, Expected
 from rtl.compiler.image import position_words
+from rtl.compiler.matrices import padded_head_rows, row_map
 from rtl.compiler.operations import Operation, Program
-from rtl.compiler.padding import padded_head_rows, row_map
-from rtl.compiler.sizes import RESIDUAL_BANKS, SCORE_BANKS
 from rtl.isa.instructions import Destination, Opcode, Target
+from rtl.matmul.beats import RESIDUAL_GROUP
+from rtl.memory.scratchpads.attention import ScoreMemory
 
 
 def symbol_table(program: Program) -> list[dict[str, Any]]:
-    """Per instruction what it is about: one JSON object each, for files and humans."""
+    """Describe each instruction by one JSON object: number, opcode, tensor, tokens, row tiles."""
     return [_symbol(i, operation) for i, operation in enumerate(program.operations)]
 
 
@@ -42,7 +43,7 @@ def _symbol(number: int, operation: Operation) -> dict[str, Any]:
 
 
 class Symbols:
-    """What every instruction of a program must write.
+    """Expected writes of every instruction of a program.
 
     Parameters
     ----------
@@ -61,13 +62,13 @@ class Symbols:
         self.position = position_words(position, self.plan)
 
     def expected_writes(self, number: int, tensors: Mapping[str, np.ndarray]) -> Expected | None:
-        """What instruction ``number`` writes; None if that is not to a scratchpad.
+        """Expected writes of instruction ``number``; None if it writes no scratchpad.
 
         Parameters
         ----------
         number : int
         tensors : dict of str to array
-            Golden's tensors of one picture: shapes of docs/numerics.md section 8.
+            Golden's tensors of one image: shapes of docs/numerics.md section 8.
 
         Raises
         ------
@@ -100,8 +101,8 @@ class Symbols:
         banks = {
             Destination.KEYS: self.engine.row_lanes,
             Destination.VALUES: self.engine.depth_lanes,
-            Destination.RESIDUAL: RESIDUAL_BANKS,
-            Destination.SCORES: SCORE_BANKS,
+            Destination.RESIDUAL: RESIDUAL_GROUP,
+            Destination.SCORES: ScoreMemory.LANES,
         }[destination]
         return self._by_group(number, operation, tensors, columns, destination, banks)
 
@@ -236,9 +237,9 @@ class Symbols:
         tokens = np.array(operation.subject.tile.tokens)
         values = self.position[tokens].reshape(-1, self.engine.row_lanes)
         row_words = operation.operands["row_words"]
-        groups = tokens // RESIDUAL_BANKS - tokens[0] // RESIDUAL_BANKS
+        groups = tokens // RESIDUAL_GROUP - tokens[0] // RESIDUAL_GROUP
         words = operation.operands["destination"] + groups * operation.operands["stride"]
-        banks = (tokens % RESIDUAL_BANKS).repeat(row_words)
+        banks = (tokens % RESIDUAL_GROUP).repeat(row_words)
         words = (words[:, None] + np.arange(row_words)).reshape(-1)
         return _constants(number, operation, banks, words, values, "residual")
 

@@ -17,10 +17,10 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rtl.compiler.operations import MemorySpace, Operation, Program, Region
+from rtl.compiler.operations import MemorySpace, Operation, Program, Span
 from rtl.compiler.tiles import evenly
 from rtl.errors import UserError
-from rtl.isa.instructions import CREDIT_BITS, SEMAPHORE_BITS, UNITS, Unit
+from rtl.isa.instructions import CREDIT_BITS, SEMAPHORE_BITS, UNIT_OF, UNITS, Unit
 
 FED_BY_DRAIN = frozenset({MemorySpace.ACTIVATIONS, MemorySpace.KEYS, MemorySpace.VALUES})
 MOST_CREDITS = (1 << CREDIT_BITS) - 1
@@ -42,7 +42,7 @@ class Dependency(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """Who waits for whom, beside the operations: a bit per unit.
+    """Waits and signals beside a program's operations, a bit per unit.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Marks(NamedTuple):
 
 
 class _Wait(NamedTuple):
-    """A consumer's operation, and what it waits for of one producer."""
+    """An operation of a consumer, and the one of a producer that it waits for."""
 
     operation: int
     needed: Dependency
@@ -79,34 +79,40 @@ def synchronise(operations: Sequence[Operation]) -> Marks:
 
 
 def _growing(operations: Sequence[Operation]) -> dict[tuple[int, int], list[_Wait]]:
-    """By producer and consumer, the consumer's operations that need more than all before.
+    """Find the waits of each pair: the consumer's operations that need more than all before them.
 
     All of the image before included: it has waited for the same operations.
+
+    Returns
+    -------
+    dict of (producer, consumer) to list of _Wait
     """
+    latest = [[NEVER] * UNITS for _ in range(UNITS)]  # [consumer][producer]
+    grown: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for place, (unit, needs) in enumerate(_needs(operations)):
+        most = latest[unit]
+        for producer in range(UNITS):
+            needed = needs[producer]
+            if needed > most[producer]:
+                most[producer] = needed
+                grown.setdefault((producer, unit), []).append((place, needed))
     count = len(operations)
-    pairs = [[[(0, NEVER)] for _ in range(UNITS)] for _ in range(UNITS)]  # [consumer][producer]
-    for place, (operation, needs) in enumerate(zip(operations, _needs(operations), strict=True)):
-        if operation.unit is not None:
-            for grown, needed in zip(pairs[operation.unit], needs, strict=True):
-                if needed > grown[-1][1]:
-                    grown.append((place, needed))
     found: dict[tuple[int, int], list[_Wait]] = {}
-    for consumer, producers in enumerate(pairs):
-        for producer, grown in enumerate(producers):
-            covered = max(NEVER, grown[-1][1] - count)  # by the image before
-            found[producer, consumer] = [
-                _Wait(place, Dependency(needed % count, needed < count))
-                for place, needed in grown
-                if needed > covered
-            ]
+    for pair, waits in grown.items():
+        covered = waits[-1][1] - count  # by the image before
+        found[pair] = [
+            _Wait(place, Dependency(needed % count, needed < count))
+            for place, needed in waits
+            if needed > covered
+        ]
     return found
 
 
 def _bounded(waits: list[_Wait]) -> list[_Wait]:
-    """No more waits for the image before than BEGIN has credits for.
+    """Merge waits for the image before until BEGIN has credits for all of them.
 
-    Beyond that they are put together, as evenly as possible: the first of some waits for what
-    the last of them needs.
+    Neighbours are merged, as evenly as possible: the first of some waits for what the last of
+    them needs.
     """
     before = [wait for wait in waits if wait.needed.previous_image]
     parts = evenly(before, min(len(before), MOST_CREDITS)) if before else []
@@ -133,7 +139,7 @@ def dependencies(operations: Sequence[Operation]) -> list[dict[Unit, Dependency]
             for unit, needed in zip(Unit, needs, strict=True)
             if needed != NEVER
         }
-        for needs in _needs(operations)
+        for _, needs in _needs(operations)
     ]
 
 
@@ -162,16 +168,18 @@ class _Accesses:
     def __init__(self) -> None:
         self.starts = [0]  # of the segments, ascending
         self.segments = {0: _Segment(0, 1 << 32, NEVER, 0, {})}
-        self.found: dict[Region, list[_Segment]] = {}  # as long as no segment is cut
+        self.found: dict[Span, list[_Segment]] = {}  # as long as no segment is cut
 
-    def of(self, region: Region) -> list[_Segment]:
-        """Segments that make up a region."""
-        segments = self.found.get(region)
+    def of(self, span: Span) -> list[_Segment]:
+        """Segments that make up a span."""
+        segments = self.found.get(span)
         if segments is None:
-            _, start, stop = region
-            self._cut(start)
-            self._cut(stop)
-            segments = self.found[region] = []
+            _, start, stop = span
+            if start not in self.segments:
+                self._cut(start)
+            if stop not in self.segments:
+                self._cut(stop)
+            segments = self.found[span] = []
             while start < stop:
                 segments.append(self.segments[start])
                 start = segments[-1].stop
@@ -179,8 +187,6 @@ class _Accesses:
 
     def _cut(self, address: int) -> None:
         """Let a segment begin at ``address``."""
-        if address in self.segments:
-            return
         i = bisect_right(self.starts, address)
         before = self.segments[self.starts[i - 1]]
         self.segments[address] = _Segment(
@@ -199,29 +205,32 @@ class _FirstAccess(NamedTuple):
     needs : list of int
         Of the operation, to be completed.
     unit : Unit
-    region : Region
+    span : Span
     writes : bool
     """
 
     needs: list[int]
     unit: Unit
-    region: Region
+    span: Span
     writes: bool
 
 
-def _needs(operations: Sequence[Operation]) -> list[list[int]]:
-    """Per operation and unit the number of the latest operation that it needs, or ``NEVER``."""
+def _needs(operations: Sequence[Operation]) -> list[tuple[Unit, list[int]]]:
+    """Each operation's unit, and by unit the number of the latest one that it needs or ``NEVER``.
+
+    ``operations`` are those of units: BEGIN and END, which need nothing, are not among them.
+    """
     spaces = [_Accesses() for _ in MemorySpace]
     first: list[_FirstAccess] = []
     count = len(operations)
-    found = [
-        _needs_of(operation, number, spaces, first)
-        for number, operation in enumerate(operations, count)
-    ]
+    found: list[tuple[Unit, list[int]]] = []
+    for number, operation in enumerate(operations, count):
+        unit = UNIT_OF[operation.opcode]
+        found.append((unit, _needs_of(operation, unit, number, spaces, first)))
     # The image ends as the one before did.
-    for needs, unit, region, writes in first:
-        fed = not writes and region.space in FED_BY_DRAIN and unit is Unit.MATMUL
-        for segment in spaces[region.space].of(region):
+    for needs, unit, span, writes in first:
+        fed = not writes and span.space in FED_BY_DRAIN and unit is Unit.MATMUL
+        for segment in spaces[span.space].of(span):
             accesses = [(segment.writer_unit, segment.writer)]
             if writes:
                 accesses += segment.readers.items()
@@ -232,31 +241,32 @@ def _needs(operations: Sequence[Operation]) -> list[list[int]]:
 
 
 def _needs_of(
-    operation: Operation, number: int, spaces: list[_Accesses], first: list[_FirstAccess]
+    operation: Operation,
+    unit: Unit,
+    number: int,
+    spaces: list[_Accesses],
+    first: list[_FirstAccess],
 ) -> list[int]:
     """Needs of one operation within its image; notes what it accesses."""
     needs = [NEVER] * UNITS
-    unit = operation.unit
-    if unit is None:
-        return needs
-    for region in operation.reads:
-        space = region[0]
+    for span in operation.reads:
+        space = span[0]
         own_too = space in FED_BY_DRAIN
-        for segment in spaces[space].of(region):
+        for segment in spaces[space].of(span):
             writer, writer_unit = segment.writer, segment.writer_unit
             if writer == NEVER:
-                part = Region(space, segment.start, segment.stop)
+                part = Span(space, segment.start, segment.stop)
                 first.append(_FirstAccess(needs, unit, part, False))
             elif writer > needs[writer_unit] and (writer_unit != unit or own_too):
                 needs[writer_unit] = writer
             segment.readers[unit] = number
     fed = needs[unit]  # the latest of its own unit whose results it reads
-    for region in operation.writes:
-        space = region[0]
-        for segment in spaces[space].of(region):
+    for span in operation.writes:
+        space = span[0]
+        for segment in spaces[space].of(span):
             writer, writer_unit = segment.writer, segment.writer_unit
             if writer == NEVER:
-                part = Region(space, segment.start, segment.stop)
+                part = Span(space, segment.start, segment.stop)
                 first.append(_FirstAccess(needs, unit, part, True))
             elif writer > needs[writer_unit]:
                 needs[writer_unit] = writer

@@ -1,4 +1,4 @@
-"""An instruction on its way to its unit's queue: numbered, looked at, checked, handed out."""
+"""Instructions on their way to the queues of the units: numbered, inspected, checked."""
 
 from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
@@ -18,6 +18,7 @@ from rtl.isa.instructions import (
 from rtl.isa.layouts import (
     CREDITS,
     HEADER_LAYOUT,
+    MEMORY_OPCODES,
     NUMBER_BITS,
     instruction_layout,
     queued_layout,
@@ -26,11 +27,16 @@ from rtl.memory.clients import beat_layout
 
 
 def queue_members() -> dict[str, wiring.Member]:
-    """By the unit's name: the instructions for its queue."""
+    """Streams of instructions to the queues of the units, as members of a component."""
     return {
         unit.name.lower(): Out(stream.Signature(queued_layout(opcode)))
         for opcode, unit in UNIT_OF.items()
     }
+
+
+def queues_of(component: wiring.Component) -> tuple[wiring.PureInterface, ...]:
+    """The streams of :func:`queue_members`, in the order of the units."""
+    return component.load, component.matmul, component.norm, component.softmax, component.store
 
 
 class Inspected(data.Struct):
@@ -51,6 +57,11 @@ class Inspected(data.Struct):
 class Inspector(wiring.Component):
     """Numbers the instructions and looks at each one, without a register in the stream.
 
+    Parameters
+    ----------
+    config : EngineConfig
+        The engine whose hash BEGIN must name.
+
     Members
     -------
     i : In(stream of beat_layout(32))
@@ -58,7 +69,7 @@ class Inspector(wiring.Component):
     begin : In(1)
         The next instruction is number 0.
     count : In(NUMBER)
-        Instructions of the program.
+        Number of instructions of the program.
     """
 
     def __init__(self, config: EngineConfig):
@@ -112,7 +123,7 @@ class Decoder(wiring.Component):
     begin : In(1)
         The next instruction is number 0.
     parity : In(1)
-        Of the image.
+        Parity of the image that is decoded.
     load, matmul, norm, softmax, store : Out(stream of queued_layout)
     begun, end : Out(1)
         BEGIN, END was decoded.
@@ -139,7 +150,7 @@ class Decoder(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        queues = {unit: getattr(self, unit.name.lower()) for unit in Unit}
+        queues = queues_of(self)
         inspected = self.i.p
         instruction, number = Signal(INSTRUCTION_BITS), Signal(NUMBER_BITS)
         code, legal, refused, stopped = Signal(FaultCode), Signal(), Signal(), Signal()
@@ -153,7 +164,7 @@ class Decoder(wiring.Component):
         m.d.comb += [
             legal.eq(self.i.valid & ~stopped & (code == FaultCode.NONE)),
             refused.eq(self.i.valid & ~stopped & (code != FaultCode.NONE)),
-            self.i.ready.eq(Cat(~queue.valid | queue.ready for queue in queues.values()).all()),
+            self.i.ready.eq(Cat(~queue.valid | queue.ready for queue in queues).all()),
         ]
         m.d.sync += self.fault.eq(fault(refused & self.i.ready, code, FETCH, inspected.number))
         with m.If(self.i.ready):
@@ -172,9 +183,9 @@ class Decoder(wiring.Component):
         return m
 
     def _hand_out(self, m: Module, instruction: Signal, number: Signal) -> None:
-        """What the queues get of an instruction, and BEGIN's credits."""
-        for opcode, unit in UNIT_OF.items():
-            queued = getattr(self, unit.name.lower()).p
+        """Give the queues their parts of an instruction, and the semaphores BEGIN's credits."""
+        for opcode, queue in zip(UNIT_OF, queues_of(self), strict=True):
+            queued = queue.p
             fields, dispatch = instruction_layout(opcode)(instruction), queued.dispatch
             m.d.comb += [
                 queued.wait.eq(fields.header.wait),
@@ -182,7 +193,7 @@ class Decoder(wiring.Component):
                 dispatch.signal.eq(fields.header.signal),
                 dispatch.number.eq(number),
             ]
-            if hasattr(dispatch, "parity"):
+            if opcode in MEMORY_OPCODES:
                 m.d.comb += dispatch.parity.eq(self.parity)
         begin = instruction_layout(Opcode.BEGIN)(instruction).operands
         m.d.comb += [

@@ -5,9 +5,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.control.decode import Decoder, Inspected, Inspector, queue_members
+from rtl.control.decode import Decoder, Inspected, Inspector, queue_members, queues_of
 from rtl.isa.faults import FETCH, Fault, FaultCode, FirstFault, fault
-from rtl.isa.instructions import IMAGES_IN_FLIGHT, INSTRUCTION_BYTES, UNIT_OF, Base
+from rtl.isa.instructions import IMAGES_IN_FLIGHT, INSTRUCTION_BYTES, Base
 from rtl.isa.layouts import CREDITS, NUMBER_BITS
 from rtl.isa.registers import ADDRESS_BITS, BYTES_BITS, IMAGES_BITS, STRIDE_BITS
 from rtl.lib.streams import Skid, connect
@@ -209,16 +209,23 @@ class Fetch(wiring.Component):
         connect(m, producer=words.o, consumer=inspector.i)
         connect(m, producer=inspector.o, consumer=skid.i)
         connect(m, producer=skid.o, consumer=decoder.i)
-        for unit in UNIT_OF.values():
-            name = unit.name.lower()
-            connect(
-                m, producer=getattr(decoder, name), consumer=wiring.flipped(getattr(self, name))
-            )
-        for name, member in LOOP_MEMBERS.items():
-            if name != "fault":
-                inner, outer = getattr(loop, name), getattr(self, name)
-                m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
+        for decoded, queue in zip(queues_of(decoder), queues_of(self), strict=True):
+            connect(m, producer=decoded, consumer=wiring.flipped(queue))
         m.d.comb += [
+            loop.start.eq(self.start),
+            loop.program_address.eq(self.program_address),
+            loop.program_bytes.eq(self.program_bytes),
+            loop.images.eq(self.images),
+            loop.image_stride.eq(self.image_stride),
+            loop.output_stride.eq(self.output_stride),
+            loop.initial.eq(self.initial),
+            self.regions.eq(loop.regions),
+            self.parity.eq(loop.parity),
+            loop.image_done.eq(self.image_done),
+            loop.balanced.eq(self.balanced),
+            loop.halt.eq(self.halt),
+            self.running.eq(loop.running),
+            self.finished.eq(loop.finished),
             words.clear.eq(loop.begin),
             inspector.begin.eq(loop.begin),
             inspector.count.eq(loop.count),

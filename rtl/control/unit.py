@@ -1,6 +1,6 @@
 """The control unit: registers, fetcher, queues, semaphores, faults. Wiring only."""
 
-from types import SimpleNamespace
+from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, ResetInserter
 from amaranth.lib import wiring
@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
 from rtl.control.completion import InFlight
+from rtl.control.decode import queues_of
 from rtl.control.fetch import Fetch
 from rtl.control.registers import RegisterBus, RegisterFile
 from rtl.control.run import Activity, Counters, FaultRecord, RunStatus, SoftReset, Status, Watchdog
@@ -23,12 +24,19 @@ from rtl.memory.clients import ReadClient
 from rtl.memory.regions import REGIONS_IN_FLIGHT
 
 NAMES = tuple(unit.name.lower() for unit in Unit)
+"""Names of the ports of the units, in the order of :class:`rtl.isa.instructions.Unit`."""
 RESETTING = Status.as_shape()["resetting"].offset
 OPCODES = {unit: opcode for opcode, unit in UNIT_OF.items()}
 
 
 class UnitControl(wiring.Component):
-    """What stands before one unit: its queue and its issue; and what the unit's counters count.
+    """Per-unit front end: instruction queue, issue logic, activity for the performance counters.
+
+    Parameters
+    ----------
+    config : EngineConfig
+    opcode : Opcode
+        The instruction that the unit executes.
 
     Members
     -------
@@ -80,6 +88,24 @@ class UnitControl(wiring.Component):
         return m
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """The submodules of the control unit; ``units`` in the order of ``NAMES``."""
+
+    bus: RegisterBus
+    soft_reset: SoftReset
+    registers: RegisterFile
+    run: RunStatus
+    fetch: Fetch
+    in_flight: InFlight
+    semaphores: Semaphores
+    watchdog: Watchdog
+    counters: Counters
+    record: FaultRecord
+    first_fault: FirstFault
+    units: tuple[UnitControl, ...]
+
+
 class ControlUnit(wiring.Component):
     """Everything between the host's registers and the units.
 
@@ -87,7 +113,7 @@ class ControlUnit(wiring.Component):
     ----------
     config : EngineConfig
     faults : int
-        Fault inputs: one for each scratchpad and unit that has any.
+        Number of fault inputs: one for each scratchpad and unit that has any.
 
     Members
     -------
@@ -141,13 +167,10 @@ class ControlUnit(wiring.Component):
             "record": FaultRecord(),
             "first_fault": FirstFault(len(self.faults) + 3),
         }
-        units = {
-            name: UnitControl(self.config, OPCODES[unit])
-            for unit, name in zip(Unit, NAMES, strict=True)
-        }
-        for name, part in (parts | units).items():
+        units = tuple(UnitControl(self.config, OPCODES[unit]) for unit in Unit)
+        for name, part in (parts | dict(zip(NAMES, units, strict=True))).items():
             m.submodules[name] = ResetInserter(soft_reset.clear)(part)
-        p = SimpleNamespace(bus=bus, soft_reset=soft_reset, units=units, **parts)
+        p = _Parts(bus=bus, soft_reset=soft_reset, units=units, **parts)
 
         connect(m, producer=wiring.flipped(self.host), consumer=bus.host)
         connect(m, producer=p.fetch.reader, consumer=wiring.flipped(self.program))
@@ -166,7 +189,7 @@ class ControlUnit(wiring.Component):
         self._connect_faults(m, p)
         return m
 
-    def _connect_bus(self, m: Module, p: SimpleNamespace) -> None:
+    def _connect_bus(self, m: Module, p: _Parts) -> None:
         m.d.comb += [
             p.registers.word.eq(p.bus.word),
             p.registers.write.eq(p.bus.write),
@@ -175,7 +198,7 @@ class ControlUnit(wiring.Component):
             p.bus.value.eq(p.registers.value),
         ]
 
-    def _connect_registers(self, m: Module, p: SimpleNamespace) -> None:
+    def _connect_registers(self, m: Module, p: _Parts) -> None:
         registers, fetch, error = p.registers, p.fetch, p.record.o
         m.d.comb += [
             registers.identity.eq(IDENTITY),
@@ -187,22 +210,27 @@ class ControlUnit(wiring.Component):
             p.watchdog.cycles.eq(registers.watchdog_cycles),
             p.run.control.eq(registers.control),
             p.run.irq_enable.eq(registers.irq_enable),
+            fetch.program_address.eq(registers.program_address),
+            fetch.program_bytes.eq(registers.program_bytes),
+            fetch.images.eq(registers.images),
+            fetch.image_stride.eq(registers.image_stride),
+            fetch.output_stride.eq(registers.output_stride),
+            fetch.initial[Base.MODEL].base.eq(registers.model_base),
+            fetch.initial[Base.MODEL].limit.eq(registers.model_limit),
+            fetch.initial[Base.IMAGE].base.eq(registers.image_base),
+            fetch.initial[Base.IMAGE].limit.eq(registers.image_limit),
+            fetch.initial[Base.OUTPUT].base.eq(registers.output_base),
+            fetch.initial[Base.OUTPUT].limit.eq(registers.output_limit),
+            registers.images_done.eq(p.run.images_done),
+            registers.cycles.eq(p.run.cycles),
+            registers.cycles_first.eq(p.run.cycles_first),
+            registers.cycles_last.eq(p.run.cycles_last),
         ]
-        for name in ("program_address", "program_bytes", "images", "image_stride", "output_stride"):
-            m.d.comb += getattr(fetch, name).eq(getattr(registers, name))
-        for base in Base:
-            region, name = fetch.initial[base], base.name.lower()
-            m.d.comb += [
-                region.base.eq(getattr(registers, f"{name}_base")),
-                region.limit.eq(getattr(registers, f"{name}_limit")),
-            ]
-        for name in ("images_done", "cycles", "cycles_first", "cycles_last"):
-            m.d.comb += getattr(registers, name).eq(getattr(p.run, name))
         for name, counts in zip(NAMES, p.counters.counts, strict=True):
             for event, count in zip(EVENTS, counts, strict=True):
                 m.d.comb += getattr(registers, f"{name}_{event}").eq(count)
 
-    def _connect_run(self, m: Module, p: SimpleNamespace) -> None:
+    def _connect_run(self, m: Module, p: _Parts) -> None:
         halted = p.record.o.valid
         m.d.comb += [
             p.fetch.start.eq(p.run.start),
@@ -223,17 +251,25 @@ class ControlUnit(wiring.Component):
             p.watchdog.running.eq(p.fetch.running),
         ]
 
-    def _connect_units(self, m: Module, p: SimpleNamespace) -> None:
+    def _connect_units(self, m: Module, p: _Parts) -> None:
         events = [self.moved, p.fetch.moved]
-        for index, (name, unit) in enumerate(p.units.items()):
-            port = getattr(self, name)
-            connect(m, producer=getattr(p.fetch, name), consumer=unit.i)
+        ports = (self.load, self.matmul, self.norm, self.softmax, self.store)
+        stalls = (
+            self.stall_load,
+            self.stall_matmul,
+            self.stall_norm,
+            self.stall_softmax,
+            self.stall_store,
+        )
+        for index, unit in enumerate(p.units):
+            port, fetched = ports[index], queues_of(p.fetch)[index]
+            connect(m, producer=fetched, consumer=unit.i)
             connect(m, producer=unit.o, consumer=wiring.flipped(port.i))
             m.d.comb += [
                 unit.available.eq(p.semaphores.available[index]),
                 unit.halt.eq(p.record.o.valid),
                 unit.busy.eq(port.busy),
-                unit.stall.eq(getattr(self, f"stall_{name}")),
+                unit.stall.eq(stalls[index]),
                 p.semaphores.taken[index].eq(unit.taken),
                 p.semaphores.completions[index].eq(port.done),
                 p.in_flight.decoded[index].eq(unit.i.valid & unit.i.ready),
@@ -246,7 +282,7 @@ class ControlUnit(wiring.Component):
             events += [unit.started, port.done.valid]
         m.d.comb += p.watchdog.progress.eq(Cat(events))
 
-    def _connect_faults(self, m: Module, p: SimpleNamespace) -> None:
+    def _connect_faults(self, m: Module, p: _Parts) -> None:
         sources = (*self.faults, p.fetch.fault, p.semaphores.fault, p.watchdog.fault)
         m.d.comb += [
             sink.eq(source) for sink, source in zip(p.first_fault.sources, sources, strict=True)

@@ -53,25 +53,28 @@ def instruction_layout(opcode: Opcode) -> data.StructLayout:
     )
 
 
-def dispatch_layout(opcode: Opcode) -> data.StructLayout:
-    """What a unit receives: its operands, the consumers to signal, the instruction's number.
+MEMORY_OPCODES = (Opcode.LOAD, Opcode.STORE)
+"""Instructions that move data between the chip and memory."""
 
-    And, if it moves data between the chip and memory, the ``parity`` of its image: two images may
-    be in flight, each with its own base addresses.
+
+def dispatch_layout(opcode: Opcode) -> data.StructLayout:
+    """An instruction as its unit receives it: operands, consumers to signal, number.
+
+    One of ``MEMORY_OPCODES`` also has the ``parity`` of its image: two images may be in flight,
+    each with its own base addresses.
     """
-    moves = "base" in operands_layout(opcode).members
     return data.StructLayout(
         {
             "operands": operands_layout(opcode),
             "signal": unsigned(UNITS),
             "number": unsigned(NUMBER_BITS),
-            **({"parity": unsigned(1)} if moves else {}),
+            **({"parity": unsigned(1)} if opcode in MEMORY_OPCODES else {}),
         }
     )
 
 
 def queued_layout(opcode: Opcode) -> data.StructLayout:
-    """An instruction in its unit's queue: what the unit will receive, and what it waits for."""
+    """An instruction in the queue of its unit, with the producers that it waits for."""
     return data.StructLayout({"dispatch": dispatch_layout(opcode), "wait": unsigned(UNITS)})
 
 

@@ -241,8 +241,10 @@ class Cutter(wiring.Component):
         cut = cuts.o.p
         there = (held == 2) | ((held == 1) & (~cut.straddles | ended))
         m.d.comb += [
-            *(getattr(cuts, name).eq(getattr(self, name)) for name in ("start", "first")),
-            *(getattr(cuts, name).eq(getattr(self, name)) for name in ("segment_bytes", "bytes")),
+            cuts.start.eq(self.start),
+            cuts.first.eq(self.first),
+            cuts.segment_bytes.eq(self.segment_bytes),
+            cuts.bytes.eq(self.bytes),
             cuts.o.ready.eq(there & (~self.o.valid | self.o.ready)),
             goes.eq(cuts.o.valid & cuts.o.ready),
             retires.eq(goes & cut.retires),

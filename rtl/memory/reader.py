@@ -12,17 +12,19 @@ from rtl.memory.clients import ReadClient, beat_layout
 
 
 def tag_layout(clients: int) -> data.StructLayout:
-    """Whose a burst is, and whether it ends a command."""
+    """The client that a burst belongs to, and whether it ends a command."""
     return data.StructLayout({"client": range(clients), "last": unsigned(1)})
 
 
 class AddressIssue(wiring.Component):
-    """Puts bursts on channel AR, the first client's before the second's, and remembers whose.
+    """Puts bursts on channel AR, the first client's before the second's, and tells whose they are.
 
     Parameters
     ----------
     data_bytes : int
+        Bytes per beat.
     clients : int
+        Number of clients.
 
     Members
     -------
@@ -30,7 +32,7 @@ class AddressIssue(wiring.Component):
     hold : In(1)
         Take no more bursts; the one on the bus stays until it is accepted.
     tags : Out(stream of tag_layout)
-        Whose beats will come, in order.
+        The clients whose beats will come, in order.
     address : Out(stream of Burst)
         To channel AR.
     """
@@ -72,7 +74,7 @@ class AddressIssue(wiring.Component):
 
 
 class BeatRouter(wiring.Component):
-    """Hands beats from channel R to the client whose burst they belong to. No register.
+    """The way of beats from channel R to the client whose burst they belong to. No register.
 
     Members
     -------
@@ -119,8 +121,9 @@ class BeatBuffer(wiring.Component):
     Parameters
     ----------
     data_bytes : int
+        Bytes per beat.
     depth : int
-        Beats in the queue.
+        Number of beats that the queue holds.
 
     Members
     -------
@@ -194,11 +197,12 @@ class Reader(wiring.Component):
         m.submodules.issue = issue = AddressIssue(self.data_bytes, clients)
         m.submodules.tags = tags = Queue(tag_layout(clients), self.OUTSTANDING)
         m.submodules.router = router = BeatRouter(self.data_bytes, clients)
+        ports = {"program": self.program, "load": self.load}
         for index, (name, room) in enumerate(self.ROOM.items()):
             burster, beats = Burster(self.data_bytes, room), BeatBuffer(self.data_bytes, room)
             m.submodules[f"{name}_burster"] = cleared(burster)
             m.submodules[f"{name}_beats"] = cleared(beats)
-            client = getattr(self, name)
+            client = ports[name]
             connect(m, producer=wiring.flipped(client.command), consumer=burster.command)
             connect(m, producer=burster.bursts, consumer=issue.bursts[index])
             connect(m, producer=router.o[index], consumer=beats.i)

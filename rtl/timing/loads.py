@@ -16,8 +16,8 @@ from rtl.timing.port import (
     BURST_CYCLES,
     NEVER,
     ROOM_CYCLES,
-    Extent,
     MemoryPort,
+    ReadExtent,
 )
 from rtl.timing.units import UnitLatencies
 
@@ -55,7 +55,7 @@ class LoadTiming:
         self.loaders = LoaderTiming(engine, latencies.load_gap)
         self.free = 0.0
         self.waiting: list[tuple[float, dict[str, int]]] = []  # taken, operands; at most two
-        self.extent: Extent | None = None  # of the command that is being cut into bursts
+        self.extent: ReadExtent | None = None  # of the command that is being cut into bursts
         self.earliest = 0.0  # choice of the next burst, or the next command
         self.issued = 0  # beats
         self.left: list[Departure] = []
@@ -82,12 +82,14 @@ class LoadTiming:
         """Hand the next command to the reader, if the one before has all its bursts."""
         if self.extent is None and self.waiting:
             taken, operands = self.waiting.pop(0)
-            at = max(taken + self.check - 2, self.earliest - 1)
+            at = taken + self.check - 2
+            if self.earliest - 1 > at:
+                at = self.earliest - 1
             entered, ahead = at + 1, len(self.entered) - LOADS_AHEAD
-            if ahead >= 0:
-                entered = max(entered, self.loaders.finished[ahead] + 1)
+            if ahead >= 0 and self.loaders.finished[ahead] + 1 > entered:
+                entered = self.loaders.finished[ahead] + 1
             self.entered.append(entered)
-            self.extent = Extent(operands["offset"], operands["bytes"], self.beat_bytes)
+            self.extent = ReadExtent(operands["offset"], operands["bytes"], self.beat_bytes)
             self.earliest = at + BURST_CYCLES
             self.loaders.begin(operands, self.extent.left, entered + self.queue)
         self.free = NEVER if self.waiting else self.entered[-1] + 1
@@ -99,10 +101,14 @@ class LoadTiming:
         needed = self.issued + self.extent.burst - LOAD_ROOM
         if needed <= 0:
             return self.earliest
-        while self.left[self.oldest][0] < needed:
-            self.oldest += 1
+        left, oldest, earliest = self.left, self.oldest, self.earliest
+        while left[oldest][0] < needed:
+            oldest += 1
+        self.oldest = oldest
+        if left[oldest][3] + ROOM_CYCLES <= earliest:  # all of them leave in time
+            return earliest
         room = self._leaves(needed) + ROOM_CYCLES
-        return room if room > self.earliest else self.earliest
+        return room if room > earliest else earliest
 
     def _leaves(self, beat: int) -> float:
         """Find when a beat that was read leaves the buffer; beats are counted from 1."""
@@ -149,7 +155,7 @@ class LoadTiming:
                 return chosen, None
             chosen = following
 
-    def _burst(self, extent: Extent, chosen: float) -> None:
+    def _burst(self, extent: ReadExtent, chosen: float) -> None:
         """Read the next burst, chosen in a cycle."""
         beats, pace, buffer = extent.burst, self.memory.interval, self.buffer
         first, last = self.memory.burst(chosen, beats)
@@ -164,7 +170,7 @@ class LoadTiming:
         self.left_last = last
         self.left.append((self.issued, beats, first, last))
 
-    def _steady_bursts(self, extent: Extent, chosen: float, limit: float) -> float | None:
+    def _steady_bursts(self, extent: ReadExtent, chosen: float, limit: float) -> float | None:
         """Read all whole bursts of the command at once, or all before ``limit``, if this is exact.
 
         It is if beats leave the buffer without a pause, at the port's pace. For that no burst may

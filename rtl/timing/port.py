@@ -129,7 +129,7 @@ class MemoryPort:
         return first + (beats - 1) * self.interval
 
 
-class Extent:
+class ReadExtent:
     """The rest of a command, in beats that are to be read.
 
     A burst ends with its block of ``BURST_BEATS`` aligned beats, so that none crosses 4 KB.
@@ -194,7 +194,7 @@ class ProgramReader:
     def __init__(
         self, address: int, instructions: int, beat_bytes: int, requested: float, queue: int
     ):
-        self.extent = Extent(address, instructions * INSTRUCTION_BYTES, beat_bytes)
+        self.extent = ReadExtent(address, instructions * INSTRUCTION_BYTES, beat_bytes)
         self.buffer = queue + BUFFER_CYCLES
         self.issued = 0  # beats
         self.earliest = float(requested + BURST_CYCLES)  # choice of the next burst

@@ -248,7 +248,11 @@ class _Simulation:
         reader, load, store = self.fetch.reader, self.load, self.store
         program, write = reader.candidate(), store.candidate()
         while True:
-            chosen = max(self.chosen + 1, min(program, load.candidate()))
+            chosen, earliest = load.candidate(), self.chosen + 1
+            if program < chosen:
+                chosen = program
+            if chosen < earliest:
+                chosen = earliest
             if write != NEVER and write <= chosen:
                 end = store.send()
                 if end is not None:

@@ -9,7 +9,6 @@ import pytest
 from nas import fit
 from nas.cost import HardwareTarget, estimate
 from nas.cost.calibration import find
-from nas.cost.estimate import Estimate
 from rtl.board import FOLDER, board_names, load_board
 from rtl.build.synthesis import Resources
 from rtl.cli import command
@@ -96,30 +95,6 @@ def test_energy_only_after_a_power_report(monkeypatch, capsys):
     assert "energy of engine 'ulx3s' extrapolates: the power report of board 'sim'" in out
 
 
-def test_what_binds():
-    """At the board's bandwidth the array; at a hundredth of it memory; for digits neither."""
-    shape = plain_vit(width=192, heads=3, row_granularity=32, depth=2)
-    zcu102 = HardwareTarget.load("zcu102")
-    assert Estimate.of(zcu102, shape).binds.startswith("array 9")
-    slow = zcu102.board.memory.model_copy(update={"gigabytes_per_second": 0.2})
-    starved = HardwareTarget(zcu102.board.model_copy(update={"memory": slow}), ZCU102)
-    assert Estimate.of(starved, shape).binds.startswith("memory 100.0%")
-    small = plain_vit(
-        image=(28, 28, 1), patch=7, width=64, heads=4, head_dim=16, depth=2, classes=10,
-        row_granularity=32,
-    )  # fmt: skip
-    assert "waits for" in Estimate.of(zcu102, small).binds
-
-
-def test_another_clock_has_other_bytes_per_cycle():
-    shape = plain_vit(width=192, heads=3, row_granularity=32, depth=1)
-    slow = Estimate.of(HardwareTarget.load("zcu102"), shape)
-    fast = slow.at(300_000_000)
-    assert fast.memory.bytes_per_cycle == pytest.approx(12.8e9 / 300e6)
-    assert slow.cycles < fast.cycles < 2 * slow.cycles
-    assert slow.frames_per_second < fast.frames_per_second
-
-
 def test_extrapolations_are_flagged(tmp_path, capsys):
     """The digits have 17 tokens; board zcu102 was calibrated with 50 and more."""
     path = tmp_path / "fit.json"
@@ -181,6 +156,15 @@ def test_what_is_not_calibrated_is_said(tmp_path, capsys):
         assert run("deit_tiny", "--board", *arguments, "--json", str(report)) == 0
         (found,) = json.loads(report.read_text())["boards"]
         assert any(expected in line for line in found["caveats"])
+
+
+def test_an_old_calibration_is_one_line_with_the_remedy(tmp_path, capsys):
+    file = tmp_path / "sim.toml"
+    file.write_bytes((FOLDER / "sim.toml").read_bytes())
+    (tmp_path / "sim.calibration.json").write_text('{"schema_version": 1, "coefficients": {}}')
+    assert run(DIGITS, "--board", str(file)) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert "sim.calibration.json: calibration of version 1, expected 2: run python -m" in error
 
 
 def test_error_bars_of_a_calibrated_board(monkeypatch, capsys):

@@ -54,13 +54,13 @@ def test_verilog_is_kept_by_engine_taps_and_code(monkeypatch, tmp_path):
         return f"module {name}; endmodule"
 
     monkeypatch.setattr(testbench, "emit_verilog", emit)
-    first = testbench._generated(SMALL, True, None)
-    assert testbench._generated(SMALL, True, None) == first and len(emitted) == 1
-    assert testbench._generated(SMALL, False, None) != first
-    assert testbench._generated(replace(SMALL, score_slots=3), True, None) != first
+    first = testbench.generate(SMALL)
+    assert testbench.generate(SMALL) == first and len(emitted) == 1
+    assert testbench.generate(SMALL, tap=False) != first
+    assert testbench.generate(replace(SMALL, score_slots=3)) != first
     assert len(emitted) == 3
     monkeypatch.setattr(testbench, "SOFTWARE", {*testbench.SOFTWARE, "arith"})
-    assert testbench._generated(SMALL, True, None) != first  # other code, another place
+    assert testbench.generate(SMALL) != first  # other code, another place
 
 
 def test_only_engines_with_a_name_are_built_in_another_process(monkeypatch):

@@ -1,4 +1,4 @@
-"""A network's shape to operations: the order of computing, and where everything lies.
+"""From a plan to operations: the order of computing, and the address of everything.
 
 - ``network``: the order, top to bottom: embedding, blocks, classifier
 - ``attention``: the order within a block's attention, pipelined over heads

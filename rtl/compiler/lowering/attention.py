@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from rtl.compiler.lowering.layers import Layers
 from rtl.compiler.lowering.layout import AttentionLayout, norm_output
-from rtl.compiler.operations import Operation, Region, Subject
+from rtl.compiler.operations import Operation, Span, Subject
 from rtl.compiler.requests import Pending
 from rtl.compiler.runs import RowRun, RowTiles
 from rtl.compiler.tiles import TokenTile, evenly
@@ -94,7 +94,7 @@ class BlockAttention:
 
     def projections(self, group: int) -> Iterator[Pending]:
         """K, V and Q of a group's heads; Q only of tokens that attend."""
-        tiles = self.layout.row_tiles_of(group)
+        tiles = self.layout.row_tiles[group]
         layers = self.plan.layers(self.block)
         queries = {tile.index: tile for tile in self.queries}
         pieces = [RowTiles(layers[name], tiles.start, len(tiles)) for name in "kvq"]
@@ -128,22 +128,16 @@ class BlockAttention:
         """Rows of K or V into the group's part of the banks, one bank per token."""
         name, layout = run.layer.name, self.layout
         bank = layout.keys[group] if name.endswith(".k") else layout.values[group]
-        tiles = layout.row_tiles_of(group)
+        tiles = layout.row_tiles[group]
         source = norm_output(self.plan, tile)
         writeback = self.layers.to_bank(tile, bank, run.first - tiles.start, len(tiles))
         return self.layers.matmul("qkv", name, run, tile, source, writeback)
 
-    def scores(
-        self, group: int, head: int, tile: TokenTile, slot: int, queries: Region
-    ) -> Operation:
+    def scores(self, group: int, head: int, tile: TokenTile, slot: int, queries: Span) -> Operation:
         """Q times K of one head, raw, and each token's maximum."""
         plan, layout, granules = self.plan, self.layout, self.plan.engine.granules
-        keys, scores, depth, key_tiles = (
-            layout.keys[group],
-            layout.scores[slot],
-            plan.head_depth,
-            plan.key_tiles,
-        )
+        keys, scores = layout.keys[group], layout.scores[slot]
+        depth, key_tiles = plan.head_depth, plan.key_tiles
         within = head - group * layout.group_heads
         operands = {
             "act_signed": 1,
@@ -151,7 +145,7 @@ class BlockAttention:
             "depth_words": depth,
             "weights": Weights.KEYS,
             "weight_address": keys.start * granules + within * depth,
-            "weight_step": len(layout.row_tiles_of(group)) * granules,
+            "weight_step": len(layout.row_tiles[group]) * granules,
             "row_tiles": key_tiles,
             "destination": Destination.SCORES,
             "slot": slot,
@@ -184,9 +178,7 @@ class BlockAttention:
         subject = self.subject("softmax", "attention", tile, head)
         return Operation(Opcode.SOFTMAX, operands, reads, writes, subject)
 
-    def context(
-        self, group: int, head: int, tile: TokenTile, slot: int, result: Region
-    ) -> Operation:
+    def context(self, group: int, head: int, tile: TokenTile, slot: int, result: Span) -> Operation:
         """Attention weights times V of one head, over its Q.
 
         Whole row tiles are computed, which may hold other heads too; the mask lets only the
@@ -196,7 +188,7 @@ class BlockAttention:
         weights, values, depth = layout.weights[slot], layout.values[group], plan.head_depth
         first, mask_first = divmod(head * depth, granules)
         last = ((head + 1) * depth - 1) // granules
-        tiles = layout.row_tiles_of(group)
+        tiles = layout.row_tiles[group]
         operands = {
             "activation_address": weights.start,
             "depth_words": plan.value_depth,
@@ -215,7 +207,7 @@ class BlockAttention:
             "mask_first": mask_first,
             "mask_count": depth,
         }
-        weights = Region(weights.space, weights.start, weights.start + plan.value_depth)
+        weights = Span(weights.space, weights.start, weights.start + plan.value_depth)
         reads = (weights, values, layout.scales[slot])
         subject = self.subject("context", "context", tile, head, first)
         return Operation(Opcode.MATMUL, operands, reads, (result,), subject)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from rtl.compiler.constants import Constants
 from rtl.compiler.lowering.layout import norm_output, residual_tokens
-from rtl.compiler.operations import MemorySpace, Operation, Region, Subject
+from rtl.compiler.operations import MemorySpace, Operation, Span, Subject
 from rtl.compiler.requests import Exponents, Pending, Request, WeightBlock
 from rtl.compiler.runs import RowRun, RowTiles, cut_into_blocks
 from rtl.compiler.sizes import Plan
@@ -17,19 +17,19 @@ RING_PARTS = 4
 
 
 class Writeback(NamedTuple):
-    """Where the results of a MATMUL go.
+    """Destination of the results of a MATMUL.
 
     Parameters
     ----------
     operands : dict of str to int
         Destination, format and addresses.
-    writes, reads : tuple of Region
-        What the drain touches.
+    writes, reads : tuple of Span
+        Regions that the drain touches.
     """
 
     operands: dict[str, int]
-    writes: tuple[Region, ...]
-    reads: tuple[Region, ...] = ()
+    writes: tuple[Span, ...]
+    reads: tuple[Span, ...] = ()
 
 
 class Layers:
@@ -59,7 +59,7 @@ class Layers:
     # ------------------------------------------------------------ operations
 
     def norm(self, name: str) -> Callable[[TokenTile], Pending]:
-        """A function that makes LayerNorm ``name``'s operation for a token tile."""
+        """Return a function that makes the operation of LayerNorm ``name`` for a token tile."""
         plan = self.plan
         exponents = Exponents(self.constants.exponents(name), plan.width_tiles)
 
@@ -87,7 +87,7 @@ class Layers:
         tensor: str,
         run: RowRun,
         tile: TokenTile,
-        source: Region,
+        source: Span,
         writeback: Writeback,
     ) -> Operation:
         """A multiplication by weights.
@@ -100,7 +100,7 @@ class Layers:
             Row tiles.
         tile : TokenTile
             Tokens.
-        source : Region
+        source : Span
             Input of the tile: granules of activations or words of pixels; of these, the layer's
             depth is read.
         writeback : Writeback
@@ -119,7 +119,7 @@ class Layers:
             "lane_count": lane_count,
             **writeback.operands,
         }
-        reads = (Region(space, start, start + layer.depth_words), *writeback.reads)
+        reads = (Span(space, start, start + layer.depth_words), *writeback.reads)
         subject = Subject(kind, tensor, layer.name, layer.block, tile, -1, run.first)
         return Operation(Opcode.MATMUL, operands, reads, writeback.writes, subject, run)
 
@@ -137,7 +137,7 @@ class Layers:
         tokens = residual_tokens(tile)
         return Writeback(operands, writes=(tokens,), reads=(tokens,))
 
-    def to_activations(self, run: RowRun, result: Region) -> Writeback:
+    def to_activations(self, run: RowRun, result: Span) -> Writeback:
         """Into the activations; ``result`` is where all row tiles of the layer go."""
         granules = self.plan.engine.granules
         start, count = result.start + run.first * granules, run.count * granules
@@ -148,15 +148,15 @@ class Layers:
             "mask_first": 0,
             "mask_count": count,
         }
-        return Writeback(operands, (Region(MemorySpace.ACTIVATIONS, start, start + count),))
+        return Writeback(operands, (Span(MemorySpace.ACTIVATIONS, start, start + count),))
 
-    def to_bank(self, tile: TokenTile, bank: Region, row_tile: int, row_tiles: int) -> Writeback:
+    def to_bank(self, tile: TokenTile, bank: Span, row_tile: int, row_tiles: int) -> Writeback:
         """Into the key or value banks, 8 bits, a bank per token.
 
         Parameters
         ----------
         tile : TokenTile
-        bank : Region
+        bank : Span
             Words of keys or values that hold ``row_tiles`` row tiles of all tokens.
         row_tile, row_tiles : int
             The first one that is written, of how many.
@@ -193,7 +193,7 @@ def times(
     build : callable
         Makes the operation of a run and a tile.
     needs : callable or None
-        What a tile's operations need besides the weights.
+        Returns the requests of a tile's operations besides the weights.
     then : callable or None
         Makes an operation that follows the last block, tile by tile.
     """

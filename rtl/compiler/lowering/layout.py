@@ -15,36 +15,36 @@ that of the weights of the mean and of the mean.
 addresses from :mod:`rtl.compiler.prefetch`, pixels from :mod:`rtl.compiler.lowering.pixels`.
 """
 
-from rtl.compiler.operations import MemorySpace, Region
+from rtl.compiler.operations import MemorySpace, Span
 from rtl.compiler.sizes import Plan
 from rtl.compiler.tiles import TokenTile, divide_up
 
 HEAD_GROUPS = 3  # the heads of a block are projected in about as many groups
 
 
-def words(plan: Plan, address: int, count: int) -> Region:
+def words(plan: Plan, address: int, count: int) -> Span:
     """Whole activation words as a region, which counts granules."""
     granules = plan.engine.granules
-    return Region(MemorySpace.ACTIVATIONS, address * granules, (address + count) * granules)
+    return Span(MemorySpace.ACTIVATIONS, address * granules, (address + count) * granules)
 
 
-def norm_output(plan: Plan, tile: TokenTile) -> Region:
-    """What a LayerNorm writes for a token tile."""
+def norm_output(plan: Plan, tile: TokenTile) -> Span:
+    """Output of a LayerNorm for a token tile."""
     return words(plan, tile.index * plan.width_tiles, plan.width_tiles)
 
 
-def residual_tokens(tile: TokenTile) -> Region:
+def residual_tokens(tile: TokenTile) -> Span:
     """A tile's tokens in the residual stream."""
-    return Region(MemorySpace.RESIDUAL, tile.tokens.start, tile.tokens.stop)
+    return Span(MemorySpace.RESIDUAL, tile.tokens.start, tile.tokens.stop)
 
 
-def pool_weights(plan: Plan) -> Region:
+def pool_weights(plan: Plan) -> Span:
     """Weights of the mean, one per token, in the lane of the head's tile."""
     return words(plan, plan.norm_words, plan.key_tiles)
 
 
-def head_input(plan: Plan) -> Region:
-    """What the head works on, in the lane of its tile: the mean, or the class token's LayerNorm."""
+def head_input(plan: Plan) -> Span:
+    """Input of the head, in the lane of its tile: the mean, or the class token's LayerNorm."""
     if not plan.shape.mean_pool:
         return norm_output(plan, plan.head_tile)
     return words(plan, plan.norm_words + plan.key_tiles, plan.width_tiles)
@@ -56,7 +56,7 @@ def logits_address(plan: Plan) -> int:
 
 
 class AttentionLayout:
-    """How a block's heads are grouped, and where their tensors lie.
+    """Groups of a block's heads, and the addresses of their tensors.
 
     A group's heads are projected together. Key and value banks hold one group at a time or two,
     in turn.
@@ -77,9 +77,11 @@ class AttentionLayout:
     groups : int
     slots : int
         Slots of maxima, attention weights and token scales.
-    keys, values : list of Region
+    row_tiles : list of range
+        Each group's row tiles within Q, K and V.
+    keys, values : list of Span
         Words that each group may use.
-    scores, weights, maxima, scales : list of Region
+    scores, weights, maxima, scales : list of Span
         Each slot's scores, attention weights (behind Q), largest scores and token scales. Slots
         share scores where there are fewer score words.
     """
@@ -95,41 +97,39 @@ class AttentionLayout:
         self.group_heads = min(group * plan.unit_heads, self.heads)
         self.group_tiles = divide_up(self.group_heads * plan.head_rows, plan.engine.row_lanes)
         self.groups = divide_up(self.heads, self.group_heads)
+        firsts = [group * self.group_tiles for group in range(self.groups)]
+        ends = [min(first + self.group_tiles, self.inner) for first in firsts]
+        self.row_tiles = list(map(range, firsts, ends))
         self.keys = self._in_turn(MemorySpace.KEYS, plan.key_tiles)
         self.values = self._in_turn(MemorySpace.VALUES, plan.value_depth)
 
         self.slots = plan.attention_slots(block)
         slots, count = range(self.slots), plan.score_slot_words
         places = [slot % (plan.engine.score_words // count) * count for slot in slots]
-        self.scores = [Region(MemorySpace.SCORES, place, place + count) for place in places]
+        self.scores = [Span(MemorySpace.SCORES, place, place + count) for place in places]
         behind = plan.norm_words + plan.query_words(block)
         keys = plan.key_tiles
         self.weights = [words(plan, behind + slot * keys, keys) for slot in slots]
-        self.maxima = [Region(MemorySpace.MAXIMA, slot, slot + 1) for slot in slots]
-        self.scales = [Region(MemorySpace.SCALES, slot, slot + 1) for slot in slots]
+        self.maxima = [Span(MemorySpace.MAXIMA, slot, slot + 1) for slot in slots]
+        self.scales = [Span(MemorySpace.SCALES, slot, slot + 1) for slot in slots]
 
-    def _in_turn(self, space: MemorySpace, row_words: int) -> list[Region]:
+    def _in_turn(self, space: MemorySpace, row_words: int) -> list[Span]:
         """Words of a bank that the groups use; a row tile takes ``row_words``."""
         count = row_words * self.group_tiles
         places = [group % self.resident_groups * count for group in range(self.groups)]
-        return [Region(space, place, place + count) for place in places]
+        return [Span(space, place, place + count) for place in places]
 
     def heads_of(self, group: int) -> range:
         first = group * self.group_heads
         return range(first, min(first + self.group_heads, self.heads))
 
-    def row_tiles_of(self, group: int) -> range:
-        """The group's row tiles within Q, K and V."""
-        first = group * self.group_tiles
-        return range(first, min(first + self.group_tiles, self.inner))
-
-    def queries(self, tile: TokenTile) -> Region:
+    def queries(self, tile: TokenTile) -> Span:
         """Q, later the context, of all heads of a token tile."""
         return words(self.plan, self.plan.norm_words + tile.index * self.inner, self.inner)
 
-    def head_queries(self, tile: TokenTile, head: int) -> Region:
+    def head_queries(self, tile: TokenTile, head: int) -> Span:
         """Q, later the context, of one head."""
         plan, depth = self.plan, self.plan.head_depth
         first = plan.norm_words + tile.index * self.inner
         start = first * plan.engine.granules + head * depth
-        return Region(MemorySpace.ACTIVATIONS, start, start + depth)
+        return Span(MemorySpace.ACTIVATIONS, start, start + depth)

@@ -1,4 +1,4 @@
-"""The network top to bottom: in which order operations are listed, and why.
+"""Order of a network's operations, top to bottom, and the reasons for it.
 
 Matrices run row blocks (what the weight ring holds at a time) outside, token tiles inside; within
 an instruction, row tiles. So every weight is fetched once, for all tiles, and the ring frees block
@@ -24,7 +24,7 @@ from rtl.compiler.lowering.layout import (
 )
 from rtl.compiler.lowering.pixels import PixelBanks
 from rtl.compiler.lowering.pooling import MeanPooling
-from rtl.compiler.operations import MemorySpace, Operation, Region, Subject
+from rtl.compiler.operations import MemorySpace, Operation, Span, Subject
 from rtl.compiler.requests import GeluRequest, Pending, PositionRequest, Request
 from rtl.compiler.runs import RowRun, RowTiles
 from rtl.compiler.sizes import Plan
@@ -48,7 +48,7 @@ class NetworkListing:
         self.layers = Layers(plan)
 
     def operations(self) -> Iterator[Pending]:
-        """All of them, from the first strip of pixels to the logits."""
+        """List all operations, from the first strip of pixels to the logits."""
         yield from self.embedding()
         for block in range(len(self.plan.shape.blocks)):
             yield from BlockAttention(self.layers, block).operations()
@@ -122,10 +122,10 @@ class NetworkListing:
     def expansion(
         self, block: int, first: int, table: GeluRequest
     ) -> Callable[[RowRun, TokenTile], Operation]:
-        """A function that makes a MATMUL of fc1; ``first`` is the first tile of the group."""
+        """Return a function that makes MATMULs of fc1; ``first`` is the first tile of the group."""
         plan, layers, tensor = self.plan, self.layers, f"blocks.{block}.hidden"
         gelu = {"format": Format.INT8, "gelu": 1, "gelu_table": table.table}
-        reads = (table.region,)
+        reads = (table.span,)
 
         def fc1(run: RowRun, tile: TokenTile) -> Operation:
             operands, writes, _ = layers.to_activations(run, self.hidden(block, tile, first))
@@ -135,7 +135,7 @@ class NetworkListing:
         return fc1
 
     def contraction(self, block: int, first: int) -> Callable[[RowRun, TokenTile], Operation]:
-        """A function that makes a MATMUL of fc2; ``first`` is the first tile of the group."""
+        """Return a function that makes MATMULs of fc2; ``first`` is the first tile of the group."""
         layers, tensor = self.layers, f"blocks.{block}.output"
 
         def fc2(run: RowRun, tile: TokenTile) -> Operation:
@@ -144,7 +144,7 @@ class NetworkListing:
 
         return fc2
 
-    def hidden(self, block: int, tile: TokenTile, first: int) -> Region:
+    def hidden(self, block: int, tile: TokenTile, first: int) -> Span:
         """Hidden activations of a tile, where those of tile ``first`` are the first ones."""
         tiles = self.plan.hidden_tiles(block)
         return words(self.plan, self.plan.norm_words + (tile.index - first) * tiles, tiles)
@@ -154,7 +154,7 @@ class NetworkListing:
         plan, layers = self.plan, self.layers
         first, source = logits_address(plan), head_input(plan)
         behind = first >= plan.residual_words  # or over tokens, which ones is not worth knowing
-        logits = Region(MemorySpace.RESIDUAL, plan.tokens if behind else 0, plan.tokens + 1)
+        logits = Span(MemorySpace.RESIDUAL, plan.tokens if behind else 0, plan.tokens + 1)
 
         def head(run: RowRun, tile: TokenTile) -> Operation:
             operands = {

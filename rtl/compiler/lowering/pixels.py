@@ -9,7 +9,7 @@ tiles follow each other at a constant step.
 
 from collections.abc import Iterator
 
-from rtl.compiler.operations import MemorySpace, Region
+from rtl.compiler.operations import MemorySpace, Span
 from rtl.compiler.requests import StripRequest
 from rtl.compiler.sizes import Plan
 from rtl.compiler.tiles import TokenTile, divide_up
@@ -42,10 +42,10 @@ class PixelBanks:
         places = min(plan.chain_tiles, len(plan.patch_tiles))  # of a chain
         return chain % self.chains * places + within
 
-    def patches(self, tile: TokenTile) -> Region:
+    def patches(self, tile: TokenTile) -> Span:
         """Pixel words of a token tile."""
         start = self.place(tile.index) * self.plan.patch_words
-        return Region(MemorySpace.PIXELS, start, start + self.plan.patch_words)
+        return Span(MemorySpace.PIXELS, start, start + self.plan.patch_words)
 
     def strips(self, tile: TokenTile) -> tuple[StripRequest, ...]:
         """Strips that hold the tile's patches; a strip is shared by all tiles that it reaches."""

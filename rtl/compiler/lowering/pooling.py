@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from rtl.compiler.lowering.layers import Layers, per_group, times
 from rtl.compiler.lowering.layout import head_input, norm_output, pool_weights
-from rtl.compiler.operations import MemorySpace, Operation, Region, Subject
+from rtl.compiler.operations import MemorySpace, Operation, Span, Subject
 from rtl.compiler.requests import Pending, RowParameters
 from rtl.compiler.runs import RowRun, RowTiles, most_row_tiles
 from rtl.compiler.tiles import TokenTile
@@ -64,13 +64,13 @@ class MeanPooling:
     def values(self, run: RowRun, tile: TokenTile, channels: range) -> Operation:
         """Codes of one row tile of channels, centred, into the value banks."""
         start = norm_output(self.plan, tile).start + run.first * self.plan.engine.granules
-        source = Region(MemorySpace.ACTIVATIONS, start, start + run.layer.depth_words)
+        source = Span(MemorySpace.ACTIVATIONS, start, start + run.layer.depth_words)
         row_tile, bank = run.first - channels.start, self.bank(channels)
         writeback = self.layers.to_bank(tile, bank, row_tile, len(channels))
         return self.layers.matmul("pool", "pool.values", run, tile, source, writeback)
 
-    def bank(self, channels: range) -> Region:
-        return Region(MemorySpace.VALUES, 0, self.plan.value_depth * len(channels))
+    def bank(self, channels: range) -> Span:
+        return Span(MemorySpace.VALUES, 0, self.plan.value_depth * len(channels))
 
     def mean(self, channels: range) -> Pending:
         """Weights times values, with the parameters of each channel."""

@@ -16,7 +16,7 @@ from rtl.model import numerics
 
 
 class Loader(wiring.Component):
-    """What the loaders have in common: a transfer, its beats, and the scratchpads that get them.
+    """The base of the loaders: a transfer, its beats, and the scratchpads that get them.
 
     A loader takes the transfer when it has made the last of its writes. It is ready for beats while
     the transfer is running, and only then.
@@ -25,7 +25,7 @@ class Loader(wiring.Component):
     -------
     transfer : In(stream of transfer_layout)
     beats : In(stream of beat_layout)
-        Those of the transfer, no more.
+        The beats of the transfer, no more.
     """
 
     def __init__(self, config: EngineConfig, writes: dict[str, wiring.Member]):
@@ -39,14 +39,14 @@ class Loader(wiring.Component):
         )
 
     def running(self, m: Module) -> Signal:
-        """Low for the cycle in which a transfer's counters are set."""
+        """Make a signal that is low in the cycle in which a transfer's counters are set."""
         running = Signal()
         m.d.sync += running.eq(self.transfer.valid & ~(running & self.transfer.ready))
         return running
 
 
 def exponent_beats(config: EngineConfig) -> int:
-    """Beats in memory of a word of channel exponents, which fills the lowest bits."""
+    """Number of memory beats of a word of channel exponents, which fills the lowest bits."""
     word_bits = config.row_lanes * numerics.NORM_EXPONENT_BITS
     return -(-word_bits // (8 * config.memory_bytes))
 
@@ -68,13 +68,13 @@ class PartLoader(Loader):
         load, beat_bytes = self.transfer.p.load, self.config.memory_bytes
         running = self.running(m)
         word, part, last_part = Signal(ADDRESS), Signal(8), Signal(8)
-        parts = {
-            Target.WEIGHTS: self.config.weight_word_bytes // beat_bytes,
-            Target.PARAMETERS: self.config.parameter_word_bytes // beat_bytes,
-            Target.EXPONENTS: exponent_beats(self.config),
-        }
-        for target, count in parts.items():
-            port, chosen = getattr(self, target.name.lower()), Signal(name=target.name.lower())
+        parts = (
+            (Target.WEIGHTS, self.weights, self.config.weight_word_bytes // beat_bytes),
+            (Target.PARAMETERS, self.parameters, self.config.parameter_word_bytes // beat_bytes),
+            (Target.EXPONENTS, self.exponents, exponent_beats(self.config)),
+        )
+        for target, port, count in parts:
+            chosen = Signal(name=target.name.lower())
             m.d.sync += chosen.eq(load.operands.target == target)
             with m.If(chosen):
                 m.d.comb += last_part.eq(count - 1)

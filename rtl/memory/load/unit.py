@@ -159,8 +159,9 @@ class LoadUnit(wiring.Component):
         for index, loader in enumerate((parts, words, cut)):
             connect(m, producer=router.transfers[index], consumer=loader.transfer)
             connect(m, producer=router.beats_of[index], consumer=loader.beats)
-        for name in ("weights", "parameters", "exponents"):
-            connect(m, producer=getattr(parts, name), consumer=wiring.flipped(getattr(self, name)))
+        connect(m, producer=parts.weights, consumer=wiring.flipped(self.weights))
+        connect(m, producer=parts.parameters, consumer=wiring.flipped(self.parameters))
+        connect(m, producer=parts.exponents, consumer=wiring.flipped(self.exponents))
         connect(m, producer=words.residual, consumer=wiring.flipped(self.residual))
         connect(m, producer=cut.pixels, consumer=wiring.flipped(self.pixels))
         connect(m, producer=cut.gelu, consumer=wiring.flipped(self.gelu))

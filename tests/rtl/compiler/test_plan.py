@@ -1,4 +1,4 @@
-"""What does not fit is refused with the limit's name, its value, and by how much."""
+"""Networks that do not fit are refused with the limit's name, its value, and the excess."""
 
 from dataclasses import replace
 

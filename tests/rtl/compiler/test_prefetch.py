@@ -1,4 +1,4 @@
-"""Where LOADs go: the end of an image leaves alone what the next one loads first."""
+"""Places of LOADs: the end of an image leaves alone what the next one loads first."""
 
 from dataclasses import replace
 
@@ -17,11 +17,11 @@ SHAPE = random_model(patch=7, width=32, blocks=((2, 128),) * 3).shape
 def loads(space, engine=TINY):
     """Regions of a space that LOADs fill, in the program's order."""
     return [
-        region
+        span
         for operation in lower(plan(SHAPE, engine)).operations
         if operation.opcode is Opcode.LOAD
-        for region in operation.writes
-        if region.space is space
+        for span in operation.writes
+        if span.space is space
     ]
 
 
@@ -31,10 +31,10 @@ def test_the_first_weights_of_an_image_do_not_wait_for_the_last_ones_of_the_one_
     first, *others = loads(MemorySpace.WEIGHTS, engine)
     assert first.start == 0 and first.stop <= words // HEAD_PARTS
     behind = 0
-    for region in reversed(others):
-        if region.start < first.stop:
+    for span in reversed(others):
+        if span.start < first.stop:
             break
-        behind += region.stop - region.start
+        behind += span.stop - span.start
     assert behind >= words // 2
 
 
@@ -42,7 +42,7 @@ def test_a_first_block_that_takes_much_of_the_ring_is_not_kept_free():
     engine = replace(TINY, weight_words=100)
     first, *others = loads(MemorySpace.WEIGHTS, engine)
     assert first.stop > 100 // HEAD_PARTS
-    assert min(region.start for region in others[-4:]) < first.stop
+    assert min(span.start for span in others[-4:]) < first.stop
 
 
 def test_the_first_loads_wait_for_little():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from rtl.compiler.runs import MAX_ROW_TILES, cut_into_blocks
-from rtl.compiler.tiles import TiledMatrix, evenly
+from rtl.compiler.tiles import TiledMatrix
 from rtl.config import TINY
 
 
@@ -57,11 +57,3 @@ def test_a_block_takes_at_most_half_the_parameters():
 def test_a_run_has_no_more_row_tiles_than_a_matmul():
     (block,) = cut([(layer("head", 70, depth_words=1), 0, 70)], 1000)
     assert [run.count for run in block] == [MAX_ROW_TILES, MAX_ROW_TILES, 70 - 2 * MAX_ROW_TILES]
-
-
-@pytest.mark.parametrize("count, parts", [(0, 3), (2, 3), (7, 3), (9, 3), (5, 1)])
-def test_evenly(count, parts):
-    found = evenly(range(count), parts)
-    lengths = [len(part) for part in found]
-    assert [i for part in found for i in part] == list(range(count))
-    assert len(found) == parts and max(lengths) - min(lengths) <= 1

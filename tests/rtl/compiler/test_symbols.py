@@ -1,4 +1,4 @@
-"""A wrong, missing or stray write is named: tensor, head, token, row."""
+"""A wrong element of any tensor is named: tensor, head, token, row."""
 
 from dataclasses import replace
 
@@ -7,11 +7,9 @@ import pytest
 
 from rtl.compiler import compare, compile_model, symbol_table
 from rtl.config import TINY
-from sim import golden
-from sim.random_model import random_images, random_model
+from sim.random_model import random_model
+from tests.rtl.compiler.expected import COMPILED, expected_writes, tensors_of
 
-MODEL = random_model(patch=14, width=32, head_dim=16, blocks=((2, 64),) * 2, classes=5)
-COMPILED = compile_model(MODEL, TINY)
 POOLED = compile_model(
     random_model(patch=14, width=32, head_dim=16, blocks=((2, 64),), classes=5, pool="mean"), TINY
 )
@@ -20,27 +18,6 @@ POOLED = compile_model(
 @pytest.fixture(scope="module")
 def tensors():
     return tensors_of(COMPILED)
-
-
-def tensors_of(compiled):
-    record = {}
-    golden.run(compiled.model, random_images(compiled.model.image, 1), tensors=record)
-    return {name: value[0] for name, value in record.items()}
-
-
-def expected_writes(tensors, kind, tensor, head=-1, compiled=COMPILED):
-    number = number_of(kind, tensor, head, compiled)
-    expected = compiled.symbols().expected_writes(number, tensors)
-    assert expected is not None
-    return expected
-
-
-def number_of(kind, tensor, head=-1, compiled=COMPILED):
-    for number, operation in enumerate(compiled.program.operations):
-        subject = operation.subject
-        if (subject.kind, subject.tensor, subject.head) == (kind, tensor, head):
-            return number
-    raise AssertionError((kind, tensor, head))
 
 
 CASES = [
@@ -78,30 +55,6 @@ def flip_one_bit(expected, tensor, head=-1):
     place = f"head {head}, token {token}, {column}" if head >= 0 else f"token {token}, {column}"
     assert f"{tensor}[{place}] ({expected.buffer} bank" in str(found)
     assert (found.expected, found.got) == (expected.values[index, lane], values[index, lane])
-
-
-def test_order_and_parts_of_words_do_not_matter(tensors):
-    expected = expected_writes(tensors, "qkv", "blocks.0.q")
-    half = np.arange(TINY.row_lanes) < TINY.depth_lanes
-    banks, words, values = (
-        np.concatenate([x[::-1], x]) for x in (expected.banks, expected.words, expected.values)
-    )
-    parts = np.concatenate([expected.written[::-1] & half, expected.written & ~half])
-    assert compare(expected, banks, words, values, parts) is None
-    missing = compare(expected, banks[:-1], words[:-1], values[:-1], parts[:-1])
-    assert "was not written, expected" in str(missing)
-
-
-def test_a_stray_write_is_named(tensors):
-    expected = expected_writes(tensors, "context", "blocks.0.context", 1)
-    everything = np.ones_like(expected.written)
-    stray = compare(expected, expected.banks, expected.words, expected.values, everything)
-    if expected.written.all():
-        assert stray is None
-    elsewhere = compare(
-        expected, expected.banks, expected.words + 500, expected.values, expected.written
-    )
-    assert "unexpected write of" in str(elsewhere) and "activations bank" in str(elsewhere)
 
 
 def test_constants_are_known_byte_by_byte(tensors):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtl.compiler import plan
-from rtl.compiler.operations import MemorySpace, Operation, Program, Region, Subject
+from rtl.compiler.operations import MemorySpace, Operation, Program, Span, Subject
 from rtl.compiler.synchronise import (
     FED_BY_DRAIN,
     MOST_CREDITS,
@@ -30,8 +30,8 @@ def operation(opcode, operands=None, reads=(), writes=()):
     return Operation(opcode, operands or {}, tuple(reads), tuple(writes), NOBODY)
 
 
-regions = st.builds(
-    lambda space, start, size: Region(space, start, start + size),
+spans = st.builds(
+    lambda space, start, size: Span(space, start, start + size),
     st.sampled_from([MemorySpace.ACTIVATIONS, MemorySpace.RESIDUAL]),
     st.integers(0, 8),
     st.integers(1, 4),
@@ -41,8 +41,8 @@ programs = st.lists(
         operation,
         st.sampled_from(OPCODES),
         st.just({}),
-        st.lists(regions, max_size=2),
-        st.lists(regions, max_size=2),
+        st.lists(spans, max_size=2),
+        st.lists(spans, max_size=2),
     ),
     max_size=30,
 )
@@ -55,7 +55,7 @@ def overlap(a, b):
 def conflicts(earlier, later):
     """Whether ``later`` must not start before ``earlier`` is complete."""
     if earlier.unit == later.unit:
-        fed = [region for region in later.reads if region.space in FED_BY_DRAIN]
+        fed = [span for span in later.reads if span.space in FED_BY_DRAIN]
         return later.unit is Unit.MATMUL and overlap(earlier.writes, fed)
     return (
         overlap(earlier.writes, later.reads)
@@ -101,7 +101,7 @@ def test_nothing_is_waited_for_without_a_conflict(operations):
 
 
 def test_a_dependency_names_its_image():
-    word = Region(MemorySpace.ACTIVATIONS, 0, 1)
+    word = Span(MemorySpace.ACTIVATIONS, 0, 1)
     operations = [operation(Opcode.LOAD, writes=[word]), operation(Opcode.NORM, reads=[word])]
     assert dependencies(operations) == [
         {Unit.NORM: Dependency(operation=1, previous_image=True)},
@@ -131,7 +131,7 @@ def test_marks_are_balanced(operations):
 
 
 def test_marks_only_where_the_need_grows():
-    word = Region(MemorySpace.ACTIVATIONS, 0, 1)
+    word = Span(MemorySpace.ACTIVATIONS, 0, 1)
     load = operation(Opcode.LOAD, writes=[word])
     readers = [operation(Opcode.NORM, reads=[word]) for _ in range(3)]
     waits, signals, credits = synchronise([load, *readers])
@@ -145,7 +145,7 @@ def test_marks_only_where_the_need_grows():
 
 def test_what_the_image_before_has_waited_for_is_not_waited_for_again():
     """The first LOAD of an image needs less of the one before than the last LOAD did there."""
-    early, late = (Region(MemorySpace.ACTIVATIONS, i, i + 1) for i in range(2))
+    early, late = (Span(MemorySpace.ACTIVATIONS, i, i + 1) for i in range(2))
     first, reader = operation(Opcode.LOAD, writes=[early]), operation(Opcode.NORM, reads=[early])
     other = operation(Opcode.NORM, reads=[late])
     last = operation(Opcode.LOAD, writes=[late])
@@ -156,7 +156,7 @@ def test_what_the_image_before_has_waited_for_is_not_waited_for_again():
 
 def test_more_waits_for_the_image_before_than_credits_become_earlier_ones():
     count = 40
-    words = [Region(MemorySpace.ACTIVATIONS, i, i + 1) for i in range(count)]
+    words = [Span(MemorySpace.ACTIVATIONS, i, i + 1) for i in range(count)]
     loads = [operation(Opcode.LOAD, writes=[word]) for word in words]
     norms = [operation(Opcode.NORM, reads=[word]) for word in words]
     waits, signals, credits = synchronise([*loads, *norms])
@@ -169,7 +169,7 @@ def test_more_waits_for_the_image_before_than_credits_become_earlier_ones():
 
 
 def test_a_matmul_waits_for_codes_of_the_drain_but_not_for_its_residual():
-    codes, residual = Region(MemorySpace.ACTIVATIONS, 0, 4), Region(MemorySpace.RESIDUAL, 0, 4)
+    codes, residual = Span(MemorySpace.ACTIVATIONS, 0, 4), Span(MemorySpace.RESIDUAL, 0, 4)
     first = operation(Opcode.MATMUL, writes=[codes, residual])
     second = operation(Opcode.MATMUL, reads=[residual], writes=[residual])
     third = operation(Opcode.MATMUL, reads=[codes])
@@ -181,11 +181,9 @@ def test_a_matmul_waits_for_codes_of_the_drain_but_not_for_its_residual():
 def test_too_many_signals_are_refused():
     operations = []
     for i in range(300):
-        operations.append(
-            operation(Opcode.LOAD, writes=[Region(MemorySpace.ACTIVATIONS, i, i + 1)])
-        )
+        operations.append(operation(Opcode.LOAD, writes=[Span(MemorySpace.ACTIVATIONS, i, i + 1)]))
     for i in range(300):
-        operations.append(operation(Opcode.NORM, reads=[Region(MemorySpace.ACTIVATIONS, i, i + 1)]))
+        operations.append(operation(Opcode.NORM, reads=[Span(MemorySpace.ACTIVATIONS, i, i + 1)]))
     # 300 of an image, when 16 of the one before still wait in the queue
     with pytest.raises(UserError, match="semaphore load to norm up to 316 times, 61 more than 8"):
         check_semaphores(program_of(operations))

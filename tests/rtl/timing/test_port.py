@@ -9,9 +9,9 @@ from rtl.timing.port import (
     BURST_CYCLES,
     PROGRAM_ROOM,
     ROOM_CYCLES,
-    Extent,
     MemoryPort,
     MemoryTiming,
+    ReadExtent,
 )
 
 
@@ -33,7 +33,7 @@ def test_sizes_are_the_rtl_s():
     [(0, 16, [1]), (0, 512, [16, 16]), (192, 512, [4, 16, 12]), (40, 196, [13]), (255, 2, [1, 1])],
 )
 def test_bursts_end_with_a_block_of_memory(address, size, lengths):
-    extent, found = Extent(address, size, 16), []
+    extent, found = ReadExtent(address, size, 16), []
     while extent.left:
         found.append(extent.burst)
         extent.advance(extent.burst)

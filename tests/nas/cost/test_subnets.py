@@ -1,0 +1,43 @@
+"""Random networks of a calibration: what an engine runs, in turns of memories, by a seed."""
+
+from dataclasses import replace
+
+import pytest
+
+from nas.cost.subnets import LARGE, MEMORIES, SMALL, family_of, sample_subnets
+from rtl.board import board_names, load_board
+from rtl.compiler import plan
+from rtl.config import TINY, ULX3S, ZCU102
+from rtl.config import engine as engine_of
+from rtl.errors import UserError
+
+
+@pytest.mark.parametrize("board", board_names())
+def test_networks_that_the_engine_runs(board):
+    board = load_board(board)
+    engine = engine_of(board.engine)
+    samples = sample_subnets(board, engine, 6, seed=0)
+    for sample in samples:
+        plan(sample.shape, engine)
+    assert len({sample.shape for sample in samples}) == 6
+    assert sample_subnets(board, engine, 4, seed=0) == samples[:4]
+    assert sample_subnets(board, engine, 6, seed=1) != samples
+
+
+def test_memories_take_turns():
+    board = load_board("sim")
+    samples = sample_subnets(board, TINY, 6, seed=0)
+    memories = [sample.memory for sample in samples]
+    assert memories[:3] == memories[3:] and len(set(memories)) == len(MEMORIES)
+    assert memories[0].bytes_per_cycle == board.bytes_per_cycle()
+    assert all((256 * memory.bytes_per_cycle).is_integer() for memory in memories)
+
+
+def test_families_by_the_size_of_the_array():
+    assert [family_of(engine) for engine in (TINY, ULX3S, ZCU102)] == [SMALL, SMALL, LARGE]
+
+
+def test_an_engine_that_runs_hardly_any_is_named():
+    none = replace(TINY, name="none", residual_words=2)
+    with pytest.raises(UserError, match="engine 'none' runs hardly any of the networks"):
+        sample_subnets(load_board("sim"), none, 1, seed=0)

@@ -1,0 +1,77 @@
+"""The plan of a network, by hand: TINY has 4 token lanes, 16 row lanes, 8 depth lanes."""
+
+from dataclasses import replace
+
+from rtl.compiler.sizes import Plan
+from rtl.config import TINY
+from sim.random_model import random_model
+
+SHAPE = random_model(  # 7 tokens: six patches and the class token
+    image=(28, 42, 1), patch=14, width=40, head_dim=12, blocks=((3, 50),) * 2, classes=5
+).shape
+PLAN = Plan(SHAPE, TINY)
+
+
+def test_tensors_in_tiles_and_words():
+    assert (PLAN.tokens, PLAN.tiles) == (7, 2)
+    assert (PLAN.width_tiles, PLAN.width_depth) == (3, 5)
+    assert (PLAN.key_tiles, PLAN.value_depth, PLAN.class_tiles) == (1, 1, 1)
+    assert (PLAN.head_rows, PLAN.head_depth, PLAN.unit_heads) == (16, 2, 1)
+    assert (PLAN.segment_bytes, PLAN.patch_row_words, PLAN.patch_words) == (14, 2, 28)
+    assert (PLAN.residual_words, PLAN.score_slot_words) == (6, 1)
+
+
+def test_token_tiles():
+    assert [list(tile.tokens) for tile in PLAN.all_tiles] == [[0, 1, 2, 3], [4, 5, 6]]
+    assert [list(tile.tokens) for tile in PLAN.patch_tiles] == [[0, 1, 2, 3], [4, 5]]
+    assert (list(PLAN.head_tile.tokens), PLAN.head_tile.lane_first) == ([6], 2)
+    alone = Plan(random_model(patch=14, width=16, blocks=((1, 16),)).shape, TINY)
+    assert (len(alone.all_tiles), len(alone.patch_tiles)) == (2, 1)
+
+
+def test_the_last_block_computes_only_what_the_head_needs():
+    assert PLAN.query_tiles(0) == PLAN.all_tiles
+    assert PLAN.query_tiles(1) == (PLAN.head_tile,)
+    assert Plan(replace(SHAPE, mean_pool=True), TINY).query_tiles(1) == PLAN.patch_tiles
+
+
+def test_matrices_of_a_block():
+    layers = PLAN.layers(0)
+    assert {name: (layer.row_tiles, layer.depth_words) for name, layer in layers.items()} == {
+        "q": (3, 5),  # padded heads: 48 rows
+        "k": (3, 5),
+        "v": (3, 5),
+        "proj": (3, 6),
+        "fc1": (4, 5),
+        "fc2": (3, 7),
+    }
+    assert [layer.name for layer in layers.values()][:1] == ["blocks.0.q"]
+
+
+def test_all_matrices_have_their_names():
+    names = list(PLAN.all_layers)
+    assert (names[0], names[-1], len(names)) == ("embed", "head", 2 + 2 * 6)
+    pooled = Plan(replace(SHAPE, mean_pool=True), TINY).all_layers
+    assert {"pool.values", "pool.weights", "pool"} == set(pooled) - set(names)
+
+
+def test_activation_words_of_a_block():
+    assert PLAN.norm_words == 2 * 3
+    assert PLAN.query_words(0) == 2 * 3
+    assert PLAN.attention_words(0) == 6 + TINY.score_slots
+    assert (PLAN.hidden_tiles(0), PLAN.hidden_depth(0)) == (4, 7)
+    assert Plan(SHAPE, replace(TINY, activation_words=10)).mlp_tiles(0) == 1
+    assert Plan(SHAPE, replace(TINY, activation_words=9)).mlp_tiles(0) == 0
+
+
+def test_slots_are_those_that_have_room():
+    engine = replace(TINY, score_slots=4)
+    assert Plan(SHAPE, engine).attention_slots(0) == 4
+    assert Plan(SHAPE, replace(engine, activation_words=15)).attention_slots(0) == 3
+    assert Plan(SHAPE, replace(engine, activation_words=13)).attention_slots(0) == 2
+
+
+def test_banks_of_keys_and_values_share_the_smaller_one():
+    plan = Plan(SHAPE, replace(TINY, key_words=9, value_words=4))
+    assert plan.key_value_tiles == 4
+    assert plan.unit_tiles(0) == 1
