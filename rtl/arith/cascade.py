@@ -26,7 +26,7 @@ def digits(m: Module, codes: list[Value], is_signed: Value) -> list[Value]:
 
 
 def packed(values: list[Value], operand: PackedOperand) -> Value:
-    """The packed ``operand`` of :func:`digits`, each extended to its field."""
+    """Packed ``operand`` of :func:`digits`, each extended to its field."""
     spacing, below = operand.spacing, len(values) - 1
     sizes = [spacing] * below + [operand.port_bits - spacing * below]
     return Cat(
@@ -60,7 +60,7 @@ class Cascade(wiring.Component):
     activations : In(length x signed(packing.activation_port_bits))
         Operand k comes ``skew(k)`` cycles after operand 0.
     weights : In(length x signed(packing.weight_port_bits))
-        With the activations.
+        Arrive with the activations.
     is_signed : In(1)
         Weights or activations, and so the fields, are signed. Comes one cycle after operand 0.
     fields : Out(packing.products x unsigned(packing.field_bits))

@@ -18,7 +18,7 @@ from rtl.model.numerics import code_range
 
 @dataclass(frozen=True)
 class Multiplier:
-    """A hard multiplier, and the logic around it.
+    """Hard multiplier of a device family, and the logic around it.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class Packing:
     activation_port_bits, weight_port_bits, sum_bits : int
         Widths of the ports that the operands take, and of the sum.
     adder_terms : int
-        As in :class:`Multiplier`.
+        Numbers that the device's logic adds on one carry chain.
 
     Example: 4 x 6 bits on a DSP48E2 are 2 x 2 products in fields of 11 bits, A = a0 + a1 · 2^11
     on the 18-bit port, W = w0 + w1 · 2^22 on the 27-bit port, cascades of 2.
@@ -124,13 +124,13 @@ class Packing:
 
     @property
     def activation(self) -> PackedOperand:
-        """The operand of activations."""
+        """Operand of activations."""
         spacing = self.activation_step * self.field_bits
         return PackedOperand(self.act_bits, self.token_pack, spacing, self.activation_port_bits)
 
     @property
     def weight(self) -> PackedOperand:
-        """The operand of weights."""
+        """Operand of weights."""
         spacing = self.weight_step * self.field_bits
         return PackedOperand(self.weight_bits, self.row_pack, spacing, self.weight_port_bits)
 
@@ -168,7 +168,7 @@ class Packing:
 
 @cache
 def packing(weight_bits: int, act_bits: int, multiplier: str) -> Packing:
-    """The densest packing, and among equals the one with the longest cascades.
+    """Find the densest packing, and among equals the one with the longest cascades.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def packing(weight_bits: int, act_bits: int, multiplier: str) -> Packing:
 
 
 def pack(values: list[int], spacing: int) -> int:
-    """A packed operand: ``Σ values[i] · 2^(i · spacing)``."""
+    """Pack an operand: ``Σ values[i] · 2^(i · spacing)``."""
     return sum(value << index * spacing for index, value in enumerate(values))
 
 

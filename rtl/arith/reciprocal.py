@@ -21,7 +21,7 @@ class Reciprocal(wiring.Component):
     Members
     -------
     total : In(unsigned(18))
-        At least 1.
+        Sum of attention weights, at least 1.
     reciprocal : Out(unsigned(17))
         2**15 + 1 to 2**16.
     length : Out(range(19))

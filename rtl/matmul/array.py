@@ -17,7 +17,7 @@ from rtl.model import numerics
 
 
 def array_packing(config: EngineConfig) -> Packing:
-    """The packing of an engine's array: weights and activations on its kind of multiplier."""
+    """Packing of an engine's array: weights and activations on its kind of multiplier."""
     return packing(numerics.ATOM_BITS, config.act_bits, config.multiplier)
 
 
@@ -92,7 +92,7 @@ class MultiplierArray(wiring.Component):
     activations : In(token_lanes x depth_lanes x unsigned(act_bits))
     weights : In(row_lanes x depth_lanes x unsigned(4))
     word : In(WordFlags)
-        With the operands.
+        Arrives with the operands.
     select : In(QUAD_INDEX)
         Quad of token lanes.
     quad : Out(4 x row_lanes x signed(27))

@@ -29,7 +29,7 @@ class LoopNest(wiring.Component):
     Parameters
     ----------
     act_bits : int
-        Below 8, pixels are two slices.
+        Bits of a hidden activation; with fewer than 8, pixels are fed as two slices.
 
     Members
     -------

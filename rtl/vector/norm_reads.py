@@ -116,12 +116,8 @@ class NormAddressGenerator(wiring.Component):
             with m.If(beat.final):
                 m.d.sync += [self.o.valid.eq(0), idle.eq(1)]
         with m.If(skips | (moves & beat.last)):
-            m.d.sync += [
-                pair.eq(pair + 1),
-                first_pair.eq(skips),
-                half.eq(~half),
-                base.eq(Mux(half, base + operands.source_stride, base)),
-            ]
+            m.d.sync += [pair.eq(pair + 1), first_pair.eq(skips), half.eq(~half)]
+            m.d.sync += base.eq(Mux(half, base + operands.source_stride, base))
         return m
 
 

@@ -115,13 +115,8 @@ class SoftmaxAddressGenerator(wiring.Component):
                 dither.eq(dither + numerics.dither(self.keys)),
             ]
             with m.If(beat.last):
-                m.d.sync += [
-                    lane.eq(lane + 1),
-                    base.eq(Mux(lane[:2] == 3, next_quad, base)),
-                    position.eq(0),
-                    keys_left.eq(operands.keys),
-                    dither.eq(0),
-                ]
+                m.d.sync += [lane.eq(lane + 1), base.eq(Mux(lane[:2] == 3, next_quad, base))]
+                m.d.sync += [position.eq(0), keys_left.eq(operands.keys), dither.eq(0)]
             with m.If(beat.final):
                 m.d.sync += [self.o.valid.eq(0), idle.eq(1)]
         return m

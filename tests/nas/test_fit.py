@@ -158,6 +158,15 @@ def test_what_is_not_calibrated_is_said(tmp_path, capsys):
         assert any(expected in line for line in found["caveats"])
 
 
+def test_an_old_calibration_is_one_line_with_the_remedy(tmp_path, capsys):
+    file = tmp_path / "sim.toml"
+    file.write_bytes((FOLDER / "sim.toml").read_bytes())
+    (tmp_path / "sim.calibration.json").write_text('{"schema_version": 1, "coefficients": {}}')
+    assert run(DIGITS, "--board", str(file)) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert "sim.calibration.json: calibration of version 1, expected 2: run python -m" in error
+
+
 def test_error_bars_of_a_calibrated_board(monkeypatch, capsys):
     monkeypatch.setattr(fit, "error_bars", lambda board, engine: (0.99, 1.02))
     assert run(DIGITS, "--board", "sim") == 0

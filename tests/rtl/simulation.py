@@ -23,7 +23,7 @@ class Trace:
 
 
 def in_amaranth(component: wiring.Component, reset: Signal) -> tuple[Elaboratable, list[Process]]:
-    """The component itself."""
+    """Take the component itself."""
     return ResetInserter(reset)(component), []
 
 

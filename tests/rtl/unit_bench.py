@@ -1,4 +1,4 @@
-"""What the benches of units share that take an instruction and write activations: softmax, norm."""
+"""Common part of the softmax and norm benches: instructions in, activations written."""
 
 import random
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ Granules = dict[tuple[int, int], tuple[list[int], int]]
 
 @dataclass
 class UnitRun:
-    """What one run of a unit gave."""
+    """Record of one run of a unit."""
 
     taken: list[int] = field(default_factory=list)  # cycle in which each instruction was taken
     done: list[tuple] = field(default_factory=list)  # cycle, signal, number
@@ -134,7 +134,7 @@ class UnitBench(ABC):
             result.taken.append(cycle)
 
     def _granules(self, ctx: Any) -> Granules:
-        """What the beat at the activations' port writes: both tokens, or one, as raw codes."""
+        """Raw codes that the beat at the activations' port writes, of both tokens or of one."""
         beat, bits, depth = self.dut.activations.p, self.config.act_bits, self.config.depth_lanes
         raw, enable, pair = ctx.get(beat.codes.as_value()), ctx.get(beat.enable), ctx.get(beat.pair)
         codes = [raw >> bits * i & ((1 << bits) - 1) for i in range(2 * self.config.row_lanes)]
@@ -162,12 +162,12 @@ def pack(values: Any, bits: int) -> int:
 
 
 def whole_tile(config: EngineConfig) -> dict[str, int]:
-    """The operands for all lanes."""
+    """Operands for all lanes."""
     return {"lane_first": 0, "lane_count": config.token_lanes}
 
 
 def every_span(config: EngineConfig) -> list[dict[str, int]]:
-    """The operands for every choice of neighbouring lanes."""
+    """Operands for every choice of neighbouring lanes."""
     lanes = range(config.token_lanes)
     return [
         {"lane_first": first, "lane_count": last - first + 1}

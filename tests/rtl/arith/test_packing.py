@@ -75,7 +75,7 @@ def check_fields(total: np.ndarray, expected: dict[int, np.ndarray], signed: boo
         np.testing.assert_array_equal(field - (1024 if signed else 0), expected[index])
 
 
-def test_the_lift_would_overflow_without_signs():
+def test_zero_points_would_overflow_without_signs():
     """Unsigned fields reach the upper half of their range without being negative."""
     found = packing(4, 6, "dsp48e2")
     total = 2 * pack([63, 63], 11) * pack([15, 15], 22)
@@ -100,8 +100,8 @@ def test_full_cascades_of_extremes(act_bits, multiplier):
                 * pack(activations, found.activation.spacing)
             )
             signed = w_signed or a_signed
-            lifted = total + signed * found.zero_points
-            fields = unpack(lifted, found.products, found.field_bits)
+            with_zero_points = total + signed * found.zero_points
+            fields = unpack(with_zero_points, found.products, found.field_bits)
             half = signed << found.field_bits - 1
             for t, r in product(range(found.token_pack), range(found.row_pack)):
                 assert fields[found.field(t, r)] - half == depth * weights[r] * activations[t]

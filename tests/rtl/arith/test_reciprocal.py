@@ -11,7 +11,7 @@ HIGHEST = (1 << Reciprocal.TOTAL_BITS) - 1
 
 
 def divide(total):
-    """What the RTL computes, stage by stage, for an array of sums."""
+    """Divide as the RTL does, stage by stage, an array of sums at once."""
     length = np.frexp(total.astype(np.float64))[1].astype(np.int64)
     divisor = total << (Reciprocal.TOTAL_BITS - length)
     remainder = np.full_like(total, 1 << (Reciprocal.TOTAL_BITS - 1))

@@ -57,11 +57,12 @@ def test_a_stream_of_random_cases(act_bits):
 
 
 ACC = st.integers(-(1 << 25), (1 << 25) - 1)
+MULTIPLIER, SHIFT = st.integers(0, (1 << 17) - 1), st.integers(1, 47)
+CASE = st.tuples(ACC, ACC, MULTIPLIER, SHIFT, st.sampled_from(Format))
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(ACC, ACC, st.integers(0, (1 << 17) - 1), st.integers(1, 47),
-                          st.sampled_from(Format)), min_size=1, max_size=8))  # fmt: skip
+@given(st.lists(CASE, min_size=1, max_size=8))
 def test_any_valid_case(cases):
     assert requantized(6, cases) == [golden(6, case) for case in cases]
 

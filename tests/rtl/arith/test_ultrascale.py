@@ -77,7 +77,7 @@ def both_variants(component: wiring.Component) -> str:
 
 
 def run_both(make, lines: list[int], folder: Path) -> list[list[int]]:
-    """What the plain and the primitive variant answer to a line of inputs per cycle."""
+    """Answers of the plain and of the primitive variant to a line of inputs per cycle."""
     sources = [
         flat_verilog(make(), name, primitives, folder)
         for name, primitives in (("plain", None), ("ultrascale", Primitives.ULTRASCALE))

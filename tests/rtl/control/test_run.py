@@ -113,14 +113,19 @@ def test_every_event_of_every_unit_is_counted_while_the_engine_runs():
     dut = Counters()
     activities = [(5 * unit + 3) * 41 & ((1 << len(EVENTS)) - 1) for unit in Unit]
 
-    async def bench(ctx):
+    def set_activities(ctx, busy):
         for unit, activity in enumerate(activities):
-            ctx.set(dut.activities[unit].as_value(), activity)
-        await ctx.tick().repeat(3)
+            ctx.set(dut.activities[unit].as_value(), activity * busy)
+
+    async def bench(ctx):
         ctx.set(dut.running, 1)
-        await ctx.tick().repeat(6)  # ``running`` counts a cycle late, as the activity is
+        await ctx.tick()
+        set_activities(ctx, 1)  # of the cycle before
+        await ctx.tick().repeat(5)
         ctx.set(dut.running, 0)
-        await ctx.tick().repeat(3)
+        await ctx.tick()
+        assert ctx.get(dut.counts[0][0]) == 6 * (activities[0] & 1)
+        await ctx.tick().repeat(3)  # the engine does not run any more
         for unit, activity in enumerate(activities):
             counts = [ctx.get(count) for count in dut.counts[unit]]
             assert counts == [6 * (activity >> event & 1) for event in range(len(EVENTS))]

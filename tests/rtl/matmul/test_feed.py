@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.rtl.matmul.model import Scratchpads
 
 from rtl.isa.instructions import Activations, Destination, Weights
+from rtl.isa.scratchpads import Scratchpads
 from rtl.matmul.feed import AttentionNibbles, Feed, InstructionBuffer, OperandSelection
 from rtl.memory.ports import READ_LATENCY
 from tests.rtl.matmul.bench import bits_of, codes_of
@@ -37,7 +37,7 @@ def test_the_buffer_prepares_each_instruction_once_in_order(count, idle, refuse)
 
 
 def random_reads(config, random_numbers) -> dict[str, np.ndarray]:
-    """What all scratchpads answer in one cycle."""
+    """Random answers of all scratchpads in one cycle."""
     tokens, rows, depth = config.token_lanes, config.row_lanes, config.depth_lanes
     draw = random_numbers.integers
     return {

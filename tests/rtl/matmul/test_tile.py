@@ -38,9 +38,13 @@ def random_words(choose: random.Random, depth: int, packs, act_bits: int) -> lis
                     dot = sum(x * y for x, y in zip(a, w, strict=True))
                     acc[t][r] = wrapped(base + dot)
             flags = {
-                "valid": 1, "first": index == 0, "shift_before": shift, "last": index == count - 1,
-                "w_signed": w_signed, "a_signed": a_signed,
-            }  # fmt: skip
+                "valid": 1,
+                "first": index == 0,
+                "shift_before": shift,
+                "last": index == count - 1,
+                "w_signed": w_signed,
+                "a_signed": a_signed,
+            }
             words.append({"flags": flags, "weights": weights, "activations": activations})
             words += [{"flags": {"valid": 0, "first": 1, "last": 1}}] * choose.choice([0, 0, 1, 2])
         words[-1] = words[-1] | {"sums": [list(row) for row in acc]}
@@ -85,9 +89,15 @@ def stimuli(choose: random.Random, depth: int, packs) -> tuple[list[dict], dict[
 
 @pytest.mark.parametrize(
     ("depth", "act_bits", "multiplier"),
-    [(4, 6, "dsp48e2"), (16, 6, "dsp48e2"), (8, 4, "dsp48e2"), (4, 8, "dsp48e2"),
-     (4, 6, "mult18x18"), (8, 8, "mult18x18")],
-)  # fmt: skip
+    [
+        (4, 6, "dsp48e2"),
+        (16, 6, "dsp48e2"),
+        (8, 4, "dsp48e2"),
+        (4, 8, "dsp48e2"),
+        (4, 6, "mult18x18"),
+        (8, 8, "mult18x18"),
+    ],
+)
 def test_row_tiles_with_random_passes(depth, act_bits, multiplier):
     packs = packing(4, act_bits, multiplier)
     dut = ArrayTile(depth, packs)

@@ -12,10 +12,20 @@ from rtl.isa.scratchpads import Scratchpads
 from tests.rtl.matmul.bench import Bench, execute
 
 SMALL = replace(
-    TINY, name="small", token_lanes=4, row_lanes=8, depth_lanes=4, activation_words=256,
-    pixel_words=64, key_words=64, value_words=64, score_words=64, residual_words=64,
-    weight_words=57, parameter_words=64,
-)  # fmt: skip
+    TINY,
+    name="small",
+    token_lanes=4,
+    row_lanes=8,
+    depth_lanes=4,
+    activation_words=256,
+    pixel_words=64,
+    key_words=64,
+    value_words=64,
+    score_words=64,
+    residual_words=64,
+    weight_words=57,
+    parameter_words=64,
+)
 CONFIGS = {
     "small": SMALL,
     "least": replace(SMALL, name="least", token_lanes=2, row_lanes=4, memory_bytes=8),
@@ -83,9 +93,17 @@ def check_equal(memory: Scratchpads, expected: Scratchpads) -> None:
 
 @pytest.mark.parametrize(
     ("name", "count", "gaps"),
-    [("small", 30, (0,)), ("small", 10, (70,)), ("least", 20, (0, 30)), ("act4", 15, (0,)),
-     ("act8", 15, (0,)), ("ecp5", 10, (0,)), ("six_tokens", 8, (0,)), ("tiny", 8, (0,))],
-)  # fmt: skip
+    [
+        ("small", 30, (0,)),
+        ("small", 10, (70,)),
+        ("least", 20, (0, 30)),
+        ("act4", 15, (0,)),
+        ("act8", 15, (0,)),
+        ("ecp5", 10, (0,)),
+        ("six_tokens", 8, (0,)),
+        ("tiny", 8, (0,)),
+    ],
+)
 def test_random_instructions_equal_the_model(name, count, gaps):
     """All sources, passes, destinations, masks and strides; back to back and one by one."""
     config, choose = CONFIGS[name], random.Random(f"{name} {gaps}")

@@ -65,9 +65,14 @@ def test_the_drain_limits_short_row_tiles():
     """One word per row tile, two beats: a row tile every two cycles, the last words wait."""
     config = SMALL
     op = {
-        "depth_words": 1, "row_tiles": 20, "weights": Weights.RING, "format": Format.INT8,
-        "destination": Destination.KEYS, "destination_address": 32, "lane_count": 4,
-    }  # fmt: skip
+        "depth_words": 1,
+        "row_tiles": 20,
+        "weights": Weights.RING,
+        "format": Format.INT8,
+        "destination": Destination.KEYS,
+        "destination_address": 32,
+        "lane_count": 4,
+    }
     bench = Bench(config, Scratchpads(config))
 
     async def scenario(bench, ctx):

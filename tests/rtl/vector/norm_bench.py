@@ -1,4 +1,4 @@
-"""A residual stream around NormUnit, random stalls, and what golden says about the codes."""
+"""Bench of the norm unit: a residual stream, random stalls, codes compared with golden's."""
 
 import random
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class NormCase:
 
 
 def make_case(config: EngineConfig, rng: random.Random, number: int, **fixed) -> NormCase:
-    """A random instruction; ``fixed`` operands as given. Each number has its own addresses."""
+    """Make a random instruction, ``fixed`` operands as given; addresses differ by number."""
     rows, bits = config.row_lanes, config.act_bits
     row_words = fixed.get("row_words", rng.randint(1, 4))
     width = row_words * rows - rng.choice([0, 0, rng.randrange(rows)])
@@ -135,7 +135,7 @@ class Bench(UnitBench):
         self.pipes[1].append(exponents)
 
     def _granules(self, ctx):
-        """The codes of the instruction's channels, without padding."""
+        """Codes of the instruction's channels, without padding."""
         config, granules = self.config, {}
         bits, depth = config.act_bits, config.depth_lanes
         for (lane, granule), (codes, number) in super()._granules(ctx).items():

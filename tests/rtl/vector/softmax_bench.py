@@ -1,4 +1,4 @@
-"""Raw scores around SoftmaxUnit, random stalls, and what golden says about weights and scales."""
+"""Bench of the softmax unit: raw scores, random stalls, results compared with golden's."""
 
 import random
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class SoftmaxCase:
 
 
 def make_case(config: EngineConfig, rng: random.Random, number: int, **fixed) -> SoftmaxCase:
-    """A random instruction; ``fixed`` operands as given. Each number has its own addresses."""
+    """Make a random instruction, ``fixed`` operands as given; addresses differ by number."""
     rows = config.row_lanes
     key_words = fixed.get("key_words", rng.randint(1, 5))
     first = rng.randrange(config.token_lanes)

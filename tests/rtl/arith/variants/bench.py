@@ -1,4 +1,4 @@
-"""The cocotb benches of test_ultrascale.py."""
+"""Benches of test_ultrascale.py in cocotb."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
 @cocotb.test()
 async def exhaustive(dut):
-    """All operands, compared inside of exhaustive.sv; write down its counts."""
+    """Try all operands, compared inside of exhaustive.sv; write down its counts."""
     Clock(dut.clk, 10, unit="ns", impl="gpi").start()
     await RisingEdge(dut.done)
     await Timer(1, "ns")
@@ -35,7 +35,7 @@ async def both(dut):
 
 @cocotb.test()
 async def clocked(dut):
-    """A few cycles with the inputs as they are."""
+    """Run a few cycles with the inputs as they are."""
     Clock(dut.clk, 10, unit="ns", impl="gpi").start()
     for _ in range(4):
         await FallingEdge(dut.clk)
