@@ -77,7 +77,7 @@ class _Linear(torch.autograd.Function):
     def forward(ctx, x, weight, bias, ln_step, ln_in, ln_out, wide, low, high, exact):
         codes = linear_codes(weight, bias, ln_step, ln_in, ln_out, wide)
         factor = codes.factor
-        flat = x.reshape(-1, x.shape[-1])  # (tokens of all pictures, depth)
+        flat = x.reshape(-1, x.shape[-1])  # (tokens of all images, depth)
         acc = torch.addmm(codes.bias, flat, codes.weight.t())  # (tokens, rows)
         shifted = (acc.double() if exact else acc).mul_(factor).add_(0.5)
         y = torch.floor(shifted).clamp_(low, high).float()

@@ -102,7 +102,7 @@ class _Norm(torch.autograd.Function):
             r, [width], None, None, codes.epsilon / width**2
         )
         # The hardware's reciprocal root is cut to 16 bits: a token's constant patch would differ
-        # in every picture without it. The variance in float32 is exact enough to find it.
+        # in every image without it. The variance in float32 is exact enough to find it.
         root = width / rstd.double()
         k, e = rsqrt_codes((root * root).floor_())
         k = (k * (codes.gain * 2.0**-16)).floor_()

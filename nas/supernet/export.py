@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas.data import Pictures
+from nas.data import ImageSet
 from nas.quantize.attention import (
     CONTEXT_BITS,
     CONTEXT_SHIFTS,
@@ -38,7 +38,7 @@ def export(
     *,
     class_names: tuple[str, ...],
     preprocessing: Preprocessing,
-    pictures: Pictures | None = None,
+    images: ImageSet | None = None,
     info: Mapping[str, Any] | None = None,
 ) -> IntegerModel:
     """Make the integer model of a subnet.
@@ -50,9 +50,9 @@ def export(
     arch : Arch
     class_names : tuple of str
     preprocessing : Preprocessing
-        What the training pictures went through.
-    pictures : Pictures, optional
-        Validation pictures: ``info["norms"]`` then has :func:`norm_report`.
+        What the training images went through.
+    images : ImageSet, optional
+        Validation images: ``info["norms"]`` then has :func:`norm_report`.
     info : mapping, optional
         More for the model's ``info``: JSON values.
 
@@ -62,7 +62,7 @@ def export(
         If the result breaks a bound of docs/numerics.md, such as an accumulator's.
     """
     return _Exporter(net, arch).model(
-        class_names, preprocessing, _info(net, arch, pictures, info or {})
+        class_names, preprocessing, _info(net, arch, images, info or {})
     )
 
 
@@ -168,7 +168,7 @@ class _Exporter:
 
 
 @torch.no_grad()
-def norm_report(net: Supernet, arch: Arch, pictures: Pictures) -> dict[str, dict[str, float]]:
+def norm_report(net: Supernet, arch: Arch, images: ImageSet) -> dict[str, dict[str, float]]:
     """Saturation and noise at each LayerNorm, in quantized mode.
 
     Returns
@@ -184,7 +184,7 @@ def norm_report(net: Supernet, arch: Arch, pictures: Pictures) -> dict[str, dict
         seen[name] = values
         return values
 
-    net.quantized(pictures.images, arch, tap)
+    net.quantized(images.pixels, arch, tap)
     low, high = numerics.code_range(net.config.act_bits, signed=True)
     report = {}
     for name, source, ln_out in _norms(net, arch):
@@ -214,11 +214,11 @@ def _norms(net: Supernet, arch: Arch) -> list[tuple[str, str, Tensor]]:
 
 
 def _info(
-    net: Supernet, arch: Arch, pictures: Pictures | None, info: Mapping[str, Any]
+    net: Supernet, arch: Arch, images: ImageSet | None, info: Mapping[str, Any]
 ) -> dict[str, Any]:
     result: dict[str, Any] = {"arch": arch.to_json(), **info}
-    if pictures is not None:
-        result["norms"] = norm_report(net, arch, pictures)
+    if images is not None:
+        result["norms"] = norm_report(net, arch, images)
     return result
 
 

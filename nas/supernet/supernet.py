@@ -6,7 +6,7 @@ optional *tap*, which may look at it (calibration) or replace it (comparison wit
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from math import log
 from typing import Any, cast
@@ -39,21 +39,21 @@ class SupernetConfig:
     ----------
     space : Space
         The subnets that it contains.
-    act_bits : int
-        Bits of hidden activations: 4, 6 or 8.
-    signed_hidden : bool
-        Whether the code after GELU is signed instead of having a zero point.
     pixel_mean : tuple of int
         Per channel the pixel code that counts as zero.
     pixel_std : float
         Standard deviation of a pixel, in codes.
+    act_bits : int
+        Bits of hidden activations: 4, 6 or 8.
+    signed_hidden : bool
+        Whether the code after GELU is signed instead of having a zero point.
     """
 
-    space: Space = field(default_factory=Space)
+    space: Space
+    pixel_mean: tuple[int, ...]
+    pixel_std: float
     act_bits: int = 6
     signed_hidden: bool = False
-    pixel_mean: tuple[int, ...] = (33,)
-    pixel_std: float = 79.0
 
     def __post_init__(self) -> None:
         if self.act_bits not in numerics.ACT_BITS:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from nas.data import TrainingData
@@ -15,7 +15,7 @@ RECIPE = 1  # raise when the code of a step trains differently from the same con
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """All that decides a training run, apart from the pictures themselves.
+    """All that decides a training run, apart from the images themselves.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class TrainConfig:
     augmentation : Augmentation
     seed : int
     batch : int
-        Pictures per step.
+        Images per step.
     float_epochs, quantized_epochs : int
         Length of the two stages.
     learning_rate, quantized_learning_rate : float
@@ -44,8 +44,8 @@ class TrainConfig:
         fast as two for tensors of this size, and many times faster on a busy machine.
     """
 
-    supernet: SupernetConfig = field(default_factory=SupernetConfig)
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    supernet: SupernetConfig
+    augmentation: Augmentation
     seed: int = 0
     batch: int = 64
     float_epochs: int = 30
@@ -79,7 +79,7 @@ class TrainConfig:
         return cls(**{**data, **nested})
 
     def key(self, data: TrainingData) -> str:
-        """Hash of configuration, recipe and training pictures: 64 hexadecimal digits."""
+        """Hash of configuration, recipe and training images: 64 hexadecimal digits."""
         text = json.dumps({"recipe": RECIPE, **self.to_json()}, sort_keys=True)
-        parts = [data.train.images, data.train.labels, data.validation.images]
+        parts = [data.train.pixels, data.train.labels, data.validation.pixels]
         return sha256_of(text, *(part.numpy().tobytes() for part in parts))

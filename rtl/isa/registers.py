@@ -25,7 +25,7 @@ EVENTS = (
     "starved",
     *(f"stall_{cause}" for cause in range(STALLS)),
 )
-"""What a unit may do in a cycle; a counter of cycles for each."""
+"""Things that a unit may do in a cycle; each has a counter of cycles."""
 IDENTITY = int.from_bytes(b"PVIT", "little")
 VERSION = 2
 WORD_BITS = 32
@@ -37,7 +37,7 @@ Access = Literal["ro", "rw", "wo"]
 
 @dataclass(frozen=True)
 class Register:
-    """One register: ``bits`` up to 64, in as many words as it takes, the lower word first."""
+    """One register of up to 64 bits, in as many words as it takes, the lower word first."""
 
     name: str
     bits: int
@@ -47,6 +47,7 @@ class Register:
 
     @property
     def words(self) -> int:
+        """Number of 32-bit words."""
         return -(-self.bits // WORD_BITS)
 
 
@@ -110,7 +111,7 @@ WORDS = sum(register.words for register in REGISTERS)
 
 
 def reference() -> str:
-    """docs/registers.md."""
+    """Make docs/registers.md."""
     rows = [
         f"| 0x{OFFSETS[r.name]:03x} | `{r.name}` | {r.bits} | {r.access} | {r.reset} | {r.doc} |"
         for r in REGISTERS

@@ -16,9 +16,9 @@ def calibrated(tiny_config, tiny_data):
     """A supernet with random weights, and its real values on the training images."""
     torch.manual_seed(0)
     net, values = Supernet(tiny_config.supernet), {}
-    calibrate(net, tiny_data.train.images)
+    calibrate(net, tiny_data.train.pixels)
     with torch.no_grad():
-        net(tiny_data.train.images, net.config.space.largest(), values.setdefault)
+        net(tiny_data.train.pixels, net.config.space.largest(), values.setdefault)
     return net, values
 
 
