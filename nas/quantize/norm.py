@@ -20,7 +20,7 @@ class NormCodes:
     Parameters
     ----------
     epsilon : int
-        What is added to ``width**2`` times the variance, in squared residual codes.
+        Term added to ``width**2`` times the variance, in squared residual codes.
     gain, shift : int
         1 / output scale = ``gain * 2**-(shift + 1)``; the gain has ``GAIN_BITS`` bits.
     """
