@@ -50,7 +50,7 @@ def export(
     arch : Arch
     class_names : tuple of str
     preprocessing : Preprocessing
-        What the training images went through.
+        Steps that the training images went through.
     images : ImageSet, optional
         Validation images: ``info["norms"]`` then has :func:`norm_report`.
     info : mapping, optional

@@ -1,4 +1,4 @@
-"""Which rows deserve 8 bits: sensitivity, the order of rows and tiles, and the move to it.
+"""Sensitivity of rows: the order of rows and tiles in which 8 bits are given.
 
 Computed once, at full size, after the float stage and before elasticity; then frozen.
 """

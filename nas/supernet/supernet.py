@@ -33,7 +33,7 @@ mode. What it returns goes on in the tensor's place."""
 
 @dataclass(frozen=True)
 class SupernetConfig:
-    """What a supernet is, apart from its weights.
+    """Description of a supernet, without its weights.
 
     Parameters
     ----------

@@ -215,7 +215,7 @@ class HeadScales:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What :func:`sim.preprocessing.prepare` does to an image: convert, resize, crop, invert.
+    """Steps of :func:`sim.preprocessing.prepare`: convert, resize, crop, invert an image.
 
     Parameters
     ----------
