@@ -50,7 +50,7 @@ class ImageSet:
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """What training and search may see: never a test image.
+    """Data for training and search: no test image is in it.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class TrainingData:
         For the weights, and for comparing candidates of the search.
     class_names : tuple of str
     preprocessing : Preprocessing
-        What the images went through; the integer model carries it.
+        Steps that the images went through; the integer model carries them.
     """
 
     train: ImageSet

@@ -19,7 +19,7 @@ from sim import golden
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well quantized mode and integer model agree.
+    """Agreement of quantized mode and integer model.
 
     Parameters
     ----------

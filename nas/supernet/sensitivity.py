@@ -1,4 +1,4 @@
-"""Which rows deserve 8 bits: sensitivity, the order of rows and tiles, and the move to it.
+"""Sensitivity of rows: the order of rows and tiles in which 8 bits are given.
 
 Computed once, at full size, after the float stage and before elasticity; then frozen.
 """
@@ -65,7 +65,7 @@ def row_permutation(net: Supernet, sensitivity: Mapping[str, Tensor]) -> Permuta
 
     def move_rows(layer: str, order: Tensor) -> None:
         move(f"{layer}.weight", 0, order)
-        move(f"{layer}.ln_step", 1, order)
+        move(f"{layer}.log_step", 1, order)
         if net.get_submodule(layer).bias is not None:
             move(f"{layer}.bias", 0, order)
 

@@ -23,7 +23,7 @@ class Augmentation:
     elastic : float
         Standard deviation, in pixels, of the displacement of the knots of a 5 x 5 grid.
     padding : str
-        What lies outside the image: ``"zeros"`` or ``"border"``.
+        Fill for pixels outside the image: ``"zeros"`` or ``"border"``.
     """
 
     rotation: float = 0.0

@@ -17,7 +17,7 @@ Z_95 = 1.959964  # two-sided 95 % of a normal distribution
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What a model answered on a set of images.
+    """Answers of a model on a set of images.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What decides a training run: :class:`TrainConfig`, and the key under which the run is kept."""
+"""Recipe of a training run, and the key under which the run is kept."""
 
 import json
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from nas.supernet.supernet import SupernetConfig
 from nas.training.augment import Augmentation
 from rtl.files import sha256_of
 
-RECIPE = 1  # raise when the code of a step trains differently from the same configuration
+RECIPE = 2  # raise when the code of a step trains differently from the same configuration
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """All that decides a training run, apart from the images themselves.
+    """Configuration of a training run: with the images, it decides every bit of the result.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class TrainConfig:
     scale_rate : float
         Rate of scales and steps over that of the weights.
     weight_decay : float
-        Of the weights; biases, scales and the rest have none.
+        Decay of the weights; biases, scales and the rest have none.
     label_smoothing : float
     random_subnets : int
         Random subnets per step, beside the largest and the smallest.
@@ -40,8 +40,8 @@ class TrainConfig:
     average : float
         Decay of the moving average of all parameters over the quantized stage, the result.
     threads : int
-        Of PyTorch. They decide the last bits of every sum, hence belong here. One is nearly as
-        fast as two for tensors of this size, and many times faster on a busy machine.
+        Threads of PyTorch. They decide the last bits of every sum, hence belong here. One is nearly
+        as fast as two for tensors of this size, and many times faster on a busy machine.
     """
 
     supernet: SupernetConfig

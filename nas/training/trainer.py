@@ -174,14 +174,14 @@ class Trainer:
         return highest * (1e-3 + (1 + cos(pi * (done - rise) / (1 - rise))) / 2)
 
     def _groups(self) -> list[dict[str, Any]]:
-        """Parameter groups: weights decay; scales and steps (``ln``) learn at their own rate."""
+        """Parameter groups: weights decay; scales and steps (``log``) learn at their own rate."""
         weights, scales, rest = [], [], []
         for name, parameter in self.net.named_parameters():
             leaf = name.rpartition(".")[2]
             if leaf == "weight":
                 weights.append(parameter)
             else:
-                (scales if leaf in ("ln", "ln_step") else rest).append(parameter)
+                (scales if leaf in ("log", "log_step") else rest).append(parameter)
         return [
             {"params": weights, "weight_decay": self.config.weight_decay, "factor": 1.0},
             {"params": scales, "weight_decay": 0.0, "factor": self.config.scale_rate},

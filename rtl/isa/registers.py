@@ -71,16 +71,33 @@ REGISTERS: tuple[Register, ...] = (
     Register("engine", 64, "ro", "hash of the engine's sizes; programs carry it"),
     Register("control", len(CONTROL_BITS), "wo", "a 1 acts once: " + ", ".join(CONTROL_BITS)),
     Register("status", len(STATUS_BITS), "ro", "bits: " + ", ".join(STATUS_BITS)),
-    Register("error", 4 + 4 + NUMBER_BITS, "ro",
-             "first fault: code (bits 3:0, 0 is none), unit (7:4; 5 is the fetcher), "
-             "instruction number (31:8)"),
-    Register("waits", UNITS * UNITS, "ro",
-             "at a WATCHDOG fault: producers that each unit's next instruction waited for, "
-             "5 bits a unit, LOAD lowest"),
-    Register("irq_enable", 2, "rw",
-             "bit 0: interrupt when a run ends; bit 1: also when an image of it is done"),
-    Register("watchdog_cycles", WATCHDOG_BITS, "rw",
-             "cycles without progress that are a fault; 0: never", WATCHDOG_CYCLES),
+    Register(
+        "error",
+        4 + 4 + NUMBER_BITS,
+        "ro",
+        "first fault: code (bits 3:0, 0 is none), unit (7:4; 5 is the fetcher), "
+        "instruction number (31:8)",
+    ),
+    Register(
+        "waits",
+        UNITS * UNITS,
+        "ro",
+        "at a WATCHDOG fault: producers that each unit's next instruction waited for, "
+        "5 bits a unit, LOAD lowest",
+    ),
+    Register(
+        "irq_enable",
+        2,
+        "rw",
+        "bit 0: interrupt when a run ends; bit 1: also when an image of it is done",
+    ),
+    Register(
+        "watchdog_cycles",
+        WATCHDOG_BITS,
+        "rw",
+        "cycles without progress that are a fault; 0: never",
+        WATCHDOG_CYCLES,
+    ),
     Register("program_address", ADDRESS_BITS, "rw", "first byte of the program"),
     Register("program_bytes", BYTES_BITS, "rw", "32 for each instruction"),
     *_REGIONS,
@@ -92,7 +109,7 @@ REGISTERS: tuple[Register, ...] = (
     Register("cycles_first", 64, "ro", "of this run, at the end of its first image"),
     Register("cycles_last", 64, "ro", "of this run, at the end of the last image that is done"),
     *_COUNTERS,
-)  # fmt: skip
+)
 
 
 def _offsets() -> dict[str, int]:

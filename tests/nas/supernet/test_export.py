@@ -44,7 +44,7 @@ def test_other_codes_agree_with_golden(net, tiny_data, change):
     other.load_state_dict(net.state_dict())
     if "act_bits" in change:
         for name, parameter in other.named_parameters():
-            if name.endswith(("norm_scale.ln", "norm1_scale.ln", "norm2_scale.ln")):
+            if name.endswith(("norm_scale.log", "norm1_scale.log", "norm2_scale.log")):
                 parameter.data += np.log(2.0) * (6 - change["act_bits"])
     arch = other.config.space.largest(0.5)
     agreement = compare(other, arch, exported(other, arch, tiny_data), tiny_data.validation)
