@@ -12,7 +12,7 @@ from nas.cost import HardwareTarget
 from nas.cost import estimate as estimates
 from nas.cost.estimate import Estimate, extrapolated
 from nas.cost.feasible import (
-    Design,
+    NetworkDesign,
     candidate_engines,
     clock_needed,
     fits,
@@ -112,7 +112,7 @@ def test_the_highest_fraction_of_8_bit_rows_that_reaches_the_target(zcu102):
     design = lower_precision("deit_tiny", zcu102, 0.5, fps)
     assert design.reaches(fps) and 0 < design.wide < 0.5
     more = Estimate.of(zcu102, shape_for("deit_tiny", zcu102.engine, design.wide + 0.05))
-    assert not Design(design.wide + 0.05, more).reaches(fps)
+    assert not NetworkDesign(design.wide + 0.05, more).reaches(fps)
 
 
 def test_fewer_8_bit_rows_do_not_always_help(zcu102):
@@ -147,10 +147,10 @@ def test_the_first_engine_that_reaches_the_target(wide):
     assert design.estimate.engine == ZCU102
     found = other_engine(DIGITS, wide, 0.0, 1e9)
     assert not found.design.reaches(1e9)
-    assert found.reason and "a free engine needs a board with limits" in found.reason
+    assert found.reason and "an engine search needs a board with limits" in found.reason
 
 
-def test_an_engine_made_to_measure(zcu102):
+def test_an_engine_sized_to_the_network(zcu102):
     """The package has none but the board's own with its act_bits that reaches the rate."""
     found = other_engine("deit_tiny", zcu102, 0.0, 600)
     engine, hardware = found.design.estimate.engine, found.design.estimate.hardware
@@ -266,7 +266,7 @@ def test_a_network_that_no_engine_of_the_board_runs(capsys):
 def test_what_an_engine_beyond_the_calibration_takes_is_marked(zcu102):
     """It has fewer token lanes than any engine of the calibration."""
     narrow = replace(TINY, token_lanes=2)
-    design = Design(
+    design = NetworkDesign(
         0.0, Estimate.of(HardwareTarget(zcu102.board, narrow), shape_for(DIGITS, narrow))
     )
     assert explain._costs(design).endswith(" (extrapolated)")
