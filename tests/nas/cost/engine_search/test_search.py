@@ -76,7 +76,7 @@ def test_a_board_that_is_too_small():
 
 @pytest.mark.parametrize("lanes", GRID[::4], ids=str)
 def test_storage_is_added_while_it_brings_something(lanes: LaneCounts):
-    """Nothing that fits is 3 % faster: kinds are tried one by one. What was excluded does not fit."""
+    """Nothing that fits is 3 % faster, as kinds are tried one by one; the excluded do not fit."""
     tight = grid(board(bram36=14))
     found, excluded = sized(tight, lanes)
     assert found.log_cycles <= tight.costed(tight.engine(lanes, SMALLEST)).log_cycles
