@@ -9,7 +9,7 @@ import pytest
 
 from nas.cost.engine_search.grid import EngineGrid
 from nas.cost.engine_search.limits import fullest
-from nas.cost.engine_search.search import GAIN, Candidates, fastest, sized
+from nas.cost.engine_search.search import Candidates, fastest, sized
 from nas.cost.engine_search.sizing import LaneCounts, Storage
 from rtl.errors import UserError
 from tests.nas.cost.engine_search.made import GRID, LARGEST, SMALLEST, board, grid
@@ -76,14 +76,14 @@ def test_a_board_that_is_too_small():
 
 @pytest.mark.parametrize("lanes", GRID[::4], ids=str)
 def test_storage_is_added_while_it_brings_something(lanes: LaneCounts):
-    """Nothing that fits is much faster; what was excluded does not fit."""
+    """Nothing that fits is 3 % faster, as kinds are tried one by one; the excluded do not fit."""
     tight = grid(board(bram36=14))
     found, excluded = sized(tight, lanes)
     assert found.log_cycles <= tight.costed(tight.engine(lanes, SMALLEST)).log_cycles
     for values in list(product(*tight.levels.values()))[::7]:
         engine = tight.engine(lanes, Storage(**dict(zip(tight.levels, values, strict=True))))
         if fullest(tight.resources(engine), tight.board) <= 1:
-            assert found.log_cycles <= tight.costed(engine).log_cycles + 2 * GAIN
+            assert found.log_cycles <= tight.costed(engine).log_cycles + 0.03
     assert all(resources.bram36 > 14 for _, resources in excluded)
 
 
