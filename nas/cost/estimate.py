@@ -22,7 +22,7 @@ from rtl.timing.bound import KindWork, work_by_kind
 from rtl.timing.breakdown import Breakdown, breakdown_of
 from rtl.timing.latencies import unit_latencies
 from rtl.timing.simulate import simulate
-from rtl.timing.traffic import Work, work_of_program
+from rtl.timing.traffic import Work, work_of
 
 IMAGES = 3  # back to back: the fewest that give cycles per image
 BINDING = 0.9  # share of the cycles from which a busy resource is the bottleneck
@@ -85,7 +85,7 @@ class Estimate:
 
     @cached_property
     def work(self) -> Work:
-        return work_of_program(self.program)
+        return work_of(self.program)
 
     @cached_property
     def work_by_kind(self) -> dict[str, KindWork]:

@@ -7,6 +7,7 @@ import pytest
 
 from nas.cost import ExactCosts, HardwareTarget, SubnetCosts, calibration
 from nas.digits import DIGITS
+from rtl.compiler import lower, plan
 from rtl.errors import UserError
 from rtl.timing.traffic import work_of
 
@@ -76,7 +77,7 @@ def test_objectives_are_the_work_of_each_subnet(exact):
     archs = archs_of(DIGITS, 5)
     found = SubnetCosts(SIM, DIGITS, exact, objectives=names).of(archs)
     for arch, cost in zip(archs, found, strict=True):
-        work = work_of(DIGITS.shape(arch), SIM.engine)
+        work = work_of(lower(plan(DIGITS.shape(arch), SIM.engine)))
         expected = work.bytes, cost.cycles, work.scratchpad_bytes, work.array_cycles
         assert cost.objectives == expected
 
@@ -107,7 +108,7 @@ def test_energy_is_an_objective_after_a_power_report(monkeypatch, exact):
     monkeypatch.setattr(calibration, "find", lambda board: powered)
     archs = archs_of(DIGITS, 3)
     found = SubnetCosts(SIM, DIGITS, exact, objectives=("energy_joules",)).of(archs)
-    works = [work_of(DIGITS.shape(arch), SIM.engine) for arch in archs]
+    works = [work_of(lower(plan(DIGITS.shape(arch), SIM.engine))) for arch in archs]
     assert [cost.objectives[0] for cost in found] == pytest.approx(
         [2e-12 * work.products for work in works]
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from nas.cost.energy import PowerModel, energy
+from rtl.compiler import lower, plan
 from rtl.config import TINY
 from rtl.errors import UserError
 from rtl.model.shape import plain_vit
@@ -23,7 +24,7 @@ REPORT = """
 
 
 def test_energy_of_another_network_by_its_products():
-    small, large = work_of(DIGITS, TINY), work_of(MEAN, TINY)
+    small, large = work_of(lower(plan(DIGITS, TINY))), work_of(lower(plan(MEAN, TINY)))
     power = PowerModel.of_report(REPORT, small, images_per_second=200.0)
     assert energy(small, power) == pytest.approx(6.4 / 200)
     assert energy(large, power) == pytest.approx(6.4 / 200 * large.products / small.products)
@@ -32,7 +33,7 @@ def test_energy_of_another_network_by_its_products():
 
 
 def test_reports_of_another_kind_are_refused():
-    work = work_of(DIGITS, TINY)
+    work = work_of(lower(plan(DIGITS, TINY)))
     with pytest.raises(UserError, match=r"no row 'Dynamic \(W\)'"):
         PowerModel.of_report("Timing summary", work, 100.0)
     with pytest.raises(UserError, match=r"row 'Dynamic \(W\)': 0, no power of an engine"):
