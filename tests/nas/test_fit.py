@@ -9,6 +9,7 @@ import pytest
 from nas import fit
 from nas.cost import HardwareTarget, estimate
 from nas.cost.calibration import find
+from nas.cost.energy import PowerModel
 from rtl.board import FOLDER, board_names, load_board
 from rtl.build.synthesis import Resources
 from rtl.cli import command
@@ -85,7 +86,7 @@ def test_energy_only_after_a_power_report(monkeypatch, capsys):
     """1 pJ per product of the array; of another engine it is an extrapolation."""
     known = find(load_board("sim"))
     assert energies((DIGITS, "--board", "sim"), capsys)[0] == ["uncalibrated"]
-    powered = known.model_copy(update={"power": {"joules_per_product": 1e-12}})
+    powered = known.model_copy(update={"power": PowerModel(joules_per_product=1e-12)})
     monkeypatch.setattr(estimate, "find", lambda board: powered)
     shape = IntegerModel.load(DIGITS).shape
     products = work_of(lower(plan(shape, TINY))).products

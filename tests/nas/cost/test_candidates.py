@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nas.cost import ExactCosts, HardwareTarget, SubnetCosts, calibration
+from nas.cost.energy import PowerModel
 from nas.digits import DIGITS
 from rtl.compiler import lower, plan
 from rtl.errors import UserError
@@ -104,7 +105,7 @@ def test_energy_is_an_objective_after_a_power_report(monkeypatch, exact):
     with pytest.raises(UserError, match="energy is uncalibrated on board 'sim': import a power"):
         SubnetCosts(SIM, DIGITS, exact, objectives=("energy_joules",))
     known = calibration.find(SIM.board)
-    powered = known.model_copy(update={"power": {"joules_per_product": 2e-12}})
+    powered = known.model_copy(update={"power": PowerModel(joules_per_product=2e-12)})
     monkeypatch.setattr(calibration, "find", lambda board: powered)
     archs = archs_of(DIGITS, 3)
     found = SubnetCosts(SIM, DIGITS, exact, objectives=("energy_joules",)).of(archs)
