@@ -248,7 +248,7 @@ class _Simulation:
         reader, load, store = self.fetch.reader, self.load, self.store
         program, write = reader.candidate(), store.candidate()
         while True:
-            chosen, earliest = load.candidate(), self.chosen + 1
+            chosen, earliest = load.candidate, self.chosen + 1
             if program < chosen:
                 chosen = program
             if chosen < earliest:
