@@ -20,7 +20,7 @@ from rtl.compiler.lowering import lower
 from rtl.compiler.operations import Program
 from rtl.compiler.plan import plan
 from rtl.config import EngineConfig
-from rtl.isa.instructions import UNITS, Unit
+from rtl.isa.instructions import UNITS, Opcode, Unit
 from rtl.model.shape import NetworkShape
 from rtl.timing.fetch import NO_UNIT, FetchTiming
 from rtl.timing.loads import LoadTiming
@@ -157,9 +157,9 @@ class _Simulation:
             SoftmaxTiming(engine, latencies),
             self.store,
         )
-        units = [operation.unit for operation in operations]
+        units = self.unit_of = [operation.unit for operation in operations]
         self.fetch = FetchTiming(engine, latencies, program.constant_bytes, units, images)
-        self.sequences = _sequences(program, self.units)
+        self.sequences = _sequences(program, units, self.units)
         self.starts = [0.0] * count * (images + 1)
         self.causes = [WAITED_FOR_PROGRAM] * count * (images + 1)
         self.ends = [0.0] * count + [0.0 if unit is None else NEVER for unit in units] * images
@@ -282,8 +282,8 @@ class _Simulation:
     def result(self) -> Prediction:
         images, operations = self.images, self.program.operations
         steady = (self.done[-1] - self.done[0]) / (images - 1) if images > 2 else None
-        loaded = sum(op.operands["bytes"] for op in operations if op.unit is Unit.LOAD)
-        kinds = [op.subject.kind for op in operations if op.unit is Unit.MATMUL]
+        loaded = sum(op.operands["bytes"] for op in operations if op.opcode is Opcode.LOAD)
+        kinds = [op.subject.kind for op in operations if op.opcode is Opcode.MATMUL]
         by_kind = dict.fromkeys(kinds, 0.0)
         for kind, (begin, last) in zip(kinds * images, self.matmul.feeds, strict=True):
             by_kind[kind] += last - begin
@@ -309,30 +309,41 @@ def _in_order(
             yield image, number + (image + 1) * count, wakes, number == sequence[-1][0]
 
 
-def _sequences(program: Program, units: Sequence[TimedUnit]) -> list[list[_Instruction]]:
-    """List the instructions of each unit in their order."""
-    operations, count = program.operations, len(program.operations)
+def _sequences(
+    program: Program, unit_of: Sequence[Unit | None], units: Sequence[TimedUnit]
+) -> list[list[_Instruction]]:
+    """List the instructions of each unit in their order.
+
+    Parameters
+    ----------
+    program : Program
+    unit_of : sequence of Unit or None
+        The unit of each instruction.
+    units : sequence of TimedUnit
+        By number; they know what an instruction costs.
+    """
+    count = len(unit_of)
     givers: defaultdict[tuple[int, int], list[int]] = defaultdict(list)  # by producer, consumer
     for number, signal in enumerate(program.signals):
         if signal:
-            producer = operations[number].unit
+            producer = unit_of[number]
             assert producer is not None
             for consumer in MEMBERS[signal]:
                 givers[producer, consumer].append(number)
     credits = program.credits
     taken = {pair: -credits[pair[0]][pair[1]] for pair in givers}  # signals, by producer, consumer
     sequences: list[list[_Instruction]] = [[] for _ in Unit]
-    for number, (operation, wait, signal) in enumerate(
-        zip(operations, program.waits, program.signals, strict=True)
+    costs = [unit.cost for unit in units]
+    for number, (operation, unit, wait, signal) in enumerate(
+        zip(program.operations, unit_of, program.waits, program.signals, strict=True)
     ):
-        unit = operation.unit
         if unit is None:
             continue
-        waits: list[tuple[int, int]] = []
+        waits: tuple[tuple[int, int], ...] = ()
         for producer in MEMBERS[wait]:
             pair = producer, unit
             image, place = divmod(taken[pair], len(givers[pair]))
             taken[pair] += 1
-            waits.append((number - givers[pair][place] - image * count, producer))
-        sequences[unit].append((number, tuple(waits), signal, units[unit].cost(operation)))
+            waits += ((number - givers[pair][place] - image * count, producer),)
+        sequences[unit].append((number, waits, signal, costs[unit](operation)))
     return sequences
