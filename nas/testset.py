@@ -5,17 +5,18 @@
 
 from pathlib import Path
 
-from nas.data import FolderDataset, Pictures, digits_pictures, digits_split
+from nas.data import FolderDataset, ImageSet
+from nas.digits import digit_images, digit_split
 from rtl.model import Preprocessing
 
 
-def load_digits_test() -> Pictures:
+def load_digits_test() -> ImageSet:
     """Load the 1,000 digits that neither training nor search has seen."""
-    return digits_pictures().take(digits_split()["test"])
+    return digit_images().take(digit_split()["test"])
 
 
 def load_folders_test(
     root: Path, preprocessing: Preprocessing, shape: tuple[int, int, int]
-) -> Pictures:
+) -> ImageSet:
     """Read ``root/test``, folders of classes."""
     return FolderDataset(root / "test", preprocessing, shape).in_memory()

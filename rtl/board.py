@@ -29,7 +29,7 @@ class _BoardRecord(BaseModel):
 
 
 class Limits(_BoardRecord):
-    """What the device has; None where there is no limit.
+    """Limits of a device's resources; None where there is no limit.
 
     Parameters
     ----------
@@ -55,7 +55,8 @@ class BoardMemory(_BoardRecord):
     gigabytes_per_second : float
         Sustained, reads and writes together; 1 GB is 10⁹ bytes. At least 0.01.
     latency_cycles : int
-        From a read's address to its first data, up to 65,535 (the simulated memory has 16 bits).
+        Cycles from a read's address to its first data, up to 65,535, the most that the simulated
+        memory can be told.
     ports : int
         AXI4 ports, 1 to 4.
     port_bits : int
@@ -69,7 +70,7 @@ class BoardMemory(_BoardRecord):
 
     @property
     def port_bytes_per_cycle(self) -> int:
-        """What all ports can carry together in a cycle."""
+        """Bytes that all ports together can carry in a cycle."""
         return self.ports * self.port_bits // 8
 
 
@@ -79,11 +80,11 @@ class Board(_BoardRecord):
     Parameters
     ----------
     name : str
-        As on the command line.
+        Name on the command line.
     device : str
         The part, as the vendor's tool calls it.
     clock_hz : int
-        Of the engine.
+        Clock frequency of the engine.
     engine : str
         The default engine's name, such as ``"TINY"``.
     limits : Limits
@@ -100,17 +101,17 @@ class Board(_BoardRecord):
 
     @property
     def calibration(self) -> Path | None:
-        """Where its calibration lies, or would lie: beside the file that it was read from."""
+        """Path of the calibration, whether there is one or not: beside the board's file."""
         return self._file.with_suffix(CALIBRATION_SUFFIX) if self._file else None
 
     @property
     def option(self) -> str:
-        """What ``--board`` takes for it in a shell: its name, or the path of its file."""
+        """Value for ``--board`` in a shell: the board's name, or the quoted path of its file."""
         ours = self._file is None or self._file.parent == FOLDER
         return self.name if ours else shlex.quote(str(self._file))
 
     def bytes_per_cycle(self, clock_hz: int | None = None) -> float:
-        """Return what memory gives the engine in a cycle: bandwidth over clock, up to the ports.
+        """Return how many bytes memory gives the engine in a cycle, at most what its ports carry.
 
         A faster clock leaves fewer bytes to a cycle; ``clock_hz`` is the board's own by default.
         """

@@ -1,4 +1,4 @@
-"""What commands show while they work, and the tables that they print.
+"""Progress bars and tables of the commands.
 
 Bars and spinners belong to a terminal: a file or a pipe on stderr gets none of their lines.
 """

@@ -68,7 +68,7 @@ class Engine(wiring.Component):
     memory : Out(Axi4)
     irq : Out(1)
     tap_<scratchpad> : Out
-        With ``tap``: a ``valid`` and the ``beat`` that lands, by writer.
+        Only with ``tap``: a ``valid`` and the ``beat`` that lands, by writer.
     tap_taken_<unit>, tap_done_<unit> : Out
         With ``tap``: the number of the instruction that the unit takes, or completes.
 

@@ -77,7 +77,7 @@ def require_writable(path: Path | str) -> None:
     Raises
     ------
     OSError
-        As :func:`atomic_write`.
+        If not, as :func:`atomic_write` would raise it.
     """
     path = Path(path)
     if path.is_dir():

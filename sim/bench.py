@@ -67,9 +67,9 @@ class BenchOptions:
     w8: float = 0.0
     """Fraction of 8-bit row tiles in each matrix but the patch embedding, in whole tiles."""
     images: int = 3
-    """Images, 1 to 1000; cycles per image need 3."""
+    """How many images to run, 1 to 1000; cycles per image need 3."""
     seed: int = 0
-    """Of the random weights."""
+    """Seed of the random weights."""
     latency: Annotated[int | None, tyro.conf.arg(help_behavior_hint="(default: the board's)")] = (
         None
     )
@@ -77,13 +77,13 @@ class BenchOptions:
     bytes_per_cycle: Annotated[
         float | None, tyro.conf.arg(help_behavior_hint="(default: the board's)")
     ] = None
-    """What memory gives in a cycle, reads and writes together."""
+    """Bytes that memory gives in a cycle, reads and writes together."""
     fast_clock: Flag = True
     """Don't run again at 40 bytes per cycle, for the frame rate at 300 MHz."""
     json: OptionalPath = None
     """Also write the figures to this file."""
     trace: OptionalPath = None
-    """Also write when each instruction ran, in Chrome's trace-event format."""
+    """Also write a trace of when each instruction ran, in Chrome's trace-event format."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.images <= 1000:
@@ -131,7 +131,7 @@ def main(options: BenchOptions) -> None:
 
 
 def load(options: BenchOptions, engine: EngineConfig) -> IntegerModel:
-    """The model that the options name."""
+    """Return the model that the options name."""
     if options.model in workloads.DEIT:
         return workloads.deit(options.model, engine, wide=options.w8, seed=options.seed)
     if not Path(options.model).is_file():
@@ -165,7 +165,7 @@ def measured(
 
 
 def memory_settings(memory: dict[str, float]) -> dict[str, int]:
-    """Of the simulated memory (sim/hardware/memory.sv)."""
+    """Return the settings of the simulated memory (sim/hardware/memory.sv)."""
     return {
         "latency": int(memory["latency"]),
         "bytes_per_cycle": round(memory["bytes_per_cycle"] * 256),
@@ -173,17 +173,17 @@ def memory_settings(memory: dict[str, float]) -> dict[str, int]:
 
 
 def typical(run: runner.EngineRun | Prediction) -> float:
-    """Cycles per image in a row of them, or of the first where there are not three."""
+    """Return cycles per image in a row of them, or of the first where there are not three."""
     return run.cycles_per_image or float(np.ravel(run.cycles)[0])
 
 
 def array_multipliers(engine: EngineConfig) -> int:
-    """Hard multipliers of the array."""
+    """Return the number of hard multipliers in the array."""
     return engine.products // array_packing(engine).products
 
 
 def reference_bound(shape: NetworkShape, engine: EngineConfig) -> int:
-    """The bound of the ZCU102's array; of the engine's own where its row tiles are others."""
+    """Return the bound of the ZCU102's array; of the engine's own if its row tiles are others."""
     lanes = REFERENCE[engine.act_bits]
     if lanes.rows != shape.row_granularity:
         lanes = ArrayLanes(engine.token_lanes, engine.row_lanes, engine.depth_lanes)
@@ -198,7 +198,7 @@ def figures(
     memory: dict[str, float],
     run: runner.EngineRun,
 ) -> dict[str, Any]:
-    """The JSON report, without the frame rates."""
+    """Return the figures of the JSON report, but for the frame rates."""
     program = compile_model(model, engine).program
     shape = program.plan.shape
     timing = memory_timing(board, memory_settings(memory))
@@ -234,7 +234,7 @@ def figures(
 
 
 def stalls(run: runner.EngineRun) -> dict[str, dict[str, int]]:
-    """Cycles in which a unit could not go on, by cause, of the whole run."""
+    """Return how many cycles of the run each unit could not go on, by cause."""
     return {
         unit: {
             "no_instruction": events["starved"],
@@ -254,7 +254,7 @@ def by_kind(run: runner.EngineRun) -> dict[str, Any]:
 
 
 def show(report: dict[str, Any], run: runner.EngineRun) -> None:
-    """Tables for the terminal."""
+    """Print the report as tables."""
     total = sum(run.cycles)
     units = Table(title="Units, all images")
     for column in ("unit", "busy", "could not go on, in cycles"):

@@ -1,4 +1,4 @@
-"""What the engine takes, to be held against the timing model: cycles of images and instructions.
+"""Cycles of the simulated engine beside those of the timing model, by image and instruction.
 
 ::
 
@@ -46,7 +46,7 @@ class Accuracy:
 
     @property
     def errors(self) -> np.ndarray:
-        """Signed, as fractions of what was measured."""
+        """Signed errors, as fractions of what was measured."""
         return self.predicted / self.measured - 1
 
     @property
@@ -85,11 +85,11 @@ def measure(
     networks : shapes, or pairs of a shape and settings of the memory as of :func:`runner.run`
     board : Board
     engine : EngineConfig, optional
-        In place of the board's.
+        The engine, in place of the board's.
     images : int
-        1: cycles of a image from start to end; from 3 on: cycles per image of so many.
+        1: cycles of an image from start to end; from 3 on: cycles per image of so many.
     progress : callable, optional
-        Called with networks done and their number.
+        Called with how many networks are done, and of how many.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def measure(
 
 
 def memory_timing(board: Board, settings: Settings | None = None) -> MemoryTiming:
-    """The board's memory, as far as ``settings`` of the simulation do not replace it."""
+    """Return the board's memory, as far as ``settings`` of the simulation do not replace it."""
     settings = settings or {}
     bandwidth = settings.get("bytes_per_cycle", round(board.bytes_per_cycle() * 256)) / 256
     return MemoryTiming(bandwidth, settings.get("latency", board.memory.latency_cycles))
@@ -165,7 +165,7 @@ class InstructionTimes:
     program : Program
     prediction : Prediction
     cycles : int
-        Of the whole image.
+        Cycles of the whole image.
     first, last : (instructions,) float
         First and last write of each instruction to a scratchpad; NaN where there is none.
         Writes show some constant cycles before or after the unit's ``done``.

@@ -15,12 +15,12 @@ from sim import taps
 
 @dataclass(frozen=True)
 class WriteComparison:
-    """What a comparison found.
+    """How a simulation's writes compare with the golden model.
 
     Parameters
     ----------
     words : int
-        Words that were written and compared.
+        How many words were written and compared.
     wrong_instructions : int
         Instructions, of all images, that wrote something else than expected.
     first_mismatch : str or None
@@ -39,7 +39,7 @@ class Writes:
     Parameters
     ----------
     numbers, banks, words : (records,)
-        Instruction and place of each.
+        Instruction, bank and address of each write.
     values : (records, lanes)
     enabled : (records, lanes) bool
     """
@@ -55,13 +55,13 @@ class Writes:
 
     @staticmethod
     def concatenate(parts: Sequence["Writes"]) -> "Writes":
-        """All records of several sources, one source after another."""
+        """Join the records of several sources, one source after another."""
         names = Writes.__dataclass_fields__
         return Writes(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
 
 
 def tap_layouts(engine: EngineConfig) -> dict[str, data.StructLayout]:
-    """Payload of each scratchpad's taps, by the scratchpad's name."""
+    """Return the payload of each scratchpad's taps, by the scratchpad's name."""
     return {
         "activations": ports.activation_write(engine),
         "pixels": ports.pixel_write(engine),
@@ -92,7 +92,7 @@ def check_writes(
     folder : Path
         One file per tap, ``<scratchpad>_<writer>.bin``.
     images : int
-        That were run back to back.
+        How many were run back to back.
     """
     engine = compiled.program.plan.engine
     sources = {
@@ -122,7 +122,7 @@ def check_writes(
 
 
 def image_of_records(numbers: np.ndarray, images: int) -> np.ndarray:
-    """Which image each record of one tap belongs to, by the number of its instruction.
+    """Return the image that each record of one tap belongs to, by its instruction's number.
 
     Two images may be in flight, but one unit's instructions stay in order: numbers rise within an
     image and fall back at the next. Where one instruction alone writes to a tap, each image has
@@ -140,7 +140,7 @@ def _check_instruction(
     tensors: Mapping[str, np.ndarray],
     written: Mapping[str, Writes],
 ) -> tuple[Divergence | None, int]:
-    """The first divergence of one instruction's writes, and the words compared.
+    """Return the first divergence of one instruction's writes, and the words compared.
 
     ``written`` has the scratchpads that the instruction wrote to.
     """
@@ -187,17 +187,17 @@ class Source:
         self.parts = dict(zip(places, zip(begins, stops, strict=True), strict=True))
 
     def has(self, image: int, number: int) -> bool:
-        """Whether the instruction wrote here."""
+        """Tell whether the instruction wrote here."""
         return (image, number) in self.parts
 
     def writes(self, image: int, number: int) -> Writes:
-        """One instruction's writes, in the order in which they happened."""
+        """Return one instruction's writes, in the order in which they happened."""
         chosen = self.order[slice(*self.parts[image, number])]
         return _words(self.tap.beats(chosen), self.buffer, self.engine)
 
 
 def _lanes(buffer: str, engine: EngineConfig) -> int:
-    """Values of a word as the compiler's symbols count them."""
+    """Return the number of values in a word, as the compiler's symbols count them."""
     return {
         "pixels": engine.depth_lanes,
         "weights": engine.weight_word_bytes,
@@ -208,7 +208,7 @@ def _lanes(buffer: str, engine: EngineConfig) -> int:
 
 
 def _words(beats: taps.TapRecords, buffer: str, engine: EngineConfig) -> Writes:
-    """A beat's words as records of their own."""
+    """Return the words of each record as records of their own."""
     fields = beats.fields
     if buffer in ("weights", "parameters", "exponents"):
         return _part(beats, _lanes(buffer, engine), engine.memory_bytes)
@@ -244,7 +244,7 @@ def _plain(
 
 
 def _part(beats: taps.TapRecords, word_bytes: int, beat_bytes: int) -> Writes:
-    """A memory beat is a part of a word: its bytes in their place, the others not written."""
+    """Return words of which one part is written, the bytes of a memory beat."""
     part = beats.fields["part"][:, None]
     place = np.arange(word_bytes)[None] - part * beat_bytes
     enabled = (place >= 0) & (place < beat_bytes)
@@ -261,7 +261,7 @@ def _part(beats: taps.TapRecords, word_bytes: int, beat_bytes: int) -> Writes:
 
 
 def _bytes_of(beat: np.ndarray, beat_bytes: int) -> np.ndarray:
-    """(records, bytes) of a field that taps.unpack gave as bytes, or as numbers if it is narrow."""
+    """Return (records, bytes) of a field, which taps.unpack gives as numbers if it is narrow."""
     if beat.ndim == 2:
         return beat
     return beat[:, None] >> 8 * np.arange(beat_bytes) & 0xFF

@@ -58,7 +58,7 @@ def random_model(
     seed : int
         Equal arguments give equal models.
     pool : str
-        What the head works on: ``token`` or ``mean``.
+        Input of the head: ``token`` or ``mean``.
     class_token : bool
         With ``mean`` there may be none.
 

@@ -37,7 +37,8 @@ class EngineRun:
     ----------
     logits : (images, classes) int32
     cycles : tuple of int
-        Per image, from the end of the one before to its own; the first one's from the start.
+        Cycles of each image, from the end of the one before to its own; the first one's from the
+        start.
     wrong_instructions, wrong_logits : int
         Instructions, of all images, that wrote another word than the golden model; logits that
         differ from its.
@@ -46,11 +47,11 @@ class EngineRun:
     words : int
         How many words were compared.
     counters : dict
-        Per unit, cycles busy, starved and waiting, in the whole run.
+        Cycles of the whole run in which each unit was busy, starved or waiting.
     wall_s, build_s : float
         Seconds that the simulation and its build took.
     timeline : Timeline or None
-        When each instruction ran; where writes were compared.
+        When each instruction ran, if writes were compared.
     """
 
     logits: np.ndarray
@@ -66,17 +67,17 @@ class EngineRun:
 
     @property
     def exact(self) -> bool:
-        """Whether all that was compared is equal."""
+        """True if all that was compared is equal."""
         return not (self.wrong_instructions or self.wrong_logits)
 
     @property
     def cycles_per_image(self) -> float | None:
-        """From one image's end to the next one's, on average; None for less than three images."""
+        """Mean cycles from one image's end to the next one's; None for less than three images."""
         return float(np.mean(self.cycles[1:])) if len(self.cycles) > 2 else None
 
 
 def engine_of(board: Board) -> EngineConfig:
-    """The board's default engine."""
+    """Return the board's default engine."""
     return config.engine(board.engine)
 
 
@@ -99,18 +100,18 @@ def run(
     model : IntegerModel
     images : (images, height, width, channels) uint8
     board : Board
-        Gives memory latency, bandwidth and the engine, unless ``engine`` does.
+        Memory latency and bandwidth; and the engine, unless ``engine`` is given.
     check : bool
         Compare every scratchpad write with the golden model, not only the logits.
     settings : dict of str to int, optional
-        Of the memory (sim/hardware/memory.sv) in place of the board's: ``latency``,
+        Settings of the memory (sim/hardware/memory.sv) in place of the board's: ``latency``,
         ``bytes_per_cycle``, ``stall``, ``seed``, ``error_address``.
     registers : dict of str to int, optional
-        Written before the start, beyond the usual ones.
+        Registers to write before the start, beyond the usual ones.
     corrupt : callable, optional
         Changes the memory before the run: how tests inject faults.
     progress : callable, optional
-        Called with images done and their number.
+        Called with how many images are done, and of how many.
 
     Raises
     ------
@@ -199,7 +200,7 @@ class SimulationJob:
         registers: Mapping[str, int] | None = None,
         corrupt: Callable[[bytearray], None] | None = None,
     ) -> None:
-        """Memory contents and the job for the bench; arguments as of :func:`run`."""
+        """Write the memory's content and the job for the bench; arguments as of :func:`run`."""
         memory = bytearray(self.bytes)
         memory[: len(self.compiled.region)] = self.compiled.region
         for i, image in enumerate(self.images):
@@ -298,7 +299,7 @@ class SimulationJob:
         )
 
     def logits(self) -> np.ndarray:
-        """(images, classes) int32, from the memory after the run."""
+        """Return (images, classes) int32 from the memory after the run."""
         dump = np.fromfile(self.folder / "dump.bin", np.uint8)
         outputs = dump[self.outputs_at :].reshape(len(self.images), self.output_stride)
         words = np.ascontiguousarray(outputs[:, : self.output_bytes]).view("<i4")

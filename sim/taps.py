@@ -18,14 +18,14 @@ CHUNK_RECORDS = 4096
 
 @dataclass(frozen=True)
 class TapRecords:
-    """Some successive records of one scratchpad.
+    """Records of one scratchpad, in order.
 
     Parameters
     ----------
     cycle : ndarray
-        (records,) uint32, clock cycle of each write.
+        (records,) uint32, the clock cycle of each write.
     fields : dict of str to ndarray
-        A field of the payload each: (records,) int64, or (records, ...) for array fields.
+        Every field of the payload by name: (records,) int64, or (records, ...) for array fields.
     """
 
     cycle: np.ndarray
@@ -42,7 +42,7 @@ class Tap:
     ----------
     file : Path
     layout : StructLayout
-        Of the payload.
+        Layout of the payload.
     """
 
     def __init__(self, file: Path, layout: data.StructLayout):
@@ -55,13 +55,13 @@ class Tap:
         return len(self.records)
 
     def beats(self, chosen: slice | np.ndarray) -> TapRecords:
-        """The chosen records, all fields."""
+        """Return the chosen records, all fields."""
         chunk = np.ascontiguousarray(self.records[chosen])
         bits = np.unpackbits(chunk[:, 1:].view(np.uint8), axis=1, bitorder="little")
         return TapRecords(chunk[:, 0], unpack(bits, self.layout))
 
     def column(self, name: str) -> np.ndarray:
-        """(records,) int64: an unsigned field of at most 32 bits, of all records."""
+        """Return an unsigned field of at most 32 bits, of all records: (records,) int64."""
         field = self.layout[name]
         first, shift = divmod(field.offset, WORD_BITS)
         last = (field.offset + field.width - 1) // WORD_BITS
@@ -72,7 +72,7 @@ class Tap:
         return (value >> np.uint64(shift) & np.uint64((1 << field.width) - 1)).astype(np.int64)
 
     def chunks(self) -> Iterator[TapRecords]:
-        """All records, at most ``CHUNK_RECORDS`` at a time."""
+        """Yield all records, at most ``CHUNK_RECORDS`` at a time."""
         for start in range(0, len(self), CHUNK_RECORDS):
             yield self.beats(slice(start, start + CHUNK_RECORDS))
 
@@ -86,7 +86,7 @@ def unpack(bits: np.ndarray, layout: data.StructLayout) -> dict[str, np.ndarray]
 
 
 def _values(bits: np.ndarray, shape: object) -> np.ndarray:
-    """(records, width) bits as integers, or as (records, length, ...) for an array shape."""
+    """Return (records, width) bits as integers, or as (records, length, ...) for an array."""
     if isinstance(shape, data.ArrayLayout):
         parts = bits.reshape(len(bits) * shape.length, -1)
         inner = _values(parts, shape.elem_shape)

@@ -95,7 +95,7 @@ def generate(
 
 
 def _ports(signature: Signature) -> Iterator[tuple[tuple[str, ...], bool, int]]:
-    """Path, whether it is an input, and width of every port of the engine."""
+    """Yield every port of the engine: its path, whether it is an input, its width."""
     component = wiring.PureInterface(signature, path=("engine",))
     for path, member, value in signature.flatten(component):
         width = len(value.as_value() if hasattr(value, "as_value") else value)
@@ -103,7 +103,7 @@ def _ports(signature: Signature) -> Iterator[tuple[tuple[str, ...], bool, int]]:
 
 
 def _testbench(signature: Signature, engine: EngineConfig) -> str:
-    """SystemVerilog that wires the engine's ports to memory, taps and the top's ports."""
+    """Return SystemVerilog that wires the engine's ports to memory, taps and the top's ports."""
     top = ["input logic clk", "input logic rst", "output logic irq"]
     top += [f"input logic [{bits - 1}:0] {name}" for name, bits in SETTINGS.items()]
     body, pins, memory = [], [".clk(clk)", ".rst(rst)"], {}

@@ -40,12 +40,12 @@ class UnitEvents:
 
     @property
     def images(self) -> np.ndarray:
-        """(instructions,) int64: of which image each is."""
+        """(instructions,) int64, the image that each belongs to."""
         return np.cumsum(np.diff(self.numbers, prepend=-1) <= 0)
 
     @property
     def begun(self) -> np.ndarray:
-        """(instructions,) int64: when it was taken and the one before was done.
+        """(instructions,) int64, the cycle when it was taken and the one before was done.
 
         Units take instructions ahead and work on the next one while the last results of one are on
         their way: between two completions, the unit's time belongs to the later one.
@@ -55,7 +55,7 @@ class UnitEvents:
 
 @dataclass(frozen=True)
 class Timeline:
-    """What every unit did.
+    """The instructions of every unit, with their times.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Timeline:
     events: Mapping[Unit, UnitEvents]
 
     def cycles_by_kind(self) -> dict[str, Counter[str]]:
-        """By unit and by kind of layer, cycles in which the unit was at such an instruction."""
+        """Return how many cycles each unit was at instructions of each kind of layer."""
         totals: dict[str, Counter[str]] = defaultdict(Counter)
         for unit, events in self.events.items():
             for number, begun, done in zip(events.numbers, events.begun, events.done, strict=True):
@@ -76,7 +76,7 @@ class Timeline:
         return dict(totals)
 
     def slices(self) -> Iterator[dict[str, Any]]:
-        """Trace events, a cycle as a microsecond."""
+        """Yield trace events, a cycle as a microsecond."""
         for unit, events in self.events.items():
             columns = (events.numbers, events.images, events.taken, events.begun, events.done)
             for number, image, taken, begun, done in zip(*columns, strict=True):
@@ -127,7 +127,7 @@ class Timeline:
 
 
 def read(program: Program, folder: Path) -> Timeline:
-    """The timeline in a folder of tap files, ``taken_<unit>.bin`` and ``done_<unit>.bin``."""
+    """Read the timeline from tap files, ``taken_<unit>.bin`` and ``done_<unit>.bin``."""
     events = {}
     for unit in Unit:
         name = unit.name.lower()
@@ -138,7 +138,7 @@ def read(program: Program, folder: Path) -> Timeline:
 
 
 def _events(file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Cycles and instruction numbers."""
+    """Return cycles and instruction numbers."""
     parts = [(beats.cycle, beats.fields["number"]) for beats in taps.Tap(file, EVENT).chunks()]
     none = np.zeros(0, np.int64)
     cycles, numbers = zip((none, none), *parts, strict=True)
@@ -146,7 +146,7 @@ def _events(file: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def label(operation: Operation) -> str:
-    """A slice's name: the tensor, the head, the tile."""
+    """Return a slice's name: the tensor, the head, the tile."""
     subject = operation.subject
     parts = [subject.tensor or subject.kind]
     if subject.head >= 0:
@@ -157,7 +157,7 @@ def label(operation: Operation) -> str:
 
 
 def about(operation: Operation) -> dict[str, Any]:
-    """A slice's arguments: what is known of the instruction."""
+    """Return a slice's arguments, which the viewer shows: place and operands."""
     subject = operation.subject
     known: dict[str, Any] = {"layer": subject.layer, "block": subject.block, "head": subject.head}
     known = {name: value for name, value in known.items() if value not in ("", -1)}

@@ -18,7 +18,7 @@ WIDE = ("q", "k", "v", "proj", "fc1", "fc2", "head")  # where a fraction of 8-bi
 
 
 def deit(name: str, engine: EngineConfig, *, wide: float = 0.0, seed: int = 0) -> IntegerModel:
-    """A network of a DeiT's shape for an engine, with random weights in realistic ranges.
+    """Make a network of a DeiT's shape for an engine, with random weights in realistic ranges.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def wide_fraction(shape: NetworkShape) -> float:
 
 
 def photographs(model: IntegerModel, count: int) -> np.ndarray:
-    """Cuts from scikit-learn's two sample photographs, each another part.
+    """Cut images from scikit-learn's two sample photographs, each another part.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def photographs(model: IntegerModel, count: int) -> np.ndarray:
 
 
 def _corner(room: Sequence[int], index: int) -> tuple[int, int]:
-    """Where the cut number ``index`` begins: spread over the room by a low-discrepancy sequence."""
+    """Return where a cut begins: a low-discrepancy sequence spreads them over the room."""
     steps = (0.7548776662466927, 0.5698402909980532)  # of the plastic number: R. Roberts, R2
     across, down = ((0.5 + step * index) % 1 for step in steps)
     return int(across * (room[0] + 1)), int(down * (room[1] + 1))

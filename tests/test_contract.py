@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from nas.data import load_digits
+from nas.digits import load_digits
 from nas.quantize.integer import IntegerNetwork
 from rtl.board import load_board
 from rtl.model import IntegerModel
@@ -27,7 +27,7 @@ def model() -> IntegerModel:
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
     """The 500 search-validation images; the test set is for final reports alone."""
-    return load_digits().validation.images.numpy()
+    return load_digits().validation.pixels.numpy()
 
 
 def test_pytorch_equals_golden_on_every_code(model, images):
@@ -52,7 +52,7 @@ def test_the_example_is_a_good_classifier(model, images):
     assert (golden.run(model, images).argmax(axis=1) == labels).mean() > 0.95
 
 
-def test_the_example_pictures_are_recognised(model):
+def test_the_example_images_are_recognised(model):
     for path in sorted(EXAMPLES.glob("*.png")):
         pixels = prepare(path, model.preprocessing, model.image)[None]
         assert model.class_names[golden.run(model, pixels).argmax()] in path.stem

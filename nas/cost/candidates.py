@@ -12,7 +12,7 @@ from nas.space import NATURAL_ORDER, Arch, Space, TileOrder
 Objective = Literal[
     "cycles", "array_cycles", "memory_bytes", "scratchpad_bytes", "energy_joules"
 ]  # fmt: skip
-"""What a search can lower beside the error; all of one image."""
+"""Names of the objectives beside the error; all of one image."""
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 
 
@@ -24,7 +24,7 @@ class SubnetCost:
     ----------
     cycles : float
     objectives : tuple of float
-        What the search lowers beside the error, in the order of its options.
+        Values of the objectives beside the error, in the order of the options.
     """
 
     cycles: float
@@ -32,7 +32,7 @@ class SubnetCost:
 
 
 class Costs(Protocol):
-    """What a search asks about subnets."""
+    """Source of the costs that a search needs."""
 
     def of(self, archs: Sequence[Arch]) -> list[SubnetCost]:
         """Compute the exact costs of subnets, in their order."""

@@ -23,7 +23,7 @@ from rtl.timing.latencies import unit_latencies
 from rtl.timing.traffic import work_of_program
 from sim.toolchain.cache import cache_directory
 
-DIGITS = 24  # of the hashes that name engines and networks
+HASH_DIGITS = 24  # of the hashes that name engines and networks
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def image_cost(hardware: HardwareTarget, shape: NetworkShape) -> ImageCost:
 
 
 class CostingTimer:
-    """Adds up the time of all ``with`` blocks; of nested ones, the outermost counts."""
+    """Sum of the time of all ``with`` blocks; of nested ones, the outermost counts."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -131,14 +131,14 @@ class ExactCosts:
 
 def network_key(shape: NetworkShape) -> str:
     """Hash of all sizes of a network."""
-    return sha256_of(repr(shape))[:DIGITS]
+    return sha256_of(repr(shape))[:HASH_DIGITS]
 
 
 def hardware_key(hardware: HardwareTarget) -> str:
     """Hash of all that decides the cost of a network, beside the network."""
     engine = hardware.engine
     parts = f"{engine.hash:016x}", repr(hardware.memory), repr(unit_latencies(engine))
-    return sha256_of(fingerprint(), *parts)[:DIGITS]
+    return sha256_of(fingerprint(), *parts)[:HASH_DIGITS]
 
 
 class KeptCosts:

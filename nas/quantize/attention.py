@@ -14,15 +14,15 @@ CONTEXT_BITS = 16  # of the constant C
 CONTEXT_SHIFTS = (0, 28)  # lowest and highest that the format allows
 
 
-def softmax_factor(ln_q: Tensor, ln_k: Tensor, head_dim: int) -> Tensor:
+def softmax_factor(log_q: Tensor, log_k: Tensor, head_dim: int) -> Tensor:
     """Return the factor from raw scores to 1/256 octaves: scalar, of ``MULTIPLIER_BITS`` bits."""
     octave = log(numerics.EXP2_ENTRIES / log(2) / sqrt(head_dim))
-    return dyadic_value(torch.exp(ln_q + ln_k + octave))
+    return dyadic_value(torch.exp(log_q + log_k + octave))
 
 
-def context_factor(ln_v: Tensor, ln_out: Tensor) -> Tensor:
+def context_factor(log_v: Tensor, log_out: Tensor) -> Tensor:
     """Return the factor from values to context codes: scalar, of ``CONTEXT_BITS`` bits."""
-    return dyadic_value(torch.exp(ln_v - ln_out), CONTEXT_BITS)
+    return dyadic_value(torch.exp(log_v - log_out), CONTEXT_BITS)
 
 
 @cache
@@ -35,8 +35,8 @@ def _decay_table(act_bits: int, device: torch.device) -> Tensor:
 
 class _AttentionWeights(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, scores, ln_q, ln_k, head_dim, act_bits):
-        factor = softmax_factor(ln_q, ln_k, head_dim)
+    def forward(ctx, scores, log_q, log_k, head_dim, act_bits):
+        factor = softmax_factor(log_q, log_k, head_dim)
         u = (scores.amax(-1, keepdim=True) - scores).mul_(factor).floor_()
         u.clamp_(max=numerics.EXP2_MAX)
         smooth = look_up(_decay_table(act_bits, scores.device), u)
@@ -56,7 +56,7 @@ class _AttentionWeights(torch.autograd.Function):
 
 
 def attention_weights(
-    scores: Tensor, *, ln_q: Tensor, ln_k: Tensor, head_dim: int, act_bits: int
+    scores: Tensor, *, log_q: Tensor, log_k: Tensor, head_dim: int, act_bits: int
 ) -> Tensor:
     """Softmax weights relative to the row's maximum (numerics section 5).
 
@@ -64,7 +64,7 @@ def attention_weights(
     ----------
     scores : Tensor
         (..., queries, keys) sums of products of q and k codes.
-    ln_q, ln_k : Tensor
+    log_q, log_k : Tensor
         Logarithms of the scales of q and k, scalars.
     head_dim, act_bits : int
 
@@ -73,14 +73,14 @@ def attention_weights(
     Tensor
         (..., queries, keys) unsigned activation codes.
     """
-    return _AttentionWeights.apply(scores, ln_q, ln_k, head_dim, act_bits)
+    return _AttentionWeights.apply(scores, log_q, log_k, head_dim, act_bits)
 
 
 class _Context(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, e, v, ln_v, ln_out, low, high):
+    def forward(ctx, e, v, log_v, log_out, low, high):
         total = e.sum(-1, keepdim=True).double()
-        constant, shift = dyadic(context_factor(ln_v, ln_out), CONTEXT_BITS, CONTEXT_SHIFTS)
+        constant, shift = dyadic(context_factor(log_v, log_out), CONTEXT_BITS, CONTEXT_SHIFTS)
         _, bits = torch.frexp(total)
         reciprocal = torch.floor(torch.ldexp(torch.ones_like(total), 15 + bits) / total)
         multiplier = torch.floor(reciprocal * constant / (1 << 15))
@@ -98,12 +98,12 @@ class _Context(torch.autograd.Function):
         along = (g * (shifted - 0.5)).sum(-1, keepdim=True)  # d y / d ln(factor)
         g = g * factor
         g_e = (g @ v.transpose(-1, -2)).sub_(along / e.sum(-1, keepdim=True))
-        g_ln = along.sum()
-        return g_e, e.transpose(-1, -2) @ g, g_ln, -g_ln, None, None
+        g_log = along.sum()
+        return g_e, e.transpose(-1, -2) @ g, g_log, -g_log, None, None
 
 
 def context(
-    e: Tensor, v: Tensor, *, ln_v: Tensor, ln_out: Tensor, limits: tuple[float, float]
+    e: Tensor, v: Tensor, *, log_v: Tensor, log_out: Tensor, limits: tuple[float, float]
 ) -> Tensor:
     """Weighted mean of the values (numerics section 5).
 
@@ -113,7 +113,7 @@ def context(
         (..., queries, keys) of :func:`attention_weights`.
     v : Tensor
         (..., keys, head_dim) int8 codes.
-    ln_v, ln_out : Tensor
+    log_v, log_out : Tensor
         Logarithms of the scales of v and of the result, scalars.
     limits : tuple of float
         Lowest and highest code of the result.
@@ -123,4 +123,4 @@ def context(
     Tensor
         (..., queries, head_dim) signed activation codes.
     """
-    return _Context.apply(e, v, ln_v, ln_out, *limits)
+    return _Context.apply(e, v, log_v, log_out, *limits)

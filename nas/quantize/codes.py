@@ -1,4 +1,4 @@
-"""What all operations share: ranges of codes, the rounding, the look-up in a table."""
+"""Ranges of codes, rounding, table look-up: the base of all operations."""
 
 import torch
 from torch import Tensor

@@ -8,19 +8,19 @@ from torch import Tensor
 from nas.quantize.codes import look_up, round_half_up
 
 
-def hidden_zero(ln_out: Tensor, signed: bool) -> int:
+def hidden_zero(log_out: Tensor, signed: bool) -> int:
     """Zero point of the hidden code: room for GELU's minimum of -0.17, or 0 if signed."""
-    return 0 if signed else int(round_half_up(0.17 * torch.exp(-ln_out.detach())))
+    return 0 if signed else int(round_half_up(0.17 * torch.exp(-log_out.detach())))
 
 
 def gelu_table(
-    ln_in: Tensor, ln_out: Tensor, limits: tuple[float, float]
+    log_in: Tensor, log_out: Tensor, limits: tuple[float, float]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Centred hidden codes of the 256 pre-activation codes, before and after rounding.
 
     Parameters
     ----------
-    ln_in, ln_out : Tensor
+    log_in, log_out : Tensor
         Logarithms of the scales of pre-activation and hidden codes, scalars.
     limits : tuple of float
         Lowest and highest centred hidden code.
@@ -31,22 +31,22 @@ def gelu_table(
         (256,) float32 for codes -128 ... 127: centred code; the same before rounding and
         clipping; derivative of ``exact`` by the code, 0 where clipped.
     """
-    x = torch.arange(-128, 128, device=ln_in.device).double() * ln_in.detach().double().exp()
-    inverse = torch.exp(-ln_out.detach().double())
+    x = torch.arange(-128, 128, device=log_in.device).double() * log_in.detach().double().exp()
+    inverse = torch.exp(-log_out.detach().double())
     cdf = 0.5 * (1 + torch.erf(x / sqrt(2)))
     exact = x * cdf * inverse
     low, high = limits
     inside = (exact >= low - 0.5) & (exact < high + 0.5)
     density = torch.exp(-0.5 * x * x) / sqrt(2 * torch.pi)
-    slope = (cdf + x * density) * ln_in.detach().double().exp() * inverse * inside
+    slope = (cdf + x * density) * log_in.detach().double().exp() * inverse * inside
     table = round_half_up(exact).clamp(low, high)
     return table.float(), exact.float(), slope.float()
 
 
 class _Gelu(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, code, ln_in, ln_out, low, high):
-        table, exact, slope = gelu_table(ln_in, ln_out, (low, high))
+    def forward(ctx, code, log_in, log_out, low, high):
+        table, exact, slope = gelu_table(log_in, log_out, (low, high))
         index = code.add(128).int()
         ctx.save_for_backward(index, exact, slope)
         ctx.limits = low, high
@@ -65,9 +65,9 @@ class _Gelu(torch.autograd.Function):
         return gradient * look_up(slope, index), g_in, g_out, None, None
 
 
-def gelu(code: Tensor, *, ln_in: Tensor, ln_out: Tensor, limits: tuple[float, float]) -> Tensor:
+def gelu(code: Tensor, *, log_in: Tensor, log_out: Tensor, limits: tuple[float, float]) -> Tensor:
     """GELU by table (numerics section 6): int8 codes to centred hidden codes, any shape.
 
-    ``ln_in``, ``ln_out`` and ``limits`` are those of :func:`gelu_table`.
+    ``log_in``, ``log_out`` and ``limits`` are those of :func:`gelu_table`.
     """
-    return _Gelu.apply(code, ln_in, ln_out, *limits)
+    return _Gelu.apply(code, log_in, log_out, *limits)

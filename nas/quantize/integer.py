@@ -1,4 +1,4 @@
-"""The integer model in PyTorch: batches of pictures on CPU or GPU, every code equal to golden's.
+"""The integer model in PyTorch: batches of images on CPU or GPU, every code equal to golden's.
 
 This is how accuracy is measured. It is exact by construction: matrix products run in float64,
 where sums of less than 2**53 are exact in any order and TF32 does not exist; all else is int64.

@@ -41,9 +41,9 @@ def weight_limits(wide: Tensor) -> tuple[Tensor, Tensor]:
 def linear_codes(
     weight: Tensor,
     bias: Tensor | None,
-    ln_step: Tensor,
-    ln_in: Tensor,
-    ln_out: Tensor,
+    log_step: Tensor,
+    log_in: Tensor,
+    log_out: Tensor,
     wide: Tensor,
 ) -> LinearCodes:
     """Quantize a layer's constants.
@@ -54,43 +54,43 @@ def linear_codes(
         (rows, depth) latent weights.
     bias : Tensor or None
         (rows,) in real units.
-    ln_step : Tensor
+    log_step : Tensor
         (rows,) logarithm of each row's step, at the precision that ``wide`` gives it.
-    ln_in, ln_out : Tensor
+    log_in, log_out : Tensor
         Logarithms of input scale, scalar, and output scale, scalar or (rows,).
     wide : Tensor
         (rows,) bool: true where the weights have 8 bits, false where they have 4.
     """
     low, high = weight_limits(wide)
-    scaled = weight * torch.exp(-ln_step).unsqueeze(1)
+    scaled = weight * torch.exp(-log_step).unsqueeze(1)
     codes = scaled.add(0.5).floor_().clamp_(low.unsqueeze(1), high.unsqueeze(1))
     if bias is None:
-        bias_codes = torch.zeros_like(ln_step)
+        bias_codes = torch.zeros_like(log_step)
     else:
-        bias_codes = round_half_up(bias * torch.exp(-ln_step - ln_in))
-    factor = dyadic_value(torch.exp(ln_in + ln_step - ln_out))
+        bias_codes = round_half_up(bias * torch.exp(-log_step - log_in))
+    factor = dyadic_value(torch.exp(log_in + log_step - log_out))
     return LinearCodes(codes, bias_codes, factor, scaled)
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, weight, bias, ln_step, ln_in, ln_out, wide, low, high, exact):
-        codes = linear_codes(weight, bias, ln_step, ln_in, ln_out, wide)
+    def forward(ctx, x, weight, bias, log_step, log_in, log_out, wide, low, high, exact):
+        codes = linear_codes(weight, bias, log_step, log_in, log_out, wide)
         factor = codes.factor
-        flat = x.reshape(-1, x.shape[-1])  # (tokens of all pictures, depth)
+        flat = x.reshape(-1, x.shape[-1])  # (tokens of all images, depth)
         acc = torch.addmm(codes.bias, flat, codes.weight.t())  # (tokens, rows)
         shifted = (acc.double() if exact else acc).mul_(factor).add_(0.5)
         y = torch.floor(shifted).clamp_(low, high).float()
         shifted = shifted.float()
         ctx.save_for_backward(
-            flat, bias, ln_step, ln_in, ln_out, shifted, codes.weight, codes.scaled, factor
+            flat, bias, log_step, log_in, log_out, shifted, codes.weight, codes.scaled, factor
         )
         ctx.limits = low, high
         return y.reshape(*x.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx, gradient):
-        flat, bias, ln_step, ln_in, ln_out, shifted, codes, scaled, factor = ctx.saved_tensors
+        flat, bias, log_step, log_in, log_out, shifted, codes, scaled, factor = ctx.saved_tensors
         low, high = ctx.limits
         g = gradient.reshape(shifted.shape)
         # Zero where the output was clipped; ``shifted`` carries the 1/2 of rounding.
@@ -102,11 +102,11 @@ class _Linear(torch.autograd.Function):
         # A code further from its value than rounding takes it was clipped.
         g_codes.masked_fill_((scaled - codes).abs_() > 0.5, 0.0)
         g_step = g_factor - (g_codes * scaled).sum(1)
-        g_weight = g_codes.mul_(torch.exp(-ln_step).unsqueeze(1))
+        g_weight = g_codes.mul_(torch.exp(-log_step).unsqueeze(1))
         g_bias = None
         if bias is not None:
-            # The term of ln_step and ln_in cancels between the bias code and the factor.
-            g_bias = g.sum(0) * factor * torch.exp(-ln_step - ln_in)
+            # The term of log_step and log_in cancels between the bias code and the factor.
+            g_bias = g.sum(0) * factor * torch.exp(-log_step - log_in)
             g_out = -(g_factor + g_bias * bias)
         else:
             g_out = -g_factor
@@ -115,8 +115,8 @@ class _Linear(torch.autograd.Function):
             g_weight,
             g_bias,
             g_step,
-            g_factor.sum().reshape(ln_in.shape),
-            g_out.sum_to_size(ln_out.shape),
+            g_factor.sum().reshape(log_in.shape),
+            g_out.sum_to_size(log_out.shape),
             None,
             None,
             None,
@@ -129,9 +129,9 @@ def linear(
     weight: Tensor,
     bias: Tensor | None,
     *,
-    ln_step: Tensor,
-    ln_in: Tensor,
-    ln_out: Tensor,
+    log_step: Tensor,
+    log_in: Tensor,
+    log_out: Tensor,
     wide: Tensor,
     limits: tuple[float, float],
     exact: bool = False,
@@ -146,7 +146,7 @@ def linear(
         Lowest and highest centred code of the output.
     exact : bool
         Requantize in float64: for codes in the thousands, where float32 rounds too many away.
-    weight, bias, ln_step, ln_in, ln_out, wide : Tensor
+    weight, bias, log_step, log_in, log_out, wide : Tensor
         As in :func:`linear_codes`.
 
     Returns
@@ -154,4 +154,4 @@ def linear(
     Tensor
         (..., rows) codes.
     """
-    return _Linear.apply(x, weight, bias, ln_step, ln_in, ln_out, wide, *limits, exact)
+    return _Linear.apply(x, weight, bias, log_step, log_in, log_out, wide, *limits, exact)

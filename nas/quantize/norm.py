@@ -20,7 +20,7 @@ class NormCodes:
     Parameters
     ----------
     epsilon : int
-        What is added to ``width**2`` times the variance, in squared residual codes.
+        Term added to ``width**2`` times the variance, in squared residual codes.
     gain, shift : int
         1 / output scale = ``gain * 2**-(shift + 1)``; the gain has ``GAIN_BITS`` bits.
     """
@@ -30,7 +30,7 @@ class NormCodes:
     shift: int
 
 
-def norm_codes(width: int, epsilon: float, ln_out: Tensor) -> NormCodes:
+def norm_codes(width: int, epsilon: float, log_out: Tensor) -> NormCodes:
     """Quantize a LayerNorm's constants.
 
     Parameters
@@ -39,7 +39,7 @@ def norm_codes(width: int, epsilon: float, ln_out: Tensor) -> NormCodes:
         Channels.
     epsilon : float
         In squared residual codes.
-    ln_out : Tensor
+    log_out : Tensor
         Logarithm of the output scale, scalar.
 
     Raises
@@ -47,9 +47,11 @@ def norm_codes(width: int, epsilon: float, ln_out: Tensor) -> NormCodes:
     ValueError
         If the output scale is above 2: gain and shift cannot express that.
     """
-    gain, shift = dyadic(torch.exp(-ln_out.detach()), GAIN_BITS, shifts=(1, 16))
+    gain, shift = dyadic(torch.exp(-log_out.detach()), GAIN_BITS, shifts=(1, 16))
     if not 1 << (GAIN_BITS - 1) <= int(gain) < 1 << GAIN_BITS:
-        raise ValueError(f"a LayerNorm's output scale must be at most 2, not {float(ln_out.exp())}")
+        raise ValueError(
+            f"a LayerNorm's output scale must be at most 2, not {float(log_out.exp())}"
+        )
     return NormCodes(
         epsilon=min(max(round(epsilon * width * width), 1), (1 << 32) - 1),
         gain=int(gain),
@@ -95,14 +97,14 @@ def _rsqrt_tables(device: torch.device) -> tuple[Tensor, Tensor]:
 
 class _Norm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, r, ln_out, epsilon, low, high):
+    def forward(ctx, r, log_out, epsilon, low, high):
         width = r.shape[-1]
-        codes = norm_codes(width, epsilon, ln_out)
+        codes = norm_codes(width, epsilon, log_out)
         normal, mean, rstd = torch.native_layer_norm(
             r, [width], None, None, codes.epsilon / width**2
         )
         # The hardware's reciprocal root is cut to 16 bits: a token's constant patch would differ
-        # in every picture without it. The variance in float32 is exact enough to find it.
+        # in every image without it. The variance in float32 is exact enough to find it.
         root = width / rstd.double()
         k, e = rsqrt_codes((root * root).floor_())
         k = (k * (codes.gain * 2.0**-16)).floor_()
@@ -123,14 +125,14 @@ class _Norm(torch.autograd.Function):
         return g_r, -torch.dot(g.flatten(), normal.flatten()), None, None, None
 
 
-def norm(r: Tensor, *, ln_out: Tensor, epsilon: float, limits: tuple[float, float]) -> Tensor:
+def norm(r: Tensor, *, log_out: Tensor, epsilon: float, limits: tuple[float, float]) -> Tensor:
     """LayerNorm without affine of residual codes (numerics section 4).
 
     Parameters
     ----------
     r : Tensor
         (..., width) int16 codes.
-    ln_out, epsilon
+    log_out, epsilon
         As in :func:`norm_codes`.
     limits : tuple of float
         Lowest and highest code of the output.
@@ -140,4 +142,4 @@ def norm(r: Tensor, *, ln_out: Tensor, epsilon: float, limits: tuple[float, floa
     Tensor
         (..., width) signed activation codes.
     """
-    return _Norm.apply(r, ln_out, epsilon, *limits)
+    return _Norm.apply(r, log_out, epsilon, *limits)

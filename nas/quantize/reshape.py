@@ -14,7 +14,7 @@ def join_heads(x: Tensor) -> Tensor:
 
 
 def patches_of(pixels: Tensor, patch: int) -> Tensor:
-    """Cut pictures into patches, pixels in the order of numerics section 3.
+    """Cut images into patches, pixels in the order of numerics section 3.
 
     (batch, height, width, channels) -> (batch, patches, patch * patch * channels).
     """

@@ -1,4 +1,4 @@
-"""Where scales and steps start, before training moves them."""
+"""Starting values of scales and steps, before training moves them."""
 
 import torch
 from torch import Tensor

@@ -1,1 +1,12 @@
-"""The search: ``python -m nas.search``, from images to searched networks run on the RTL."""
+"""Search for the most accurate subnets that reach given frame rates: ``python -m nas.search``.
+
+In the order in which a run goes through them:
+
+- ``options``: the command line.
+- ``setup``: the options, resolved to engines (``candidate_engines``), frame rates (``targets``),
+  images and a recipe.
+- ``job``: the stages of a run, from training to the summary.
+- ``evolution``: the search itself, with its state on disk (``evolution_state``, ``run_folder``).
+- ``report``: the winners on the test images and on the RTL.
+- ``summary``, ``table``, ``pareto``: the results as a file, on the terminal, as a plot.
+"""

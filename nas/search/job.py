@@ -215,7 +215,7 @@ def export_winners(best: EngineResult) -> list[IntegerModel]:
             winner.arch,
             class_names=setup.data.class_names,
             preprocessing=setup.data.preprocessing,
-            pictures=setup.data.validation,
+            images=setup.data.validation,
             info=info,
         )
         model.save(setup.folder / run_folder.model_file(target))

@@ -9,7 +9,7 @@ import torch
 
 from nas.cost import HardwareTarget
 from nas.cost.estimate import Estimate
-from nas.data import Pictures
+from nas.data import ImageSet
 from nas.quantize.integer import IntegerNetwork
 from nas.search.evolution import Candidate
 from nas.search.summary import Winner, WinnerWork
@@ -164,14 +164,14 @@ def spread(count: int, chosen: int) -> np.ndarray:
     return np.arange(chosen) * count // max(chosen, 1)
 
 
-def compare_with_golden(network: IntegerNetwork, images: Pictures) -> Comparison:
+def compare_with_golden(network: IntegerNetwork, images: ImageSet) -> Comparison:
     """Compare PyTorch's integer mode with golden in every code of every tensor."""
     mismatches, first = 0, None
     for part in images.batches(GOLDEN_BATCH):
         expected: dict[str, np.ndarray] = {}
         found: dict[str, torch.Tensor] = {}
-        golden.run(network.model, part.images.numpy(), tensors=expected)
-        network.run(part.images, tensors=found)
+        golden.run(network.model, part.pixels.numpy(), tensors=expected)
+        network.run(part.pixels, tensors=found)
         for name, codes in expected.items():
             differing = int((found[name].cpu().numpy() != codes).sum())
             mismatches += differing
@@ -181,7 +181,7 @@ def compare_with_golden(network: IntegerNetwork, images: Pictures) -> Comparison
 
 
 def execute(
-    model: IntegerModel, images: Pictures, hardware: HardwareTarget, advance: Advance
+    model: IntegerModel, images: ImageSet, hardware: HardwareTarget, advance: Advance
 ) -> Execution:
     """Run images on the engine, back to back, and compare every tensor with golden."""
     if not len(images):
@@ -189,7 +189,7 @@ def execute(
     advance("building the simulation")
     result = _simulate(model, images, hardware, advance)
     # Beside the checks of the runner: compare the logits with PyTorch's integer mode.
-    logits = IntegerNetwork(model).run(images.images).numpy()
+    logits = IntegerNetwork(model).run(images.pixels).numpy()
     mismatches = result.wrong_instructions + result.wrong_logits
     first = result.first_mismatch
     if not mismatches and (result.logits != logits).any():
@@ -199,7 +199,7 @@ def execute(
 
 
 def _simulate(
-    model: IntegerModel, images: Pictures, hardware: HardwareTarget, advance: Advance
+    model: IntegerModel, images: ImageSet, hardware: HardwareTarget, advance: Advance
 ) -> Any:
     # Imported here: without images on the RTL no simulator is needed.
     from sim import runner
@@ -209,7 +209,7 @@ def _simulate(
 
     return runner.run(
         model,
-        images.images.numpy(),
+        images.pixels.numpy(),
         hardware.board,
         engine=hardware.engine,
         check=True,

@@ -14,13 +14,14 @@ from nas.cost import ExactCosts, HardwareTarget, SubnetCosts
 from nas.cost.calibration import power_model
 from nas.cost.estimate import caveats
 from nas.cost.sweep import workers
-from nas.data import TrainingData, load_digits, thinned
+from nas.data import TrainingData, thinned
+from nas.digits import AUGMENTATION, DIGITS, PIXEL_MEAN, PIXEL_STD, load_digits
 from nas.search import run_folder
 from nas.search.candidate_engines import CandidateEngines, candidate_engines
 from nas.search.evolution import EvolutionConfig, LatencyTarget
 from nas.search.evolution_state import EvolutionState
 from nas.search.options import SUPERNETS, SearchOptions
-from nas.space import DIGITS, NATURAL_ORDER, Space, TileOrder
+from nas.space import NATURAL_ORDER, Space, TileOrder
 from nas.supernet.supernet import SupernetConfig
 from nas.training.recipe import TrainConfig
 from rtl.board import load_board
@@ -167,8 +168,8 @@ def prepare(options: SearchOptions, costs: ExactCosts, console: Console) -> tupl
 
 
 def _recipe(options: SearchOptions, candidates: CandidateEngines) -> TrainConfig:
-    supernet = SupernetConfig(space=candidates.space, act_bits=candidates.act_bits)
-    recipe = TrainConfig(supernet=supernet, seed=options.seed, threads=options.threads)
+    supernet = SupernetConfig(candidates.space, PIXEL_MEAN, PIXEL_STD, act_bits=candidates.act_bits)
+    recipe = TrainConfig(supernet, AUGMENTATION, seed=options.seed, threads=options.threads)
     if options.quick:
         return replace(recipe, float_epochs=QUICK_EPOCHS, quantized_epochs=QUICK_EPOCHS)
     return recipe

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.data import Pictures
+from nas.data import ImageSet
 from nas.space import Arch
 from nas.supernet.supernet import Supernet
 from rtl.model import IntegerModel
@@ -19,7 +19,7 @@ from sim import golden
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well quantized mode and integer model agree.
+    """Agreement of quantized mode and integer model.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class Agreement:
         Per tensor of docs/numerics.md, section 8, the fraction of equal codes, each operation fed
         golden's inputs.
     top1 : float
-        Fraction of pictures with the same highest logit when quantized mode runs freely.
+        Fraction of images with the same highest logit when quantized mode runs freely.
     """
 
     tensors: dict[str, float]
@@ -41,13 +41,13 @@ class Agreement:
 
 
 @torch.no_grad()
-def compare(net: Supernet, arch: Arch, model: IntegerModel, pictures: Pictures) -> Agreement:
+def compare(net: Supernet, arch: Arch, model: IntegerModel, images: ImageSet) -> Agreement:
     """Compare a subnet in quantized mode with its integer model, run by golden.
 
-    Needs memory for every tensor of all pictures: a few hundred at a time.
+    Needs memory for every tensor of all images: a few hundred at a time.
     """
     expected: dict[str, np.ndarray] = {}
-    logits = golden.run(model, pictures.images.numpy(), tensors=expected)
+    logits = golden.run(model, images.pixels.numpy(), tensors=expected)
     zeros = {f"blocks.{i}.hidden": block.hidden_zero for i, block in enumerate(model.blocks)}
     equal: dict[str, float] = {}
 
@@ -62,9 +62,9 @@ def compare(net: Supernet, arch: Arch, model: IntegerModel, pictures: Pictures) 
         equal[name] = float((theirs == values).float().mean())
         return theirs
 
-    net.quantized(pictures.images, arch, tap)
+    net.quantized(images.pixels, arch, tap)
     missing = expected.keys() - equal.keys()
     if missing:
         raise ValueError(f"quantized mode does not name the tensors {sorted(missing)}")
-    free = net.quantized(pictures.images, arch).argmax(1).numpy()
+    free = net.quantized(images.pixels, arch).argmax(1).numpy()
     return Agreement(equal, float((free == logits.argmax(1)).mean()))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas.data import Pictures
+from nas.data import ImageSet
 from nas.quantize.attention import (
     CONTEXT_BITS,
     CONTEXT_SHIFTS,
@@ -38,7 +38,7 @@ def export(
     *,
     class_names: tuple[str, ...],
     preprocessing: Preprocessing,
-    pictures: Pictures | None = None,
+    images: ImageSet | None = None,
     info: Mapping[str, Any] | None = None,
 ) -> IntegerModel:
     """Make the integer model of a subnet.
@@ -50,9 +50,9 @@ def export(
     arch : Arch
     class_names : tuple of str
     preprocessing : Preprocessing
-        What the training pictures went through.
-    pictures : Pictures, optional
-        Validation pictures: ``info["norms"]`` then has :func:`norm_report`.
+        Steps that the training images went through.
+    images : ImageSet, optional
+        Validation images: ``info["norms"]`` then has :func:`norm_report`.
     info : mapping, optional
         More for the model's ``info``: JSON values.
 
@@ -62,7 +62,7 @@ def export(
         If the result breaks a bound of docs/numerics.md, such as an accumulator's.
     """
     return _Exporter(net, arch).model(
-        class_names, preprocessing, _info(net, arch, pictures, info or {})
+        class_names, preprocessing, _info(net, arch, images, info or {})
     )
 
 
@@ -75,7 +75,7 @@ class _Exporter:
         self, class_names: tuple[str, ...], preprocessing: Preprocessing, info: dict[str, Any]
     ) -> IntegerModel:
         net, space, width = self.net, self.space, self.arch.width
-        ln_logit = net.ln_logit(width, self.wide["head"])
+        log_logit = net.log_logit(width, self.wide["head"])
         # The zero point of a pixel is its channel's mean; channels vary fastest along the depth.
         zero = torch.tensor(net.config.pixel_mean).repeat(space.patch**2)
         return IntegerModel(
@@ -87,13 +87,13 @@ class _Exporter:
             head_dim=space.head_dim,
             classes=space.classes,
             embed=self.linear(
-                "embed", len(zero), net.ln_pixel, net.ln_residual.expand(width), zero
+                "embed", len(zero), net.log_pixel, net.log_residual.expand(width), zero
             ),
             position=_array(net.position_codes(width), np.int16),
             blocks=tuple(self.block(i) for i in range(self.arch.depth)),
-            norm=self.norm(net.norm_scale.ln),
-            head=self.linear("head", width, net.norm_scale.ln, ln_logit),
-            output_scale=float(ln_logit.exp()),
+            norm=self.norm(net.norm_scale.log),
+            head=self.linear("head", width, net.norm_scale.log, log_logit),
+            output_scale=float(log_logit.exp()),
             class_names=class_names,
             preprocessing=preprocessing,
             producer=_producer(),
@@ -104,40 +104,42 @@ class _Exporter:
         block = self.net.block(index)
         name, width, hidden = f"blocks.{index}.", self.arch.width, self.arch.hidden(index)
         heads = self.arch.blocks[index].heads
-        s1, s2, ln_context = block.norm1_scale.ln, block.norm2_scale.ln, block.context_scale.ln
-        ln_q, ln_k, ln_v = block.q_scale.ln, block.k_scale.ln, block.v_scale.ln
-        ln_fc1, ln_hidden = block.fc1_scale.ln, block.hidden_scale.ln
-        attended = self.net.ln_residual - block.ln_attention_gain[:width]
-        output = self.net.ln_residual - block.ln_mlp_gain[:width]
-        table, _, _ = gelu_table(ln_fc1, ln_hidden, block.hidden_limits)
+        s1, s2, log_context = block.norm1_scale.log, block.norm2_scale.log, block.context_scale.log
+        log_q, log_k, log_v = block.q_scale.log, block.k_scale.log, block.v_scale.log
+        log_fc1, log_hidden = block.fc1_scale.log, block.hidden_scale.log
+        attended = self.net.log_residual - block.log_attention_gain[:width]
+        output = self.net.log_residual - block.log_mlp_gain[:width]
+        table, _, _ = gelu_table(log_fc1, log_hidden, block.hidden_limits)
         zero = block.hidden_zero
         return Block(
             heads=heads,
             hidden=hidden,
             norm1=self.norm(s1),
-            q=self.linear(name + "q", width, s1, ln_q),
-            k=self.linear(name + "k", width, s1, ln_k),
-            v=self.linear(name + "v", width, s1, ln_v),
-            softmax=_head_scales(softmax_factor(ln_q, ln_k, block.head_dim), heads, shifts=(0, 47)),
-            context=_head_scales(
-                context_factor(ln_v, ln_context), heads, bits=CONTEXT_BITS, shifts=CONTEXT_SHIFTS
+            q=self.linear(name + "q", width, s1, log_q),
+            k=self.linear(name + "k", width, s1, log_k),
+            v=self.linear(name + "v", width, s1, log_v),
+            softmax=_head_scales(
+                softmax_factor(log_q, log_k, block.head_dim), heads, shifts=(0, 47)
             ),
-            proj=self.linear(name + "proj", heads * block.head_dim, ln_context, attended),
+            context=_head_scales(
+                context_factor(log_v, log_context), heads, bits=CONTEXT_BITS, shifts=CONTEXT_SHIFTS
+            ),
+            proj=self.linear(name + "proj", heads * block.head_dim, log_context, attended),
             norm2=self.norm(s2),
-            fc1=self.linear(name + "fc1", width, s2, ln_fc1),
+            fc1=self.linear(name + "fc1", width, s2, log_fc1),
             gelu=_array(table + zero, np.int16),
             hidden_signed=block.signed_hidden,
             hidden_zero=zero,
-            fc2=self.linear(name + "fc2", hidden, ln_hidden, output, torch.full((hidden,), zero)),
+            fc2=self.linear(name + "fc2", hidden, log_hidden, output, torch.full((hidden,), zero)),
         )
 
     def linear(
-        self, name: str, depth: int, ln_in: Tensor, ln_out: Tensor, zero: Tensor | None = None
+        self, name: str, depth: int, log_in: Tensor, log_out: Tensor, zero: Tensor | None = None
     ) -> Linear:
         """Layer ``name``; ``zero`` (depth,) are the zero points of its input."""
         layer = cast(ElasticLinear, self.net.get_submodule(name))
         wide = self.wide[name]
-        codes = layer.codes(depth, wide, ln_in, ln_out)
+        codes = layer.codes(depth, wide, log_in, log_out)
         weight, bias = _array(codes.weight, np.int64), _array(codes.bias, np.int64)
         multiplier, shift = dyadic(codes.factor)
         if zero is not None:
@@ -153,9 +155,9 @@ class _Exporter:
             shift=_array(shift, np.uint8),
         )
 
-    def norm(self, ln_out: Tensor) -> Norm:
+    def norm(self, log_out: Tensor) -> Norm:
         width = self.arch.width
-        codes = norm_codes(width, self.net.epsilon, ln_out)
+        codes = norm_codes(width, self.net.epsilon, log_out)
         return Norm(
             epsilon=codes.epsilon,
             gain=codes.gain,
@@ -168,7 +170,7 @@ class _Exporter:
 
 
 @torch.no_grad()
-def norm_report(net: Supernet, arch: Arch, pictures: Pictures) -> dict[str, dict[str, float]]:
+def norm_report(net: Supernet, arch: Arch, images: ImageSet) -> dict[str, dict[str, float]]:
     """Saturation and noise at each LayerNorm, in quantized mode.
 
     Returns
@@ -184,16 +186,16 @@ def norm_report(net: Supernet, arch: Arch, pictures: Pictures) -> dict[str, dict
         seen[name] = values
         return values
 
-    net.quantized(pictures.images, arch, tap)
+    net.quantized(images.pixels, arch, tap)
     low, high = numerics.code_range(net.config.act_bits, signed=True)
     report = {}
-    for name, source, ln_out in _norms(net, arch):
+    for name, source, log_out in _norms(net, arch):
         codes = seen[name]
         residual = seen[source]
         if codes.shape[:-1] != residual.shape[:-1]:  # the class token alone
             residual = residual[:, -1:].reshape(codes.shape)
         exact = functional.layer_norm(residual, residual.shape[-1:], eps=net.epsilon)
-        error = codes * ln_out.exp() - exact
+        error = codes * log_out.exp() - exact
         report[name] = {
             "residual_saturated": _at_limit(residual, *INT16),
             "output_saturated": _at_limit(codes, low, high),
@@ -207,18 +209,18 @@ def _norms(net: Supernet, arch: Arch) -> list[tuple[str, str, Tensor]]:
     result, source = [], "embed"
     for i in range(arch.depth):
         block = net.block(i)
-        result.append((f"blocks.{i}.norm1", source, block.norm1_scale.ln))
-        result.append((f"blocks.{i}.norm2", f"blocks.{i}.attended", block.norm2_scale.ln))
+        result.append((f"blocks.{i}.norm1", source, block.norm1_scale.log))
+        result.append((f"blocks.{i}.norm2", f"blocks.{i}.attended", block.norm2_scale.log))
         source = f"blocks.{i}.output"
-    return [*result, ("norm", source, net.norm_scale.ln)]
+    return [*result, ("norm", source, net.norm_scale.log)]
 
 
 def _info(
-    net: Supernet, arch: Arch, pictures: Pictures | None, info: Mapping[str, Any]
+    net: Supernet, arch: Arch, images: ImageSet | None, info: Mapping[str, Any]
 ) -> dict[str, Any]:
     result: dict[str, Any] = {"arch": arch.to_json(), **info}
-    if pictures is not None:
-        result["norms"] = norm_report(net, arch, pictures)
+    if images is not None:
+        result["norms"] = norm_report(net, arch, images)
     return result
 
 

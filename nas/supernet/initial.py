@@ -21,7 +21,7 @@ INT8_TENSORS = ("k", "v", "fc1")
 def calibrate(net: Supernet, images: Tensor) -> None:
     """Set all scales and steps of ``net``, trained in float mode, to those of least error.
 
-    images: (batch, height, width, channels) training pictures.
+    images: (batch, height, width, channels) training images.
     """
     values: dict[str, Tensor] = {}
 

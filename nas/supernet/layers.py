@@ -30,12 +30,12 @@ class Scale(nn.Module):
 
     def __init__(self, initial: float = 0.05) -> None:
         super().__init__()
-        self.ln = nn.Parameter(torch.tensor(initial).log())
+        self.log = nn.Parameter(torch.tensor(initial).log())
 
     @torch.no_grad()
     def calibrate(self, values: Tensor, limits: tuple[float, float]) -> None:
         """Choose the scale with the least squared error on ``values``, any shape."""
-        self.ln.copy_(best_step(values.reshape(1, -1), *limits).squeeze(0).log())
+        self.log.copy_(best_step(values.reshape(1, -1), *limits).squeeze(0).log())
 
 
 class ElasticLinear(nn.Module):
@@ -54,14 +54,14 @@ class ElasticLinear(nn.Module):
     -------
     weight : (rows, depth) latent weights.
     bias : (rows,) or None.
-    ln_step : (2, rows) logarithms of the steps at 4 and at 8 bits.
+    log_step : (2, rows) logarithms of the steps at 4 and at 8 bits.
     """
 
     def __init__(self, rows: int, depth: int, *, bias: bool = True, init_std: float = 0.02) -> None:
         super().__init__()
         self.weight = nn.Parameter(trunc_normal_(torch.empty(rows, depth), std=init_std))
         self.bias = nn.Parameter(torch.zeros(rows)) if bias else None
-        self.ln_step = nn.Parameter(torch.full((2, rows), init_std / 3).log())
+        self.log_step = nn.Parameter(torch.full((2, rows), init_std / 3).log())
 
     def slice(self, rows: int, depth: int) -> tuple[Tensor, Tensor | None]:
         """Return weights (rows, depth) and bias (rows,) of a subnet."""
@@ -70,7 +70,7 @@ class ElasticLinear(nn.Module):
 
     def step(self, wide: Tensor) -> Tensor:
         """Return (rows,) the logarithm of each row's step; ``wide`` (rows,) marks 8-bit rows."""
-        steps = self.ln_step[:, : wide.shape[0]]
+        steps = self.log_step[:, : wide.shape[0]]
         return torch.where(wide, steps[1], steps[0])
 
     def forward(self, x: Tensor, rows: int) -> Tensor:
@@ -82,14 +82,14 @@ class ElasticLinear(nn.Module):
         x: Tensor,
         wide: Tensor,
         *,
-        ln_in: Tensor,
-        ln_out: Tensor,
+        log_in: Tensor,
+        log_out: Tensor,
         limits: tuple[float, float] = INT16,
         exact: bool = False,
     ) -> Tensor:
         """Quantized mode: (..., depth) centred codes to (..., rows) codes.
 
-        ``wide`` (rows,) marks 8-bit rows and gives their number. ``ln_out`` is a scalar or
+        ``wide`` (rows,) marks 8-bit rows and gives their number. ``log_out`` is a scalar or
         (rows,): layer scaling enters there.
         """
         weight, bias = self.slice(wide.shape[0], x.shape[-1])
@@ -97,26 +97,26 @@ class ElasticLinear(nn.Module):
             x,
             weight,
             bias,
-            ln_step=self.step(wide),
-            ln_in=ln_in,
-            ln_out=ln_out,
+            log_step=self.step(wide),
+            log_in=log_in,
+            log_out=log_out,
             wide=wide,
             limits=limits,
             exact=exact,
         )
 
     @torch.no_grad()
-    def codes(self, depth: int, wide: Tensor, ln_in: Tensor, ln_out: Tensor) -> LinearCodes:
+    def codes(self, depth: int, wide: Tensor, log_in: Tensor, log_out: Tensor) -> LinearCodes:
         """Return the stored constants of a subnet's layer, as :meth:`quantized` uses them."""
         weight, bias = self.slice(wide.shape[0], depth)
-        return linear_codes(weight, bias, self.step(wide), ln_in, ln_out, wide)
+        return linear_codes(weight, bias, self.step(wide), log_in, log_out, wide)
 
     @torch.no_grad()
     def calibrate(self) -> None:
         """Set the steps of both precisions to those of the least squared error."""
         for index, bits in enumerate(numerics.WEIGHT_BITS):
             limits = numerics.code_range(bits, signed=True)
-            self.ln_step[index] = best_step(self.weight, *limits).log()
+            self.log_step[index] = best_step(self.weight, *limits).log()
 
 
 class ElasticBlock(nn.Module):
@@ -153,8 +153,8 @@ class ElasticBlock(nn.Module):
         self.fc1 = ElasticLinear(hidden, width, init_std=spread)
         self.fc2 = ElasticLinear(width, hidden, init_std=hidden**-0.5)
         # Layer scaling: a positive factor per channel, which folds into the row's multiplier.
-        self.ln_attention_gain = nn.Parameter(torch.zeros(width))
-        self.ln_mlp_gain = nn.Parameter(torch.zeros(width))
+        self.log_attention_gain = nn.Parameter(torch.zeros(width))
+        self.log_mlp_gain = nn.Parameter(torch.zeros(width))
         self.norm1_scale, self.norm2_scale = Scale(), Scale()
         self.q_scale, self.k_scale, self.v_scale = Scale(), Scale(), Scale()
         self.context_scale, self.fc1_scale, self.hidden_scale = Scale(), Scale(), Scale()
@@ -167,7 +167,7 @@ class ElasticBlock(nn.Module):
     @property
     def hidden_zero(self) -> int:
         """Zero point of the hidden code."""
-        return gelu.hidden_zero(self.hidden_scale.ln, self.signed_hidden)
+        return gelu.hidden_zero(self.hidden_scale.log, self.signed_hidden)
 
     @property
     def hidden_limits(self) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Which rows deserve 8 bits: sensitivity, the order of rows and tiles, and the move to it.
+"""Sensitivity of rows: the order of rows and tiles in which 8 bits are given.
 
 Computed once, at full size, after the float stage and before elasticity; then frozen.
 """
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas.data import Pictures
+from nas.data import ImageSet
 from nas.quantize.codes import round_half_up
 from nas.quantize.steps import best_step
 from nas.supernet.layers import ElasticLinear
@@ -21,15 +21,15 @@ Permutation = dict[str, list[tuple[int, Tensor]]]
 """Per parameter name the axes to reorder: new[i] = old[order[i]] along each."""
 
 
-def row_sensitivity(net: Supernet, pictures: Pictures, batch: int = 32) -> dict[str, Tensor]:
+def row_sensitivity(net: Supernet, images: ImageSet, batch: int = 32) -> dict[str, Tensor]:
     """Expected loss from giving a row 4 bits rather than 8: Fisher x noise, summed over the row.
 
     Parameters
     ----------
     net : Supernet
         Trained in float mode.
-    pictures : Pictures
-        Training pictures, as they are; a few hundred suffice.
+    images : ImageSet
+        Training images, as they are; a few hundred suffice.
 
     Returns
     -------
@@ -40,8 +40,8 @@ def row_sensitivity(net: Supernet, pictures: Pictures, batch: int = 32) -> dict[
     weights = [layer.weight for layer in layers.values()]
     fisher = [torch.zeros_like(weight) for weight in weights]
     arch = net.config.space.largest()
-    for part in pictures.batches(batch):
-        loss = functional.cross_entropy(net(part.images, arch), part.labels)
+    for part in images.batches(batch):
+        loss = functional.cross_entropy(net(part.pixels, arch), part.labels)
         for total, gradient in zip(fisher, torch.autograd.grad(loss, weights), strict=True):
             total += gradient.square()
     result = {}
@@ -65,7 +65,7 @@ def row_permutation(net: Supernet, sensitivity: Mapping[str, Tensor]) -> Permuta
 
     def move_rows(layer: str, order: Tensor) -> None:
         move(f"{layer}.weight", 0, order)
-        move(f"{layer}.ln_step", 1, order)
+        move(f"{layer}.log_step", 1, order)
         if net.get_submodule(layer).bias is not None:
             move(f"{layer}.bias", 0, order)
 

@@ -6,7 +6,7 @@ optional *tap*, which may look at it (calibration) or replace it (comparison wit
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from math import log
 from typing import Any, cast
@@ -33,27 +33,27 @@ mode. What it returns goes on in the tensor's place."""
 
 @dataclass(frozen=True)
 class SupernetConfig:
-    """What a supernet is, apart from its weights.
+    """Description of a supernet, without its weights.
 
     Parameters
     ----------
     space : Space
         The subnets that it contains.
-    act_bits : int
-        Bits of hidden activations: 4, 6 or 8.
-    signed_hidden : bool
-        Whether the code after GELU is signed instead of having a zero point.
     pixel_mean : tuple of int
         Per channel the pixel code that counts as zero.
     pixel_std : float
         Standard deviation of a pixel, in codes.
+    act_bits : int
+        Bits of hidden activations: 4, 6 or 8.
+    signed_hidden : bool
+        Whether the code after GELU is signed instead of having a zero point.
     """
 
-    space: Space = field(default_factory=Space)
+    space: Space
+    pixel_mean: tuple[int, ...]
+    pixel_std: float
     act_bits: int = 6
     signed_hidden: bool = False
-    pixel_mean: tuple[int, ...] = (33,)
-    pixel_std: float = 79.0
 
     def __post_init__(self) -> None:
         if self.act_bits not in numerics.ACT_BITS:
@@ -165,11 +165,11 @@ class Supernet(nn.Module):
             q, k, v = (split_heads(t, head_dim) for t in (q, k, v))
             x = join_heads(functional.scaled_dot_product_attention(q, k, v))
             x = tap(name + "context", x)
-            r = r + block.proj(x, width) * block.ln_attention_gain[:width].exp()
+            r = r + block.proj(x, width) * block.log_attention_gain[:width].exp()
             x = tap(name + "norm2", _layer_norm(tap(name + "attended", r)))
             x = tap(name + "fc1", block.fc1(x, arch.hidden(i)))
             x = tap(name + "hidden", functional.gelu(x))
-            r = r + block.fc2(x, width) * block.ln_mlp_gain[:width].exp()
+            r = r + block.fc2(x, width) * block.log_mlp_gain[:width].exp()
             r = tap(name + "output", r)
         x = tap("norm", _layer_norm(r[:, -1]))
         return tap("logits", self.head(x, self.config.space.classes))
@@ -184,22 +184,22 @@ class Supernet(nn.Module):
         """
         tap = tap or _pass
         width, wide = arch.width, self.wide_rows(arch)
-        ln_residual = self.ln_residual
+        log_residual = self.log_residual
         pixels = tap("pixels", self.pixels(images))
-        y = self.embed.quantized(pixels, wide["embed"], ln_in=self.ln_pixel, ln_out=ln_residual)
+        y = self.embed.quantized(pixels, wide["embed"], log_in=self.log_pixel, log_out=log_residual)
         position = self.position_codes(width).expand(len(images), -1, -1)
         r = tap("embed", (position + functional.pad(y, (0, 0, 0, 1))).clamp(*INT16))
         for i in range(arch.depth):
             last = i == arch.depth - 1
             r = self._quantized_block(self.block(i), r, f"blocks.{i}.", wide, last, tap)
         signed = numerics.code_range(self.config.act_bits, signed=True)
-        x = norm(r[:, -1], ln_out=self.norm_scale.ln, epsilon=self.epsilon, limits=signed)
+        x = norm(r[:, -1], log_out=self.norm_scale.log, epsilon=self.epsilon, limits=signed)
         x = tap("norm", x)
-        ln_out = self.ln_logit(width, wide["head"])
+        log_out = self.log_logit(width, wide["head"])
         y = self.head.quantized(
-            x, wide["head"], ln_in=self.norm_scale.ln, ln_out=ln_out, exact=True
+            x, wide["head"], log_in=self.norm_scale.log, log_out=log_out, exact=True
         )
-        return tap("logits", y) * ln_out.exp()
+        return tap("logits", y) * log_out.exp()
 
     def _quantized_block(
         self,
@@ -211,56 +211,56 @@ class Supernet(nn.Module):
         tap: Tap,
     ) -> Tensor:
         width, head_dim, signed = r.shape[-1], block.head_dim, block.signed_limits
-        s1, s2 = block.norm1_scale.ln, block.norm2_scale.ln
-        ln_q, ln_k, ln_v = block.q_scale.ln, block.k_scale.ln, block.v_scale.ln
-        x = norm(r, ln_out=s1, epsilon=self.epsilon, limits=signed)
+        s1, s2 = block.norm1_scale.log, block.norm2_scale.log
+        log_q, log_k, log_v = block.q_scale.log, block.k_scale.log, block.v_scale.log
+        x = norm(r, log_out=s1, epsilon=self.epsilon, limits=signed)
         x = tap(name + "norm1", x)
         r, queries = (r[:, -1:], x[:, -1:]) if last else (r, x)
-        q = block.q.quantized(queries, wide[name + "q"], ln_in=s1, ln_out=ln_q, limits=signed)
-        k = block.k.quantized(x, wide[name + "k"], ln_in=s1, ln_out=ln_k, limits=INT8)
-        v = block.v.quantized(x, wide[name + "v"], ln_in=s1, ln_out=ln_v, limits=INT8)
+        q = block.q.quantized(queries, wide[name + "q"], log_in=s1, log_out=log_q, limits=signed)
+        k = block.k.quantized(x, wide[name + "k"], log_in=s1, log_out=log_k, limits=INT8)
+        v = block.v.quantized(x, wide[name + "v"], log_in=s1, log_out=log_v, limits=INT8)
         q, k, v = tap(name + "q", q), tap(name + "k", k), tap(name + "v", v)
         q, k, v = (split_heads(t, head_dim) for t in (q, k, v))
         scores = tap(name + "scores", q @ k.transpose(-1, -2))  # (batch, heads, queries, keys)
         e = attention_weights(
-            scores, ln_q=ln_q, ln_k=ln_k, head_dim=head_dim, act_bits=block.act_bits
+            scores, log_q=log_q, log_k=log_k, head_dim=head_dim, act_bits=block.act_bits
         )
         e = tap(name + "attention", e)
-        ln_context = block.context_scale.ln
-        x = context(e, v, ln_v=ln_v, ln_out=ln_context, limits=signed)
+        log_context = block.context_scale.log
+        x = context(e, v, log_v=log_v, log_out=log_context, limits=signed)
         x = tap(name + "context", join_heads(x))
-        ln_out = self.ln_residual - block.ln_attention_gain[:width]
-        y = block.proj.quantized(x, wide[name + "proj"], ln_in=ln_context, ln_out=ln_out)
+        log_out = self.log_residual - block.log_attention_gain[:width]
+        y = block.proj.quantized(x, wide[name + "proj"], log_in=log_context, log_out=log_out)
         r = tap(name + "attended", (r + y).clamp(*INT16))
-        x = norm(r, ln_out=s2, epsilon=self.epsilon, limits=signed)
+        x = norm(r, log_out=s2, epsilon=self.epsilon, limits=signed)
         x = tap(name + "norm2", x)
-        ln_fc1, ln_hidden = block.fc1_scale.ln, block.hidden_scale.ln
-        x = block.fc1.quantized(x, wide[name + "fc1"], ln_in=s2, ln_out=ln_fc1, limits=INT8)
+        log_fc1, log_hidden = block.fc1_scale.log, block.hidden_scale.log
+        x = block.fc1.quantized(x, wide[name + "fc1"], log_in=s2, log_out=log_fc1, limits=INT8)
         x = tap(name + "fc1", x)
-        x = gelu(x, ln_in=ln_fc1, ln_out=ln_hidden, limits=block.hidden_limits)
+        x = gelu(x, log_in=log_fc1, log_out=log_hidden, limits=block.hidden_limits)
         x = tap(name + "hidden", x)
-        ln_out = self.ln_residual - block.ln_mlp_gain[:width]
-        y = block.fc2.quantized(x, wide[name + "fc2"], ln_in=ln_hidden, ln_out=ln_out)
+        log_out = self.log_residual - block.log_mlp_gain[:width]
+        y = block.fc2.quantized(x, wide[name + "fc2"], log_in=log_hidden, log_out=log_out)
         return tap(name + "output", (r + y).clamp(*INT16))
 
     @torch.no_grad()
-    def ln_logit(self, width: int, wide: Tensor) -> Tensor:
+    def log_logit(self, width: int, wide: Tensor) -> Tensor:
         """Logarithm of the logits' scale: the least one at which no input can saturate them."""
-        ln_in = self.norm_scale.ln
-        codes = self.head.codes(width, wide, ln_in, torch.zeros_like(ln_in))
+        log_in = self.norm_scale.log
+        codes = self.head.codes(width, wide, log_in, torch.zeros_like(log_in))
         largest = 1 << (self.config.act_bits - 1)
         bound = codes.weight.abs().sum(1) * largest + codes.bias.abs()
-        real = bound * torch.exp(ln_in + self.head.step(wide))
+        real = bound * torch.exp(log_in + self.head.step(wide))
         # 1/1024 below the limit leaves room for the rounding of multiplier and result.
         return (real.amax().clamp(min=1e-6) / (INT16[1] * (1 - 2.0**-10))).log()
 
     @property
-    def ln_pixel(self) -> Tensor:
+    def log_pixel(self) -> Tensor:
         """Logarithm of a pixel code's real value."""
         return self.position.new_tensor(-log(self.config.pixel_std))
 
     @property
-    def ln_residual(self) -> Tensor:
+    def log_residual(self) -> Tensor:
         """Logarithm of a residual code's real value."""
         return self.position.new_tensor(log(self.residual_scale))
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges of the distortions; each picture draws its own, uniformly.
+    """Ranges of the distortions; each image draws its own, uniformly.
 
     Parameters
     ----------
@@ -23,20 +23,20 @@ class Augmentation:
     elastic : float
         Standard deviation, in pixels, of the displacement of the knots of a 5 x 5 grid.
     padding : str
-        What lies outside the picture: ``"zeros"`` or ``"border"``.
+        Fill for pixels outside the image: ``"zeros"`` or ``"border"``.
     """
 
-    rotation: float = 12.0
-    scale: float = 0.1
-    shear: float = 0.1
-    shift: float = 2.0
-    elastic: float = 0.7
+    rotation: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+    shift: float = 0.0
+    elastic: float = 0.0
     padding: str = "zeros"
 
     KNOTS = 5
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Distort (batch, height, width, channels) uint8 pictures: the same shape and type."""
+        """Distort (batch, height, width, channels) uint8 images: the same shape and type."""
         batch, height, width, _ = images.shape
         grid = functional.affine_grid(
             self._matrices(batch, height, width, generator),
@@ -59,7 +59,7 @@ class Augmentation:
         return moved.add_(0.5).clamp_(0, 255).permute(0, 2, 3, 1).to(torch.uint8)
 
     def _matrices(self, batch: int, height: int, width: int, generator: torch.Generator) -> Tensor:
-        """(batch, 2, 3) affine maps from places in the result to places in the picture."""
+        """(batch, 2, 3) affine maps from places in the result to places in the image."""
         u = torch.rand(6, batch, generator=generator) * 2 - 1
         angle = u[0] * self.rotation * pi / 180
         cos, sin = angle.cos(), angle.sin()

@@ -9,18 +9,16 @@ from typing import Any
 
 import torch
 
-from nas.data import TrainingData, load_digits
+from nas.data import TrainingData
 from nas.supernet.supernet import Supernet, SupernetConfig
 from nas.training.recipe import RECIPE, TrainConfig
 from rtl.errors import UserError
 from rtl.files import atomic_write
 
 
-def checkpoint_path(
-    config: TrainConfig, directory: Path | str, data: TrainingData | None = None
-) -> Path:
-    """Where :func:`nas.training.train.train_supernet` keeps the run of a configuration."""
-    return Path(directory) / f"supernet-{config.key(data or load_digits())[:12]}.pt"
+def checkpoint_path(config: TrainConfig, directory: Path | str, data: TrainingData) -> Path:
+    """Name the file in which the run of a configuration on some images is kept."""
+    return Path(directory) / f"supernet-{config.key(data)[:12]}.pt"
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.data import Pictures
+from nas.data import ImageSet
 from nas.space import Arch
 from nas.supernet.supernet import Supernet
 
@@ -17,7 +17,7 @@ Z_95 = 1.959964  # two-sided 95 % of a normal distribution
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What a model answered on a set of pictures.
+    """Answers of a model on a set of images.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Result:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval of the accuracy, on other pictures of the same kind."""
+        """Wilson's 95 % interval of the accuracy, on other images of the same kind."""
         return wilson(int(self.correct.sum()), len(self.correct))
 
 
@@ -61,7 +61,7 @@ def wilson(successes: int, count: int, z: float = Z_95) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of first minus second over the same pictures, and its 95 % interval."""
+    """Mean of first minus second over the same images, and its 95 % interval."""
 
     mean: float
     low: float
@@ -69,12 +69,12 @@ class Difference:
 
 
 def paired_difference(first: np.ndarray, second: np.ndarray) -> Difference:
-    """Compare two models picture by picture: far sharper than two separate intervals.
+    """Compare two models image by image: far sharper than two separate intervals.
 
-    first, second: (count,) right or wrong, or any score per picture, in the same order.
+    first, second: (count,) right or wrong, or any score per image, in the same order.
     """
     if first.shape != second.shape:
-        raise ValueError(f"both need the same pictures, not {first.shape} and {second.shape}")
+        raise ValueError(f"both need the same images, not {first.shape} and {second.shape}")
     difference = first.astype(np.float64) - second.astype(np.float64)
     mean = float(difference.mean())
     half = (
@@ -84,23 +84,23 @@ def paired_difference(first: np.ndarray, second: np.ndarray) -> Difference:
 
 
 @torch.no_grad()
-def evaluate(predict: Callable[[Tensor], Tensor], pictures: Pictures, batch: int = 250) -> Result:
-    """Classify all pictures.
+def evaluate(predict: Callable[[Tensor], Tensor], images: ImageSet, batch: int = 250) -> Result:
+    """Classify all images.
 
     Parameters
     ----------
     predict : callable
         (batch, height, width, channels) uint8 to (batch, classes) logits in real values.
     """
-    logits = torch.cat([predict(part.images).float() for part in pictures.batches(batch)]).cpu()
+    logits = torch.cat([predict(part.pixels).float() for part in images.batches(batch)]).cpu()
     predicted = logits.argmax(1)
-    loss = torch.nn.functional.cross_entropy(logits, pictures.labels, reduction="none")
-    return Result(predicted.numpy(), (predicted == pictures.labels).numpy(), loss.numpy())
+    loss = torch.nn.functional.cross_entropy(logits, images.labels, reduction="none")
+    return Result(predicted.numpy(), (predicted == images.labels).numpy(), loss.numpy())
 
 
 def evaluate_subnet(
-    net: Supernet, arch: Arch, pictures: Pictures, *, quantized: bool = True
+    net: Supernet, arch: Arch, images: ImageSet, *, quantized: bool = True
 ) -> Result:
     """Evaluate one subnet in quantized or float mode."""
     run = net.quantized if quantized else net
-    return evaluate(lambda images: run(images, arch), pictures)
+    return evaluate(lambda images: run(images, arch), images)

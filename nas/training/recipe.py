@@ -1,8 +1,8 @@
-"""What decides a training run: :class:`TrainConfig`, and the key under which the run is kept."""
+"""Recipe of a training run, and the key under which the run is kept."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from nas.data import TrainingData
@@ -10,12 +10,12 @@ from nas.supernet.supernet import SupernetConfig
 from nas.training.augment import Augmentation
 from rtl.files import sha256_of
 
-RECIPE = 1  # raise when the code of a step trains differently from the same configuration
+RECIPE = 2  # raise when the code of a step trains differently from the same configuration
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """All that decides a training run, apart from the pictures themselves.
+    """Configuration of a training run: with the images, it decides every bit of the result.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class TrainConfig:
     augmentation : Augmentation
     seed : int
     batch : int
-        Pictures per step.
+        Images per step.
     float_epochs, quantized_epochs : int
         Length of the two stages.
     learning_rate, quantized_learning_rate : float
@@ -31,7 +31,7 @@ class TrainConfig:
     scale_rate : float
         Rate of scales and steps over that of the weights.
     weight_decay : float
-        Of the weights; biases, scales and the rest have none.
+        Decay of the weights; biases, scales and the rest have none.
     label_smoothing : float
     random_subnets : int
         Random subnets per step, beside the largest and the smallest.
@@ -40,12 +40,12 @@ class TrainConfig:
     average : float
         Decay of the moving average of all parameters over the quantized stage, the result.
     threads : int
-        Of PyTorch. They decide the last bits of every sum, hence belong here. One is nearly as
-        fast as two for tensors of this size, and many times faster on a busy machine.
+        Threads of PyTorch. They decide the last bits of every sum, hence belong here. One is nearly
+        as fast as two for tensors of this size, and many times faster on a busy machine.
     """
 
-    supernet: SupernetConfig = field(default_factory=SupernetConfig)
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    supernet: SupernetConfig
+    augmentation: Augmentation
     seed: int = 0
     batch: int = 64
     float_epochs: int = 30
@@ -79,7 +79,7 @@ class TrainConfig:
         return cls(**{**data, **nested})
 
     def key(self, data: TrainingData) -> str:
-        """Hash of configuration, recipe and training pictures: 64 hexadecimal digits."""
+        """Hash of configuration, recipe and training images: 64 hexadecimal digits."""
         text = json.dumps({"recipe": RECIPE, **self.to_json()}, sort_keys=True)
-        parts = [data.train.images, data.train.labels, data.validation.images]
+        parts = [data.train.pixels, data.train.labels, data.validation.pixels]
         return sha256_of(text, *(part.numpy().tobytes() for part in parts))

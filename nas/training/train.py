@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from rich.progress import TextColumn, TimeRemainingColumn
 
-from nas.data import TrainingData, load_digits
+from nas.data import TrainingData
 from nas.training.checkpoint import checkpoint_path
 from nas.training.recipe import TrainConfig
 from nas.training.trainer import Trainer
@@ -28,8 +28,8 @@ VALIDATE_EPOCHS = 10
 
 def train_supernet(
     config: TrainConfig,
-    directory: Path | str = "runs/supernets",
-    data: TrainingData | None = None,
+    directory: Path | str,
+    data: TrainingData,
     *,
     console: Console | None = None,
 ) -> Path:
@@ -40,8 +40,7 @@ def train_supernet(
     config : TrainConfig
     directory : Path or str
         For the checkpoint, and TensorBoard's logs beside it.
-    data : TrainingData, optional
-        Pictures; by default the digits.
+    data : TrainingData
     console : rich.console.Console, optional
         Where the progress bar goes; ``Console(quiet=True)`` shows none.
 
@@ -57,7 +56,6 @@ def train_supernet(
     KeyboardInterrupt
         After Ctrl-C, once the checkpoint is saved.
     """
-    data = data or load_digits()
     trainer = Trainer(config, data, checkpoint_path(config, directory, data))
     if not trainer.finished:
         _run(trainer, console or Console(stderr=True))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas.data import Pictures, TrainingData
+from nas.data import ImageSet, TrainingData
 from nas.space import Arch
 from nas.supernet.initial import calibrate
 from nas.supernet.sensitivity import permute_training, row_permutation, row_sensitivity, tile_order
@@ -23,8 +23,8 @@ from nas.training.checkpoint import read_checkpoint, write_checkpoint
 from nas.training.evaluate import evaluate_subnet
 from nas.training.recipe import TrainConfig
 
-CALIBRATION_PICTURES = 512
-SENSITIVITY_PICTURES = 1024
+CALIBRATION_IMAGES = 512
+SENSITIVITY_IMAGES = 1024
 
 
 class Trainer:
@@ -106,16 +106,16 @@ class Trainer:
     # --- inside a step -----------------------------------------------------------------------
 
     def _batch(self) -> tuple[Tensor, Tensor]:
-        """Return this step's pictures (batch, height, width, channels), distorted, and labels."""
+        """Return this step's images (batch, height, width, channels), distorted, and labels."""
         epoch, index = divmod(self.step, self.steps_per_epoch)
         order = np.random.default_rng([self.config.seed, 0, epoch]).permutation(
             len(self.data.train)
         )
         chosen = order[index * self.config.batch : (index + 1) * self.config.batch]
-        pictures = self.data.train.take(chosen)
+        images = self.data.train.take(chosen)
         seed = np.random.SeedSequence([self.config.seed, 1, self.step]).generate_state(1)[0]
         generator = torch.Generator().manual_seed(int(seed))
-        return self.config.augmentation(pictures.images, generator), pictures.labels
+        return self.config.augmentation(images.pixels, generator), images.labels
 
     def _float_losses(self, images: Tensor, labels: Tensor) -> dict[str, float]:
         """Add the gradients of the largest subnet in float mode; return its loss."""
@@ -174,14 +174,14 @@ class Trainer:
         return highest * (1e-3 + (1 + cos(pi * (done - rise) / (1 - rise))) / 2)
 
     def _groups(self) -> list[dict[str, Any]]:
-        """Parameter groups: weights decay; scales and steps (``ln``) learn at their own rate."""
+        """Parameter groups: weights decay; scales and steps (``log``) learn at their own rate."""
         weights, scales, rest = [], [], []
         for name, parameter in self.net.named_parameters():
             leaf = name.rpartition(".")[2]
             if leaf == "weight":
                 weights.append(parameter)
             else:
-                (scales if leaf in ("ln", "ln_step") else rest).append(parameter)
+                (scales if leaf in ("log", "log_step") else rest).append(parameter)
         return [
             {"params": weights, "weight_decay": self.config.weight_decay, "factor": 1.0},
             {"params": scales, "weight_decay": 0.0, "factor": self.config.scale_rate},
@@ -194,12 +194,12 @@ class Trainer:
         """Gather the sensitive rows, freeze the tiles' order, set all scales, start averaging."""
         rng = np.random.default_rng([self.config.seed, 3])
         shuffled = self.data.train.take(rng.permutation(len(self.data.train)))
-        sensitivity = row_sensitivity(self.net, _first(shuffled, SENSITIVITY_PICTURES))
+        sensitivity = row_sensitivity(self.net, _first(shuffled, SENSITIVITY_IMAGES))
         permutation = row_permutation(self.net, sensitivity)
         permute_training(self.net, self.optimizer, self.averages, permutation)
         granularity = self.config.supernet.space.row_granularity
         self.net.order = tile_order(sensitivity, permutation, granularity)
-        calibrate(self.net, _first(shuffled, CALIBRATION_PICTURES).images)
+        calibrate(self.net, _first(shuffled, CALIBRATION_IMAGES).pixels)
         self.averages = {n: p.detach().clone() for n, p in self.net.named_parameters()}
 
     @torch.no_grad()
@@ -233,6 +233,6 @@ class Trainer:
             self.averages = state["averages"]
 
 
-def _first(pictures: Pictures, count: int) -> Pictures:
-    """Return the first ``count`` pictures, or all."""
-    return pictures.take(np.arange(min(count, len(pictures))))
+def _first(images: ImageSet, count: int) -> ImageSet:
+    """Return the first ``count`` images, or all."""
+    return images.take(np.arange(min(count, len(images))))

@@ -1,4 +1,4 @@
-"""``python -m rtl.build``: an engine's Verilog, the files a vendor's tool needs, what it takes."""
+"""``python -m rtl.build``: an engine's Verilog, a script for Vivado, and a count of resources."""
 
 import json
 import re
@@ -131,7 +131,7 @@ def main(options: BuildOptions) -> None:
 
 
 def _counts(used: Utilization, board: Board) -> dict:
-    """The report's part on resources."""
+    """Return the resources as part of the report."""
     try:
         board.require(**asdict(used.total))
         excess = None
@@ -149,7 +149,7 @@ def _counts(used: Utilization, board: Board) -> dict:
 
 
 def _timing(levels: Levels, blocks: Unregistered) -> dict:
-    """The report's part on what limits the clock."""
+    """Return the levels of logic, which limit the clock, as part of the report."""
     return {
         "max_lut_levels": levels.levels,
         "max_lut_levels_carry_apart": levels.apart,

@@ -16,7 +16,7 @@ from rtl.lib.emit import Primitives, primitives_of
 
 @dataclass(frozen=True)
 class Resources:
-    """What a board's limits count; sums and multiples of it by ``+`` and ``*``.
+    """Resources as a board's limits count them; ``+`` adds, ``*`` multiplies.
 
     Parameters
     ----------
@@ -166,9 +166,9 @@ class Module:
     Parameters
     ----------
     instances : int
-        In the whole design.
+        How many there are in the whole design.
     own : Resources
-        Of one instance, without the modules inside it.
+        Resources of one instance, without the modules inside it.
     """
 
     instances: int
@@ -183,10 +183,10 @@ class Utilization:
     ----------
     total : Resources
     units : dict of str to Resources
-        By module that the top module instantiates, with all that is inside; together with the
+        Resources of each module that the top instantiates, with all that is inside; with the
         top's own resources they make the total.
     modules : dict of str to Module
-        By name.
+        Every kind of module, by its name.
     """
 
     total: Resources
@@ -196,15 +196,15 @@ class Utilization:
 
 @dataclass(frozen=True)
 class Synthesis:
-    """What Yosys made of a design.
+    """A synthesised design, with its counts.
 
     Parameters
     ----------
     used : Utilization
     netlist : dict
-        Its ``write_json`` of the design's own modules, for rtl.build.netlist.
+        Yosys' ``write_json`` of the design's own modules, for rtl.build.netlist.
     statistics : dict
-        Its ``stat -json``, by module.
+        Yosys' ``stat -json``, by module.
     """
 
     used: Utilization
@@ -219,7 +219,12 @@ def synthesise(rtlil: str, top: str, device: str, *, flatten: bool = False) -> S
 
     Parameters
     ----------
-    rtlil, top, device : str
+    rtlil : str
+        The design.
+    top : str
+        Name of its top module.
+    device : str
+        The part, as the vendor's tool calls it.
     flatten : bool
         Keep the units that the top instantiates and the blocks that repeat, and no other module:
         nearer to what vendors' tools make of a design, but the units' parts are not told apart.
@@ -254,7 +259,10 @@ def synthesise(rtlil: str, top: str, device: str, *, flatten: bool = False) -> S
 
 
 def _flatten(rtlil: str, top: str) -> str:
-    """Commands that dissolve modules into those that stay, known by Amaranth's names with dots."""
+    """Return commands that flatten the design, but for the units and the blocks that repeat.
+
+    Amaranth's names tell them: those of other modules contain a dot behind the top's name.
+    """
     names = re.findall(r"^module \\(\S+)$", rtlil, re.M)
     kept = [name for name in names if "." not in name.removeprefix(f"{top}.")]
     marks = [f"setattr -mod -set keep_hierarchy 1 {name}" for name in kept]

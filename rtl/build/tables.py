@@ -1,4 +1,4 @@
-"""What ``python -m rtl.build`` prints: resources, levels of logic, the longest paths."""
+"""Tables that ``python -m rtl.build`` prints: resources, levels of logic, the longest paths."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -16,7 +16,7 @@ LEVEL_LIMIT = 4  # of logic between registers, for 300 MHz on an UltraScale+
 
 
 def resources_table(used: Utilization, board: Board, engine: EngineConfig) -> Table:
-    """Resources by unit and by kind of module, with the board's limits below."""
+    """Return resources by unit and by kind of module, with the board's limits below."""
     names = tuple(asdict(Resources()))
     table = Table(title=f"Engine {engine.name} on {board.name} ({board.device}), by Yosys")
     table.add_column("module", no_wrap=True)
@@ -49,7 +49,7 @@ def resources_table(used: Utilization, board: Board, engine: EngineConfig) -> Ta
 
 
 def levels_table(levels: Levels, design: str) -> Table:
-    """Levels by unit, the longest paths first; ``design`` is the top's name."""
+    """Return levels by unit, the longest paths first; ``design`` is the top's name."""
     table = Table(title="Levels of logic between registers: LUTs, with a carry chain as one")
     table.add_column("paths that end in", no_wrap=True)
     columns = (
@@ -71,7 +71,7 @@ def levels_table(levels: Levels, design: str) -> Table:
 
 
 def path_lines(levels: Levels, count: int) -> Iterator[str]:
-    """The longest paths, each with what is on its way by module."""
+    """Yield the longest paths, each with the cells on its way by module."""
     for path in levels.paths[:count]:
         bits = f"{path.ends:,} bit{'s' if path.ends > 1 else ''}"
         yield f"{path.levels} levels to {bits}: {path.start} -> {path.end}"

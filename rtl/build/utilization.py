@@ -29,8 +29,8 @@ def read_utilization(path: Path | str) -> Resources | Utilization:
     Returns
     -------
     Resources or Utilization
-        Of a flat report, or of a hierarchical one: the latter with the units that are instances
-        in the top module, and no modules.
+        Resources of a flat report; a hierarchical one also has the units, which are the
+        instances in the top module, but no modules.
 
     Raises
     ------

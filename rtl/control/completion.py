@@ -28,7 +28,7 @@ class Retire(wiring.Component):
     Parameters
     ----------
     parts : int
-        Ends that belong to each instruction.
+        Number of ends that belong to each instruction.
 
     Members
     -------
@@ -82,17 +82,17 @@ class Outstanding(wiring.Component):
     Parameters
     ----------
     most : int
-        Instructions that may be outstanding.
+        Highest number of instructions outstanding.
 
     Members
     -------
     decoded, completed : In(1)
     parity : In(1)
-        Of the instruction that is decoded.
+        Parity of the image whose instruction is decoded.
     older : In(1)
         Parity of the image that will be done next.
     none : Out(1)
-        None of the older image is outstanding.
+        No instruction of the older image is outstanding.
     """
 
     def __init__(self, most: int):
@@ -136,7 +136,7 @@ class InFlight(wiring.Component):
     decoded, completed : In(UNITS)
         Units that an instruction was decoded for, that completed one.
     parity : In(1)
-        Of the image that is decoded.
+        Parity of the image that is decoded.
     ended : In(1)
         END was decoded.
     halt : In(1)

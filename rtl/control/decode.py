@@ -128,7 +128,7 @@ class Decoder(wiring.Component):
     begun, end : Out(1)
         BEGIN, END was decoded.
     credits : Out(CREDITS)
-        With ``begun``.
+        Credits of BEGIN, valid with ``begun``.
     fault : Out(Fault)
     """
 

@@ -32,34 +32,39 @@ LOOP_MEMBERS = {
     "finished": Out(1),
     "fault": Out(Fault),
 }
-"""Members that the fetcher has from its loop."""
+"""Members that the fetcher shares with its loop."""
 
 
 class ImageLoop(wiring.Component):
-    """Asks for the program once for each image, two of them in flight at most.
+    """Asks for the program once per image, with at most two images in flight.
 
-    Again at END, if the image before the one that ended is done; nothing waits for units to be
-    idle. A parity tells the two images apart, by which they have their base addresses.
+    It asks for the next image's program at END, as soon as the image before the one that ended is
+    done; nothing waits for units to be idle. A parity tells the two images apart and selects their
+    base addresses.
+
+    Parameters
+    ----------
+    config : EngineConfig
 
     Members
     -------
     start : In(1)
         Begin with the first image; the registers keep their values until ``finished``.
     program_address, program_bytes : In
-        Of all instructions, aligned to an instruction and to a memory beat, else a fault.
+        Place and size of the program; not aligned to instructions and memory beats is a fault.
     images : In(32)
     image_stride, output_stride : In(32)
     initial : In(REGIONS)
-        Of the first image.
+        Regions of the first image.
     regions : Out(REGIONS_IN_FLIGHT)
     command : Out(stream of ReadCommand)
     begin : Out(1)
     count : Out(NUMBER)
         Instructions of the program.
     parity : Out(1)
-        Of the image whose program was asked for last.
+        Parity of the image whose program was asked for last.
     first : Out(1)
-        It is the first image.
+        The program was asked for the first image.
     end : In(1)
         END was decoded.
     image_done : In(1)
@@ -147,7 +152,7 @@ class ImageLoop(wiring.Component):
         return m
 
     def _place(self, m: Module, idle: object, asks: object) -> None:
-        """Regions of an image when its program is asked for; then the bases move on."""
+        """Set the regions of an image when its program is asked for; then move the bases on."""
         following = Signal(REGIONS)
         for parity, regions in enumerate(self.regions):
             with m.If(asks & (self.parity == parity)):
@@ -177,7 +182,7 @@ class Fetch(wiring.Component):
     ended : Out(1)
         END was decoded.
     credits : Out(CREDITS)
-        What the semaphores start from, with ``starts``: at the first image's BEGIN.
+        Values that the semaphores start from, with ``starts``: at the first image's BEGIN.
     """
 
     DECODE_CYCLES = Skid.LATENCY + Decoder.LATENCY

@@ -30,7 +30,7 @@ class RegisterBus(wiring.Component):
     data : Out(32)
     strobe : Out(4)
     value : In(32)
-        What ``word`` holds, two cycles later.
+        Content of ``word``, two cycles later.
     """
 
     READ_CYCLES = 4
@@ -105,13 +105,14 @@ def _response(refused: object) -> object:
 
 
 class RegisterFile(wiring.Component):
-    """The registers themselves. A member for each: rw ones come out, ro ones go in, wo ones pulse.
+    """The registers, a member for each: rw ones come out, ro ones go in, wo ones pulse.
 
     A word is written in the cycle after ``write``.
 
     Members, beyond the registers
     -----------------------------
-    word, write, data, strobe, value : as of RegisterBus
+    word, write, data, strobe, value
+        The other ends of those of RegisterBus.
     """
 
     GROUP = 16  # words that one level of the read multiplexer selects from

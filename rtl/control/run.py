@@ -71,13 +71,13 @@ class RunStatus(wiring.Component):
     start : Out(1)
         A run begins with the next cycle. A register, behind ``control``.
     running, image_done, finished : In(1)
-        As of ImageLoop.
+        Outputs of ImageLoop.
     failed : In(1)
         A fault was recorded.
     irq_enable : In(2)
         Bit 0: interrupt at the end of the run; bit 1: at the end of each image, too.
     status : Out(Status)
-        Without ``resetting``.
+        The status, but for ``resetting``.
     images_done, cycles, cycles_first, cycles_last : Out
     irq : Out(1)
     """
@@ -144,7 +144,7 @@ class FaultRecord(wiring.Component):
     -------
     i : In(Fault)
     latest : In(NUMBER) x UNITS
-        Number of the instruction that each unit started last.
+        Instruction that each unit took last.
     o : Out(Fault)
         ``valid`` stays set.
     """
@@ -168,7 +168,7 @@ PROGRESS_EVENTS = 2 * UNITS + 2
 
 
 class Watchdog(wiring.Component):
-    """A fault after ``cycles`` cycles without progress while the engine runs; 0 is never.
+    """Reports a fault after ``cycles`` cycles without progress in a run; 0 is never.
 
     ``fault`` comes ``LATENCY`` cycles after the last of them.
 
@@ -179,13 +179,13 @@ class Watchdog(wiring.Component):
     progress : In(PROGRESS_EVENTS)
         Instructions that started or were completed, what moved on a bus; any of them counts.
     missing : In(UNITS) x UNITS
-        By unit: the producers that it waits for.
+        Producers that each unit waits for.
     heads : In(NUMBER) x UNITS
-        By unit: its oldest instruction that has not started.
+        Oldest instruction of each unit that has not started.
     waits : Out(UNITS) x UNITS
         ``missing`` when the watchdog expired.
     fault : Out(Fault)
-        Of the first unit that waits, and of its oldest instruction; of the fetcher if none waits.
+        Names the first unit that waits and its oldest instruction; the fetcher if none waits.
     """
 
     LATENCY = 3
@@ -237,7 +237,7 @@ class Counters(wiring.Component):
     Members
     -------
     activities : In(Activity) x UNITS
-        Of the cycle before.
+        Activity of each unit in the cycle before.
     start : In(1)
         Back to zero.
     running : In(1)

@@ -21,13 +21,13 @@ class Semaphores(wiring.Component):
         The counters take the values of ``credits``; at no other event in the same cycle.
     credits : In(CREDITS)
     completions : In(Completion) x UNITS
-        By producer.
+        Completions, by producer.
     taken : In(UNITS) x UNITS
-        By consumer: the producers whose semaphore it lowers in this cycle.
+        Producers whose semaphore a consumer lowers in this cycle, by consumer.
     available : Out(UNITS) x UNITS
-        By consumer: the producers whose semaphore towards it is above zero.
+        Producers whose semaphore towards a consumer is above zero, by consumer.
     balanced : Out(1)
-        All had the values that they started from, ``BALANCE_CYCLES`` before.
+        All semaphores had the values that they started from, ``BALANCE_CYCLES`` before.
     fault : Out(Fault)
         A semaphore that stood at its highest value was raised.
     """
@@ -97,7 +97,7 @@ class Issue(wiring.Component):
     Parameters
     ----------
     opcode : Opcode
-        Of the unit.
+        The instruction that the unit executes.
 
     Members
     -------

@@ -40,13 +40,14 @@ class UnitControl(wiring.Component):
 
     Members
     -------
-    i, o, available, taken, missing, halt, started, latest : as of Issue
+    i, o, available, taken, missing, halt, started, latest
+        As members of Issue.
     head : Out(NUMBER)
         The oldest instruction in the queue.
     busy : In(1)
     stall : In(STALLS)
     activity : Out(Activity)
-        Of the cycle before.
+        The unit's activity in the cycle before.
     """
 
     def __init__(self, config: EngineConfig, opcode: Opcode):
@@ -123,7 +124,7 @@ class ControlUnit(wiring.Component):
     regions : Out(REGIONS_IN_FLIGHT)
     load, matmul, norm, softmax, store : In(UnitPort)
     stall_load ... stall_store : In(STALLS)
-        For the counters alone.
+        Causes for which each unit stands still, for the counters alone.
     faults : In(Fault) x faults
     moved : In(1)
         Something moved on a bus.

@@ -9,7 +9,7 @@ from rtl.isa.layouts import NUMBER_BITS
 
 
 class FaultCode(enum.IntEnum, shape=3):
-    """Why the engine stopped; 0 is no fault."""
+    """Reasons why the engine stopped; 0 is no fault."""
 
     NONE = 0
     OPCODE = 1  # unknown opcode, or BEGIN and END out of place
@@ -36,7 +36,7 @@ class Fault(data.Struct):
 
 
 def fault(valid: ValueLike, code: ValueLike, unit: int, number: ValueLike | None = None) -> Value:
-    """A value of :class:`Fault`; without ``number`` the unit's latest instruction is meant."""
+    """Make a value of :class:`Fault`; without ``number`` the unit's latest instruction is meant."""
     latest = number is None
     fields = {
         "valid": valid,
@@ -54,7 +54,12 @@ def _fit(value: ValueLike, width: int) -> Value:
 
 
 class FirstFault(wiring.Component):
-    """The first of several faults of one cycle, a register later.
+    """Keeps, of several faults of one cycle, that of the first source. A register.
+
+    Parameters
+    ----------
+    sources : int
+        Number of sources.
 
     Members
     -------

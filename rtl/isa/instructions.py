@@ -27,7 +27,7 @@ IMAGES_IN_FLIGHT = 2  # at most; their parities tell them apart
 
 
 class Unit(IntEnum):
-    """Units with an instruction queue; the value is the unit's bit in ``wait`` and ``signal``."""
+    """Units with an instruction queue; a value is the unit's bit in ``wait`` and ``signal``."""
 
     LOAD = 0
     MATMUL = 1
@@ -51,7 +51,7 @@ class UnitSet(IntFlag):
 
 
 class Opcode(enum.IntEnum, shape=4):
-    """0 is left out: zeroed memory is no program."""
+    """Kinds of instructions; 0 is none, so that zeroed memory is no program."""
 
     BEGIN = 1
     LOAD = 2
@@ -72,7 +72,7 @@ UNIT_OF = {
 
 
 class Base(enum.IntEnum, shape=2):
-    """Memory region that an offset counts from; a base register and a limit register each."""
+    """Memory regions that offsets count from; each has a base and a limit register."""
 
     MODEL = 0
     IMAGE = 1
@@ -80,7 +80,7 @@ class Base(enum.IntEnum, shape=2):
 
 
 class Target(enum.IntEnum, shape=3):
-    """Where LOAD writes."""
+    """The scratchpad that LOAD writes."""
 
     WEIGHTS = 0
     PARAMETERS = 1
@@ -91,14 +91,14 @@ class Target(enum.IntEnum, shape=3):
 
 
 class Activations(enum.IntEnum, shape=1):
-    """What feeds the activation port of the array."""
+    """The source of the array's activation port."""
 
     CODES = 0
     PIXELS = 1
 
 
 class Weights(enum.IntEnum, shape=2):
-    """What feeds the weight port of the array."""
+    """The source of the array's weight port."""
 
     RING = 0
     KEYS = 1
@@ -106,7 +106,7 @@ class Weights(enum.IntEnum, shape=2):
 
 
 class Destination(enum.IntEnum, shape=3):
-    """Where the drain writes."""
+    """The scratchpad that the drain writes."""
 
     ACTIVATIONS = 0
     KEYS = 1
@@ -116,7 +116,7 @@ class Destination(enum.IntEnum, shape=3):
 
 
 class Format(enum.IntEnum, shape=2):
-    """Code that the drain clips to."""
+    """The code that the drain clips to."""
 
     ACT_SIGNED = 0
     ACT_UNSIGNED = 1
@@ -126,7 +126,7 @@ class Format(enum.IntEnum, shape=2):
 
 @dataclass(frozen=True)
 class Field:
-    """One field of an instruction: ``bits`` wide, unsigned unless an enum gives its values."""
+    """One field of an instruction, unsigned unless an enum gives its values."""
 
     name: str
     bits: int
@@ -143,7 +143,7 @@ HEADER = (
 
 
 def credit(producer: Unit, consumer: Unit) -> str:
-    """Name of BEGIN's field for the semaphore of a pair of units."""
+    """Name the field of BEGIN for the semaphore of a pair of units."""
     return f"{producer.name.lower()}_to_{consumer.name.lower()}"
 
 
@@ -258,7 +258,7 @@ INSTRUCTIONS: dict[Opcode, tuple[Field, ...]] = {
 
 
 def fields_of(opcode: Opcode) -> tuple[Field, ...]:
-    """Header and operands of ``opcode``, lowest bits first."""
+    """Fields of an instruction, header and operands, lowest bits first."""
     return HEADER + INSTRUCTIONS[opcode]
 
 
@@ -267,7 +267,7 @@ for _opcode in Opcode:
 
 
 def credit_operands(credits: Sequence[Sequence[int]]) -> dict[str, int]:
-    """BEGIN's operands that state ``credits``, [producer][consumer]."""
+    """Operands of BEGIN that state ``credits``, [producer][consumer]."""
     return {
         credit(producer, consumer): credits[producer][consumer]
         for producer in Unit
@@ -294,16 +294,16 @@ class Instruction:
 
     @property
     def unit(self) -> Unit | None:
-        """The unit that executes it; none for BEGIN and END."""
+        """Unit that executes the instruction; none for BEGIN and END."""
         return UNIT_OF.get(self.opcode)
 
     @property
     def credits(self) -> list[list[int]]:
-        """BEGIN's credits, [producer][consumer]."""
+        """Credits of a BEGIN, [producer][consumer]."""
         return [[self[credit(producer, consumer)] for consumer in Unit] for producer in Unit]
 
     def encode(self) -> bytes:
-        """The instruction's 32 bytes.
+        """Encode the instruction in 32 bytes.
 
         Raises
         ------
@@ -325,7 +325,7 @@ class Instruction:
 
     @classmethod
     def decode(cls, data: bytes) -> "Instruction":
-        """The inverse of :meth:`encode`.
+        """Decode 32 bytes, as :meth:`encode` makes them.
 
         Raises
         ------

@@ -37,12 +37,12 @@ HEADER_LAYOUT = data.StructLayout(_struct(HEADER))
 
 
 def operands_layout(opcode: Opcode) -> data.StructLayout:
-    """Operands of ``opcode``, without the header."""
+    """Layout of the operands of ``opcode``, without the header."""
     return data.StructLayout(_struct(INSTRUCTIONS[opcode]))
 
 
 def instruction_layout(opcode: Opcode) -> data.StructLayout:
-    """A whole instruction: ``header``, ``operands`` of ``opcode``, padding."""
+    """Layout of a whole instruction: ``header``, ``operands`` of ``opcode``, padding."""
     used = HEADER_LAYOUT.size + operands_layout(opcode).size
     return data.StructLayout(
         {

@@ -25,7 +25,7 @@ EVENTS = (
     "starved",
     *(f"stall_{cause}" for cause in range(STALLS)),
 )
-"""What a unit may do in a cycle; a counter of cycles for each."""
+"""Things that a unit may do in a cycle; each has a counter of cycles."""
 IDENTITY = int.from_bytes(b"PVIT", "little")
 VERSION = 2
 WORD_BITS = 32
@@ -37,7 +37,7 @@ Access = Literal["ro", "rw", "wo"]
 
 @dataclass(frozen=True)
 class Register:
-    """One register: ``bits`` up to 64, in as many words as it takes, the lower word first."""
+    """One register of up to 64 bits, in as many words as it takes, the lower word first."""
 
     name: str
     bits: int
@@ -47,6 +47,7 @@ class Register:
 
     @property
     def words(self) -> int:
+        """Number of 32-bit words."""
         return -(-self.bits // WORD_BITS)
 
 
@@ -70,16 +71,33 @@ REGISTERS: tuple[Register, ...] = (
     Register("engine", 64, "ro", "hash of the engine's sizes; programs carry it"),
     Register("control", len(CONTROL_BITS), "wo", "a 1 acts once: " + ", ".join(CONTROL_BITS)),
     Register("status", len(STATUS_BITS), "ro", "bits: " + ", ".join(STATUS_BITS)),
-    Register("error", 4 + 4 + NUMBER_BITS, "ro",
-             "first fault: code (bits 3:0, 0 is none), unit (7:4; 5 is the fetcher), "
-             "instruction number (31:8)"),
-    Register("waits", UNITS * UNITS, "ro",
-             "at a WATCHDOG fault: producers that each unit's next instruction waited for, "
-             "5 bits a unit, LOAD lowest"),
-    Register("irq_enable", 2, "rw",
-             "bit 0: interrupt when a run ends; bit 1: also when an image of it is done"),
-    Register("watchdog_cycles", WATCHDOG_BITS, "rw",
-             "cycles without progress that are a fault; 0: never", WATCHDOG_CYCLES),
+    Register(
+        "error",
+        4 + 4 + NUMBER_BITS,
+        "ro",
+        "first fault: code (bits 3:0, 0 is none), unit (7:4; 5 is the fetcher), "
+        "instruction number (31:8)",
+    ),
+    Register(
+        "waits",
+        UNITS * UNITS,
+        "ro",
+        "at a WATCHDOG fault: producers that each unit's next instruction waited for, "
+        "5 bits a unit, LOAD lowest",
+    ),
+    Register(
+        "irq_enable",
+        2,
+        "rw",
+        "bit 0: interrupt when a run ends; bit 1: also when an image of it is done",
+    ),
+    Register(
+        "watchdog_cycles",
+        WATCHDOG_BITS,
+        "rw",
+        "cycles without progress that are a fault; 0: never",
+        WATCHDOG_CYCLES,
+    ),
     Register("program_address", ADDRESS_BITS, "rw", "first byte of the program"),
     Register("program_bytes", BYTES_BITS, "rw", "32 for each instruction"),
     *_REGIONS,
@@ -91,7 +109,7 @@ REGISTERS: tuple[Register, ...] = (
     Register("cycles_first", 64, "ro", "of this run, at the end of its first image"),
     Register("cycles_last", 64, "ro", "of this run, at the end of the last image that is done"),
     *_COUNTERS,
-)  # fmt: skip
+)
 
 
 def _offsets() -> dict[str, int]:
@@ -110,7 +128,7 @@ WORDS = sum(register.words for register in REGISTERS)
 
 
 def reference() -> str:
-    """docs/registers.md."""
+    """Make docs/registers.md."""
     rows = [
         f"| 0x{OFFSETS[r.name]:03x} | `{r.name}` | {r.bits} | {r.access} | {r.reset} | {r.doc} |"
         for r in REGISTERS

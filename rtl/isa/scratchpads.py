@@ -1,4 +1,4 @@
-"""Scratchpads of an engine as NumPy arrays: what the instructions of :mod:`rtl.isa.semantics` move.
+"""Scratchpads of an engine as NumPy arrays, for :mod:`rtl.isa.semantics`.
 
 A scratchpad is ``(banks, words, lanes)``; the weight ring, row parameters and channel exponents
 have one bank and are ``(words, ...)``. Banks and words: docs/design/0001-engine.md.
@@ -45,9 +45,9 @@ class Scratchpads:
         self.exponents = noise(0, 3, c.exponent_words, rows)
         self.gelu = noise(0, code, 2, 256)
         self.maxima = noise(0, 1, c.score_slots, tokens)
-        scales = (noise(0, (1 << MULTIPLIER_BITS) - 1, c.score_slots, tokens),
-                  noise(15, 27, c.score_slots, tokens))  # fmt: skip
-        self.scales = np.stack(scales, axis=-1)  # by slot and lane: multiplier, shift
+        multipliers = noise(0, (1 << MULTIPLIER_BITS) - 1, c.score_slots, tokens)
+        shifts = noise(15, 27, c.score_slots, tokens)
+        self.scales = np.stack([multipliers, shifts], axis=-1)  # by slot and lane
 
     def granules(self, pad: np.ndarray) -> np.ndarray:
         """View a scratchpad of words as (banks, granules, depth lanes)."""

@@ -1,4 +1,4 @@
-"""What passes between the control unit and each of the units."""
+"""The port between the control unit and each of the units."""
 
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
@@ -10,7 +10,9 @@ from rtl.lib.streams import connect
 
 
 class UnitPort(Signature):
-    """Instructions of ``opcode`` and what becomes of them. Every unit has these members.
+    """Instructions of ``opcode`` on their way in, completions on their way out.
+
+    Every unit has these members.
 
     Members, as the unit sees them
     ------------------------------

@@ -46,8 +46,8 @@ def count_flags(
 class Credits(wiring.Component):
     """Flow control for a pipeline that cannot stall, in front of a queue that can.
 
-    What enters the pipeline takes a credit and what leaves the queue gives it back, so the
-    pipeline never holds more than the queue can take.
+    A value that enters the pipeline takes a credit, and one that leaves the queue gives it back, so
+    the pipeline never holds more than the queue can take.
 
     Parameters
     ----------

@@ -108,8 +108,9 @@ def _inputs(text: str, name: str) -> set[str]:
 class _ModuleEmitter(rtlil.ModuleEmitter):
     """Amaranth's, except that a memory without content takes neither time nor text.
 
-    Of the ZCU102 engine's 20 Mbit Amaranth would make, bit by bit, a string of zeros; the device
-    clears its memories by itself, and :func:`verilog_of` says so in two lines for simulators.
+    For the 20 Mbit of the ZCU102 engine, Amaranth would make a string of zeros, bit by bit. The
+    device clears its memories by itself, and :func:`rtl.build.verilog.emit_verilog` says so in two
+    lines for simulators.
     """
 
     def emit_memory(self, cell_idx: int, cell: _nir.Memory) -> None:

@@ -184,15 +184,6 @@ class OperandSelection(wiring.Component):
         return _halves(pixels, high, self.config.act_bits)
 
 
-def _halves(codes: list[Value], high: Value, bits: int = numerics.ATOM_BITS) -> Value:
-    """Upper or lower nibbles of bytes, side by side, each extended to ``bits``."""
-    middle = numerics.ATOM_BITS
-    zeros = Const(0, bits - middle)
-    upper = Cat(Cat(code[middle:], zeros) for code in codes)
-    lower = Cat(Cat(code[:middle], zeros) for code in codes)
-    return Mux(high, upper, lower)
-
-
 class Feed(wiring.Component):
     """Turn instructions into words of operands for the array, one per cycle.
 
@@ -295,3 +286,12 @@ class Feed(wiring.Component):
                 port.request.eq(address),
                 port.enable.eq(addresses.o.word.valid & enable),
             ]
+
+
+def _halves(codes: list[Value], high: Value, bits: int = numerics.ATOM_BITS) -> Value:
+    """Upper or lower nibbles of bytes, side by side, each extended to ``bits``."""
+    middle = numerics.ATOM_BITS
+    zeros = Const(0, bits - middle)
+    upper = Cat(Cat(code[middle:], zeros) for code in codes)
+    lower = Cat(Cat(code[:middle], zeros) for code in codes)
+    return Mux(high, upper, lower)

@@ -1,4 +1,4 @@
-"""Memory beats into words: wider, narrower, or cut at any byte."""
+"""Memory beats into words that are larger, smaller, or cut at any byte."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
@@ -87,7 +87,7 @@ class Gearbox(wiring.Component):
 
 
 def cut_layout(beat_bytes: int, word_bytes: int) -> data.StructLayout:
-    """Where a word lies among two beats, and what becomes of them."""
+    """The place of a word in two beats, and whether it uses them up."""
     return data.StructLayout(
         {
             "position": range(beat_bytes),
@@ -112,7 +112,7 @@ def word_layout(word_bytes: int) -> data.StructLayout:
     )
 
 
-class Cuts(wiring.Component):
+class CutPlaces(wiring.Component):
     """The places of a cutter's words, one after another, each known a cycle ahead.
 
     The first one comes a cycle after ``start``, then one per cycle, up to the final one.
@@ -175,7 +175,7 @@ class Cuts(wiring.Component):
 
 
 def cutter_members(beat_bytes: int) -> dict[str, wiring.Member]:
-    """What a cutter is told."""
+    """Members by which a cutter is told what to cut."""
     return {
         "start": In(1),
         "first": In(exact_log2(beat_bytes)),
@@ -204,9 +204,9 @@ class Cutter(wiring.Component):
     segment_bytes : In(8)
         Constant from ``start`` on.
     bytes : In(24)
-        Of all segments together.
+        Number of bytes of all segments together.
     i : In(stream of beat_layout)
-        Those of one command.
+        Beats of one command.
     o : Out(stream of word_layout)
 
     Raises
@@ -234,7 +234,7 @@ class Cutter(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.cuts = cuts = Cuts(self.beat_bytes, self.word_bytes)
+        m.submodules.cuts = cuts = CutPlaces(self.beat_bytes, self.word_bytes)
         beats = [Signal(8 * self.beat_bytes, name=f"beat_{i}") for i in range(2)]
         held, ended = Signal(range(3)), Signal()
         accepts, goes, retires = Signal(), Signal(), Signal()

@@ -1,4 +1,4 @@
-"""What a client of the DMA sees: commands, and beats of ``memory_bytes``."""
+"""Ports of the DMA's clients: commands, and beats of ``memory_bytes``."""
 
 from amaranth.hdl import unsigned
 from amaranth.lib import data, stream

@@ -30,7 +30,7 @@ STORED_RECORD_BITS = numerics.BIAS_BITS + numerics.MULTIPLIER_BITS + numerics.SH
 
 
 class ParameterRecord(data.Struct):
-    """How the drain requantizes a row: docs/numerics.md."""
+    """Parameters by which the drain requantizes a row: docs/numerics.md."""
 
     bias: signed(numerics.BIAS_BITS)
     multiplier: unsigned(numerics.MULTIPLIER_BITS)
@@ -39,7 +39,7 @@ class ParameterRecord(data.Struct):
 
 
 class TokenScale(data.Struct):
-    """How the drain requantizes a token of an attention head's context: docs/numerics.md."""
+    """Scale by which the drain requantizes a token of a head's context: docs/numerics.md."""
 
     multiplier: unsigned(numerics.MULTIPLIER_BITS)
     shift: unsigned(numerics.SHIFT_BITS)

@@ -34,7 +34,7 @@ class AddressIssue(wiring.Component):
     tags : Out(stream of tag_layout)
         The clients whose beats will come, in order.
     address : Out(stream of Burst)
-        To channel AR.
+        Bursts to channel AR.
     """
 
     def __init__(self, data_bytes: int, clients: int):

@@ -31,7 +31,7 @@ class Extent(data.Struct):
     parity: unsigned(1)  # of its image
 
 
-class Place(data.Struct):
+class MemoryPlace(data.Struct):
     """The place of a transfer in memory."""
 
     address: unsigned(ADDRESS_BITS)
@@ -48,14 +48,14 @@ class RegionCheck(wiring.Component):
     -------
     regions : In(REGIONS_IN_FLIGHT)
     i : In(stream of Extent)
-    o : Out(stream of Place)
+    o : Out(stream of MemoryPlace)
     """
 
     LATENCY = 4
 
     regions: In(REGIONS_IN_FLIGHT)
     i: In(stream.Signature(Extent))
-    o: Out(stream.Signature(Place))
+    o: Out(stream.Signature(MemoryPlace))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

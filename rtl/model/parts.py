@@ -215,7 +215,7 @@ class HeadScales:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What :func:`sim.preprocessing.prepare` does to a picture: convert, resize, crop, invert.
+    """Steps of :func:`sim.preprocessing.prepare`: convert, resize, crop, invert an image.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ class Preprocessing:
     mode : str
         ``"L"`` (one channel) or ``"RGB"``.
     resize : int, optional
-        Pixels of the shorter side after resizing; without it the picture keeps its size.
+        Pixels of the shorter side after resizing; without it the image keeps its size.
     interpolation : str
         ``"bilinear"`` or ``"bicubic"``.
     invert : bool

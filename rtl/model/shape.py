@@ -132,7 +132,7 @@ def plain_vit(
     image, patch, width, head_dim, classes, row_granularity, mean_pool, class_token
         As of :class:`NetworkShape`.
     heads, hidden : int
-        Of every block; four times the width by default for ``hidden``.
+        Heads and hidden units of every block; ``hidden`` is four times the width by default.
     depth : int
         Blocks.
     wide : float

@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.arith.multiply import MultiplyAdd
+from rtl.arith.rsqrt import RSQRT
 from rtl.arith.shift import AMOUNT_BITS, SaturatingShift
 from rtl.config import EngineConfig
 from rtl.lib.emit import once
@@ -12,9 +13,10 @@ from rtl.lib.pipeline import delayed
 from rtl.memory.ports import RESIDUAL, activation_code, array
 from rtl.model import numerics
 
-FACTOR = unsigned(26)
-OFFSET = signed(42)
-TOTAL = signed(43)
+WIDTH_BITS = numerics.MAX_WIDTH.bit_length() - 1  # a width is at most 2**WIDTH_BITS
+FACTOR = unsigned(WIDTH_BITS + RSQRT.width)
+OFFSET = signed(numerics.RESIDUAL_BITS + FACTOR.width)
+TOTAL = signed(OFFSET.width + 1)
 SQUARE = unsigned(2 * numerics.RESIDUAL_BITS - 1)
 EXPONENT = unsigned(numerics.NORM_EXPONENT_BITS)
 

@@ -13,9 +13,8 @@ from rtl.lib.pipeline import delayed
 from rtl.lib.streams import Queue, connect
 from rtl.memory.ports import RESIDUAL, array
 from rtl.model import numerics
-from rtl.vector.norm_lanes import FACTOR, OFFSET, SQUARE, NormLane, NormScalar
+from rtl.vector.norm_lanes import FACTOR, OFFSET, SQUARE, WIDTH_BITS, NormLane, NormScalar
 
-WIDTH_BITS = numerics.MAX_WIDTH.bit_length() - 1
 WIDTH = unsigned(numerics.MAX_WIDTH.bit_length())
 EPSILON = unsigned(32)
 GAIN = unsigned(16)

@@ -16,6 +16,9 @@ from rtl.memory.ports import SCORE, TokenScale, activation_code, array
 from rtl.model import numerics
 from rtl.vector.softmax_reads import DITHER, KEYS
 
+CONTEXT_MULTIPLIER = unsigned(16)
+CONTEXT_SHIFT = unsigned(6)
+
 
 class SoftmaxLanes(wiring.Component):
     """Attention weights of ``softmax_lanes`` keys, side by side.
@@ -123,10 +126,6 @@ class WeightSum(wiring.Component):
         return m
 
 
-MULTIPLIER = unsigned(16)
-SHIFT = unsigned(6)
-
-
 class ContextScale(wiring.Component):
     """Scale of a token's context, which is divided by the sum of its attention weights.
 
@@ -154,8 +153,8 @@ class ContextScale(wiring.Component):
         super().__init__(
             {
                 "total": In(unsigned(Reciprocal.TOTAL_BITS)),
-                "multiplier": In(MULTIPLIER),
-                "shift": In(SHIFT),
+                "multiplier": In(CONTEXT_MULTIPLIER),
+                "shift": In(CONTEXT_SHIFT),
                 "scale": Out(TokenScale),
             }
         )
@@ -163,9 +162,9 @@ class ContextScale(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.reciprocal = reciprocal = Reciprocal()
-        product = unsigned(numerics.RECIPROCAL_BITS + MULTIPLIER.width)
+        product = unsigned(numerics.RECIPROCAL_BITS + CONTEXT_MULTIPLIER.width)
         m.submodules.multiply = multiply = MultiplyAdd(
-            unsigned(numerics.RECIPROCAL_BITS), MULTIPLIER, product
+            unsigned(numerics.RECIPROCAL_BITS), CONTEXT_MULTIPLIER, product
         )
         head = delayed(m, self.multiplier, reciprocal.LATENCY, name="multiplier")
         shift = delayed(m, self.shift, reciprocal.LATENCY, name="shift")

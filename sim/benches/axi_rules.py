@@ -1,4 +1,4 @@
-"""What an AXI4 manager must never do, checked in every cycle of a bench."""
+"""Rules for an AXI4 manager, checked in every cycle of a bench."""
 
 from typing import Any
 
@@ -78,6 +78,6 @@ class AxiRules:
         self._compare()
 
     def _compare(self) -> None:
-        """Bursts whose address and data are both there; either may come first."""
+        """Compare bursts whose address and data are both there; either may come first."""
         while self.write_beats and self.data_beats:
             assert self.write_beats.pop(0) == self.data_beats.pop(0), "wlast out of place"

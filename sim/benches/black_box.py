@@ -16,7 +16,7 @@ from rtl.lib.emit import mark_used
 
 
 class BlackBox(Elaboratable):
-    """What Amaranth's simulator runs in place of ``component``: nothing but its ports.
+    """A stand-in for ``component`` in Amaranth's simulator: nothing but its ports.
 
     Whenever the clock or an input changes, :meth:`exchange` carries the inputs to Verilator and
     the outputs back. So an edge of the clock finds the inputs of before the edge, as registers do,
@@ -27,13 +27,13 @@ class BlackBox(Elaboratable):
     Parameters
     ----------
     component : wiring.Component
-        Whose ports the bench drives; it is not elaborated.
+        The component whose ports the bench drives; it is not elaborated.
     dut : cocotb's handle
-        Its Verilog, by :func:`rtl.build.verilog.emit_verilog`, with public ports.
+        The component's Verilog, by :func:`rtl.build.verilog.emit_verilog`, with public ports.
     reset : Signal
-        The module's reset.
+        Reset of the module.
     prefix : str
-        What stands before the names of the component's ports, where it is one of several in dut.
+        Stands before the names of the component's ports, where it is one of several in dut.
 
     Raises
     ------
@@ -76,7 +76,7 @@ class BlackBox(Elaboratable):
 
     @resume
     async def _settle(self, changes: list[tuple[Any, int]]) -> list[int]:
-        """Outputs a nanosecond after inputs have changed."""
+        """Change inputs; return the outputs a nanosecond later."""
         for handle, value in changes:
             handle.value = value
         await Timer(1, "ns")

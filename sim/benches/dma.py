@@ -21,7 +21,7 @@ def pauses(seed, probability):
 
 
 class DmaBench:
-    """The DMA with a memory; the test is its clients."""
+    """The DMA with a memory; the test plays its clients."""
 
     def __init__(self, dut, stall):
         self.dut = dut
@@ -69,7 +69,7 @@ class DmaBench:
         self.set(client, f"{port}__valid", 0)
 
     async def read(self, client, commands, seed, idle, stall):
-        """All beats of ``commands``, each a (address, bytes); checks data and ``last``."""
+        """Read all beats of ``commands``, pairs of address and bytes; check data and ``last``."""
         rng = random.Random(seed)
 
         async def ask():
@@ -115,7 +115,7 @@ class DmaBench:
 
 
 def commands(rng, count):
-    """Lengths around beats, bursts, 4 KB; any alignment."""
+    """Yield commands with lengths around beats, bursts and 4 KB, in any alignment."""
     lengths = [1, BEAT - 1, BEAT, BEAT + 1, 16 * BEAT, 16 * BEAT + 1, 100, 1000, 5000]
     for _ in range(count):
         size = rng.choice(lengths)

@@ -1,4 +1,4 @@
-"""The engine as a whole, misused: what a host may do wrong, and what it finds afterwards.
+"""The engine misused: mistakes that a host may make, and the state that it finds afterwards.
 
 Job and memory are those of sim/benches/network.py. Every test ends with a clean inference, whose
 logits must be those in the job's ``logits``.

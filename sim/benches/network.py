@@ -46,7 +46,7 @@ async def network(dut: Any) -> None:
 
 
 async def _newly_done(host: Host, known: int) -> list[int]:
-    """Cycles from the start to the end of a image that was done since the last interrupt."""
+    """Return cycles from the start to the end of an image done since the last interrupt."""
     images, cycles = await host.read("images_done"), await host.read("cycles_last")
     assert images <= known + 1, "images are done faster than the host asks for their cycles"
     return [cycles] if images > known else []
@@ -67,7 +67,7 @@ async def _result(host: Host, status: set[str]) -> dict[str, Any]:
 
 
 def _describe(error: int) -> str:
-    """The error register in words."""
+    """Return the error register in words."""
     unit = error >> 4 & 15
     where = "fetch" if unit == FETCH else Unit(unit).name.lower()
     return f"fault {FaultCode(error & 15).name} in {where}, instruction {error >> 8}"

@@ -90,7 +90,7 @@ class ShellBench:
             channel.set_pause_generator(pauses(seed, probability))
 
     def fail(self, access, address):
-        """Answer reads or writes that touch ``address`` with an error; returns how to undo it."""
+        """Answer accesses that touch ``address`` with an error; return how to undo it."""
         interface = self.ram.write_if if access == "write" else self.ram.read_if
         original = getattr(interface, f"_{access}")
 

@@ -172,7 +172,7 @@ def context_scale(
     total : (..., queries)
         Sums of attention weights, at least 1.
     multiplier, shift : broadcast to ``total``
-        Of the head.
+        Constants of the head.
 
     Returns
     -------

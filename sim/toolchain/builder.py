@@ -21,7 +21,7 @@ CACHE_MEGABYTES, SCRATCH_MEGABYTES = 50, 500
 
 
 def require() -> None:
-    """Find out now what would stop a later :func:`build`.
+    """Check before long work that a later :func:`build` can run.
 
     Raises
     ------
@@ -72,8 +72,8 @@ def build(
     top : str
         The top module.
     public : "top" or "all"
-        What the bench can see: the top module's ports, or every signal, which keeps Verilator
-        from optimizing anything away.
+        Signals that the bench can see: the top module's ports, or every one, which keeps
+        Verilator from optimizing anything away.
     includes : sequence of Path
         Directories that Verilog's ```include`` searches.
     defines, parameters : mapping, optional

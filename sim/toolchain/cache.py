@@ -1,4 +1,4 @@
-"""Where builds are kept, and the lock that lets one process make what several want."""
+"""The folder that keeps builds, and a lock that lets one process make what several want."""
 
 import fcntl
 import os

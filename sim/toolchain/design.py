@@ -1,4 +1,4 @@
-"""What decides a simulation's executable, Verilator's flags for it, and the key of its build."""
+"""A design as Verilator builds it: sources, flags, and the key under which a build is kept."""
 
 import importlib.metadata
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from rtl.files import sha256_of
 from sim.toolchain.tools import Verilator, cocotb_libs, compiler_version
 
 Public = Literal["top", "all"]
-"""What a bench can see: the top module's ports, or every signal."""
+"""Signals that a bench can see: the top module's ports, or every one."""
 
 HEADER_SUFFIXES = {".svh", ".vh", ".h", ".hpp"}
 
@@ -46,7 +46,7 @@ class SimulatedDesign:
         ]  # fmt: skip
 
     def control_file(self) -> str:
-        """Return what makes the top module's ports visible to the bench; more would cost speed."""
+        """Return settings that show the bench the top module's ports; more would be slower."""
         ports = f'public_flat_rw -module "{self.top}" -port "*"\n' if self.public == "top" else ""
         return f"`verilator_config\n{ports}"
 

@@ -19,7 +19,7 @@ class SimulationError(ToolError):
 
 @dataclass(frozen=True)
 class TestResult:
-    """How one cocotb test went.
+    """Outcome of one cocotb test.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class TestResult:
     passed, skipped : bool
         A skipped test has not passed.
     wall_seconds, simulated_ns : float
-        What it took; the latter is 0 if it was skipped.
+        Time that it took; the latter is 0 if it was skipped.
     """
 
     __test__ = False  # not a class for pytest to collect
@@ -46,7 +46,7 @@ class SimulationResults:
 
     tests: tuple[TestResult, ...]
     log: str = field(repr=False)
-    """What the simulation printed."""
+    """Text that the simulation printed."""
 
 
 @dataclass(frozen=True)

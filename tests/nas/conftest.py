@@ -1,4 +1,4 @@
-"""A space, pictures and a training run so small that a test takes a second."""
+"""A space, images and a training run so small that a test takes a second."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from nas.data import Pictures, TrainingData
+from nas.data import ImageSet, TrainingData
 from nas.space import Space
 from nas.supernet.supernet import SupernetConfig
 from nas.training.augment import Augmentation
@@ -33,7 +33,7 @@ SPACE = Space(
 )
 
 
-def _pictures(count: int, seed: int) -> Pictures:
+def _images(count: int, seed: int) -> ImageSet:
     """Bars of three directions under noise, which a tiny network learns in seconds."""
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 60, (count, 8, 8, 1))
@@ -46,7 +46,7 @@ def _pictures(count: int, seed: int) -> Pictures:
             image[:, where] += 180
         else:
             image[np.arange(8), np.arange(8)] += 180
-    return Pictures(torch.from_numpy(images.astype(np.uint8)), torch.from_numpy(labels))
+    return ImageSet(torch.from_numpy(images.astype(np.uint8)), torch.from_numpy(labels))
 
 
 @pytest.fixture(scope="session")
@@ -57,9 +57,7 @@ def tiny_space() -> Space:
 @pytest.fixture(scope="session")
 def tiny_data() -> TrainingData:
     preprocessing = Preprocessing(crop=(8, 8), mode="L")
-    return TrainingData(
-        _pictures(192, 0), _pictures(60, 1), ("row", "column", "line"), preprocessing
-    )
+    return TrainingData(_images(192, 0), _images(60, 1), ("row", "column", "line"), preprocessing)
 
 
 @pytest.fixture(scope="session")

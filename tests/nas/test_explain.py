@@ -189,16 +189,16 @@ def test_no_clock_helps_where_memory_does_not_suffice(digits):
 
 
 def test_the_command(digits, tmp_path, capsys):
-    path, picture = tmp_path / "a.json", tmp_path / "a.png"
+    path, image = tmp_path / "a.json", tmp_path / "a.png"
     rate = memory_bound_rate(digits)
-    files = ("--json", str(path), "--out", str(picture))
+    files = ("--json", str(path), "--out", str(image))
     assert run(DIGITS, "--board", "sim", "--fps", str(rate), *files) == 0
     report = json.loads(path.read_text())
     assert report["schema"] == 3 and report["allowed_cycles"] == pytest.approx(100e6 / rate)
     assert report["obstacle"].startswith("Blocked by memory")
     assert [step["design"] for step in report["nearest"]] == [None, None]
     assert report["roofline"]["scores"]["macs_per_byte"] is None
-    assert picture.stat().st_size > 10_000
+    assert image.stat().st_size > 10_000
     out = capsys.readouterr().out
     assert "Blocked by memory" in out and "no clock is fast enough" in out
     assert max(map(len, out.splitlines())) <= 110

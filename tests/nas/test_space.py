@@ -1,11 +1,13 @@
 """Search space: encodings are inverse to each other, shapes follow the tile order."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from nas.space import DIGITS, Arch, Space, wide_tiles
+from nas.digits import DIGITS
+from nas.space import Arch, wide_tiles
 from rtl.model.shape import LAYERS
 
 
@@ -42,7 +44,7 @@ def test_decode_covers_the_space():
 
 
 def test_encode_refuses_foreign_values():
-    foreign = Space(widths=(40,)).largest()
+    foreign = replace(DIGITS, widths=(40,)).largest()
     assert not DIGITS.contains(foreign)
     with pytest.raises(ValueError, match=r"width must be one of \(32, 48, 64\), not 40"):
         DIGITS.encode(foreign)
@@ -90,8 +92,8 @@ def test_space_refuses_what_does_not_fit():
     with pytest.raises(
         ValueError, match=r"widths must be a rising list of choices, not \(64, 32\)"
     ):
-        Space(widths=(64, 32))
+        replace(DIGITS, widths=(64, 32))
     with pytest.raises(ValueError, match=r"image \(28, 28\) must be a multiple of patch 5"):
-        Space(patch=5)
+        replace(DIGITS, patch=5)
     with pytest.raises(ValueError, match=r"fractions must lie in 0 ... 1, not \(0.0, 2.0\)"):
-        Space(fractions=(0.0, 2.0))
+        replace(DIGITS, fractions=(0.0, 2.0))

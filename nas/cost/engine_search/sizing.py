@@ -45,7 +45,7 @@ class Storage:
     mlp_passes : int
         The MLP's hidden activations of all token tiles, over those that are held.
     pixel_passes : int
-        The picture's pixels over those that are held.
+        The image's pixels over those that are held.
     queue_depth : int
     """
 

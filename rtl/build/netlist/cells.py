@@ -13,9 +13,9 @@ class Cell(NamedTuple):
     ----------
     name, kind : str
     inputs, outputs : mapping of str to list of Bit
-        By pin.
+        What each pin is connected to.
     parameters : mapping of str to str
-        Numbers in binary.
+        Parameters by name, numbers in binary.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Cell(NamedTuple):
 
 
 def nets(bits: Iterable[Bit]) -> list[int]:
-    """Those that are not constant."""
+    """Return the nets among some bits, the others being constants."""
     return [bit for bit in bits if isinstance(bit, int)]
 
 

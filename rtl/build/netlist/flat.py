@@ -82,12 +82,12 @@ class Graph:
         return self.places[bisect_right(self._firsts, node) - 1]
 
     def name(self, node: int) -> str:
-        """The net with the path of its module: ``matmul.drain.row[3]``; a carry has no name."""
+        """Return a net's name with its module's path: ``matmul.drain.row[3]``; a carry has none."""
         place = self.place_of(node)
         return ".".join((*place.path, place.module.signal(node - place.first)))
 
     def end(self, index: int) -> End:
-        """What ``ends[index]`` is."""
+        """Return the cell and the port of ``ends[index]``."""
         place = self.end_places[index]
         return self.places[place].module.ends[index - self._first_end[place]]
 
@@ -163,7 +163,7 @@ class Graph:
     # --- levels -----------------------------------------------------------------------------------
 
     def arrivals(self, levels: np.ndarray) -> np.ndarray:
-        """The most levels from a register, or an input of the top, to each net.
+        """Return the most levels from a register, or an input of the top, to each net.
 
         ``levels`` (of each edge) is ``self.levels`` or ``self.apart``.
         """
@@ -177,7 +177,7 @@ class Graph:
         return arrival
 
     def reach(self, nodes: np.ndarray, first: int, last: int) -> np.ndarray:
-        """The most levels from ``nodes`` to each net from ``first`` to before ``last``."""
+        """Return the most levels from ``nodes`` to each net from ``first`` to before ``last``."""
         arrival = np.full(last - first, UNREACHED)
         arrival[nodes - first] = 0
         while nodes.size:

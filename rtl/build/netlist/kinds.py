@@ -1,4 +1,4 @@
-"""What a cell is to timing: which pins it joins within a cycle, and which share a slice.
+"""Cells as timing sees them: the pins they join within a cycle, and which share a slice.
 
 A *level* is a LUT, an asynchronous read of a LUT memory, or a carry chain however long. What a
 slice does without leaving it is no level of its own:
@@ -41,7 +41,7 @@ ASYNCHRONOUS: dict[str, tuple[tuple[str, str], ...]] = {
     },
     "TRELLIS_DPR16X4": (("RAD", "DO"),),
 }
-"""The same of LUT memories, which are written at the clock and read at once: registers as well."""
+"""LUT memories likewise; written at the clock and read at once, they are registers as well."""
 
 CHAINS = {"CARRY4": ("CO", "CI"), "CARRY8": ("CO", "CI"), "CCU2C": ("COUT", "CIN")}
 """Pins from one cell of a carry chain to the next. A CCU2C has its LUTs inside."""
@@ -57,11 +57,11 @@ LUTS = frozenset(kind for kind in COMBINATIONAL if kind.startswith("LUT")) | {"I
 CARRIES = ("CARRY4", "CARRY8")
 CONSTANTS = ("GND", "VCC")
 SHARED_INPUTS = 5
-"""Of two functions in one LUT, O5 and O6."""
+"""Pins of two functions in one LUT, O5 and O6."""
 
 
 def is_register(kind: str) -> bool:
-    """Whether paths end at the cell's inputs and begin at its outputs."""
+    """Tell whether paths end at the cell's inputs and begin at its outputs."""
     return kind not in COMBINATIONAL and kind not in CARRIES and kind not in CONSTANTS
 
 

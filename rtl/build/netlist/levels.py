@@ -22,9 +22,9 @@ class Path:
     ends : int
         Bits of the register, in all instances of its module, that as many levels lead to.
     start, end : str
-        With the path of their module; the end with its pin.
+        Names with the path of their module; the end's with its pin.
     through : tuple of str
-        By module the cells on the way, with the source's name of what they drive where it has one.
+        Cells on the way by module, with the source's name of what they drive, if it has one.
     """
 
     levels: int
@@ -42,7 +42,7 @@ class Through:
     ----------
     unit, input, output : str
     levels : int
-        The most between the two ports.
+        Most levels between the two ports.
     """
 
     unit: str
@@ -58,12 +58,12 @@ class UnitLevels:
     Parameters
     ----------
     levels : int
-        On paths that end in the unit, from wherever they come.
+        Most levels on paths that end in the unit, from wherever they come.
     apart : int
-        The same, with a carry chain and the LUT in front of it as two.
+        The same, but a carry chain and the LUT in front of it count as two.
     from_inputs, to_outputs : int
-        The unit's share of paths across its border: from an input to a register of its own, from a
-        register of its own to an output.
+        Most levels inside the unit of paths across its border: from an input to a register of its
+        own, from a register of its own to an output.
     ends : dict of int to int
         Bits where paths end, by levels; those without a LUT on the way are left out.
     """
@@ -84,13 +84,13 @@ class Levels:
     Parameters
     ----------
     levels, apart : int
-        The most; as in :class:`UnitLevels`.
+        Most levels of all units; as in :class:`UnitLevels`.
     units : dict of str to UnitLevels
-        By the name of the instance, and the top's own registers and outputs by its module's.
+        Every unit by its instance's name; the top's own registers and outputs by its module's.
     paths : list of Path
-        The longest first, one for each register.
+        Paths, the longest first, one for each register.
     through : list of Through
-        Of all units, the longest first.
+        Ways through all units, the longest first.
     """
 
     levels: int
@@ -129,7 +129,7 @@ def measure(graph: Graph, paths: int) -> Levels:
 
 
 def _units(graph: Graph) -> Iterator[tuple[Place, int, int]]:
-    """The top itself and the modules in it, each with its first net and the first of the next."""
+    """Yield the top and the modules in it, each with its first net and the first of the next."""
     tops = [place for place in graph.places if len(place.path) <= 1]
     lasts = [*(place.first for place in tops[1:]), graph.size]
     return zip(tops, (place.first for place in tops), lasts, strict=True)

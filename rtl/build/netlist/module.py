@@ -23,7 +23,7 @@ class End(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """From net to net through a cell.
+    """A way from net to net through a cell.
 
     ``levels`` as rtl.build.netlist.kinds defines them; ``apart`` counts a carry chain and the LUT
     in front of it as two.
@@ -153,19 +153,19 @@ class ModuleGraph:
     # --- for reports ------------------------------------------------------------------------------
 
     def signal(self, net: int) -> str:
-        """The name of a net, or else of the cell that it comes from."""
+        """Return the name of a net, or else of the cell that it comes from."""
         driver = self.drivers.get(net)
         return self.names.get(net) or (driver.cell.name if driver else "")
 
     @cached_property
     def end_groups(self) -> tuple[list[str], np.ndarray]:
-        """What ends are called, all bits of a register or memory as one; of each end, which."""
+        """Return names of ends, one for all bits of a register; and each end's index in them."""
         labels: dict[str, int] = {}
         groups = [labels.setdefault(self._label(end), len(labels)) for end in self.ends]
         return list(labels), np.array(groups, int)
 
     def _label(self, end: End) -> str:
-        """A flip-flop is called by its output, all else by its cell."""
+        """Return the name of an end: a flip-flop's output, any other cell's own."""
         if end.cell is None:
             return end.pin
         outputs = all_nets(end.cell.outputs)
@@ -174,7 +174,7 @@ class ModuleGraph:
 
 
 def _names(netnames: dict) -> dict[int, str]:
-    """What nets are called in the source, with the bit; those that have a name there."""
+    """Return the names that nets have in the source, with the bit; others have none."""
     names: dict[int, str] = {}
     for name, content in netnames.items():
         if content["hide_name"]:
@@ -187,7 +187,7 @@ def _names(netnames: dict) -> dict[int, str]:
 
 
 def _numbers(json: dict) -> Iterator[int]:
-    """Of all nets, as often as they occur."""
+    """Count how often each net occurs."""
     for port in json["ports"].values():
         yield from nets(port["bits"])
     for cell in json["cells"].values():

@@ -61,13 +61,13 @@ class Unregistered:
     Parameters
     ----------
     dsp, bram : int
-        As synthesised. Block memories of 18 and of 36 kbit count as one each.
+        Such blocks, as synthesised. Block memories of 18 and of 36 kbit count as one each.
     dsp_absorbable, bram_absorbable : int
-        Of them.
+        Those of them that are absorbable.
     dsp_without_mreg : int
         DSP48E2 that multiply without the register behind the multiplier.
     modules : dict of str to dict
-        By module that has such blocks the same numbers, of all its instances.
+        The same numbers by module, for all instances; modules without such blocks are left out.
     """
 
     dsp: int
@@ -122,7 +122,7 @@ def _used(graph: Graph, place: Place, cell: Cell, register: OutputRegister) -> n
 
 
 def _is_absorbable(graph: Graph, nodes: np.ndarray) -> bool:
-    """Whether each net goes to one flip-flop alone, and all of these are controlled alike."""
+    """Tell whether each net goes to one flip-flop alone, and all of these are controlled alike."""
     feeds_logic, (ends, of) = _consumers(graph, nodes)
     if feeds_logic.any() or len(of) != len(nodes) or len(set(of.tolist())) != len(nodes):
         return False
@@ -138,7 +138,7 @@ def _is_absorbable(graph: Graph, nodes: np.ndarray) -> bool:
 
 
 def _consumers(graph: Graph, nodes: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Whether logic reads each net; the ends that do, and which net each reads. Across ports."""
+    """Tell whether logic reads each net, also across ports; and return the ends that do."""
     feeds_logic, origin = np.zeros(len(nodes), bool), np.arange(len(nodes))
     found, origins = [array(())], [array(())]
     while nodes.size:

@@ -1,4 +1,4 @@
-"""Which LUT lies in front of which multiplexer or carry chain, in one slice with it."""
+"""Multiplexers and carry chains that share a slice with the LUT in front of them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +11,7 @@ Place = tuple[str, str | int]  # a cell, and its pin or its bit
 
 
 class Driver(NamedTuple):
-    """What a net comes from."""
+    """The cell and the pin that a net comes from."""
 
     cell: Cell
     pin: str
@@ -25,7 +25,7 @@ class Slices:
     cells : iterable of Cell
         The device's cells in a module.
     drivers : mapping of int to Driver
-        Of its nets.
+        Drivers of the module's nets.
     """
 
     def __init__(self, cells: Iterable[Cell], drivers: Mapping[int, Driver]) -> None:
@@ -44,7 +44,7 @@ class Slices:
             places[driver.cell.name].add(place)
 
     def levels(self, kind: str, pin: str, bit: Bit) -> int:
-        """From a net into a pin, but for those that :meth:`into_carry` is about."""
+        """Return the level from a net into a pin, but for those of :meth:`into_carry`."""
         driver = self._driver(bit)
         if driver is None:
             return 1
@@ -57,7 +57,7 @@ class Slices:
         return 1
 
     def into_carry(self, cell: Cell, n: int) -> tuple[int, int]:
-        """From the nets at ``S`` and ``DI`` into bit ``n`` of a chain.
+        """Return the levels from the nets at ``S`` and ``DI`` into bit ``n`` of a chain.
 
         A LUT stands before the one ``S`` that it drives; whatever else it drives is elsewhere.
         """
@@ -81,7 +81,7 @@ class Slices:
 
 
 def _behind_luts(cell: Cell) -> Iterator[tuple[Place, Bit]]:
-    """The places of a cell right behind a LUT of its slice, and their nets."""
+    """Yield the places of a cell right behind a LUT of its slice, and their nets."""
     for pin in MULTIPLEXERS.get(cell.kind, ()):
         yield from (((cell.name, pin), bit) for bit in cell.inputs.get(pin, ()))
     if cell.kind in CARRIES:
@@ -89,7 +89,7 @@ def _behind_luts(cell: Cell) -> Iterator[tuple[Place, Bit]]:
 
 
 def _share(s: Bit, s_lut: Driver | None, di_lut: Driver) -> bool:
-    """Whether one LUT gives ``S`` (perhaps only passing it on) and what drives ``DI``."""
+    """Tell whether one LUT gives ``S`` (perhaps only passing it on) and what drives ``DI``."""
     if s_lut and s_lut.cell.name == di_lut.cell.name and s_lut.pin != di_lut.pin:
         return True
     s_inputs = set(all_nets(s_lut.cell.inputs)) if s_lut else {s} - {"0", "1", "x", "z"}

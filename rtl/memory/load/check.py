@@ -24,7 +24,7 @@ class LoadCheck(wiring.Component):
     """Checks an instruction's addresses, then asks the reader for its bytes.
 
     Everything but pixels and tables must begin at a beat, the residual consist of whole words.
-    What is out of place is a fault before anything moves, and the unit stands still from then on.
+    What is out of place is a fault before anything moves; then the unit stands still.
 
     Members
     -------

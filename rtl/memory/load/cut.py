@@ -42,7 +42,7 @@ class CutWriter(wiring.Component):
 
 
 class StripWriter(CutWriter):
-    """Where the words of a strip go: patches side by side, picture row by picture row.
+    """Places the words of a strip: patches side by side, image row by image row.
 
     Members, beyond those of CutWriter
     ----------------------------------
@@ -87,7 +87,7 @@ class StripWriter(CutWriter):
 
 
 class TableWriter(CutWriter):
-    """Where a table's codes go, a byte each; ``destination`` is the table.
+    """Places the codes of a GELU table, a byte each; ``destination`` is the table.
 
     Members, beyond those of CutWriter
     ----------------------------------

@@ -117,7 +117,7 @@ class PairPort(wiring.Component):
     writes : In(WritePort(activation_write)) x writers
         At most one of them for this pair.
     enable, word, codes : Out
-        Of the bank, parts being granules.
+        Write port of the bank, whose parts are granules.
     """
 
     def __init__(self, config: EngineConfig, writers: int):

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from nas.cost import ExactCosts, HardwareTarget, SubnetCosts, calibration
-from nas.space import DIGITS, Space
+from nas.digits import DIGITS
 from rtl.errors import UserError
 from rtl.timing.traffic import work_of
 
 SIM = HardwareTarget.load("sim")
-LARGE_PATCHES = Space(patch=14, widths=(32,), depths=(1, 2), heads=(1, 2), mlp_ratios=(1, 2))
+LARGE_PATCHES = replace(
+    DIGITS, patch=14, widths=(32,), depths=(1, 2), heads=(1, 2), mlp_ratios=(1, 2)
+)
 
 
 def archs_of(space, count, seed=0):

@@ -10,7 +10,7 @@ import pytest
 from nas.cost import ExactCosts, HardwareTarget, exact
 from nas.cost.exact import REFUSED, CostingTimer, KeptCosts, hardware_key, image_cost
 from nas.cost.sweep import workers
-from nas.space import DIGITS
+from nas.digits import DIGITS
 from rtl.timing.traffic import work_of
 
 SIM = HardwareTarget.load("sim")

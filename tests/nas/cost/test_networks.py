@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nas.cost.networks import Networks
-from nas.space import DIGITS, Space
+from nas.digits import DIGITS
+from nas.space import Space
 
 IMAGENET = Space(
     image=(224, 224, 3), patch=16, classes=1000, head_dim=64, widths=(192, 320, 384),

@@ -60,7 +60,7 @@ def test_conformance_files(file):
         np.testing.assert_array_equal(found[name].numpy(), codes, err_msg=name)
 
 
-def test_extreme_pictures():
+def test_extreme_images():
     model = random_model(seed=5)
     images = np.zeros((3, *model.image), np.uint8)
     images[1] = 255

@@ -14,32 +14,32 @@ def test_linear_gradients(with_bias: bool):
     generator = torch.Generator().manual_seed(1)
     rows, depth = 6, 10
     wide = torch.tensor([True, False] * 3)
-    ln_step = torch.where(wide, log(0.02), log(0.3))
-    ln_in, ln_out = torch.tensor(log(0.1)), torch.randn(rows, generator=generator) * 0.2 - 1.5
+    log_step = torch.where(wide, log(0.02), log(0.3))
+    log_in, log_out = torch.tensor(log(0.1)), torch.randn(rows, generator=generator) * 0.2 - 1.5
     weight = torch.randn(rows, depth, generator=generator) * 1.5  # some codes are clipped
     x = integers(*ACT, 4, 5, depth)
     # Biases on the grid of the accumulator: elsewhere their rounding reaches the scales.
-    bias = integers(-20, 20, rows) * torch.exp(ln_step + ln_in)
+    bias = integers(-20, 20, rows) * torch.exp(log_step + log_in)
 
-    def ours(x, weight, ln_step, ln_in, ln_out, *bias):
+    def ours(x, weight, log_step, log_in, log_out, *bias):
         return linear(
             x,
             weight,
             bias[0] if bias else None,
-            ln_step=ln_step,
-            ln_in=ln_in,
-            ln_out=ln_out,
+            log_step=log_step,
+            log_in=log_in,
+            log_out=log_out,
             wide=wide,
             limits=ACT,
         )
 
-    def theirs(x, weight, ln_step, ln_in, ln_out, *bias):
+    def theirs(x, weight, log_step, log_in, log_out, *bias):
         low, high = weight_limits(wide)
-        codes = coded(weight * torch.exp(-ln_step)[:, None], low[:, None], high[:, None])
+        codes = coded(weight * torch.exp(-log_step)[:, None], low[:, None], high[:, None])
         acc = x @ codes.t()
         if bias:
-            acc = acc + coded(bias[0] * torch.exp(-ln_step - ln_in))
-        return coded(acc * torch.exp(ln_in + ln_step - ln_out), *ACT)
+            acc = acc + coded(bias[0] * torch.exp(-log_step - log_in))
+        return coded(acc * torch.exp(log_in + log_step - log_out), *ACT)
 
-    inputs = [x, weight, ln_step, ln_in, ln_out] + [bias] * with_bias
+    inputs = [x, weight, log_step, log_in, log_out] + [bias] * with_bias
     assert_same(ours, theirs, *inputs)

@@ -16,12 +16,12 @@ def test_norm_gradients():
     r = integers(-3000, 3000, 5, 7, 32)
     epsilon = 2.5
 
-    def ours(r, ln_out):
-        return norm(r, ln_out=ln_out, epsilon=epsilon, limits=ACT)
+    def ours(r, log_out):
+        return norm(r, log_out=log_out, epsilon=epsilon, limits=ACT)
 
-    def theirs(r, ln_out):
+    def theirs(r, log_out):
         normal = functional.layer_norm(r, [32], eps=epsilon)
-        return coded(normal * torch.exp(-ln_out), *ACT)
+        return coded(normal * torch.exp(-log_out), *ACT)
 
     assert_same(ours, theirs, r, torch.tensor(log(0.05)))
 
@@ -30,9 +30,9 @@ def test_norm_gradients():
 def test_norm_equals_golden(width: int):
     r = integers(-4000, 4000, 40, width)
     r[0] = 7  # no variance at all
-    ln_out = torch.tensor(log(0.1))
-    codes = norm_codes(width, 1.5, ln_out)
-    y = norm(r, ln_out=ln_out, epsilon=1.5, limits=ACT)
+    log_out = torch.tensor(log(0.1))
+    codes = norm_codes(width, 1.5, log_out)
+    y = norm(r, log_out=log_out, epsilon=1.5, limits=ACT)
     expected = ops.layer_norm(
         r.numpy().astype(np.int64),
         epsilon=codes.epsilon,

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from nas.cost import SubnetCost
+from nas.digits import DIGITS
 from nas.search.evolution import Evolution, EvolutionConfig, LatencyTarget
 from nas.search.evolution_state import EvolutionState, Score
-from nas.space import DIGITS, Arch, Space
+from nas.space import Arch
 
 LIMITS = (3000.0, 1500.0, 600.0)
 CONFIG = EvolutionConfig(population=8, generations=4, seed=3)
@@ -243,7 +244,9 @@ def test_a_finished_search_evaluates_nothing(tmp_path):
 
 
 def test_a_space_with_one_subnet():
-    single = Space(widths=(32,), depths=(2,), heads=(2,), mlp_ratios=(2,), fractions=(0.0,))
+    single = replace(
+        DIGITS, widths=(32,), depths=(2,), heads=(2,), mlp_ratios=(2,), fractions=(0.0,)
+    )
     state = EvolutionState({})
     evolution = Evolution(single, [LatencyTarget(EXACT, 1e9)], score, CONFIG, state)
     evolution.run(lambda target: None)

@@ -46,7 +46,7 @@ def test_models_are_the_winners(runs):
         assert model.info["arch"] == winner["arch"]
         assert winner["predicted_cycles"] == prediction["predicted_cycles"]
         test = testset.load_digits_test()
-        predicted = IntegerNetwork(model).run(test.images).argmax(1)
+        predicted = IntegerNetwork(model).run(test.pixels).argmax(1)
         accuracy = (predicted == test.labels).float().mean().item()
         assert accuracy == pytest.approx(winner["accuracy_integer"])
 

@@ -5,10 +5,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from nas.digits import DIGITS
 from nas.search import pareto
 from nas.search.evolution import Candidate
 from nas.search.evolution_state import Score
-from nas.space import DIGITS
 
 
 def drawn(count: int) -> list[Candidate]:

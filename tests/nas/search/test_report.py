@@ -15,7 +15,7 @@ def stand_in(monkeypatch, mismatches: int = 0, wrong_logits: bool = False) -> li
 
     def simulate(model, images, hardware, advance):
         seen.append(images.labels.numpy())
-        logits = IntegerNetwork(model).run(images.images).numpy() + wrong_logits
+        logits = IntegerNetwork(model).run(images.pixels).numpy() + wrong_logits
         first = "blocks.0.q, token 3, row 5, image 1" if mismatches else None
         cycles = [1000 + i for i in range(len(images))]
         return SimpleNamespace(

@@ -5,9 +5,9 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from nas.digits import DIGITS
 from nas.search.summary import Summary
 from nas.search.table import describe, summary_lines, winners_table, work_table
-from nas.space import DIGITS
 
 
 @pytest.fixture

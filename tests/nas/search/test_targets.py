@@ -3,9 +3,9 @@
 import re
 
 from nas.cost import ExactCosts, HardwareTarget, ImageCost
+from nas.digits import DIGITS
 from nas.search.options import SearchOptions
 from nas.search.targets import default_targets, fastest_rate
-from nas.space import DIGITS
 from tests.nas.search.runs import prepared, run
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nas.data import Pictures
+from nas.data import ImageSet
 from nas.supernet.contract import compare
 from nas.supernet.export import export, norm_report
 from nas.supernet.initial import calibrate
@@ -34,7 +34,7 @@ def test_operations_agree_with_golden(net, tiny_data, size, fraction):
     arch = getattr(net.config.space, size)(fraction)
     agreement = compare(net, arch, exported(net, arch, tiny_data), tiny_data.validation)
     assert agreement.worst[1] >= 0.999, agreement.worst
-    assert agreement.top1 >= 0.98  # 60 pictures: one may differ
+    assert agreement.top1 >= 0.98  # 60 images: one may differ
     assert {"pixels", "blocks.0.scores", "blocks.0.hidden", "logits"} <= agreement.tensors.keys()
 
 
@@ -44,25 +44,25 @@ def test_other_codes_agree_with_golden(net, tiny_data, change):
     other.load_state_dict(net.state_dict())
     if "act_bits" in change:
         for name, parameter in other.named_parameters():
-            if name.endswith(("norm_scale.ln", "norm1_scale.ln", "norm2_scale.ln")):
+            if name.endswith(("norm_scale.log", "norm1_scale.log", "norm2_scale.log")):
                 parameter.data += np.log(2.0) * (6 - change["act_bits"])
     arch = other.config.space.largest(0.5)
     agreement = compare(other, arch, exported(other, arch, tiny_data), tiny_data.validation)
     assert agreement.worst[1] >= 0.999, agreement.worst
 
 
-def test_colour_pictures_agree_with_golden(net):
+def test_colour_images_agree_with_golden(net):
     space = replace(net.config.space, image=(8, 12, 3))
     torch.manual_seed(0)
     colour = Supernet(SupernetConfig(space, pixel_mean=(124, 116, 104), pixel_std=58.0))
-    pictures = Pictures(
+    images = ImageSet(
         torch.from_numpy(random_images(space.image, 40)), torch.zeros(40, dtype=torch.int64)
     )
-    calibrate(colour, pictures.images)
+    calibrate(colour, images.pixels)
     preprocessing = Preprocessing(crop=(8, 12), mode="RGB", resize=8)
     arch = space.largest(0.5)
     model = export(colour, arch, class_names=("a", "b", "c"), preprocessing=preprocessing)
-    agreement = compare(colour, arch, model, pictures)
+    agreement = compare(colour, arch, model, images)
     assert agreement.worst[1] >= 0.999, agreement.worst
 
 
@@ -78,7 +78,7 @@ def test_model_has_the_subnet_s_sizes_and_tiles(net, tiny_data):
 def test_logits_are_real_values_and_cannot_saturate(net, tiny_data):
     arch = net.config.space.largest(0.0)
     model = exported(net, arch, tiny_data)
-    images = tiny_data.validation.images
+    images = tiny_data.validation.pixels
     logits = golden.run(model, images.numpy()) * model.output_scale
     np.testing.assert_allclose(logits, net.quantized(images, arch).numpy(), atol=0.1)
     bound = np.abs(model.head.weight.astype(np.int64)).sum(1) * 32 + np.abs(model.head.bias)
@@ -96,7 +96,7 @@ def test_export_is_deterministic_and_survives_the_file(net, tiny_data, tmp_path)
 
 def test_norms_are_reported(net, tiny_data):
     arch = net.config.space.largest()
-    model = exported(net, arch, tiny_data, pictures=tiny_data.validation, info={"seed": 0})
+    model = exported(net, arch, tiny_data, images=tiny_data.validation, info={"seed": 0})
     report = model.info["norms"]
     assert report == norm_report(net, arch, tiny_data.validation) and model.info["seed"] == 0
     assert list(report) == [

@@ -16,9 +16,9 @@ def calibrated(tiny_config, tiny_data):
     """A supernet with random weights, and its real values on the training images."""
     torch.manual_seed(0)
     net, values = Supernet(tiny_config.supernet), {}
-    calibrate(net, tiny_data.train.images)
+    calibrate(net, tiny_data.train.pixels)
     with torch.no_grad():
-        net(tiny_data.train.images, net.config.space.largest(), values.setdefault)
+        net(tiny_data.train.pixels, net.config.space.largest(), values.setdefault)
     return net, values
 
 
@@ -39,13 +39,13 @@ def test_scales_have_the_least_error(calibrated, name, limits):
     net, values = calibrated
     tensor = values[f"blocks.1.{name}"].flatten()
     tensor = tensor[:: max(1, tensor.numel() // SAMPLES)]
-    scale = getattr(net.block(1), f"{name}_scale").ln.exp()
+    scale = getattr(net.block(1), f"{name}_scale").log.exp()
     torch.testing.assert_close(scale, best_step(tensor.reshape(1, -1), *limits).squeeze(0))
 
 
 def test_steps_of_both_precisions(calibrated):
     layer = calibrated[0].block(0).fc1
-    four, eight = layer.ln_step.exp()
+    four, eight = layer.log_step.exp()
     torch.testing.assert_close(four, best_step(layer.weight, -8, 7))
     torch.testing.assert_close(eight, best_step(layer.weight, -128, 127))
     assert (four > 4 * eight).all()

@@ -31,10 +31,10 @@ def test_sliced_quantized_layer_equals_a_standalone_one():
     with torch.no_grad():
         alone.weight.copy_(elastic.weight[:8, :16])
         alone.get_parameter("bias").copy_(elastic.get_parameter("bias")[:8])
-        alone.ln_step.copy_(elastic.ln_step[:, :8])
+        alone.log_step.copy_(elastic.log_step[:, :8])
     x = torch.randint(-32, 32, (3, 7, 16)).float()
     wide = torch.tensor([True] * 4 + [False] * 4)
-    scales = {"ln_in": torch.tensor(-3.0), "ln_out": torch.tensor(-2.0), "limits": (-32, 31)}
+    scales = {"log_in": torch.tensor(-3.0), "log_out": torch.tensor(-2.0), "limits": (-32, 31)}
     y = elastic.quantized(x, wide, **scales)
     assert torch.equal(y, alone.quantized(x, wide, **scales))
     assert y.unique().numel() > 20
@@ -45,8 +45,8 @@ def test_sliced_quantized_layer_equals_a_standalone_one():
 def test_quantized_layer_follows_the_float_layer():
     elastic = layer()
     x = torch.randint(-32, 32, (50, 20)).float()
-    ln_in, ln_out = torch.tensor(0.05).log(), torch.tensor(0.02).log()
-    y = elastic.quantized(x, torch.ones(12, dtype=torch.bool), ln_in=ln_in, ln_out=ln_out)
+    log_in, log_out = torch.tensor(0.05).log(), torch.tensor(0.02).log()
+    y = elastic.quantized(x, torch.ones(12, dtype=torch.bool), log_in=log_in, log_out=log_out)
     torch.testing.assert_close(y * 0.02, elastic(x * 0.05, 12), atol=0.06, rtol=0.02)
 
 
@@ -54,9 +54,9 @@ def test_gradients_of_a_slice_stay_in_it():
     elastic = layer()
     wide = torch.zeros(8, dtype=torch.bool)
     x = torch.randint(-32, 32, (5, 16)).float()
-    y = elastic.quantized(x, wide, ln_in=torch.tensor(-3.0), ln_out=torch.tensor(-5.0))
+    y = elastic.quantized(x, wide, log_in=torch.tensor(-3.0), log_out=torch.tensor(-5.0))
     y.square().sum().backward()
-    gradient, step = elastic.weight.grad, elastic.ln_step.grad
+    gradient, step = elastic.weight.grad, elastic.log_step.grad
     assert gradient is not None and step is not None
     assert gradient[:8, :16].abs().sum() > 0
     assert gradient[8:].abs().sum() == 0 and gradient[:, 16:].abs().sum() == 0

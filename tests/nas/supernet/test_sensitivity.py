@@ -19,7 +19,7 @@ def trained(tiny_config, tiny_data) -> tuple[Supernet, torch.optim.Optimizer]:
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-2)
     for _ in range(3):
         optimizer.zero_grad()
-        logits = net(tiny_data.train.images, net.config.space.largest())
+        logits = net(tiny_data.train.pixels, net.config.space.largest())
         functional.cross_entropy(logits, tiny_data.train.labels).backward()
         optimizer.step()
     return net, optimizer
@@ -27,7 +27,7 @@ def trained(tiny_config, tiny_data) -> tuple[Supernet, torch.optim.Optimizer]:
 
 def test_permutation_keeps_the_function_and_moves_all_state(tiny_config, tiny_data):
     net, optimizer = trained(tiny_config, tiny_data)
-    images, arch = tiny_data.validation.images, net.config.space.largest()
+    images, arch = tiny_data.validation.pixels, net.config.space.largest()
     before = net(images, arch)
     averages = {name: p.detach().clone() for name, p in net.named_parameters()}
     moment = optimizer.state[net.block(0).fc1.weight]["exp_avg"].clone()

@@ -12,7 +12,7 @@ from nas.supernet.supernet import Supernet, SupernetConfig
 def net(tiny_config, tiny_data) -> Supernet:
     torch.manual_seed(0)
     made = Supernet(tiny_config.supernet)
-    calibrate(made, tiny_data.train.images)
+    calibrate(made, tiny_data.train.pixels)
     return made
 
 
@@ -33,21 +33,21 @@ def test_subnet_equals_a_supernet_of_its_size(net, tiny_config, tiny_data):
     with torch.no_grad():
         for name, parameter in alone.named_parameters():
             parameter.copy_(shared[name][tuple(slice(size) for size in parameter.shape)])
-    images = tiny_data.validation.images
+    images = tiny_data.validation.pixels
     arch = space.smallest(0.5)
     torch.testing.assert_close(alone(images, arch), net(images, arch))
     assert torch.equal(alone.quantized(images, arch), net.quantized(images, arch))
 
 
 def test_quantized_mode_follows_float_mode(net, tiny_data):
-    images = tiny_data.validation.images
+    images = tiny_data.validation.pixels
     arch = net.config.space.largest(1.0)
     exact, coded = net(images, arch), net.quantized(images, arch)
     assert (exact - coded).square().mean() < 0.15 * exact.square().mean()
 
 
 def test_taps_name_the_tensors_and_may_replace_them(net, tiny_data):
-    images = tiny_data.validation.images[:2]
+    images = tiny_data.validation.pixels[:2]
     arch = net.config.space.largest()
     shapes = {}
 
@@ -70,13 +70,13 @@ def test_state_carries_order_and_residual_scale(net, tiny_data):
     twin.load_state_dict(net.state_dict())
     assert twin.order == net.order and twin.residual_scale == net.residual_scale
     arch = net.config.space.largest(0.5)
-    images = tiny_data.validation.images
+    images = tiny_data.validation.pixels
     assert torch.equal(net.quantized(images, arch), twin.quantized(images, arch))
     assert twin.shape(arch).embed_wide == (False, True, True, False)
 
 
 def test_config_refuses_what_it_cannot_be(tiny_space):
     with pytest.raises(ValueError, match=r"act_bits must be one of \(4, 6, 8\), not 5"):
-        SupernetConfig(tiny_space, act_bits=5)
+        SupernetConfig(tiny_space, (40,), 60.0, act_bits=5)
     with pytest.raises(ValueError, match="pixel_mean must have 1 channels, not 3"):
-        SupernetConfig(tiny_space, pixel_mean=(1, 2, 3))
+        SupernetConfig(tiny_space, (1, 2, 3), 60.0)

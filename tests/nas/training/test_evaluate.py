@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nas.data import Pictures
+from nas.data import ImageSet
 from nas.training.evaluate import evaluate, paired_difference, wilson
 
 
@@ -28,19 +28,19 @@ def test_paired_difference_sees_through_common_errors():
     difference = paired_difference(first, second)
     assert difference.mean == pytest.approx(0.001)
     assert difference.low < 0 < difference.high < 0.004
-    with pytest.raises(ValueError, match="both need the same pictures"):
+    with pytest.raises(ValueError, match="both need the same images"):
         paired_difference(first, second[:5])
 
 
 def test_evaluate_counts_over_batches():
     images = torch.zeros(10, 2, 2, 1, dtype=torch.uint8)
     images[:, 0, 0, 0] = torch.arange(10) % 3
-    pictures = Pictures(images, torch.tensor([0, 1, 2, 0, 1, 2, 0, 1, 2, 1]))
+    images = ImageSet(images, torch.tensor([0, 1, 2, 0, 1, 2, 0, 1, 2, 1]))
 
     def predict(batch):
         return torch.nn.functional.one_hot(batch[:, 0, 0, 0].long(), 3).float()
 
-    result = evaluate(predict, pictures, batch=4)
+    result = evaluate(predict, images, batch=4)
     assert result.accuracy == 0.9 and not result.correct[9]
     assert result.predicted.tolist() == [0, 1, 2] * 3 + [0]
     assert result.cross_entropy.shape == (10,)

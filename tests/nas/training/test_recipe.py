@@ -8,7 +8,7 @@ from nas.training import recipe
 from nas.training.recipe import TrainConfig
 
 
-def test_key_depends_on_configuration_recipe_and_pictures(tiny_config, tiny_data, monkeypatch):
+def test_key_depends_on_configuration_recipe_and_images(tiny_config, tiny_data, monkeypatch):
     keys = {
         tiny_config.key(tiny_data),
         replace(tiny_config, batch=16).key(tiny_data),
@@ -23,6 +23,6 @@ def test_config_survives_json(tiny_config):
     assert TrainConfig.from_json(tiny_config.to_json()) == tiny_config
 
 
-def test_config_refuses_no_epochs():
+def test_config_refuses_no_epochs(tiny_config):
     with pytest.raises(ValueError, match="float_epochs must be at least 1, not 0"):
-        TrainConfig(float_epochs=0)
+        replace(tiny_config, float_epochs=0)

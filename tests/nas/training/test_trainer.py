@@ -83,7 +83,7 @@ def test_an_epoch_shows_every_image_once(short, tiny_data, tmp_path):
         images, labels = trainer._batch()
         assert images.dtype == torch.uint8 and len(images) == len(labels) == 32
         seen += [image.numpy().tobytes() for image in images]
-    everything = [image.numpy().tobytes() for image in tiny_data.train.images]
+    everything = [image.numpy().tobytes() for image in tiny_data.train.pixels]
     assert sorted(seen) == sorted(everything)
 
 

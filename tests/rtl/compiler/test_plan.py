@@ -23,9 +23,17 @@ def network(
 ):
     heads, hidden = blocks[0] if blocks else (1, 1)
     return plain_vit(
-        image=image, patch=patch, width=width, heads=heads, head_dim=head_dim, hidden=hidden,
-        depth=len(blocks), classes=classes, row_granularity=granularity, mean_pool=mean_pool,
-    )  # fmt: skip
+        image=image,
+        patch=patch,
+        width=width,
+        heads=heads,
+        head_dim=head_dim,
+        hidden=hidden,
+        depth=len(blocks),
+        classes=classes,
+        row_granularity=granularity,
+        mean_pool=mean_pool,
+    )
 
 
 VIT = {"image": (224, 224, 3), "patch": 16, "head_dim": 64, "classes": 1000, "granularity": 32}

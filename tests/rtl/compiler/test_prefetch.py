@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from rtl.compiler import lower, plan
-from rtl.compiler.operations import MemorySpace
-from rtl.compiler.prefetch import HEAD_PARTS
+from rtl.compiler.operations import Chunk, MemorySpace, Operation, Subject
+from rtl.compiler.prefetch import HEAD_PARTS, prefetch
+from rtl.compiler.requests import Pending, RowParameters
 from rtl.config import TINY
 from rtl.isa.instructions import Opcode, Unit
 from sim.random_model import random_model
@@ -50,3 +51,22 @@ def test_the_first_loads_wait_for_little():
     program = lower(plan(SHAPE, TINY))
     loads = [i for i, op in enumerate(program.operations) if op.opcode is Opcode.LOAD]
     assert not any(program.waits[i] >> Unit.MATMUL & 1 for i in loads[:2])
+
+
+def test_a_load_goes_ahead_as_soon_as_the_one_before_is_used():
+    """The queue has room for two LOADs ahead; the first request is used twice."""
+    planned = plan(SHAPE, replace(TINY, queue_depth=4))
+    requests = [RowParameters(Chunk("parameters", ((name, 0, 1),), 0, 128), 1) for name in "abcde"]
+    names = ["a", "a", "b", "c", "d", "e"]
+    compute = [
+        Pending(
+            Operation(Opcode.MATMUL, {}, (), (), Subject("pool", name, "")),
+            (requests["abcde".index(name)],),
+        )
+        for name in names
+    ]
+    found = [
+        f"load {op.subject.layer}" if op.opcode is Opcode.LOAD else op.subject.tensor
+        for op in prefetch(compute, planned)
+    ]
+    assert found == ["load a", "a", "load b", "load c", "a", "b", "load d", "c", "load e", "d", "e"]

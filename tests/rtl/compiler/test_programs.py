@@ -18,9 +18,13 @@ from sim.random_model import random_images, random_model
 from tests.rtl.compiler.interleave import events
 
 SMALL = {
-    "image": (28, 28, 1), "patch": 14, "width": 32, "head_dim": 16, "blocks": ((2, 64),) * 2,
+    "image": (28, 28, 1),
+    "patch": 14,
+    "width": 32,
+    "head_dim": 16,
+    "blocks": ((2, 64),) * 2,
     "classes": 5,
-}  # fmt: skip
+}
 WIDE32 = {"row_granularity": 32}
 
 SHAPES = {
@@ -30,15 +34,23 @@ SHAPES = {
     "depth 1, colour, head_dim of 8, odd sizes": (
         TINY,
         {
-            "image": (28, 28, 3), "patch": 14, "width": 40, "head_dim": 8, "blocks": ((1, 50),),
+            "image": (28, 28, 3),
+            "patch": 14,
+            "width": 40,
+            "head_dim": 8,
+            "blocks": ((1, 50),),
             "classes": 3,
         },
     ),
     "heads across row tiles, blocks of different sizes": (
         TINY,
         {
-            "image": (96, 96, 3), "patch": 16, "width": 72, "head_dim": 24,
-            "blocks": ((3, 100), (2, 60)), "classes": 37,
+            "image": (96, 96, 3),
+            "patch": 16,
+            "width": 72,
+            "head_dim": 24,
+            "blocks": ((3, 100), (2, 60)),
+            "classes": 37,
         },
     ),
     "padded heads": (TINY, SMALL | {"head_dim": 12, "blocks": ((3, 40), (1, 20), (2, 33))}),
@@ -46,8 +58,12 @@ SHAPES = {
         ZCU102,
         WIDE32
         | {
-            "image": (96, 96, 3), "patch": 32, "width": 72, "head_dim": 24,
-            "blocks": ((3, 100), (2, 60)), "classes": 37,
+            "image": (96, 96, 3),
+            "patch": 32,
+            "width": 72,
+            "head_dim": 24,
+            "blocks": ((3, 100), (2, 60)),
+            "classes": 37,
         },
     ),
     "all rows 8-bit": (TINY, SMALL | {"wide_fraction": 1.0}),
@@ -56,7 +72,8 @@ SHAPES = {
     "codes of 8 bits": (replace(TINY, act_bits=8), SMALL | {"act_bits": 8}),
     "class token in a tile of its own": (TINY, {"blocks": ((1, 16),), "width": 16}),
     "two patches in a row, many lanes": (
-        ZCU102, WIDE32 | {"patch": 14, "width": 32, "blocks": ((1, 64),)},
+        ZCU102,
+        WIDE32 | {"patch": 14, "width": 32, "blocks": ((1, 64),)},
     ),
     "ring smaller than a layer": (
         replace(TINY, weight_words=60, parameter_words=5, exponent_words=5),
@@ -90,12 +107,17 @@ SHAPES = {
     "lanes of 2 x 4 x 4": (
         replace(TINY, token_lanes=2, row_lanes=4, depth_lanes=4, memory_bytes=8),
         {
-            "image": (28, 28, 1), "patch": 14, "width": 12, "head_dim": 4, "blocks": ((2, 16),) * 2,
+            "image": (28, 28, 1),
+            "patch": 14,
+            "width": 12,
+            "head_dim": 4,
+            "blocks": ((2, 16),) * 2,
             "row_granularity": 4,
         },
     ),
     "lanes of 16 x 16 x 16": (
-        replace(TINY, token_lanes=16, row_lanes=16, depth_lanes=16), {"blocks": ((2, 64),) * 2}
+        replace(TINY, token_lanes=16, row_lanes=16, depth_lanes=16),
+        {"blocks": ((2, 64),) * 2},
     ),
     "mean": (TINY, {"blocks": ((2, 64),) * 2, "pool": "mean"}),
     "mean without class token, odd sizes": (
@@ -103,24 +125,29 @@ SHAPES = {
         SMALL | {"image": (42, 42, 3), "width": 40, "pool": "mean", "class_token": False},
     ),
     "mean of a single patch": (
-        TINY, SMALL | {"patch": 28, "pool": "mean", "class_token": False, "seed": 2}
+        TINY,
+        SMALL | {"patch": 28, "pool": "mean", "class_token": False, "seed": 2},
     ),
-    "mean on zcu102": (
-        ZCU102, WIDE32 | {"width": 96, "blocks": ((2, 64),), "pool": "mean"}
-    ),
-    "mean of codes of 4 bits": (
-        replace(TINY, act_bits=4), SMALL | {"act_bits": 4, "pool": "mean"}
-    ),
+    "mean on zcu102": (ZCU102, WIDE32 | {"width": 96, "blocks": ((2, 64),), "pool": "mean"}),
+    "mean of codes of 4 bits": (replace(TINY, act_bits=4), SMALL | {"act_bits": 4, "pool": "mean"}),
     "mean of signed codes of 8 bits": (
-        replace(TINY, act_bits=8), SMALL | {"act_bits": 8, "pool": "mean"}
+        replace(TINY, act_bits=8),
+        SMALL | {"act_bits": 8, "pool": "mean"},
     ),
     "mean of unsigned codes of 8 bits": (
-        replace(TINY, act_bits=8), SMALL | {"act_bits": 8, "pool": "mean", "seed": 2}
+        replace(TINY, act_bits=8),
+        SMALL | {"act_bits": 8, "pool": "mean", "seed": 2},
     ),
     "mean, three groups of channels": (
         replace(TINY, key_words=4, value_words=7),
-        {"image": (28, 28, 1), "patch": 7, "width": 72, "head_dim": 32, "blocks": ((3, 32),) * 2,
-         "pool": "mean"},
+        {
+            "image": (28, 28, 1),
+            "patch": 7,
+            "width": 72,
+            "head_dim": 32,
+            "blocks": ((3, 32),) * 2,
+            "pool": "mean",
+        },
     ),
     "mean, parameters of two row tiles at a time": (
         replace(TINY, weight_words=60, parameter_words=5, exponent_words=5),
@@ -128,10 +155,15 @@ SHAPES = {
     ),
     "mean, hidden activations of one tile at a time": (
         replace(TINY, activation_words=36),
-        {"image": (28, 28, 1), "patch": 7, "width": 32, "blocks": ((1, 200), (2, 64)),
-         "pool": "mean"},
+        {
+            "image": (28, 28, 1),
+            "patch": 7,
+            "width": 32,
+            "blocks": ((1, 200), (2, 64)),
+            "pool": "mean",
+        },
     ),
-}  # fmt: skip
+}
 
 
 def compiled(name, images=1):

@@ -72,6 +72,24 @@ def test_a_matmul_learns_where_its_run_lies():
     assert matmul.operands == {"row_tiles": 4} and not matmul.reads
 
 
+def test_runs_go_on_at_the_begin_of_the_ring():
+    """Row tiles of 10 and 5 words in a run, of 5 and 5 in another, from word 88 of 100 on."""
+    pads = Allocator(PLAN)
+    first = object()
+    pads.weights.take(88, first)
+    pads.weights.release(first)
+    runs = [RowRun(LAYER, 0, 2, word=0, parameter=0), RowRun(LAYER, 2, 2, word=15, parameter=2)]
+    resident = replace(weight_block(), runs=runs).place(pads)
+    matmuls = [
+        resident.complete(Operation(Opcode.MATMUL, {}, (), (), SUBJECT, run)) for run in runs
+    ]
+    assert [matmul.operands["weight_address"] for matmul in matmuls] == [88, 3]
+    assert [[span[1:] for span in matmul.reads] for matmul in matmuls] == [
+        [(88, 100), (0, 3), (0, 2)],
+        [(3, 13), (2, 4)],
+    ]
+
+
 def test_a_block_is_given_back_by_itself_only():
     pads = Allocator(PLAN)
     block = weight_block()

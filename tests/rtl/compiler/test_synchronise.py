@@ -109,6 +109,21 @@ def test_a_dependency_names_its_image():
     ]
 
 
+def test_a_feed_needs_the_drain_of_the_image_before():
+    codes = Span(MemorySpace.ACTIVATIONS, 0, 4)
+    feed = operation(Opcode.MATMUL, reads=[codes])
+    drain = operation(Opcode.MATMUL, writes=[codes])
+    assert dependencies([feed, drain]) == [{Unit.MATMUL: Dependency(1, previous_image=True)}, {}]
+
+
+def test_who_read_before_the_latest_writer_is_not_needed():
+    word = Span(MemorySpace.ACTIVATIONS, 0, 1)
+    reader = operation(Opcode.NORM, reads=[word])
+    first, second = (operation(opcode, writes=[word]) for opcode in (Opcode.LOAD, Opcode.SOFTMAX))
+    needed = dependencies([reader, first, second])[2]
+    assert needed == {Unit.LOAD: Dependency(1, previous_image=False)}
+
+
 @settings(deadline=None)
 @given(programs)
 def test_marks_are_balanced(operations):

@@ -41,7 +41,7 @@ def test_retire_completes_in_order_when_every_part_has_ended(parts):
 
 
 def test_an_image_is_done_when_its_own_instructions_are():
-    """Those of the next one, which are in flight too, do not hold it up."""
+    """Instructions of the next image, which are in flight too, do not hold it up."""
     dut = InFlight(TINY)
 
     async def pulse(ctx, **values):

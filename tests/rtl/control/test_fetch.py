@@ -27,7 +27,7 @@ def program(engine, *, count=COUNT):
 
 @dataclass
 class Seen:
-    """What came out of a fetcher, with cycles."""
+    """Outputs of a fetcher, with cycles."""
 
     queued: list = field(default_factory=list)  # cycle, unit, number, parity or None
     ends: list[int] = field(default_factory=list)
@@ -77,7 +77,7 @@ def run(engine, instructions, *, images=1, stall=0.0, failing=None):
 
 
 def look(ctx, dut, seen, cycle):
-    """What there is at the fetcher's outputs in this cycle."""
+    """Note the fetcher's outputs in this cycle."""
     for unit, name in enumerate(NAMES):
         queue = getattr(dut, name)
         if ctx.get(queue.valid) and ctx.get(queue.ready):

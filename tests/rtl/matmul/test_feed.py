@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.rtl.matmul.model import Scratchpads
 
 from rtl.isa.instructions import Activations, Destination, Weights
+from rtl.isa.scratchpads import Scratchpads
 from rtl.matmul.feed import AttentionNibbles, Feed, InstructionBuffer, OperandSelection
 from rtl.memory.ports import READ_LATENCY
 from tests.rtl.matmul.bench import bits_of, codes_of

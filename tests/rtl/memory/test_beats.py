@@ -4,9 +4,9 @@
 import random
 
 import pytest
-from amaranth.sim import Simulator
 
 from rtl.memory.beats import Cutter, Gearbox
+from tests.rtl.simulation import simulate
 
 
 async def send(ctx, port, beats, rng, idle):
@@ -32,14 +32,6 @@ async def receive(ctx, port, count, rng, stall, of):
         ctx.set(port.ready, 0)
         received.append(of(payload))
     return received
-
-
-def simulate(dut, *benches):
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    for bench in benches:
-        simulator.add_testbench(bench)
-    simulator.run()
 
 
 def split(content, size):

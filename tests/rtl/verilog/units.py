@@ -18,8 +18,9 @@ from rtl.memory.store import StoreUnit
 from rtl.vector.layernorm import NormUnit
 from rtl.vector.softmax import SoftmaxUnit
 from tests.rtl.matmul import test_unit, test_unit_timing
-from tests.rtl.memory import test_scratchpad, test_store
+from tests.rtl.memory import test_store
 from tests.rtl.memory.load import test_unit as test_load
+from tests.rtl.memory.scratchpads import test_scratchpad
 from tests.rtl.sizes import TINY
 from tests.rtl.vector import test_layernorm, test_softmax
 from tests.rtl.verilog import test_probe

