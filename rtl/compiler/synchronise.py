@@ -162,27 +162,26 @@ class _Segment:
         self.readers = readers
 
 
-class _Accesses:
-    """Latest writer and readers of each address of one space."""
+class _Accesses(dict[Span, list[_Segment]]):
+    """Latest writer and readers of each address of one space.
+
+    The segments that make up a span: found when they are asked for, and kept until one is cut.
+    """
 
     def __init__(self) -> None:
         self.starts = [0]  # of the segments, ascending
         self.segments = {0: _Segment(0, 1 << 32, NEVER, 0, {})}
-        self.found: dict[Span, list[_Segment]] = {}  # as long as no segment is cut
 
-    def of(self, span: Span) -> list[_Segment]:
-        """Segments that make up a span."""
-        segments = self.found.get(span)
-        if segments is None:
-            _, start, stop = span
-            if start not in self.segments:
-                self._cut(start)
-            if stop not in self.segments:
-                self._cut(stop)
-            segments = self.found[span] = []
-            while start < stop:
-                segments.append(self.segments[start])
-                start = segments[-1].stop
+    def __missing__(self, span: Span) -> list[_Segment]:
+        _, start, stop = span
+        if start not in self.segments:
+            self._cut(start)
+        if stop not in self.segments:
+            self._cut(stop)
+        segments = self[span] = []
+        while start < stop:
+            segments.append(self.segments[start])
+            start = segments[-1].stop
         return segments
 
     def _cut(self, address: int) -> None:
@@ -194,7 +193,7 @@ class _Accesses:
         )
         before.stop = address
         self.starts.insert(i, address)
-        self.found.clear()
+        self.clear()
 
 
 class _FirstAccess(NamedTuple):
@@ -230,7 +229,7 @@ def _needs(operations: Sequence[Operation]) -> list[tuple[Unit, list[int]]]:
     # The image ends as the one before did.
     for needs, unit, span, writes in first:
         fed = not writes and span.space in FED_BY_DRAIN and unit is Unit.MATMUL
-        for segment in spaces[span.space].of(span):
+        for segment in spaces[span.space][span]:
             accesses = [(segment.writer_unit, segment.writer)]
             if writes:
                 accesses += segment.readers.items()
@@ -252,7 +251,7 @@ def _needs_of(
     for span in operation.reads:
         space = span[0]
         own_too = space in FED_BY_DRAIN
-        for segment in spaces[space].of(span):
+        for segment in spaces[space][span]:
             writer, writer_unit = segment.writer, segment.writer_unit
             if writer == NEVER:
                 part = Span(space, segment.start, segment.stop)
@@ -263,7 +262,7 @@ def _needs_of(
     fed = needs[unit]  # the latest of its own unit whose results it reads
     for span in operation.writes:
         space = span[0]
-        for segment in spaces[space].of(span):
+        for segment in spaces[space][span]:
             writer, writer_unit = segment.writer, segment.writer_unit
             if writer == NEVER:
                 part = Span(space, segment.start, segment.stop)

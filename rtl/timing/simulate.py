@@ -83,6 +83,7 @@ class Prediction:
     bytes: int
 
 
+@collector_paused()
 def predict(
     shape: NetworkShape,
     engine: EngineConfig,
