@@ -59,11 +59,9 @@ class Marks(NamedTuple):
     credits: list[list[int]]
 
 
-class _Wait(NamedTuple):
-    """An operation of a consumer, and the one of a producer that it waits for."""
-
-    operation: int
-    needed: Dependency
+_Wait = tuple[int, int]
+"""The place of a consumer's operation, and the number (:data:`NEVER`) of the producer's operation
+that it waits for."""
 
 
 def synchronise(operations: Sequence[Operation]) -> Marks:
@@ -71,10 +69,10 @@ def synchronise(operations: Sequence[Operation]) -> Marks:
     count = len(operations)
     marks = Marks([0] * count, [0] * count, [[0] * UNITS for _ in range(UNITS)])
     for (producer, consumer), growing in _growing(operations).items():
-        for waiting, (needed, previous_image) in _bounded(growing):
+        for waiting, needed in _bounded(growing, count):
             marks.waits[waiting] |= 1 << producer
-            marks.signals[needed] |= 1 << consumer
-            marks.credits[producer][consumer] += previous_image
+            marks.signals[needed % count] |= 1 << consumer
+            marks.credits[producer][consumer] += needed < count
     return marks
 
 
@@ -88,7 +86,7 @@ def _growing(operations: Sequence[Operation]) -> dict[tuple[int, int], list[_Wai
     dict of (producer, consumer) to list of _Wait
     """
     latest = [[NEVER] * UNITS for _ in range(UNITS)]  # [consumer][producer]
-    grown: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    grown: dict[tuple[int, int], list[_Wait]] = {}
     for place, (unit, needs) in enumerate(_needs(operations)):
         most = latest[unit]
         for producer in range(UNITS):
@@ -96,27 +94,21 @@ def _growing(operations: Sequence[Operation]) -> dict[tuple[int, int], list[_Wai
             if needed > most[producer]:
                 most[producer] = needed
                 grown.setdefault((producer, unit), []).append((place, needed))
-    count = len(operations)
-    found: dict[tuple[int, int], list[_Wait]] = {}
     for pair, waits in grown.items():
-        covered = waits[-1][1] - count  # by the image before
-        found[pair] = [
-            _Wait(place, Dependency(needed % count, needed < count))
-            for place, needed in waits
-            if needed > covered
-        ]
-    return found
+        covered = waits[-1][1] - len(operations)  # by the image before
+        grown[pair] = [wait for wait in waits if wait[1] > covered]
+    return grown
 
 
-def _bounded(waits: list[_Wait]) -> list[_Wait]:
+def _bounded(waits: list[_Wait], count: int) -> list[_Wait]:
     """Merge waits for the image before until BEGIN has credits for all of them.
 
     Neighbours are merged, as evenly as possible: the first of some waits for what the last of
     them needs.
     """
-    before = [wait for wait in waits if wait.needed.previous_image]
+    before = [wait for wait in waits if wait[1] < count]
     parts = evenly(before, min(len(before), MOST_CREDITS)) if before else []
-    together = [_Wait(part[0].operation, part[-1].needed) for part in parts]
+    together = [(part[0][0], part[-1][1]) for part in parts]
     return together + waits[len(before) :]
 
 

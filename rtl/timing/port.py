@@ -101,11 +101,13 @@ class MemoryPort:
         ready : float
             Cycle from which the beats can be taken.
         """
-        first = max(chosen + self.latency, self.last + 1)
+        first = chosen + self.latency
+        if first <= self.last:
+            first = self.last + 1
         if self.interval == 1:
             return first
         earned = self.paid - self.saved
-        return earned if max(first, ready) <= earned else None
+        return earned if first <= earned >= ready else None
 
     def burst_steadily(self, first: float, beats: int, latest: float) -> None:
         """Send the beats of successive bursts, the latest a whole one that was chosen in a cycle.
@@ -114,9 +116,8 @@ class MemoryPort:
         """
         if self.interval != 1:
             self.paid += beats * self.interval
-        self.last = max(
-            first + (beats - 1) * self.interval, latest + self.latency + BURST_BEATS - 1
-        )
+        last, behind = first + (beats - 1) * self.interval, latest + self.latency + BURST_BEATS - 1
+        self.last = last if last > behind else behind
 
     def write(self, first: float, beats: int) -> float:
         """Write successive beats from ``first`` on; when the last of them goes.

@@ -174,13 +174,14 @@ class _Simulation:
         """Do what can be done without another burst, then choose a burst, and so on."""
         processes = [self._process(unit) for unit in Unit]
         processes.append(self.fetch.process(self.done))
+        resume = [process.__next__ for process in processes]
         fetch = self.fetch
         todo = 1 << FETCH
         while todo:
             while todo:
                 process = todo.bit_length() - 1
                 todo ^= 1 << process
-                todo |= next(processes[process])
+                todo |= resume[process]()
                 if process == fetch.full:
                     fetch.full = NO_UNIT
                     todo |= 1 << FETCH
@@ -194,16 +195,16 @@ class _Simulation:
         """
         timing, sequence = self.units[unit], self.sequences[unit]
         starts, ends, causes = self.starts, self.ends, self.causes
-        available, issued = self.fetch.available, self.fetch.issued[unit]
-        issue, signal = self.latencies.issue, self.latencies.signal
-        taken, woken, number, count = 0.0, 0, 0, self.count
+        available, leave_queue = self.fetch.available, self.fetch.issued[unit].append
+        issue, signal, execute = self.latencies.issue, self.latencies.signal, timing.execute
+        taken, woken, number = 0.0, 0, 0
         for image in range(self.images if sequence else 0):
-            first = image * count
+            first = (image + 1) * self.count
             for place, waits, wakes, cost in sequence:
-                while (at := available[first + place]) == NEVER:
+                number = first + place
+                while (at := available[number]) == NEVER:
                     yield woken
                     woken = 0
-                number = first + place + count
                 cause = WAITED_FOR_PROGRAM
                 if taken + 1 > at:
                     at, cause = taken + 1, WAITED_FOR_UNIT
@@ -213,7 +214,7 @@ class _Simulation:
                         woken = 0
                     if end + signal > at:
                         at, cause = end + signal, producer
-                issued.append(at)
+                leave_queue(at)
                 while (free := timing.free) == NEVER:
                     yield woken
                     woken = 0
@@ -221,7 +222,7 @@ class _Simulation:
                 if free > taken:
                     taken, cause = free, WAITED_FOR_UNIT
                 starts[number], causes[number] = taken, cause
-                ends[number] = end = timing.execute(cost, taken)
+                ends[number] = execute(cost, taken)
                 woken |= wakes
             if ends[number] != NEVER:
                 self._unit_done(image)
