@@ -15,7 +15,13 @@ from rich.text import Text
 
 from nas.cost import HardwareTarget
 from nas.cost.estimate import Estimate, caveats, extrapolated, resources_of
-from nas.cost.feasible import Alternative, Design, clock_needed, lower_precision, other_engine
+from nas.cost.feasible import (
+    Alternative,
+    NetworkDesign,
+    clock_needed,
+    lower_precision,
+    other_engine,
+)
 from nas.cost.plain import shape_of
 from nas.cost.roofline import plot, points
 from nas.fit import Fit, ModelName, described, show
@@ -182,7 +188,7 @@ def obstacle(estimate: Estimate, fps: float) -> str:
     )
 
 
-Remedy = tuple[str, Design | None]
+Remedy = tuple[str, NetworkDesign | None]
 """A line on how to come nearer to a target, and the design that reaches it, if there is one."""
 
 
@@ -226,16 +232,16 @@ def faster_clock(options: Options, estimate: Estimate) -> Remedy:
     """Find the clock at which the board's engine reaches the target."""
     if clock := clock_needed(estimate, options.fps):
         text = f"this engine reaches {_rate(estimate)}; the target needs {clock / 1e6:g} MHz"
-        return text, Design(options.w8, estimate.at(clock))
+        return text, NetworkDesign(options.w8, estimate.at(clock))
     return f"this engine reaches {_rate(estimate)}; no clock is fast enough for memory", None
 
 
-def _engine(design: Design) -> str:
+def _engine(design: NetworkDesign) -> str:
     engine = design.estimate.engine
     return f"engine {engine.name}, act_bits {engine.act_bits}"
 
 
-def _costs(design: Design) -> str:
+def _costs(design: NetworkDesign) -> str:
     """Describe cycles, rate and resources of a design."""
     estimate = design.estimate
     text = f"{estimate.cycles:,.0f} cycles, {_rate(estimate)}"
@@ -284,7 +290,7 @@ def _roofline(estimate: Estimate) -> dict[str, Any]:
     }
 
 
-def _design(design: Design) -> dict[str, Any]:
+def _design(design: NetworkDesign) -> dict[str, Any]:
     """Return the figures of a design for JSON."""
     estimate = design.estimate
     resources = resources_of(estimate.engine, estimate.board)

@@ -33,7 +33,7 @@ from rtl.timing.simulate import Prediction, simulate
 from sim import runner, workloads
 from sim.calibration import memory_timing
 
-SCHEMA = 1
+SCHEMA = 2
 FAST_CLOCK_HZ = 300_000_000
 FAST_BYTES_PER_CYCLE = 40.0  # what the ZCU102's memory sustains in a cycle of that clock
 ROW_LANES = 32  # of the array that bounds are for
@@ -133,7 +133,7 @@ def main(options: BenchOptions) -> None:
 def load(options: BenchOptions, engine: EngineConfig) -> IntegerModel:
     """Return the model that the options name."""
     if options.model in workloads.DEIT:
-        return workloads.deit(options.model, engine, wide=options.w8, seed=options.seed)
+        return workloads.deit(options.model, engine, bits8=options.w8, seed=options.seed)
     if not Path(options.model).is_file():
         raise UserError(
             f"no model {options.model!r}: choose one of {', '.join(workloads.DEIT)}, or a file"
@@ -209,7 +209,7 @@ def figures(
         "schema": SCHEMA,
         "model": options.model,
         "model_hash": model.hash,
-        "wide_fraction": workloads.wide_fraction(shape),
+        "bits8_fraction": workloads.bits8_fraction(shape),
         "board": board.name,
         "engine": asdict(engine) | {"hash": f"{engine.hash:016x}"},
         "memory": memory,
@@ -272,7 +272,7 @@ def show(report: dict[str, Any], run: runner.EngineRun) -> None:
         result.add_column(column, justify="right" if column else "left")
     per_image = report["cycles_per_image"]
     for name, value in (
-        ("8-bit row tiles", f"{report['wide_fraction']:.1%}"),
+        ("8-bit row tiles", f"{report['bits8_fraction']:.1%}"),
         ("cycles, first image", f"{report['cycles']:,}"),
         ("cycles per image", f"{per_image:,.0f}" if per_image else "needs 3 images"),
         ("predicted", f"{report['predicted_cycles']:,.0f}"),

@@ -136,7 +136,7 @@ def model_of(shape: NetworkShape, act_bits: int = 6, seed: int = 0) -> IntegerMo
         classes=shape.classes,
         act_bits=act_bits,
         row_granularity=shape.row_granularity,
-        wide_fraction=0.0,
+        bits8_fraction=0.0,
         seed=seed,
     )
 

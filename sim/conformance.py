@@ -83,7 +83,7 @@ def plain() -> IntegerModel:
     """One block, class token, 4-bit and 8-bit row tiles mixed, one channel."""
     return random_model(
         image=(8, 8, 1), patch=4, width=16, head_dim=8, blocks=[(2, 24)], classes=3,
-        row_granularity=8, wide_fraction=0.5, seed=1,
+        row_granularity=8, bits8_fraction=0.5, seed=1,
     )  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def four_bits() -> IntegerModel:
     """Activations of 4 bits; the mean of the patches beside a class token."""
     return random_model(
         image=(12, 12, 1), patch=4, width=16, head_dim=8, blocks=[(2, 16), (2, 16)], classes=4,
-        act_bits=4, row_granularity=4, wide_fraction={"q": 1.0, "fc2": 0.25}, pool="mean", seed=3,
+        act_bits=4, row_granularity=4, bits8_fraction={"q": 1.0, "fc2": 0.25}, pool="mean", seed=3,
     )  # fmt: skip
 
 
@@ -113,7 +113,7 @@ def eight_bits() -> IntegerModel:
     """Activations of 8 bits; the mean without a class token; 8-bit rows alone."""
     return random_model(
         image=(12, 12, 3), patch=6, width=16, head_dim=4, blocks=[(4, 32), (1, 8)], classes=4,
-        act_bits=8, row_granularity=16, wide_fraction=1.0, pool="mean", class_token=False, seed=4,
+        act_bits=8, row_granularity=16, bits8_fraction=1.0, pool="mean", class_token=False, seed=4,
     )  # fmt: skip
 
 
@@ -121,7 +121,7 @@ def many_tokens() -> IntegerModel:
     """65 tokens: the dither's index passes 64, patches more than one tile of any small engine."""
     return random_model(
         image=(16, 16, 1), patch=2, width=12, head_dim=4, blocks=[(1, 12), (1, 12)], classes=2,
-        row_granularity=1, wide_fraction=0.4, seed=5,
+        row_granularity=1, bits8_fraction=0.4, seed=5,
     )  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def edges() -> IntegerModel:
     """Ends of ranges: saturation everywhere, variance 0, equal logits, extreme scales."""
     model = random_model(
         image=(8, 8, 1), patch=4, width=16, head_dim=8, blocks=[(2, 24), (2, 24)], classes=4,
-        row_granularity=8, wide_fraction=0.5, seed=6,
+        row_granularity=8, bits8_fraction=0.5, seed=6,
     )  # fmt: skip
     position = model.position.copy()
     position[0], position[1] = 32767, -32768  # saturates, where the embedding adds to it

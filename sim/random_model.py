@@ -27,7 +27,7 @@ KV_RMS = 40.0
 LOGIT_RMS = 3000.0
 CALIBRATION_TOKENS = 400
 
-Wide = float | Mapping[str, float]
+Bits8 = float | Mapping[str, float]
 
 
 def random_model(
@@ -39,7 +39,7 @@ def random_model(
     classes: int = 10,
     act_bits: int = 6,
     row_granularity: int = 16,
-    wide_fraction: Wide = 0.25,
+    bits8_fraction: Bits8 = 0.25,
     seed: int = 0,
     pool: str = "token",
     class_token: bool = True,
@@ -52,7 +52,7 @@ def random_model(
         1 or 3 channels.
     patch, width, head_dim, classes, act_bits, row_granularity : int
     blocks : sequence of (heads, hidden)
-    wide_fraction : float or mapping of str to float
+    bits8_fraction : float or mapping of str to float
         Fraction of 8-bit row tiles in each matrix, rounded up to whole tiles. With a mapping, by
         layer: ``embed``, ``q``, ``k``, ``v``, ``proj``, ``fc1``, ``fc2``, ``head``, missing ones 0.
     seed : int
@@ -69,7 +69,7 @@ def random_model(
     rng = np.random.default_rng(seed)
     tokens = (image[0] // patch) * (image[1] // patch) + class_token
     images = random_images(image, max(2, ceil(CALIBRATION_TOKENS / tokens)), seed)
-    maker = _Maker(rng, width, head_dim, act_bits, row_granularity, wide_fraction)
+    maker = _Maker(rng, width, head_dim, act_bits, row_granularity, bits8_fraction)
 
     increment = RESIDUAL_RMS / sqrt(2 * len(blocks) + 1)
     embed, position, residual = maker.embedding(images, patch, class_token, increment)
@@ -128,14 +128,14 @@ class _Maker:
         head_dim: int,
         act_bits: int,
         row_granularity: int,
-        wide_fraction: Wide,
+        bits8_fraction: Bits8,
     ):
         self.rng = rng
         self.width = width
         self.head_dim = head_dim
         self.act_bits = act_bits
         self.row_granularity = row_granularity
-        self.wide_fraction = wide_fraction
+        self.bits8_fraction = bits8_fraction
         self.signed = code_range(act_bits, signed=True)
         self.code_rms = (1 << (act_bits - 1)) / 3
         self.standout = np.ones(width)
@@ -323,10 +323,10 @@ class _Maker:
 
     def row_bits(self, name: str, rows: int) -> np.ndarray:
         """Width of each row; the 8-bit tiles lie anywhere."""
-        if isinstance(self.wide_fraction, Mapping):
-            fraction = self.wide_fraction.get(name, 0.0)
+        if isinstance(self.bits8_fraction, Mapping):
+            fraction = self.bits8_fraction.get(name, 0.0)
         else:
-            fraction = self.wide_fraction
+            fraction = self.bits8_fraction
         tiles = ceil(rows / self.row_granularity)
         bits = np.full(tiles, 4, np.uint8)
         bits[self.rng.permutation(tiles)[: ceil(fraction * tiles)]] = 8
@@ -334,10 +334,10 @@ class _Maker:
 
     def weights(self, bits: np.ndarray, depth: int) -> np.ndarray:
         """Rows like a trained layer's: normal, the ends of the code reached now and then."""
-        wide = (bits == 8)[:, None]
+        bits8 = (bits == 8)[:, None]
         normal = self.rng.standard_normal((len(bits), depth), dtype=np.float32)
-        codes = np.rint(normal * np.where(wide, np.float32(34), np.float32(2.6)))
-        low, high = np.where(wide, -128, -8), np.where(wide, 127, 7)
+        codes = np.rint(normal * np.where(bits8, np.float32(34), np.float32(2.6)))
+        low, high = np.where(bits8, -128, -8), np.where(bits8, 127, 7)
         return np.clip(codes, low, high).astype(np.int8)
 
 

@@ -14,10 +14,18 @@ DEIT = {"deit_tiny": 3, "deit_small": 6, "deit_base": 12}
 """Heads of 64 dimensions by name; the width follows."""
 
 BLOCKS, CLASSES, PIXELS, PATCH, HEAD_DIM = 12, 1000, 224, 16, 64
-WIDE = ("q", "k", "v", "proj", "fc1", "fc2", "head")  # where a fraction of 8-bit rows applies
+BITS8_LAYERS = (
+    "q",
+    "k",
+    "v",
+    "proj",
+    "fc1",
+    "fc2",
+    "head",
+)  # where a fraction of 8-bit rows applies
 
 
-def deit(name: str, engine: EngineConfig, *, wide: float = 0.0, seed: int = 0) -> IntegerModel:
+def deit(name: str, engine: EngineConfig, *, bits8: float = 0.0, seed: int = 0) -> IntegerModel:
     """Make a network of a DeiT's shape for an engine, with random weights in realistic ranges.
 
     Parameters
@@ -26,7 +34,7 @@ def deit(name: str, engine: EngineConfig, *, wide: float = 0.0, seed: int = 0) -
         ``deit_tiny``, ``deit_small`` or ``deit_base``.
     engine : EngineConfig
         Gives ``act_bits`` and the rows of a tile.
-    wide : float
+    bits8 : float
         Fraction of 8-bit row tiles in each matrix, rounded up to whole tiles; the patch embedding
         has none.
     seed : int
@@ -34,12 +42,12 @@ def deit(name: str, engine: EngineConfig, *, wide: float = 0.0, seed: int = 0) -
     Raises
     ------
     UserError
-        If there is no such shape, or ``wide`` is not a fraction.
+        If there is no such shape, or ``bits8`` is not a fraction.
     """
     if name not in DEIT:
         raise UserError(f"unknown model {name!r}: choose one of {', '.join(DEIT)}, or a file")
-    if not 0 <= wide <= 1:
-        raise UserError(f"the fraction of 8-bit rows must be from 0 to 1, not {wide:g}")
+    if not 0 <= bits8 <= 1:
+        raise UserError(f"the fraction of 8-bit rows must be from 0 to 1, not {bits8:g}")
     heads = DEIT[name]
     width = heads * HEAD_DIM
     return random_model(
@@ -51,13 +59,13 @@ def deit(name: str, engine: EngineConfig, *, wide: float = 0.0, seed: int = 0) -
         classes=CLASSES,
         act_bits=engine.act_bits,
         row_granularity=engine.row_lanes,
-        wide_fraction=dict.fromkeys(WIDE, wide),
+        bits8_fraction=dict.fromkeys(BITS8_LAYERS, bits8),
         seed=seed,
     )
 
 
-def wide_fraction(shape: NetworkShape) -> float:
-    """Share of 8-bit tiles among the row tiles of the matrices that :data:`WIDE` names."""
+def bits8_fraction(shape: NetworkShape) -> float:
+    """Share of 8-bit tiles among the row tiles of the matrices that :data:`BITS8_LAYERS` names."""
     flags = [flag for block in shape.blocks for _, layer in block.wide for flag in layer]
     return float(np.mean([*flags, *shape.head_wide]))
 

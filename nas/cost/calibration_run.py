@@ -15,6 +15,7 @@ from nas.cost.engines import corner_engines, sample_engines
 from nas.cost.hardware import HardwareTarget
 from nas.cost.plain import shape_for
 from nas.cost.records import SEED_HELD_OUT, HeldOut, LatencyRecord, ResourceRecord
+from nas.cost.resource_fit import fit_resources
 from nas.cost.subnets import Sample, sample_subnets
 from nas.cost.sweep import KeptResults, Measurement, StageClock, run_points, workers
 from rtl import config
@@ -25,7 +26,7 @@ from rtl.config import EngineConfig
 from rtl.console import progress_bars
 from rtl.errors import UserError
 from rtl.isa.instructions import Unit
-from rtl.resources.model import CountedEngine, ResourceModel
+from rtl.resources.model import CountedEngine
 from rtl.timing import simulate
 from rtl.timing.latencies import unit_latencies
 from sim import testbench
@@ -126,7 +127,7 @@ class CalibrationRun:
         corners = corner_engines(self.board)
         chosen = corners + sample_engines(self.board, fit - len(corners), SEED_FIT)
         family = device_family(self.board.device)
-        model = ResourceModel.fit(self.engines("engines to fit", chosen), family)
+        model = fit_resources(self.engines("engines to fit", chosen), family)
         others = sample_engines(self.board, held_out, SEED_HELD_OUT)
         return ResourceRecord.of(model, self.engines("held-out engines", others))
 

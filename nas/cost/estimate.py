@@ -15,8 +15,8 @@ from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.isa.instructions import Unit
 from rtl.model.shape import NetworkShape
-from rtl.resources.dsps import dsps
 from rtl.resources.memories import block_memories
+from rtl.resources.structure import dsps
 from rtl.timing import MemoryTiming, Prediction
 from rtl.timing.bound import KindWork, work_by_kind
 from rtl.timing.breakdown import Breakdown, breakdown_of

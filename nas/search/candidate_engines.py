@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from typing import Any
 
 from rich.console import Console
 
 from nas.cost import ExactCosts, HardwareTarget
-from nas.cost.engine_search import Choice, FreeEngine, choose
+from nas.cost.engine_search import Choice, CostedEngine, choose
 from nas.cost.estimate import resources_of
 from nas.search.options import DEFAULT_ACT_BITS, ENGINE_SEARCH, SearchOptions
 from nas.search.targets import default_targets, fastest_rate, reaches, require_reachable
@@ -70,6 +71,7 @@ class CandidateEngines:
             "binding": self.binding(hardware),
             "lanes": self.choice.lanes if self.choice else 0,
             "lanes_left_out": self.choice.left_out if self.choice else 0,
+            "engine_gap": self.choice.gap if self.choice else None,
         }
 
     def resources(self, hardware: HardwareTarget) -> Resources | None:
@@ -97,7 +99,7 @@ class CandidateEngines:
         able = [each for each in self.engines if reaches(targets, each, self.space)]
         return replace(self, engines=tuple(able)) if able else None
 
-    def _found(self, hardware: HardwareTarget) -> FreeEngine:
+    def _found(self, hardware: HardwareTarget) -> CostedEngine:
         return next(each for each in self.choice.engines if each.engine == hardware.engine)
 
 
@@ -125,7 +127,7 @@ def candidate_engines(
         require_reachable(targets, hardware, given.space)
         return (given,), targets
     searched = [
-        _search_engines(options, space, bits, console)
+        _search_engines(options, space, bits, costs, console)
         for bits in options.act_bits or DEFAULT_ACT_BITS
     ]
     best = min(searched, key=lambda found: found.choice.engines[0].log_cycles)
@@ -137,16 +139,17 @@ def candidate_engines(
 
 
 def _search_engines(
-    options: SearchOptions, space: Space, act_bits: int, console: Console
+    options: SearchOptions, space: Space, act_bits: int, costs: ExactCosts, console: Console
 ) -> CandidateEngines:
     board = load_board(options.board)
+    seconds = inf if options.engine_minutes is None else 60 * options.engine_minutes
     with progress_bars(DETAIL, console=console) as progress:
         task = progress.add_task(f"engines of {act_bits} bits", total=None, detail="")
 
         def advance(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        choice = choose(board, space, act_bits, advance=advance)
+        choice = choose(board, space, act_bits, costs.cycles, advance=advance, seconds=seconds)
     engines = [HardwareTarget(board, each.engine) for each in choice.engines]
     return CandidateEngines.of(engines, space, choice)
 

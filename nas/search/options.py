@@ -81,6 +81,10 @@ class SearchOptions:
         tyro.conf.arg(metavar="BITS [BITS ...]", help_behavior_hint="(default: 6)"),
     ] = ()
     """Widths of activations to try in an engine search: 4, 6, 8. Each trains a supernet."""
+    engine_minutes: Annotated[
+        float | None, tyro.conf.arg(metavar="MINUTES", help_behavior_hint="(default: none)")
+    ] = None
+    """Time limit of an engine search, for each width. It then says how far from proven it is."""
     targets: Annotated[
         tuple[float, ...],
         tyro.conf.arg(metavar="FPS [FPS ...]", help_behavior_hint="(default: three)"),
@@ -123,6 +127,13 @@ class SearchOptions:
             raise UserError("--objectives must name at least one, and each once")
         if self.act_bits and self.engine != ENGINE_SEARCH:
             raise UserError("--act-bits needs --engine free: a given engine has its own width")
+        if self.engine_minutes is not None:
+            if self.engine != ENGINE_SEARCH:
+                raise UserError(
+                    "--engine-minutes needs --engine free: a given engine is not sought"
+                )
+            if not self.engine_minutes > 0:
+                raise UserError(f"--engine-minutes must be positive, not {self.engine_minutes:g}")
         for bits in self.act_bits:
             if bits not in numerics.ACT_BITS:
                 raise UserError(f"--act-bits must be 4, 6 or 8, not {bits}")

@@ -140,6 +140,9 @@ class Summary(_SummaryPart):
     lanes, lanes_left_out : int
         Number of lane configurations in the engine search, and of those beyond the calibrated
         sizes; 0 for a given engine.
+    engine_gap : float or None
+        None unless the engine search was stopped by its time limit: then by how much fewer cycles,
+        as a fraction, an engine might take that was not tried.
     clock_hz : int
     objectives : tuple of str
         What the search lowered beside the error.
@@ -169,6 +172,7 @@ class Summary(_SummaryPart):
     binding: str | None
     lanes: NonNegativeInt
     lanes_left_out: NonNegativeInt
+    engine_gap: Fraction | None
     clock_hz: int
     objectives: tuple[Objective, ...]
     tolerance: float

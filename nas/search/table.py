@@ -90,6 +90,11 @@ def _engine_lines(summary: Summary) -> list[str]:
         for name, value in (summary.resources or {}).items()
     )
     lines = [f"Engine {summary.engine}: {used}", f"Limit: {summary.binding or NO_BINDING}"]
+    if summary.engine_gap is not None:
+        lines.append(
+            "Engine search: stopped at its time limit; an engine that was not tried may take up to"
+            f" {summary.engine_gap:.1%} fewer cycles"
+        )
     without = left_out(summary.lanes_left_out, summary.lanes)
     return [*lines, f"Calibration: {without}"] if without else lines
 

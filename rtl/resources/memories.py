@@ -1,7 +1,16 @@
-"""The memories of an engine: their shapes, the block memories and the LUTs that they become."""
+"""The memories of an engine: their shapes, and what becomes of them in a device.
 
+``memory_libmap`` of Yosys rates each way to build a memory of the cells of a device, and takes the
+cheapest: cells at their cost, half a point for each bit that is chosen among cells, half for each
+write enable that is decoded. Source: Yosys, passes/memory/memory_libmap.cc; the cells and their
+costs are those of share/xilinx/brams_xc4v.txt (UltraScale+), lutrams_xcu.txt,
+share/lattice/brams_16kd.txt and lutrams_trellis.txt.
+"""
+
+from dataclasses import dataclass
 from functools import cache, lru_cache
 
+from rtl.build.synthesis import FAMILIES, Resources
 from rtl.config import EngineConfig
 from rtl.control.unit import NAMES
 from rtl.isa.instructions import Opcode
@@ -10,21 +19,154 @@ from rtl.matmul.signals import PAIR, QUAD
 from rtl.memory.clients import beat_layout
 from rtl.memory.ports import RECORD_BITS, STORED_RECORD_BITS, activation_write
 from rtl.memory.reader import Reader
+from rtl.memory.scratchpads.bank import block_depths
 from rtl.model import numerics
-from rtl.resources.block_memory import MemoryShape, bank_blocks, mapping
 from rtl.vector.gelu import ENTRIES, TABLES, Gelu
 from rtl.vector.layernorm import NormUnit
 from rtl.vector.softmax import SoftmaxUnit
 
+BYTE_BITS = 9  # bits of a block memory that share a write enable
+PORT_SCORE = 2  # cost of a separate read port
+
+
+@dataclass(frozen=True)
+class MemoryShape:
+    """A memory with one write port.
+
+    Parameters
+    ----------
+    depth : int
+        Number of words.
+    parts, part_bits : int
+        Number of parts of a word, each with its own write enable, and the bits of a part.
+    reads : int
+        Number of read ports, each with its own copy of the memory.
+    """
+
+    depth: int
+    parts: int
+    part_bits: int
+    reads: int = 1
+
+    @property
+    def bits(self) -> int:
+        """Width of a word."""
+        return self.parts * self.part_bits
+
+
+@dataclass(frozen=True)
+class MemoryCell:
+    """A cell of a device that serves as memory, in one of its shapes.
+
+    Parameters
+    ----------
+    kind : str
+        Key of :data:`rtl.build.synthesis.FAMILIES`' cells.
+    depth, bits : int
+        Number of words, and the bits of a word.
+    cost : int
+        Cost of a cell in Yosys' library.
+    byte_bits : int
+        Bits that share a write enable.
+    shares : bool
+        Whether a cell that is used in part costs only that part.
+    """
+
+    kind: str
+    depth: int
+    bits: int
+    cost: int
+    byte_bits: int
+    shares: bool = False
+
+
+def _block(kind: str, bits: int, cost: int, widths: tuple[int, ...]) -> list[MemoryCell]:
+    """List a block memory of ``2**bits`` bits, without parity, in each of its widths."""
+    return [
+        MemoryCell(kind, 1 << bits - index, width, cost, min(BYTE_BITS, width))
+        for index, width in enumerate(widths)
+    ]
+
+
+WIDTHS = (1, 2, 4, 9, 18, 36, 72)
+
+# In the order of Yosys' library: the first of several equals is taken.
+CELLS = {
+    "xilinx": [
+        *(
+            MemoryCell(kind, depth, bits, cost=16, byte_bits=bits, shares=True)
+            for kind, depth, bits in (("RAM32M16", 32, 14), ("RAM64M8", 64, 7))
+        ),
+        *_block("RAMB18E2", 14, 129, WIDTHS[:6]),
+        *_block("RAMB36E2", 15, 257, WIDTHS),
+    ],
+    "ecp5": [
+        MemoryCell("TRELLIS_DPR16X4", 16, 4, cost=4, byte_bits=4),
+        *_block("DP16KD", 14, 128, WIDTHS[:6]),
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Cells of which a memory is built.
+
+    Parameters
+    ----------
+    cell : MemoryCell
+    cells : int
+        Number of cells, for all read ports.
+    ways : int
+        Number of cells above one another, among which a read chooses.
+    used : Resources
+        Resources of the cells alone.
+    """
+
+    cell: MemoryCell
+    cells: int
+    ways: int
+    used: Resources
+
+
+@cache
+def mapping(shape: MemoryShape, family: str) -> Mapping:
+    """Choose the cells of a memory as Yosys does."""
+    cell = min(CELLS[family], key=lambda cell: _cost(shape, cell))
+    ways, cells = _stacked(shape, cell)
+    return Mapping(cell, cells, ways, FAMILIES[family].cells[cell.kind] * cells)
+
+
+def _stacked(shape: MemoryShape, cell: MemoryCell) -> tuple[int, int]:
+    """Count the cells above one another, and all cells for all read ports."""
+    ways = -(-shape.depth // cell.depth)
+    padded = shape.parts * (-(-shape.part_bits // cell.byte_bits) * cell.byte_bits)
+    return ways, -(-ways * padded // cell.bits) * shape.reads
+
+
+def _cost(shape: MemoryShape, cell: MemoryCell) -> int:
+    """Rate a memory made of one kind of cell, as Yosys does."""
+    ways, cells = _stacked(shape, cell)
+    used = ways * shape.bits / cell.bits * shape.reads if cell.shares else cells
+    choices = (ways - 1) * shape.bits * shape.reads + (ways * shape.parts if ways > 1 else 0)
+    return int(cell.cost * used + choices / 2 + PORT_SCORE * shape.reads)
+
+
+@cache
+def bank_blocks(shape: MemoryShape) -> tuple[MemoryShape, ...]:
+    """List the memories that make a :class:`rtl.memory.scratchpads.bank.Bank` of this shape."""
+    depths = block_depths(shape.depth)
+    return tuple(MemoryShape(depth, shape.parts, shape.part_bits) for depth in depths)
+
+
 Features = dict[str, float]
-"""Sizes of a block, by what they count."""
+"""Sizes of a block of logic, by the name of what they count."""
 
 Memories = list[tuple[int, MemoryShape]]
-"""Memories that are alike, and how many of them there are."""
+"""Pairs of a number and a shape: so many memories of this shape."""
 
 
 def banks(engine: EngineConfig) -> dict[str, Memories]:
-    """Banks (:class:`rtl.memory.scratchpads.bank.Bank`) by scratchpad."""
+    """List the banks (:class:`rtl.memory.scratchpads.bank.Bank`) of each scratchpad."""
     e, beat_bits = engine, 8 * engine.memory_bytes
     row_bits = numerics.KV_BITS * e.row_lanes
     records = max(1, beat_bits // RECORD_BITS)
@@ -66,7 +208,7 @@ def banks(engine: EngineConfig) -> dict[str, Memories]:
 
 
 def instruction_queues(engine: EngineConfig) -> Memories:
-    """Memories of the queues in front of the units."""
+    """List the memories of the queues in front of the units."""
     return [(1, MemoryShape(engine.queue_depth, 1, _instruction_bits(name))) for name in NAMES]
 
 
@@ -76,7 +218,7 @@ def _instruction_bits(unit: str) -> int:
 
 
 def beat_queues(engine: EngineConfig) -> Memories:
-    """Memories behind the memory port."""
+    """List the memories behind the memory port."""
     bits = _beat_bits(engine.memory_bytes)
     return [(1, MemoryShape(depth, 1, bits)) for depth in Reader.ROOM.values()]
 
@@ -87,19 +229,19 @@ def _beat_bits(memory_bytes: int) -> int:
 
 
 def write_queue(engine: EngineConfig, depth: int) -> Memories:
-    """Memory of LayerNorm's or softmax's way out."""
+    """List the memory of the queue behind LayerNorm or softmax."""
     return [(1, MemoryShape(depth, 1, 1 + _write_bits(engine)))]
 
 
 @lru_cache(maxsize=1)
 def _write_bits(engine: EngineConfig) -> int:
-    """Bits of a write of activations; the instruction's number is not kept."""
+    """Count the bits of a write of activations; the instruction's number is not kept."""
     layout = activation_write(engine)
     return layout.size - layout["number"].width
 
 
 def gelu_tables(engine: EngineConfig) -> Memories:
-    """GELU tables, each shared by a few lanes."""
+    """List the GELU tables, each shared by a few lanes."""
     table = MemoryShape(TABLES * ENTRIES, 1, engine.act_bits, reads=Gelu.SHARING)
     return [(PAIR * engine.row_lanes // Gelu.SHARING, table)]
 
@@ -109,7 +251,7 @@ RSQRT_BRAM = {"xilinx": 0, "ecp5": 0.5}
 
 
 def block_memories(engine: EngineConfig, family: str) -> dict[str, float]:
-    """BRAM36 by unit."""
+    """Count the BRAM36 of each unit."""
     queues = {
         "control": instruction_queues(engine),
         "dma": beat_queues(engine),
@@ -127,11 +269,12 @@ def block_memories(engine: EngineConfig, family: str) -> dict[str, float]:
 
 
 def block_memory(memories: Memories, family: str) -> float:
+    """Count the BRAM36 of memories."""
     return sum(n * mapping(shape, family).used.bram36 for n, shape in memories)
 
 
 def memory_features(memories: Memories, family: str) -> Features:
-    """LUTs that are memory, what chooses among them, and the registers of their words."""
+    """Measure memories: LUTs that are memory, bits chosen among them, registers of their words."""
     cells = ways = registers = 0.0
     for n, shape in memories:
         built = mapping(shape, family)
@@ -142,7 +285,7 @@ def memory_features(memories: Memories, family: str) -> Features:
 
 
 def bank_features(memories: Memories, family: str) -> Features:
-    """Of several banks, each of one or two memories with an output register."""
+    """Measure banks, each of one or two memories with an output register."""
     blocks = [(n, block) for n, shape in memories for block in bank_blocks(shape)]
     split = [(n, shape) for n, shape in memories if len(bank_blocks(shape)) > 1]
     return memory_features(blocks, family) | {

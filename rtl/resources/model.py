@@ -1,34 +1,37 @@
-"""Resources of any engine, without synthesis: a linear model of each block's LUTs and flip-flops.
+"""The resources of any engine, without synthesis.
 
-DSPs and block memories are counted from the engine's sizes, exactly. LUTs and flip-flops of each
-block are a non-negative sum of its features (:mod:`rtl.resources.structure`), fitted to engines
-that were synthesised.
+DSPs and block memories are counted from the sizes of the engine, exactly. LUTs and flip-flops of
+each block are a sum of its features (:mod:`rtl.resources.structure`), each with a cost that was
+fitted to engines that were synthesised (:mod:`nas.cost.resource_fit`).
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
 
-from rtl.build.synthesis import FAMILIES, NOTHING, Resources, Utilization
+from rtl.build.synthesis import Resources, Utilization
 from rtl.config import TINY, EngineConfig
 from rtl.errors import UserError
 from rtl.resources import structure
-from rtl.resources.dsps import dsps
-from rtl.resources.memories import Features, block_memories
+from rtl.resources.memories import block_memories
+from rtl.resources.structure import dsps
 
 CountedEngine = tuple[EngineConfig, Utilization]
+"""An engine, and what synthesis counted for it."""
+
 Report = tuple[EngineConfig, Resources | Utilization]
-Costs = dict[str, dict[str, dict[str, float]]]
+"""An engine, and what a vendor's tool counted for it."""
+
+FeatureCosts = dict[str, dict[str, dict[str, float]]]
+"""``costs[block]["lut" or "ff"][feature]``: LUTs or flip-flops of one more of a feature."""
 
 SCHEMA = 1
 KINDS = tuple(kind.name for kind in fields(Resources))
-FITTED = ("lut", "ff")
-ENGINE = "engine"  # scale of all units
+FITTED = ("lut", "ff")  # kinds of resources whose costs are fitted
+ENGINE = "engine"  # key of the scales that hold for all units
 
 
 @dataclass(frozen=True)
@@ -38,55 +41,31 @@ class ResourceModel:
     Parameters
     ----------
     family : str
-        Of devices: a key of :data:`rtl.build.synthesis.FAMILIES`.
+        Family of devices, a key of :data:`rtl.build.synthesis.FAMILIES`.
     costs : dict
-        ``costs[block]["lut" or "ff"][feature]``: LUTs or flip-flops of one more of a feature.
+        Fitted costs, as :data:`FeatureCosts`.
     ranges : dict of str to (int, int)
-        Smallest and largest of each size among the engines that it was fitted to; scratchpads'
-        words are left out, because what memories take is not fitted.
+        Smallest and largest of each size among the engines that the model was fitted to. Words of
+        scratchpads are left out, because nothing is fitted to memories.
     reference : str
-        Whose counts these are: ``yosys`` or ``vivado``.
+        The tool whose counts are predicted: ``yosys`` or ``vivado``.
     scales : dict
-        ``scales[unit or "engine"][resource]``: the reference's count over Yosys'.
+        ``scales[unit or "engine"][resource]``: count of the reference over that of Yosys.
     """
 
     family: str
-    costs: Costs
+    costs: FeatureCosts
     ranges: dict[str, tuple[int, int]]
     reference: str = "yosys"
     scales: dict[str, dict[str, float]] = field(default_factory=dict)
 
-    @classmethod
-    def fit(cls, engines: Sequence[CountedEngine], family: str) -> "ResourceModel":
-        """Fit a model to engines that were synthesised.
-
-        Raises
-        ------
-        UserError
-            If there are none, or the family is unknown.
-        """
-        if family not in FAMILIES:
-            raise UserError(f"family must be one of {', '.join(FAMILIES)}, not {family!r}")
-        if not engines:
-            raise UserError("a resource model needs at least one engine, not 0")
-        features, counted = _by_block(engines, family)
-        weights = 1 / np.array([[used.total.lut, used.total.ff] for _, used in engines]).T
-        costs = {
-            block: {
-                kind: _fit(features[block], [getattr(used, kind) for used in counted[block]], w)
-                for kind, w in zip(FITTED, weights, strict=True)
-            }
-            for block in features
-        }
-        return cls(family, costs, _ranges([engine for engine, _ in engines]))
-
     def predict(self, engine: EngineConfig) -> Resources:
-        """Resources of the whole engine."""
+        """Predict the resources of the whole engine."""
         total = sum(self._units(engine).values(), np.zeros(len(KINDS)))
         return _resources(total * self._scale(ENGINE))
 
     def units(self, engine: EngineConfig) -> dict[str, Resources]:
-        """Resources by unit, without those of the engine's own level."""
+        """Predict the resources of each unit, without the logic that connects the units."""
         whole = self._scale(ENGINE)
         return {unit: _resources(used * whole) for unit, used in self._units(engine).items()}
 
@@ -99,9 +78,9 @@ class ResourceModel:
         ]
 
     def refit(self, reports: Sequence[Report]) -> "ResourceModel":
-        """Scale the predictions to a vendor's counts of the same engines.
+        """Scale the predictions to what a vendor's tool counted for some engines.
 
-        By unit where every report is hierarchical, else as a whole.
+        Each unit is scaled where every report is hierarchical, else the engine as a whole.
 
         Raises
         ------
@@ -123,7 +102,7 @@ class ResourceModel:
     def _against(
         self, engine: EngineConfig, used: Resources | Utilization, name: str
     ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Predicted and counted resources of a unit, or of the engine."""
+        """Return the predicted and the counted resources of a unit, or of the engine."""
         if name == ENGINE:
             total = used.total if isinstance(used, Utilization) else used
             return self.predict(engine).values(), total.values()
@@ -133,7 +112,7 @@ class ResourceModel:
         return self.units(engine)[name].values(), counted[name].values()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON: every coefficient by the name of its block and feature."""
+        """Return plain JSON: every cost by the name of its block and feature."""
         return {"schema": SCHEMA} | asdict(self)
 
     @classmethod
@@ -155,7 +134,7 @@ class ResourceModel:
         return cls(**sizes)
 
     def _units(self, engine: EngineConfig) -> dict[str, np.ndarray]:
-        """DSPs, LUTs, flip-flops and BRAM36 by unit, not rounded."""
+        """Return DSPs, LUTs, flip-flops and BRAM36 by unit, not rounded."""
         used = {unit: np.zeros(len(KINDS)) for unit in structure.BLOCKS}
         for unit, block, features in structure.blocks(engine, self.family):
             for index, kind in enumerate(FITTED, start=1):
@@ -173,17 +152,17 @@ class ResourceModel:
 
 
 def unit_name(module: str) -> str:
-    """A unit's name without the engine's: ``norm`` of ``pulsar_zcu102.norm``."""
+    """Strip the name of the engine from that of a unit: ``pulsar_zcu102.norm`` is ``norm``."""
     return module.rpartition(".")[2]
 
 
 @cache
 def _features(family: str) -> dict[str, set[str]]:
-    """Names of the features of each block, which are those of any engine."""
+    """Name the features of each block, which are the same for every engine."""
     return {block: set(features) for _, block, features in structure.blocks(TINY, family)}
 
 
-def _require_features(costs: Costs, features: dict[str, set[str]]) -> None:
+def _require_features(costs: FeatureCosts, features: dict[str, set[str]]) -> None:
     """Refuse costs of other blocks or features; ``UserError`` names the first block."""
     for block in sorted(costs.keys() | features):
         for kind in FITTED:
@@ -195,54 +174,7 @@ def _require_features(costs: Costs, features: dict[str, set[str]]) -> None:
                 )
 
 
-def _by_block(
-    engines: Sequence[CountedEngine], family: str
-) -> tuple[dict[str, list[Features]], dict[str, list[Resources]]]:
-    """Features and counted resources of each block, engine by engine."""
-    features, counted = defaultdict(list), defaultdict(list)
-    for engine, used in engines:
-        summed: dict[str, Features] = defaultdict(lambda: defaultdict(float))
-        for _, block, of_block in structure.blocks(engine, family):
-            for name, value in of_block.items():
-                summed[block][name] += value
-        measured = _measured(used)
-        for block in summed:
-            features[block].append(dict(summed[block]))
-            counted[block].append(measured.get(block, NOTHING))
-    return features, counted
-
-
-def _measured(used: Utilization) -> dict[str, Resources]:
-    """Counted resources by block."""
-    top = next(iter(used.units)).rpartition(".")[0]
-    measured: dict[str, Resources] = defaultdict(Resources)
-    for name, module in used.modules.items():
-        block = structure.block_of(name.removeprefix(f"{top}."))
-        if block is not None and name != top:
-            measured[block] += module.own * module.instances
-    return measured
-
-
-def _fit(features: list[Features], counts: list[int], weights: np.ndarray) -> dict:
-    """Non-negative costs of the features that explain the counts best, each in its weight."""
-    names = list(features[0])
-    sizes = np.array([[each[name] for name in names] for each in features], dtype=float)
-    largest = np.maximum(sizes.max(axis=0), 1)  # columns of like size: a well-conditioned fit
-    solution, _ = nnls(sizes / largest * weights[:, None], np.array(counts) * weights)
-    return dict(zip(names, (solution / largest).tolist(), strict=True))
-
-
-def _ranges(engines: Sequence[EngineConfig]) -> dict[str, tuple[int, int]]:
-    names = [
-        field.name
-        for field in fields(EngineConfig)
-        if field.type is int and not field.name.endswith("_words")
-    ]
-    sizes = {name: [getattr(engine, name) for engine in engines] for name in names}
-    return {name: (min(values), max(values)) for name, values in sizes.items()}
-
-
 def _resources(values: np.ndarray) -> Resources:
-    """Whole DSPs, LUTs and flip-flops, and halves of BRAM36."""
+    """Round to whole DSPs, LUTs and flip-flops, and to halves of BRAM36."""
     dsp, lut, ff = (round(float(value)) for value in values[:3])
     return Resources(dsp, lut, ff, round(float(values[3]) * 2) / 2)

@@ -1,8 +1,8 @@
-"""What an engine's logic consists of.
+"""The logic of an engine, in blocks with features; and its DSPs.
 
-LUTs and flip-flops are those of *blocks*: a block is a group of modules whose resources are linear
-in a few *features*, sizes that are counted here and named for what they count (``quad_bits``: bits
-of that register). What one more of a feature costs is fitted (:mod:`rtl.resources.model`).
+A *block* is a group of modules whose LUTs and flip-flops are linear in a few *features*. Features
+are sizes that are counted here, and named for what they count (``quad_bits``: bits of that
+register). The cost of one more of a feature is fitted (:mod:`nas.cost.resource_fit`).
 """
 
 from collections.abc import Callable, Iterator
@@ -59,14 +59,14 @@ MODULES = {
     },
     "score_memory": ("scores",),
 }  # fmt: skip
-"""By block: how the names of its modules begin, below the engine. The longest beginning counts."""
+"""By block: prefixes of the names of its modules, below the engine. The longest prefix counts."""
 
 ONE: Features = {"one": 1}
-"""What is there once, whatever the sizes."""
+"""A feature of logic that is there once, whatever the sizes."""
 
 
 def block_of(module: str) -> str | None:
-    """Find the block of a module, by its name below the engine; None of the engine itself."""
+    """Find the block of a module by its name below the engine; None for the engine itself."""
     if module.endswith(".bank"):
         return "bank"
     fits = {
@@ -143,7 +143,7 @@ def _matmul(e: EngineConfig, family: str) -> Blocks:
 
 
 def _operands(e: EngineConfig, cascade: int, family: str) -> Features:
-    """Digits of packed operands, delayed by depth lane; long delays are shift-register LUTs."""
+    """Measure the packed operands, delayed by depth lane; long delays are shift-register LUTs."""
     packing = array_packing(e)
     ports = (
         (e.token_lanes, e.act_bits, packing.token_pack),
@@ -182,12 +182,12 @@ def _softmax(e: EngineConfig, family: str) -> Blocks:
 
 
 def _chosen(parts: int, bits: int) -> int:
-    """Bits that are chosen from the parts of a word."""
+    """Count the bits that are chosen from the parts of a word."""
     return bits if parts > 1 else 0
 
 
 def _granule_choice(e: EngineConfig, lanes: int, bits: int, family: str) -> Features:
-    """The choice of a granule of each word that is read."""
+    """Measure the choice of a granule of each word that is read."""
     return {"choice_luts": lanes * e.depth_lanes * bits * GRANULE_LUTS[family][e.granules]}
 
 
@@ -251,14 +251,32 @@ BLOCKS: dict[str, Callable[[EngineConfig, str], Blocks]] = {
     "parameters": lambda e, _: {"parameters": ONE | {"beat_bits": 8 * e.memory_bytes}},
     "exponents": lambda e, _: {"exponents": ONE | {"beat_bits": 8 * e.memory_bytes}},
 }
-"""By unit: its blocks, all but the banks."""
+"""By unit: its blocks, without the banks."""
 
 
 def blocks(engine: EngineConfig, family: str) -> Iterator[tuple[str, str, Features]]:
-    """Yield unit, block and features of all of an engine's logic."""
+    """Yield unit, block and features for all logic of an engine."""
     of_banks = banks(engine)
     for unit, of_unit in BLOCKS.items():
         for block, features in of_unit(engine, family).items():
             yield unit, block, features
         if unit in of_banks:
             yield unit, "bank", bank_features(of_banks[unit], family)
+
+
+# Multipliers of a requantize, a LayerNorm and a softmax lane; of LayerNorm's scalars, and of
+# softmax's scales. A product of 27 x 18 bits is one DSP48E2, and two multipliers of 18 x 18.
+LANE_DSPS = {"xilinx": 1, "ecp5": 2}
+NORM_SCALAR_DSPS = {"xilinx": 10, "ecp5": 16}
+SOFTMAX_SCALE_DSPS = {"xilinx": 1, "ecp5": 1}
+
+
+def dsps(engine: EngineConfig, family: str) -> dict[str, int]:
+    """Count the DSPs of each unit."""
+    per_lane = LANE_DSPS[family]
+    array = engine.products // array_packing(engine).products
+    return {
+        "matmul": array + per_lane * PAIR * engine.row_lanes,
+        "norm": per_lane * PAIR * engine.norm_lanes + NORM_SCALAR_DSPS[family],
+        "softmax": per_lane * engine.softmax_lanes + SOFTMAX_SCALE_DSPS[family],
+    }

@@ -7,7 +7,7 @@ from typing import Any
 
 from amaranth.hdl import Elaboratable, ResetInserter, Signal, Value
 from amaranth.lib import wiring
-from amaranth.lib.data import View
+from amaranth.lib.data import Layout, View
 from amaranth.sim import Simulator
 
 Process = Callable[[Any], Coroutine]
@@ -81,7 +81,7 @@ def _ports(component: wiring.Component) -> Iterator[tuple[str, Value]]:
     """Names and values of the ports, and in place of a structure that may be invalid its fields."""
     for path, _, port in component.signature.flatten(component):
         name = "__".join(map(str, path))
-        fields = [key for key, _ in port.shape()] if isinstance(port, View) else []
+        fields = [key for key, _ in Layout.cast(port.shape())] if isinstance(port, View) else []
         if "valid" in fields:
             yield from ((f"{name}__{key}", Value.cast(port[key])) for key in fields)
         else:

@@ -41,7 +41,7 @@ def small():
 
 
 NETWORKS = {
-    "digits": {"width": 64, "blocks": [(4, 256)] * 3 + [(2, 128)], "wide_fraction": 0.5},
+    "digits": {"width": 64, "blocks": [(4, 256)] * 3 + [(2, 128)], "bits8_fraction": 0.5},
     "197 tokens": {"image": (224, 224, 3), "patch": 16, "width": 48, "blocks": [(3, 96)] * 2},
     "50 tokens, odd sizes": {
         "image": (98, 98, 1),
@@ -51,7 +51,7 @@ NETWORKS = {
         "blocks": [(1, 56), (3, 104)],
         "classes": 19,
     },
-    "two heads in a row tile": {"head_dim": 8, "blocks": [(3, 40), (4, 64)], "wide_fraction": 1.0},
+    "two heads in a row tile": {"head_dim": 8, "blocks": [(3, 40), (4, 64)], "bits8_fraction": 1.0},
     "mean": {"pool": "mean"},
     "mean of 17 tokens, channels in two groups": {
         "width": 528,
@@ -134,7 +134,7 @@ SIZES = {
 @pytest.mark.parametrize("pool", ["token", "mean"])
 def test_other_engines(changes, pool):
     engine = replace(config.TINY, name="other", **LANES, **SIZES, **changes)
-    model = make(act_bits=engine.act_bits, row_granularity=8, wide_fraction=0.5, pool=pool)
+    model = make(act_bits=engine.act_bits, row_granularity=8, bits8_fraction=0.5, pool=pool)
     run = runner.run(model, random_images(model.image, 2, seed=3), SIM, engine=engine)
     assert run.exact, run.first_mismatch
 
@@ -195,7 +195,7 @@ FAULTY = {
 def test_a_fault_in_a_unit_is_reported_at_its_tensor(small, unit):
     corruption, tensor = FAULTY[unit]
     run = run_corrupted(small, corruption)
-    assert run.wrong_instructions > 0 and run.first_mismatch
+    assert not run.exact and run.first_mismatch  # of a STORE the logits alone can be wrong
     assert run.first_mismatch.startswith("image 0: ")
     assert tensor in run.first_mismatch
 

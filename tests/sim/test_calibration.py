@@ -12,14 +12,14 @@ from sim.calibration import Accuracy, instruction_times, measure, memory_timing,
 from sim.random_model import random_model
 
 SIM = load_board("sim")
-WINNER = {"width": 32, "blocks": [(2, 128)] * 3, "wide_fraction": 0.88}
+WINNER = {"width": 32, "blocks": [(2, 128)] * 3, "bits8_fraction": 0.88}
 NARROW = replace(TINY, name="narrow", softmax_parts=2, norm_parts=2)
 ENGINES = pytest.mark.parametrize("engine", [TINY, NARROW], ids=lambda engine: engine.name)
 SLOW = {"latency": 200, "bytes_per_cycle": 8 * 256}
 NETWORKS = {
     "winner": (WINNER, {}),
-    "largest": ({"width": 64, "blocks": [(4, 256)] * 4, "wide_fraction": 0.5}, {}),
-    "slow memory": ({"width": 48, "blocks": [(3, 144), (2, 96)], "wide_fraction": 0.3}, SLOW),
+    "largest": ({"width": 64, "blocks": [(4, 256)] * 4, "bits8_fraction": 0.5}, {}),
+    "slow memory": ({"width": 48, "blocks": [(3, 144), (2, 96)], "bits8_fraction": 0.3}, SLOW),
     "near memory": ({"width": 32, "blocks": [(4, 64)] * 4}, {"latency": 40}),
     "50 tokens": ({"image": (98, 98, 1), "patch": 14, "width": 40, "blocks": [(1, 56)] * 2}, SLOW),
     "many classes": ({"width": 64, "blocks": [(2, 128)] * 2, "classes": 200}, {"latency": 200}),
@@ -65,7 +65,7 @@ def test_every_instruction_ends_when_the_model_says(engine):
 
 
 def test_a_shape_gets_weights():
-    shape = shape_of(WINNER | {"wide_fraction": {"q": 1.0, "fc1": 0.5, "head": 1.0}})
+    shape = shape_of(WINNER | {"bits8_fraction": {"q": 1.0, "fc1": 0.5, "head": 1.0}})
     assert model_of(shape).shape == shape
 
 

@@ -77,7 +77,7 @@ def test_the_mean_uses_its_range(act_bits, class_token):
 
 
 def test_wide_fraction_by_layer():
-    model = random_model(wide_fraction={"embed": 0.0, "fc1": 1.0, "q": 0.3})
+    model = random_model(bits8_fraction={"embed": 0.0, "fc1": 1.0, "q": 0.3})
     assert not any(model.shape.embed_wide)
     wide = dict(model.shape.blocks[0].wide)
     assert (sum(wide["fc1"]), sum(wide["q"]), sum(wide["k"])) == (16, 2, 0)

@@ -11,9 +11,9 @@ DIGITS = Path(__file__).parents[2] / "examples" / "digits.pulsar"
 
 
 def test_named_models_have_the_shape_and_the_fraction():
-    model = workloads.deit("deit_tiny", ZCU102, wide=0.25)
+    model = workloads.deit("deit_tiny", ZCU102, bits8=0.25)
     assert bound_cycles(model.shape, ArrayLanes(18, 32, 16)) == 185_880
-    assert 0.25 <= workloads.wide_fraction(model.shape) < 0.3
+    assert 0.25 <= workloads.bits8_fraction(model.shape) < 0.3
 
 
 def test_photographs_differ_and_fit():

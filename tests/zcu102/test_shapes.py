@@ -32,7 +32,7 @@ def make(engine: config.EngineConfig = config.ZCU102, **changes: Any) -> Integer
         "head_dim": 64,
         "blocks": [(3, 768)] * 2,
         "classes": 1000,
-        "wide_fraction": 0.25,
+        "bits8_fraction": 0.25,
         "seed": 1,
         **changes,
     }

@@ -1,66 +1,71 @@
-"""Which engines of the grid to try: the fastest ones, or the smallest that reach a rate.
+"""Engines worth searching for a space, and the engines that reach a rate.
 
-Lanes beyond the engines that the board's resource model was fitted to are left out: what they
-take is not known.
-
-The others are ordered by the cycles that they take with the most storage of the grid, a bound from
-below. In this order each gets the storage that fits, until all others are too slow.
+Lanes beyond the engines that the board's resource model was fitted to are left out: their resources
+are not known.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import inf, log
 
 import numpy as np
 
-from nas.cost.engine_search.grid import CostModels, FreeEngine, Grid, sampled
+from nas.cost.engine_search.grid import (
+    CostedEngine,
+    CyclesOf,
+    EngineGrid,
+    resource_model_of,
+    subnets_of,
+)
 from nas.cost.engine_search.limits import Binding, binding_of, fullest, require_limits
-from nas.cost.engine_search.sizing import Lanes, all_lanes
+from nas.cost.engine_search.search import Advance, Candidates, Excluded, fastest, sized
+from nas.cost.engine_search.sizing import LaneCounts, all_lanes
 from nas.space import Space
 from rtl.board import Board
-from rtl.build.synthesis import Resources
-from rtl.config import EngineConfig
 from rtl.errors import UserError
+from rtl.resources.model import ResourceModel
 
-KEPT = 4  # engines that a search tries
-SLOWER = 0.1  # mean logarithm of cycles above the fastest engine's, beyond which none is tried
-GAIN = 0.003  # the same, that more of a storage must bring
-NEAR = 0.01  # relative difference in cycles below which the engine with fewer resources is better
-
-Advance = Callable[[int, int], None]
-"""Called with how many lanes were looked at, and of how many."""
-
-Excluded = tuple[EngineConfig, Resources]
-"""An engine that a limit keeps out."""
+KEPT = 4  # engines that a search finds
+NEAR = 0.001  # relative difference in cycles below which the engine with fewer resources is better
+NOTABLE = 0.01  # relative gain in cycles for which a limit is said to keep an engine out
 
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """Engines worth a search.
+    """The result of an engine search.
 
     Parameters
     ----------
-    engines : tuple of FreeEngine
-        Predicted to be the fastest on the space's subnets, the best one first.
+    engines : tuple of CostedEngine
+        The fastest ones on the subnets of the space, the best one first.
     excluded : tuple of (EngineConfig, Resources)
-        Those that a limit keeps out, the nearest first.
-    grid : Grid
+        Engines that a limit keeps out, those that come nearest to fitting first.
+    grid : EngineGrid
     lanes : int
-        Of the grid.
+        Number of lanes in the grid.
     left_out : int
-        Those of them that lie beyond the calibration.
+        Number of them that lie beyond the calibration.
+    gap : float or None
+        How much faster than the best one an engine may be that was not evaluated, as a fraction of
+        the cycles; None unless the search was stopped by its time limit.
     """
 
-    engines: tuple[FreeEngine, ...]
+    engines: tuple[CostedEngine, ...]
     excluded: tuple[Excluded, ...]
-    grid: Grid
+    grid: EngineGrid
     lanes: int
     left_out: int
+    gap: float | None
 
-    def binding(self, engine: FreeEngine) -> Binding | None:
-        """The limit that keeps out the nearest engine that is faster; None if there is none."""
+    def binding(self, engine: CostedEngine) -> Binding | None:
+        """Find the limit that keeps the nearest faster engine out; None if there is none."""
+        grid, most = self.grid, engine.log_cycles - NOTABLE
         for other, resources in self.excluded:
-            if _runs(self.grid, other) and self.grid.log_cycles(other) < engine.log_cycles - NEAR:
-                return binding_of(other, resources, self.grid.board, engine.engine)
+            if not grid.runs(other) or grid.bound(other) >= most:
+                continue
+            if grid.costed(other).log_cycles < most:
+                return binding_of(other, resources, grid.board, engine.engine)
         return None
 
 
@@ -68,8 +73,10 @@ def choose(
     board: Board,
     space: Space,
     act_bits: int,
-    models: CostModels | None = None,
+    cycles_of: CyclesOf,
+    resource_model: ResourceModel | None = None,
     advance: Advance = lambda done, total: None,
+    seconds: float = inf,
 ) -> Choice:
     """Find the engines that fit a board, run a space, and are not beaten by any other.
 
@@ -79,9 +86,14 @@ def choose(
     space : Space
         Its row granularity is raised for engines that have more row lanes.
     act_bits : int
-    models : CostModels, optional
-        By default the board's calibration.
+    cycles_of : callable
+        The exact timing model.
+    resource_model : ResourceModel, optional
+        By default, that of the board's calibration.
     advance : callable
+        Reports progress.
+    seconds : float
+        Time limit. Equal arguments give equal engines only if it is not reached.
 
     Raises
     ------
@@ -90,148 +102,79 @@ def choose(
         calibration. If no engine respects the limits: names the one that comes nearest. If the
         compiler refuses the space on every engine: its reason.
     """
+    deadline = time.monotonic() + seconds
     require_limits(board)
-    grid = Grid(board, sampled(space), act_bits, models or CostModels.of(board))
+    model = resource_model or resource_model_of(board)
+    grid = EngineGrid(board, subnets_of(space), act_bits, model, cycles_of)
     total, calibrated = _calibrated(grid)
-    bounds, excluded = _bounds(grid, calibrated, advance)
-    engines, too_large = _fastest(grid, bounds, SLOWER)
-    excluded = sorted(excluded + too_large, key=lambda each: fullest(each[1], board))
-    left_out = total - len(calibrated)
-    return Choice(tuple(_best(engines)), tuple(excluded), grid, total, left_out)
+    candidates = Candidates.of(grid, calibrated)
+    found = fastest(grid, candidates, KEPT, advance, deadline)
+    excluded = [*candidates.excluded, *found.excluded]
+    return Choice(
+        engines=tuple(_best(found.engines)),
+        excluded=tuple(sorted(excluded, key=lambda each: fullest(each[1], board))),
+        grid=grid,
+        lanes=total,
+        left_out=total - len(calibrated),
+        gap=found.gap,
+    )
 
 
-def reaching(grid: Grid, cycles: float) -> Iterator[FreeEngine]:
-    """Engines that are predicted to take at most so many cycles, the smallest first.
+def reaching(grid: EngineGrid, cycles: float, known: float = inf) -> Iterator[CostedEngine]:
+    """Yield engines that take at most so many cycles, the smallest first; at last, the fastest.
 
-    At last, the fastest engine of all.
+    Parameters
+    ----------
+    grid : EngineGrid
+    cycles : float
+        Per image, of the workload's networks.
+    known : float
+        Cycles that are known to be possible; the fastest engine is left out if it takes more.
 
     Raises
     ------
     UserError
         As :func:`choose`, but for limits and calibration, which are here.
     """
-    bounds, _ = _bounds(grid, _calibrated(grid)[1])
-    most = float(np.log(cycles)) + NEAR
-    able = [lanes for bound, lanes in bounds if bound <= most]
-
-    def share(lanes: Lanes) -> float:
-        return grid.share(grid.resources(grid.engine(lanes, grid.lean)))
-
-    for lanes in sorted(able, key=share):
-        found, _ = _with_storage(grid, lanes)
+    candidates = Candidates.of(grid, _calibrated(grid)[1])
+    most = log(cycles)
+    able = [lanes for bound, lanes in candidates.bounds if bound <= most]
+    for lanes in sorted(able, key=lambda each: grid.share(grid.engine(each, grid.smallest))):
+        found, _ = sized(grid, lanes, most)
         if found.log_cycles <= most:
             yield found
-    engines, _ = _fastest(grid, bounds, 0.0)
-    yield min(engines, key=lambda each: each.log_cycles)
+    if candidates.bounds[0][0] < log(known):
+        yield from fastest(grid, candidates, 1).engines
 
 
-def _calibrated(grid: Grid) -> tuple[int, list[Lanes]]:
-    """How many lanes a grid has, and those of them within the calibration."""
+def _calibrated(grid: EngineGrid) -> tuple[int, list[LaneCounts]]:
+    """Count the lanes of the grid, and list those within the calibration."""
     lanes_of_all = list(all_lanes())
     calibrated = [lanes for lanes in lanes_of_all if grid.is_calibrated(lanes)]
     if not calibrated:
-        raise _nothing_calibrated(grid)
+        ranges = grid.resource_model.ranges
+        sizes = ", ".join(f"{name} {low}..{high}" for name, (low, high) in ranges.items())
+        raise UserError(
+            f"no engine of act_bits {grid.act_bits} in the grid lies within the calibration of"
+            f" board '{grid.board.name}', whose engines have {sizes}"
+        )
     return len(lanes_of_all), calibrated
 
 
-def _bounds(
-    grid: Grid, candidates: Sequence[Lanes], advance: Advance = lambda done, total: None
-) -> tuple[list[tuple[float, Lanes]], list[Excluded]]:
-    """Lanes that a board can hold, with bounds from below of their cycles; and the others."""
-    bounds, excluded, refusal = [], [], None
-    for done, lanes in enumerate(candidates, start=1):
-        advance(done, len(candidates))
-        lean, roomy = grid.engine(lanes, grid.lean), grid.engine(lanes, grid.roomy)
-        if fullest(grid.resources(lean), grid.board) > 1:
-            excluded += [(engine, grid.resources(engine)) for engine in (lean, roomy)]
-            continue
-        try:
-            grid.check(lean)
-        except UserError as error:
-            refusal = error
-            continue
-        bounds.append((grid.log_cycles(roomy), lanes))
-    if not bounds:
-        raise refusal or _nothing_fits(grid, excluded)
-    return sorted(bounds, key=lambda each: each[0]), excluded
-
-
-def _fastest(
-    grid: Grid, bounds: Sequence[tuple[float, Lanes]], slower: float
-) -> tuple[list[FreeEngine], list[Excluded]]:
-    """The fastest engine, others down to a distance from it; and those that are too large."""
-    engines: list[FreeEngine] = []
-    excluded: list[Excluded] = []
-    for bound, lanes in bounds:
-        if engines and bound > min(each.log_cycles for each in engines) + slower:
-            break
-        found, too_large = _with_storage(grid, lanes)
-        engines.append(found)
-        excluded += too_large
-    return engines, excluded
-
-
-def _nothing_calibrated(grid: Grid) -> UserError:
-    ranges = grid.models.resources.ranges
-    sizes = ", ".join(f"{name} {low}..{high}" for name, (low, high) in ranges.items())
-    return UserError(
-        f"no free engine of act_bits {grid.act_bits} lies within the calibration of board"
-        f" '{grid.board.name}', whose engines have {sizes}"
-    )
-
-
-def _nothing_fits(grid: Grid, excluded: Sequence[Excluded]) -> UserError:
-    engine, resources = min(excluded, key=lambda each: fullest(each[1], grid.board))
-    binding = binding_of(engine, resources, grid.board)
-    return UserError(
-        f"no calibrated engine with enough room fits board '{grid.board.name}', not even the"
-        f" smallest: {binding}, {binding.needed - binding.limit:,} too many"
-    )
-
-
-def _with_storage(grid: Grid, lanes: Lanes) -> tuple[FreeEngine, list[Excluded]]:
-    """The engine with as much storage as fits and is of use; and those that are too large."""
-    storage = grid.lean
-    lean = grid.engine(lanes, storage)
-    best, excluded = grid.measured(lean, grid.resources(lean)), []
-    for name, levels in grid.levels.items():
-        for level in levels[1:]:
-            more = replace(storage, **{name: level})
-            engine = grid.engine(lanes, more)
-            resources = grid.resources(engine)
-            if fullest(resources, grid.board) > 1:
-                excluded.append((engine, resources))
-                break
-            if not _runs(grid, engine):
-                break
-            found = grid.measured(engine, resources)
-            if found.log_cycles < best.log_cycles - GAIN:
-                best, storage = found, more
-    return best, excluded
-
-
-def _runs(grid: Grid, engine: EngineConfig) -> bool:
-    try:
-        grid.check(engine)
-    except UserError:
-        return False
-    return True
-
-
-def _best(engines: Sequence[FreeEngine]) -> list[FreeEngine]:
-    """The fastest ones that no other beats on every subnet; among near-equals the smallest."""
-    left, best = sorted(engines, key=lambda each: each.log_cycles), []
-    while left and len(best) < KEPT:
+def _best(engines: Sequence[CostedEngine]) -> list[CostedEngine]:
+    """Keep the engines that no other beats on every subnet; among near-equals the smallest."""
+    left, best = list(engines), []
+    while left:
         equals = [each for each in left if _near(each, left[0])]
         best.append(min(equals, key=lambda each: each.share))
         left = [each for each in left if each not in equals and not _beats(best[-1], each)]
     return best
 
 
-def _near(one: FreeEngine, other: FreeEngine) -> bool:
+def _near(one: CostedEngine, other: CostedEngine) -> bool:
     return bool(np.abs(one.cycles / other.cycles - 1).max() <= NEAR)
 
 
-def _beats(one: FreeEngine, other: FreeEngine) -> bool:
-    """Whether one takes no more cycles than the other, whatever the subnet."""
+def _beats(one: CostedEngine, other: CostedEngine) -> bool:
+    """Tell whether one takes no more cycles than the other, whatever the subnet."""
     return bool((one.cycles <= (1 + NEAR) * other.cycles).all())

@@ -1,6 +1,6 @@
-"""The grid's engines for one board and workload: sizes, resources, cycles."""
+"""Engines for one board and workload: their sizes, resources and cycles."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -8,10 +8,14 @@ import numpy as np
 
 from nas.cost.calibration import find
 from nas.cost.engine_search.limits import shares
-from nas.cost.engine_search.sizing import Lanes, Storage, boundless, engine_for, levels_within
+from nas.cost.engine_search.sizing import (
+    LaneCounts,
+    Storage,
+    engine_for,
+    levels_within,
+    with_most_words,
+)
 from nas.cost.hardware import HardwareTarget
-from nas.cost.latency import Coefficients, LatencyModel, Memories
-from nas.cost.networks import Array, Networks
 from nas.space import Space
 from rtl.board import Board
 from rtl.build.synthesis import Resources
@@ -20,168 +24,166 @@ from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.model.shape import NetworkShape
 from rtl.resources.model import ResourceModel
-from rtl.timing.latencies import unit_latencies
+from rtl.timing.bound import least_cycles
 
-SAMPLE = 256  # subnets that stand for the space
+SUBNETS = 8  # that stand for a space: both ends, and others at random
+
+Networks = Callable[[int], Sequence[NetworkShape]]
+"""The networks that an engine must run, in row tiles for its number of row lanes.
+
+The first one is the largest, the last one the smallest: an engine that runs both runs all.
+"""
+
+CyclesOf = Callable[[HardwareTarget, Sequence[NetworkShape]], Sequence[float]]
+"""Exact cycles per image of networks on an engine."""
 
 
-@dataclass(frozen=True)
-class CostModels:
-    """What a board's calibration knows of engines.
+def subnets_of(space: Space) -> Networks:
+    """Draw subnets that stand for a space; the row granularity grows with the row lanes."""
+    rng = np.random.default_rng(0)
+    drawn = [space.sample(rng) for _ in range(SUBNETS - 2)]
+    archs = [space.largest(), *drawn, space.smallest()]
 
-    Parameters
-    ----------
-    resources : ResourceModel
-    coefficients : Coefficients
+    def networks(row_lanes: int) -> Sequence[NetworkShape]:
+        return [space.tiled(row_lanes).shape(arch) for arch in archs]
+
+    return networks
+
+
+def resource_model_of(board: Board) -> ResourceModel:
+    """Look up the resource model of a board.
+
+    Raises
+    ------
+    UserError
+        If the board is not calibrated; names the command that does it.
     """
-
-    resources: ResourceModel
-    coefficients: Coefficients
-
-    @classmethod
-    def of(cls, board: Board) -> "CostModels":
-        """From the board's calibration file.
-
-        Raises
-        ------
-        UserError
-            If there is none; names the command that makes it.
-        """
-        found = find(board)
-        if found is None:
-            raise UserError(
-                f"a free engine needs the resource model of board '{board.name}', which is not"
-                f" calibrated: run python -m nas.calibrate --board {board.option}"
-            )
-        return cls(found.resource_model, Coefficients())
+    found = find(board)
+    if found is None:
+        raise UserError(
+            f"an engine search needs the resource model of board '{board.name}', which is not"
+            f" calibrated: run python -m nas.calibrate --board {board.option}"
+        )
+    return found.resource_model
 
 
 @dataclass(frozen=True, eq=False)
-class FreeEngine:
-    """An engine and what it costs.
+class CostedEngine:
+    """An engine with its resources and cycles.
 
     Parameters
     ----------
     engine : EngineConfig
     resources : Resources
     cycles : (n,) float
-        Per image, of the workload's networks.
+        Exact cycles per image of the workload's networks.
     share : float
-        Mean of the resources' shares of the board's limits.
+        Mean of the fractions of the board's limits that the engine takes.
     """
 
     engine: EngineConfig
     resources: Resources
-    cycles: Array
+    cycles: np.ndarray
     share: float
 
     @cached_property
     def log_cycles(self) -> float:
-        """Mean logarithm of the cycles: what engines are ranked by."""
-        return float(np.log(self.cycles).mean())
+        """Mean logarithm of the cycles, the measure by which engines are ranked."""
+        return _mean_log(self.cycles)
 
 
-@dataclass(frozen=True, eq=False)
-class Workload:
-    """Networks that engines are made for, in row tiles of one size.
-
-    Parameters
-    ----------
-    largest, smallest : NetworkShape
-        If an engine runs both, it runs all.
-    networks : Networks
-        Those whose cycles count.
-    """
-
-    largest: NetworkShape
-    smallest: NetworkShape
-    networks: Networks
-
-    @classmethod
-    def of_shape(cls, shape: NetworkShape) -> "Workload":
-        """One network."""
-        return cls(shape, shape, Networks.of_shapes([shape]))
-
-
-Tiled = Callable[[int], Workload]
-"""A workload in row tiles for so many row lanes."""
-
-
-def sampled(space: Space) -> Tiled:
-    """Random subnets of a space, whose row granularity is raised where the row lanes are more."""
-    rng, choices = np.random.default_rng(0), space.gene_choices
-    drawn = rng.integers(0, choices, (SAMPLE - 2, len(choices)))
-    ends = [space.encode(arch) for arch in (space.smallest(), space.largest())]
-    genes = np.concatenate([ends, drawn])
-
-    def tiled(row_lanes: int) -> Workload:
-        of = space.tiled(row_lanes)
-        largest, smallest = of.shape(of.largest()), of.shape(of.smallest())
-        return Workload(largest, smallest, Networks.of_genes(of, genes))
-
-    return tiled
-
-
-class Grid:
-    """Makes engines for a board and a workload, and predicts them.
+class EngineGrid:
+    """The engines that are considered for a board and a workload.
 
     Parameters
     ----------
     board : Board
-        With all limits.
-    tiled : callable
+        All its limits are stated.
+    networks : callable
         The workload.
     act_bits : int
-    models : CostModels
+    resource_model : ResourceModel
+    cycles_of : callable
+        The exact timing model.
 
-    Members
-    -------
+    Attributes
+    ----------
     levels : dict of str to tuple of int
-        Of each storage, from the least to the most, within the calibration.
-    lean, roomy : Storage
-        The least and the most of all of them.
+        Levels of each kind of storage within the calibration, in rising order.
+    smallest, largest : Storage
+        The lowest and the highest level of every kind.
     """
 
-    def __init__(self, board: Board, tiled: Tiled, act_bits: int, models: CostModels) -> None:
-        self.board, self.act_bits, self.models = board, act_bits, models
-        self.levels = levels_within(models.resources.ranges)
-        self.lean = Storage(**{name: levels[0] for name, levels in self.levels.items()})
-        self.roomy = Storage(**{name: levels[-1] for name, levels in self.levels.items()})
-        self._tiled = cache(tiled)
+    def __init__(
+        self,
+        board: Board,
+        networks: Networks,
+        act_bits: int,
+        resource_model: ResourceModel,
+        cycles_of: CyclesOf,
+    ) -> None:
+        self.board, self.act_bits = board, act_bits
+        self.resource_model, self.cycles_of = resource_model, cycles_of
+        self.levels = levels_within(resource_model.ranges)
+        self.smallest, self.largest = (
+            Storage(**{name: levels[end] for name, levels in self.levels.items()})
+            for end in (0, -1)
+        )
+        self._networks = cache(networks)
+        self._known: dict[EngineConfig, CostedEngine] = {}
 
-    def engine(self, lanes: Lanes, storage: Storage) -> EngineConfig:
-        """An engine with room for the largest network."""
-        largest = self._tiled(lanes.row_lanes).largest
+    def engine(self, lanes: LaneCounts, storage: Storage) -> EngineConfig:
+        """Build an engine with room for the largest network."""
+        largest = self._networks(lanes.row_lanes)[0]
         return engine_for(lanes, storage, largest, self.board, self.act_bits)
 
-    def is_calibrated(self, lanes: Lanes) -> bool:
-        """Whether the resource model was fitted to engines like those of these lanes."""
-        engine = boundless(lanes, self.lean, self.board, self.act_bits)
-        return not self.models.resources.extrapolates(engine)
+    def is_calibrated(self, lanes: LaneCounts) -> bool:
+        """Tell whether the resource model was fitted to engines like those of these lanes."""
+        engine = with_most_words(lanes, self.smallest, self.board, self.act_bits)
+        return not self.resource_model.extrapolates(engine)
 
     def check(self, engine: EngineConfig) -> None:
-        """Refuse an engine that the compiler cannot use; ``UserError`` names the limit."""
-        tiled = self._tiled(engine.row_lanes)
-        for shape in (tiled.largest, tiled.smallest):
+        """Refuse an engine that cannot run the networks; ``UserError`` names the limit."""
+        networks = self._networks(engine.row_lanes)
+        for shape in (networks[0], networks[-1]):
             plan(shape, engine)
 
+    def runs(self, engine: EngineConfig) -> bool:
+        """Tell whether an engine can run the networks."""
+        try:
+            self.check(engine)
+        except UserError:
+            return False
+        return True
+
     def resources(self, engine: EngineConfig) -> Resources:
-        return self.models.resources.predict(engine)
+        """Predict the resources of an engine."""
+        return self.resource_model.predict(engine)
 
-    def cycles(self, engine: EngineConfig) -> Array:
-        """(n,) cycles per image of the workload's networks."""
-        networks = self._tiled(engine.row_lanes).networks
-        model = LatencyModel(engine, unit_latencies(engine), self.models.coefficients)
-        return model.cycles(networks, Memories.of(HardwareTarget(self.board, engine).memory))
+    def share(self, engine: EngineConfig) -> float:
+        """Return the mean of the fractions of the board's limits that an engine takes."""
+        return float(np.mean(list(shares(self.resources(engine), self.board).values())))
 
-    def log_cycles(self, engine: EngineConfig) -> float:
-        """Mean logarithm of the cycles."""
-        return float(np.log(self.cycles(engine)).mean())
+    def bound(self, engine: EngineConfig) -> float:
+        """Bound the mean logarithm of the cycles from below, without compiling anything."""
+        memory = HardwareTarget(self.board, engine).memory
+        return _mean_log(
+            [
+                least_cycles(plan(shape, engine), memory)
+                for shape in self._networks(engine.row_lanes)
+            ]
+        )
 
-    def measured(self, engine: EngineConfig, resources: Resources) -> FreeEngine:
-        """An engine with its costs."""
-        return FreeEngine(engine, resources, self.cycles(engine), self.share(resources))
+    def costed(self, engine: EngineConfig) -> CostedEngine:
+        """Cost an engine: compile and time every network on it, once."""
+        if engine not in self._known:
+            networks = self._networks(engine.row_lanes)
+            cycles = np.array(self.cycles_of(HardwareTarget(self.board, engine), networks), float)
+            self._known[engine] = CostedEngine(
+                engine, self.resources(engine), cycles, self.share(engine)
+            )
+        return self._known[engine]
 
-    def share(self, resources: Resources) -> float:
-        """Mean of the resources' shares of the board's limits."""
-        return float(np.mean(list(shares(resources, self.board).values())))
+
+def _mean_log(cycles: Sequence[float] | np.ndarray) -> float:
+    return float(np.log(cycles).mean())

@@ -1,4 +1,4 @@
-"""A board's limits all at once: what exceeds them, and which of them keeps faster engines out."""
+"""The limits of a board: how much of them an engine takes, and which one keeps an engine out."""
 
 from dataclasses import asdict, dataclass
 
@@ -12,15 +12,16 @@ LANES = ("token_lanes", "row_lanes", "depth_lanes")
 
 @dataclass(frozen=True)
 class Binding:
-    """A limit, and the engine nearest to it that it excludes.
+    """A limit, and an engine that it keeps out.
 
     Parameters
     ----------
     resource : str
-        Of :class:`boards.Limits`.
+        Name of the limit, as in the board's file.
     engine : str
-        As :func:`described`.
+        Description of the engine, by :func:`described`.
     needed, limit : float
+        What the engine needs, and what the board has.
     """
 
     resource: str
@@ -33,7 +34,7 @@ class Binding:
 
 
 def require_limits(board: Board) -> None:
-    """Refuse a board that has no end.
+    """Require a limit for every resource of the board.
 
     Raises
     ------
@@ -43,26 +44,26 @@ def require_limits(board: Board) -> None:
     missing = [name for name, limit in board.limits.model_dump().items() if limit is None]
     if missing:
         raise UserError(
-            f"a free engine needs a board with limits, and board '{board.name}' has none of"
+            f"an engine search needs a board with limits, and board '{board.name}' has none of"
             f" {', '.join(missing)}: state them under [limits] in its file, or choose another board"
         )
 
 
 def shares(resources: Resources, board: Board) -> dict[str, float]:
-    """What is used of each limit, as a fraction of it."""
+    """Return the fraction of each limit that is used."""
     limits = board.limits.model_dump()
     return {name: used / limits[name] for name, used in asdict(resources).items()}
 
 
 def fullest(resources: Resources, board: Board) -> float:
-    """The largest share; above 1 they do not fit."""
+    """Return the largest fraction of a limit that is used; above 1 the engine does not fit."""
     return max(shares(resources, board).values())
 
 
 def binding_of(
     engine: EngineConfig, resources: Resources, board: Board, chosen: EngineConfig | None = None
 ) -> Binding:
-    """The limit that an engine exceeds most."""
+    """Find the limit that an engine exceeds most."""
     used = shares(resources, board)
     name = max(used, key=used.__getitem__)
     needed, limit = getattr(resources, name), getattr(board.limits, name)
@@ -70,7 +71,7 @@ def binding_of(
 
 
 def described(engine: EngineConfig, other: EngineConfig | None = None) -> str:
-    """The lanes of an engine; where another one has the same, also what else differs."""
+    """Describe an engine by its lanes; where another one has the same, also by other sizes."""
     text = " x ".join(str(getattr(engine, name)) for name in LANES)
     if other is None or any(getattr(engine, name) != getattr(other, name) for name in LANES):
         return text

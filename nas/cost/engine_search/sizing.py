@@ -1,4 +1,4 @@
-"""Engines made to measure: lanes from a grid, scratchpads as large as a network wants them."""
+"""Sizes of an engine for a network: lanes from a grid, scratchpads as large as it needs them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -21,8 +21,11 @@ MOST_WORDS, FEWEST_WORDS = 1 << 14, 2
 
 
 @dataclass(frozen=True)
-class Lanes:
-    """Lanes of an engine, and the parts in which softmax and LayerNorm take a word."""
+class LaneCounts:
+    """Lanes of an engine, and in how many parts softmax and LayerNorm take a word.
+
+    The fields are those of :class:`rtl.config.EngineConfig`.
+    """
 
     token_lanes: int
     row_lanes: int
@@ -38,15 +41,17 @@ class Storage:
     Parameters
     ----------
     score_slots : int
+        As in :class:`rtl.config.EngineConfig`.
     ring_tiles : int
         Row tiles of the longest rows that the weight ring holds.
     head_groups : int
-        1: the keys and values of the fewest heads; 2: of two groups of heads.
+        Keys and values that are held: 1 for the fewest heads, 2 for two groups of heads.
     mlp_passes : int
-        The MLP's hidden activations of all token tiles, over those that are held.
+        Passes over the weights of the MLP, each with a part of the hidden activations.
     pixel_passes : int
-        The image's pixels over those that are held.
+        Parts in which the pixels of an image are held, one after the other.
     queue_depth : int
+        As in :class:`rtl.config.EngineConfig`.
     """
 
     score_slots: int
@@ -65,11 +70,11 @@ LEVELS = {
     "pixel_passes": (2, 1),
     "queue_depth": (16, 128),
 }
-"""Of each storage, from the least to the most."""
+"""Levels of each kind of storage, in rising order of what they take."""
 
 
 def levels_within(ranges: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, ...]]:
-    """:data:`LEVELS`, those that are sizes of an engine moved into their ranges."""
+    """Return :data:`LEVELS`; those that are sizes of an engine are moved into their ranges."""
     within = {
         name: tuple(dict.fromkeys(min(max(level, low), high) for level in LEVELS[name]))
         for name, (low, high) in ranges.items()
@@ -78,16 +83,18 @@ def levels_within(ranges: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int,
     return LEVELS | within
 
 
-def all_lanes() -> Iterator[Lanes]:
-    """The grid of lanes."""
+def all_lanes() -> Iterator[LaneCounts]:
+    """Yield the lanes of the grid."""
     for tokens, rows, depth in product(TOKEN_LANES, ROW_LANES, DEPTH_LANES):
         parts = [1 << i for i in range((rows // depth).bit_length())]
         for softmax, norm in product(parts, parts):
-            yield Lanes(tokens, rows, depth, softmax, norm)
+            yield LaneCounts(tokens, rows, depth, softmax, norm)
 
 
-def boundless(lanes: Lanes, storage: Storage, board: Board, act_bits: int) -> EngineConfig:
-    """An engine for a board with as many words in each scratchpad as there can be."""
+def with_most_words(
+    lanes: LaneCounts, storage: Storage, board: Board, act_bits: int
+) -> EngineConfig:
+    """Build an engine for a board with as many words in each scratchpad as there can be."""
     words = [name for name in EngineConfig.__dataclass_fields__ if name.endswith("_words")]
     sizes: dict[str, Any] = vars(lanes) | dict.fromkeys(words, MOST_WORDS)
     engine = EngineConfig(
@@ -103,20 +110,20 @@ def boundless(lanes: Lanes, storage: Storage, board: Board, act_bits: int) -> En
 
 
 def engine_for(
-    lanes: Lanes, storage: Storage, largest: NetworkShape, board: Board, act_bits: int
+    lanes: LaneCounts, storage: Storage, largest: NetworkShape, board: Board, act_bits: int
 ) -> EngineConfig:
-    """An engine for a board with room for a network, and for those that are smaller.
+    """Build an engine for a board with room for a network, and for those that are smaller.
 
     Parameters
     ----------
-    lanes : Lanes
+    lanes : LaneCounts
     storage : Storage
     largest : NetworkShape
         Its ``row_granularity`` is a multiple of the row lanes.
     board : Board
     act_bits : int
     """
-    engine = boundless(lanes, storage, board, act_bits)
+    engine = with_most_words(lanes, storage, board, act_bits)
     words: dict[str, Any] = {
         name: min(max(needed, FEWEST_WORDS), MOST_WORDS)
         for name, needed in _words(Plan(largest, engine), storage).items()
@@ -125,41 +132,41 @@ def engine_for(
 
 
 def _memory_bytes(engine: EngineConfig, board: Board) -> int:
-    """The widest beat that the board's ports carry, if the engine's words are as wide."""
+    """Return the widest beat that the ports of the board carry and the words of the engine fill."""
     most = min(board.memory.port_bytes_per_cycle, engine.narrowest_bytes)
     return max(width for width in MEMORY_BYTES if width <= max(most, engine.memory_bytes))
 
 
-def _words(sizes: Plan, storage: Storage) -> dict[str, int]:
-    """Words of each scratchpad."""
-    blocks = range(len(sizes.shape.blocks))
-    layers = sizes.all_layers.values()
+def _words(plan: Plan, storage: Storage) -> dict[str, int]:
+    """Compute the words of each scratchpad."""
+    blocks = range(len(plan.shape.blocks))
+    layers = plan.all_layers.values()
     row_tiles = max(layer.row_tiles for layer in layers)
     longest = max(layer.ring_words(i) for layer in layers for i in range(layer.row_tiles))
-    chains = divide_up(len(sizes.patch_tiles), sizes.chain_tiles)
-    head_tiles = max(_head_tiles(sizes, block, storage.head_groups) for block in blocks)
-    mlp_tiles = divide_up(sizes.tiles, storage.mlp_passes)
+    chains = divide_up(len(plan.patch_tiles), plan.chain_tiles)
+    head_tiles = max(_head_tiles(plan, block, storage.head_groups) for block in blocks)
+    mlp_tiles = divide_up(plan.tiles, storage.mlp_passes)
     hidden = max(
         max(
-            sizes.query_words(block) + storage.score_slots * sizes.key_tiles,
-            mlp_tiles * sizes.hidden_tiles(block),
+            plan.query_words(block) + storage.score_slots * plan.key_tiles,
+            mlp_tiles * plan.hidden_tiles(block),
         )
         for block in blocks
     )
     return {
-        "activation_words": sizes.norm_words + hidden,
-        "pixel_words": divide_up(chains, storage.pixel_passes) * sizes.chain_words,
-        "key_words": head_tiles * sizes.key_tiles,
-        "value_words": head_tiles * sizes.value_depth,
-        "score_words": storage.score_slots * sizes.score_slot_words,
-        "residual_words": max(sizes.residual_words, sizes.class_tiles),
+        "activation_words": plan.norm_words + hidden,
+        "pixel_words": divide_up(chains, storage.pixel_passes) * plan.chain_words,
+        "key_words": head_tiles * plan.key_tiles,
+        "value_words": head_tiles * plan.value_depth,
+        "score_words": storage.score_slots * plan.score_slot_words,
+        "residual_words": max(plan.residual_words, plan.class_tiles),
         "weight_words": storage.ring_tiles * longest,
         "parameter_words": 2 * row_tiles,  # a block takes half of them
-        "exponent_words": 2 * sizes.width_tiles,
+        "exponent_words": 2 * plan.width_tiles,
     }
 
 
-def _head_tiles(sizes: Plan, block: int, groups: int) -> int:
-    """Row tiles of keys, as of values, of the fewest heads or of two of the usual groups."""
-    units = divide_up(sizes.shape.blocks[block].heads, sizes.unit_heads)
-    return sizes.unit_tiles(block) * (1 if groups == 1 else 2 * divide_up(units, HEAD_GROUPS))
+def _head_tiles(plan: Plan, block: int, groups: int) -> int:
+    """Count the row tiles of keys, as of values: of the fewest heads, or of two usual groups."""
+    units = divide_up(plan.shape.blocks[block].heads, plan.unit_heads)
+    return plan.unit_tiles(block) * (1 if groups == 1 else 2 * divide_up(units, HEAD_GROUPS))

@@ -44,7 +44,7 @@ def assert_every_code_equal(model, images: np.ndarray, device: str) -> None:
 @pytest.mark.parametrize("act_bits", [4, 6, 8])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_every_code_equals_golden(network, act_bits, device):
-    model = random_model(**NETWORKS[network], act_bits=act_bits, wide_fraction=0.4, seed=act_bits)
+    model = random_model(**NETWORKS[network], act_bits=act_bits, bits8_fraction=0.4, seed=act_bits)
     assert_every_code_equal(model, random_images(model.image, 3, seed=1), device)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from nas.cost.calibration import Calibration
 from nas.cost.engine_search import choice
-from nas.cost.engine_search.sizing import Lanes
+from nas.cost.engine_search.sizing import LaneCounts
 from nas.cost.records import SIZES, Errors, LatencyRecord, ResourceErrors, ResourceRecord
 from nas.search import job
 from nas.search.__main__ import main
@@ -35,8 +35,11 @@ QUICK = (
 )  # fmt: skip
 RANGES = {"token_lanes": (2, 4)}  # of the engines that the board's calibration was made on
 GRID = [
-    *(Lanes(2, 8, 8, 1, 1), Lanes(4, 8, 4, 2, 2), Lanes(4, 8, 4, 1, 2), Lanes(4, 8, 8, 1, 1)),
-    Lanes(6, 8, 4, 1, 1),  # beyond them
+    LaneCounts(2, 8, 8, 1, 1),
+    LaneCounts(4, 8, 4, 2, 2),
+    LaneCounts(4, 8, 4, 1, 2),
+    LaneCounts(4, 8, 8, 1, 1),
+    LaneCounts(6, 8, 4, 1, 1),  # beyond them
 ]
 LEFT_OUT = "1 of 5 lanes were left out: their resources would be extrapolated"
 
@@ -121,6 +124,7 @@ def test_engine_and_subnets_within_all_limits(out, board, capsys):
         assert winner.predicted_cycles <= 50e6 / target
     lines = capsys.readouterr().out.splitlines()
     assert {f"Limit: {summary.binding}", f"Calibration: {LEFT_OUT}"} <= set(lines)
+    assert summary.engine_gap is None and not any("stopped" in line for line in lines)
     assert any(line.startswith(f"Engine {engine.name}: dsp ") for line in lines)
 
 
@@ -133,12 +137,20 @@ def test_the_engine_is_that_of_the_most_accurate_winners(out, board, monkeypatch
         return (sum(errors),)
 
     monkeypatch.setattr(choice, "NEAR", 0.0)
-    monkeypatch.setattr(choice, "SLOWER", 9.0)
     monkeypatch.setattr(choice, "_beats", lambda one, other: False)
     monkeypatch.setattr(job.EngineResult, "rank", property(rank))
     assert run(out, board, "--name", "several") == 0
     assert len(ranks) > 1
     assert ranks[found(out / "several")["engine"]] == min(ranks.values())
+
+
+def test_an_engine_search_that_is_stopped_says_how_far_it_came(out, board, capsys):
+    """After the first lanes, which are the fastest by their bound."""
+    assert run(out, board, "--name", "stopped", "--engine-minutes", "1e-9") == 0
+    gap = found(out / "stopped")["engine_gap"]
+    assert gap is not None
+    text = "Engine search: stopped at its time limit; an engine that was not tried may take up to"
+    assert f"{text} {gap:.1%} fewer cycles" in capsys.readouterr().out.splitlines()
 
 
 def test_interrupted_and_resumed(out, board, monkeypatch):
@@ -182,7 +194,7 @@ def test_widths_of_activations_compete(out, board, capsys):
         ),
         (
             ["--board", "sim"],
-            "a free engine needs a board with limits, and board 'sim' has none of dsp, lut, ff,",
+            "an engine search needs a board with limits, and board 'sim' has none of dsp, lut, ff,",
         ),
         (["--act-bits", "5"], "--act-bits must be 4, 6 or 8, not 5"),
         (["--act-bits", "4", "4"], "--act-bits must differ from each other"),
@@ -190,6 +202,12 @@ def test_widths_of_activations_compete(out, board, capsys):
             ["--engine", "ulx3s", "--act-bits", "4"],
             "--act-bits needs --engine free: a given engine has its own width",
         ),
+        (
+            ["--engine", "ulx3s", "--engine-minutes", "1"],
+            "--engine-minutes needs --engine free: a given engine is not sought",
+        ),
+        (["--engine-minutes", "0"], "--engine-minutes must be positive, not 0"),
+        (["--engine-minutes", "nan"], "--engine-minutes must be positive, not nan"),
     ],
 )
 def test_refused_in_one_line(arguments, message, out, board, capsys):

@@ -133,7 +133,7 @@ class All(wiring.Component):
     def __init__(self):
         super().__init__({name: wiring.Out(part.signature) for name, part in COMPONENTS.items()})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         for name, part in COMPONENTS.items():
             m.submodules[name] = part

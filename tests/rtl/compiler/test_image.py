@@ -10,7 +10,7 @@ from rtl.isa.instructions import Instruction, Opcode
 from sim.random_model import random_model
 
 MODEL = random_model(
-    patch=14, width=32, head_dim=16, blocks=((2, 64),), classes=5, wide_fraction=0.5
+    patch=14, width=32, head_dim=16, blocks=((2, 64),), classes=5, bits8_fraction=0.5
 )
 COMPILED = compile_model(MODEL, TINY)
 

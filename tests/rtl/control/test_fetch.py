@@ -1,4 +1,8 @@
-"""The fetcher: every instruction once and in order, in its unit's queue; else a fault."""
+"""The fetcher: every instruction once and in order, in its unit's queue; else a fault.
+
+The decoder is tested here, too: it only stands behind a fetcher. The control unit around it all is
+wiring, tested with the shell (tests/rtl/memory/test_axi.py).
+"""
 
 import random
 from dataclasses import dataclass, field

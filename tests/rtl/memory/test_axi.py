@@ -1,4 +1,8 @@
-"""Everything AXI in Verilator, against cocotbext-axi: sim/benches/dma.py and shell.py."""
+"""Everything AXI in Verilator, against cocotbext-axi: sim/benches/dma.py and shell.py.
+
+The test of axi, clients, reader, writer and dma: one block, whose parts mean something to each
+other alone. Bursts have tests of their own.
+"""
 
 from dataclasses import replace
 

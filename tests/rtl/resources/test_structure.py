@@ -3,34 +3,22 @@
 from dataclasses import replace
 
 import pytest
-from amaranth.lib import wiring
 
-from nas.cost.module_cells import ModuleCells, measure
-from rtl.build.synthesis import Utilization
 from rtl.config import TINY, ULX3S, ZCU102, EngineConfig
 from rtl.control.unit import NAMES
 from rtl.engine import MEMORIES
-from rtl.lib.emit import emit_rtlil, primitives_of
 from rtl.matmul.array import MultiplierArray
-from rtl.memory.scratchpads.bank import Bank
 from rtl.resources import structure
-from rtl.resources.block_memory import MemoryShape, bank_blocks
-from rtl.resources.dsps import LANE_DSPS, dsps
-from rtl.resources.memories import bank_features, banks, block_memories, block_memory
+from rtl.resources.memories import banks, block_memories
+from rtl.resources.structure import LANE_DSPS, dsps
 from rtl.vector.layernorm import NormUnit
 from tests.rtl import sizes
+from tests.rtl.resources.synthesised import DEVICES, synthesised
 
-DEVICES = {"xilinx": "xczu9eg-ffvb1156-2-e", "ecp5": "LFE5U-85F-6BG381C"}
 SMALL = {
     "xilinx": sizes.SMALL,
     "ecp5": replace(sizes.SMALL, multiplier="mult18x18"),
 }
-
-
-def synthesised(component: wiring.Component, family: str) -> Utilization:
-    device = DEVICES[family]
-    rtlil = emit_rtlil(component, "top", primitives_of(device))
-    return measure(rtlil, "top", device, ModuleCells(family))
 
 
 @pytest.mark.parametrize(
@@ -62,18 +50,6 @@ def test_dsps_and_choices_of_the_array(family):
     assert used.total.dsp == dsps(engine, family)["matmul"] - lanes
     features = dict(structure.BLOCKS["matmul"](engine, family))["array"]
     assert used.modules["top"].own.lut == pytest.approx(features["choice_luts"], abs=10)
-
-
-@pytest.mark.parametrize("family", DEVICES)
-def test_memories_of_a_bank(family):
-    """A block memory of 512 words, and 32 words in LUTs."""
-    shape = MemoryShape(544, 2, 96)
-    used = synthesised(Bank(shape.depth, shape.parts, shape.part_bits), family).total
-    features = bank_features([(1, shape)], family)
-    blocks = [(1, block) for block in bank_blocks(shape)]
-    assert used.bram36 == block_memory(blocks, family) > 0
-    assert used.lut >= features["memory_luts"] + features["choice_bits"] > 0
-    assert used.ff == features["output_bits"] + features["memory_register_bits"] + 2
 
 
 def test_a_block_for_every_module():

@@ -42,7 +42,7 @@ SIZES = {
 @pytest.mark.parametrize("act_bits", [4, 6, 8])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_every_tensor_equals_the_scalar_interpreter(sizes, act_bits, seed):
-    model = random_model(**sizes, act_bits=act_bits, wide_fraction=0.5, seed=seed)
+    model = random_model(**sizes, act_bits=act_bits, bits8_fraction=0.5, seed=seed)
     images = random_images(model.image, 3, seed + 100)
     tensors = {}
     logits = run(model, images, tensors=tensors)
@@ -57,7 +57,7 @@ def test_every_tensor_equals_the_scalar_interpreter(sizes, act_bits, seed):
 @pytest.mark.parametrize("seed", [3, 4])
 def test_random_parameters_that_saturate_everywhere(seed):
     """All scales four times as large: codes clip at both ends."""
-    model = random_model(**TINY, act_bits=6, wide_fraction=1.0, seed=seed)
+    model = random_model(**TINY, act_bits=6, bits8_fraction=1.0, seed=seed)
 
     def loud(layer):
         return replace(layer, shift=np.maximum(layer.shift, 3) - 2)

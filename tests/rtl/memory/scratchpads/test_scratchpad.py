@@ -1,4 +1,8 @@
-"""Scratchpads: random beats against arrays, latency, arbitration, faults, tap."""
+"""Scratchpads: random writes against arrays, latency, arbitration, faults, tap.
+
+One test for all of them (activations, attention, loaded, residual): they have one base, and the
+same is asked of each.
+"""
 
 import random
 from dataclasses import replace

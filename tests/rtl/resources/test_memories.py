@@ -1,8 +1,16 @@
-"""Which cells a memory is made of: cases that Yosys was seen to decide like this."""
+"""Cells of memories: cases that Yosys was seen to decide like this, and a bank through Yosys."""
 
 import pytest
 
-from rtl.resources.block_memory import MemoryShape, bank_blocks, mapping
+from rtl.memory.scratchpads.bank import Bank
+from rtl.resources.memories import (
+    MemoryShape,
+    bank_blocks,
+    bank_features,
+    block_memory,
+    mapping,
+)
+from tests.rtl.resources.synthesised import DEVICES, synthesised
 
 
 @pytest.mark.parametrize(
@@ -42,3 +50,15 @@ def test_ecp5(shape, kind, cells):
 def test_a_bank_of_an_odd_depth_is_two_memories():
     blocks = bank_blocks(MemoryShape(2560, 4, 512))
     assert blocks == (MemoryShape(2048, 4, 512), MemoryShape(512, 4, 512))
+
+
+@pytest.mark.parametrize("family", DEVICES)
+def test_memories_of_a_bank(family):
+    """A block memory of 512 words, and 32 words in LUTs."""
+    shape = MemoryShape(544, 2, 96)
+    used = synthesised(Bank(shape.depth, shape.parts, shape.part_bits), family).total
+    features = bank_features([(1, shape)], family)
+    blocks = [(1, block) for block in bank_blocks(shape)]
+    assert used.bram36 == block_memory(blocks, family) > 0
+    assert used.lut >= features["memory_luts"] + features["choice_bits"] > 0
+    assert used.ff == features["output_bits"] + features["memory_register_bits"] + 2

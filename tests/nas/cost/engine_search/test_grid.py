@@ -1,0 +1,62 @@
+"""Engines of a grid: their costs, and what stands for a space."""
+
+import numpy as np
+import pytest
+
+from nas.cost.engine_search.grid import SUBNETS, resource_model_of, subnets_of
+from rtl.errors import UserError
+from tests.nas.cost.engine_search.made import (
+    GRID,
+    LARGEST,
+    MODEL,
+    SMALLEST,
+    SPACE,
+    board,
+    cycles_of,
+    grid,
+)
+
+
+def test_both_ends_of_a_space_and_others_stand_for_it():
+    networks = subnets_of(SPACE)
+    shapes = networks(16)
+    assert len(shapes) == SUBNETS == len(set(shapes))
+    space = SPACE.tiled(16)
+    assert shapes[0] == space.shape(space.largest())
+    assert shapes[-1] == space.shape(space.smallest())
+    assert shapes == subnets_of(SPACE)(16)
+    assert networks(32)[3].row_granularity == 32
+    assert [each.width for each in networks(32)] == [each.width for each in shapes]
+
+
+def test_an_engine_is_costed_once():
+    asked = []
+
+    def counted(target, shapes):
+        asked.append(target.engine)
+        return cycles_of(target, shapes)
+
+    searched = grid(board())
+    searched.cycles_of = counted
+    engine = searched.engine(GRID[0], SMALLEST)
+    first, second = searched.costed(engine), searched.costed(engine)
+    assert first is second and asked == [engine]
+    assert first.log_cycles == pytest.approx(np.log(first.cycles).mean())
+    assert first.resources == MODEL.predict(engine) == searched.resources(engine)
+
+
+def test_an_engine_without_room_does_not_run():
+    searched = grid(board())
+    engine = searched.engine(GRID[0], LARGEST)
+    assert searched.runs(engine)
+    small = searched.engine(GRID[0], SMALLEST)
+    object.__setattr__(small, "residual_words", small.residual_words - 1)
+    assert not searched.runs(small)
+    with pytest.raises(UserError, match="residual_words"):
+        searched.check(small)
+
+
+def test_a_board_that_is_not_calibrated():
+    message = r"^an engine search needs .* not calibrated: run python -m nas.calibrate --board made"
+    with pytest.raises(UserError, match=message):
+        resource_model_of(board())

@@ -1,0 +1,38 @@
+"""Sizes of engines: lanes of the grid, levels of storage, scratchpads for a network."""
+
+from dataclasses import replace
+
+import pytest
+
+from nas.cost.engine_search.sizing import LEVELS, LaneCounts, all_lanes, engine_for, levels_within
+from rtl.compiler import plan
+from rtl.errors import UserError
+from tests.nas.cost.engine_search.made import GRID, LARGEST, SMALLEST, SPACE, board
+
+
+def test_levels_within_a_calibration():
+    levels = levels_within({"score_slots": (3, 4), "queue_depth": (8, 32), "row_lanes": (8, 8)})
+    assert levels == LEVELS | {"score_slots": (3, 4), "queue_depth": (16, 32)}
+    assert levels_within({"queue_depth": (32, 32)})["queue_depth"] == (32,)
+    assert levels_within({}) == LEVELS
+
+
+def test_the_grid_has_every_kind_of_lanes():
+    lanes = set(all_lanes())
+    assert {LaneCounts(18, 32, 16, 1, 1), LaneCounts(2, 4, 4, 1, 1)} <= lanes
+    assert LaneCounts(32, 64, 4, 16, 8) in lanes
+
+
+@pytest.mark.parametrize("lanes", GRID[::3], ids=str)
+def test_scratchpads_are_just_large_enough(lanes):
+    """The largest subnet fits, and with a word less of what it cannot do without it does not."""
+    space = SPACE.tiled(16)
+    largest = space.shape(space.largest())
+    engine = engine_for(lanes, SMALLEST, largest, board(), 6)
+    plan(largest, engine)
+    for name in ("residual_words", "key_words", "value_words"):
+        with pytest.raises(UserError, match=name):
+            plan(largest, replace(engine, **{name: getattr(engine, name) - 1}))
+    roomy = engine_for(lanes, LARGEST, largest, board(), 6)
+    assert roomy.weight_words == 4 * engine.weight_words
+    assert roomy.activation_words >= engine.activation_words
