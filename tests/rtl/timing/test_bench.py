@@ -8,7 +8,7 @@ from rtl.cli import command
 
 pytest.importorskip("amaranth")
 
-from rtl.timing import bench  # noqa: E402
+from rtl.timing import bench
 
 
 def test_it_prints_the_time_of_each_part_for_both_networks(capsys):
