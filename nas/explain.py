@@ -200,7 +200,9 @@ def nearest(options: Options, fit: Fit) -> Iterator[Remedy]:
     elif estimate.frames_per_second < options.fps:
         if design := lower_precision(options.model, fit.hardware, options.w8, options.fps):
             verb = "" if design.reaches(options.fps) else "not even "
-            text = f"{verb}{design.wide:.0%} of the row tiles with 8 bits: {_rate(design.estimate)}"
+            text = (
+                f"{verb}{design.bits8:.0%} of the row tiles with 8 bits: {_rate(design.estimate)}"
+            )
             yield text, design if design.reaches(options.fps) else None
         yield faster_engine(options, estimate)
         yield faster_clock(options, estimate)
@@ -295,7 +297,7 @@ def _design(design: NetworkDesign) -> dict[str, Any]:
     estimate = design.estimate
     resources = resources_of(estimate.engine, estimate.board)
     return {
-        "w8": design.wide,
+        "w8": design.bits8,
         "engine": asdict(estimate.engine),
         "clock_hz": estimate.board.clock_hz,
         "cycles_per_image": estimate.cycles,

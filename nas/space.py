@@ -22,7 +22,7 @@ most sensitive first. A subnet drops those that it does not have. Missing: 0, 1,
 
 NATURAL_ORDER: TileOrder = {}
 
-NETWORK_GENES = 4  # width, depth, embed_wide, head_wide
+NETWORK_GENES = 4  # width, depth, embed_bits8, head_bits8
 BLOCK_GENES = 2 + len(LAYERS)  # heads, mlp_ratio, and the fractions of the layers
 
 
@@ -36,20 +36,22 @@ class BlockArch:
         Attention heads.
     mlp_ratio : float
         Hidden units of the MLP over the network's width.
-    wide : dict of str to float
+    bits8 : dict of str to float
         Per layer of :data:`rtl.model.shape.LAYERS` the fraction of row tiles with 8-bit weights.
     """
 
     heads: int
     mlp_ratio: float
-    wide: Mapping[str, float]
+    bits8: Mapping[str, float]
 
     def __post_init__(self) -> None:
-        if tuple(self.wide) != LAYERS:
-            raise ValueError(f"wide must name the layers {LAYERS} in order, not {list(self.wide)}")
+        if tuple(self.bits8) != LAYERS:
+            raise ValueError(
+                f"bits8 must name the layers {LAYERS} in order, not {list(self.bits8)}"
+            )
 
     def __hash__(self) -> int:
-        return hash((self.heads, self.mlp_ratio, tuple(self.wide.items())))
+        return hash((self.heads, self.mlp_ratio, tuple(self.bits8.items())))
 
 
 @dataclass(frozen=True)
@@ -60,14 +62,14 @@ class Arch:
     ----------
     width : int
         Embedding width.
-    embed_wide, head_wide : float
+    embed_bits8, head_bits8 : float
         Fraction of 8-bit row tiles in the patch embedding and in the head.
     blocks : tuple of BlockArch
     """
 
     width: int
-    embed_wide: float
-    head_wide: float
+    embed_bits8: float
+    head_bits8: float
     blocks: tuple[BlockArch, ...]
 
     @property
@@ -82,29 +84,29 @@ class Arch:
     def fraction(self, matrix: str) -> float:
         """Fraction of 8-bit row tiles of ``embed``, ``head`` or ``blocks.i.LAYER``."""
         if matrix == "embed":
-            return self.embed_wide
+            return self.embed_bits8
         if matrix == "head":
-            return self.head_wide
+            return self.head_bits8
         _, block, layer = matrix.split(".")
-        return self.blocks[int(block)].wide[layer]
+        return self.blocks[int(block)].bits8[layer]
 
     def with_fraction(self, fraction: float) -> "Arch":
         """Return the same sizes with one fraction of 8-bit tiles in every matrix."""
-        wide = dict.fromkeys(LAYERS, fraction)
+        bits8 = dict.fromkeys(LAYERS, fraction)
         return replace(
             self,
-            embed_wide=fraction,
-            head_wide=fraction,
-            blocks=tuple(replace(block, wide=wide) for block in self.blocks),
+            embed_bits8=fraction,
+            head_bits8=fraction,
+            blocks=tuple(replace(block, bits8=bits8) for block in self.blocks),
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dictionaries, lists and numbers; :meth:`from_json` is the inverse."""
         return {
             "width": self.width,
-            "embed_wide": self.embed_wide,
-            "head_wide": self.head_wide,
-            "blocks": [{**asdict(block), "wide": dict(block.wide)} for block in self.blocks],
+            "embed_bits8": self.embed_bits8,
+            "head_bits8": self.head_bits8,
+            "blocks": [{**asdict(block), "bits8": dict(block.bits8)} for block in self.blocks],
         }
 
     @classmethod
@@ -121,11 +123,11 @@ class Arch:
                 BlockArch(
                     block["heads"],
                     block["mlp_ratio"],
-                    {layer: block["wide"][layer] for layer in LAYERS},
+                    {layer: block["bits8"][layer] for layer in LAYERS},
                 )
                 for block in data["blocks"]
             )
-            return cls(data["width"], data["embed_wide"], data["head_wide"], blocks)
+            return cls(data["width"], data["embed_bits8"], data["head_bits8"], blocks)
         except KeyError as error:
             raise ValueError(f"an arch needs the key {error}") from None
 
@@ -195,17 +197,17 @@ class Space:
     def middle(self, fraction: float | None = None) -> Arch:
         """Return the subnet with the middle one of every choice of size."""
         index = [len(choices) // 2 for choices in (self.widths, self.depths, self.heads)]
-        wide: dict[str, float] = dict.fromkeys(
+        bits8: dict[str, float] = dict.fromkeys(
             LAYERS, self.fractions[0] if fraction is None else fraction
         )
         ratio = self.mlp_ratios[len(self.mlp_ratios) // 2]
-        block = BlockArch(self.heads[index[2]], ratio, wide)
+        block = BlockArch(self.heads[index[2]], ratio, bits8)
         blocks = (block,) * self.depths[index[1]]
-        return Arch(self.widths[index[0]], wide["q"], wide["q"], blocks)
+        return Arch(self.widths[index[0]], bits8["q"], bits8["q"], blocks)
 
     def _uniform(self, index: int, fraction: float) -> Arch:
-        wide: dict[str, float] = dict.fromkeys(LAYERS, fraction)
-        block = BlockArch(self.heads[index], self.mlp_ratios[index], wide)
+        bits8: dict[str, float] = dict.fromkeys(LAYERS, fraction)
+        block = BlockArch(self.heads[index], self.mlp_ratios[index], bits8)
         return Arch(self.widths[index], fraction, fraction, (block,) * self.depths[index])
 
     # --- integer vectors: what an evolutionary search works on ------------------------------
@@ -214,7 +216,7 @@ class Space:
     def gene_choices(self) -> tuple[int, ...]:
         """Number of choices of each gene; gene ``g`` takes 0 ... ``gene_choices[g] - 1``.
 
-        Order: width, depth, embed_wide, head_wide, then for each of ``depths[-1]`` blocks heads,
+        Order: width, depth, embed_bits8, head_bits8, then for each of ``depths[-1]`` blocks heads,
         mlp_ratio and the fractions of :data:`rtl.model.shape.LAYERS`. Genes of blocks beyond an
         arch's depth have no effect.
         """
@@ -233,13 +235,13 @@ class Space:
         genes = [
             _index("width", self.widths, arch.width),
             _index("depth", self.depths, arch.depth),
-            _index("embed_wide", self.fractions, arch.embed_wide),
-            _index("head_wide", self.fractions, arch.head_wide),
+            _index("embed_bits8", self.fractions, arch.embed_bits8),
+            _index("head_bits8", self.fractions, arch.head_bits8),
         ]
         for block in arch.blocks:
             genes.append(_index("heads", self.heads, block.heads))
             genes.append(_index("mlp_ratio", self.mlp_ratios, block.mlp_ratio))
-            genes += [_index(f"wide {k}", self.fractions, v) for k, v in block.wide.items()]
+            genes += [_index(f"bits8 {k}", self.fractions, v) for k, v in block.bits8.items()]
         genes += [0] * (len(self.gene_choices) - len(genes))
         return np.array(genes, dtype=np.int64)
 
@@ -249,13 +251,13 @@ class Space:
             raise ValueError(f"expected {len(self.gene_choices)} genes, not {len(genes)}")
         values = iter(int(gene) for gene in genes)
         width, depth = self.widths[next(values)], self.depths[next(values)]
-        embed_wide, head_wide = self.fractions[next(values)], self.fractions[next(values)]
+        embed_bits8, head_bits8 = self.fractions[next(values)], self.fractions[next(values)]
         blocks = []
         for _ in range(depth):
             heads, ratio = self.heads[next(values)], self.mlp_ratios[next(values)]
-            wide = {layer: self.fractions[next(values)] for layer in LAYERS}
-            blocks.append(BlockArch(heads, ratio, wide))
-        return Arch(width, embed_wide, head_wide, tuple(blocks))
+            bits8 = {layer: self.fractions[next(values)] for layer in LAYERS}
+            blocks.append(BlockArch(heads, ratio, bits8))
+        return Arch(width, embed_bits8, head_bits8, tuple(blocks))
 
     def block_genes(self, genes: np.ndarray) -> np.ndarray:
         """Return the blocks' genes, (n, blocks, :data:`BLOCK_GENES`), of (n, genes)."""
@@ -317,16 +319,16 @@ class Space:
     def shape(self, arch: Arch, order: TileOrder = NATURAL_ORDER) -> NetworkShape:
         """Return the sizes of ``arch``, with its 8-bit tiles as ``order`` ranks them."""
 
-        def wide(matrix: str, rows: int) -> tuple[bool, ...]:
+        def bits8(matrix: str, rows: int) -> tuple[bool, ...]:
             tiles = ceil(rows / self.row_granularity)
-            return wide_tiles(tiles, arch.fraction(matrix), order.get(matrix))
+            return bits8_tiles(tiles, arch.fraction(matrix), order.get(matrix))
 
         blocks = []
         for i, block in enumerate(arch.blocks):
             inner, hidden = block.heads * self.head_dim, arch.hidden(i)
             sizes = (inner, inner, inner, arch.width, hidden, arch.width)
             rows = dict(zip(LAYERS, sizes, strict=True))
-            flags = tuple((layer, wide(f"blocks.{i}.{layer}", rows[layer])) for layer in LAYERS)
+            flags = tuple((layer, bits8(f"blocks.{i}.{layer}", rows[layer])) for layer in LAYERS)
             blocks.append(BlockShape(block.heads, hidden, flags))
         return NetworkShape(
             image=self.image,
@@ -336,15 +338,17 @@ class Space:
             classes=self.classes,
             row_granularity=self.row_granularity,
             blocks=tuple(blocks),
-            embed_wide=wide("embed", arch.width),
-            head_wide=wide("head", self.classes),
+            embed_bits8=bits8("embed", arch.width),
+            head_bits8=bits8("head", self.classes),
         )
 
 
-def wide_tiles(tiles: int, fraction: float, order: Sequence[int] | None = None) -> tuple[bool, ...]:
+def bits8_tiles(
+    tiles: int, fraction: float, order: Sequence[int] | None = None
+) -> tuple[bool, ...]:
     """Flag the ``ceil(fraction * tiles)`` most sensitive of the first ``tiles`` tiles.
 
-    >>> wide_tiles(4, 0.5, order=(5, 2, 0, 1, 3, 4))
+    >>> bits8_tiles(4, 0.5, order=(5, 2, 0, 1, 3, 4))
     (True, False, True, False)
     """
     present = [tile for tile in (order or range(tiles)) if tile < tiles]

@@ -145,14 +145,16 @@ def model_of(shape: NetworkShape, act_bits: int = 6, seed: int = 0) -> IntegerMo
         return replace(layer, bits=bits.repeat(shape.row_granularity)[: len(layer.weight)])
 
     blocks = tuple(
-        replace(block, **{name: flagged(getattr(block, name), flags) for name, flags in sizes.wide})
+        replace(
+            block, **{name: flagged(getattr(block, name), flags) for name, flags in sizes.bits8}
+        )
         for block, sizes in zip(model.blocks, shape.blocks, strict=True)
     )
     return replace(
         model,
         blocks=blocks,
-        embed=flagged(model.embed, shape.embed_wide),
-        head=flagged(model.head, shape.head_wide),
+        embed=flagged(model.embed, shape.embed_bits8),
+        head=flagged(model.head, shape.head_bits8),
     )
 
 

@@ -66,8 +66,8 @@ def deit(name: str, engine: EngineConfig, *, bits8: float = 0.0, seed: int = 0) 
 
 def bits8_fraction(shape: NetworkShape) -> float:
     """Share of 8-bit tiles among the row tiles of the matrices that :data:`BITS8_LAYERS` names."""
-    flags = [flag for block in shape.blocks for _, layer in block.wide for flag in layer]
-    return float(np.mean([*flags, *shape.head_wide]))
+    flags = [flag for block in shape.blocks for _, layer in block.bits8 for flag in layer]
+    return float(np.mean([*flags, *shape.head_bits8]))
 
 
 def photographs(model: IntegerModel, count: int) -> np.ndarray:

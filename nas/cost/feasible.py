@@ -28,12 +28,12 @@ class NetworkDesign:
 
     Parameters
     ----------
-    wide : float
+    bits8 : float
         Fraction of 8-bit row tiles.
     estimate : Estimate
     """
 
-    wide: float
+    bits8: float
     estimate: Estimate
 
     def reaches(self, fps: float) -> bool:
@@ -41,13 +41,13 @@ class NetworkDesign:
 
 
 def lower_precision(
-    model: str, hardware: HardwareTarget, wide: float, fps: float
+    model: str, hardware: HardwareTarget, bits8: float, fps: float
 ) -> NetworkDesign | None:
-    """Find the design with the most 8-bit row tiles below ``wide`` that reaches the rate.
+    """Find the design with the most 8-bit row tiles below ``bits8`` that reaches the rate.
 
     If none does, the one without any; None where there is nothing to lower, as in a file.
     """
-    fractions = [i / W8_STEPS for i in range(W8_STEPS) if i / W8_STEPS < wide]
+    fractions = [i / W8_STEPS for i in range(W8_STEPS) if i / W8_STEPS < bits8]
     if is_file(model) or not fractions:
         return None
 
@@ -85,15 +85,15 @@ class Alternative:
     reason: str | None
 
 
-def other_engine(model: str, hardware: HardwareTarget, wide: float, fps: float) -> Alternative:
+def other_engine(model: str, hardware: HardwareTarget, bits8: float, fps: float) -> Alternative:
     """Try other engines: those of the same ``act_bits`` first, of these the package's own."""
     fastest, reasons = None, []
     for act_bits in _act_bits(model, hardware):
         known = fastest.estimate.cycles if fastest else inf
-        sized = _sized_engines(model, hardware, wide, fps, act_bits, known)
+        sized = _sized_engines(model, hardware, bits8, fps, act_bits, known)
         try:
             for engine in chain(_named(hardware, act_bits), sized):
-                design = _design(model, HardwareTarget(hardware.board, engine), wide)
+                design = _design(model, HardwareTarget(hardware.board, engine), bits8)
                 if design and design.reaches(fps):
                     return Alternative(design, None)
                 if design and (not fastest or design.estimate.cycles < fastest.estimate.cycles):
@@ -110,10 +110,10 @@ def _act_bits(model: str, hardware: HardwareTarget) -> list[int]:
     return sorted(ACT_BITS, key=lambda bits: bits != hardware.engine.act_bits)
 
 
-def _design(model: str, hardware: HardwareTarget, wide: float) -> NetworkDesign | None:
+def _design(model: str, hardware: HardwareTarget, bits8: float) -> NetworkDesign | None:
     try:
-        shape = shape_for(model, hardware.engine, wide)
-        return NetworkDesign(wide, Estimate.of(hardware, shape))
+        shape = shape_for(model, hardware.engine, bits8)
+        return NetworkDesign(bits8, Estimate.of(hardware, shape))
     except UserError:  # this engine cannot run it
         return None
 
@@ -125,7 +125,7 @@ def _named(hardware: HardwareTarget, act_bits: int) -> list[EngineConfig]:
 
 
 def _sized_engines(
-    model: str, hardware: HardwareTarget, wide: float, fps: float, act_bits: int, known: float
+    model: str, hardware: HardwareTarget, bits8: float, fps: float, act_bits: int, known: float
 ) -> Iterator[EngineConfig]:
     """Yield engines sized to the network that reach the rate; at last, the fastest one.
 
@@ -133,7 +133,7 @@ def _sized_engines(
     """
 
     def networks(row_lanes: int) -> Sequence[NetworkShape]:
-        return [shape_of(model, row_lanes, wide)]
+        return [shape_of(model, row_lanes, bits8)]
 
     def cycles_of(target: HardwareTarget, shapes: Sequence[NetworkShape]) -> Sequence[float]:
         return [Estimate.of(target, shape).cycles for shape in shapes]

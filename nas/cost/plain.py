@@ -41,7 +41,7 @@ def shape_of(name: str, granularity: int, bits8: float = 0.0) -> NetworkShape:
         return model.shape
     from nas.cost.timm_models import sizes_of  # torch and timm
 
-    return plain_vit(**asdict(sizes_of(name)), row_granularity=granularity, wide=bits8)
+    return plain_vit(**asdict(sizes_of(name)), row_granularity=granularity, bits8=bits8)
 
 
 def shape_for(name: str, engine: EngineConfig, bits8: float = 0.0) -> NetworkShape:

@@ -6,7 +6,7 @@ from math import ceil
 
 import numpy as np
 
-from nas.space import wide_tiles
+from nas.space import bits8_tiles
 from rtl.board import Board
 from rtl.compiler import plan
 from rtl.config import EngineConfig
@@ -148,7 +148,7 @@ def _random_shape(
     def flags(rows: int) -> tuple[bool, ...]:
         tiles = ceil(rows / engine.row_lanes)
         order = [int(tile) for tile in rng.permutation(tiles)]
-        return wide_tiles(tiles, choose(family.fractions), order)
+        return bits8_tiles(tiles, choose(family.fractions), order)
 
     patch, grid = int(choose(family.patches)), int(choose(family.grids))
     width, head_dim = int(choose(family.widths)), int(choose(family.head_dims))
@@ -174,6 +174,6 @@ def _random_shape(
         classes=classes,
         row_granularity=engine.row_lanes,
         blocks=tuple(blocks),
-        embed_wide=flags(width),
-        head_wide=flags(classes),
+        embed_bits8=flags(width),
+        head_bits8=flags(classes),
     )

@@ -32,9 +32,9 @@ class LinearCodes:
     scaled: Tensor
 
 
-def weight_limits(wide: Tensor) -> tuple[Tensor, Tensor]:
-    """Lowest and highest code of rows that are 8 bits wide where ``wide``: float32, its shape."""
-    high = torch.where(wide, 127.0, 7.0)
+def weight_limits(bits8: Tensor) -> tuple[Tensor, Tensor]:
+    """Lowest and highest code of rows that are 8 bits bits8 where ``bits8``: float32, its shape."""
+    high = torch.where(bits8, 127.0, 7.0)
     return -high - 1, high
 
 
@@ -44,7 +44,7 @@ def linear_codes(
     log_step: Tensor,
     log_in: Tensor,
     log_out: Tensor,
-    wide: Tensor,
+    bits8: Tensor,
 ) -> LinearCodes:
     """Quantize a layer's constants.
 
@@ -55,13 +55,13 @@ def linear_codes(
     bias : Tensor or None
         (rows,) in real units.
     log_step : Tensor
-        (rows,) logarithm of each row's step, at the precision that ``wide`` gives it.
+        (rows,) logarithm of each row's step, at the precision that ``bits8`` gives it.
     log_in, log_out : Tensor
         Logarithms of input scale, scalar, and output scale, scalar or (rows,).
-    wide : Tensor
+    bits8 : Tensor
         (rows,) bool: true where the weights have 8 bits, false where they have 4.
     """
-    low, high = weight_limits(wide)
+    low, high = weight_limits(bits8)
     scaled = weight * torch.exp(-log_step).unsqueeze(1)
     codes = scaled.add(0.5).floor_().clamp_(low.unsqueeze(1), high.unsqueeze(1))
     if bias is None:
@@ -74,8 +74,8 @@ def linear_codes(
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, weight, bias, log_step, log_in, log_out, wide, low, high, exact):
-        codes = linear_codes(weight, bias, log_step, log_in, log_out, wide)
+    def forward(ctx, x, weight, bias, log_step, log_in, log_out, bits8, low, high, exact):
+        codes = linear_codes(weight, bias, log_step, log_in, log_out, bits8)
         factor = codes.factor
         flat = x.reshape(-1, x.shape[-1])  # (tokens of all images, depth)
         acc = torch.addmm(codes.bias, flat, codes.weight.t())  # (tokens, rows)
@@ -132,7 +132,7 @@ def linear(
     log_step: Tensor,
     log_in: Tensor,
     log_out: Tensor,
-    wide: Tensor,
+    bits8: Tensor,
     limits: tuple[float, float],
     exact: bool = False,
 ) -> Tensor:
@@ -146,7 +146,7 @@ def linear(
         Lowest and highest centred code of the output.
     exact : bool
         Requantize in float64: for codes in the thousands, where float32 rounds too many away.
-    weight, bias, log_step, log_in, log_out, wide : Tensor
+    weight, bias, log_step, log_in, log_out, bits8 : Tensor
         As in :func:`linear_codes`.
 
     Returns
@@ -154,4 +154,4 @@ def linear(
     Tensor
         (..., rows) codes.
     """
-    return _Linear.apply(x, weight, bias, log_step, log_in, log_out, wide, *limits, exact)
+    return _Linear.apply(x, weight, bias, log_step, log_in, log_out, bits8, *limits, exact)

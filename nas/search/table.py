@@ -101,6 +101,6 @@ def _engine_lines(summary: Summary) -> list[str]:
 
 def describe(arch: Arch) -> str:
     """Return width x depth, and on a second line the mean fraction of 8-bit tiles."""
-    fractions = [value for block in arch.blocks for value in block.wide.values()]
-    mean = float(np.mean([arch.embed_wide, arch.head_wide, *fractions]))
+    fractions = [value for block in arch.blocks for value in block.bits8.values()]
+    mean = float(np.mean([arch.embed_bits8, arch.head_bits8, *fractions]))
     return f"{arch.width} x {arch.depth}\n{mean:.0%}"

@@ -69,13 +69,13 @@ def export(
 class _Exporter:
     def __init__(self, net: Supernet, arch: Arch) -> None:
         self.net, self.arch, self.space = net, arch, net.config.space
-        self.wide = net.wide_rows(arch)
+        self.bits8 = net.bits8_rows(arch)
 
     def model(
         self, class_names: tuple[str, ...], preprocessing: Preprocessing, info: dict[str, Any]
     ) -> IntegerModel:
         net, space, width = self.net, self.space, self.arch.width
-        log_logit = net.log_logit(width, self.wide["head"])
+        log_logit = net.log_logit(width, self.bits8["head"])
         # The zero point of a pixel is its channel's mean; channels vary fastest along the depth.
         zero = torch.tensor(net.config.pixel_mean).repeat(space.patch**2)
         return IntegerModel(
@@ -138,8 +138,8 @@ class _Exporter:
     ) -> Linear:
         """Layer ``name``; ``zero`` (depth,) are the zero points of its input."""
         layer = cast(ElasticLinear, self.net.get_submodule(name))
-        wide = self.wide[name]
-        codes = layer.codes(depth, wide, log_in, log_out)
+        bits8 = self.bits8[name]
+        codes = layer.codes(depth, bits8, log_in, log_out)
         weight, bias = _array(codes.weight, np.int64), _array(codes.bias, np.int64)
         multiplier, shift = dyadic(codes.factor)
         if zero is not None:
@@ -149,7 +149,7 @@ class _Exporter:
         limit = np.iinfo(np.int32).max
         return Linear(
             weight=weight.astype(np.int8),
-            bits=np.where(wide.cpu().numpy(), 8, 4).astype(np.uint8),
+            bits=np.where(bits8.cpu().numpy(), 8, 4).astype(np.uint8),
             bias=bias.clip(-limit, limit).astype(np.int32),
             multiplier=_array(multiplier, np.uint32),
             shift=_array(shift, np.uint8),

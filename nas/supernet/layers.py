@@ -68,10 +68,10 @@ class ElasticLinear(nn.Module):
         bias = None if self.bias is None else self.bias[:rows]
         return self.weight[:rows, :depth], bias
 
-    def step(self, wide: Tensor) -> Tensor:
-        """Return (rows,) the logarithm of each row's step; ``wide`` (rows,) marks 8-bit rows."""
-        steps = self.log_step[:, : wide.shape[0]]
-        return torch.where(wide, steps[1], steps[0])
+    def step(self, bits8: Tensor) -> Tensor:
+        """Return (rows,) the logarithm of each row's step; ``bits8`` (rows,) marks 8-bit rows."""
+        steps = self.log_step[:, : bits8.shape[0]]
+        return torch.where(bits8, steps[1], steps[0])
 
     def forward(self, x: Tensor, rows: int) -> Tensor:
         """Float mode: (..., depth) real values to (..., rows)."""
@@ -80,7 +80,7 @@ class ElasticLinear(nn.Module):
     def quantized(
         self,
         x: Tensor,
-        wide: Tensor,
+        bits8: Tensor,
         *,
         log_in: Tensor,
         log_out: Tensor,
@@ -89,27 +89,27 @@ class ElasticLinear(nn.Module):
     ) -> Tensor:
         """Quantized mode: (..., depth) centred codes to (..., rows) codes.
 
-        ``wide`` (rows,) marks 8-bit rows and gives their number. ``log_out`` is a scalar or
+        ``bits8`` (rows,) marks 8-bit rows and gives their number. ``log_out`` is a scalar or
         (rows,): layer scaling enters there.
         """
-        weight, bias = self.slice(wide.shape[0], x.shape[-1])
+        weight, bias = self.slice(bits8.shape[0], x.shape[-1])
         return linear(
             x,
             weight,
             bias,
-            log_step=self.step(wide),
+            log_step=self.step(bits8),
             log_in=log_in,
             log_out=log_out,
-            wide=wide,
+            bits8=bits8,
             limits=limits,
             exact=exact,
         )
 
     @torch.no_grad()
-    def codes(self, depth: int, wide: Tensor, log_in: Tensor, log_out: Tensor) -> LinearCodes:
+    def codes(self, depth: int, bits8: Tensor, log_in: Tensor, log_out: Tensor) -> LinearCodes:
         """Return the stored constants of a subnet's layer, as :meth:`quantized` uses them."""
-        weight, bias = self.slice(wide.shape[0], depth)
-        return linear_codes(weight, bias, self.step(wide), log_in, log_out, wide)
+        weight, bias = self.slice(bits8.shape[0], depth)
+        return linear_codes(weight, bias, self.step(bits8), log_in, log_out, bits8)
 
     @torch.no_grad()
     def calibrate(self) -> None:

@@ -46,8 +46,8 @@ def row_sensitivity(net: Supernet, images: ImageSet, batch: int = 32) -> dict[st
             total += gradient.square()
     result = {}
     for name, weight, total in zip(layers, weights, fisher, strict=True):
-        narrow, wide = (_noise(weight.detach(), bits) for bits in numerics.WEIGHT_BITS)
-        result[name] = (total * (narrow - wide)).sum(1).clamp(min=0)
+        narrow, bits8 = (_noise(weight.detach(), bits) for bits in numerics.WEIGHT_BITS)
+        result[name] = (total * (narrow - bits8)).sum(1).clamp(min=0)
     return result
 
 

@@ -183,21 +183,23 @@ class Supernet(nn.Module):
         real values: their code's scale depends on the subnet and is chosen at export.
         """
         tap = tap or _pass
-        width, wide = arch.width, self.wide_rows(arch)
+        width, bits8 = arch.width, self.bits8_rows(arch)
         log_residual = self.log_residual
         pixels = tap("pixels", self.pixels(images))
-        y = self.embed.quantized(pixels, wide["embed"], log_in=self.log_pixel, log_out=log_residual)
+        y = self.embed.quantized(
+            pixels, bits8["embed"], log_in=self.log_pixel, log_out=log_residual
+        )
         position = self.position_codes(width).expand(len(images), -1, -1)
         r = tap("embed", (position + functional.pad(y, (0, 0, 0, 1))).clamp(*INT16))
         for i in range(arch.depth):
             last = i == arch.depth - 1
-            r = self._quantized_block(self.block(i), r, f"blocks.{i}.", wide, last, tap)
+            r = self._quantized_block(self.block(i), r, f"blocks.{i}.", bits8, last, tap)
         signed = numerics.code_range(self.config.act_bits, signed=True)
         x = norm(r[:, -1], log_out=self.norm_scale.log, epsilon=self.epsilon, limits=signed)
         x = tap("norm", x)
-        log_out = self.log_logit(width, wide["head"])
+        log_out = self.log_logit(width, bits8["head"])
         y = self.head.quantized(
-            x, wide["head"], log_in=self.norm_scale.log, log_out=log_out, exact=True
+            x, bits8["head"], log_in=self.norm_scale.log, log_out=log_out, exact=True
         )
         return tap("logits", y) * log_out.exp()
 
@@ -206,7 +208,7 @@ class Supernet(nn.Module):
         block: ElasticBlock,
         r: Tensor,
         name: str,
-        wide: Mapping[str, Tensor],
+        bits8: Mapping[str, Tensor],
         last: bool,
         tap: Tap,
     ) -> Tensor:
@@ -216,9 +218,9 @@ class Supernet(nn.Module):
         x = norm(r, log_out=s1, epsilon=self.epsilon, limits=signed)
         x = tap(name + "norm1", x)
         r, queries = (r[:, -1:], x[:, -1:]) if last else (r, x)
-        q = block.q.quantized(queries, wide[name + "q"], log_in=s1, log_out=log_q, limits=signed)
-        k = block.k.quantized(x, wide[name + "k"], log_in=s1, log_out=log_k, limits=INT8)
-        v = block.v.quantized(x, wide[name + "v"], log_in=s1, log_out=log_v, limits=INT8)
+        q = block.q.quantized(queries, bits8[name + "q"], log_in=s1, log_out=log_q, limits=signed)
+        k = block.k.quantized(x, bits8[name + "k"], log_in=s1, log_out=log_k, limits=INT8)
+        v = block.v.quantized(x, bits8[name + "v"], log_in=s1, log_out=log_v, limits=INT8)
         q, k, v = tap(name + "q", q), tap(name + "k", k), tap(name + "v", v)
         q, k, v = (split_heads(t, head_dim) for t in (q, k, v))
         scores = tap(name + "scores", q @ k.transpose(-1, -2))  # (batch, heads, queries, keys)
@@ -230,27 +232,27 @@ class Supernet(nn.Module):
         x = context(e, v, log_v=log_v, log_out=log_context, limits=signed)
         x = tap(name + "context", join_heads(x))
         log_out = self.log_residual - block.log_attention_gain[:width]
-        y = block.proj.quantized(x, wide[name + "proj"], log_in=log_context, log_out=log_out)
+        y = block.proj.quantized(x, bits8[name + "proj"], log_in=log_context, log_out=log_out)
         r = tap(name + "attended", (r + y).clamp(*INT16))
         x = norm(r, log_out=s2, epsilon=self.epsilon, limits=signed)
         x = tap(name + "norm2", x)
         log_fc1, log_hidden = block.fc1_scale.log, block.hidden_scale.log
-        x = block.fc1.quantized(x, wide[name + "fc1"], log_in=s2, log_out=log_fc1, limits=INT8)
+        x = block.fc1.quantized(x, bits8[name + "fc1"], log_in=s2, log_out=log_fc1, limits=INT8)
         x = tap(name + "fc1", x)
         x = gelu(x, log_in=log_fc1, log_out=log_hidden, limits=block.hidden_limits)
         x = tap(name + "hidden", x)
         log_out = self.log_residual - block.log_mlp_gain[:width]
-        y = block.fc2.quantized(x, wide[name + "fc2"], log_in=log_hidden, log_out=log_out)
+        y = block.fc2.quantized(x, bits8[name + "fc2"], log_in=log_hidden, log_out=log_out)
         return tap(name + "output", (r + y).clamp(*INT16))
 
     @torch.no_grad()
-    def log_logit(self, width: int, wide: Tensor) -> Tensor:
+    def log_logit(self, width: int, bits8: Tensor) -> Tensor:
         """Logarithm of the logits' scale: the least one at which no input can saturate them."""
         log_in = self.norm_scale.log
-        codes = self.head.codes(width, wide, log_in, torch.zeros_like(log_in))
+        codes = self.head.codes(width, bits8, log_in, torch.zeros_like(log_in))
         largest = 1 << (self.config.act_bits - 1)
         bound = codes.weight.abs().sum(1) * largest + codes.bias.abs()
-        real = bound * torch.exp(log_in + self.head.step(wide))
+        real = bound * torch.exp(log_in + self.head.step(bits8))
         # 1/1024 below the limit leaves room for the rounding of multiplier and result.
         return (real.amax().clamp(min=1e-6) / (INT16[1] * (1 - 2.0**-10))).log()
 
@@ -268,10 +270,10 @@ class Supernet(nn.Module):
         """(tokens, width) residual codes of the position embedding."""
         return _RoundStraightThrough.apply(self.position[:, :width] / self.residual_scale)
 
-    def wide_rows(self, arch: Arch) -> dict[str, Tensor]:
+    def bits8_rows(self, arch: Arch) -> dict[str, Tensor]:
         """Per matrix of a subnet a mask (rows,) of its 8-bit rows."""
         order = tuple((name, tuple(tiles)) for name, tiles in sorted(self.order.items()))
-        masks = _wide_rows(self.config.space, arch, order)
+        masks = _bits8_rows(self.config.space, arch, order)
         device = self.position.device
         return {name: mask.to(device) for name, mask in masks.items()}
 
@@ -288,18 +290,18 @@ class Supernet(nn.Module):
 
 
 @lru_cache(maxsize=4096)
-def _wide_rows(
+def _bits8_rows(
     space: Space, arch: Arch, order: tuple[tuple[str, tuple[int, ...]], ...]
 ) -> dict[str, Tensor]:
     shape = space.shape(arch, dict(order))
     tile = shape.row_granularity
     masks = {
-        "embed": row_mask(shape.embed_wide, tile, shape.width),
-        "head": row_mask(shape.head_wide, tile, shape.classes),
+        "embed": row_mask(shape.embed_bits8, tile, shape.width),
+        "head": row_mask(shape.head_bits8, tile, shape.classes),
     }
     for i, block in enumerate(shape.blocks):
         sizes = shape.layer_sizes(i)
-        for layer, flags in block.wide:
+        for layer, flags in block.bits8:
             masks[f"blocks.{i}.{layer}"] = row_mask(flags, tile, sizes[layer][0])
     return masks
 

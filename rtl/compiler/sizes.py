@@ -146,13 +146,13 @@ class Plan:
     @cached_property
     def embed(self) -> TiledMatrix:
         shape = self.shape
-        flags = self._flags(shape.embed_wide, shape.width)
+        flags = self._flags(shape.embed_bits8, shape.width)
         return TiledMatrix("embed", -1, shape.width, shape.patch_values, self.patch_words, flags)
 
     @cached_property
     def head(self) -> TiledMatrix:
         shape = self.shape
-        flags = self._flags(shape.head_wide, shape.classes)
+        flags = self._flags(shape.head_bits8, shape.classes)
         return TiledMatrix("head", -1, shape.classes, shape.width, self.width_depth, flags)
 
     def layers(self, block: int) -> dict[str, TiledMatrix]:
@@ -164,7 +164,7 @@ class Plan:
         return tuple(map(self._layers_of, range(len(self.shape.blocks))))
 
     def _layers_of(self, block: int) -> dict[str, TiledMatrix]:
-        flags = dict(self.shape.blocks[block].wide)
+        flags = dict(self.shape.blocks[block].bits8)
         tiles = {name: self._head_flags if name in "qkv" else self._flags for name in flags}
         words = {"proj": self.inner_depth(block), "fc2": self.hidden_depth(block)}
         return {

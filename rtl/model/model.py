@@ -136,7 +136,7 @@ class IntegerModel:
     @cached_property
     def shape(self) -> NetworkShape:
         """Sizes and width flags, without weights."""
-        return self._shape(wide=True)
+        return self._shape(bits8=True)
 
     @property
     def tokens(self) -> int:
@@ -193,9 +193,9 @@ class IntegerModel:
             tensors |= {f"pool.{key}": getattr(self.pool, key) for key in SCALE_DTYPES}
         return tensors
 
-    def _shape(self, wide: bool = False) -> NetworkShape:
+    def _shape(self, bits8: bool = False) -> NetworkShape:
         def flags(linear: Linear) -> tuple[bool, ...]:
-            return linear.wide(self.row_granularity) if wide else ()
+            return linear.bits8(self.row_granularity) if bits8 else ()
 
         blocks = tuple(
             BlockShape(
@@ -213,8 +213,8 @@ class IntegerModel:
             classes=self.classes,
             row_granularity=self.row_granularity,
             blocks=blocks,
-            embed_wide=flags(self.embed),
-            head_wide=flags(self.head),
+            embed_bits8=flags(self.embed),
+            head_bits8=flags(self.head),
             mean_pool=self.pool is not None,
             class_token=self.class_token,
         )

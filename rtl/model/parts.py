@@ -66,7 +66,7 @@ class Linear:
     def depth(self) -> int:
         return self.weight.shape[1]
 
-    def wide(self, row_granularity: int) -> tuple[bool, ...]:
+    def bits8(self, row_granularity: int) -> tuple[bool, ...]:
         """Width flag of each tile of rows: whether it holds 8-bit weights."""
         starts = np.arange(0, self.rows, row_granularity)
         return tuple((np.maximum.reduceat(self.bits, starts) == 8).tolist())

@@ -18,14 +18,14 @@ class BlockShape:
         Attention heads.
     hidden : int
         Hidden units of the MLP.
-    wide : tuple of (str, tuple of bool)
+    bits8 : tuple of (str, tuple of bool)
         Per layer in :data:`LAYERS` order ``(name, flags)``; ``flags[i]`` is true where row tile
         ``i`` (``row_granularity`` rows) holds 8-bit weights.
     """
 
     heads: int
     hidden: int
-    wide: tuple[tuple[str, tuple[bool, ...]], ...]
+    bits8: tuple[tuple[str, tuple[bool, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class NetworkShape:
     row_granularity : int
         Rows per tile of the width flags.
     blocks : tuple of BlockShape
-    embed_wide, head_wide : tuple of bool
+    embed_bits8, head_bits8 : tuple of bool
         Width flags of patch embedding and head, as in :class:`BlockShape`.
     mean_pool : bool
         Whether the head works on the mean of the patch tokens instead of the class token.
@@ -62,8 +62,8 @@ class NetworkShape:
     classes: int
     row_granularity: int
     blocks: tuple[BlockShape, ...]
-    embed_wide: tuple[bool, ...]
-    head_wide: tuple[bool, ...]
+    embed_bits8: tuple[bool, ...]
+    head_bits8: tuple[bool, ...]
     mean_pool: bool = False
     class_token: bool = True
 
@@ -121,7 +121,7 @@ def plain_vit(
     depth: int = 12,
     classes: int = 1000,
     row_granularity: int,
-    wide: float = 0.0,
+    bits8: float = 0.0,
     mean_pool: bool = False,
     class_token: bool = True,
 ) -> NetworkShape:
@@ -135,20 +135,20 @@ def plain_vit(
         Heads and hidden units of every block; ``hidden`` is four times the width by default.
     depth : int
         Blocks.
-    wide : float
+    bits8 : float
         Fraction of 8-bit row tiles in each matrix, rounded up to whole tiles. The patch embedding
         has none.
 
     Raises
     ------
     UserError
-        If ``wide`` is not a fraction.
+        If ``bits8`` is not a fraction.
     """
-    if not 0 <= wide <= 1:
-        raise UserError(f"the fraction of 8-bit rows must be from 0 to 1, not {wide:g}")
+    if not 0 <= bits8 <= 1:
+        raise UserError(f"the fraction of 8-bit rows must be from 0 to 1, not {bits8:g}")
     hidden = hidden or 4 * width
 
-    def flags(rows: int, fraction: float = wide) -> tuple[bool, ...]:
+    def flags(rows: int, fraction: float = bits8) -> tuple[bool, ...]:
         tiles = ceil(rows / row_granularity)
         return tuple(tile < fraction * tiles for tile in range(tiles))
 
@@ -163,8 +163,8 @@ def plain_vit(
         classes=classes,
         row_granularity=row_granularity,
         blocks=(BlockShape(heads, hidden, layers),) * depth,
-        embed_wide=flags(width, 0.0),
-        head_wide=flags(classes),
+        embed_bits8=flags(width, 0.0),
+        head_bits8=flags(classes),
         mean_pool=mean_pool,
         class_token=class_token,
     )

@@ -58,11 +58,11 @@ def bound_cycles(shape: NetworkShape, lanes: ArrayLanes, *, pixel_passes: int = 
 
     tokens, width, head = shape.tokens, shape.width, shape.head_dim
     tiles, patch_tiles = ceil(tokens / lanes.tokens), ceil(shape.patches / lanes.tokens)
-    total = pixel_passes * matrix(patch_tiles, shape.embed_wide, shape.patch_values)
+    total = pixel_passes * matrix(patch_tiles, shape.embed_bits8, shape.patch_values)
     final_tiles = ceil(len(shape.final_tokens) / lanes.tokens)
     for index, block in enumerate(shape.blocks):
         queries = final_tiles if index == len(shape.blocks) - 1 else tiles
-        for name, flags in block.wide:
+        for name, flags in block.bits8:
             depth = shape.layer_sizes(index)[name][1]
             total += matrix(tiles if name in ("k", "v") else queries, flags, depth)
         scores = ceil(tokens / lanes.rows) * words(head)
@@ -72,7 +72,7 @@ def bound_cycles(shape: NetworkShape, lanes: ArrayLanes, *, pixel_passes: int = 
         channels = ceil(width / lanes.rows)
         total += ceil(tokens / lanes.rows)  # the tokens' weights
         total += channels * (patch_tiles * words(lanes.rows) + 2 * words(tokens))
-    return total + matrix(1, shape.head_wide, width)
+    return total + matrix(1, shape.head_bits8, width)
 
 
 def array_work(shape: NetworkShape) -> int:
@@ -124,12 +124,12 @@ def work_by_kind(shape: NetworkShape, *, pixel_passes: int = 2) -> dict[str, Kin
         return rows + bits8
 
     tokens, width = shape.tokens, shape.width
-    embed = pixel_passes * passes(shape.embed_wide, width)
+    embed = pixel_passes * passes(shape.embed_bits8, width)
     add("embed", shape.patches, shape.patch_values, width, embed)
     for index, block in enumerate(shape.blocks):
         queries = len(shape.final_tokens) if index == len(shape.blocks) - 1 else tokens
         sizes = shape.layer_sizes(index)
-        for name, flags in block.wide:
+        for name, flags in block.bits8:
             rows, depth = sizes[name]
             kind = "qkv" if name in "qkv" else name
             add(kind, tokens if name in "kv" else queries, depth, rows, passes(flags, rows))
@@ -138,7 +138,7 @@ def work_by_kind(shape: NetworkShape, *, pixel_passes: int = 2) -> dict[str, Kin
             add(kind, queries, tokens, rows, 2 * rows)
     if shape.mean_pool:
         add("pool", 1, shape.patches, width, 2 * width)
-    add("head", 1, width, shape.classes, passes(shape.head_wide, shape.classes))
+    add("head", 1, width, shape.classes, passes(shape.head_bits8, shape.classes))
     return kinds
 
 

@@ -36,7 +36,7 @@ def test_deit_small_on_all_boards(tmp_path, capsys):
     assert rows["ulx3s"]["estimate"] is None
     board = load_board("zcu102")
     memory = MemoryTiming(board.bytes_per_cycle(), board.memory.latency_cycles)
-    shape = plain_vit(width=384, heads=6, row_granularity=32, wide=0.25)
+    shape = plain_vit(width=384, heads=6, row_granularity=32, bits8=0.25)
     expected = predict(shape, ZCU102, memory, unit_latencies(ZCU102), images=3).cycles_per_image
     assert expected is not None
     found = rows["zcu102"]["estimate"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nas.digits import DIGITS
-from nas.space import Arch, wide_tiles
+from nas.space import Arch, bits8_tiles
 from rtl.model.shape import LAYERS
 
 
@@ -70,22 +70,22 @@ def test_shape_has_the_sizes_of_the_arch():
     arch = DIGITS.largest(fraction=0.5)
     shape = DIGITS.shape(arch, {"blocks.0.fc1": tuple(reversed(range(16)))})
     assert shape.tokens == 17 and shape.width == 64 and len(shape.blocks) == 4
-    wide = dict(shape.blocks[0].wide)
-    assert tuple(wide) == LAYERS
-    assert wide["fc1"] == (False,) * 8 + (True,) * 8
-    assert wide["q"] == (True, True, False, False)
-    assert shape.head_wide == (True,)
+    bits8 = dict(shape.blocks[0].bits8)
+    assert tuple(bits8) == LAYERS
+    assert bits8["fc1"] == (False,) * 8 + (True,) * 8
+    assert bits8["q"] == (True, True, False, False)
+    assert shape.head_bits8 == (True,)
     for layer, (rows, _) in shape.layer_sizes(0).items():
-        assert len(wide[layer]) == shape.row_tiles(rows)
+        assert len(bits8[layer]) == shape.row_tiles(rows)
 
 
-def test_wide_tiles_rounds_up_and_ranks():
-    assert wide_tiles(3, 0.5) == (True, True, False)
-    assert wide_tiles(10, 0.1).count(True) == 1
-    assert wide_tiles(4, 0.5, order=(5, 2, 0, 1, 3, 4)) == (True, False, True, False)
-    assert wide_tiles(2, 0.0) == (False, False)
+def test_bits8_tiles_rounds_up_and_ranks():
+    assert bits8_tiles(3, 0.5) == (True, True, False)
+    assert bits8_tiles(10, 0.1).count(True) == 1
+    assert bits8_tiles(4, 0.5, order=(5, 2, 0, 1, 3, 4)) == (True, False, True, False)
+    assert bits8_tiles(2, 0.0) == (False, False)
     with pytest.raises(ValueError, match="must rank all of 3 tiles, not 2"):
-        wide_tiles(3, 0.5, order=(0, 1))
+        bits8_tiles(3, 0.5, order=(0, 1))
 
 
 def test_space_refuses_what_does_not_fit():

@@ -78,9 +78,9 @@ def test_the_mean_uses_its_range(act_bits, class_token):
 
 def test_wide_fraction_by_layer():
     model = random_model(bits8_fraction={"embed": 0.0, "fc1": 1.0, "q": 0.3})
-    assert not any(model.shape.embed_wide)
-    wide = dict(model.shape.blocks[0].wide)
-    assert (sum(wide["fc1"]), sum(wide["q"]), sum(wide["k"])) == (16, 2, 0)
+    assert not any(model.shape.embed_bits8)
+    bits8 = dict(model.shape.blocks[0].bits8)
+    assert (sum(bits8["fc1"]), sum(bits8["q"]), sum(bits8["k"])) == (16, 2, 0)
 
 
 def test_equal_arguments_give_equal_models():

@@ -61,7 +61,7 @@ def test_cycles_are_exact_and_depend_on_the_order_of_tiles(exact):
     matrices = [
         "embed",
         "head",
-        *(f"blocks.{i}.{n}" for i in range(4) for n in arch.blocks[0].wide),
+        *(f"blocks.{i}.{n}" for i in range(4) for n in arch.blocks[0].bits8),
     ]
     order = {matrix: tuple(reversed(range(16))) for matrix in matrices}
     for order_of in ({}, order):
@@ -84,7 +84,7 @@ def test_objectives_are_the_work_of_each_subnet(exact):
 def test_equal_subnets_are_computed_once(exact):
     """Also those whose genes differ: of one row tile, a half and all are the same."""
     arch = DIGITS.smallest()
-    same = replace(arch, head_wide=0.5), replace(arch, head_wide=1.0)
+    same = replace(arch, head_bits8=0.5), replace(arch, head_bits8=1.0)
     first, second = SubnetCosts(SIM, DIGITS, exact).of([*same, *same])[:2]
     assert first == second and exact.computed == 1
 

@@ -12,7 +12,7 @@ from rtl.timing.traffic import work_of
 
 DIGITS = plain_vit(
     image=(28, 28, 1), patch=7, width=64, heads=4, head_dim=16, depth=2, classes=10,
-    row_granularity=16, wide=0.25,
+    row_granularity=16, bits8=0.25,
 )  # fmt: skip
 MEAN = replace(DIGITS, mean_pool=True)
 REPORT = """

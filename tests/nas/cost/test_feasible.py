@@ -62,14 +62,14 @@ def wide(tmp_path) -> HardwareTarget:
 def test_the_highest_fraction_of_8_bit_rows_that_reaches_the_target(zcu102):
     fps = 800
     design = lower_precision("deit_tiny", zcu102, 0.5, fps)
-    assert design.reaches(fps) and 0 < design.wide < 0.5
-    more = Estimate.of(zcu102, shape_for("deit_tiny", zcu102.engine, design.wide + 0.05))
-    assert not NetworkDesign(design.wide + 0.05, more).reaches(fps)
+    assert design.reaches(fps) and 0 < design.bits8 < 0.5
+    more = Estimate.of(zcu102, shape_for("deit_tiny", zcu102.engine, design.bits8 + 0.05))
+    assert not NetworkDesign(design.bits8 + 0.05, more).reaches(fps)
 
 
 def test_fewer_8_bit_rows_do_not_always_help(zcu102):
     design = lower_precision("deit_tiny", zcu102, 0.1, 2_000)
-    assert design.wide == 0 and not design.reaches(2_000)
+    assert design.bits8 == 0 and not design.reaches(2_000)
     assert lower_precision("deit_tiny", zcu102, 0.0, 2_000) is None
     assert lower_precision(DIGITS, HardwareTarget.load("sim"), 0.0, 1e6) is None
 

@@ -8,7 +8,7 @@ from rtl.model.shape import plain_vit
 
 
 def test_deit_small_with_a_quarter_of_8_bit_tiles():
-    expected = plain_vit(width=384, heads=6, row_granularity=32, wide=0.25)
+    expected = plain_vit(width=384, heads=6, row_granularity=32, bits8=0.25)
     assert shape_of("deit_small", 32, 0.25) == expected
     assert shape_of("deit_small_patch16_224", 32, 0.25) == expected
 

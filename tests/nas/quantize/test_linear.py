@@ -13,8 +13,8 @@ from tests.nas.quantize.gradients import ACT, assert_same, coded, integers
 def test_linear_gradients(with_bias: bool):
     generator = torch.Generator().manual_seed(1)
     rows, depth = 6, 10
-    wide = torch.tensor([True, False] * 3)
-    log_step = torch.where(wide, log(0.02), log(0.3))
+    bits8 = torch.tensor([True, False] * 3)
+    log_step = torch.where(bits8, log(0.02), log(0.3))
     log_in, log_out = torch.tensor(log(0.1)), torch.randn(rows, generator=generator) * 0.2 - 1.5
     weight = torch.randn(rows, depth, generator=generator) * 1.5  # some codes are clipped
     x = integers(*ACT, 4, 5, depth)
@@ -29,12 +29,12 @@ def test_linear_gradients(with_bias: bool):
             log_step=log_step,
             log_in=log_in,
             log_out=log_out,
-            wide=wide,
+            bits8=bits8,
             limits=ACT,
         )
 
     def theirs(x, weight, log_step, log_in, log_out, *bias):
-        low, high = weight_limits(wide)
+        low, high = weight_limits(bits8)
         codes = coded(weight * torch.exp(-log_step)[:, None], low[:, None], high[:, None])
         acc = x @ codes.t()
         if bias:

@@ -20,11 +20,11 @@ CONFIG = EvolutionConfig(population=8, generations=4, seed=3)
 def cycles(arch: Arch) -> int:
     """A timing model fast enough for a test: grows with every choice."""
     per_block = [
-        (block.heads * 16 * (4 + sum(list(block.wide.values())[:4]))
-         + block.mlp_ratio * arch.width * (2 + sum(list(block.wide.values())[4:]))) * arch.width
+        (block.heads * 16 * (4 + sum(list(block.bits8.values())[:4]))
+         + block.mlp_ratio * arch.width * (2 + sum(list(block.bits8.values())[4:]))) * arch.width
         for block in arch.blocks
     ]  # fmt: skip
-    embed = 64 * arch.width * (1 + arch.embed_wide) + 10 * arch.width * (1 + arch.head_wide)
+    embed = 64 * arch.width * (1 + arch.embed_bits8) + 10 * arch.width * (1 + arch.head_bits8)
     return 100 + int((sum(per_block) + embed) / 64)
 
 

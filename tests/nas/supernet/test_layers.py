@@ -33,12 +33,12 @@ def test_sliced_quantized_layer_equals_a_standalone_one():
         alone.get_parameter("bias").copy_(elastic.get_parameter("bias")[:8])
         alone.log_step.copy_(elastic.log_step[:, :8])
     x = torch.randint(-32, 32, (3, 7, 16)).float()
-    wide = torch.tensor([True] * 4 + [False] * 4)
+    bits8 = torch.tensor([True] * 4 + [False] * 4)
     scales = {"log_in": torch.tensor(-3.0), "log_out": torch.tensor(-2.0), "limits": (-32, 31)}
-    y = elastic.quantized(x, wide, **scales)
-    assert torch.equal(y, alone.quantized(x, wide, **scales))
+    y = elastic.quantized(x, bits8, **scales)
+    assert torch.equal(y, alone.quantized(x, bits8, **scales))
     assert y.unique().numel() > 20
-    other = elastic.quantized(x, ~wide, **scales)
+    other = elastic.quantized(x, ~bits8, **scales)
     assert not torch.equal(y, other)  # the precision of a row matters
 
 
@@ -52,9 +52,9 @@ def test_quantized_layer_follows_the_float_layer():
 
 def test_gradients_of_a_slice_stay_in_it():
     elastic = layer()
-    wide = torch.zeros(8, dtype=torch.bool)
+    bits8 = torch.zeros(8, dtype=torch.bool)
     x = torch.randint(-32, 32, (5, 16)).float()
-    y = elastic.quantized(x, wide, log_in=torch.tensor(-3.0), log_out=torch.tensor(-5.0))
+    y = elastic.quantized(x, bits8, log_in=torch.tensor(-3.0), log_out=torch.tensor(-5.0))
     y.square().sum().backward()
     gradient, step = elastic.weight.grad, elastic.log_step.grad
     assert gradient is not None and step is not None
@@ -66,11 +66,11 @@ def test_gradients_of_a_slice_stay_in_it():
 
 def test_codes_are_in_the_range_of_each_row():
     elastic = layer()
-    wide = torch.tensor([True] * 6 + [False] * 6)
-    codes = elastic.codes(20, wide, torch.tensor(-3.0), torch.tensor(-2.0))
+    bits8 = torch.tensor([True] * 6 + [False] * 6)
+    codes = elastic.codes(20, bits8, torch.tensor(-3.0), torch.tensor(-2.0))
     assert codes.weight[:6].abs().max() > 8
     assert codes.weight[6:].min() >= -8 and codes.weight[6:].max() <= 7
-    low, high = weight_limits(wide)
+    low, high = weight_limits(bits8)
     assert low.tolist() == [-128] * 6 + [-8] * 6 and high.tolist() == [127] * 6 + [7] * 6
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional
 
-from nas.space import wide_tiles
+from nas.space import bits8_tiles
 from nas.supernet.sensitivity import (
     permute_training,
     row_permutation,
@@ -61,7 +61,7 @@ def test_tiles_are_ranked_by_sensitivity(tiny_config, tiny_data):
     assert order["blocks.0.fc1"] == sorted(order["blocks.0.fc1"])  # sorted rows: first tile first
     tiles = sensitivity["embed"].view(-1, 4).sum(1)
     assert order["embed"][0] == int(tiles.argmax())
-    assert wide_tiles(2, 0.5, order["embed"]).count(True) == 1
+    assert bits8_tiles(2, 0.5, order["embed"]).count(True) == 1
 
 
 def test_8_bits_are_nearly_free_and_4_bits_are_not(tiny_config, tiny_data):

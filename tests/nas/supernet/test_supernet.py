@@ -72,7 +72,7 @@ def test_state_carries_order_and_residual_scale(net, tiny_data):
     arch = net.config.space.largest(0.5)
     images = tiny_data.validation.pixels
     assert torch.equal(net.quantized(images, arch), twin.quantized(images, arch))
-    assert twin.shape(arch).embed_wide == (False, True, True, False)
+    assert twin.shape(arch).embed_bits8 == (False, True, True, False)
 
 
 def test_config_refuses_what_it_cannot_be(tiny_space):

@@ -102,11 +102,11 @@ def test_every_width_and_fraction_is_sampled(trainer):
         subnets = trainer._subnets()
         assert list(subnets) == ["largest", "random0", "random1", "smallest"]
         widths |= {subnets["random0"].width, subnets["random1"].width}
-        fraction = subnets["largest"].embed_wide
+        fraction = subnets["largest"].embed_bits8
         assert subnets["largest"] == space.largest(fraction)
-        assert subnets["smallest"] == space.smallest(subnets["smallest"].embed_wide)
+        assert subnets["smallest"] == space.smallest(subnets["smallest"].embed_bits8)
         fractions.add(fraction)
-        of_smallest.add(subnets["smallest"].embed_wide)
+        of_smallest.add(subnets["smallest"].embed_bits8)
     assert widths == {8, 16} and fractions == of_smallest == {0.0, 0.5, 1.0}
 
 

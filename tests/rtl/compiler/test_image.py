@@ -38,8 +38,8 @@ def test_nibbles_lie_row_major_low_first_high_words_before_low():
     position = 0
     for tile in range(tiles):
         rows = linear.weight[tile * 16 : tile * 16 + 16].astype(int)
-        wide = linear.bits[tile * 16] == 8
-        for part in ("high", "low") if wide else ("low",):
+        bits8 = linear.bits[tile * 16] == 8
+        for part in ("high", "low") if bits8 else ("low",):
             for word in range(words):
                 for row in range(TINY.row_lanes):
                     for d in range(TINY.depth_lanes):

@@ -18,8 +18,8 @@ def random_ops(config, choose: random.Random, count: int) -> list[dict[str, int]
 def tile_words(config, op: dict[str, int]) -> list[int]:
     """Words of each row tile: passes times depth."""
     sliced = op["activations"] == Activations.PIXELS and config.act_bits < 8
-    wide = [op["weights"] != Weights.RING or op["bits8"] >> i & 1 for i in range(op["row_tiles"])]
-    return [op["depth_words"] * (1 + w) * (1 + sliced) for w in wide]
+    bits8 = [op["weights"] != Weights.RING or op["bits8"] >> i & 1 for i in range(op["row_tiles"])]
+    return [op["depth_words"] * (1 + w) * (1 + sliced) for w in bits8]
 
 
 def beats(op: dict[str, int]) -> int:

@@ -71,10 +71,10 @@ class TestRoundTrip:
         shape = model.shape
         assert (shape.tokens, shape.width, shape.classes) == (5, 16, 3)
         assert shape.blocks[1].heads == 1 and shape.blocks[0].hidden == 24
-        wide = dict(shape.blocks[0].wide)
-        assert list(wide) == ["q", "k", "v", "proj", "fc1", "fc2"]
-        assert len(wide["fc1"]) == 3 and sum(wide["fc1"]) == 1
-        assert len(shape.head_wide) == 1
+        bits8 = dict(shape.blocks[0].bits8)
+        assert list(bits8) == ["q", "k", "v", "proj", "fc1", "fc2"]
+        assert len(bits8["fc1"]) == 3 and sum(bits8["fc1"]) == 1
+        assert len(shape.head_bits8) == 1
 
     def test_loaded_tensors_are_read_only(self, model, path):
         model.save(path)

@@ -38,4 +38,4 @@ def test_row_tiles_are_rounded_up():
 @pytest.mark.parametrize("fraction", [-0.1, 1.1])
 def test_a_fraction_beyond_one_is_refused(fraction):
     with pytest.raises(UserError, match="fraction of 8-bit rows must be from 0 to 1"):
-        plain_vit(**SMALL, wide=fraction)
+        plain_vit(**SMALL, bits8=fraction)

@@ -28,20 +28,20 @@ from rtl.timing.traffic import work_of_program
 ZCU102 = ArrayLanes(18, 32, 16)
 
 
-def deit(width: int, *, wide: float = 0.0) -> NetworkShape:
+def deit(width: int, *, bits8: float = 0.0) -> NetworkShape:
     """The shape of a DeiT."""
-    return plain_vit(width=width, heads=width // 64, row_granularity=32, wide=wide)
+    return plain_vit(width=width, heads=width // 64, row_granularity=32, bits8=bits8)
 
 
 @pytest.mark.parametrize(
-    "width, wide, cycles",
+    "width, bits8, cycles",
     [
         (192, 0, 153_096), (384, 0, 519_888), (768, 0, 1_894_560),
         (192, 0.25, 185_880), (384, 0.25, 626_928), (768, 0.25, 2_322_336),
     ],
 )  # fmt: skip
-def test_deit(width, wide, cycles):
-    assert bound_cycles(deit(width, wide=wide), ZCU102) == cycles
+def test_deit(width, bits8, cycles):
+    assert bound_cycles(deit(width, bits8=bits8), ZCU102) == cycles
 
 
 FLAGS = (("q", (0,)), ("k", (0,)), ("v", (1,)), ("proj", (0, 1)), ("fc1", (1, 0)),
@@ -54,7 +54,7 @@ ONE_BLOCK = NetworkShape(
 def test_one_block_by_hand():
     """17 tokens, width 32, one head of 16: on 4 x 16 x 8 lanes."""
     shape = ONE_BLOCK
-    embed = 2 * 4 * 3 * 7  # passes, token tiles, row tiles with the wide one twice, words of 49
+    embed = 2 * 4 * 3 * 7  # passes, token tiles, row tiles with the 8-bit one twice, words of 49
     keys, values = 5 * 1 * 4, 5 * 2 * 4  # of 17 tokens
     query, scores, context = 1 * 1 * 4, 2 * 2 * 2, 2 * 1 * 3  # of the class token's tile
     proj, fc1, fc2, head = 3 * 2, 3 * 4, 2 * 3, 4
@@ -95,12 +95,12 @@ def test_lanes_that_the_width_flags_do_not_fit():
 
 
 def test_a_fraction_of_8_bit_tiles_is_rounded_up():
-    shape = plain_vit(width=192, heads=3, row_granularity=32, wide=0.1)
-    assert shape.head_wide == (True,) * 4 + (False,) * 28
-    assert dict(shape.blocks[0].wide)["fc1"] == (True,) * 3 + (False,) * 21
-    assert not any(shape.embed_wide)
+    shape = plain_vit(width=192, heads=3, row_granularity=32, bits8=0.1)
+    assert shape.head_bits8 == (True,) * 4 + (False,) * 28
+    assert dict(shape.blocks[0].bits8)["fc1"] == (True,) * 3 + (False,) * 21
+    assert not any(shape.embed_bits8)
     with pytest.raises(UserError, match=r"fraction of 8-bit rows must be from 0 to 1, not 1\.5"):
-        plain_vit(width=192, heads=3, row_granularity=32, wide=1.5)
+        plain_vit(width=192, heads=3, row_granularity=32, bits8=1.5)
 
 
 def test_work_of_kinds_by_hand():
@@ -116,7 +116,7 @@ def test_work_of_kinds_by_hand():
 
 
 def test_products_without_padding_fill_less_than_the_bound():
-    products = sum(work.products for work in work_by_kind(deit(384, wide=0.25)).values())
+    products = sum(work.products for work in work_by_kind(deit(384, bits8=0.25)).values())
     assert 0.9 < products / (18 * 32 * 16) / 626_928 < 1
 
 
@@ -148,7 +148,7 @@ def random_shape(draw: Random) -> NetworkShape:
         depth=draw.randint(1, 3),
         classes=draw.randint(1, 40),
         row_granularity=32,
-        wide=draw.choice((0, 0.5, 1)),
+        bits8=draw.choice((0, 0.5, 1)),
         mean_pool=draw.random() < 0.3,
     )
 

@@ -15,7 +15,7 @@ from rtl.timing.simulate import SIMULATED_MEMORY, WAITED_FOR_PROGRAM, Prediction
 
 DIGITS = plain_vit(
     image=(28, 28, 1), patch=7, width=64, heads=4, head_dim=16, depth=2, classes=10,
-    row_granularity=16, wide=0.25,
+    row_granularity=16, bits8=0.25,
 )  # fmt: skip
 LANES = ArrayLanes(TINY.token_lanes, TINY.row_lanes, TINY.depth_lanes)
 

@@ -51,7 +51,7 @@ def test_memory_and_weights_cost_cycles():
     assert cycles == sorted(cycles, reverse=True)
     slow = predict(DIGITS, TINY, MemoryTiming(16.0, latency_cycles=500)).cycles
     assert slow >= cycles[-1] + 400
-    narrow = replace(DIGITS, head_wide=(False,) * len(DIGITS.head_wide))
+    narrow = replace(DIGITS, head_bits8=(False,) * len(DIGITS.head_bits8))
     assert predict(narrow, TINY).cycles <= cycles[-1]
 
 

@@ -15,9 +15,9 @@ from rtl.timing.traffic import Work, work_of, work_of_program
 
 DIGITS = plain_vit(
     image=(28, 28, 1), patch=7, width=64, heads=4, head_dim=16, depth=2, classes=10,
-    row_granularity=16, wide=0.25,
+    row_granularity=16, bits8=0.25,
 )  # fmt: skip
-DEIT_TINY = plain_vit(width=192, heads=3, row_granularity=32, wide=0.25)
+DEIT_TINY = plain_vit(width=192, heads=3, row_granularity=32, bits8=0.25)
 MEAN = replace(DIGITS, mean_pool=True)
 
 
