@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from dataclasses import MISSING, asdict, dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 
 from rtl.errors import UserError
@@ -188,7 +189,7 @@ class EngineConfig:
         """Bytes of the narrowest word that is made of whole beats."""
         return min(self.weight_word_bytes, self.logit_word_bytes)
 
-    @property
+    @cached_property
     def hash(self) -> int:
         """64 bits over all sizes and the instruction set's version; programs carry it.
 

@@ -59,11 +59,9 @@ class Marks(NamedTuple):
     credits: list[list[int]]
 
 
-class _Wait(NamedTuple):
-    """An operation of a consumer, and the one of a producer that it waits for."""
-
-    operation: int
-    needed: Dependency
+_Wait = tuple[int, int]
+"""The place of a consumer's operation, and the number (:data:`NEVER`) of the producer's operation
+that it waits for."""
 
 
 def synchronise(operations: Sequence[Operation]) -> Marks:
@@ -71,10 +69,10 @@ def synchronise(operations: Sequence[Operation]) -> Marks:
     count = len(operations)
     marks = Marks([0] * count, [0] * count, [[0] * UNITS for _ in range(UNITS)])
     for (producer, consumer), growing in _growing(operations).items():
-        for waiting, (needed, previous_image) in _bounded(growing):
+        for waiting, needed in _bounded(growing, count):
             marks.waits[waiting] |= 1 << producer
-            marks.signals[needed] |= 1 << consumer
-            marks.credits[producer][consumer] += previous_image
+            marks.signals[needed % count] |= 1 << consumer
+            marks.credits[producer][consumer] += needed < count
     return marks
 
 
@@ -88,7 +86,7 @@ def _growing(operations: Sequence[Operation]) -> dict[tuple[int, int], list[_Wai
     dict of (producer, consumer) to list of _Wait
     """
     latest = [[NEVER] * UNITS for _ in range(UNITS)]  # [consumer][producer]
-    grown: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    grown: dict[tuple[int, int], list[_Wait]] = {}
     for place, (unit, needs) in enumerate(_needs(operations)):
         most = latest[unit]
         for producer in range(UNITS):
@@ -96,27 +94,21 @@ def _growing(operations: Sequence[Operation]) -> dict[tuple[int, int], list[_Wai
             if needed > most[producer]:
                 most[producer] = needed
                 grown.setdefault((producer, unit), []).append((place, needed))
-    count = len(operations)
-    found: dict[tuple[int, int], list[_Wait]] = {}
     for pair, waits in grown.items():
-        covered = waits[-1][1] - count  # by the image before
-        found[pair] = [
-            _Wait(place, Dependency(needed % count, needed < count))
-            for place, needed in waits
-            if needed > covered
-        ]
-    return found
+        covered = waits[-1][1] - len(operations)  # by the image before
+        grown[pair] = [wait for wait in waits if wait[1] > covered]
+    return grown
 
 
-def _bounded(waits: list[_Wait]) -> list[_Wait]:
+def _bounded(waits: list[_Wait], count: int) -> list[_Wait]:
     """Merge waits for the image before until BEGIN has credits for all of them.
 
     Neighbours are merged, as evenly as possible: the first of some waits for what the last of
     them needs.
     """
-    before = [wait for wait in waits if wait.needed.previous_image]
+    before = [wait for wait in waits if wait[1] < count]
     parts = evenly(before, min(len(before), MOST_CREDITS)) if before else []
-    together = [_Wait(part[0].operation, part[-1].needed) for part in parts]
+    together = [(part[0][0], part[-1][1]) for part in parts]
     return together + waits[len(before) :]
 
 
@@ -162,27 +154,26 @@ class _Segment:
         self.readers = readers
 
 
-class _Accesses:
-    """Latest writer and readers of each address of one space."""
+class _Accesses(dict[Span, list[_Segment]]):
+    """Latest writer and readers of each address of one space.
+
+    The segments that make up a span: found when they are asked for, and kept until one is cut.
+    """
 
     def __init__(self) -> None:
         self.starts = [0]  # of the segments, ascending
         self.segments = {0: _Segment(0, 1 << 32, NEVER, 0, {})}
-        self.found: dict[Span, list[_Segment]] = {}  # as long as no segment is cut
 
-    def of(self, span: Span) -> list[_Segment]:
-        """Segments that make up a span."""
-        segments = self.found.get(span)
-        if segments is None:
-            _, start, stop = span
-            if start not in self.segments:
-                self._cut(start)
-            if stop not in self.segments:
-                self._cut(stop)
-            segments = self.found[span] = []
-            while start < stop:
-                segments.append(self.segments[start])
-                start = segments[-1].stop
+    def __missing__(self, span: Span) -> list[_Segment]:
+        _, start, stop = span
+        if start not in self.segments:
+            self._cut(start)
+        if stop not in self.segments:
+            self._cut(stop)
+        segments = self[span] = []
+        while start < stop:
+            segments.append(self.segments[start])
+            start = segments[-1].stop
         return segments
 
     def _cut(self, address: int) -> None:
@@ -194,7 +185,7 @@ class _Accesses:
         )
         before.stop = address
         self.starts.insert(i, address)
-        self.found.clear()
+        self.clear()
 
 
 class _FirstAccess(NamedTuple):
@@ -230,7 +221,7 @@ def _needs(operations: Sequence[Operation]) -> list[tuple[Unit, list[int]]]:
     # The image ends as the one before did.
     for needs, unit, span, writes in first:
         fed = not writes and span.space in FED_BY_DRAIN and unit is Unit.MATMUL
-        for segment in spaces[span.space].of(span):
+        for segment in spaces[span.space][span]:
             accesses = [(segment.writer_unit, segment.writer)]
             if writes:
                 accesses += segment.readers.items()
@@ -252,7 +243,7 @@ def _needs_of(
     for span in operation.reads:
         space = span[0]
         own_too = space in FED_BY_DRAIN
-        for segment in spaces[space].of(span):
+        for segment in spaces[space][span]:
             writer, writer_unit = segment.writer, segment.writer_unit
             if writer == NEVER:
                 part = Span(space, segment.start, segment.stop)
@@ -263,7 +254,7 @@ def _needs_of(
     fed = needs[unit]  # the latest of its own unit whose results it reads
     for span in operation.writes:
         space = span[0]
-        for segment in spaces[space].of(span):
+        for segment in spaces[space][span]:
             writer, writer_unit = segment.writer, segment.writer_unit
             if writer == NEVER:
                 part = Span(space, segment.start, segment.stop)

@@ -3,10 +3,11 @@
 Follows :mod:`rtl.control.fetch`. All times are clock cycles of the RTL.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 from rtl.config import EngineConfig
-from rtl.isa.instructions import IMAGES_IN_FLIGHT, INSTRUCTION_BYTES, UNITS, Unit
+from rtl.isa.instructions import IMAGES_IN_FLIGHT, INSTRUCTION_BYTES, Unit
 from rtl.timing.port import NEVER, ProgramReader
 from rtl.timing.units import UnitLatencies
 
@@ -33,10 +34,11 @@ class FetchTiming:
         Reads the program for the latest image that it was asked for.
     available : list of float
         Per instruction, image by image, when it can be at the head of its unit's queue at the
-        earliest; NEVER if it was not decoded yet.
-    issued : list of list of float
-        Per unit, when each of its instructions leaves the queue, as far as known: appended by the
-        units. It begins with an entry for each place of the queue, which was empty from the start.
+        earliest; NEVER if it was not decoded yet. One image more comes before the first, as in
+        :mod:`rtl.timing.simulate`.
+    issued : list of deque of float
+        Per unit, when instructions leave its queue, as far as known: appended by the units, taken
+        by the fetcher for each place that it fills. All places were empty from the start.
     full : int
         The unit whose queue the fetcher waits for; ``NO_UNIT`` if it does not.
     """
@@ -54,8 +56,8 @@ class FetchTiming:
         self.address = address
         self.units = [NO_UNIT if unit is None else int(unit) for unit in units]
         self.images = images
-        self.available = [NEVER] * len(units) * images
-        self.issued = [[-NEVER] * engine.queue_depth for _ in Unit]
+        self.available = [NEVER] * len(units) * (images + 1)
+        self.issued = [deque([-NEVER] * engine.queue_depth) for _ in Unit]
         self.full = NO_UNIT
         self.decoded = 0  # images whose END was decoded
         self.ended = 0.0  # when the latest one was
@@ -92,8 +94,7 @@ class FetchTiming:
         beats = max(1, INSTRUCTION_BYTES // self.beat_bytes)  # per instruction
         per_beat = max(1, self.beat_bytes // INSTRUCTION_BYTES)  # instructions
         available, issued = self.available, self.issued
-        counts = [0] * UNITS  # decoded instructions per unit
-        number = woken = 0
+        woken = 0
         for image in range(self.images):
             while self.asked <= image:
                 yield woken
@@ -101,7 +102,7 @@ class FetchTiming:
             reader = self.reader
             buffered, taken = reader.buffered, reader.taken
             at, beat, inside = 0.0, 0, 0  # instructions of the latest beat that are still inside
-            for unit in self.units:
+            for number, unit in enumerate(self.units, (image + 1) * len(self.units)):
                 gone = beat
                 if inside:
                     inside -= 1
@@ -120,18 +121,16 @@ class FetchTiming:
                         beat += 1
                     inside = per_beat - 1
                 if unit != NO_UNIT:
-                    places, count = issued[unit], counts[unit]
-                    while len(places) <= count:
+                    places = issued[unit]
+                    while not places:
                         self.full, reader.gone = unit, gone
                         yield woken
                         woken = 0
-                    room = places[count] + 1 - decode
+                    room = places.popleft() + 1 - decode
                     if room > at:
                         at = room
-                    counts[unit] = count + 1
                     available[number] = at + decode + queue
                     woken |= 1 << unit
-                number += 1
             self.ended = at + decode
             self.decoded += 1
             self.ask(done)

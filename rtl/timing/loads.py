@@ -4,7 +4,7 @@ Follows :mod:`rtl.memory.load.unit` burst by burst. A burst is issued when the b
 all of it; beats leave the buffer as the loaders write. All times are clock cycles of the RTL.
 """
 
-import sys
+from typing import NamedTuple
 
 from rtl.compiler.operations import Operation
 from rtl.compiler.tiles import divide_up
@@ -18,6 +18,7 @@ from rtl.timing.port import (
     ROOM_CYCLES,
     MemoryPort,
     ReadExtent,
+    beats_of,
 )
 from rtl.timing.units import UnitLatencies
 
@@ -27,6 +28,52 @@ LOADS_AHEAD = 8  # rtl.memory.load.unit.LoadUnit.AHEAD
 Departure = tuple[int, int, float, float]
 """A burst's beats, or those of several, leaving the buffer evenly: the number of the last one among
 all beats, how many they are, when the first one leaves, when the last one does."""
+
+
+class LoadCost(NamedTuple):
+    """Cost of a LOAD, worked out once for all images.
+
+    Parameters
+    ----------
+    beat, beats : int
+        Address of the first one, counted in beats, and how many these are.
+    words : float
+        Words of the scratchpad, or parts of words, that a beat fills.
+    step : float
+        Cycles from a beat that a loader takes to the next one.
+    held : float
+        Cycles from the last beat that is taken to its write, ...
+    late : float
+        ... and those of a register behind it.
+    cut : bool
+        Whether a cutter makes the words.
+    """
+
+    beat: int
+    beats: int
+    words: float
+    step: float
+    held: float
+    late: float
+    cut: bool
+
+
+def load_cost(operands: dict[str, int], engine: EngineConfig) -> LoadCost:
+    """Work out what a LOAD takes."""
+    size, target = operands["bytes"], operands["target"]
+    beat, beats = beats_of(operands["offset"], size, engine.memory_bytes)
+    words = beats
+    if target == Target.GELU:
+        words = size
+    elif target == Target.PIXELS:
+        segment = operands["segment_bytes"]
+        words = size // segment * divide_up(segment, engine.depth_lanes)
+    elif target == Target.RESIDUAL:
+        words = size // engine.residual_word_bytes
+    step = max(1.0, words / beats)
+    cut = target in (Target.PIXELS, Target.GELU)
+    residual = target == Target.RESIDUAL  # a register more
+    return LoadCost(beat, beats, words / beats, step, step * residual, float(cut or residual), cut)
 
 
 class LoadTiming:
@@ -43,20 +90,24 @@ class LoadTiming:
     ----------
     free : float
         Cycle from which it can take its next instruction; NEVER while that is not known.
+    candidate : float
+        Earliest choice of the next burst; NEVER if there is none.
     """
 
     def __init__(self, engine: EngineConfig, latencies: UnitLatencies, memory: MemoryPort):
-        self.beat_bytes = engine.memory_bytes
+        self.engine = engine
         self.check = latencies.load_check
         self.queue = latencies.queue
         self.buffer = latencies.queue + BUFFER_CYCLES
         self.done = latencies.load_done
         self.memory = memory
-        self.loaders = LoaderTiming(engine, latencies.load_gap)
+        self.loaders = LoaderTiming(latencies.load_gap)
         self.free = 0.0
-        self.waiting: list[tuple[float, dict[str, int]]] = []  # taken, operands; at most two
-        self.extent: ReadExtent | None = None  # of the command that is being cut into bursts
-        self.earliest = 0.0  # choice of the next burst, or the next command
+        self.waiting: LoadCost | None = None  # the next instruction, if it was taken ...
+        self.taken = 0.0  # ... in this cycle
+        self.extent = ReadExtent(0, 0)  # of the command that is being cut into bursts
+        self.candidate = NEVER
+        self.latest = -1.0  # choice of the latest burst
         self.issued = 0  # beats
         self.left: list[Departure] = []
         self.oldest = 0  # of the departures that matter
@@ -68,40 +119,38 @@ class LoadTiming:
     def busy(self) -> float:
         return self.loaders.busy
 
-    def cost(self, operation: Operation) -> dict[str, int]:
-        """Return the operands: they say all that a LOAD takes."""
-        return operation.operands
+    def cost(self, operation: Operation) -> LoadCost:
+        """Work out what a LOAD takes."""
+        return load_cost(operation.operands, self.engine)
 
-    def execute(self, operands: dict[str, int], taken: float) -> float:
+    def execute(self, cost: LoadCost, taken: float) -> float:
         """Take an instruction; returns NEVER, as its end is known with its last burst only."""
-        self.waiting.append((taken, operands))
-        self._command()
+        if self.extent.left:
+            self.waiting, self.taken, self.free = cost, taken, NEVER
+        else:
+            self._command(cost, taken)
         return NEVER
 
-    def _command(self) -> None:
-        """Hand the next command to the reader, if the one before has all its bursts."""
-        if self.extent is None and self.waiting:
-            taken, operands = self.waiting.pop(0)
-            at = taken + self.check - 2
-            if self.earliest - 1 > at:
-                at = self.earliest - 1
-            entered, ahead = at + 1, len(self.entered) - LOADS_AHEAD
-            if ahead >= 0 and self.loaders.finished[ahead] + 1 > entered:
-                entered = self.loaders.finished[ahead] + 1
-            self.entered.append(entered)
-            self.extent = ReadExtent(operands["offset"], operands["bytes"], self.beat_bytes)
-            self.earliest = at + BURST_CYCLES
-            self.loaders.begin(operands, self.extent.left, entered + self.queue)
-        self.free = NEVER if self.waiting else self.entered[-1] + 1
+    def _command(self, cost: LoadCost, taken: float) -> None:
+        """Hand a command to the reader, as the one before has all its bursts."""
+        at = taken + self.check - 2
+        if self.latest > at:
+            at = self.latest
+        entered, ahead = at + 1, len(self.entered) - LOADS_AHEAD
+        if ahead >= 0 and self.loaders.finished[ahead] + 1 > entered:
+            entered = self.loaders.finished[ahead] + 1
+        self.entered.append(entered)
+        self.free = entered + 1
+        self.extent = ReadExtent(cost.beat, cost.beats)
+        self.candidate = self._next_choice(at + BURST_CYCLES)
+        self.loaders.begin(cost, entered + self.queue)
 
-    def candidate(self) -> float:
-        """Find the earliest choice of the next burst; NEVER if there is none."""
-        if self.extent is None:
-            return NEVER
+    def _next_choice(self, earliest: float) -> float:
+        """Find when the next burst can be chosen: from a cycle on, and when there is room."""
         needed = self.issued + self.extent.burst - LOAD_ROOM
         if needed <= 0:
-            return self.earliest
-        left, oldest, earliest = self.left, self.oldest, self.earliest
+            return earliest
+        left, oldest = self.left, self.oldest
         while left[oldest][0] < needed:
             oldest += 1
         self.oldest = oldest
@@ -135,25 +184,26 @@ class LoadTiming:
         end : float or None
             When the instruction is done, if its last burst is among them.
         """
-        extent = self.extent
-        assert extent is not None
+        extent, even = self.extent, self.loaders.even
         while True:
-            several = extent.left > BURST_BEATS < limit - chosen and self.loaders.even
+            several = even and extent.left > BURST_BEATS and limit > chosen + 1
             latest = self._steady_bursts(extent, chosen, limit) if several else None
             if latest is None:
                 self._burst(extent, chosen)
             else:
                 chosen = latest
-            self.earliest = chosen + 1
             if not extent.left:
-                self.extent = None
-                end = self.loaders.finish()
-                self._command()
-                return chosen, end + self.done
-            following = self.candidate()
+                break
+            following = self._next_choice(chosen + 1)
             if following >= limit:
+                self.candidate = following
                 return chosen, None
             chosen = following
+        end, self.latest, self.candidate = self.loaders.finish(), chosen, NEVER
+        if self.waiting is not None:
+            waiting, self.waiting = self.waiting, None
+            self._command(waiting, self.taken)
+        return chosen, end + self.done
 
     def _burst(self, extent: ReadExtent, chosen: float) -> None:
         """Read the next burst, chosen in a cycle."""
@@ -171,7 +221,7 @@ class LoadTiming:
         self.left.append((self.issued, beats, first, last))
 
     def _steady_bursts(self, extent: ReadExtent, chosen: float, limit: float) -> float | None:
-        """Read all whole bursts of the command at once, or all before ``limit``, if this is exact.
+        """Read all bursts of the command at once, or whole ones before ``limit``, if this is exact.
 
         It is if beats leave the buffer without a pause, at the port's pace. For that no burst may
         be chosen too late. A burst is chosen a cycle after the one before, or when there is room:
@@ -183,61 +233,66 @@ class LoadTiming:
         -------
         When the latest burst was chosen; None if the bursts are not of this kind.
         """
-        memory, loaders, pace = self.memory, self.loaders, self.memory.interval
-        first = memory.steady(chosen, loaders.ready - self.buffer)
-        enter = max(first + self.buffer, loaders.ready) if first is not None else -NEVER
-        if first is None or enter < self.left_last + pace:
+        memory, ready, pace = self.memory, self.loaders.ready, self.memory.interval
+        first = memory.steady(chosen, ready - self.buffer)
+        if first is None:
             return None
-        more = min(extent.left, self._even_beats(extent.burst)) - extent.burst
-        bursts = more // BURST_BEATS + 1
-        beats = extent.burst + (bursts - 1) * BURST_BEATS
-        latest, room = self._latest(beats, bursts, chosen, enter)
-        if latest >= limit:
-            bursts -= int(max(0, room - limit) / (BURST_BEATS * pace)) + 1
-            bursts = min(bursts, int(limit - chosen))
-            if bursts < 2:
+        enter = first + self.buffer
+        if ready > enter:
+            enter = ready
+        beats = self._even_beats(extent)
+        latest, room = self._latest(beats, extent.burst, chosen, enter)
+        on_time = latest + memory.latency + BURST_BEATS <= first + beats * pace
+        if latest >= limit or beats < extent.left or not on_time:
+            if latest >= limit:
+                beats -= 1 + int(max(0, room - limit) / pace)
+                beats = min(beats, int(limit - chosen) * BURST_BEATS)
+            beats -= (beats - extent.burst) % BURST_BEATS
+            if beats <= extent.burst:
                 return None
-            beats = extent.burst + (bursts - 1) * BURST_BEATS
-            latest, room = self._latest(beats, bursts, chosen, enter)
+            latest, room = self._latest(beats, extent.burst, chosen, enter)
         late = room + memory.latency + self.buffer >= enter + (beats - BURST_BEATS) * pace
-        if late or bursts < 2:
+        if late or enter < self.left_last + pace:
             return None
         if chosen % 1 or first % 1 or enter % 1 or latest % 1 or pace % 1:
             return None
         memory.burst_steadily(first, beats, latest)
         extent.advance(beats)
         self.issued += beats
-        self.left_last = loaders.consume_steadily(enter, beats, pace)
+        self.left_last = self.loaders.consume_steadily(enter, beats, pace)
         self.left.append((self.issued, beats, enter, self.left_last))
         return latest
 
-    def _even_beats(self, burst: int) -> int:
+    def _even_beats(self, extent: ReadExtent) -> int:
         """Count the beats that find room as others leave evenly; at least the next burst's."""
-        needed = self.issued + burst - LOAD_ROOM
-        while self.uneven and self.uneven[0][1] < needed:
-            self.uneven.pop(0)
-        if not self.uneven:
-            return sys.maxsize
-        return max(self.uneven[0][0] + LOAD_ROOM - self.issued, burst)
+        uneven, ahead = self.uneven, LOAD_ROOM - self.issued
+        while uneven and uneven[0][1] + ahead < extent.burst:
+            uneven.pop(0)
+        if not uneven:
+            return extent.left
+        return min(extent.left, max(uneven[0][0] + ahead, extent.burst))
 
-    def _latest(self, beats: int, bursts: int, chosen: float, enter: float) -> tuple[float, float]:
+    def _latest(self, beats: int, burst: int, chosen: float, enter: float) -> tuple[float, float]:
         """Find when the last of the next bursts is chosen, and when there is room for it.
 
         Parameters
         ----------
-        beats, bursts : int
-            How many these are.
+        beats : int
+            All of them.
+        burst : int
+            Those of the first burst.
         chosen : float
-            When the first of the bursts is chosen.
+            When the first burst is chosen.
         enter : float
-            When their first beat leaves the buffer.
+            When its first beat leaves the buffer.
         """
-        needed = self.issued + beats - LOAD_ROOM
-        if needed > self.issued:
-            room = enter + (needed - self.issued - 1) * self.memory.interval + ROOM_CYCLES
+        if beats > LOAD_ROOM:
+            room = enter + (beats - LOAD_ROOM - 1) * self.memory.interval + ROOM_CYCLES
         else:
+            needed = self.issued + beats - LOAD_ROOM
             room = self._leaves(needed) + ROOM_CYCLES if needed > 0 else -NEVER
-        return max(chosen + bursts - 1, room), room
+        follow = chosen + divide_up(beats - burst, BURST_BEATS)  # a cycle after each other
+        return (room if room > follow else follow), room
 
 
 class LoaderTiming:
@@ -245,13 +300,11 @@ class LoaderTiming:
 
     Parameters
     ----------
-    engine : EngineConfig
     gap : int
         Cycles in which a loader sets its counters.
     """
 
-    def __init__(self, engine: EngineConfig, gap: int):
-        self.engine = engine
+    def __init__(self, gap: int):
         self.gap = gap
         self.finished: list[float] = []  # cycle of each LOAD's last write
         self.busy = 0.0
@@ -259,59 +312,43 @@ class LoaderTiming:
         self.even = False  # whether it takes a beat of this LOAD in every cycle
         self._end = 0.0  # of what was written so far
 
-    def begin(self, operands: dict[str, int], beats: int, seen: float) -> None:
-        """Begin a LOAD of ``beats``, which the loaders see from a cycle on."""
-        target = operands["target"]
+    def begin(self, cost: LoadCost, seen: float) -> None:
+        """Begin a LOAD, which the loaders see from a cycle on."""
         free = max(self.finished[-1] + 1, seen) if self.finished else seen
         self.busy -= free
-        self._words = self._word_count(operands, beats) / beats  # written per beat
-        self._cut = target in (Target.PIXELS, Target.GELU)
-        self._step = max(1.0, self._words)
-        self._held = self._step if target == Target.RESIDUAL else 0.0  # a register more
-        self._late = float(self._cut or target == Target.RESIDUAL)  # another one
+        self.cost = cost
         self.ready = free + self.gap
-        self.even = not self._cut and self._step == 1
+        self.even = cost.step == 1 and not cost.cut
         self._begun = False
-
-    def _word_count(self, operands: dict[str, int], beats: int) -> int:
-        """Count the words of the scratchpad, or the parts of words that a beat fills."""
-        size, target = operands["bytes"], operands["target"]
-        if target == Target.GELU:
-            return size
-        if target == Target.PIXELS:
-            segment = operands["segment_bytes"]
-            return size // segment * divide_up(segment, self.engine.depth_lanes)
-        if target == Target.RESIDUAL:
-            return size // self.engine.residual_word_bytes
-        return beats
 
     def consume(self, first: float, last: float, beats: int) -> tuple[float, float]:
         """Take a burst's beats, which come from first to last; when these two are taken."""
+        cost = self.cost
         start = first if first > self.ready else self.ready
-        if self._cut:
+        if cost.cut:
             # A cutter holds two beats, whose words are written from the next cycle on.
             if not self._begun:
                 self._end, self._begun = start, True
-            self._end = max(self._end + beats * self._words, last + 1 + self._words)
-            stop = max(last, self._end - 2 * self._words, start + beats - 1)
+            self._end = max(self._end + beats * cost.words, last + 1 + cost.words)
+            stop = max(last, self._end - 2 * cost.words, start + beats - 1)
             self.ready = stop + 1
         else:
-            stop = start + (beats - 1) * self._step
+            stop = start + (beats - 1) * cost.step
             if last > stop:
                 stop = last
-            self.ready = stop + self._step
-            self._end = stop + self._held
+            self.ready = stop + cost.step
+            self._end = stop + cost.held
         return start, stop
 
     def consume_steadily(self, first: float, beats: int, pace: float) -> float:
         """Take beats from ``first`` on, a beat every ``pace`` cycles; when the last is taken."""
         stop = first + (beats - 1) * pace
-        self.ready, self._end = stop + 1, stop + self._held
+        self.ready, self._end = stop + 1, stop + self.cost.held
         return stop
 
     def finish(self) -> float:
         """End the LOAD; returns the cycle of its last write."""
-        end = self._end + self._late
+        end = self._end + self.cost.late
         self.finished.append(end)
         self.busy += end + 1
         return end

@@ -101,11 +101,13 @@ class MemoryPort:
         ready : float
             Cycle from which the beats can be taken.
         """
-        first = max(chosen + self.latency, self.last + 1)
+        first = chosen + self.latency
+        if first <= self.last:
+            first = self.last + 1
         if self.interval == 1:
             return first
         earned = self.paid - self.saved
-        return earned if max(first, ready) <= earned else None
+        return earned if first <= earned >= ready else None
 
     def burst_steadily(self, first: float, beats: int, latest: float) -> None:
         """Send the beats of successive bursts, the latest a whole one that was chosen in a cycle.
@@ -114,9 +116,8 @@ class MemoryPort:
         """
         if self.interval != 1:
             self.paid += beats * self.interval
-        self.last = max(
-            first + (beats - 1) * self.interval, latest + self.latency + BURST_BEATS - 1
-        )
+        last, behind = first + (beats - 1) * self.interval, latest + self.latency + BURST_BEATS - 1
+        self.last = last if last > behind else behind
 
     def write(self, first: float, beats: int) -> float:
         """Write successive beats from ``first`` on; when the last of them goes.
@@ -129,6 +130,12 @@ class MemoryPort:
         return first + (beats - 1) * self.interval
 
 
+def beats_of(address: int, size: int, beat_bytes: int) -> tuple[int, int]:
+    """Find the beats that hold so many bytes: address of the first, in beats, and their number."""
+    first = address // beat_bytes
+    return first, divide_up(address + size, beat_bytes) - first
+
+
 class ReadExtent:
     """The rest of a command, in beats that are to be read.
 
@@ -136,33 +143,27 @@ class ReadExtent:
 
     Parameters
     ----------
-    address, size : int
-        First byte, and how many bytes.
-    beat_bytes : int
-        Width of the port in bytes.
+    beat, beats : int
+        Address of the first one, counted in beats, and how many these are.
 
     Attributes
     ----------
-    beat : int
-        Address of the next beat, counted in beats.
     left : int
         Beats that are left.
     burst : int
         Length of the next burst in beats; 0 at the end.
     """
 
-    __slots__ = ("beat", "burst", "left")
+    __slots__ = ("burst", "left")
 
-    def __init__(self, address: int, size: int, beat_bytes: int):
-        self.beat = address // beat_bytes
-        self.left = divide_up(address + size, beat_bytes) - self.beat
-        self.burst = min(self.left, BURST_BEATS - self.beat % BURST_BEATS)
+    def __init__(self, beat: int, beats: int):
+        self.left = beats
+        self.burst = min(beats, BURST_BEATS - beat % BURST_BEATS)
 
     def advance(self, beats: int) -> None:
         """Step over so many beats: those of the next burst, or of several."""
-        self.beat += beats
-        self.left -= beats
-        self.burst = self.left if self.left < BURST_BEATS else BURST_BEATS
+        self.left = left = self.left - beats
+        self.burst = left if left < BURST_BEATS else BURST_BEATS
 
 
 class ProgramReader:
@@ -194,7 +195,8 @@ class ProgramReader:
     def __init__(
         self, address: int, instructions: int, beat_bytes: int, requested: float, queue: int
     ):
-        self.extent = ReadExtent(address, instructions * INSTRUCTION_BYTES, beat_bytes)
+        size = instructions * INSTRUCTION_BYTES
+        self.extent = ReadExtent(*beats_of(address, size, beat_bytes))
         self.buffer = queue + BUFFER_CYCLES
         self.issued = 0  # beats
         self.earliest = float(requested + BURST_CYCLES)  # choice of the next burst

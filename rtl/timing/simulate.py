@@ -20,7 +20,7 @@ from rtl.compiler.lowering import lower
 from rtl.compiler.operations import Program
 from rtl.compiler.plan import plan
 from rtl.config import EngineConfig
-from rtl.isa.instructions import UNITS, Unit
+from rtl.isa.instructions import UNITS, Opcode, Unit
 from rtl.model.shape import NetworkShape
 from rtl.timing.fetch import NO_UNIT, FetchTiming
 from rtl.timing.loads import LoadTiming
@@ -83,6 +83,7 @@ class Prediction:
     bytes: int
 
 
+@collector_paused()
 def predict(
     shape: NetworkShape,
     engine: EngineConfig,
@@ -157,9 +158,9 @@ class _Simulation:
             SoftmaxTiming(engine, latencies),
             self.store,
         )
-        units = [operation.unit for operation in operations]
+        units = self.unit_of = [operation.unit for operation in operations]
         self.fetch = FetchTiming(engine, latencies, program.constant_bytes, units, images)
-        self.sequences = _sequences(program, self.units)
+        self.sequences = _sequences(program, units, self.units)
         self.starts = [0.0] * count * (images + 1)
         self.causes = [WAITED_FOR_PROGRAM] * count * (images + 1)
         self.ends = [0.0] * count + [0.0 if unit is None else NEVER for unit in units] * images
@@ -173,13 +174,14 @@ class _Simulation:
         """Do what can be done without another burst, then choose a burst, and so on."""
         processes = [self._process(unit) for unit in Unit]
         processes.append(self.fetch.process(self.done))
+        resume = [process.__next__ for process in processes]
         fetch = self.fetch
         todo = 1 << FETCH
         while todo:
             while todo:
                 process = todo.bit_length() - 1
                 todo ^= 1 << process
-                todo |= next(processes[process])
+                todo |= resume[process]()
                 if process == fetch.full:
                     fetch.full = NO_UNIT
                     todo |= 1 << FETCH
@@ -193,16 +195,16 @@ class _Simulation:
         """
         timing, sequence = self.units[unit], self.sequences[unit]
         starts, ends, causes = self.starts, self.ends, self.causes
-        available, issued = self.fetch.available, self.fetch.issued[unit]
-        issue, signal = self.latencies.issue, self.latencies.signal
-        taken, woken, number, count = 0.0, 0, 0, self.count
+        available, leave_queue = self.fetch.available, self.fetch.issued[unit].append
+        issue, signal, execute = self.latencies.issue, self.latencies.signal, timing.execute
+        taken, woken, number = 0.0, 0, 0
         for image in range(self.images if sequence else 0):
-            first = image * count
+            first = (image + 1) * self.count
             for place, waits, wakes, cost in sequence:
-                while (at := available[first + place]) == NEVER:
+                number = first + place
+                while (at := available[number]) == NEVER:
                     yield woken
                     woken = 0
-                number = first + place + count
                 cause = WAITED_FOR_PROGRAM
                 if taken + 1 > at:
                     at, cause = taken + 1, WAITED_FOR_UNIT
@@ -212,7 +214,7 @@ class _Simulation:
                         woken = 0
                     if end + signal > at:
                         at, cause = end + signal, producer
-                issued.append(at)
+                leave_queue(at)
                 while (free := timing.free) == NEVER:
                     yield woken
                     woken = 0
@@ -220,7 +222,7 @@ class _Simulation:
                 if free > taken:
                     taken, cause = free, WAITED_FOR_UNIT
                 starts[number], causes[number] = taken, cause
-                ends[number] = end = timing.execute(cost, taken)
+                ends[number] = execute(cost, taken)
                 woken |= wakes
             if ends[number] != NEVER:
                 self._unit_done(image)
@@ -248,7 +250,7 @@ class _Simulation:
         reader, load, store = self.fetch.reader, self.load, self.store
         program, write = reader.candidate(), store.candidate()
         while True:
-            chosen, earliest = load.candidate(), self.chosen + 1
+            chosen, earliest = load.candidate, self.chosen + 1
             if program < chosen:
                 chosen = program
             if chosen < earliest:
@@ -282,8 +284,8 @@ class _Simulation:
     def result(self) -> Prediction:
         images, operations = self.images, self.program.operations
         steady = (self.done[-1] - self.done[0]) / (images - 1) if images > 2 else None
-        loaded = sum(op.operands["bytes"] for op in operations if op.unit is Unit.LOAD)
-        kinds = [op.subject.kind for op in operations if op.unit is Unit.MATMUL]
+        loaded = sum(op.operands["bytes"] for op in operations if op.opcode is Opcode.LOAD)
+        kinds = [op.subject.kind for op in operations if op.opcode is Opcode.MATMUL]
         by_kind = dict.fromkeys(kinds, 0.0)
         for kind, (begin, last) in zip(kinds * images, self.matmul.feeds, strict=True):
             by_kind[kind] += last - begin
@@ -309,30 +311,41 @@ def _in_order(
             yield image, number + (image + 1) * count, wakes, number == sequence[-1][0]
 
 
-def _sequences(program: Program, units: Sequence[TimedUnit]) -> list[list[_Instruction]]:
-    """List the instructions of each unit in their order."""
-    operations, count = program.operations, len(program.operations)
+def _sequences(
+    program: Program, unit_of: Sequence[Unit | None], units: Sequence[TimedUnit]
+) -> list[list[_Instruction]]:
+    """List the instructions of each unit in their order.
+
+    Parameters
+    ----------
+    program : Program
+    unit_of : sequence of Unit or None
+        The unit of each instruction.
+    units : sequence of TimedUnit
+        By number; they know what an instruction costs.
+    """
+    count = len(unit_of)
     givers: defaultdict[tuple[int, int], list[int]] = defaultdict(list)  # by producer, consumer
     for number, signal in enumerate(program.signals):
         if signal:
-            producer = operations[number].unit
+            producer = unit_of[number]
             assert producer is not None
             for consumer in MEMBERS[signal]:
                 givers[producer, consumer].append(number)
     credits = program.credits
     taken = {pair: -credits[pair[0]][pair[1]] for pair in givers}  # signals, by producer, consumer
     sequences: list[list[_Instruction]] = [[] for _ in Unit]
-    for number, (operation, wait, signal) in enumerate(
-        zip(operations, program.waits, program.signals, strict=True)
+    costs = [unit.cost for unit in units]
+    for number, (operation, unit, wait, signal) in enumerate(
+        zip(program.operations, unit_of, program.waits, program.signals, strict=True)
     ):
-        unit = operation.unit
         if unit is None:
             continue
-        waits: list[tuple[int, int]] = []
+        waits: tuple[tuple[int, int], ...] = ()
         for producer in MEMBERS[wait]:
             pair = producer, unit
             image, place = divmod(taken[pair], len(givers[pair]))
             taken[pair] += 1
-            waits.append((number - givers[pair][place] - image * count, producer))
-        sequences[unit].append((number, tuple(waits), signal, units[unit].cost(operation)))
+            waits += ((number - givers[pair][place] - image * count, producer),)
+        sequences[unit].append((number, waits, signal, costs[unit](operation)))
     return sequences

@@ -24,7 +24,7 @@ class TestResult:
     Parameters
     ----------
     name : str
-        Module and test, such as ``"sim.benches.dma.reads"``.
+        Module and test, such as ``"tests.benches.dma.reads"``.
     passed, skipped : bool
         A skipped test has not passed.
     wall_seconds, simulated_ns : float
@@ -84,7 +84,7 @@ class Build:
         Parameters
         ----------
         test_module : str
-            Importable name, such as ``"sim.benches.requantize"``.
+            Importable name, such as ``"sim.benches.network"``.
         testcase : str or sequence of str, optional
             Only these tests; by default all of the module's.
         env : mapping, optional

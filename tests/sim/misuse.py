@@ -1,4 +1,4 @@
-"""Runs sim/benches/engine.py, the engine misused by its host, on any board's engine."""
+"""Runs tests/benches/misuse.py, the engine misused by its host, on any board's engine."""
 
 import json
 from pathlib import Path
@@ -22,6 +22,6 @@ def check_misuse(model: IntegerModel, board: Board, folder: Path) -> None:
     job.write()
     description = json.loads((folder / "job.json").read_text())
     (folder / "job.json").write_text(json.dumps(description | {"engine": engine.hash}))
-    results = job.start(testbench.build(engine), "sim.benches.engine", tap=False)
+    results = job.start(testbench.build(engine), "tests.benches.misuse", tap=False)
     assert len(results.tests) == TESTS
     assert np.array_equal(job.logits()[0], golden.run(model, images)[0])

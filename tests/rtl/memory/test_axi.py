@@ -1,4 +1,4 @@
-"""Everything AXI in Verilator, against cocotbext-axi: sim/benches/dma.py and shell.py.
+"""Everything AXI in Verilator, against cocotbext-axi: tests/benches/dma.py and shell.py.
 
 The test of axi, clients, reader, writer and dma: one block, whose parts mean something to each
 other alone. Bursts have tests of their own.
@@ -11,8 +11,8 @@ import pytest
 from rtl.build.verilog import emit_verilog
 from rtl.config import TINY
 from rtl.memory.dma import Dma
-from sim.benches.shell_design import Shell
 from sim.toolchain import builder
+from tests.benches.shell_design import Shell
 
 WARNINGS = ("-Wno-fatal", "-Wno-lint", "-Wno-style")  # about generated Verilog
 DESIGNS = {"dma": Dma, "shell": Shell}
@@ -26,4 +26,4 @@ def test_bench(name, memory_bytes, tmp_path):
     source = tmp_path / f"{name}.v"
     source.write_text(emit_verilog(design, name))
     build = builder.build([source], top=name, arguments=WARNINGS)
-    build.run(f"sim.benches.{name}", env={"MEMORY_BYTES": str(memory_bytes)})
+    build.run(f"tests.benches.{name}", env={"MEMORY_BYTES": str(memory_bytes)})

@@ -7,14 +7,18 @@ import pytest
 from rtl.config import TINY
 from rtl.isa.instructions import Target
 from rtl.timing import UnitLatencies
-from rtl.timing.loads import LOAD_ROOM, LOADS_AHEAD, LoadTiming
+from rtl.timing.loads import LOAD_ROOM, LOADS_AHEAD, LoadCost, LoadTiming, load_cost
 from rtl.timing.port import BURST_BEATS, NEVER, MemoryPort, MemoryTiming
 
 LATENCIES = UnitLatencies(load_check=7, load_gap=1, queue=2, load_done=0)
 
 
-def weights(size: int, offset: int = 0) -> dict[str, int]:
-    return {"target": Target.WEIGHTS, "offset": offset, "bytes": size}
+def cost(operands: dict[str, int]) -> LoadCost:
+    return load_cost({"offset": 0} | operands, TINY)
+
+
+def weights(size: int, offset: int = 0) -> LoadCost:
+    return cost({"target": Target.WEIGHTS, "offset": offset, "bytes": size})
 
 
 def unit(latency: int, bytes_per_cycle: float = 16.0) -> LoadTiming:
@@ -24,7 +28,7 @@ def unit(latency: int, bytes_per_cycle: float = 16.0) -> LoadTiming:
 def bursts(loads: LoadTiming) -> tuple[list[float], list[float]]:
     """Choose all bursts that there are, one by one: when each was chosen, when LOADs ended."""
     chosen, ends = [], []
-    while (at := loads.candidate()) != NEVER:
+    while (at := loads.candidate) != NEVER:
         _, end = loads.issue(at, limit=at + 1)
         chosen.append(at)
         ends += [] if end is None else [end]
@@ -68,26 +72,26 @@ def test_a_load_waits_for_room():
 )
 def test_loaders_have_their_own_pace(operands, cycles):
     loads = unit(latency=100)
-    loads.execute({"offset": 0} | operands, 0)
+    loads.execute(cost(operands), 0)
     chosen, (end,) = bursts(loads)
     first = chosen[0] + 106
     assert end == first + cycles - 1
     assert loads.loaders.busy > cycles
 
 
-def random_loads(chance: random.Random) -> list[dict[str, int]]:
+def random_loads(chance: random.Random) -> list[LoadCost]:
     """LOADs of all kinds in any order, with any alignment."""
     kinds = [
         lambda: weights(chance.choice([16, 200, 512, 4096, 9000]), 16 * chance.randrange(40)),
         lambda: weights(16 * chance.randrange(1, 600)),
-        lambda: {"target": Target.RESIDUAL, "bytes": 512, "offset": 0},
-        lambda: {"target": Target.GELU, "bytes": 256, "offset": 0},
-        lambda: {"target": Target.PIXELS, "bytes": 196, "offset": 28, "segment_bytes": 7},
+        lambda: cost({"target": Target.RESIDUAL, "bytes": 512}),
+        lambda: cost({"target": Target.GELU, "bytes": 256}),
+        lambda: cost({"target": Target.PIXELS, "bytes": 196, "offset": 28, "segment_bytes": 7}),
     ]
     return [chance.choice(kinds)() for _ in range(40)]
 
 
-def done(loads: LoadTiming, operations: list[dict[str, int]], step: float) -> list[float]:
+def done(loads: LoadTiming, operations: list[LoadCost], step: float) -> list[float]:
     """Run LOADs that come as soon as they can, ``step`` cycles at a time.
 
     Returns
@@ -100,7 +104,7 @@ def done(loads: LoadTiming, operations: list[dict[str, int]], step: float) -> li
         while operation is not None and loads.free != NEVER:
             loads.execute(operation, loads.free)
             operation = next(waiting, None)
-        at = loads.candidate()
+        at = loads.candidate
         if at == NEVER:
             return figures
         chosen, end = loads.issue(at, limit=at + step)
@@ -121,7 +125,7 @@ def test_bursts_at_once_are_bursts_one_by_one(bytes_per_cycle, latency):
 
 def test_bursts_whose_room_comes_late_although_that_of_the_last_comes_in_time():
     """Slow loaders fill the buffer; then beats leave it faster than others arrive."""
-    table = {"target": Target.GELU, "bytes": 256, "offset": 0}
+    table = cost({"target": Target.GELU, "bytes": 256})
     for seed in range(40):
         chance = random.Random(seed)
         operations = []
@@ -134,10 +138,9 @@ def test_bursts_whose_room_comes_late_although_that_of_the_last_comes_in_time():
         assert done(unit(700, 4.0), operations, step=NEVER) == expected
 
 
-def test_a_long_load_is_read_in_few_steps():
-    """One step up to its last burst, which is no whole one."""
+def test_a_long_load_is_read_in_one_step():
     loads = unit(latency=100)
     loads.execute(weights(16 * 1600, offset=16 * 3), 0)
-    chosen, end = loads.issue(loads.candidate(), limit=NEVER)
+    chosen, end = loads.issue(loads.candidate, limit=NEVER)
     assert end is not None and chosen < end
-    assert len(loads.left) == 2
+    assert len(loads.left) == 1

@@ -12,6 +12,7 @@ from rtl.timing.port import (
     MemoryPort,
     MemoryTiming,
     ReadExtent,
+    beats_of,
 )
 
 
@@ -33,7 +34,7 @@ def test_sizes_are_the_rtl_s():
     [(0, 16, [1]), (0, 512, [16, 16]), (192, 512, [4, 16, 12]), (40, 196, [13]), (255, 2, [1, 1])],
 )
 def test_bursts_end_with_a_block_of_memory(address, size, lengths):
-    extent, found = ReadExtent(address, size, 16), []
+    extent, found = ReadExtent(*beats_of(address, size, 16)), []
     while extent.left:
         found.append(extent.burst)
         extent.advance(extent.burst)

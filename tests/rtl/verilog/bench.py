@@ -6,8 +6,8 @@ from typing import Any
 import cocotb
 from cocotb.task import bridge
 
-from sim.benches.black_box import BlackBox
 from tests.rtl.simulation import Trace, recorded
+from tests.rtl.verilog.black_box import BlackBox
 from tests.rtl.verilog.units import UNITS
 
 UNIT = UNITS[os.environ["PULSAR_UNIT"]]

@@ -1,4 +1,4 @@
-"""``python -m sim.conformance``: model files with every tensor, to check an interpreter against.
+"""``python -m tests.conformance.make``: model files with every tensor, to check interpreters.
 
 Together the models use every feature of docs/format.md and reach the ends of the ranges that
 docs/numerics.md names. Equal bytes on every machine; tests/conformance/README.md tells a reader
@@ -23,7 +23,7 @@ from sim import golden
 from sim.preprocessing import prepare
 from sim.random_model import random_images, random_model
 
-PROG = "python -m sim.conformance"
+PROG = "python -m tests.conformance.make"
 IMAGES = 2  # for each model
 DTYPES = (np.uint8, np.int8, np.int16, np.int32)
 """Types of the stored tensors: the first one that holds all values."""

@@ -9,7 +9,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
 from cocotbext.axi import AxiBus, AxiRam
 
-from sim.benches.axi_rules import AxiRules
+from tests.benches.axi_rules import AxiRules
 
 BEAT = int(os.environ.get("MEMORY_BYTES", "16"))
 SIZE = 0x10000

@@ -14,7 +14,7 @@ from rtl.config import TINY
 from rtl.isa.faults import FETCH, FaultCode
 from rtl.isa.instructions import Base, Instruction, Opcode, Target, Unit, UnitSet, credit
 from rtl.isa.registers import IDENTITY, OFFSETS, REGISTERS
-from sim.benches.axi_rules import AxiRules
+from tests.benches.axi_rules import AxiRules
 
 CONFIG = replace(TINY, memory_bytes=int(os.environ.get("MEMORY_BYTES", "16")))
 PROGRAM, MODEL, IMAGE, OUTPUT = 0x0_1000, 0x1_0000, 0x2_0000, 0x3_0000
