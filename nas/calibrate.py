@@ -46,7 +46,7 @@ LIMITS = {
 
 
 @dataclass(frozen=True)
-class Options:
+class CalibrateOptions:
     """Measure how far the predictions of cycles and resources are off on a board.
 
     Simulates random networks on the RTL in Verilator and compares their cycles with the timing
@@ -107,7 +107,7 @@ class Options:
             raise UserError("--power and --network belong together: a report and what ran")
 
 
-def main(options: Options) -> None:
+def main(options: CalibrateOptions) -> None:
     """Calibrate one board, or check or refine its calibration."""
     board = load_board(options.board)
     file = options.out or board.calibration
@@ -138,7 +138,7 @@ def main(options: Options) -> None:
             calibrate(run, options, file)
 
 
-def calibrate(run: CalibrationRun, options: Options, file: Path) -> None:
+def calibrate(run: CalibrationRun, options: CalibrateOptions, file: Path) -> None:
     """Measure, fit, compare, write."""
     latency = run.latency(options.subnets)
     resources = run.resources(options.fit_engines, options.engines)
@@ -178,7 +178,7 @@ def keep_imports(found: Calibration, file: Path) -> Calibration:
     return with_imports(found, before)
 
 
-def refine(options: Options, board: Board, file: Path) -> None:
+def refine(options: CalibrateOptions, board: Board, file: Path) -> None:
     """Import Vivado's reports into a calibration that is there."""
     found = Calibration.load(file)
     found.require(board)

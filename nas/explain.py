@@ -35,7 +35,7 @@ SLOWEST_HZ, FASTEST_HZ = 1_000_000, 1_000_000_000
 
 
 @dataclass(frozen=True)
-class Options:
+class ExplainOptions:
     """Explain where the cycles of a network go on a board, and what blocks a frame rate.
 
     The exact timing model runs three images in a row. Every cycle of the matmul unit is listed by
@@ -82,7 +82,7 @@ class Options:
             )
 
 
-def main(options: Options) -> None:
+def main(options: ExplainOptions) -> None:
     """Explain one network on one board."""
     for path in (options.out, options.json):
         if path:
@@ -192,7 +192,7 @@ Remedy = tuple[str, NetworkDesign | None]
 """A line on how to come nearer to a target, and the design that reaches it, if there is one."""
 
 
-def nearest(options: Options, fit: Fit) -> Iterator[Remedy]:
+def nearest(options: ExplainOptions, fit: Fit) -> Iterator[Remedy]:
     """Yield remedies for a missed target, or an engine that runs what the board's refuses."""
     estimate = fit.estimate
     if estimate is None:
@@ -208,7 +208,7 @@ def nearest(options: Options, fit: Fit) -> Iterator[Remedy]:
         yield faster_clock(options, estimate)
 
 
-def runs_elsewhere(options: Options, hardware: HardwareTarget) -> Remedy:
+def runs_elsewhere(options: ExplainOptions, hardware: HardwareTarget) -> Remedy:
     """Find the nearest engine for a network that the board's engine refuses, at whatever rate."""
     found = other_engine(options.model, hardware, options.w8, options.fps)
     if design := found.design:
@@ -218,7 +218,7 @@ def runs_elsewhere(options: Options, hardware: HardwareTarget) -> Remedy:
     return _with_reason(text, found), None
 
 
-def faster_engine(options: Options, estimate: Estimate) -> Remedy:
+def faster_engine(options: ExplainOptions, estimate: Estimate) -> Remedy:
     """Find the nearest engine that reaches the target; otherwise the fastest, if it is faster."""
     found = other_engine(options.model, estimate.hardware, options.w8, options.fps)
     design = found.design
@@ -230,7 +230,7 @@ def faster_engine(options: Options, estimate: Estimate) -> Remedy:
     return _with_reason(text, found), None
 
 
-def faster_clock(options: Options, estimate: Estimate) -> Remedy:
+def faster_clock(options: ExplainOptions, estimate: Estimate) -> Remedy:
     """Find the clock at which the board's engine reaches the target."""
     if clock := clock_needed(estimate, options.fps):
         text = f"this engine reaches {_rate(estimate)}; the target needs {clock / 1e6:g} MHz"
@@ -263,7 +263,7 @@ def _rate(estimate: Estimate) -> str:
     return f"{estimate.frames_per_second:,.1f} frames per second"
 
 
-def report(options: Options, fit: Fit, remedies: Sequence[Remedy]) -> dict[str, Any]:
+def report(options: ExplainOptions, fit: Fit, remedies: Sequence[Remedy]) -> dict[str, Any]:
     """Return all figures, as they are written to JSON."""
     estimate = fit.estimate
     return {

@@ -37,7 +37,7 @@ ModelName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FIL
 
 
 @dataclass(frozen=True)
-class Options:
+class FitOptions:
     """Predict what a network costs on boards: cycles, frame rate, resources and the bottleneck.
 
     The network is compiled without weights, and the exact timing model runs three images in a
@@ -121,7 +121,7 @@ class Fit:
         return board | {"refusal": self.refusal, "estimate": estimate}
 
 
-def main(options: Options) -> None:
+def main(options: FitOptions) -> None:
     """Estimate a network on boards.
 
     Raises

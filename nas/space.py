@@ -90,16 +90,6 @@ class Arch:
         _, block, layer = matrix.split(".")
         return self.blocks[int(block)].bits8[layer]
 
-    def with_fraction(self, fraction: float) -> "Arch":
-        """Return the same sizes with one fraction of 8-bit tiles in every matrix."""
-        bits8 = dict.fromkeys(LAYERS, fraction)
-        return replace(
-            self,
-            embed_bits8=fraction,
-            head_bits8=fraction,
-            blocks=tuple(replace(block, bits8=bits8) for block in self.blocks),
-        )
-
     def to_json(self) -> dict[str, Any]:
         """Return plain dictionaries, lists and numbers; :meth:`from_json` is the inverse."""
         return {
@@ -258,10 +248,6 @@ class Space:
             bits8 = {layer: self.fractions[next(values)] for layer in LAYERS}
             blocks.append(BlockArch(heads, ratio, bits8))
         return Arch(width, embed_bits8, head_bits8, tuple(blocks))
-
-    def block_genes(self, genes: np.ndarray) -> np.ndarray:
-        """Return the blocks' genes, (n, blocks, :data:`BLOCK_GENES`), of (n, genes)."""
-        return genes[:, NETWORK_GENES:].reshape(len(genes), self.depths[-1], BLOCK_GENES)
 
     def contains(self, arch: Arch) -> bool:
         """Tell whether every value of ``arch`` is one of the choices."""

@@ -15,7 +15,7 @@ from sim import taps
 
 @dataclass(frozen=True)
 class WriteComparison:
-    """How a simulation's writes compare with the golden model.
+    """Comparison of a simulation's writes with the golden model.
 
     Parameters
     ----------

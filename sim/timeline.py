@@ -1,4 +1,4 @@
-"""When each instruction ran, as a timeline for Perfetto and as totals by layer and by unit.
+"""Timeline of a run's instructions for Perfetto, and totals by layer and by unit.
 
 The engine's tap reports the cycle in which a unit takes an instruction and the cycle in which it
 completes it. Chrome's trace-event format, which https://ui.perfetto.dev opens, shows that as a lane

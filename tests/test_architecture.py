@@ -105,6 +105,10 @@ def test_rooms_import_each_other_in_one_direction():
     assert cycle(rooms) == []
 
 
+def test_modules_have_no_cycle():
+    assert cycle(IMPORTS) == []
+
+
 def test_a_cycle_would_be_found():
     assert cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
     assert cycle({"a": {"b", "c"}, "b": {"c"}}) == []

@@ -72,7 +72,7 @@ def linear_codes(
     return LinearCodes(codes, bias_codes, factor, scaled)
 
 
-class _Linear(torch.autograd.Function):
+class _LinearFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weight, bias, log_step, log_in, log_out, bits8, low, high, exact):
         codes = linear_codes(weight, bias, log_step, log_in, log_out, bits8)
@@ -154,4 +154,4 @@ def linear(
     Tensor
         (..., rows) codes.
     """
-    return _Linear.apply(x, weight, bias, log_step, log_in, log_out, bits8, *limits, exact)
+    return _LinearFunction.apply(x, weight, bias, log_step, log_in, log_out, bits8, *limits, exact)

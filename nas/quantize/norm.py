@@ -95,7 +95,7 @@ def _rsqrt_tables(device: torch.device) -> tuple[Tensor, Tensor]:
     )
 
 
-class _Norm(torch.autograd.Function):
+class _NormFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx, r, log_out, epsilon, low, high):
         width = r.shape[-1]
@@ -142,4 +142,4 @@ def norm(r: Tensor, *, log_out: Tensor, epsilon: float, limits: tuple[float, flo
     Tensor
         (..., width) signed activation codes.
     """
-    return _Norm.apply(r, log_out, epsilon, *limits)
+    return _NormFunction.apply(r, log_out, epsilon, *limits)

@@ -42,7 +42,7 @@ MULTIPLIERS = {
 
 
 def adder_terms(multiplier: str) -> int:
-    """How many numbers the logic around a multiplier of this name adds on one carry chain."""
+    """Numbers that the logic around a multiplier of this name adds on one carry chain."""
     return MULTIPLIERS[multiplier].adder_terms
 
 

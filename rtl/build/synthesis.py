@@ -53,7 +53,7 @@ NOTHING, LUT, FF, DSP = Resources(), Resources(lut=1), Resources(ff=1), Resource
 
 @dataclass(frozen=True)
 class DeviceFamily:
-    """How Yosys synthesises for a family of devices, and what its cells cost.
+    """Family of devices: Yosys' synthesis for it, and the cost of its cells.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ PARTS = ("lower", "simulate", "predict")
 
 
 @dataclass(frozen=True)
-class BenchOptions:
+class TimingBenchOptions:
     """Measure the time that predictions take, without the first one of each network.
 
     For a DeiT-S on the board zcu102 and for the example's network on sim: milliseconds of CPU time,
@@ -42,7 +42,7 @@ class BenchOptions:
     """Print one JSON object instead of a table."""
 
 
-def main(options: BenchOptions) -> None:
+def main(options: TimingBenchOptions) -> None:
     """Measure both networks."""
     if options.rounds < 1:
         raise UserError(f"--rounds {options.rounds}: must be at least 1")

@@ -1,4 +1,4 @@
-"""Where the cycles of the matmul unit go: multiplying, draining, and waiting for what.
+"""Breakdown of the matmul unit's cycles: multiplying, draining, and waiting by cause.
 
 The simulation notes what each instruction waited for last (:mod:`rtl.timing.simulate`). The matmul
 unit's cycles between the feeds that it found are idle, for a reason; the others are given to a kind

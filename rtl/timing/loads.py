@@ -31,7 +31,7 @@ all beats, how many they are, when the first one leaves, when the last one does.
 
 
 class LoadCost(NamedTuple):
-    """What matters of a LOAD, worked out once for all images.
+    """Cost of a LOAD, worked out once for all images.
 
     Parameters
     ----------

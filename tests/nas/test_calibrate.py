@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from nas import calibrate
-from nas.calibrate import PROG, SCHEMA, Options, main
+from nas.calibrate import PROG, SCHEMA, CalibrateOptions, main
 from nas.cost import calibration_run, measurements, sweep
 from nas.cost.calibration import Calibration, find
 from nas.cost.calibration_run import SEED_QUICK
@@ -304,4 +304,8 @@ def test_the_calibration_of_board_sim_holds(tmp_path, capsys):
 
 
 def test_options_have_the_defaults_of_the_docs():
-    assert (Options().subnets, Options().fit_engines, Options().engines) == (45, 8, 10)
+    assert (
+        CalibrateOptions().subnets,
+        CalibrateOptions().fit_engines,
+        CalibrateOptions().engines,
+    ) == (45, 8, 10)

@@ -36,7 +36,7 @@ class LaneCounts:
 
 @dataclass(frozen=True)
 class Storage:
-    """How much an engine holds at a time; more is faster, or makes no difference.
+    """Storage of an engine: more of it is faster, or makes no difference.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from nas.calibrate import Options
+from nas.calibrate import CalibrateOptions
 from nas.cost import calibration_run
 from nas.cost.calibration_run import SEED_FIT, SEED_QUICK, CalibrationRun
 from nas.cost.engines import corner_engines, sample_engines
@@ -26,7 +26,7 @@ def run(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("board", board_names())
 def test_no_fit_sees_the_engines_that_it_is_compared_with(board):
-    board, options = load_board(board), Options()
+    board, options = load_board(board), CalibrateOptions()
     engines = sample_engines(board, options.fit_engines, SEED_FIT) + corner_engines(board)
     fitted = {replace_name(engine) for engine in engines}
     for seed in (SEED_HELD_OUT, SEED_QUICK):
