@@ -101,7 +101,7 @@ class Estimate:
     @property
     def cycles(self) -> float:
         """Cycles from the end of one image to the end of the next."""
-        return self.breakdown.cycles
+        return self.prediction.cycles_per_image or self.prediction.cycles
 
     @property
     def frames_per_second(self) -> float:

@@ -33,7 +33,7 @@ class ImageCost:
     Parameters
     ----------
     cycles : float
-        From the start to the end of the image.
+        Cycles from the start to the end of the image.
     array_cycles : float
         Cycles in which the array multiplies.
     memory_bytes, scratchpad_bytes : float
@@ -161,7 +161,7 @@ class KeptCosts:
     Attributes
     ----------
     costs : dict of str to ImageCost
-        By :func:`network_key`.
+        Costs by the network's key (:func:`network_key`).
     """
 
     def __init__(self, path: Path) -> None:

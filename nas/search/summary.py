@@ -145,7 +145,7 @@ class Summary(_SummaryPart):
         as a fraction, an engine might take that was not tried.
     clock_hz : int
     objectives : tuple of str
-        What the search lowered beside the error.
+        Objectives that the search lowered beside the error.
     tolerance : float
         Points of accuracy that a winner may give up to lower the objectives.
     caveats : tuple of str

@@ -14,18 +14,18 @@ class Expected:
     Parameters
     ----------
     number : int
-        Of the instruction.
+        Number of the instruction.
     buffer : str
-        ``activations``, ``pixels``, ``keys``, ``values``, ``scores``, ``residual``, ``weights``,
-        ``parameters``, ``exponents`` or ``gelu``; the last four are given as bytes.
+        The scratchpad: ``activations``, ``pixels``, ``keys``, ``values``, ``scores``, ``residual``,
+        ``weights``, ``parameters``, ``exponents`` or ``gelu``. Words of the last four are given as bytes.
     tensor : str
-        Name of docs/numerics.md section 8; of constants, ``what`` of their chunk.
+        Name of the tensor in docs/numerics.md, section 8; of constants, their chunk's ``content``.
     head : int
         Attention head, or -1.
     banks, words : (n,)
-        Where. The GELU table counts as bank, a code as word.
+        Bank and word of each. Of GELU, the bank is the table, the word the index of a code.
     values : (n, lanes) int64
-        Activations raw, that is, unsigned; all others signed where their code is.
+        Activations as unsigned bits; all others signed where their code is.
     written : (n, lanes) bool
         Lanes that are written (an activation word may be written in part).
     known : (n, lanes) bool
@@ -66,7 +66,7 @@ class Divergence:
     Parameters
     ----------
     number : int
-        Of the instruction.
+        Number of the instruction.
     element : str
         As :meth:`Expected.element` names it; of a stray write, the place alone.
     expected : int or None

@@ -193,7 +193,7 @@ class _FirstAccess(NamedTuple):
     Parameters
     ----------
     needs : list of int
-        Of the operation, to be completed.
+        What the operation needs, a list that is still to be filled in.
     unit : Unit
     span : Span
     writes : bool
