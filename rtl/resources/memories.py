@@ -170,80 +170,55 @@ def banks(engine: EngineConfig) -> dict[str, Memories]:
     e, beat_bits = engine, 8 * engine.memory_bytes
     row_bits = numerics.KV_BITS * e.row_lanes
     records = max(1, beat_bits // RECORD_BITS)
+    record_bits = records * STORED_RECORD_BITS if beat_bits >= RECORD_BITS else beat_bits
     exponent_bits = numerics.NORM_EXPONENT_BITS * e.row_lanes
     granule_bits = e.depth_lanes * e.act_bits
-    return {
-        "activations": [
-            (e.token_lanes // 2, MemoryShape(e.activation_words, 2 * e.granules, granule_bits))
-        ],
-        "pixels": [(1, MemoryShape(e.pixel_words, e.token_lanes, 8 * e.depth_lanes))],
-        "keys": [(e.row_lanes // 2, MemoryShape(e.key_words, 2, row_bits))],
-        "values": [(e.depth_lanes // 2, MemoryShape(e.value_words, 2, row_bits))],
-        "scores": [(1, MemoryShape(e.score_words, QUAD, numerics.SCORE_BITS * e.row_lanes))],
-        "residual": [(2, MemoryShape(e.residual_words, 2, 8 * e.residual_word_bytes))],
-        "weights": [
-            (1, MemoryShape(e.weight_words, 8 * e.weight_word_bytes // beat_bits, beat_bits))
-        ],
-        "parameters": [
-            (
-                1,
-                MemoryShape(
-                    e.parameter_words,
-                    8 * e.parameter_word_bytes // beat_bits,
-                    records * STORED_RECORD_BITS if beat_bits >= RECORD_BITS else beat_bits,
-                ),
-            )
-        ],
-        "exponents": [
-            (
-                1,
-                MemoryShape(
-                    e.exponent_words,
-                    max(1, exponent_bits // beat_bits),
-                    min(exponent_bits, beat_bits),
-                ),
-            )
-        ],
+    weight_beats = 8 * e.weight_word_bytes // beat_bits
+    parameter_beats = 8 * e.parameter_word_bytes // beat_bits
+    exponent_beats = max(1, exponent_bits // beat_bits)
+    score_bits = numerics.SCORE_BITS * e.row_lanes
+    shapes = {
+        "activations": (
+            e.token_lanes // 2,
+            MemoryShape(e.activation_words, 2 * e.granules, granule_bits),
+        ),
+        "pixels": (1, MemoryShape(e.pixel_words, e.token_lanes, 8 * e.depth_lanes)),
+        "keys": (e.row_lanes // 2, MemoryShape(e.key_words, 2, row_bits)),
+        "values": (e.depth_lanes // 2, MemoryShape(e.value_words, 2, row_bits)),
+        "scores": (1, MemoryShape(e.score_words, QUAD, score_bits)),
+        "residual": (2, MemoryShape(e.residual_words, 2, 8 * e.residual_word_bytes)),
+        "weights": (1, MemoryShape(e.weight_words, weight_beats, beat_bits)),
+        "parameters": (1, MemoryShape(e.parameter_words, parameter_beats, record_bits)),
+        "exponents": (
+            1,
+            MemoryShape(e.exponent_words, exponent_beats, min(exponent_bits, beat_bits)),
+        ),
     }
-
-
-def instruction_queues(engine: EngineConfig) -> Memories:
-    """List the memories of the queues in front of the units."""
-    return [(1, MemoryShape(engine.queue_depth, 1, _instruction_bits(name))) for name in NAMES]
-
-
-@cache
-def _instruction_bits(unit: str) -> int:
-    return queued_layout(Opcode[unit.upper()]).size
-
-
-def beat_queues(engine: EngineConfig) -> Memories:
-    """List the memories behind the memory port."""
-    bits = _beat_bits(engine.memory_bytes)
-    return [(1, MemoryShape(depth, 1, bits)) for depth in Reader.ROOM.values()]
-
-
-@cache
-def _beat_bits(memory_bytes: int) -> int:
-    return beat_layout(memory_bytes).size
-
-
-def write_queue(engine: EngineConfig, depth: int) -> Memories:
-    """List the memory of the queue behind LayerNorm or softmax."""
-    return [(1, MemoryShape(depth, 1, 1 + _write_bits(engine)))]
+    return {name: [memories] for name, memories in shapes.items()}
 
 
 @lru_cache(maxsize=1)
-def _write_bits(engine: EngineConfig) -> int:
-    """Count the bits of a write of activations; the instruction's number is not kept."""
-    layout = activation_write(engine)
-    return layout.size - layout["number"].width
+def queues(engine: EngineConfig) -> dict[str, Memories]:
+    """List the memories within units: their queues, and the GELU tables that lanes share."""
+    e, write = engine, activation_write(engine)
+    write_bits = 1 + write.size - write["number"].width  # the instruction's number is not kept
+    gelu = MemoryShape(TABLES * ENTRIES, 1, e.act_bits, reads=Gelu.SHARING)
+    return {
+        "control": [(1, MemoryShape(e.queue_depth, 1, bits)) for bits in _instruction_bits()],
+        "dma": [(1, MemoryShape(room, 1, _beat_bits(e))) for room in Reader.ROOM.values()],
+        "matmul": [(PAIR * e.row_lanes // Gelu.SHARING, gelu)],
+        "norm": [(1, MemoryShape(NormUnit.BEATS, 1, write_bits))],
+        "softmax": [(1, MemoryShape(SoftmaxUnit.BEATS, 1, write_bits))],
+    }
 
 
-def gelu_tables(engine: EngineConfig) -> Memories:
-    """List the GELU tables, each shared by a few lanes."""
-    table = MemoryShape(TABLES * ENTRIES, 1, engine.act_bits, reads=Gelu.SHARING)
-    return [(PAIR * engine.row_lanes // Gelu.SHARING, table)]
+@cache
+def _instruction_bits() -> list[int]:
+    return [queued_layout(Opcode[unit.upper()]).size for unit in NAMES]
+
+
+def _beat_bits(engine: EngineConfig) -> int:
+    return beat_layout(engine.memory_bytes).size
 
 
 EXP2_BRAM = {"xilinx": 0, "ecp5": 0.5}  # the table of a softmax lane
@@ -252,14 +227,7 @@ RSQRT_BRAM = {"xilinx": 0, "ecp5": 0.5}
 
 def block_memories(engine: EngineConfig, family: str) -> dict[str, float]:
     """Count the BRAM36 of each unit."""
-    queues = {
-        "control": instruction_queues(engine),
-        "dma": beat_queues(engine),
-        "matmul": gelu_tables(engine),
-        "norm": write_queue(engine, NormUnit.BEATS),
-        "softmax": write_queue(engine, SoftmaxUnit.BEATS),
-    }
-    used = {unit: block_memory(shapes, family) for unit, shapes in queues.items()}
+    used = {unit: block_memory(shapes, family) for unit, shapes in queues(engine).items()}
     for unit, shapes in banks(engine).items():
         blocks = [(n, block) for n, shape in shapes for block in bank_blocks(shape)]
         used[unit] = block_memory(blocks, family)

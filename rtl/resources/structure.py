@@ -23,14 +23,9 @@ from rtl.resources.memories import (
     Features,
     bank_features,
     banks,
-    beat_queues,
-    gelu_tables,
-    instruction_queues,
     memory_features,
-    write_queue,
+    queues,
 )
-from rtl.vector.layernorm import NormUnit
-from rtl.vector.softmax import SoftmaxUnit
 
 Blocks = dict[str, Features]
 
@@ -137,8 +132,7 @@ def _matmul(e: EngineConfig, family: str) -> Blocks:
         "requantize": ONE | {"rows": e.row_lanes, "code_bits": e.row_lanes * e.act_bits},
         "drain": ONE
         | {"rows": e.row_lanes, "code_bits": e.row_lanes * e.act_bits, "tokens": e.token_lanes}
-        | {"latency": latency}
-        | memory_features(gelu_tables(e), family),
+        | {"latency": latency},
     }
 
 
@@ -165,8 +159,7 @@ def _norm(e: EngineConfig, family: str) -> Blocks:
     return {
         "norm_lanes": {"lanes": lanes, "code_bits": lanes * e.act_bits},
         "norm": ONE
-        | {"lanes": lanes, "chosen_bits": _chosen(e.norm_parts, lanes * numerics.RESIDUAL_BITS)}
-        | memory_features(write_queue(e, NormUnit.BEATS), family),
+        | {"lanes": lanes, "chosen_bits": _chosen(e.norm_parts, lanes * numerics.RESIDUAL_BITS)},
     }
 
 
@@ -176,8 +169,7 @@ def _softmax(e: EngineConfig, family: str) -> Blocks:
         "softmax_lanes": {"lanes": lanes, "code_bits": lanes * e.act_bits},
         "softmax": ONE
         | {"lanes": lanes, "slots": e.score_slots, "token_slots": e.token_lanes * e.score_slots}
-        | {"chosen_bits": _chosen(e.softmax_parts, lanes * numerics.SCORE_BITS)}
-        | memory_features(write_queue(e, SoftmaxUnit.BEATS), family),
+        | {"chosen_bits": _chosen(e.softmax_parts, lanes * numerics.SCORE_BITS)},
     }
 
 
@@ -207,14 +199,9 @@ def _control(e: EngineConfig, family: str) -> Blocks:
     split = e.memory_bytes > INSTRUCTION_BYTES
     levels = {"levels": e.queue_depth.bit_length()}
     return {
-        "queues": ONE | levels | memory_features(instruction_queues(e), family),
+        "queues": ONE | levels,
         "control": ONE | levels | {"split_bits": 8 * e.memory_bytes * split},
     }
-
-
-def _dma(e: EngineConfig, family: str) -> Blocks:
-    beat = {"beat_bits": 8 * e.memory_bytes}
-    return {"dma": ONE | beat | memory_features(beat_queues(e), family)}
 
 
 def _load(e: EngineConfig, family: str) -> Blocks:
@@ -225,18 +212,14 @@ def _load(e: EngineConfig, family: str) -> Blocks:
     }
 
 
-def _store(e: EngineConfig, family: str) -> Blocks:
-    return {"store": ONE | {"beat_bits": 8 * e.memory_bytes, "rows": e.row_lanes}}
-
-
 BLOCKS: dict[str, Callable[[EngineConfig, str], Blocks]] = {
     "control": _control,
-    "dma": _dma,
+    "dma": lambda e, _: {"dma": ONE | {"beat_bits": 8 * e.memory_bytes}},
     "load": _load,
     "matmul": _matmul,
     "norm": _norm,
     "softmax": _softmax,
-    "store": _store,
+    "store": lambda e, _: {"store": ONE | {"beat_bits": 8 * e.memory_bytes, "rows": e.row_lanes}},
     "activations": _activations,
     "pixels": lambda e, _: {"pixels": ONE | {"depth": e.depth_lanes, "tokens": e.token_lanes}},
     "keys": lambda e, family: {
@@ -251,14 +234,19 @@ BLOCKS: dict[str, Callable[[EngineConfig, str], Blocks]] = {
     "parameters": lambda e, _: {"parameters": ONE | {"beat_bits": 8 * e.memory_bytes}},
     "exponents": lambda e, _: {"exponents": ONE | {"beat_bits": 8 * e.memory_bytes}},
 }
-"""By unit: its blocks, without the banks."""
+"""By unit: its blocks, without memories."""
+
+WITH_QUEUES = ("queues", "dma", "drain", "norm", "softmax")
+"""The block of each unit with memories of its own (:func:`rtl.resources.memories.queues`)."""
 
 
 def blocks(engine: EngineConfig, family: str) -> Iterator[tuple[str, str, Features]]:
     """Yield unit, block and features for all logic of an engine."""
-    of_banks = banks(engine)
+    of_banks, of_queues = banks(engine), queues(engine)
     for unit, of_unit in BLOCKS.items():
         for block, features in of_unit(engine, family).items():
+            if block in WITH_QUEUES:
+                features |= memory_features(of_queues[unit], family)
             yield unit, block, features
         if unit in of_banks:
             yield unit, "bank", bank_features(of_banks[unit], family)
