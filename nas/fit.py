@@ -25,6 +25,7 @@ from nas.cost.plain import shape_for, shape_of
 from rtl.board import board_names
 from rtl.build.synthesis import Resources
 from rtl.cli import EngineName, Flag, OptionalPath, command
+from rtl.console import print_tables
 from rtl.errors import UserError
 from rtl.files import atomic_write, require_writable
 from rtl.model.shape import NetworkShape
@@ -160,11 +161,7 @@ def described(model: str, bits8: float) -> str:
 
 def show(*parts: RenderableType) -> None:
     """Print to the terminal; a file or a pipe gets a fixed width."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(width=WIDTH, highlight=False)
-    for part in parts:
-        console.print(part)
+    print_tables(*parts, pipe_width=WIDTH)
 
 
 def all_caveats(fits: list[Fit]) -> list[str]:

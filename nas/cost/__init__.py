@@ -20,8 +20,7 @@ Calibration, ``python -m nas.calibrate``:
 - ``measurements``, ``module_cells``, ``sweep``: measure them, on many workers, once
 - ``resource_fit``: fit the resource model
 - ``calibration_run``: these stages in order
-- ``records``, ``calibration``: the file of a calibration, and its errors
-- ``reports``: reports of the vendor's tools
+- ``records``, ``calibration``: the file of a calibration, its errors, imported reports
 """
 
 from nas.cost.candidates import Costs, SubnetCost, SubnetCosts

@@ -118,6 +118,10 @@ class Calibration(CalibrationRecord):
                 f" --board {board.option}"
             )
 
+    def is_of(self, engine: EngineConfig) -> bool:
+        """Whether the calibration was made with this very engine."""
+        return self.latency.engine_hash == f"{engine.hash:016x}"
+
     def outdated(self, board: Board, probes: int = PROBES) -> list[str]:
         """Return what differs now from what the calibration was made with, in words.
 
@@ -131,7 +135,7 @@ class Calibration(CalibrationRecord):
             Number of networks, and of engines.
         """
         engine = config.engine(board.engine)
-        if self.latency.engine_hash != f"{engine.hash:016x}":
+        if not self.is_of(engine):
             return ["another engine"]
         rows = self.latency.held_out[:probes]
         samples = sample_subnets(board, engine, len(rows), SEED_HELD_OUT)

@@ -1,10 +1,10 @@
 """The stages of ``python -m nas.calibrate``: measure a board's engine, fit, compare."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from timeit import repeat
 from typing import Any
 
 import numpy as np
@@ -183,9 +183,7 @@ def _spread(late: Sequence[float]) -> dict[str, float]:
 def _prediction_seconds(sample: Sample, engine: EngineConfig) -> float:
     """Return the time of one prediction, the compiler's included."""
 
-    def timed() -> float:
-        started = time.perf_counter()
+    def predict() -> None:
         simulate(lower(plan(sample.shape, engine)), sample.memory, unit_latencies(engine))
-        return time.perf_counter() - started
 
-    return median(timed() for _ in range(TIMED))
+    return median(repeat(predict, number=1, repeat=TIMED))

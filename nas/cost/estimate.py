@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from nas.cost.calibration import Calibration, find
+from nas.cost.calibration import find
 from nas.cost.hardware import HardwareTarget
 from nas.cost.records import extrapolates
 from rtl.board import Board
@@ -104,7 +104,7 @@ class Estimate:
 
     @property
     def frames_per_second(self) -> float:
-        return self.hardware.frames_per_second(self.cycles)
+        return self.board.frames_per_second(self.cycles)
 
     @property
     def padding(self) -> dict[str, float]:
@@ -154,15 +154,10 @@ def error_bars(board: Board, engine: EngineConfig) -> tuple[float, float] | None
     None if the board is not calibrated, or another engine is.
     """
     found = find(board)
-    if found is None or not is_calibrated(engine, found):
+    if found is None or not found.is_of(engine):
         return None
     ratios = [each.rtl / each.predicted for each in found.latency.held_out]
     return (min(ratios), max(ratios)) if ratios else None
-
-
-def is_calibrated(engine: EngineConfig, calibration: Calibration) -> bool:
-    """Whether the calibration was made with this very engine."""
-    return calibration.latency.engine_hash == f"{engine.hash:016x}"
 
 
 def resources_of(engine: EngineConfig, board: Board) -> Resources | None:
@@ -187,14 +182,14 @@ def caveats(hardware: HardwareTarget, *shapes: NetworkShape) -> list[str]:
         ]
     warning = found.warning(board)
     said = [warning] if warning else []
-    if not is_calibrated(hardware.engine, found):
+    if not found.is_of(hardware.engine):
         said.append(
             f"cycles of engine '{hardware.engine.name}' extrapolate: board '{board.name}' is"
             f" calibrated with engine '{found.latency.engine}'"
         )
     if sizes := extrapolated(hardware.engine, board):
         said.append(f"resources of engine '{hardware.engine.name}' extrapolate: {sizes[0]}")
-    if found.power and not is_calibrated(hardware.engine, found):
+    if found.power and not found.is_of(hardware.engine):
         said.append(
             f"energy of engine '{hardware.engine.name}' extrapolates: the power report of board"
             f" '{board.name}' is of another engine"

@@ -3,11 +3,13 @@
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import chain
 from math import inf
 
-from nas.cost.engine_search import EngineGrid, reaching, require_limits, resource_model_of
+from nas.cost.engine_search.choice import reaching
+from nas.cost.engine_search.grid import EngineGrid, resource_model_of
+from nas.cost.engine_search.limits import require_limits
 from nas.cost.engine_search.sizing import MULTIPLIERS
 from nas.cost.estimate import Estimate, excess
 from nas.cost.hardware import HardwareTarget
@@ -38,6 +40,12 @@ class NetworkDesign:
     bits8: float
     estimate: Estimate
 
+    @classmethod
+    def of(cls, model: str, hardware: HardwareTarget, bits8: float) -> "NetworkDesign":
+        """Estimate a network; ``UserError`` if the engine cannot run it."""
+        shape = shape_for(model, hardware.engine, bits8)
+        return cls(bits8, Estimate.of(hardware, shape))
+
     def reaches(self, fps: float) -> bool:
         return self.estimate.frames_per_second >= fps
 
@@ -53,11 +61,7 @@ def lower_precision(
     if is_file(model) or not fractions:
         return None
 
-    @cache
-    def design(fraction: float) -> NetworkDesign:
-        shape = shape_for(model, hardware.engine, fraction)
-        return NetworkDesign(fraction, Estimate.of(hardware, shape))
-
+    design = cache(partial(NetworkDesign.of, model, hardware))
     # Cycles grow with the fraction.
     slow = bisect_left(fractions, True, key=lambda fraction: not design(fraction).reaches(fps))
     return design(fractions[max(slow - 1, 0)])
@@ -84,9 +88,10 @@ def other_engine(model: str, hardware: HardwareTarget, bits8: float, fps: float)
     fastest, reasons = None, []
     for act_bits in _act_bits(model, hardware):
         known = fastest.estimate.cycles if fastest else inf
+        named = [e for e in candidate_engines(hardware.board) if e.act_bits == act_bits]
         sized = _sized_engines(model, hardware, bits8, fps, act_bits, known)
         try:
-            for engine in chain(_named(hardware, act_bits), sized):
+            for engine in chain((e for e in named if e != hardware.engine), sized):
                 design = _design(model, HardwareTarget(hardware.board, engine), bits8)
                 if design and design.reaches(fps):
                     return Alternative(design, None)
@@ -106,16 +111,9 @@ def _act_bits(model: str, hardware: HardwareTarget) -> list[int]:
 
 def _design(model: str, hardware: HardwareTarget, bits8: float) -> NetworkDesign | None:
     try:
-        shape = shape_for(model, hardware.engine, bits8)
-        return NetworkDesign(bits8, Estimate.of(hardware, shape))
+        return NetworkDesign.of(model, hardware, bits8)
     except UserError:  # this engine cannot run it
         return None
-
-
-def _named(hardware: HardwareTarget, act_bits: int) -> list[EngineConfig]:
-    """List the other engines of the package that fit the board."""
-    engines = [each for each in candidate_engines(hardware.board) if each.act_bits == act_bits]
-    return [each for each in engines if each != hardware.engine]
 
 
 def _sized_engines(

@@ -48,10 +48,6 @@ class HardwareTarget:
         """The board's memory as the engine sees it."""
         return MemoryTiming(self.board.bytes_per_cycle(), self.board.memory.latency_cycles)
 
-    def check(self, shape: NetworkShape) -> None:
-        """Refuse a network that the engine cannot run; ``UserError`` names the limit."""
-        plan(shape, self.engine)
-
     def compile(self, shape: NetworkShape) -> Program:
         """Compile a network without weights; ``UserError`` names the limit that refuses it."""
         return lower(plan(shape, self.engine))
@@ -70,10 +66,6 @@ class HardwareTarget:
     def program_cycles(self, program: Program) -> int:
         """Predict the cycles per image of a program, by the exact timing model."""
         return simulate(program, self.memory, unit_latencies(self.engine)).cycles
-
-    def frames_per_second(self, cycles: float) -> float:
-        """Return the frame rate at the board's clock."""
-        return self.board.frames_per_second(cycles)
 
     def cycle_limit(self, target_fps: float) -> float:
         """Most cycles per image at which a frame rate is reached."""

@@ -18,6 +18,7 @@ from rtl.timing.bound import ArrayLanes, bound_cycles
 LARGE_ARRAY = 4096  # products per cycle from which an engine is meant for ImageNet's networks
 MEMORIES = ((1.0, 1.0), (2 / 3, 2.0), (1 / 2, 3.0))
 """Factors of the board's bandwidth and latency: as it is, at a faster clock, shared with others."""
+FRACTIONS = (0, 0, 0.25, 0.5, 1)  # of 8-bit row tiles of a matrix
 TRIES = 1000  # networks refused in a row until the engine counts as unsuitable
 
 
@@ -31,8 +32,6 @@ class NetworkFamily:
         Rows of patches, and patches in a row.
     patches, channels, widths, head_dims, depths, classes : sequence of int
     mlp_ratios : sequence of float
-    fractions : sequence of float
-        Fraction of 8-bit row tiles of a matrix.
     most_cycles : int
         Upper limit of the array's cycles, so that a simulation takes seconds.
     """
@@ -45,7 +44,6 @@ class NetworkFamily:
     depths: Sequence[int]
     classes: Sequence[int]
     mlp_ratios: Sequence[float]
-    fractions: Sequence[float]
     most_cycles: int
 
 
@@ -58,7 +56,6 @@ LARGE = NetworkFamily(
     depths=range(2, 13),
     classes=(10, 100, 1000),
     mlp_ratios=(2, 3, 4),
-    fractions=(0, 0, 0.25, 0.5, 1),
     most_cycles=300_000,
 )
 SMALL = NetworkFamily(
@@ -70,7 +67,6 @@ SMALL = NetworkFamily(
     depths=range(1, 7),
     classes=(10, 100),
     mlp_ratios=(1, 2, 3, 4),
-    fractions=(0, 0, 0.25, 0.5, 1),
     most_cycles=100_000,
 )
 
@@ -148,7 +144,7 @@ def _random_shape(
     def flags(rows: int) -> tuple[bool, ...]:
         tiles = ceil(rows / engine.row_lanes)
         order = [int(tile) for tile in rng.permutation(tiles)]
-        return bits8_tiles(tiles, choose(family.fractions), order)
+        return bits8_tiles(tiles, choose(FRACTIONS), order)
 
     patch, grid = int(choose(family.patches)), int(choose(family.grids))
     width, head_dim = int(choose(family.widths)), int(choose(family.head_dims))

@@ -231,4 +231,4 @@ def _work(model: IntegerModel, hardware: HardwareTarget) -> WinnerWork:
 
 
 def _fps(hardware: HardwareTarget, cycles: float) -> float:
-    return round(hardware.frames_per_second(cycles), 3)
+    return round(hardware.board.frames_per_second(cycles), 3)

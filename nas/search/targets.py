@@ -7,6 +7,7 @@ import numpy as np
 from nas.cost import ExactCosts, HardwareTarget
 from nas.cost.estimate import Estimate
 from nas.space import Space
+from rtl.compiler import plan
 from rtl.errors import UserError
 
 QUANTILES = (0.95, 0.5, 0.1)  # of the cycles of random subnets: the slowest target first
@@ -23,13 +24,13 @@ def default_targets(hardware: HardwareTarget, space: Space, costs: ExactCosts) -
     UserError
         If the engine cannot run even the smallest subnet; it names the limit.
     """
-    hardware.check(space.shape(space.smallest()))
+    plan(space.shape(space.smallest()), hardware.engine)
     rng = np.random.default_rng(0)
     shapes = [space.shape(space.sample(rng)) for _ in range(SAMPLES)]
     cycles = [cost.cycles for cost in costs.of(hardware, shapes)]
     fewest = fewest_cycles(hardware, space)
     chosen = np.quantile([each for each in cycles if np.isfinite(each)] or [fewest], QUANTILES)
-    rates = [hardware.frames_per_second(max(each, fewest)) for each in chosen]
+    rates = [hardware.board.frames_per_second(max(each, fewest)) for each in chosen]
     return tuple(dict.fromkeys(_floor_to_two_digits(rate) for rate in rates))
 
 
@@ -42,7 +43,7 @@ def require_reachable(targets: Sequence[float], hardware: HardwareTarget, space:
         If there is one: says which rate is within reach, and what binds there. Also if the engine
         cannot run even the smallest subnet.
     """
-    hardware.check(space.shape(space.smallest()))
+    plan(space.shape(space.smallest()), hardware.engine)
     if not reaches(targets, hardware, space):
         cycles = fewest_cycles(hardware, space)
         binds = Estimate.of(hardware, space.shape(space.smallest())).binds
@@ -60,7 +61,7 @@ def reaches(targets: Sequence[float], hardware: HardwareTarget, space: Space) ->
 
 def fastest_rate(hardware: HardwareTarget, space: Space) -> float:
     """Return the frame rate of the smallest subnet, rounded down to two digits."""
-    return _floor_to_two_digits(hardware.frames_per_second(fewest_cycles(hardware, space)))
+    return _floor_to_two_digits(hardware.board.frames_per_second(fewest_cycles(hardware, space)))
 
 
 def fewest_cycles(hardware: HardwareTarget, space: Space) -> int:

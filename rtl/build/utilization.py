@@ -62,7 +62,7 @@ def _flat(rows: list[Row]) -> Resources:
     counts = {kind: _number(name, used[name]) for kind, name in ROWS.items()}
     if not counts["lut"]:
         raise UserError(f"row '{ROWS['lut']}': 0, which no engine takes")
-    return _resources(counts["dsp"], counts["lut"], counts["ff"], counts["bram36"])
+    return _resources(counts)
 
 
 def _hierarchical(header: Row, rows: list[Row]) -> Utilization:
@@ -98,8 +98,7 @@ def _instance(row: Row, columns: dict[str, int]) -> Resources:
     if len(row) <= max(columns.values()):
         raise UserError(f"row '{name}' ends after {len(row)} columns")
     counts = {kind: _number(name, row[index]) for kind, index in columns.items()}
-    bram36 = counts["ramb36"] + counts["ramb18"] / 2
-    return _resources(counts["dsp"], counts["lut"], counts["ff"], bram36)
+    return _resources(counts | {"bram36": counts["ramb36"] + counts["ramb18"] / 2})
 
 
 def _number(name: str, cell: str) -> float:
@@ -109,5 +108,6 @@ def _number(name: str, cell: str) -> float:
     return float(match[0].replace(",", ""))
 
 
-def _resources(dsp: float, lut: float, ff: float, bram36: float) -> Resources:
-    return Resources(int(dsp), int(lut), int(ff), bram36)
+def _resources(counts: dict[str, float]) -> Resources:
+    dsp, lut, ff = (int(counts[kind]) for kind in ("dsp", "lut", "ff"))
+    return Resources(dsp, lut, ff, counts["bram36"])

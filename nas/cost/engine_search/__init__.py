@@ -6,18 +6,3 @@
 - ``search``: branch and bound over the grid, the fastest engine first
 - ``choice``: engines worth searching for a space of networks, and those that reach a frame rate
 """
-
-from nas.cost.engine_search.choice import Choice, choose, reaching
-from nas.cost.engine_search.grid import CostedEngine, EngineGrid, resource_model_of
-from nas.cost.engine_search.limits import Binding, require_limits
-
-__all__ = [
-    "Binding",
-    "Choice",
-    "CostedEngine",
-    "EngineGrid",
-    "choose",
-    "reaching",
-    "require_limits",
-    "resource_model_of",
-]

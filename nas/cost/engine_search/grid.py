@@ -24,7 +24,6 @@ from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.model.shape import NetworkShape
 from rtl.resources.model import ResourceModel
-from rtl.timing.bound import least_cycles
 
 SUBNETS = 8  # that stand for a space: both ends, and others at random
 
@@ -166,13 +165,8 @@ class EngineGrid:
 
     def bound(self, engine: EngineConfig) -> float:
         """Bound the mean logarithm of the cycles from below, without compiling anything."""
-        memory = HardwareTarget(self.board, engine).memory
-        return _mean_log(
-            [
-                least_cycles(plan(shape, engine), memory)
-                for shape in self._networks(engine.row_lanes)
-            ]
-        )
+        target = HardwareTarget(self.board, engine)
+        return _mean_log([target.least_cycles(each) for each in self._networks(engine.row_lanes)])
 
     def costed(self, engine: EngineConfig) -> CostedEngine:
         """Cost an engine: compile and time every network on it, once."""

@@ -30,7 +30,7 @@ def exact(tmp_path) -> ExactCosts:
 
 def runs(hardware, shape) -> bool:
     try:
-        hardware.check(shape)
+        plan(shape, hardware.engine)
     except UserError:
         return False
     return True

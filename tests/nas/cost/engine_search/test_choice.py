@@ -5,9 +5,10 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from nas.cost.engine_search import Binding, choice, choose, reaching
+from nas.cost.engine_search import choice
+from nas.cost.engine_search.choice import choose, reaching
 from nas.cost.engine_search.grid import SUBNETS
-from nas.cost.engine_search.limits import fullest
+from nas.cost.engine_search.limits import Binding, fullest
 from nas.space import Space
 from rtl.board import Board, Limits
 from rtl.build.synthesis import Resources
