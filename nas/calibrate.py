@@ -19,7 +19,7 @@ from nas.cost.estimate import Estimate
 from nas.cost.hardware import HardwareTarget
 from nas.cost.measurements import verilog_hash
 from nas.cost.plain import shape_for
-from nas.cost.records import Errors, ResourceErrors, errors_of
+from nas.cost.records import Errors, ResourceErrors
 from nas.cost.sweep import workers
 from nas.search.run_folder import locked
 from rtl import config
@@ -210,7 +210,7 @@ def check(run: CalibrationRun, known: Calibration, report: Path | None) -> None:
     """
     if warning := known.warning(run.board):
         print(f"{PROG}: warning: {warning}", file=sys.stderr)
-    errors = errors_of(run.networks(QUICK_SUBNETS, SEED_QUICK))
+    errors = Errors.of(run.networks(QUICK_SUBNETS, SEED_QUICK))
     if verilog_hash(run.engine) != known.latency.verilog:
         print(f"{PROG}: warning: the engine's Verilog has changed since", file=sys.stderr)
     engines = run.engines("engines", sample_engines(run.board, QUICK_ENGINES, SEED_QUICK))

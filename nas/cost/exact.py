@@ -106,12 +106,16 @@ class ExactCosts:
     def of(self, hardware: HardwareTarget, shapes: Sequence[NetworkShape]) -> list[ImageCost]:
         """Return the costs of networks on one engine, in their order."""
         with self.timer:
-            kept = self._kept_costs(hardware)
+            if hardware not in self._kept:
+                self._kept[hardware] = KeptCosts(self.folder / f"{hardware_key(hardware)}.txt")
+            kept = self._kept[hardware]
             keys = [network_key(shape) for shape in shapes]
             new = {
                 key: shape for key, shape in zip(keys, shapes, strict=True) if key not in kept.costs
             }
-            for key, cost in zip(new, self._compute(hardware, [*new.values()]), strict=True):
+            run = self.executor.map if self.executor and len(new) > 1 else map
+            computed = run(image_cost, repeat(hardware, len(new)), [*new.values()])
+            for key, cost in zip(new, computed, strict=True):
                 kept.add(key, cost)
             self.computed += len(new)
             return [kept.costs[key] for key in keys]
@@ -119,18 +123,6 @@ class ExactCosts:
     def cycles(self, hardware: HardwareTarget, shapes: Sequence[NetworkShape]) -> list[float]:
         """Return the cycles per image of networks on one engine, in their order."""
         return [cost.cycles for cost in self.of(hardware, shapes)]
-
-    def _compute(
-        self, hardware: HardwareTarget, shapes: Sequence[NetworkShape]
-    ) -> Sequence[ImageCost]:
-        if self.executor is None or len(shapes) < 2:
-            return [image_cost(hardware, shape) for shape in shapes]
-        return list(self.executor.map(image_cost, repeat(hardware, len(shapes)), shapes))
-
-    def _kept_costs(self, hardware: HardwareTarget) -> "KeptCosts":
-        if hardware not in self._kept:
-            self._kept[hardware] = KeptCosts(self.folder / f"{hardware_key(hardware)}.txt")
-        return self._kept[hardware]
 
 
 def network_key(shape: NetworkShape) -> str:
@@ -167,26 +159,23 @@ class KeptCosts:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.costs: dict[str, ImageCost] = {}
-        try:
-            lines = path.read_bytes().splitlines()
-        except OSError:
-            return
-        for line in lines:
-            content, _, check = line.rpartition(b" ")
-            if check.decode(errors="replace") == _check(content):
-                key, *values = content.split()
-                self.costs[key.decode()] = ImageCost(*map(json.loads, values))
+        with suppress(OSError):
+            for line in path.read_bytes().splitlines():
+                content, _, check = line.rpartition(b" ")
+                if check == _check(content):
+                    key, *values = content.split()
+                    self.costs[key.decode()] = ImageCost(*map(json.loads, values))
 
     def add(self, key: str, cost: ImageCost) -> None:
         """Keep a cost."""
         self.costs[key] = cost
         content = " ".join([key, *map(json.dumps, astuple(cost))]).encode()
-        line = b"\n" + content + b" " + _check(content).encode()
+        line = b"\n" + content + b" " + _check(content)
         with suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab", buffering=0) as file:
                 file.write(line)
 
 
-def _check(content: bytes) -> str:
-    return sha256_of(content)[:8]
+def _check(content: bytes) -> bytes:
+    return sha256_of(content)[:8].encode()

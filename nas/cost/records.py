@@ -65,17 +65,18 @@ class Errors(CalibrationRecord):
     n: int
 
     @classmethod
-    def of(cls, predicted: np.ndarray, measured: np.ndarray) -> "Errors":
-        """Compare cycles; ``tau`` is 1 for a single network."""
+    def of(cls, held_out: Sequence["HeldOut"]) -> "Errors":
+        """Compare the cycles of networks; ``tau`` is 1 for a single network."""
         from sim.calibration import Accuracy
 
-        accuracy = Accuracy(np.asarray(predicted, float), np.asarray(measured, float))
+        cycles = np.array([(row.predicted, row.rtl) for row in held_out], float)
+        accuracy = Accuracy(*cycles.T)
         return cls(
             mape=accuracy.mape,
             max=accuracy.worst,
             bias=float(accuracy.errors.mean()),
             tau=accuracy.tau,
-            n=len(measured),
+            n=len(held_out),
         )
 
 
@@ -110,12 +111,6 @@ def predicted(sample: Sample, engine: EngineConfig) -> tuple[str, int]:
     program = lower(plan(sample.shape, engine))
     cycles = simulate(program, sample.memory, unit_latencies(engine)).cycles
     return sha256_of(program.code)[:16], cycles
-
-
-def errors_of(held_out: Sequence[HeldOut]) -> Errors:
-    """Return the errors of networks that were measured."""
-    cycles = np.array([(row.predicted, row.rtl) for row in held_out])
-    return Errors.of(*cycles.T)
 
 
 def extrapolates(ranges: dict[str, Range], shape: NetworkShape, memory: MemoryTiming) -> list[str]:
@@ -178,7 +173,7 @@ class LatencyRecord(CalibrationRecord):
             engine_hash=f"{engine.hash:016x}",
             verilog=verilog,
             ranges={name: (min(values), max(values)) for name, values in ranges.items()},
-            errors=errors_of(held_out),
+            errors=Errors.of(held_out),
             units=units,
             held_out=held_out,
         )

@@ -173,28 +173,20 @@ def banks(engine: EngineConfig) -> dict[str, Memories]:
     record_bits = records * STORED_RECORD_BITS if beat_bits >= RECORD_BITS else beat_bits
     exponent_bits = numerics.NORM_EXPONENT_BITS * e.row_lanes
     granule_bits = e.depth_lanes * e.act_bits
-    weight_beats = 8 * e.weight_word_bytes // beat_bits
     parameter_beats = 8 * e.parameter_word_bytes // beat_bits
     exponent_beats = max(1, exponent_bits // beat_bits)
-    score_bits = numerics.SCORE_BITS * e.row_lanes
-    shapes = {
-        "activations": (
-            e.token_lanes // 2,
-            MemoryShape(e.activation_words, 2 * e.granules, granule_bits),
-        ),
-        "pixels": (1, MemoryShape(e.pixel_words, e.token_lanes, 8 * e.depth_lanes)),
-        "keys": (e.row_lanes // 2, MemoryShape(e.key_words, 2, row_bits)),
-        "values": (e.depth_lanes // 2, MemoryShape(e.value_words, 2, row_bits)),
-        "scores": (1, MemoryShape(e.score_words, QUAD, score_bits)),
-        "residual": (2, MemoryShape(e.residual_words, 2, 8 * e.residual_word_bytes)),
-        "weights": (1, MemoryShape(e.weight_words, weight_beats, beat_bits)),
-        "parameters": (1, MemoryShape(e.parameter_words, parameter_beats, record_bits)),
-        "exponents": (
-            1,
-            MemoryShape(e.exponent_words, exponent_beats, min(exponent_bits, beat_bits)),
-        ),
+    sizes = {  # banks, words of each, parts of a word, bits of a part
+        "activations": (e.token_lanes // 2, e.activation_words, 2 * e.granules, granule_bits),
+        "pixels": (1, e.pixel_words, e.token_lanes, 8 * e.depth_lanes),
+        "keys": (e.row_lanes // 2, e.key_words, 2, row_bits),
+        "values": (e.depth_lanes // 2, e.value_words, 2, row_bits),
+        "scores": (1, e.score_words, QUAD, numerics.SCORE_BITS * e.row_lanes),
+        "residual": (2, e.residual_words, 2, 8 * e.residual_word_bytes),
+        "weights": (1, e.weight_words, 8 * e.weight_word_bytes // beat_bits, beat_bits),
+        "parameters": (1, e.parameter_words, parameter_beats, record_bits),
+        "exponents": (1, e.exponent_words, exponent_beats, min(exponent_bits, beat_bits)),
     }
-    return {name: [memories] for name, memories in shapes.items()}
+    return {unit: [(n, MemoryShape(*shape))] for unit, (n, *shape) in sizes.items()}
 
 
 @lru_cache(maxsize=1)

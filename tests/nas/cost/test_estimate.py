@@ -6,7 +6,7 @@ import pytest
 
 from nas.cost import HardwareTarget
 from nas.cost import estimate as estimates
-from nas.cost.calibration import find
+from nas.cost.calibration import Calibration, find
 from nas.cost.estimate import Estimate, caveats, error_bars, excess, extrapolated, figures
 from nas.cost.plain import shape_for
 from rtl.board import FOLDER, load_board
@@ -69,9 +69,7 @@ def test_no_caveat_of_a_network_like_those_of_the_calibration():
 
 
 def test_an_outdated_calibration_is_a_caveat(monkeypatch):
-    monkeypatch.setattr(
-        estimates.Calibration, "outdated", lambda self, board: ["another timing model"]
-    )
+    monkeypatch.setattr(Calibration, "outdated", lambda self, board: ["another timing model"])
     (said,) = caveats(HardwareTarget.load("sim"))
     assert "was made with another timing model" in said
 
