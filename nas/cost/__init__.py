@@ -1,4 +1,4 @@
-"""What a network costs on a board: cycles, bytes, energy, and the resources of its engine.
+"""Costs of a network on a board: cycles, bytes, energy, and the resources of its engine.
 
 Exact costs, for a search and for a single network:
 

@@ -17,7 +17,8 @@ class Expected:
         Number of the instruction.
     buffer : str
         The scratchpad: ``activations``, ``pixels``, ``keys``, ``values``, ``scores``, ``residual``,
-        ``weights``, ``parameters``, ``exponents`` or ``gelu``. Words of the last four are given as bytes.
+        ``weights``, ``parameters``, ``exponents`` or ``gelu``. Words of the last four are given
+        as bytes.
     tensor : str
         Name of the tensor in docs/numerics.md, section 8; of constants, their chunk's ``content``.
     head : int
