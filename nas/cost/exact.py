@@ -20,7 +20,7 @@ from rtl.files import sha256_of
 from rtl.model.shape import NetworkShape
 from rtl.timing.fingerprint import fingerprint
 from rtl.timing.latencies import unit_latencies
-from rtl.timing.traffic import work_of_program
+from rtl.timing.traffic import work_of
 from sim.toolchain.cache import cache_directory
 
 HASH_DIGITS = 24  # of the hashes that name engines and networks
@@ -55,7 +55,7 @@ def image_cost(hardware: HardwareTarget, shape: NetworkShape) -> ImageCost:
         program = hardware.compile(shape)
     except UserError:
         return REFUSED
-    work = work_of_program(program)
+    work = work_of(program)
     return ImageCost(
         hardware.program_cycles(program), work.array_cycles, work.bytes, work.scratchpad_bytes
     )
