@@ -69,11 +69,11 @@ class Divergence:
     number : int
         Number of the instruction.
     element : str
-        As :meth:`Expected.element` names it; of a stray write, the place alone.
+        Name of the element (:meth:`Expected.element`); of a stray write, the place alone.
     expected : int or None
-        None if nothing must be written there.
+        Value that golden has; None if nothing must be written there.
     got : int or None
-        None if nothing was written.
+        Value that the engine wrote; None if it wrote nothing.
     """
 
     number: int

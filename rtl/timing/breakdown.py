@@ -152,7 +152,7 @@ class _AwaitedLoads:
     program : Program
     prediction : Prediction
     latency : int
-        Of memory, in cycles: so long before its data a LOAD must be taken.
+        Latency of memory, in cycles: so long before its data a LOAD must be taken.
     images : int
     """
 
