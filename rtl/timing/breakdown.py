@@ -171,7 +171,7 @@ class _AwaitedLoads:
         self.counted = 0  # LOADs up to the latest one that the unit was idle for
 
     def waited_for(self, wait: int) -> int:
-        """Place of the LOAD whose signal a MATMUL takes, given its waits; call it for each."""
+        """Find the LOAD whose signal a MATMUL with these waits takes; call it for every MATMUL."""
         if not wait >> Unit.LOAD & 1:
             return 0
         self.waited += 1
