@@ -78,7 +78,7 @@ def measure(rtlil: str, top: str, device: str, modules: ModuleCells) -> Utilizat
     ----------
     rtlil, top, device : str
     modules : ModuleCells
-        Those that are in it are not synthesised again; the others are added.
+        Cells that are known: modules in it are not synthesised again, the others are added.
     """
     texts = {match[1]: match[0] for match in _MODULE.finditer(rtlil)}
     fresh = [name for name, text in texts.items() if modules.get(text) is None]

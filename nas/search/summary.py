@@ -155,7 +155,7 @@ class Summary(_SummaryPart):
     supernet : str
         Hash of the recipe of the supernet.
     winners : tuple of Winner
-        In the order of the frame rates.
+        Winners, in the order of the frame rates.
     """
 
     schema_: Literal[5] = Field(default=SCHEMA, alias="schema")

@@ -42,7 +42,7 @@ def train_supernet(
         Folder of the checkpoint, with TensorBoard's logs beside it.
     data : TrainingData
     console : rich.console.Console, optional
-        Where the progress bar goes; ``Console(quiet=True)`` shows none.
+        Terminal of the progress bar; ``Console(quiet=True)`` shows none.
 
     Returns
     -------

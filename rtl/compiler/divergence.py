@@ -17,7 +17,8 @@ class Expected:
         Number of the instruction.
     buffer : str
         The scratchpad: ``activations``, ``pixels``, ``keys``, ``values``, ``scores``, ``residual``,
-        ``weights``, ``parameters``, ``exponents`` or ``gelu``. Words of the last four are given as bytes.
+        ``weights``, ``parameters``, ``exponents`` or ``gelu``. Words of the last four are given
+        as bytes.
     tensor : str
         Name of the tensor in docs/numerics.md, section 8; of constants, their chunk's ``content``.
     head : int
@@ -68,11 +69,11 @@ class Divergence:
     number : int
         Number of the instruction.
     element : str
-        As :meth:`Expected.element` names it; of a stray write, the place alone.
+        Name of the element (:meth:`Expected.element`); of a stray write, the place alone.
     expected : int or None
-        None if nothing must be written there.
+        Value that golden has; None if nothing must be written there.
     got : int or None
-        None if nothing was written.
+        Value that the engine wrote; None if it wrote nothing.
     """
 
     number: int

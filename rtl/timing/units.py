@@ -113,7 +113,7 @@ class MatmulTiming:
     Attributes
     ----------
     feeds : list of (float, float)
-        Of each instruction, when its feed begins and when the last row tile's ends.
+        Cycles in which each instruction's feed begins, and in which its last row tile's ends.
     """
 
     def __init__(self, engine: EngineConfig, latencies: UnitLatencies):
