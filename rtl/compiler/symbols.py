@@ -2,7 +2,8 @@
 
 :meth:`Symbols.expected_writes` says what an instruction must write, in which words of which banks,
 given golden's tensors; :func:`rtl.compiler.divergence.compare` finds the first element that
-differs and names it.
+differs and names it. The places of tokens' words are those of the instruction set's reference,
+:func:`rtl.isa.scratchpads.written_words`.
 """
 
 from collections.abc import Mapping

@@ -62,7 +62,7 @@ class Scratchpads:
         return pad.reshape(len(pad), -1, self.config.depth_lanes)
 
     def __getitem__(self, place: "TokenWords") -> np.ndarray:
-        """Read words of tokens: (tokens, words, lanes)."""
+        """Read words of tokens: (tokens, words, lanes); beyond the scratchpad is an IndexError."""
         return getattr(self, place.buffer)[place.banks, place.words]
 
     def __setitem__(self, place: "TokenWords", content: np.ndarray) -> None:
