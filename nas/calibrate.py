@@ -13,14 +13,13 @@ from rich.table import Table
 
 from nas.cost.calibration import Calibration
 from nas.cost.calibration_run import SEED_QUICK, CalibrationRun
-from nas.cost.energy import energy
+from nas.cost.energy import PowerModel
 from nas.cost.engines import sample_engines
 from nas.cost.estimate import Estimate
 from nas.cost.hardware import HardwareTarget
 from nas.cost.measurements import verilog_hash
 from nas.cost.plain import shape_for
 from nas.cost.records import Errors, ResourceErrors, errors_of
-from nas.cost.reports import imports, with_imports, with_power, with_utilization
 from nas.cost.sweep import workers
 from nas.search.run_folder import locked
 from rtl import config
@@ -168,14 +167,14 @@ def keep_imports(found: Calibration, file: Path) -> Calibration:
         before = Calibration.load(file)
     except UserError:  # there is none, or it is damaged or of another version
         return found
-    kinds = " and ".join(imports(before))
+    kinds = " and ".join(before.imports())
     if not kinds:
         return found
     if before.board != found.board or before.latency.engine_hash != found.latency.engine_hash:
         print(f"Dropped: imported reports of {kinds}, which are of another engine")
         return found
     print(f"Kept: imported reports of {kinds}")
-    return with_imports(found, before)
+    return found.with_imports(before)
 
 
 def refine(options: CalibrateOptions, board: Board, file: Path) -> None:
@@ -185,7 +184,7 @@ def refine(options: CalibrateOptions, board: Board, file: Path) -> None:
     engine = config.engine(board.engine)
     if options.utilization:
         before = found.resource_model
-        found = with_utilization(found, engine, [options.utilization])
+        found = found.with_utilization(engine, options.utilization)
         used = before.predict(engine), found.resource_model.predict(engine)
         for field in fields(Resources):
             old, new = (getattr(each, field.name) for each in used)
@@ -193,8 +192,9 @@ def refine(options: CalibrateOptions, board: Board, file: Path) -> None:
             print(f"{field.name}: {old:,.10g} by {source}, {new:,.10g} by Vivado")
     if options.power and options.network:
         ran = Estimate.of(HardwareTarget(board, engine), shape_for(options.network, engine))
-        found = with_power(found, ran, options.power)
-        joules = energy(ran.work, found.power_model)
+        power = PowerModel.of_report(options.power, ran.work, ran.frames_per_second)
+        found = found.model_copy(update={"power": power})
+        joules = power.joules(ran.work.products)
         print(f"{options.network}: {joules:.4g} J dynamic energy per image")
     found.save(file)
     print(f"Wrote {file}")

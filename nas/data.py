@@ -55,7 +55,7 @@ class TrainingData:
     Parameters
     ----------
     train, validation : ImageSet
-        For the weights, and for comparing candidates of the search.
+        Images to train the weights with, and images to compare the search's candidates on.
     class_names : tuple of str
     preprocessing : Preprocessing
         Steps that the images went through; the integer model carries them.
@@ -83,7 +83,7 @@ def stratified_split(labels: np.ndarray, sizes: dict[str, int], seed: int) -> di
     labels : ndarray
         (count,) class of each image; the classes are of equal size.
     sizes : dict of str to int
-        ImageSet in each set, a multiple of the number of classes.
+        Number of images in each set, a multiple of the number of classes.
     """
     rng = np.random.default_rng(seed)
     classes = np.unique(labels)
@@ -124,7 +124,7 @@ class FolderDataset(torch.utils.data.Dataset[tuple[Tensor, int]]):
     Raises
     ------
     UserError
-        If there is no class folder, or one without a image; on access, if a image is broken.
+        If there is no class folder, or one without an image; on access, if an image is broken.
     """
 
     def __init__(

@@ -84,7 +84,7 @@ def command(
     main : callable
         Takes one parameter, a dataclass: its fields are the options, its docstring heads the help.
     prog : str
-        What the user typed, for example ``"python -m nas.search"``.
+        The command that the user typed, for example ``"python -m nas.search"``.
     args : sequence of str, optional
         Instead of ``sys.argv[1:]``.
 

@@ -142,7 +142,7 @@ class EngineConfig:
         if not _is_power_of_two(self.queue_depth) or self.queue_depth < 2:
             self._refuse("queue_depth", "a power of two, at least 2")
 
-    @property
+    @cached_property
     def granules(self) -> int:
         """Depth words (``depth_lanes`` codes) per scratchpad word of ``row_lanes`` codes."""
         return self.row_lanes // self.depth_lanes

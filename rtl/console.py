@@ -27,7 +27,7 @@ def progress_bars(*more: ProgressColumn, console: Console | None = None) -> Prog
     *more : ProgressColumn
         Columns behind the usual ones, such as :data:`DETAIL`.
     console : Console, optional
-        Where to show them. By default standard error.
+        Terminal that shows them; by default standard error.
     """
     console = console or Console(stderr=True)
     return Progress(

@@ -59,7 +59,7 @@ class Engine(wiring.Component):
     ----------
     config : EngineConfig
     tap : bool
-        For simulation: show every write to every scratchpad.
+        Show every write to every scratchpad, for simulation.
 
     Members
     -------

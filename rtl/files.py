@@ -95,7 +95,7 @@ def require_space(folder: Path | str, megabytes: int) -> None:
     Parameters
     ----------
     folder : Path or str
-        Where it will be written; need not exist yet.
+        The folder to write to; it need not exist yet.
     megabytes : int
         How much at least, in units of 10⁶ bytes.
 

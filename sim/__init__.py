@@ -1,1 +1,14 @@
-"""Golden model, Verilator toolchain, cocotb benches, whole-network runner. Needs no torch."""
+"""The simulation: golden model, Verilator toolchain, whole networks on the RTL. Needs no torch.
+
+- :mod:`sim.preprocessing`: an image file becomes pixels
+- :mod:`sim.golden`: the reference interpreter of an integer model
+- :mod:`sim.toolchain`: Verilator, found and run; builds in a cache
+- :mod:`sim.testbench`: an engine, a memory and the taps, as one build
+- :mod:`sim.benches`: what runs inside a simulation
+- :mod:`sim.runner`: networks on the simulated engine, with :mod:`sim.taps` and :mod:`sim.check`,
+  which compare every write with golden
+- :mod:`sim.run`: ``python -m sim.run``, images to classes
+- :mod:`sim.bench`: ``python -m sim.bench``, cycles of a network, with :mod:`sim.timeline`
+- :mod:`sim.calibration`: cycles of the RTL beside those of the timing model
+- :mod:`sim.random_model`, :mod:`sim.workloads`: networks with random weights
+"""

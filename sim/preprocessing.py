@@ -45,7 +45,7 @@ def prepare(
     Parameters
     ----------
     image : PIL.Image.Image, Path or str
-        Of a file with several frames, the first one counts.
+        An image, or the path of a file; of several frames, the first one counts.
     preprocessing : Preprocessing
     shape : tuple of int
         (height, width, channels) that the network takes; ``preprocessing`` must give it.

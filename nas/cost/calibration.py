@@ -5,6 +5,7 @@ predicts. The files of the boards of this package lie beside the boards' own.
 """
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -23,6 +24,8 @@ from nas.cost.records import (
 from nas.cost.subnets import sample_subnets
 from rtl import config
 from rtl.board import Board
+from rtl.build.utilization import read_utilization
+from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.files import atomic_write
 from rtl.resources.model import ResourceModel
@@ -47,9 +50,8 @@ class Calibration(CalibrationRecord):
         network that the engine runs.
     seconds : dict of str to float
         Time of each stage and in ``total``, of all runs that measured.
-    power : dict of str to float, optional
-        The fields of :class:`nas.cost.energy.PowerModel`, from a vendor's report; without it,
-        energy is uncalibrated.
+    power : PowerModel, optional
+        Energy of a product, from a vendor's report; without it, energy is uncalibrated.
     """
 
     schema_version: Literal[2] = SCHEMA
@@ -59,7 +61,7 @@ class Calibration(CalibrationRecord):
     resources: ResourceRecord
     speedup: float
     seconds: dict[str, float]
-    power: dict[str, float] | None = None
+    power: PowerModel | None = None
 
     # ------------------------------------------------------------ file
 
@@ -154,14 +156,38 @@ class Calibration(CalibrationRecord):
         )
 
     @property
-    def power_model(self) -> PowerModel | None:
-        """The energy of a product; None: uncalibrated."""
-        return PowerModel(**self.power) if self.power else None
-
-    @property
     def resource_model(self) -> ResourceModel:
         """The resource model for the board's kind of device."""
         return ResourceModel.from_json(self.resources.model)
+
+    # ------------------------------------------------------------ imported reports
+
+    def with_utilization(self, engine: EngineConfig, report: Path) -> "Calibration":
+        """Scale the resource model to a text of Vivado's ``report_utilization``.
+
+        Parameters
+        ----------
+        engine : EngineConfig
+            The engine that the report is of.
+        report : Path
+            Text file, flat or hierarchical.
+        """
+        return self._with_model(self.resource_model.refit(engine, read_utilization(report)))
+
+    def with_imports(self, before: "Calibration") -> "Calibration":
+        """Take over the imported reports of an older calibration of the same engine."""
+        old = before.resource_model
+        model = replace(self.resource_model, reference=old.reference, scales=old.scales)
+        return self._with_model(model).model_copy(update={"power": before.power})
+
+    def imports(self) -> list[str]:
+        """Return the kinds of reports that were imported."""
+        kinds = {"utilization": self.resource_model.scales, "power": self.power}
+        return [kind for kind, content in kinds.items() if content]
+
+    def _with_model(self, model: ResourceModel) -> "Calibration":
+        resources = self.resources.model_copy(update={"model": model.to_json()})
+        return self.model_copy(update={"resources": resources})
 
 
 def find(board: Board) -> Calibration | None:
@@ -189,12 +215,12 @@ def power_model(board: Board) -> PowerModel:
         If no power report was imported for the board.
     """
     found = find(board)
-    if found is None or found.power_model is None:
+    if found is None or found.power is None:
         raise UserError(
             f"energy is uncalibrated on board '{board.name}': import a power report with"
             f" python -m nas.calibrate --board {board.option} --power REPORT --network MODEL"
         )
-    return found.power_model
+    return found.power
 
 
 @cache

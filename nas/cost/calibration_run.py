@@ -82,7 +82,7 @@ class CalibrationRun:
         """Measure ``count`` random networks on the RTL."""
         self._build(tap=False)
         samples = sample_subnets(self.board, self.engine, count, seed)
-        points = measurements.network_points(samples, self.board, self.engine)
+        points = measurements.rtl_points("network", samples, self.board, self.engine)
         values = self._values("rtl", "networks, RTL", points)
         return [
             HeldOut.of(sample, self.engine, value["cycles"])
@@ -92,7 +92,7 @@ class CalibrationRun:
     def units(self, samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
         """Compare the predicted end of each instruction with its last write on the RTL."""
         self._build(tap=True)
-        points = measurements.write_points(samples, self.board, self.engine)
+        points = measurements.rtl_points("writes", samples, self.board, self.engine)
         late: dict[str, list[float]] = {}
         for sample, last in zip(samples, self._values("units", "units, RTL", points), strict=True):
             program = lower(plan(sample.shape, self.engine))
@@ -113,7 +113,7 @@ class CalibrationRun:
         except UserError:
             longest = int(np.argmax([row.rtl for row in held_out]))
             sample = sample_subnets(self.board, self.engine, longest + 1, SEED_HELD_OUT)[-1]
-        points = measurements.speed_points([sample], self.board, self.engine)
+        points = measurements.rtl_points("speed", [sample], self.board, self.engine)
         [value] = self._values("speed", "network for speed, RTL", points)
         return round(value["seconds"] / _prediction_seconds(sample, self.engine), 1)
 

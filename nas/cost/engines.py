@@ -1,7 +1,7 @@
 """Random engines around a board's own, to which resource models are fitted and compared."""
 
 import random
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 
 from rtl import config
 from rtl.board import Board
@@ -14,61 +14,57 @@ PARTS = (1, 1, 2)  # of words in softmax and LayerNorm
 NARROWEST_WORDS, WIDEST_WORDS = -1.0, 1.0  # powers of two from the default engine's
 
 
-@dataclass(frozen=True)
-class EngineRanges:
-    """Sizes that random engines of a board may have; other sizes are the default engine's.
+Ranges = dict[str, tuple[int, ...]]
+"""Sizes that random engines may have, by field of :class:`rtl.config.EngineConfig`.
 
-    Parameters
-    ----------
-    token_lanes, row_lanes, depth_lanes, queue_depth, memory_bytes : tuple of int
-        As in :class:`rtl.config.EngineConfig`.
-    """
+Other sizes are the default engine's.
+"""
 
-    token_lanes: tuple[int, ...]
-    row_lanes: tuple[int, ...]
-    depth_lanes: tuple[int, ...]
-    queue_depth: tuple[int, ...]
-    memory_bytes: tuple[int, ...]
+RANGES: dict[str, Ranges] = {  # by the name of a board's default engine
+    "tiny": {
+        "token_lanes": (2, 4, 6, 8),
+        "row_lanes": (8, 16),
+        "depth_lanes": (4, 8),
+        "queue_depth": (8, 16, 32),
+        "memory_bytes": (8, 16),
+    },
+    "ulx3s": {
+        "token_lanes": (2, 4, 6, 8, 10),
+        "row_lanes": (4, 8, 16),
+        "depth_lanes": (4, 8),
+        "queue_depth": (8, 16, 32),
+        "memory_bytes": (8, 16),
+    },
+    "zcu102": {
+        "token_lanes": tuple(range(4, 21, 2)),
+        "row_lanes": (16, 32),
+        "depth_lanes": (8, 16),
+        "queue_depth": (16, 32, 64, 128),
+        "memory_bytes": (16, 32, 64),
+    },
+}
 
-    @classmethod
-    def around(cls, engine: EngineConfig) -> "EngineRanges":
-        """Return ranges for any engine: from its own sizes down."""
-        rows = _down_from(engine.row_lanes, 2, least=4)
-        depths = _down_from(engine.depth_lanes, 2, least=4)
-        narrowest = min(rows[0] * depths[0] // 2, rows[0] * numerics.LOGIT_BITS // 8)  # word
-        beats = _down_from(min(engine.memory_bytes, narrowest), 2, least=depths[0])
-        return cls(
-            token_lanes=tuple(range(2, engine.token_lanes + 1, 2)),
-            row_lanes=rows,
-            depth_lanes=depths,
-            queue_depth=_down_from(engine.queue_depth, 3, least=2),
-            memory_bytes=tuple(sorted({*beats, engine.memory_bytes})),
-        )
+
+def _ranges(base: EngineConfig) -> Ranges:
+    """Return the ranges around a default engine: by its name, else from its own sizes down."""
+    if base == config.ENGINES.get(base.name) and base.name in RANGES:
+        return RANGES[base.name]
+    rows = _down_from(base.row_lanes, 2, least=4)
+    depths = _down_from(base.depth_lanes, 2, least=4)
+    narrowest = min(rows[0] * depths[0] // 2, rows[0] * numerics.LOGIT_BITS // 8)  # word
+    beats = _down_from(min(base.memory_bytes, narrowest), 2, least=depths[0])
+    return {
+        "token_lanes": tuple(range(2, base.token_lanes + 1, 2)),
+        "row_lanes": rows,
+        "depth_lanes": depths,
+        "queue_depth": _down_from(base.queue_depth, 3, least=2),
+        "memory_bytes": tuple(sorted({*beats, base.memory_bytes})),
+    }
 
 
 def _down_from(most: int, count: int, least: int) -> tuple[int, ...]:
     """Return up to ``count`` powers of two in order that end with ``most``."""
     return tuple(size for i in reversed(range(count)) if (size := most >> i) >= least)
-
-
-RANGES = {  # by the name of a board's default engine; of others: :meth:`EngineRanges.around`
-    "tiny": EngineRanges((2, 4, 6, 8), (8, 16), (4, 8), (8, 16, 32), (8, 16)),
-    "ulx3s": EngineRanges((2, 4, 6, 8, 10), (4, 8, 16), (4, 8), (8, 16, 32), (8, 16)),
-    "zcu102": EngineRanges(
-        tuple(range(4, 21, 2)), (16, 32), (8, 16), (16, 32, 64, 128), (16, 32, 64)
-    ),
-}
-
-
-def _base(board: Board) -> EngineConfig:
-    return config.engine(board.engine)
-
-
-def _ranges(board: Board) -> EngineRanges:
-    base = _base(board)
-    if base.name in RANGES and base == config.ENGINES[base.name]:
-        return RANGES[base.name]
-    return EngineRanges.around(base)
 
 
 def sample_engines(board: Board, count: int, seed: int) -> list[EngineConfig]:
@@ -77,7 +73,8 @@ def sample_engines(board: Board, count: int, seed: int) -> list[EngineConfig]:
     Each scratchpad has between half and twice the words of the board's default engine. The first
     engines of a longer list are those of a shorter one with the same seed.
     """
-    base, ranges = _base(board), _ranges(board)
+    base = config.engine(board.engine)
+    ranges = _ranges(base)
     draws = random.Random(seed)
     engines: list[EngineConfig] = []
     while len(engines) < count:
@@ -94,15 +91,16 @@ def corner_engines(board: Board) -> list[EngineConfig]:
 
     A model that is fitted to them extrapolates to none of the others.
     """
-    base, ranges = _base(board), _ranges(board)
+    base = config.engine(board.engine)
+    ranges = _ranges(base)
     corners = []
-    for name, least_or_most in (("smallest", min), ("largest", max)):
+    for corner, least_or_most in (("smallest", min), ("largest", max)):
         whole = replace(
             base,
-            name=name,
+            name=corner,
             act_bits=least_or_most(numerics.ACT_BITS),
             score_slots=least_or_most((MIN_SCORE_SLOTS, MAX_SCORE_SLOTS)),
-            **{each.name: least_or_most(getattr(ranges, each.name)) for each in fields(ranges)},
+            **{name: least_or_most(sizes) for name, sizes in ranges.items()},
             **dict.fromkeys(config.PARTS, 1),
         )
         parts = min(least_or_most(PARTS), whole.granules)
@@ -110,10 +108,8 @@ def corner_engines(board: Board) -> list[EngineConfig]:
     return corners
 
 
-def _draw(
-    base: EngineConfig, ranges: EngineRanges, draws: random.Random, name: str
-) -> EngineConfig:
-    sizes = {field.name: draws.choice(getattr(ranges, field.name)) for field in fields(ranges)}
+def _draw(base: EngineConfig, ranges: Ranges, draws: random.Random, name: str) -> EngineConfig:
+    sizes = {size: draws.choice(choices) for size, choices in ranges.items()}
     words = {
         field.name: _words(getattr(base, field.name), draws)
         for field in fields(base)

@@ -5,7 +5,6 @@ from functools import cached_property
 from typing import Any
 
 from nas.cost.calibration import Calibration, find
-from nas.cost.energy import energy
 from nas.cost.hardware import HardwareTarget
 from nas.cost.records import extrapolates
 from rtl.board import Board
@@ -22,7 +21,7 @@ from rtl.timing.bound import KindWork, work_by_kind
 from rtl.timing.breakdown import Breakdown, breakdown_of
 from rtl.timing.latencies import unit_latencies
 from rtl.timing.simulate import simulate
-from rtl.timing.traffic import Work, work_of_program
+from rtl.timing.traffic import Work, work_of
 
 IMAGES = 3  # back to back: the fewest that give cycles per image
 BINDING = 0.9  # share of the cycles from which a busy resource is the bottleneck
@@ -85,7 +84,7 @@ class Estimate:
 
     @cached_property
     def work(self) -> Work:
-        return work_of_program(self.program)
+        return work_of(self.program)
 
     @cached_property
     def work_by_kind(self) -> dict[str, KindWork]:
@@ -96,12 +95,12 @@ class Estimate:
     def energy_joules(self) -> float | None:
         """Dynamic energy of an image; None without a power report: uncalibrated."""
         found = find(self.board)
-        return energy(self.work, found.power_model if found else None)
+        return found.power.joules(self.work.products) if found and found.power else None
 
     @property
     def cycles(self) -> float:
         """Cycles from the end of one image to the end of the next."""
-        return self.breakdown.cycles
+        return self.prediction.cycles_per_image or self.prediction.cycles
 
     @property
     def frames_per_second(self) -> float:
@@ -195,7 +194,7 @@ def caveats(hardware: HardwareTarget, *shapes: NetworkShape) -> list[str]:
         )
     if sizes := extrapolated(hardware.engine, board):
         said.append(f"resources of engine '{hardware.engine.name}' extrapolate: {sizes[0]}")
-    if found.power_model and not is_calibrated(hardware.engine, found):
+    if found.power and not is_calibrated(hardware.engine, found):
         said.append(
             f"energy of engine '{hardware.engine.name}' extrapolates: the power report of board"
             f" '{board.name}' is of another engine"

@@ -20,7 +20,7 @@ from rtl.files import sha256_of
 from rtl.model.shape import NetworkShape
 from rtl.timing.fingerprint import fingerprint
 from rtl.timing.latencies import unit_latencies
-from rtl.timing.traffic import work_of_program
+from rtl.timing.traffic import work_of
 from sim.toolchain.cache import cache_directory
 
 HASH_DIGITS = 24  # of the hashes that name engines and networks
@@ -33,7 +33,7 @@ class ImageCost:
     Parameters
     ----------
     cycles : float
-        From the start to the end of the image.
+        Cycles from the start to the end of the image.
     array_cycles : float
         Cycles in which the array multiplies.
     memory_bytes, scratchpad_bytes : float
@@ -55,7 +55,7 @@ def image_cost(hardware: HardwareTarget, shape: NetworkShape) -> ImageCost:
         program = hardware.compile(shape)
     except UserError:
         return REFUSED
-    work = work_of_program(program)
+    work = work_of(program)
     return ImageCost(
         hardware.program_cycles(program), work.array_cycles, work.bytes, work.scratchpad_bytes
     )
@@ -161,7 +161,7 @@ class KeptCosts:
     Attributes
     ----------
     costs : dict of str to ImageCost
-        By :func:`network_key`.
+        Costs by the network's key (:func:`network_key`).
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,7 +1,9 @@
 """The nearest designs that reach a frame rate, by the exact timing model."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from math import inf
 
@@ -51,22 +53,14 @@ def lower_precision(
     if is_file(model) or not fractions:
         return None
 
-    def design(index: int) -> NetworkDesign:
-        shape = shape_for(model, hardware.engine, fractions[index])
-        return NetworkDesign(fractions[index], Estimate.of(hardware, shape))
+    @cache
+    def design(fraction: float) -> NetworkDesign:
+        shape = shape_for(model, hardware.engine, fraction)
+        return NetworkDesign(fraction, Estimate.of(hardware, shape))
 
-    slow, fast = len(fractions), 0  # cycles grow with the fraction
-    best = design(fast)
-    if not best.reaches(fps):
-        return best
-    while slow - fast > 1:
-        middle = (slow + fast) // 2
-        found = design(middle)
-        if found.reaches(fps):
-            best, fast = found, middle
-        else:
-            slow = middle
-    return best
+    # Cycles grow with the fraction.
+    slow = bisect_left(fractions, True, key=lambda fraction: not design(fraction).reaches(fps))
+    return design(fractions[max(slow - 1, 0)])
 
 
 @dataclass(frozen=True)
@@ -163,14 +157,6 @@ def clock_needed(estimate: Estimate, fps: float) -> int | None:
 
     A faster clock leaves fewer bytes of memory to a cycle.
     """
-    fast = FASTEST_HZ // CLOCK_STEP_HZ
-    if estimate.at(FASTEST_HZ).frames_per_second < fps:
-        return None
-    slow = 0
-    while fast - slow > 1:
-        middle = (slow + fast) // 2
-        if estimate.at(middle * CLOCK_STEP_HZ).frames_per_second >= fps:
-            fast = middle
-        else:
-            slow = middle
-    return fast * CLOCK_STEP_HZ
+    clocks = range(CLOCK_STEP_HZ, FASTEST_HZ + 1, CLOCK_STEP_HZ)
+    slow = bisect_left(clocks, True, key=lambda hz: estimate.at(hz).frames_per_second >= fps)
+    return clocks[slow] if slow < len(clocks) else None

@@ -6,28 +6,30 @@ memory, the network's program, and the versions of the tools. Source code does n
 """
 
 import importlib.metadata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
-from nas.cost.module_cells import ModuleCells, measure_engine
+from nas.cost.module_cells import ModuleCells, measure
 from nas.cost.records import predicted
 from nas.cost.subnets import Sample
-from nas.cost.sweep import Measurement
+from nas.cost.sweep import Json, Measurement
 from rtl.board import Board
-from rtl.build.synthesis import Module, Resources, Utilization, family_of
+from rtl.build.synthesis import Utilization, family_of
 from rtl.config import EngineConfig
+from rtl.engine import Engine
 from rtl.errors import ToolError
 from rtl.files import sha256_of
+from rtl.lib.emit import emit_rtlil, primitives_of
 from sim import runner, testbench
 from sim.calibration import instruction_times, model_of
 from sim.random_model import random_images
 from sim.toolchain.tools import find_verilator
 
-Json = Any
+TOP = "engine"  # name of all engines: a module's text holds the name of the design
 MEMORY = ("memory.sv", "memory.cpp")  # the simulated memory, under sim/hardware
 
 
@@ -53,40 +55,25 @@ def simulation_hash(engine: EngineConfig, *, tap: bool) -> str:
     return sha256_of(*versions, *sources)[:16]
 
 
-def network_points(
-    samples: Sequence[Sample], board: Board, engine: EngineConfig
+def rtl_points(
+    kind: str, samples: Sequence[Sample], board: Board, engine: EngineConfig
 ) -> list[Measurement]:
-    """Return measurements of the cycles of one image on the RTL, one per network."""
-    return _rtl_points("network", measure_network, samples, board, engine, tap=False)
+    """Return measurements of networks on the RTL, one per network.
 
-
-def speed_points(
-    samples: Sequence[Sample], board: Board, engine: EngineConfig
-) -> list[Measurement]:
-    """Return the same measurements for networks whose seconds count: nothing runs beside them."""
-    return _rtl_points("speed", measure_network, samples, board, engine, tap=False)
-
-
-def write_points(
-    samples: Sequence[Sample], board: Board, engine: EngineConfig
-) -> list[Measurement]:
-    """Return measurements of the last write of each instruction, one per network."""
-    return _rtl_points("writes", measure_writes, samples, board, engine, tap=True)
-
-
-def _rtl_points(
-    kind: str,
-    measure: Callable[..., Json],
-    samples: Sequence[Sample],
-    board: Board,
-    engine: EngineConfig,
-    *,
-    tap: bool,
-) -> list[Measurement]:
+    Parameters
+    ----------
+    kind : str
+        ``network``: cycles of one image. ``speed``: the same for networks whose seconds count,
+        because nothing runs beside them. ``writes``: the last write of each instruction.
+    samples : sequence of Sample
+    board : Board
+    engine : EngineConfig
+    """
+    tap = kind == "writes"
     simulation = simulation_hash(engine, tap=tap)
     return [
         Measurement(
-            measure,
+            measure_writes if tap else measure_network,
             (sample, board, engine),
             [kind, asdict(sample), simulation, predicted(sample, engine)[0]],
         )
@@ -159,17 +146,15 @@ def engine_points(board: Board, engines: Sequence[EngineConfig], cells: Path) ->
 
 
 def measure_resources(engine: EngineConfig, device: str, cells: Path) -> Json:
-    """Count the cells of an engine with Yosys; :func:`utilization` reads the result."""
-    return asdict(measure_engine(engine, device, ModuleCells(family_of(device), cells)))
+    """Count the cells of an engine with Yosys; :func:`utilization` reads the result.
+
+    LUTs may differ by a few from those of ``python -m rtl.build``: where Yosys has a choice, it
+    goes by the order of names.
+    """
+    rtlil = emit_rtlil(Engine(engine), TOP, primitives_of(device))
+    return asdict(measure(rtlil, TOP, device, ModuleCells(family_of(device), cells)))
 
 
 def utilization(value: Json) -> Utilization:
     """Read the JSON value of :func:`measure_resources`."""
-    return Utilization(
-        total=Resources(**value["total"]),
-        units={name: Resources(**unit) for name, unit in value["units"].items()},
-        modules={
-            name: Module(module["instances"], Resources(**module["own"]))
-            for name, module in value["modules"].items()
-        },
-    )
+    return TypeAdapter(Utilization).validate_python(value)

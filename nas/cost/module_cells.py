@@ -11,12 +11,8 @@ from collections import Counter
 from pathlib import Path
 
 from rtl.build.synthesis import FAMILIES, Utilization, count, family_of, synthesise
-from rtl.config import EngineConfig
-from rtl.engine import Engine
 from rtl.files import atomic_write, sha256_of
-from rtl.lib.emit import emit_rtlil, primitives_of
 
-TOP = "engine"  # of all engines: a module's text holds the name of the design
 BATCH = "batch"
 
 _MODULE = re.compile(r"^(?:attribute [^\n]*\n)*module \\(\S+)\n.*?^end$", re.M | re.S)
@@ -78,25 +74,6 @@ class ModuleCells:
         return self._folder / f"{key}.json" if self._folder else None
 
 
-def measure_engine(
-    engine: EngineConfig, device: str, modules: ModuleCells | None = None
-) -> Utilization:
-    """Count what Yosys makes of an engine, as ``python -m rtl.build`` does.
-
-    LUTs may differ by a few: where Yosys has a choice, it goes by the order of names.
-
-    Parameters
-    ----------
-    engine : EngineConfig
-    device : str
-        The part, as boards name it.
-    modules : ModuleCells, optional
-        Of the device's family: modules that are in it are not synthesised again.
-    """
-    rtlil = emit_rtlil(Engine(engine), TOP, primitives_of(device))
-    return measure(rtlil, TOP, device, modules or ModuleCells(family_of(device)))
-
-
 def measure(rtlil: str, top: str, device: str, modules: ModuleCells) -> Utilization:
     """Count what :func:`rtl.build.synthesis.synthesise` makes of RTLIL text, module by module.
 
@@ -104,7 +81,7 @@ def measure(rtlil: str, top: str, device: str, modules: ModuleCells) -> Utilizat
     ----------
     rtlil, top, device : str
     modules : ModuleCells
-        Those that are in it are not synthesised again; the others are added.
+        Cells that are known: modules in it are not synthesised again, the others are added.
     """
     texts = {match[1]: match[0] for match in _MODULE.finditer(rtlil)}
     fresh = [name for name, text in texts.items() if modules.get(text) is None]

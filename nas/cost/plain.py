@@ -3,14 +3,13 @@
 A file needs neither torch nor timm; they are imported for the names of timm's models alone.
 """
 
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.model import IntegerModel, repack
-from rtl.model.shape import NetworkShape, plain_vit
+from rtl.model.shape import NetworkShape
 
 
 def shape_of(name: str, granularity: int, bits8: float = 0.0) -> NetworkShape:
@@ -39,9 +38,9 @@ def shape_of(name: str, granularity: int, bits8: float = 0.0) -> NetworkShape:
         if model.row_granularity % granularity:
             model = repack(model, granularity)
         return model.shape
-    from nas.cost.timm_models import sizes_of  # torch and timm
+    from nas.cost.timm_models import timm_shape  # torch and timm
 
-    return plain_vit(**asdict(sizes_of(name)), row_granularity=granularity, bits8=bits8)
+    return timm_shape(name, granularity, bits8)
 
 
 def shape_for(name: str, engine: EngineConfig, bits8: float = 0.0) -> NetworkShape:

@@ -1,6 +1,6 @@
 """The parts of a calibration file: predicted and measured cycles and resources, with errors."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from typing import Any
@@ -21,19 +21,19 @@ SEED_HELD_OUT = 4  # of the networks and engines whose errors a calibration stat
 
 Range = tuple[float, float]
 
-SIZES = (
-    "tokens",
-    "patch_values",
-    "width",
-    "head_dim",
-    "depth",
-    "most_heads",
-    "most_hidden",
-    "classes",
-    "mean_pool",
-    "bytes_per_cycle",
-    "latency_cycles",
-)
+SIZES: dict[str, Callable[[NetworkShape, MemoryTiming], float]] = {
+    "tokens": lambda shape, _: shape.tokens,
+    "patch_values": lambda shape, _: shape.patch_values,
+    "width": lambda shape, _: shape.width,
+    "head_dim": lambda shape, _: shape.head_dim,
+    "depth": lambda shape, _: len(shape.blocks),
+    "most_heads": lambda shape, _: max(block.heads for block in shape.blocks),
+    "most_hidden": lambda shape, _: max(block.hidden for block in shape.blocks),
+    "classes": lambda shape, _: shape.classes,
+    "mean_pool": lambda shape, _: float(shape.mean_pool),
+    "bytes_per_cycle": lambda _, memory: memory.bytes_per_cycle,
+    "latency_cycles": lambda _, memory: memory.latency_cycles,
+}
 """Sizes of a network and its memory that :attr:`LatencyRecord.ranges` limits."""
 
 
@@ -130,20 +130,7 @@ def extrapolates(ranges: dict[str, Range], shape: NetworkShape, memory: MemoryTi
 
 def sizes_in_ranges(shape: NetworkShape, memory: MemoryTiming) -> dict[str, float]:
     """Return the :data:`SIZES` of a network and its memory."""
-    sizes = (
-        shape.tokens,
-        shape.patch_values,
-        shape.width,
-        shape.head_dim,
-        len(shape.blocks),
-        max(block.heads for block in shape.blocks),
-        max(block.hidden for block in shape.blocks),
-        shape.classes,
-        float(shape.mean_pool),
-        memory.bytes_per_cycle,
-        memory.latency_cycles,
-    )
-    return dict(zip(SIZES, sizes, strict=True))
+    return {name: size(shape, memory) for name, size in SIZES.items()}
 
 
 class LatencyRecord(CalibrationRecord):
@@ -185,8 +172,7 @@ class LatencyRecord(CalibrationRecord):
         held_out: list[HeldOut],
     ) -> "LatencyRecord":
         """Derive ranges and errors from the networks that were measured."""
-        sizes = [row.model_dump() for row in held_out]
-        ranges = {name: [row[name] for row in sizes] for name in SIZES}
+        ranges = {name: [getattr(row, name) for row in held_out] for name in SIZES}
         return cls(
             engine=engine.name,
             engine_hash=f"{engine.hash:016x}",

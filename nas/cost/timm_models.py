@@ -1,4 +1,4 @@
-"""Sizes of timm's plain vision transformers, by name.
+"""Shapes of timm's plain vision transformers, by name.
 
 The models are built on torch's ``meta`` device: without weights, memory or download. Their sizes
 are read from their modules. Parts that do not count towards cycles (biases, layer scales, the kind
@@ -7,7 +7,6 @@ of the activation) do not matter; a part that the engine cannot run is refused b
 
 import difflib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -23,31 +22,15 @@ from timm.models.vision_transformer_relpos import VisionTransformerRelPos
 from torch import nn
 
 from rtl.errors import UserError
+from rtl.model.shape import NetworkShape, plain_vit
 
 FAMILIES = ("vit_", "deit_")
 SHORT = "_patch16_224"  # what a short name such as deit_small leaves out
 CLASSES = 1000  # of a model that comes without a classifier: ImageNet's
 
 
-@dataclass(frozen=True)
-class PlainVit:
-    """Sizes of a plain vision transformer: arguments of :func:`rtl.model.shape.plain_vit`."""
-
-    image: tuple[int, int, int]
-    patch: int
-    width: int
-    heads: int
-    head_dim: int
-    hidden: int
-    depth: int
-    classes: int
-    mean_pool: bool
-    class_token: bool
-
-
-@cache
-def sizes_of(name: str) -> PlainVit:
-    """Sizes of a timm model.
+def timm_shape(name: str, granularity: int, bits8: float) -> NetworkShape:
+    """Return the shape of a timm model, as :func:`nas.cost.plain.shape_of` does.
 
     Raises
     ------
@@ -58,7 +41,7 @@ def sizes_of(name: str) -> PlainVit:
     if missing := ", ".join(_missing(model)):
         raise UserError(f"timm model '{name}' has what the engine has not: {missing}")
     block, conv = model.blocks[0], model.patch_embed.proj
-    return PlainVit(
+    return plain_vit(
         image=(*model.patch_embed.img_size, conv.in_channels),
         patch=conv.kernel_size[0],
         width=model.embed_dim,
@@ -67,11 +50,14 @@ def sizes_of(name: str) -> PlainVit:
         hidden=block.mlp.fc1.out_features,
         depth=len(model.blocks),
         classes=model.num_classes or CLASSES,
+        row_granularity=granularity,
+        bits8=bits8,
         mean_pool=model.global_pool == "avg",
         class_token=model.has_class_token,
     )
 
 
+@cache
 def _known(name: str) -> str:
     """Return timm's own name of a model."""
     names = [known for known in timm.list_models() if known.startswith(FAMILIES)]
@@ -86,6 +72,7 @@ def _known(name: str) -> str:
     )
 
 
+@cache
 def _build(name: str) -> Any:
     with torch.device("meta"):
         return timm.create_model(name, pretrained=False)

@@ -12,6 +12,10 @@ logarithms, so a factor ``in * step / out`` hands the same sum of gradients, wit
 of the three. With both ends of a scale taken together this is the gradient of LSQ (Esser et al.,
 arXiv 1902.08153).
 
-One operation per module, each with the function that makes its stored constants: training and
-export both call that, one source of every constant.
+One operation per module, each with the function that makes its stored constants. Training and
+export both call that function, so every constant has one source.
+
+- ``codes``, ``dyadic``, ``steps``, ``reshape``: rounding and ranges; factors; first scales; shapes
+- ``linear``, ``norm``, ``attention``, ``gelu``: the operations
+- ``integer``: the whole integer model, in integers: no gradients, every code as in golden
 """

@@ -32,7 +32,7 @@ class IntegerNetwork:
         Valid, as every :class:`~rtl.model.IntegerModel` is: the proof that its accumulators stay
         below 2**26 is what makes float64 products exact.
     device : torch.device or str
-        Where the tensors live.
+        Device of the tensors.
     """
 
     def __init__(self, model: IntegerModel, device: torch.device | str = "cpu") -> None:

@@ -33,7 +33,7 @@ class LinearCodes:
 
 
 def weight_limits(bits8: Tensor) -> tuple[Tensor, Tensor]:
-    """Lowest and highest code of rows that are 8 bits bits8 where ``bits8``: float32, its shape."""
+    """Lowest and highest weight code of every row; ``bits8`` marks 8-bit rows. Both (rows,)."""
     high = torch.where(bits8, 127.0, 7.0)
     return -high - 1, high
 

@@ -38,7 +38,7 @@ def norm_codes(width: int, epsilon: float, log_out: Tensor) -> NormCodes:
     width : int
         Channels.
     epsilon : float
-        In squared residual codes.
+        Epsilon in squared residual codes.
     log_out : Tensor
         Logarithm of the output scale, scalar.
 

@@ -43,7 +43,7 @@ class EvolutionState:
     identity : dict
         JSON values that decide the result; a state is only continued under equal ones.
     scores : dict of tuple of int to Score
-        By genes; all targets share them.
+        Scores by genes; all targets share them.
     populations : list of list of tuple of int
         Genes, for each target that was begun.
     generations : list of int

@@ -44,7 +44,7 @@ class EngineResult:
     candidates : list of Candidate
         All subnets that were evaluated, with their costs on this engine.
     winners : list of Candidate
-        In the order of the frame rates.
+        Winners, in the order of the frame rates.
     """
 
     setup: SearchSetup

@@ -145,7 +145,7 @@ class Summary(_SummaryPart):
         as a fraction, an engine might take that was not tried.
     clock_hz : int
     objectives : tuple of str
-        What the search lowered beside the error.
+        Objectives that the search lowered beside the error.
     tolerance : float
         Points of accuracy that a winner may give up to lower the objectives.
     caveats : tuple of str
@@ -155,7 +155,7 @@ class Summary(_SummaryPart):
     supernet : str
         Hash of the recipe of the supernet.
     winners : tuple of Winner
-        In the order of the frame rates.
+        Winners, in the order of the frame rates.
     """
 
     schema_: Literal[5] = Field(default=SCHEMA, alias="schema")

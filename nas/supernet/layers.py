@@ -25,7 +25,7 @@ class Scale(nn.Module):
     Parameters
     ----------
     initial : float
-        Until calibration on real values.
+        Scale until it is calibrated on real values.
     """
 
     def __init__(self, initial: float = 0.05) -> None:

@@ -1,1 +1,9 @@
-"""Training of the supernet: recipe, augmentation, steps, checkpoints, evaluation."""
+"""Training of the supernet.
+
+- ``recipe``: everything that decides the result, and the key under which a run is kept
+- ``augment``: random distortion of the images
+- ``trainer``: one step after the other: batch, subnets, losses, rates, averages
+- ``train``: what goes on around the steps: progress, logs, saving, Ctrl-C
+- ``checkpoint``: the file of a run
+- ``evaluate``: accuracy with its uncertainty
+"""

@@ -39,10 +39,10 @@ def train_supernet(
     ----------
     config : TrainConfig
     directory : Path or str
-        For the checkpoint, and TensorBoard's logs beside it.
+        Folder of the checkpoint, with TensorBoard's logs beside it.
     data : TrainingData
     console : rich.console.Console, optional
-        Where the progress bar goes; ``Console(quiet=True)`` shows none.
+        Terminal of the progress bar; ``Console(quiet=True)`` shows none.
 
     Returns
     -------

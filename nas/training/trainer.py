@@ -40,12 +40,12 @@ class Trainer:
     Attributes
     ----------
     step, steps : int
-        Steps taken, and of the whole run.
+        Steps taken so far, and steps of the whole run.
     float_steps, steps_per_epoch : int
         Steps of the first stage, and of an epoch of either.
     net : Supernet
     averages : dict of str to Tensor
-        By parameter name, the moving averages; empty in the float stage.
+        Moving averages by parameter name; empty in the float stage.
     finished : bool
         Whether ``net`` holds the result.
     """

@@ -56,7 +56,7 @@ class RequantizeLane(wiring.Component):
     scale : In(RequantizeScale)
     format : In(Format)
     code : Out(signed(16))
-        For ACT_UNSIGNED 0 … 2^act_bits − 1.
+        The code; for ACT_UNSIGNED from 0 to 2^act_bits − 1.
 
     Source: docs/numerics.md, section 2. Reference: sim.golden.ops.requantize.
     """

@@ -1,1 +1,8 @@
-"""Verilog of an engine, its cells by Yosys, and its levels of logic: ``python -m rtl.build``."""
+"""Verilog of an engine, its cells by Yosys, and its levels of logic: ``python -m rtl.build``.
+
+- :mod:`rtl.build.verilog`: Verilog
+- :mod:`rtl.build.synthesis`: resources, counted by Yosys
+- :mod:`rtl.build.netlist`: levels of logic between registers
+- :mod:`rtl.build.utilization`: resources, counted by Vivado
+- :mod:`rtl.build.tables`: tables of the command
+"""

@@ -37,16 +37,21 @@ def read_utilization(path: Path | str) -> Resources | Utilization:
     UserError
         If the file cannot be read, or lacks a row or column; names what is missing.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
+    text = read_report(path)
     rows = [line.strip().strip("|").split("|") for line in text.splitlines() if line[:1] == "|"]
     try:
         header = next((n for n, row in enumerate(rows) if row[0].strip() == "Instance"), None)
         return _flat(rows) if header is None else _hierarchical(rows[header], rows[header + 1 :])
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def read_report(path: Path | str) -> str:
+    """Read the text of a vendor's report; ``UserError`` if that is not possible."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
 
 
 def _flat(rows: list[Row]) -> Resources:

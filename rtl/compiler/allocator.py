@@ -81,9 +81,10 @@ class Allocator:
     ----------
     weights, parameters, exponents : Ring
     gelu : list
-        For whom each of the two tables is taken, or None.
+        The request that has taken each of the two tables, or None.
     pixels : dict of int to (int, set)
-        Per place of a token tile that was ever taken: the tile, and for whom it is still taken.
+        Per place of a token tile that was ever taken: the tile, and the requests that still
+        need it.
     """
 
     def __init__(self, plan: Plan):

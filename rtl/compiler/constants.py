@@ -21,9 +21,9 @@ class Constants:
     Attributes
     ----------
     chunks : list of Chunk
-        All so far, in the order of their offsets.
+        All chunks so far, in the order of their offsets.
     bytes : int
-        Where the next one goes.
+        Their size, which is the offset of the next one.
     """
 
     def __init__(self, plan: Plan):

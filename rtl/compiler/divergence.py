@@ -14,18 +14,19 @@ class Expected:
     Parameters
     ----------
     number : int
-        Of the instruction.
+        Number of the instruction.
     buffer : str
-        ``activations``, ``pixels``, ``keys``, ``values``, ``scores``, ``residual``, ``weights``,
-        ``parameters``, ``exponents`` or ``gelu``; the last four are given as bytes.
+        The scratchpad: ``activations``, ``pixels``, ``keys``, ``values``, ``scores``, ``residual``,
+        ``weights``, ``parameters``, ``exponents`` or ``gelu``. Words of the last four are given
+        as bytes.
     tensor : str
-        Name of docs/numerics.md section 8; of constants, ``what`` of their chunk.
+        Name of the tensor in docs/numerics.md, section 8; of constants, their chunk's ``content``.
     head : int
         Attention head, or -1.
     banks, words : (n,)
-        Where. The GELU table counts as bank, a code as word.
+        Bank and word of each. Of GELU, the bank is the table, the word the index of a code.
     values : (n, lanes) int64
-        Activations raw, that is, unsigned; all others signed where their code is.
+        Activations as unsigned bits; all others signed where their code is.
     written : (n, lanes) bool
         Lanes that are written (an activation word may be written in part).
     known : (n, lanes) bool
@@ -66,13 +67,13 @@ class Divergence:
     Parameters
     ----------
     number : int
-        Of the instruction.
+        Number of the instruction.
     element : str
-        As :meth:`Expected.element` names it; of a stray write, the place alone.
+        Name of the element (:meth:`Expected.element`); of a stray write, the place alone.
     expected : int or None
-        None if nothing must be written there.
+        Value that golden has; None if nothing must be written there.
     got : int or None
-        None if nothing was written.
+        Value that the engine wrote; None if it wrote nothing.
     """
 
     number: int

@@ -30,7 +30,7 @@ class MemoryMap:
     Parameters
     ----------
     program_offset : int
-        Of BEGIN in the MODEL region; constants lie before it.
+        Offset of the program in the MODEL region; constants lie before it.
     model_bytes, image_bytes, output_bytes : int
         Sizes of MODEL, and of IMAGE and OUTPUT for one image.
     """

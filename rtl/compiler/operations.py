@@ -107,8 +107,8 @@ class Chunk(NamedTuple):
     content : str
         ``weights``, ``parameters``, ``exponents``, ``gelu`` or ``position``.
     parts : tuple of (str, int, int)
-        Layer, first row tile and number of row tiles; (layer, 0, 0) of all but weights and
-        parameters.
+        Layer, first row tile and number of row tiles; (layer, 0, 0) where the content is neither
+        weights nor parameters.
     offset, bytes : int
         Place from the region's base, and size.
     """
@@ -129,7 +129,8 @@ class Program:
     operations : sequence of Operation
         BEGIN first, END last; the index is the instruction's number.
     waits, signals : sequence of int
-        Beside each operation, a bit per unit: whose semaphore it waits for, whose it raises.
+        For each operation, the units whose semaphores it waits for, and those whose it raises; a
+        bit per unit.
     chunks : sequence of Chunk
         Constants in the MODEL region, in the order of their offsets.
     constant_bytes : int

@@ -12,6 +12,10 @@ from rtl.isa.instructions import INSTRUCTIONS, Opcode
 from rtl.model import IntegerModel, numerics
 from rtl.model.shape import NetworkShape
 
+FIELD_BITS = {
+    (opcode, field.name): field.bits for opcode, layout in INSTRUCTIONS.items() for field in layout
+}
+
 
 def plan(shape: NetworkShape, engine: EngineConfig) -> Plan:
     """Plan a network on an engine; no program is made, so this is cheap.
@@ -62,7 +66,7 @@ class _Limits:
 
     def operand(self, what: str, needed: int, opcode: Opcode, name: str) -> None:
         """Compare with what a field of an instruction holds."""
-        bits = next(field.bits for field in INSTRUCTIONS[opcode] if field.name == name)
+        bits = FIELD_BITS[opcode, name]
         limit = f"{opcode.name} {name} ({bits} bits)"
         self.most(what, needed, (1 << bits) - 1, limit)
 

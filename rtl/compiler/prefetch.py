@@ -31,7 +31,7 @@ def prefetch(compute: Sequence[Pending], plan: Plan) -> list[Operation]:
     Parameters
     ----------
     compute : sequence of Pending
-        In the order of the program.
+        Computing operations, in the order of the program.
     plan : Plan
     """
     return _Prefetch(compute, plan).operations

@@ -65,7 +65,7 @@ class Pending(NamedTuple):
     ----------
     operation : Operation
     requests : tuple of Request
-        What must have been loaded before it.
+        Constants and pixels that must have been loaded before it.
     """
 
     operation: Operation
@@ -245,7 +245,7 @@ class ResidentChunk(Resident):
     ----------
     loads : sequence of Operation
     operand : str
-        Of the users: takes the address.
+        The operand of its users that takes the address.
     span : Span
     """
 
@@ -312,7 +312,7 @@ class PositionRequest(Request):
     Parameters
     ----------
     chunk : Chunk
-        Of all tokens.
+        The positions of all tokens.
     tile : TokenTile
     """
 

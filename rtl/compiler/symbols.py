@@ -51,7 +51,7 @@ class Symbols:
     region : bytes
         Content of the MODEL region.
     position : (tokens, width) int16
-        Of the model.
+        The model's position tensor.
     """
 
     def __init__(self, program: Program, region: bytes, position: np.ndarray):

@@ -89,8 +89,7 @@ def _growing(operations: Sequence[Operation]) -> dict[tuple[int, int], list[_Wai
     grown: dict[tuple[int, int], list[_Wait]] = {}
     for place, (unit, needs) in enumerate(_needs(operations)):
         most = latest[unit]
-        for producer in range(UNITS):
-            needed = needs[producer]
+        for producer, needed in enumerate(needs):
             if needed > most[producer]:
                 most[producer] = needed
                 grown.setdefault((producer, unit), []).append((place, needed))
@@ -194,7 +193,7 @@ class _FirstAccess(NamedTuple):
     Parameters
     ----------
     needs : list of int
-        Of the operation, to be completed.
+        What the operation needs, a list that is still to be filled in.
     unit : Unit
     span : Span
     writes : bool

@@ -142,7 +142,7 @@ class InFlight(wiring.Component):
     halt : In(1)
         Nothing is done any more.
     image_done : Out(1)
-        For a cycle.
+        High for a cycle when the oldest image is done.
     """
 
     SETTLE = 8  # from the last completion

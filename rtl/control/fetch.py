@@ -74,7 +74,7 @@ class ImageLoop(wiring.Component):
     halt : In(1)
     running : Out(1)
     finished : Out(1)
-        For a cycle: the last image is done.
+        High for a cycle when the last image is done.
     fault : Out(Fault)
     """
 

@@ -41,7 +41,7 @@ class UnitControl(wiring.Component):
     Members
     -------
     i, o, available, taken, missing, halt, started, latest
-        As members of Issue.
+        The members of :class:`rtl.control.semaphores.Issue`.
     head : Out(NUMBER)
         The oldest instruction in the queue.
     busy : In(1)

@@ -23,7 +23,7 @@ class UnitPort(Signature):
     idle : Out(1)
         Nothing is in the unit, and its last completion was seen.
     busy : Out(1)
-        For the counters alone: the unit works.
+        The unit works in this cycle; only the performance counters look at it.
     """
 
     def __init__(self, opcode: Opcode):

@@ -120,7 +120,7 @@ class CutPlaces(wiring.Component):
     Members
     -------
     start, first, segment_bytes, bytes : In
-        As the cutter's.
+        The members of :class:`Cutter` with these names.
     o : Out(stream of cut_layout)
     """
 

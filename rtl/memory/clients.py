@@ -56,7 +56,7 @@ class WriteClient(Signature):
     command : Out(stream of WriteCommand)
     beats : Out(stream)
     done : In(1)
-        For a cycle, when memory has answered all of a command's bursts.
+        High for a cycle when memory has answered all of a command's bursts.
     error : In(1)
         With ``done``: one of the answers was an error.
     """

@@ -94,47 +94,49 @@ class SharedReadPort(Signature):
 
 
 def activation_read(config: EngineConfig) -> ReadPort:
-    """By granule address: one depth word of every token lane."""
+    """Read at a granule address: one depth word of every token lane."""
     word = array(config.depth_lanes, activation_code(config))
     return ReadPort(ADDRESS, array(config.token_lanes, word))
 
 
 def pixel_read(config: EngineConfig) -> ReadPort:
-    """By word: ``depth_lanes`` bytes of every token lane."""
+    """Read at a word address: ``depth_lanes`` bytes of every token lane."""
     return ReadPort(ADDRESS, array(config.token_lanes, array(config.depth_lanes, unsigned(8))))
 
 
 def weight_read(config: EngineConfig) -> ReadPort:
-    """By ring word: a nibble for every row and depth lane."""
+    """Read at a word of the ring: a nibble for every row and depth lane."""
     return ReadPort(ADDRESS, array(config.row_lanes, array(config.depth_lanes, unsigned(4))))
 
 
 def key_read(config: EngineConfig) -> ReadPort:
-    """By granule address: one depth word of ``row_lanes`` keys."""
+    """Read at a granule address: one depth word of ``row_lanes`` keys."""
     return ReadPort(ADDRESS, array(config.row_lanes, array(config.depth_lanes, KEY_VALUE)))
 
 
 def value_read(config: EngineConfig) -> ReadPort:
-    """By word: ``row_lanes`` rows of ``depth_lanes`` keys; first index is the key."""
+    """Read at a word address: ``row_lanes`` rows of ``depth_lanes`` keys, key by key."""
     return ReadPort(ADDRESS, array(config.depth_lanes, array(config.row_lanes, KEY_VALUE)))
 
 
 def parameter_read(config: EngineConfig) -> ReadPort:
+    """Read at a word address: the parameters of ``row_lanes`` rows."""
     return ReadPort(ADDRESS, array(config.row_lanes, ParameterRecord))
 
 
 def exponent_read(config: EngineConfig) -> ReadPort:
+    """Read at a word address: the exponents of ``row_lanes`` channels."""
     exponent = unsigned(numerics.NORM_EXPONENT_BITS)
     return ReadPort(ADDRESS, array(config.row_lanes, exponent))
 
 
 def score_read(config: EngineConfig) -> ReadPort:
-    """By bank (lane modulo 4) and word: ``row_lanes`` raw scores of one token."""
+    """Read at a bank (lane modulo 4) and a word: ``row_lanes`` raw scores of one token."""
     return ReadPort(ScoreRequest, array(config.row_lanes, SCORE))
 
 
 def residual_read(config: EngineConfig) -> SharedReadPort:
-    """By half (pair of tokens 0, 1 or 2, 3 of a group of 4) and word: 2 tokens x ``row_lanes``."""
+    """Read at a half (tokens 0, 1 or 2, 3 of a group of 4) and a word: 2 tokens x ``row_lanes``."""
     return SharedReadPort(ResidualRequest, array(2, array(config.row_lanes, RESIDUAL)))
 
 
@@ -159,6 +161,7 @@ def activation_write(config: EngineConfig) -> data.StructLayout:
 
 
 def pixel_write(config: EngineConfig) -> data.StructLayout:
+    """A word of one token lane: ``depth_lanes`` pixel bytes of its patch."""
     return data.StructLayout(
         {
             "lane": unsigned(ceil_log2(config.token_lanes)),

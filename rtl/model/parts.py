@@ -77,7 +77,7 @@ class Linear:
         Parameters
         ----------
         name : str
-            For messages, such as ``blocks.0.fc1``.
+            Name of the part in messages, such as ``blocks.0.fc1``.
         size : tuple of int
             Expected (rows, depth).
         granularity : int

@@ -130,7 +130,7 @@ def plain_vit(
     Parameters
     ----------
     image, patch, width, head_dim, classes, row_granularity, mean_pool, class_token
-        As of :class:`NetworkShape`.
+        As in :class:`NetworkShape`.
     heads, hidden : int
         Heads and hidden units of every block; ``hidden`` is four times the width by default.
     depth : int

@@ -5,7 +5,6 @@ each block are a sum of its features (:mod:`rtl.resources.structure`), each with
 fitted to engines that were synthesised (:mod:`nas.cost.resource_fit`).
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from typing import Any
@@ -21,9 +20,6 @@ from rtl.resources.structure import dsps
 
 CountedEngine = tuple[EngineConfig, Utilization]
 """An engine, and what synthesis counted for it."""
-
-Report = tuple[EngineConfig, Resources | Utilization]
-"""An engine, and what a vendor's tool counted for it."""
 
 FeatureCosts = dict[str, dict[str, dict[str, float]]]
 """``costs[block]["lut" or "ff"][feature]``: LUTs or flip-flops of one more of a feature."""
@@ -77,24 +73,15 @@ class ResourceModel:
             if not low <= (size := getattr(engine, name)) <= high
         ]
 
-    def refit(self, reports: Sequence[Report]) -> "ResourceModel":
-        """Scale the predictions to what a vendor's tool counted for some engines.
+    def refit(self, engine: EngineConfig, used: Resources | Utilization) -> "ResourceModel":
+        """Scale the predictions to what a vendor's tool counted for an engine.
 
-        Each unit is scaled where every report is hierarchical, else the engine as a whole.
-
-        Raises
-        ------
-        UserError
-            If there are no reports.
+        Each unit is scaled where the report is hierarchical, else the engine as a whole.
         """
-        if not reports:
-            raise UserError("no reports to scale a resource model to")
         yosys = replace(self, reference="yosys", scales={})
-        hierarchical = all(isinstance(used, Utilization) for _, used in reports)
         scales = {}
-        for name in structure.BLOCKS if hierarchical else [ENGINE]:
-            pairs = [yosys._against(engine, used, name) for engine, used in reports]
-            predicted, counted = (np.sum(side, axis=0) for side in zip(*pairs, strict=True))
+        for name in structure.BLOCKS if isinstance(used, Utilization) else [ENGINE]:
+            predicted, counted = map(np.array, yosys._against(engine, used, name))
             ratios = np.divide(counted, predicted, out=np.ones(len(KINDS)), where=predicted > 0)
             scales[name] = dict(zip(KINDS, ratios.tolist(), strict=True))
         return replace(self, reference="vivado", scales=scales)

@@ -53,12 +53,13 @@ class Breakdown:
         Cycles from one image's end to the next one's, where three images or more were simulated;
         else those of the first image.
     multiplying : dict of str to float
-        By kind of layer: the array multiplies, padding included.
+        Cycles by kind of layer in which the array multiplies, padding included.
     draining : dict of str to float
-        By kind of layer: the array waits until the drain has emptied the row tile before.
+        Cycles by kind of layer in which the array waits for the drain of the row tile before.
     waiting : dict of str to dict of Wait to float
-        By kind of layer that was to begin: the matmul unit is idle. Of kind ``end``: behind the
-        last layer; of a row of images what is left, a few cycles of either sign, as they overlap.
+        Cycles in which the matmul unit is idle, by the kind of layer that was to begin. Kind
+        ``end`` is what follows the last layer; of images in a row, the remainder, a few cycles of
+        either sign, as they overlap.
     """
 
     cycles: float
@@ -82,7 +83,7 @@ def breakdown_of(program: Program, prediction: Prediction, memory: MemoryTiming)
     ----------
     program : Program
     prediction : Prediction
-        Of this program, with ``memory``.
+        Prediction of this program, with ``memory``.
     memory : MemoryTiming
     """
     images = len(prediction.starts) // len(program.operations)
@@ -151,7 +152,7 @@ class _AwaitedLoads:
     program : Program
     prediction : Prediction
     latency : int
-        Of memory, in cycles: so long before its data a LOAD must be taken.
+        Latency of memory, in cycles: so long before its data a LOAD must be taken.
     images : int
     """
 

@@ -240,7 +240,7 @@ class LoadTiming:
         enter = first + self.buffer
         if ready > enter:
             enter = ready
-        beats = self._even_beats(extent)
+        beats = self._even_beats(extent) if self.uneven else extent.left
         latest, room = self._latest(beats, extent.burst, chosen, enter)
         on_time = latest + memory.latency + BURST_BEATS <= first + beats * pace
         if latest >= limit or beats < extent.left or not on_time:

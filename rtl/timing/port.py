@@ -29,9 +29,9 @@ class MemoryTiming:
     Parameters
     ----------
     bytes_per_cycle : float
-        Sustained, reads and writes together.
+        Sustained bandwidth, reads and writes together.
     latency_cycles : int
-        From a read's address to its first data.
+        Cycles from a read's address to its first data.
     """
 
     bytes_per_cycle: float = 16.0

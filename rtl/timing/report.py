@@ -25,9 +25,9 @@ def report(
     ----------
     program : Program
     prediction : Prediction
-        Of this program, for one image; ``cycles_per_image`` of several.
+        Prediction of this program: ``cycles`` of one image, ``cycles_per_image`` of several.
     breakdown : Breakdown
-        Of one image.
+        Breakdown of one image's cycles.
     clock_hz : int
     """
     engine = program.plan.engine

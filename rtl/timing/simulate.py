@@ -322,7 +322,7 @@ def _sequences(
     unit_of : sequence of Unit or None
         The unit of each instruction.
     units : sequence of TimedUnit
-        By number; they know what an instruction costs.
+        All units by number; they know what an instruction costs.
     """
     count = len(unit_of)
     givers: defaultdict[tuple[int, int], list[int]] = defaultdict(list)  # by producer, consumer

@@ -6,11 +6,10 @@ Everything is counted from the operands of the very program that runs.
 from collections import Counter
 from dataclasses import dataclass
 
-from rtl.compiler import Operation, Program, lower, plan
+from rtl.compiler import Operation, Program
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Activations, Destination, Opcode, Weights
 from rtl.model import numerics
-from rtl.model.shape import NetworkShape
 from rtl.timing.bound import array_work
 from rtl.timing.units import array_cycles
 
@@ -72,18 +71,7 @@ class Work:
         return self.scratchpad_read_bytes + self.scratchpad_written_bytes
 
 
-def work_of(shape: NetworkShape, engine: EngineConfig) -> Work:
-    """Count the work of an image of a network on an engine.
-
-    Raises
-    ------
-    UserError
-        If the engine cannot run the network.
-    """
-    return work_of_program(lower(plan(shape, engine)))
-
-
-def work_of_program(program: Program) -> Work:
+def work_of(program: Program) -> Work:
     """Count the work of an image of a program."""
     engine = program.plan.engine
     read, cycles, written = Counter({PROGRAM: program.program_bytes}), 0, 0

@@ -33,39 +33,39 @@ class UnitLatencies:
     Parameters
     ----------
     request : int
-        From the start to the command that reads the program.
+        Cycles from the start of a run to the command that reads the program.
     decode : int
         ``DECODE_CYCLES`` of :class:`rtl.control.fetch.Fetch`.
     queue : int
         ``LATENCY`` of :class:`rtl.lib.streams.Queue`.
     issue : int
-        ``LATENCY`` of :class:`rtl.control.semaphores.Issue`: from a queue's head to taken. The next
-        one starts in the cycle after.
+        ``LATENCY`` of :class:`rtl.control.semaphores.Issue`: cycles from a queue's head to taken.
+        The next one starts in the cycle after.
     signal : int
-        From ``done`` to the semaphore.
+        Cycles from ``done`` to the semaphore.
     matmul_start, matmul_finish : int
         ``START_CYCLES`` and ``finish_cycles`` of :class:`rtl.matmul.unit.MatmulUnit`.
     norm_pair : int
-        From the last beat of a pair's pass 1 to the first of its pass 2.
+        Cycles from the last beat of a pair's pass 1 to the first of its pass 2.
     norm_done, softmax_done : int
-        From the last read to ``done``.
+        Cycles from the last read to ``done``.
     load_check : int
-        From taken until the next LOAD can be taken.
+        Cycles from taken until the next LOAD can be taken.
     load_gap : int
-        Between the data of two LOADs.
+        Cycles between the data of two LOADs.
     load_done : int
-        From the last write to ``done``.
+        Cycles from the last write to ``done``.
     store_check : int
-        From taken to the reading of the first word.
+        Cycles from taken to the reading of the first word.
     store_word : int
-        Reading a word; its beats follow.
+        Cycles that reading a word takes; its beats follow.
     store_answer : int
-        From the last beat to ``done``, without the memory's latency.
+        Cycles from the last beat to ``done``, without the memory's latency.
     end : int
-        From the last ``done`` of an image to the image's.
+        Cycles from the last ``done`` of an image's instructions to the end of the image.
     again : int
-        From END, or from the end of the image that made room, to the command that reads the
-        program again.
+        Cycles from END, or from the end of the image that made room, to the command that reads
+        the program again.
     """
 
     request: int = 2
@@ -113,7 +113,7 @@ class MatmulTiming:
     Attributes
     ----------
     feeds : list of (float, float)
-        Of each instruction, when its feed begins and when the last row tile's ends.
+        Cycles in which each instruction's feed begins, and in which its last row tile's ends.
     """
 
     def __init__(self, engine: EngineConfig, latencies: UnitLatencies):

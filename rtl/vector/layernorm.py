@@ -43,7 +43,7 @@ class NormUnit(wiring.Component):
     i : In(stream.Signature(dispatch_layout(Opcode.NORM)))
         ``token`` is even; at most ``Retire.DEPTH`` instructions are under way.
     done : Out(Completion)
-        After the last write was taken.
+        Comes after the last write was taken.
     idle, busy : Out(1)
     residual : Out(residual_read(config))
     exponents : Out(exponent_read(config))

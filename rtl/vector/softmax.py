@@ -41,7 +41,7 @@ class SoftmaxUnit(wiring.Component):
     i : In(stream.Signature(dispatch_layout(Opcode.SOFTMAX)))
         At most ``Retire.DEPTH`` instructions are under way.
     done : Out(Completion)
-        After the last write was taken and the last scale is in its register.
+        Comes after the last write was taken and the last scale is in its register.
     idle, busy : Out(1)
     scores : Out(score_read(config))
     maxima : In(score_slots x token_lanes x SCORE)

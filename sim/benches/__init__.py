@@ -1,1 +1,5 @@
-"""cocotb benches: what runs inside a simulation."""
+"""cocotb benches of whole networks, which run inside a simulation.
+
+- :mod:`sim.benches.host`: the host, which reads and writes the registers
+- :mod:`sim.benches.network`: a run of a compiled network
+"""

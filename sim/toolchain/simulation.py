@@ -86,7 +86,7 @@ class Build:
         test_module : str
             Importable name, such as ``"sim.benches.network"``.
         testcase : str or sequence of str, optional
-            Only these tests; by default all of the module's.
+            Tests to run; by default all of the module's.
         env : mapping, optional
             Environment variables for the bench: how sizes and file names reach it.
         plusargs : sequence of str
@@ -94,9 +94,9 @@ class Build:
         seed : int
             Python's random seed in the bench.
         directory : Path, optional
-            Where the simulation runs and leaves its files. By default a temporary directory.
+            Folder in which the simulation runs and leaves its files; by default a temporary one.
         log_file : Path, optional
-            By default ``simulation.log`` in ``directory``.
+            File of its output; by default ``simulation.log`` in ``directory``.
         trace : bool
             Write ``dump.vcd`` to ``directory``; the design must have been built with ``trace``.
 

@@ -18,6 +18,9 @@ from nas.calibrate import PROG, SCHEMA, CalibrateOptions, main
 from nas.cost import calibration_run, measurements, sweep
 from nas.cost.calibration import Calibration, find
 from nas.cost.calibration_run import SEED_QUICK
+from nas.cost.energy import PowerModel
+from nas.cost.estimate import Estimate
+from nas.cost.hardware import HardwareTarget
 from nas.cost.records import SEED_HELD_OUT
 from nas.cost.subnets import sample_subnets
 from rtl.board import FOLDER, load_board
@@ -25,6 +28,7 @@ from rtl.build.synthesis import Module, Resources, Utilization
 from rtl.cli import command
 from rtl.config import ENGINES, TINY
 from rtl.errors import UserError
+from rtl.model import IntegerModel
 
 ROOT = Path(__file__).parents[2]
 UTILIZATION = ROOT / "tests" / "rtl" / "build" / "flat.rpt"
@@ -242,14 +246,16 @@ def test_reports_of_vivado_refine_a_calibration(workplace, tmp_path, capsys):
     engine = ENGINES["tiny"]
     assert after.resource_model.predict(engine).lut == 141_234
     assert after.resource_model.predict(engine) != before.resource_model.predict(engine)
-    assert after.latency == before.latency and after.power_model is None
+    assert after.latency == before.latency and after.power is None
     power = tmp_path / "power.rpt"
     power.write_text(POWER)
     network = ROOT / "examples" / "digits.pulsar"
     assert run(tmp_path, "--power", str(power), "--network", str(network)) == 0
-    assert "J dynamic energy per image" in capsys.readouterr().out
+    digits = Estimate.of(HardwareTarget.load("sim"), IntegerModel.load(network).shape)
+    joules = 6.4 / digits.frames_per_second
+    assert f"digits.pulsar: {joules:.4g} J dynamic energy per image" in capsys.readouterr().out
     imported = Calibration.load(tmp_path / "sim.calibration.json")
-    assert imported.power_model is not None
+    assert imported.power and imported.power.joules(digits.work.products) == pytest.approx(joules)
     assert not sum(workplace.asked.values())
     # A new calibration keeps them.
     assert run(tmp_path) == 0
@@ -263,7 +269,7 @@ def test_reports_of_vivado_refine_a_calibration(workplace, tmp_path, capsys):
 def test_reports_of_another_engine_are_dropped(workplace, tmp_path, capsys):
     before = packaged(tmp_path)
     latency = before.latency.model_copy(update={"engine_hash": "0" * 16})
-    powered = {"latency": latency, "power": {"joules_per_product": 1e-12}}
+    powered = {"latency": latency, "power": PowerModel(joules_per_product=1e-12)}
     before.model_copy(update=powered).save(tmp_path / "sim.calibration.json")
     assert run(tmp_path) == 0
     assert "Dropped: imported reports of power, which are of another" in capsys.readouterr().out

@@ -9,9 +9,11 @@ import pytest
 from nas import fit
 from nas.cost import HardwareTarget, estimate
 from nas.cost.calibration import find
+from nas.cost.energy import PowerModel
 from rtl.board import FOLDER, board_names, load_board
 from rtl.build.synthesis import Resources
 from rtl.cli import command
+from rtl.compiler import lower, plan
 from rtl.config import TINY, ZCU102
 from rtl.model import IntegerModel
 from rtl.model.shape import plain_vit
@@ -84,10 +86,10 @@ def test_energy_only_after_a_power_report(monkeypatch, capsys):
     """1 pJ per product of the array; of another engine it is an extrapolation."""
     known = find(load_board("sim"))
     assert energies((DIGITS, "--board", "sim"), capsys)[0] == ["uncalibrated"]
-    powered = known.model_copy(update={"power": {"joules_per_product": 1e-12}})
+    powered = known.model_copy(update={"power": PowerModel(joules_per_product=1e-12)})
     monkeypatch.setattr(estimate, "find", lambda board: powered)
     shape = IntegerModel.load(DIGITS).shape
-    products = work_of(shape, TINY).products
+    products = work_of(lower(plan(shape, TINY))).products
     found, out = energies((DIGITS, "--board", "sim"), capsys)
     assert found == [f"{products * 1e-9:.3g}"] and "energy of engine" not in out
     found, out = energies((DIGITS, "--board", "sim", "--engine", "ulx3s"), capsys)

@@ -89,7 +89,7 @@ def choose(
     cycles_of : callable
         The exact timing model.
     resource_model : ResourceModel, optional
-        By default, that of the board's calibration.
+        By default the model of the board's calibration.
     advance : callable
         Reports progress.
     seconds : float

@@ -21,7 +21,7 @@ class Binding:
     engine : str
         Description of the engine, by :func:`described`.
     needed, limit : float
-        What the engine needs, and what the board has.
+        How much the engine needs, and how much the board has.
     """
 
     resource: str

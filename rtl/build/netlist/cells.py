@@ -13,7 +13,7 @@ class Cell(NamedTuple):
     ----------
     name, kind : str
     inputs, outputs : mapping of str to list of Bit
-        What each pin is connected to.
+        Nets that each pin is connected to.
     parameters : mapping of str to str
         Parameters by name, numbers in binary.
     """

@@ -22,7 +22,7 @@ from itertools import cycle
 from typing import NamedTuple
 
 from rtl.compiler.lowering.layers import Layers
-from rtl.compiler.lowering.layout import AttentionLayout, norm_output
+from rtl.compiler.lowering.layout import AttentionLayout
 from rtl.compiler.operations import Operation, Span, Subject
 from rtl.compiler.requests import Pending
 from rtl.compiler.runs import RowRun, RowTiles
@@ -120,7 +120,7 @@ class BlockAttention:
     # ------------------------------------------------------------ single operations
 
     def project_queries(self, run: RowRun, tile: TokenTile) -> Operation:
-        source = norm_output(self.plan, tile)
+        source = self.layers.norm_outputs[tile.index]
         writeback = self.layers.to_activations(run, self.layout.queries(tile))
         return self.layers.matmul("qkv", run.layer.name, run, tile, source, writeback)
 
@@ -129,7 +129,7 @@ class BlockAttention:
         name, layout = run.layer.name, self.layout
         bank = layout.keys[group] if name.endswith(".k") else layout.values[group]
         tiles = layout.row_tiles[group]
-        source = norm_output(self.plan, tile)
+        source = self.layers.norm_outputs[tile.index]
         writeback = self.layers.to_bank(tile, bank, run.first - tiles.start, len(tiles))
         return self.layers.matmul("qkv", name, run, tile, source, writeback)
 

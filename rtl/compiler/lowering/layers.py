@@ -40,10 +40,16 @@ class Layers:
     Parameters
     ----------
     plan : Plan
+
+    Attributes
+    ----------
+    norm_outputs : list of Span
+        Output of a LayerNorm, by token tile.
     """
 
     def __init__(self, plan: Plan):
         self.plan = plan
+        self.norm_outputs = [norm_output(plan, tile) for tile in plan.all_tiles]
         self.constants = Constants(plan)
         self.block_words = max(1, plan.engine.weight_words // RING_PARTS)
 
@@ -64,7 +70,7 @@ class Layers:
         exponents = Exponents(self.constants.exponents(name), plan.width_tiles)
 
         def build(tile: TokenTile) -> Pending:
-            output = norm_output(plan, tile)
+            output = self.norm_outputs[tile.index]
             operands = {
                 "source_address": plan.residual_word(tile.token),
                 "source_stride": plan.width_tiles,

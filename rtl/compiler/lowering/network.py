@@ -19,7 +19,6 @@ from rtl.compiler.lowering.layout import (
     AttentionLayout,
     head_input,
     logits_address,
-    norm_output,
     words,
 )
 from rtl.compiler.lowering.pixels import PixelBanks
@@ -123,14 +122,15 @@ class NetworkListing:
         self, block: int, first: int, table: GeluRequest
     ) -> Callable[[RowRun, TokenTile], Operation]:
         """Return a function that makes MATMULs of fc1; ``first`` is the first tile of the group."""
-        plan, layers, tensor = self.plan, self.layers, f"blocks.{block}.hidden"
+        layers, tensor = self.layers, f"blocks.{block}.hidden"
         gelu = {"format": Format.INT8, "gelu": 1, "gelu_table": table.table}
         reads = (table.span,)
 
         def fc1(run: RowRun, tile: TokenTile) -> Operation:
             operands, writes, _ = layers.to_activations(run, self.hidden(block, tile, first))
             writeback = Writeback(operands | gelu, writes, reads)
-            return layers.matmul("fc1", tensor, run, tile, norm_output(plan, tile), writeback)
+            source = layers.norm_outputs[tile.index]
+            return layers.matmul("fc1", tensor, run, tile, source, writeback)
 
         return fc1
 

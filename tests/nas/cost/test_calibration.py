@@ -2,18 +2,23 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from nas.cost import calibration, records
 from nas.cost.calibration import Calibration, find
+from nas.cost.energy import PowerModel
 from nas.cost.records import errors_of
 from rtl.board import board_names, load_board
+from rtl.config import TINY
 from rtl.config import engine as engine_of
 from rtl.errors import UserError
 from rtl.files import sha256_of
 from rtl.resources.model import ResourceModel
 from sim import testbench
+
+UTILIZATION = Path(__file__).parents[2] / "rtl" / "build" / "flat.rpt"
 
 
 @pytest.fixture
@@ -88,6 +93,26 @@ def test_imported_counts_do_not_make_it_outdated(known):
     resources = known.resources.model_copy(update={"model": model.to_json()})
     scaled = known.model_copy(update={"resources": resources})
     assert scaled.outdated(load_board("sim")) == []
+
+
+def test_counts_of_vivado_are_predicted_for_their_engine(known):
+    assert known.imports() == []
+    found = known.with_utilization(TINY, UTILIZATION)
+    assert found.resource_model.predict(TINY).lut == 141_234
+    assert found.imports() == ["utilization"]
+    assert found.latency == known.latency and found.resources.errors == known.resources.errors
+
+
+def test_imported_reports_outlive_a_new_calibration_and_its_file(known, tmp_path):
+    power = PowerModel(joules_per_product=1e-12)
+    refined = known.with_utilization(TINY, UTILIZATION).model_copy(update={"power": power})
+    assert refined.imports() == ["utilization", "power"]
+    renewed = known.with_imports(refined)
+    assert renewed.power == refined.power == power
+    assert renewed.resource_model == refined.resource_model
+    renewed.save(tmp_path / "sim.calibration.json")
+    kept = Calibration.load(tmp_path / "sim.calibration.json")
+    assert (kept.power, kept.resource_model) == (power, refined.resource_model)
 
 
 @pytest.mark.parametrize("board", board_names())

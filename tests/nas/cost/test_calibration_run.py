@@ -20,7 +20,7 @@ from rtl.timing.latencies import unit_latencies
 @pytest.fixture
 def run(monkeypatch, tmp_path):
     monkeypatch.setattr(CalibrationRun, "_build", lambda self, tap: None)
-    monkeypatch.setattr(calibration_run.measurements, "_rtl_points", lambda *args, **kwargs: [])
+    monkeypatch.setattr(calibration_run.measurements, "rtl_points", lambda *args, **kwargs: [])
     return CalibrationRun(load_board("sim"), tmp_path, 1)
 
 

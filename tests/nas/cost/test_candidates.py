@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from nas.cost import ExactCosts, HardwareTarget, SubnetCosts, calibration
+from nas.cost.energy import PowerModel
 from nas.digits import DIGITS
+from rtl.compiler import lower, plan
 from rtl.errors import UserError
 from rtl.timing.traffic import work_of
 
@@ -76,7 +78,7 @@ def test_objectives_are_the_work_of_each_subnet(exact):
     archs = archs_of(DIGITS, 5)
     found = SubnetCosts(SIM, DIGITS, exact, objectives=names).of(archs)
     for arch, cost in zip(archs, found, strict=True):
-        work = work_of(DIGITS.shape(arch), SIM.engine)
+        work = work_of(lower(plan(DIGITS.shape(arch), SIM.engine)))
         expected = work.bytes, cost.cycles, work.scratchpad_bytes, work.array_cycles
         assert cost.objectives == expected
 
@@ -103,11 +105,11 @@ def test_energy_is_an_objective_after_a_power_report(monkeypatch, exact):
     with pytest.raises(UserError, match="energy is uncalibrated on board 'sim': import a power"):
         SubnetCosts(SIM, DIGITS, exact, objectives=("energy_joules",))
     known = calibration.find(SIM.board)
-    powered = known.model_copy(update={"power": {"joules_per_product": 2e-12}})
+    powered = known.model_copy(update={"power": PowerModel(joules_per_product=2e-12)})
     monkeypatch.setattr(calibration, "find", lambda board: powered)
     archs = archs_of(DIGITS, 3)
     found = SubnetCosts(SIM, DIGITS, exact, objectives=("energy_joules",)).of(archs)
-    works = [work_of(DIGITS.shape(arch), SIM.engine) for arch in archs]
+    works = [work_of(lower(plan(DIGITS.shape(arch), SIM.engine))) for arch in archs]
     assert [cost.objectives[0] for cost in found] == pytest.approx(
         [2e-12 * work.products for work in works]
     )

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from nas.cost.energy import PowerModel, energy
+from nas.cost.energy import PowerModel
+from rtl.compiler import lower, plan
 from rtl.config import TINY
 from rtl.errors import UserError
 from rtl.model.shape import plain_vit
@@ -22,20 +23,33 @@ REPORT = """
 """
 
 
-def test_energy_of_another_network_by_its_products():
-    small, large = work_of(DIGITS, TINY), work_of(MEAN, TINY)
-    power = PowerModel.of_report(REPORT, small, images_per_second=200.0)
-    assert energy(small, power) == pytest.approx(6.4 / 200)
-    assert energy(large, power) == pytest.approx(6.4 / 200 * large.products / small.products)
-    assert energy(small, None) is None
-    assert energy(small, PowerModel(0.0)) == 0
+@pytest.fixture
+def report(tmp_path):
+    file = tmp_path / "power.rpt"
+    file.write_text(REPORT)
+    return file
 
 
-def test_reports_of_another_kind_are_refused():
-    work = work_of(DIGITS, TINY)
-    with pytest.raises(UserError, match=r"no row 'Dynamic \(W\)'"):
-        PowerModel.of_report("Timing summary", work, 100.0)
-    with pytest.raises(UserError, match=r"row 'Dynamic \(W\)': 0, no power of an engine"):
-        PowerModel.of_report("| Dynamic (W) | 0.000 |", work, 100.0)
+def test_energy_of_another_network_by_its_products(report):
+    small, large = (work_of(lower(plan(shape, TINY))) for shape in (DIGITS, MEAN))
+    power = PowerModel.of_report(report, small, images_per_second=200.0)
+    assert power.joules(small.products) == pytest.approx(6.4 / 200)
+    assert power.joules(large.products) / power.joules(small.products) == pytest.approx(
+        large.products / small.products
+    )
+    assert PowerModel(joules_per_product=0.0).joules(small.products) == 0
+
+
+def test_reports_of_another_kind_are_refused(report):
+    work = work_of(lower(plan(DIGITS, TINY)))
     with pytest.raises(UserError, match="frame rate must be positive, not 0"):
-        PowerModel.of_report(REPORT, work, 0.0)
+        PowerModel.of_report(report, work, 0.0)
+    report.write_text("Timing summary")
+    with pytest.raises(UserError, match=r"power.rpt: no report of .*: no row 'Dynamic \(W\)'"):
+        PowerModel.of_report(report, work, 100.0)
+    report.write_text("| Dynamic (W) | 0.000 |")
+    with pytest.raises(UserError, match=r"row 'Dynamic \(W\)': 0, no power of an engine"):
+        PowerModel.of_report(report, work, 100.0)
+    report.unlink()
+    with pytest.raises(UserError, match=r"power.rpt: cannot be read: "):
+        PowerModel.of_report(report, work, 100.0)

@@ -11,6 +11,7 @@ from nas.cost import ExactCosts, HardwareTarget, exact
 from nas.cost.exact import REFUSED, CostingTimer, KeptCosts, hardware_key, image_cost
 from nas.cost.sweep import workers
 from nas.digits import DIGITS
+from rtl.compiler import lower, plan
 from rtl.timing.traffic import work_of
 
 SIM = HardwareTarget.load("sim")
@@ -39,7 +40,7 @@ def computed(monkeypatch):
 
 def test_costs_are_those_of_the_program():
     for shape in SHAPES[:2]:
-        cost, work = image_cost(SIM, shape), work_of(shape, SIM.engine)
+        cost, work = image_cost(SIM, shape), work_of(lower(plan(shape, SIM.engine)))
         assert cost.cycles == SIM.cycles(shape)
         assert cost.array_cycles == work.array_cycles
         assert cost.memory_bytes == work.bytes

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from nas.cost import measurements
-from nas.cost.measurements import network_points, simulation_hash, speed_points, write_points
+from nas.cost.measurements import rtl_points, simulation_hash
 from nas.cost.records import predicted
 from nas.cost.subnets import sample_subnets
 from rtl.board import load_board
@@ -27,12 +27,15 @@ def sources(monkeypatch, tmp_path):
     return names
 
 
-@pytest.mark.parametrize("points", [network_points, speed_points, write_points])
-def test_what_decides_a_network_of_the_rtl(points, sources, monkeypatch):
+KINDS = ("network", "speed", "writes")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_decides_a_network_of_the_rtl(kind, sources, monkeypatch):
     sample = sample_subnets(BOARD, TINY, 1, seed=0)[0]
 
     def key(sample=sample):
-        [point] = points([sample], BOARD, TINY)
+        [point] = rtl_points(kind, [sample], BOARD, TINY)
         return point.key
 
     first = key()
@@ -48,8 +51,7 @@ def test_what_decides_a_network_of_the_rtl(points, sources, monkeypatch):
 
 def test_kinds_of_measurements_have_keys_of_their_own(sources):
     samples = sample_subnets(BOARD, TINY, 1, seed=0)
-    kinds = [network_points, speed_points, write_points]
-    assert len({points(samples, BOARD, TINY)[0].key for points in kinds}) == 3
+    assert len({rtl_points(kind, samples, BOARD, TINY)[0].key for kind in KINDS}) == 3
 
 
 @pytest.mark.parametrize("name", ["engine.v", "testbench.sv", "memory.sv", "memory.cpp"])

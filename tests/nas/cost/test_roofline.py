@@ -1,4 +1,4 @@
-"""The roofline: points by hand, and a image that figures alone decide."""
+"""The roofline: points by hand, and an image that figures alone decide."""
 
 from pathlib import Path
 

@@ -10,6 +10,7 @@ from nas import testset
 from nas.quantize.integer import IntegerNetwork
 from nas.search import report
 from nas.search.summary import Summary
+from rtl.compiler import lower, plan
 from rtl.config import TINY
 from rtl.model import IntegerModel
 from rtl.timing.traffic import work_of
@@ -89,7 +90,8 @@ def test_another_seed_gives_another_run(runs):
 
 def test_what_a_winner_moves_is_that_of_its_program(runs):
     for winner in comparable(runs / "digits")["winners"]:
-        work = work_of(IntegerModel.load(runs / "digits" / winner["model"]).shape, TINY)
+        shape = IntegerModel.load(runs / "digits" / winner["model"]).shape
+        work = work_of(lower(plan(shape, TINY)))
         assert winner["work"] == {
             "macs": work.macs,
             "array_cycles": work.array_cycles,

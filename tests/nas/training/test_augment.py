@@ -1,4 +1,4 @@
-"""Distortions: seeded, of a image's type, within their ranges."""
+"""Distortions: seeded, of an image's type, within their ranges."""
 
 from dataclasses import replace
 

@@ -36,6 +36,17 @@ def test_the_buffer_prepares_each_instruction_once_in_order(count, idle, refuse)
         assert {given - taken for (given, _), taken in cycles} == {dut.LATENCY}
 
 
+@pytest.mark.parametrize("destination", [Destination.SCORES, Destination.KEYS])
+def test_beats_of_every_span_of_lanes(destination):
+    ops = [
+        {"destination": destination, "lane_first": first, "lane_count": last - first + 1}
+        for first in range(12)
+        for last in range(first, 12)
+    ]
+    transfers = pass_through(InstructionBuffer(), [{"operands": op} for op in ops], len(ops))
+    assert [prepared.beats for prepared in transfers.payloads] == [beats_of(op) for op in ops]
+
+
 def random_reads(config, random_numbers) -> dict[str, np.ndarray]:
     """Random answers of all scratchpads in one cycle."""
     tokens, rows, depth = config.token_lanes, config.row_lanes, config.depth_lanes

@@ -94,7 +94,7 @@ def test_a_file_of_other_features_is_refused(model, change, message):
 def test_a_flat_report_scales_the_whole(model):
     ours = model.predict(ZCU102)
     report = Resources(ours.dsp, round(ours.lut * 0.8), round(ours.ff * 1.1), ours.bram36)
-    refitted = model.refit([(ZCU102, report)])
+    refitted = model.refit(ZCU102, report)
     assert refitted.predict(ZCU102) == report
     content = refitted.to_json()
     assert content["reference"] == "vivado"
@@ -105,14 +105,14 @@ def test_a_flat_report_scales_the_whole(model):
     # Another engine is scaled alike, and reports do not add up with earlier ones.
     other = HELD
     assert refitted.predict(other).lut == pytest.approx(0.8 * model.predict(other).lut, rel=1e-4)
-    assert refitted.refit([(ZCU102, report)]).predict(ZCU102) == report
+    assert refitted.refit(ZCU102, report).predict(ZCU102) == report
 
 
 def test_hierarchical_reports_scale_unit_by_unit(model):
     units = model.units(ZCU102)
     units["norm"] = Resources(units["norm"].dsp, units["norm"].lut // 2, units["norm"].ff, 0)
     report = Utilization(sum(units.values(), NOTHING), units, {})
-    refitted = model.refit([(ZCU102, report)])
+    refitted = model.refit(ZCU102, report)
     assert refitted.units(ZCU102) == units
     assert refitted.units(HELD)["matmul"] == model.units(HELD)["matmul"]
     assert refitted.units(HELD)["norm"].lut < 0.51 * model.units(HELD)["norm"].lut
@@ -120,12 +120,7 @@ def test_hierarchical_reports_scale_unit_by_unit(model):
 
 def test_a_report_without_a_unit_is_refused(model):
     with pytest.raises(UserError, match=r"^report on engine 'zcu102' has no unit 'control'$"):
-        model.refit([(ZCU102, Utilization(NOTHING, {}, {}))])
-
-
-def test_no_reports(model):
-    with pytest.raises(UserError, match=r"^no reports to scale a resource model to$"):
-        model.refit([])
+        model.refit(ZCU102, Utilization(NOTHING, {}, {}))
 
 
 def test_parts_of_a_word_cost_less():

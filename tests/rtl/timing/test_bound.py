@@ -23,7 +23,7 @@ from rtl.timing.bound import (
     work_by_kind,
 )
 from rtl.timing.latencies import unit_latencies
-from rtl.timing.traffic import work_of_program
+from rtl.timing.traffic import work_of
 
 ZCU102 = ArrayLanes(18, 32, 16)
 
@@ -172,7 +172,7 @@ def test_no_program_takes_fewer_cycles_than_its_bound(seed):
     for shape, engine, memory in islice(random_cases(seed), 15):
         planned = plan(shape, engine)
         program = lower(planned)
-        work = work_of_program(program)
+        work = work_of(program)
         assert least_array_cycles(planned) == work.array_cycles
         assert 0.7 < least_bytes(planned) / (work.bytes - work.written_bytes) <= 1
         cycles = simulate(program, memory, unit_latencies(engine)).cycles

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from rtl.compiler import plan
+from rtl.compiler import lower, plan
 from rtl.compiler.operations import Operation, Program, Subject
 from rtl.config import TINY, ZCU102
 from rtl.isa.instructions import Activations, Destination, Opcode, Target, Weights
 from rtl.model.shape import plain_vit
 from rtl.timing import predict
 from rtl.timing.bound import ArrayLanes, array_work, bound_cycles
-from rtl.timing.traffic import Work, work_of, work_of_program
+from rtl.timing.traffic import Work, work_of
 
 DIGITS = plain_vit(
     image=(28, 28, 1), patch=7, width=64, heads=4, head_dim=16, depth=2, classes=10,
@@ -23,27 +23,27 @@ MEAN = replace(DIGITS, mean_pool=True)
 
 @pytest.mark.parametrize("shape, engine", [(DIGITS, TINY), (MEAN, TINY), (DEIT_TINY, ZCU102)])
 def test_bytes_are_those_of_the_prediction(shape, engine):
-    assert work_of(shape, engine).bytes == predict(shape, engine).bytes
+    assert work_of(lower(plan(shape, engine))).bytes == predict(shape, engine).bytes
 
 
 @pytest.mark.parametrize("shape", [DIGITS, MEAN])
 def test_the_array_multiplies_as_the_bound_says(shape):
-    work = work_of(shape, TINY)
+    work = work_of(lower(plan(shape, TINY)))
     assert work.array_cycles == bound_cycles(shape, ArrayLanes(4, 16, 8))
     assert work.products == 4 * 16 * 8 * work.array_cycles > work.macs == array_work(shape)
 
 
 def test_memory_traffic_has_a_kind_of_layer():
-    read = work_of(DIGITS, TINY).read_bytes
+    read = work_of(lower(plan(DIGITS, TINY))).read_bytes
     assert read.keys() == {"embed", "qkv", "proj", "fc1", "fc2", "head", "program"}
     # 10 classes in one row tile with 8-bit weights; 16 records of 8 bytes; 64 exponents of 2 bits.
     assert read["head"] == 64 * 16 + 16 * 8 + 16 * 4
-    assert "pool" in work_of(MEAN, TINY).read_bytes
+    assert "pool" in work_of(lower(plan(MEAN, TINY))).read_bytes
 
 
 def work_of_one(opcode: Opcode, **operands: int) -> Work:
     operation = Operation(opcode, operands, [], [], Subject("head", "", "head"))
-    return work_of_program(Program(plan(DIGITS, TINY), [operation], [0], [0], [], 0))
+    return work_of(Program(plan(DIGITS, TINY), [operation], [0], [0], [], 0))
 
 
 MATMUL = {"depth_words": 3, "row_tiles": 2, "bits8": 0b10, "lane_count": 4}
