@@ -24,6 +24,8 @@ FILE = re.compile(rf"(?:{'|'.join(FOLDERS)})/[\w./-]*")
 DOTTED = re.compile(r"(?:rtl|nas|sim|boards)(?:\.\w+)+")
 """A module, or something in it: ``rtl.cli``, ``rtl.cli.command``."""
 OURS = ("rtl", "nas", "sim", "boards", "tests")
+NAMED = re.compile(r"`([\w/]+\.py)`:\s+`([A-Za-z_]\w*)`")
+"""A file, and a class or function to open in it: ``rtl/cli.py: command``."""
 
 
 def relative_name(page: Path) -> str:
@@ -103,6 +105,12 @@ def test_names_in_code_exist(page):
         code for code in CODE.findall(page.read_text(encoding="utf-8")) if DOTTED.fullmatch(code)
     )
     assert misses(names, exists_in_code) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative_name)
+def test_names_beside_files_are_in_them(page):
+    named = NAMED.findall(page.read_text(encoding="utf-8"))
+    assert [pair for pair in named if pair[1] not in top_level_names(ROOT / pair[0])] == []
 
 
 def test_every_page_is_in_the_index():

@@ -1,4 +1,4 @@
-"""Random engines around a board's own, to which resource models are fitted and compared."""
+"""Random engines of sizes around a board's own: to fit a resource model to, and to check it on."""
 
 import random
 from dataclasses import fields, replace

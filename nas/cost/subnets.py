@@ -1,4 +1,7 @@
-"""Random networks whose predicted cycles a calibration compares with the RTL."""
+"""Random networks whose predicted cycles a calibration compares with the RTL.
+
+They have sizes of many kinds and belong to no search space.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -26,6 +26,12 @@ depend on none. :func:`compile_model` does them all::
     compiled.region            # bytes of the MODEL region
     compiled.memory            # MemoryMap: where the program is, how large each region
 
+The order of computing is in ``lowering``. The vocabulary of the passes: ``tiles`` (tokens and
+matrices in tiles), ``sizes`` (:class:`Plan`), ``operations`` (:class:`Operation`,
+:class:`Program`), ``runs`` (matrices cut for ring and instruction), ``requests`` (constants and
+pixels to be loaded), ``constants`` (their places in memory), ``allocator`` (their places on the
+chip), ``matrices`` (padding). ``collector`` makes Python faster.
+
 ``symbols`` and ``divergence`` lead back: from an instruction to the tensor elements that it must
 write, and to the first one that an engine got wrong.
 

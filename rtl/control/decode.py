@@ -48,10 +48,10 @@ class Inspected(data.Struct):
     last: unsigned(1)
     begin: unsigned(1)  # by its opcode
     end: unsigned(1)
-    units: unsigned(UNITS)  # the one that it is for
+    units: unsigned(UNITS)  # the unit that executes it, one bit each
     error: unsigned(1)  # memory could not read it
     malformed: unsigned(1)  # an unknown opcode, or reserved bits are set
-    foreign: unsigned(1)  # as BEGIN it names another engine or another length
+    foreign: unsigned(1)  # taken as BEGIN, it is of another engine or another program length
 
 
 class Inspector(wiring.Component):

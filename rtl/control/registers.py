@@ -173,7 +173,7 @@ class RegisterFile(wiring.Component):
 
 
 def _select(values: Sequence[ValueLike], index: Value) -> Value:
-    """``values[index]``, any of them if there is none, as a tree of two to one.
+    """``values[index]`` as a tree of multiplexers; any value where the index is too large.
 
     Synthesis makes a tree of equal size whatever constants are among the values; of an ``Array``
     on an ECP5 it makes one twice as large for some.

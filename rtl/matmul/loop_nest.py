@@ -110,8 +110,10 @@ class LoopNest(wiring.Component):
         return m
 
     def _drain_is_free(self, m: Module, last: Value, beats: Value) -> Value:
-        """Whether the drain will be free for a row tile that ends now; its beats start one by one
-        after the ``last`` word of each."""
+        """Whether the drain will be free for a row tile that ends now.
+
+        Its beats start, one per cycle, a fixed time after the ``last`` word of each row tile.
+        """
         beats_left = Signal.like(beats)
         with m.If(last):
             m.d.sync += beats_left.eq(beats - 1)

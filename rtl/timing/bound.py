@@ -1,4 +1,9 @@
-"""Lower bounds of a network's cycles, and its work, without a program."""
+"""Lower bounds of a network's cycles, and its work, without a program.
+
+- :func:`bound_cycles`: cycles of an array of any size, from a shape; reports print it
+- :func:`least_cycles`: cycles of an engine, of its array or its memory, from a plan; for searches
+- :func:`work_by_kind`: multiply-accumulates without padding
+"""
 
 from collections.abc import Iterator
 from math import ceil

@@ -171,17 +171,18 @@ class _AwaitedLoads:
         self.counted = 0  # LOADs up to the latest one that the unit was idle for
 
     def waited_for(self, wait: int) -> int:
-        """Place of the LOAD whose signal a MATMUL takes, given its waits; call it for each."""
+        """Find the LOAD whose signal a MATMUL with these waits takes; call it for every MATMUL."""
         if not wait >> Unit.LOAD & 1:
             return 0
         self.waited += 1
         return self.signals[self.waited - 1] if self.waited > 0 else 0
 
     def split(self, load: int, idle: float) -> dict[Wait, float]:
-        """Parts of idle cycles that end with a LOAD.
+        """Split the idle cycles that end with a LOAD by their causes.
 
-        Memory stood still before it, or before those in front of it, until they had room or were
-        decoded. Had they come earlier, this one would have, by so many cycles.
+        Memory stands still while a LOAD waits for room, or for being decoded. These cycles, of this
+        LOAD and of those since the last one that was counted, have their own causes; the rest is
+        the memory's bandwidth and latency.
         """
         parts = dict.fromkeys((Wait.ROOM, Wait.PROGRAM, Wait.MEMORY), 0.0)
         for place in range(self.counted + 1, load + 1):

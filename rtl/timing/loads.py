@@ -42,9 +42,9 @@ class LoadCost(NamedTuple):
     step : float
         Cycles from a beat that a loader takes to the next one.
     held : float
-        Cycles from the last beat that is taken to its write, ...
+        Cycles from the last beat that a loader takes to the write of its last word.
     late : float
-        ... and those of a register behind it.
+        Cycles that a register behind the loader adds to that.
     cut : bool
         Whether a cutter makes the words.
     """

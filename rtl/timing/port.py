@@ -120,7 +120,7 @@ class MemoryPort:
         self.last = last if last > behind else behind
 
     def write(self, first: float, beats: int) -> float:
-        """Write successive beats from ``first`` on; when the last of them goes.
+        """Write successive beats from cycle ``first`` on, and return the cycle of the last one.
 
         A write goes before all reads that wait: only what was sent before is paid for first.
         """
@@ -131,7 +131,7 @@ class MemoryPort:
 
 
 def beats_of(address: int, size: int, beat_bytes: int) -> tuple[int, int]:
-    """Find the beats that hold so many bytes: address of the first, in beats, and their number."""
+    """Find the beats that hold ``size`` bytes: address of the first, in beats, and their number."""
     first = address // beat_bytes
     return first, divide_up(address + size, beat_bytes) - first
 
@@ -161,7 +161,7 @@ class ReadExtent:
         self.burst = min(beats, BURST_BEATS - beat % BURST_BEATS)
 
     def advance(self, beats: int) -> None:
-        """Step over so many beats: those of the next burst, or of several."""
+        """Step over ``beats``, those of the next burst or of several."""
         self.left = left = self.left - beats
         self.burst = left if left < BURST_BEATS else BURST_BEATS
 

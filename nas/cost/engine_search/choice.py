@@ -121,13 +121,13 @@ def choose(
 
 
 def reaching(grid: EngineGrid, cycles: float, known: float = inf) -> Iterator[CostedEngine]:
-    """Yield engines that take at most so many cycles, the smallest first; at last, the fastest.
+    """Yield engines that take at most ``cycles``, the smallest first; at the end, the fastest one.
 
     Parameters
     ----------
     grid : EngineGrid
     cycles : float
-        Per image, of the workload's networks.
+        Cycles per image of the workload's networks.
     known : float
         Cycles that are known to be possible; the fastest engine is left out if it takes more.
 

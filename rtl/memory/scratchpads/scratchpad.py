@@ -64,7 +64,7 @@ class WriteGuard(wiring.Component):
 
 
 class ReadGuard(wiring.Component):
-    """A watch on a read port: a read beyond the last word is its unit's latest instruction's fault.
+    """Report reads beyond the last word, as a fault of the instruction that the unit took last.
 
     Parameters
     ----------
