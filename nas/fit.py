@@ -217,9 +217,13 @@ def work_table(estimates: list[Estimate]) -> Table:
     )
     table.add_column("board")
     for column in (
-        "MACs\nM", "array\nused", "memory MB\nread, written", "scratchpads MB\nread, written",
-        "bytes per cycle\nused, of", "dynamic energy\nmJ",
-    ):  # fmt: skip
+        "MACs\nM",
+        "array\nused",
+        "memory MB\nread, written",
+        "scratchpads MB\nread, written",
+        "bytes per cycle\nused, of",
+        "dynamic energy\nmJ",
+    ):
         table.add_column(column, justify="right")
     for estimate in estimates:
         work, joules = estimate.work, estimate.energy_joules

@@ -9,9 +9,7 @@ from nas.cost.exact import ExactCosts, ImageCost
 from nas.cost.hardware import HardwareTarget
 from nas.space import NATURAL_ORDER, Arch, Space, TileOrder
 
-Objective = Literal[
-    "cycles", "array_cycles", "memory_bytes", "scratchpad_bytes", "energy_joules"
-]  # fmt: skip
+Objective = Literal["cycles", "array_cycles", "memory_bytes", "scratchpad_bytes", "energy_joules"]
 """Names of the objectives beside the error; all of one image."""
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 

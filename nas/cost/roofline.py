@@ -76,10 +76,9 @@ def plot(path: Path, estimate: Estimate, target_fps: float, title: str) -> None:
     for passes, style in ((1, "-"), (2, "--")):  # of the array over a product
         roof = peak / passes
         corner = roof / bandwidth
-        axes.plot(
-            [left, corner, right], [left * bandwidth / 1e9, roof / 1e9, roof / 1e9],
-            style, color="0.3", linewidth=1.5, label=f"roof, {4 * passes}-bit weights",
-        )  # fmt: skip
+        rates = [left * bandwidth / 1e9, roof / 1e9, roof / 1e9]
+        label = f"roof, {4 * passes}-bit weights"
+        axes.plot([left, corner, right], rates, style, color="0.3", linewidth=1.5, label=label)
     far = right / 1.5  # where kinds without traffic are drawn
     for index, (kind, point) in enumerate(found.items()):
         x = min(point.intensity, far)
@@ -89,13 +88,11 @@ def plot(path: Path, estimate: Estimate, target_fps: float, title: str) -> None:
             axes.plot(x, point.rate / 1e9, "k*", markersize=9, zorder=3, label=label)
             continue
         # Hollow, each inside the one before: kinds that lie together can be told apart.
-        axes.plot(
-            x, point.rate / 1e9, MARKERS[index], markersize=16 - index, markerfacecolor="none",
-            markeredgewidth=1.5, zorder=3, label=label,
-        )  # fmt: skip
+        ring = {"markersize": 16 - index, "markerfacecolor": "none", "markeredgewidth": 1.5}
+        axes.plot(x, point.rate / 1e9, MARKERS[index], zorder=3, label=label, **ring)
     needed = estimate.work.macs * target_fps / 1e9
-    axes.axhline(needed, color="C3", linestyle=":", linewidth=1.5,
-                 label=f"target, {target_fps:g} frames/s")  # fmt: skip
+    label = f"target, {target_fps:g} frames/s"
+    axes.axhline(needed, color="C3", linestyle=":", linewidth=1.5, label=label)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(left, right)

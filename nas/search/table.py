@@ -58,8 +58,13 @@ def work_table(summary: Summary) -> Table:
         box=box.SIMPLE_HEAD,
     )
     for column in (
-        "target\nfps", "MACs\nM", "array\ncycles", "memory\nkB", "scratchpads\nkB", "energy\nµJ",
-    ):  # fmt: skip
+        "target\nfps",
+        "MACs\nM",
+        "array\ncycles",
+        "memory\nkB",
+        "scratchpads\nkB",
+        "energy\nµJ",
+    ):
         result.add_column(column, justify="right")
     for winner in summary.winners:
         work, joules = winner.work, winner.work.energy_joules

@@ -52,10 +52,8 @@ def levels_table(levels: Levels, design: str) -> Table:
     """Return levels by unit, the longest paths first; ``design`` is the top's name."""
     table = Table(title="Levels of logic between registers: LUTs, with a carry chain as one")
     table.add_column("paths that end in", no_wrap=True)
-    columns = (
-        "levels", "chain apart", "from inputs", "to outputs", "through", f"ends > {LEVEL_LIMIT}",
-    )  # fmt: skip
-    for name in columns:
+    columns = "levels", "chain apart", "from inputs", "to outputs", "through"
+    for name in (*columns, f"ends > {LEVEL_LIMIT}"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, unit in sorted(levels.units.items(), key=lambda item: -item[1].levels):
         through = max((way.levels for way in levels.through if way.unit == name), default=None)

@@ -2,7 +2,8 @@
 
 :meth:`Symbols.expected_writes` says what an instruction must write, in which words of which banks,
 given golden's tensors; :func:`rtl.compiler.divergence.compare` finds the first element that
-differs and names it.
+differs and names it. The places of tokens' words are those of the instruction set's reference,
+:func:`rtl.isa.scratchpads.written_words`.
 """
 
 from collections.abc import Mapping
@@ -14,9 +15,8 @@ from rtl.compiler.divergence import UNKNOWN, Expected
 from rtl.compiler.image import position_words
 from rtl.compiler.matrices import padded_head_rows, row_map
 from rtl.compiler.operations import Operation, Program
-from rtl.isa.instructions import Destination, Opcode, Target
-from rtl.matmul.beats import RESIDUAL_GROUP
-from rtl.memory.scratchpads.attention import ScoreMemory
+from rtl.isa.instructions import Instruction, Opcode, Target
+from rtl.isa.scratchpads import TokenWords, activation_mask, written_words
 
 
 def symbol_table(program: Program) -> list[dict[str, Any]]:
@@ -79,32 +79,52 @@ class Symbols:
         if operation.opcode is Opcode.LOAD:
             return self._load(number, operation, tensors)
         if operation.opcode is Opcode.NORM:
-            columns = _padded(np.arange(self.plan.shape.width), self._lanes_of(operation))
-            return self._activations(number, operation, tensors, columns)
+            columns = np.full(operation.operands["row_words"] * self.engine.row_lanes, UNKNOWN)
+            columns[: self.plan.shape.width] = np.arange(self.plan.shape.width)
+            return self._computed(number, operation, tensors, columns)
         if operation.opcode is Opcode.SOFTMAX:
             columns = np.arange(self.plan.key_tiles * self.engine.row_lanes)
             columns = np.where(columns < self.plan.tokens, columns, UNKNOWN)
-            expected = self._activations(number, operation, tensors, columns)
+            expected = self._computed(number, operation, tensors, columns)
             expected.known[:] = True  # padded keys have weight 0
             return expected
         if operation.opcode is Opcode.MATMUL:
-            return self._matmul(number, operation, tensors)
+            return self._computed(number, operation, tensors, self._matmul_columns(operation))
         return None
 
     # ------------------------------------------------------------ matmul, norm, softmax
 
-    def _matmul(self, number: int, operation: Operation, tensors: Mapping) -> Expected:
-        columns = self._matmul_columns(operation)
-        destination = Destination(operation.operands["destination"])
-        if destination is Destination.ACTIVATIONS:
-            return self._activations(number, operation, tensors, columns)
-        banks = {
-            Destination.KEYS: self.engine.row_lanes,
-            Destination.VALUES: self.engine.depth_lanes,
-            Destination.RESIDUAL: RESIDUAL_GROUP,
-            Destination.SCORES: ScoreMemory.LANES,
-        }[destination]
-        return self._by_group(number, operation, tensors, columns, destination, banks)
+    def _computed(
+        self, number: int, operation: Operation, tensors: Mapping, columns: np.ndarray
+    ) -> Expected:
+        """Expected words of the instruction's tokens; ``columns`` are those of a token's words."""
+        instruction = Instruction(operation.opcode, operation.operands)
+        place = written_words(instruction, self.engine)
+        lanes = self.engine.row_lanes
+        count = len(columns) // lanes
+        tokens = np.array(operation.subject.tile.tokens)
+        values = self._values(operation, tensors, columns)
+        written = np.ones((count, lanes), bool)
+        if place.buffer == "activations":
+            values &= (1 << self.engine.act_bits) - 1
+            if operation.opcode is Opcode.MATMUL:
+                written = activation_mask(instruction, self.engine)
+        rows = np.tile(columns.reshape(-1, lanes), (len(tokens), 1))
+        written = np.tile(written, (len(tokens), 1))
+        used = written.any(1)
+        return Expected(
+            number=number,
+            buffer=place.buffer,
+            tensor=operation.subject.tensor,
+            head=operation.subject.head,
+            banks=place.banks.reshape(-1)[used],
+            words=place.words.reshape(-1)[used],
+            values=values.reshape(-1, lanes)[used],
+            written=written[used],
+            known=(written & (rows >= 0))[used],
+            tokens=tokens.repeat(count)[used],
+            columns=rows[used],
+        )
 
     def _matmul_columns(self, operation: Operation) -> np.ndarray:
         """Column of the tensor for each row of the instruction's row tiles."""
@@ -122,9 +142,6 @@ class Symbols:
             columns = row_map(self.plan, self.plan.all_layers[subject.layer])
         return columns[subject.row_tile * lanes :][:count]
 
-    def _lanes_of(self, operation: Operation) -> int:
-        return operation.operands["row_words"] * self.engine.row_lanes
-
     def _values(self, operation: Operation, tensors: Mapping, columns: np.ndarray) -> np.ndarray:
         """(tokens of the instruction, columns) of its tensor."""
         subject = operation.subject
@@ -138,97 +155,15 @@ class Symbols:
             tokens = tokens - tokens[0]
         return np.where(columns >= 0, tensor[tokens[:, None], columns], 0)
 
-    def _activations(
-        self, number: int, operation: Operation, tensors: Mapping, columns: np.ndarray
-    ) -> Expected:
-        """Words at destination_address + row tile, in the banks of the lanes that take part."""
-        operands, tile = operation.operands, operation.subject.tile
-        row_words = len(columns) // self.engine.row_lanes
-        values = self._values(operation, tensors, columns) & ((1 << self.engine.act_bits) - 1)
-        granule = np.arange(len(columns)) // self.engine.depth_lanes
-        first = operands.get("mask_first", 0)
-        written = granule >= first
-        written &= granule < first + operands.get("mask_count", len(columns))
-        lanes = np.arange(tile.lane_first, tile.lane_first + tile.lane_count)
-        banks = lanes.repeat(row_words)
-        words = np.tile(operands["destination_address"] + np.arange(row_words), tile.lane_count)
-        return self._words(number, operation, "activations", columns, values, written, banks, words)
-
-    def _by_group(
-        self,
-        number: int,
-        operation: Operation,
-        tensors: Mapping,
-        columns: np.ndarray,
-        destination: Destination,
-        banks: int,
-    ) -> Expected:
-        """Words at destination_address + row tile + stride * group; a group fills all banks.
-
-        Groups count from that of the tile's first token; of scores, from lane 0.
-        """
-        operands, tile = operation.operands, operation.subject.tile
-        place = np.array(tile.tokens)
-        start = tile.token // banks
-        if destination is Destination.SCORES:
-            place, start = place - tile.token, 0
-        groups = place // banks - start
-        row_words = len(columns) // self.engine.row_lanes
-        words = operands["destination_address"] + groups * operands["destination_stride"]
-        return self._words(
-            number,
-            operation,
-            destination.name.lower(),
-            columns,
-            self._values(operation, tensors, columns),
-            np.ones(len(columns), bool),
-            (place % banks).repeat(row_words),
-            (words[:, None] + np.arange(row_words)).reshape(-1),
-        )
-
-    def _words(
-        self,
-        number: int,
-        operation: Operation,
-        buffer: str,
-        columns: np.ndarray,
-        values: np.ndarray,
-        written: np.ndarray,
-        banks: np.ndarray,
-        words: np.ndarray,
-    ) -> Expected:
-        """Cut (tokens, columns) into words.
-
-        ``values`` is (tokens, columns), ``columns`` and ``written`` are (columns,), ``banks`` and
-        ``words`` (tokens * words per token,).
-        """
-        tokens = np.array(operation.subject.tile.tokens)
-        lanes = self.engine.row_lanes
-        rows = np.tile(columns.reshape(-1, lanes), (len(tokens), 1))
-        written = np.tile(written.reshape(-1, lanes), (len(tokens), 1))
-        used = written.any(1)
-        return Expected(
-            number=number,
-            buffer=buffer,
-            tensor=operation.subject.tensor,
-            head=operation.subject.head,
-            banks=banks[used],
-            words=words[used],
-            values=values.reshape(-1, lanes)[used],
-            written=written[used],
-            known=(written & (rows >= 0))[used],
-            tokens=tokens.repeat(len(columns) // lanes)[used],
-            columns=rows[used],
-        )
-
     # ------------------------------------------------------------ load
 
     def _load(self, number: int, operation: Operation, tensors: Mapping) -> Expected:
         operands, target = operation.operands, Target(operation.operands["target"])
-        if target is Target.PIXELS:
-            return self._pixels(number, operation, tensors)
-        if target is Target.RESIDUAL:
-            return self._preload(number, operation)
+        if target in (Target.PIXELS, Target.RESIDUAL):
+            place = written_words(Instruction(operation.opcode, operands), self.engine)
+            if target is Target.PIXELS:
+                return self._pixels(number, operation, place, tensors)
+            return self._preload(number, operation, place)
         word_bytes = {
             Target.WEIGHTS: self.engine.weight_word_bytes,
             Target.PARAMETERS: self.engine.parameter_word_bytes,
@@ -242,39 +177,32 @@ class Symbols:
             bank, words = operands["destination"], words - operands["destination"]
         return _constants(number, operation, np.full(len(data), bank), words, data)
 
-    def _preload(self, number: int, operation: Operation) -> Expected:
+    def _preload(self, number: int, operation: Operation, place: TokenWords) -> Expected:
         tokens = np.array(operation.subject.tile.tokens)
         values = self.position[tokens].reshape(-1, self.engine.row_lanes)
-        row_words = operation.operands["row_words"]
-        groups = tokens // RESIDUAL_GROUP - tokens[0] // RESIDUAL_GROUP
-        words = operation.operands["destination"] + groups * operation.operands["stride"]
-        banks = (tokens % RESIDUAL_GROUP).repeat(row_words)
-        words = (words[:, None] + np.arange(row_words)).reshape(-1)
+        banks, words = place.banks.reshape(-1), place.words.reshape(-1)
         return _constants(number, operation, banks, words, values, "residual")
 
-    def _pixels(self, number: int, operation: Operation, tensors: Mapping) -> Expected:
-        operands, plan = operation.operands, self.plan
-        segments, depth = operands["segments"], self.engine.depth_lanes
+    def _pixels(
+        self, number: int, operation: Operation, place: TokenWords, tensors: Mapping
+    ) -> Expected:
+        plan = self.plan
+        segments, depth = len(place.banks), self.engine.depth_lanes
         first = operation.subject.row_tile * segments
         pixels = np.asarray(tensors["pixels"])[first : first + segments]
         rows = np.arange(plan.shape.patch_values).reshape(-1, plan.segment_bytes)
         columns = np.full((len(rows), plan.patch_row_words * depth), UNKNOWN)
         columns[:, : plan.segment_bytes] = rows
         columns = np.tile(columns.reshape(-1, depth), (segments, 1))
-        crossings, lanes = np.divmod(
-            operands["lane_first"] + np.arange(segments), self.engine.token_lanes
-        )
-        words = operands["destination"] + crossings * operands["stride"]
-        words = (words[:, None] + np.arange(plan.patch_words)).reshape(-1)
         tokens = np.arange(first, first + segments).repeat(plan.patch_words)
         values = np.where(columns >= 0, pixels[tokens[:, None] - first, columns], 0)
         return Expected(
             number=number,
-            buffer="pixels",
+            buffer=place.buffer,
             tensor="pixels",
             head=-1,
-            banks=lanes.repeat(plan.patch_words),
-            words=words,
+            banks=place.banks.reshape(-1),
+            words=place.words.reshape(-1),
             values=values.astype(np.int64),
             written=np.ones(values.shape, bool),
             known=columns >= 0,
@@ -306,7 +234,3 @@ def _constants(
         tokens=np.full(len(words), UNKNOWN),
         columns=np.full(values.shape, UNKNOWN),
     )
-
-
-def _padded(columns: np.ndarray, length: int) -> np.ndarray:
-    return np.pad(columns, (0, length - len(columns)), constant_values=UNKNOWN)

@@ -1,12 +1,19 @@
-"""Scratchpads of an engine as NumPy arrays, for :mod:`rtl.isa.semantics`.
+"""Scratchpads of an engine as NumPy arrays, and the words in them that instructions write.
 
 A scratchpad is ``(banks, words, lanes)``; the weight ring, row parameters and channel exponents
 have one bank and are ``(words, ...)``. Banks and words: docs/design/0001-engine.md.
+
+:func:`written_words` is the one statement in Python of the places: the interpreter writes there
+(:mod:`rtl.isa.semantics`), and the engine's writes are looked for there
+(:mod:`rtl.compiler.symbols`).
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
 from rtl.config import EngineConfig
+from rtl.isa.instructions import Destination, Instruction, Opcode, Target
 from rtl.model.numerics import BIAS_BITS, MULTIPLIER_BITS
 
 
@@ -30,12 +37,13 @@ class Scratchpads:
             return rng.integers(low, high + 1, shape, np.int64)
 
         rows, depth, tokens, code = c.row_lanes, c.depth_lanes, c.token_lanes, (1 << c.act_bits) - 1
-        self.activations = noise(0, code, tokens, c.activation_words, rows)
-        self.pixels = noise(0, 255, tokens, c.pixel_words, depth)
-        self.keys = noise(-128, 127, rows, c.key_words, rows)
-        self.values = noise(-128, 127, depth, c.value_words, rows)
-        self.scores = noise(-(1 << 21), (1 << 21) - 1, 4, c.score_words, rows)
-        self.residual = noise(-(1 << 15), (1 << 15) - 1, 4, c.residual_words, rows)
+        banks = bank_counts(c)
+        self.activations = noise(0, code, banks["activations"], c.activation_words, rows)
+        self.pixels = noise(0, 255, banks["pixels"], c.pixel_words, depth)
+        self.keys = noise(-128, 127, banks["keys"], c.key_words, rows)
+        self.values = noise(-128, 127, banks["values"], c.value_words, rows)
+        self.scores = noise(-(1 << 21), (1 << 21) - 1, banks["scores"], c.score_words, rows)
+        self.residual = noise(-(1 << 15), (1 << 15) - 1, banks["residual"], c.residual_words, rows)
         self.ring = noise(0, 15, c.weight_words, rows, depth)
         self.parameters = parameter_records(
             noise(-5000, 4999, c.parameter_words, rows),
@@ -52,6 +60,106 @@ class Scratchpads:
     def granules(self, pad: np.ndarray) -> np.ndarray:
         """View a scratchpad of words as (banks, granules, depth lanes)."""
         return pad.reshape(len(pad), -1, self.config.depth_lanes)
+
+    def __getitem__(self, place: "TokenWords") -> np.ndarray:
+        """Read words of tokens: (tokens, words, lanes); beyond the scratchpad is an IndexError."""
+        return getattr(self, place.buffer)[place.banks, place.words]
+
+    def __setitem__(self, place: "TokenWords", content: np.ndarray) -> None:
+        """Write words of tokens."""
+        getattr(self, place.buffer)[place.banks, place.words] = content
+
+
+def bank_counts(config: EngineConfig) -> dict[str, int]:
+    """Banks of each scratchpad that holds tokens."""
+    return {
+        "activations": config.token_lanes,
+        "pixels": config.token_lanes,
+        "keys": config.row_lanes,
+        "values": config.depth_lanes,
+        "scores": 4,
+        "residual": 4,
+    }
+
+
+class TokenWords(NamedTuple):
+    """Places of some tokens' words in a scratchpad; of pixels, of some patches' words.
+
+    Parameters
+    ----------
+    buffer : str
+        Name of the scratchpad.
+    banks, words : (tokens, words of each) int
+    """
+
+    buffer: str
+    banks: np.ndarray
+    words: np.ndarray
+
+
+def written_words(i: Instruction, config: EngineConfig) -> TokenWords:
+    """Words that a MATMUL, a NORM, a SOFTMAX or a LOAD of RESIDUAL or PIXELS writes."""
+    if i.opcode is Opcode.LOAD:
+        return _loaded_words(i, config)
+    buffer, count = Destination.ACTIVATIONS.name, i["row_words"]
+    if i.opcode is Opcode.SOFTMAX:
+        count = i["key_words"]
+    elif i.opcode is Opcode.MATMUL:
+        buffer, count = Destination(i["destination"]).name, i["row_tiles"]
+    first = i["token"] if buffer in ("KEYS", "VALUES", "RESIDUAL") else 0
+    tokens, stride = first + lanes_of(i), i["destination_stride"]  # 0 of NORM and SOFTMAX
+    return _words(config, buffer.lower(), tokens, count, first, i["destination_address"], stride)
+
+
+def read_words(i: Instruction, config: EngineConfig) -> TokenWords:
+    """Words that a NORM, a SOFTMAX or a STORE reads."""
+    address, stride, first = i["source_address"], i["source_stride"], i["token"]
+    if i.opcode is Opcode.SOFTMAX:
+        return _words(config, "scores", lanes_of(i), i["key_words"], 0, address, stride)
+    tokens = first + (lanes_of(i) if i.opcode is Opcode.NORM else np.arange(1))
+    return _words(config, "residual", tokens, i["row_words"], first, address, stride)
+
+
+def _loaded_words(i: Instruction, config: EngineConfig) -> TokenWords:
+    address, stride, first = i["destination"], i["stride"], i["token"]
+    if Target(i["target"]) is Target.RESIDUAL:
+        tokens = first + np.arange(i["bytes"] // (2 * i["row_words"] * config.row_lanes))
+        return _words(config, "residual", tokens, i["row_words"], first, address, stride)
+    patches, rows = i["lane_first"] + np.arange(i["segments"]), i["bytes"] // i["segments"]
+    count = rows // i["segment_bytes"] * -(-i["segment_bytes"] // config.depth_lanes)
+    return _words(config, "pixels", patches, count, 0, address, stride)
+
+
+def _words(
+    config: EngineConfig,
+    buffer: str,
+    tokens: np.ndarray,
+    count: int,
+    first: int,
+    address: int,
+    stride: int,
+) -> TokenWords:
+    """Places of ``count`` words of each token: a group of tokens fills all banks.
+
+    ``address`` is that of the group of token ``first``; the next group lies ``stride`` words on.
+    """
+    banks = bank_counts(config)[buffer]
+    starts = address + stride * (tokens // banks - first // banks)
+    words = starts[:, None] + np.arange(count)
+    return TokenWords(buffer, *np.broadcast_arrays((tokens % banks)[:, None], words))
+
+
+def activation_mask(i: Instruction, config: EngineConfig) -> np.ndarray:
+    """Lanes of each word that a MATMUL to ACTIVATIONS writes: (row tiles, row lanes) bool."""
+    granule = np.arange(i["row_tiles"] * config.row_lanes) // config.depth_lanes
+    first = i["mask_first"]
+    mask = (granule >= first) & (granule < first + i["mask_count"])
+    return mask.reshape(i["row_tiles"], config.row_lanes)
+
+
+def lanes_of(i: Instruction) -> np.ndarray:
+    """Token lanes that take part in an instruction."""
+    return i["lane_first"] + np.arange(i["lane_count"])
 
 
 def window(pad: np.ndarray, address: int, words: int, axis: int = 1) -> np.ndarray:

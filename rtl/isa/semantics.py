@@ -36,7 +36,16 @@ from rtl.isa.instructions import (
     Unit,
     Weights,
 )
-from rtl.isa.scratchpads import Scratchpads, parameter_fields, window, wrap
+from rtl.isa.scratchpads import (
+    Scratchpads,
+    activation_mask,
+    lanes_of,
+    parameter_fields,
+    read_words,
+    window,
+    wrap,
+    written_words,
+)
 from rtl.model.numerics import ACC_BITS, KV_BITS, RESIDUAL_BITS, SCORE_BITS, code_range
 
 LOWEST_SCORE = -(1 << (SCORE_BITS - 1))
@@ -198,29 +207,22 @@ class Interpreter:
 
     def _drain(self, i: Instruction, sums: np.ndarray) -> None:
         """Accumulators (row tile, lane, row) to the destination."""
+        place = written_words(i, self.config)
         destination = Destination(i["destination"])
-        if destination is Destination.SCORES:
-            self._drain_scores(i, sums)
-            return
-        codes = self._requantize(i, sums)
+        scores = destination is Destination.SCORES
+        results = wrap(sums, SCORE_BITS) if scores else self._requantize(i, sums)
+        results = results[:, lanes_of(i)].swapaxes(0, 1)
         if destination is Destination.ACTIVATIONS:
-            self._drain_activations(i, codes)
-            return
-        pad, group = {
-            Destination.KEYS: (self.pads.keys, self.config.row_lanes),
-            Destination.VALUES: (self.pads.values, self.config.depth_lanes),
-            Destination.RESIDUAL: (self.pads.residual, 4),
-        }[destination]
-        for lane in _lanes(i):
-            token = i["token"] + lane
-            groups = token // group - i["token"] // group
-            address = i["destination_address"] + i["destination_stride"] * groups
-            words = window(pad[token % group], address, i["row_tiles"], axis=0)
-            if destination is Destination.RESIDUAL:
-                base = words if i["accumulate"] else 0
-                words[:] = self.operations.add_residual(base, codes[:, lane], i["residual_shift"])
-            else:
-                words[:] = codes[:, lane]
+            mask = activation_mask(i, self.config)
+            results = np.where(mask, self._raw(results), self.pads[place])
+        elif destination is Destination.RESIDUAL:
+            base = self.pads[place] if i["accumulate"] else 0
+            results = self.operations.add_residual(base, results, i["residual_shift"])
+        elif scores:
+            keys = np.arange(i["row_tiles"] * self.config.row_lanes).reshape(i["row_tiles"], -1)
+            valid = np.where(keys < i["keys"], results, LOWEST_SCORE)
+            self.pads.maxima[i["slot"], lanes_of(i)] = valid.max(axis=(1, 2))
+        self.pads[place] = results
 
     def _requantize(self, i: Instruction, sums: np.ndarray) -> np.ndarray:
         low, high = {
@@ -238,53 +240,30 @@ class Interpreter:
         codes = self.operations.requantize(sums, bias, multiplier, shift, low, high)
         return self.operations.gelu(codes, self.pads.gelu[i["gelu_table"]]) if i["gelu"] else codes
 
-    def _drain_activations(self, i: Instruction, codes: np.ndarray) -> None:
-        words = window(self.pads.activations, i["destination_address"], i["row_tiles"])
-        rows = np.arange(i["row_tiles"] * self.config.row_lanes)
-        granule = (rows // self.config.depth_lanes).reshape(i["row_tiles"], -1)
-        first = i["mask_first"]
-        mask = (granule >= first) & (granule < first + i["mask_count"])
-        for lane in _lanes(i):
-            words[lane][mask] = self._raw(codes[:, lane])[mask]
-
-    def _drain_scores(self, i: Instruction, sums: np.ndarray) -> None:
-        keys = np.arange(i["row_tiles"] * self.config.row_lanes).reshape(i["row_tiles"], -1)
-        for lane in _lanes(i):
-            address = i["destination_address"] + i["destination_stride"] * (lane // 4)
-            words = window(self.pads.scores[lane % 4], address, i["row_tiles"], axis=0)
-            words[:] = scores = wrap(sums[:, lane], SCORE_BITS)
-            valid = np.where(keys < i["keys"], scores, LOWEST_SCORE)
-            self.pads.maxima[i["slot"], lane] = valid.max()
-
     # ------------------------------------------------------------ norm, softmax
 
     def _norm(self, i: Instruction) -> None:
         exponents = window(self.pads.exponents, i["exponent_address"], i["row_words"], axis=0)
-        for lane in _lanes(i):
-            token = i["token"] + lane
-            groups = token // 4 - i["token"] // 4
-            address = i["source_address"] + i["source_stride"] * groups
-            words = window(self.pads.residual[token % 4], address, i["row_words"], axis=0)
-            codes = self._normalise(words.reshape(-1), exponents.reshape(-1), i)
-            destination = window(self.pads.activations, i["destination_address"], i["row_words"])
-            destination[lane] = self._raw(codes).reshape(i["row_words"], -1)
+        codes = [
+            self._normalise(words.reshape(-1), exponents.reshape(-1), i)
+            for words in self.pads[read_words(i, self.config)]
+        ]
+        place = written_words(i, self.config)
+        self.pads[place] = self._raw(np.stack(codes)).reshape(*place.words.shape, -1)
 
     def _softmax(self, i: Instruction) -> None:
-        for lane in _lanes(i):
-            address = i["source_address"] + i["source_stride"] * (lane // 4)
-            words = window(self.pads.scores[lane % 4], address, i["key_words"], axis=0)
-            scores = words.reshape(-1)[: i["keys"]]
+        words = self.pads[read_words(i, self.config)]
+        weights = np.zeros_like(words).reshape(len(words), -1)
+        for lane, scores, e in zip(lanes_of(i), words, weights, strict=True):
+            scores = scores.reshape(-1)[: i["keys"]]
             assert scores.max() == self.pads.maxima[i["slot"], lane], i
-            weights = np.zeros(words.size, np.int64)
-            weights[: i["keys"]] = self.operations.softmax_weights(
+            e[: i["keys"]] = self.operations.softmax_weights(
                 scores, i["multiplier"], i["shift"], self.config.act_bits
             )
-            destination = window(self.pads.activations, i["destination_address"], i["key_words"])
-            destination[lane] = weights.reshape(i["key_words"], -1)
-            scale = self.operations.context_scale(
-                weights.sum(), i["context_multiplier"], i["context_shift"]
+            self.pads.scales[i["slot"], lane] = self.operations.context_scale(
+                e.sum(), i["context_multiplier"], i["context_shift"]
             )
-            self.pads.scales[i["slot"], lane] = scale
+        self.pads[written_words(i, self.config)] = weights.reshape(words.shape)
 
     def _normalise(self, r: np.ndarray, exponents: np.ndarray, i: Instruction) -> np.ndarray:
         """LayerNorm of a token with padded channels, which hold 0: they change no sum."""
@@ -332,10 +311,7 @@ class Interpreter:
 
     def _load_residual(self, i: Instruction, data: np.ndarray) -> None:
         tokens = data.view("<i2").reshape(-1, i["row_words"], self.config.row_lanes)
-        for token, words in enumerate(tokens, i["token"]):
-            groups = token // 4 - i["token"] // 4
-            address = i["destination"] + i["stride"] * groups
-            window(self.pads.residual[token % 4], address, i["row_words"], axis=0)[:] = words
+        self.pads[written_words(i, self.config)] = tokens
 
     def _load_pixels(self, i: Instruction, data: np.ndarray) -> None:
         depth, segment = self.config.depth_lanes, i["segment_bytes"]
@@ -343,16 +319,11 @@ class Interpreter:
         rows = data.reshape(-1, i["segments"], segment)
         padded = np.zeros((*rows.shape[:2], words * depth), np.uint8)
         padded[..., :segment] = rows
-        for s in range(i["segments"]):
-            crossings, lane = divmod(i["lane_first"] + s, self.config.token_lanes)
-            address = i["destination"] + crossings * i["stride"]
-            patch = padded[:, s].reshape(-1, depth)
-            window(self.pads.pixels[lane], address, len(patch), axis=0)[:] = patch
+        patches = padded.swapaxes(0, 1).reshape(i["segments"], -1, depth)
+        self.pads[written_words(i, self.config)] = patches
 
     def _store(self, i: Instruction, image: int) -> None:
-        words = window(
-            self.pads.residual[i["token"] % 4], i["source_address"], i["row_words"], axis=0
-        )
+        words = self.pads[read_words(i, self.config)]
         self.output[image][i["offset"]] = words.reshape(-1).astype(np.int32)
 
     def _raw(self, codes: np.ndarray) -> np.ndarray:
@@ -395,7 +366,3 @@ class SemaphoreCounts:
 
 def _units(marks: int) -> list[Unit]:
     return [unit for unit in Unit if marks >> unit & 1]
-
-
-def _lanes(i: Instruction) -> range:
-    return range(i["lane_first"], i["lane_first"] + i["lane_count"])

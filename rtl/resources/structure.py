@@ -29,6 +29,9 @@ from rtl.resources.memories import (
 
 Blocks = dict[str, Features]
 
+TOKEN_MEMORIES = ("activations", "pixels", "keys", "values", "residual")
+CONSTANT_MEMORIES = ("weights", "parameters", "exponents")
+
 MODULES = {
     "bank": ("bank_",),
     "tile": ("arraytile_", "cascade_", "dot_"),
@@ -45,15 +48,10 @@ MODULES = {
     "softmax": ("softmax",),
     "activation_ports": ("pairport_",),
     "queues": tuple(f"control.{unit}.queue" for unit in NAMES),
-    **{
-        unit: (unit,)
-        for unit in (
-            "activations", "pixels", "keys", "values", "residual", "weights", "parameters",
-            "exponents", "control", "dma", "load", "store",
-        )
-    },
+    **{memory: (memory,) for memory in (*TOKEN_MEMORIES, *CONSTANT_MEMORIES)},
+    **{unit: (unit,) for unit in ("control", "dma", "load", "store")},
     "score_memory": ("scores",),
-}  # fmt: skip
+}
 """By block: prefixes of the names of its modules, below the engine. The longest prefix counts."""
 
 ONE: Features = {"one": 1}

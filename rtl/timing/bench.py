@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 from rich.console import Console
@@ -21,7 +22,7 @@ from rtl.timing import MemoryTiming, predict, simulate
 from rtl.timing.latencies import unit_latencies
 
 IMAGES = 3  # as many as the cycles of each further image need
-DIGITS = "examples/digits.pulsar"
+DIGITS = Path(__file__).parents[2] / "examples" / "digits.pulsar"
 PARTS = ("lower", "simulate", "predict")
 
 

@@ -35,15 +35,15 @@ class SimulatedDesign:
     def flags(self) -> list[str]:
         """Return Verilator's flags, without the files and without what depends on a directory."""
         return [
-            "-cc", "--exe", "--vpi", "-O3",
-            "--top-module", self.top, "--prefix", "Vtop", "-o", self.top,
+            *("-cc", "--exe", "--vpi", "-O3"),
+            *("--top-module", self.top, "--prefix", "Vtop", "-o", self.top),
             *(["--public-flat-rw"] if self.public == "all" else []),
             *(["--trace"] if self.trace else []),
             *(["--threads", str(self.threads)] if self.threads > 1 else []),
             *(f"-D{name}={value}" for name, value in self.defines),
             *(f"-G{name}={value}" for name, value in self.parameters),
             *self.arguments,
-        ]  # fmt: skip
+        ]
 
     def control_file(self) -> str:
         """Return settings that show the bench the top module's ports; more would be slower."""

@@ -56,23 +56,20 @@ class Workshop:
         return [
             *program,
             *self.design.flags(),
-            "-Mdir", ".",
+            *("-Mdir", "."),
             "-LDFLAGS",
             f"-Wl,-rpath,'$$ORIGIN/{LIBS}',-rpath-link,{LIBS} -L{LIBS} -lcocotbvpi_verilator",
             *(f"-I{self._link(folder)}" for folder in self.design.includes),
             "public.vlt",
             *(self._linked(file) for file in (cocotb_main(), *self.design.sources)),
-        ]  # fmt: skip
+        ]
 
     def make_command(self) -> list[str]:
         """Return the command that compiles and links what Verilator made."""
         settings = (*self.design.make_settings(), *self.verilator.make_settings)
         # Verilator's makefile looks into CURDIR to refuse spaces, and for nothing else.
         return [
-            "make",
-            "-s",
-            "-f",
-            "Vtop.mk",
+            *("make", "-s", "-f", "Vtop.mk"),
             *settings,
             "CURDIR=.",
             f"VM_TRACE={self.design.trace:d}",
@@ -82,8 +79,11 @@ class Workshop:
         """Return a hash of the commands by which ``make`` would make a target."""
         plan = subprocess.run(
             [*make, "-n", target],
-            cwd=self.folder, env=self._environment(), capture_output=True, text=True,
-        )  # fmt: skip
+            cwd=self.folder,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+        )
         return sha256_of(compiler_version(), self.verilator.version, plan.stdout)[:24]
 
     def run(self, tool: str, command: list[str]) -> None:

@@ -1,10 +1,20 @@
-"""NumPy scratchpads: windows, granules, the record of a row's parameters."""
+"""NumPy scratchpads: windows, granules, records of row parameters, places of tokens' words."""
 
 import numpy as np
 import pytest
 
 from rtl.config import TINY
-from rtl.isa.scratchpads import Scratchpads, parameter_fields, parameter_records, window, wrap
+from rtl.isa.instructions import Destination, Instruction, Opcode, Target
+from rtl.isa.scratchpads import (
+    Scratchpads,
+    activation_mask,
+    parameter_fields,
+    parameter_records,
+    read_words,
+    window,
+    wrap,
+    written_words,
+)
 
 
 def test_records_hold_every_parameter():
@@ -43,3 +53,118 @@ def test_granules_are_the_parts_of_words():
 def test_noise_is_the_seed_s():
     first, same, other = Scratchpads(TINY, 1), Scratchpads(TINY, 1), Scratchpads(TINY, 2)
     assert (first.keys == same.keys).all() and (first.keys != other.keys).any()
+
+
+def matmul(destination, **operands):
+    return operands | {
+        "destination": destination,
+        "destination_address": 50,
+        "destination_stride": 20,
+        "row_tiles": 2,
+    }
+
+
+LANES = {"lane_first": 1, "lane_count": 3}
+ACTIVATIONS = LANES | {"destination_address": 50}
+SOURCE = {"source_address": 30, "source_stride": 10}
+RESIDUAL = {"destination": 50, "stride": 20, "token": 3, "row_words": 2, "bytes": 3 * 2 * 32}
+PIXELS = {"destination": 50, "stride": 20, "lane_first": 2, "segments": 3, "segment_bytes": 9}
+
+# Operands; buffer; bank and first word of each token; words of a token. By hand from docs/isa.md:
+# TINY has 4 token lanes, 16 row lanes, 8 depth lanes.
+WRITTEN = [
+    (
+        Opcode.MATMUL,
+        matmul(Destination.ACTIVATIONS, token=6, **LANES),
+        ("activations", [(1, 50), (2, 50), (3, 50)], 2),
+    ),
+    (
+        Opcode.MATMUL,
+        matmul(Destination.SCORES, token=6, lane_first=2, lane_count=4),
+        ("scores", [(2, 50), (3, 50), (0, 70), (1, 70)], 2),
+    ),
+    (
+        Opcode.MATMUL,
+        matmul(Destination.KEYS, token=13, **LANES),
+        ("keys", [(14, 50), (15, 50), (0, 70)], 2),
+    ),
+    (
+        Opcode.MATMUL,
+        matmul(Destination.VALUES, token=13, **LANES),
+        ("values", [(6, 50), (7, 50), (0, 70)], 2),
+    ),
+    (
+        Opcode.MATMUL,
+        matmul(Destination.RESIDUAL, token=6, **LANES),
+        ("residual", [(3, 50), (0, 70), (1, 70)], 2),
+    ),
+    (
+        Opcode.NORM,
+        ACTIVATIONS | {"token": 6, "row_words": 3},
+        ("activations", [(1, 50), (2, 50), (3, 50)], 3),
+    ),
+    (
+        Opcode.SOFTMAX,
+        ACTIVATIONS | {"key_words": 3},
+        ("activations", [(1, 50), (2, 50), (3, 50)], 3),
+    ),
+    (
+        Opcode.LOAD,
+        RESIDUAL | {"target": Target.RESIDUAL},
+        ("residual", [(3, 50), (0, 70), (1, 70)], 2),
+    ),
+    (
+        Opcode.LOAD,
+        PIXELS | {"target": Target.PIXELS, "bytes": 5 * 3 * 9},
+        ("pixels", [(2, 50), (3, 50), (0, 70)], 5 * 2),
+    ),
+]
+READ = [
+    (
+        Opcode.NORM,
+        LANES | SOURCE | {"token": 6, "row_words": 2},
+        ("residual", [(3, 30), (0, 40), (1, 40)], 2),
+    ),
+    (
+        Opcode.SOFTMAX,
+        SOURCE | {"lane_first": 3, "lane_count": 2, "key_words": 3},
+        ("scores", [(3, 30), (0, 40)], 3),
+    ),
+    (
+        Opcode.STORE,
+        {"source_address": 30, "token": 6, "row_words": 2},
+        ("residual", [(2, 30)], 2),
+    ),
+]
+PLACES = [(written_words, *case) for case in WRITTEN] + [(read_words, *case) for case in READ]
+NAMES = [f"{places.__name__} {opcode.name} {case[0]}" for places, opcode, _, case in PLACES]
+
+
+@pytest.mark.parametrize("places, opcode, operands, expected", PLACES, ids=NAMES)
+def test_places_of_words(places, opcode, operands, expected):
+    buffer, tokens, count = expected
+    found = places(Instruction(opcode, operands), TINY)
+    assert found.buffer == buffer
+    assert found.banks.tolist() == [[bank] * count for bank, _ in tokens]
+    assert found.words.tolist() == [list(range(word, word + count)) for _, word in tokens]
+
+
+def test_the_mask_counts_granules_from_the_first_row_tile():
+    operands = {"row_tiles": 3, "mask_first": 1, "mask_count": 3}
+    mask = activation_mask(Instruction(Opcode.MATMUL, operands), TINY)
+    assert mask.reshape(-1, TINY.depth_lanes).all(1).tolist() == [0, 1, 1, 1, 0, 0]
+    assert mask.sum() == 3 * TINY.depth_lanes
+
+
+def test_words_are_read_and_written_token_by_token():
+    pads, operands = Scratchpads(TINY), matmul(Destination.ACTIVATIONS, **LANES)
+    place = written_words(Instruction(Opcode.MATMUL, operands), TINY)
+    before = pads.activations.copy()
+    content = np.arange(place.words.size * TINY.row_lanes).reshape(*place.words.shape, -1)
+    pads[place] = content
+    np.testing.assert_array_equal(pads[place], content)
+    np.testing.assert_array_equal(pads.activations[2, 51], content[1, 1])
+    before[1:4, 50:52] = content
+    np.testing.assert_array_equal(pads.activations, before)
+    with pytest.raises(IndexError, match="out of bounds"):
+        pads[place._replace(words=place.words + TINY.activation_words)]
