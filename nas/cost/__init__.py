@@ -23,8 +23,8 @@ Calibration, ``python -m nas.calibrate``:
 - ``records``, ``calibration``: the file of a calibration, its errors, imported reports
 """
 
-from nas.cost.candidates import Costs, SubnetCost, SubnetCosts
+from nas.cost.candidates import SubnetCost, SubnetCosts
 from nas.cost.exact import ExactCosts, ImageCost
 from nas.cost.hardware import HardwareTarget
 
-__all__ = ["Costs", "ExactCosts", "HardwareTarget", "ImageCost", "SubnetCost", "SubnetCosts"]
+__all__ = ["ExactCosts", "HardwareTarget", "ImageCost", "SubnetCost", "SubnetCosts"]

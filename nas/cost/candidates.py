@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Literal, get_args
 
 from nas.cost.calibration import power_model
 from nas.cost.exact import ExactCosts, ImageCost
@@ -27,18 +27,6 @@ class SubnetCost:
 
     cycles: float
     objectives: tuple[float, ...]
-
-
-class Costs(Protocol):
-    """Source of the costs that a search needs."""
-
-    def of(self, archs: Sequence[Arch]) -> list[SubnetCost]:
-        """Compute the exact costs of subnets, in their order."""
-        ...
-
-    def least_cycles(self, arch: Arch) -> float:
-        """Bound the cycles of a subnet from below; far cheaper than its exact cost."""
-        ...
 
 
 class SubnetCosts:
@@ -85,7 +73,10 @@ class SubnetCosts:
             return [self._known[arch] for arch in archs]
 
     def least_cycles(self, arch: Arch) -> float:
-        """Bound the cycles of a subnet from below; infinite where the engine refuses it."""
+        """Bound the cycles of a subnet from below, far cheaper than its exact cost.
+
+        Infinite where the engine refuses the subnet.
+        """
         with self.exact.timer:
             return self.hardware.least_cycles(self.space.shape(arch, self.order))
 

@@ -9,7 +9,7 @@ from nas.cost.hardware import HardwareTarget
 from nas.cost.records import extrapolates
 from rtl.board import Board
 from rtl.build.synthesis import Resources, family_of
-from rtl.compiler import Program, lower, plan
+from rtl.compiler import Program
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.isa.instructions import Unit
@@ -51,7 +51,7 @@ class Estimate:
         UserError
             If the engine cannot run it; names the limit.
         """
-        return cls(hardware, lower(plan(shape, hardware.engine)))
+        return cls(hardware, hardware.compile(shape))
 
     def at(self, clock_hz: int) -> "Estimate":
         """Return the costs at another clock."""

@@ -56,9 +56,7 @@ def image_cost(hardware: HardwareTarget, shape: NetworkShape) -> ImageCost:
     except UserError:
         return REFUSED
     work = work_of(program)
-    return ImageCost(
-        hardware.program_cycles(program), work.array_cycles, work.bytes, work.scratchpad_bytes
-    )
+    return ImageCost(hardware.cycles(program), work.array_cycles, work.bytes, work.scratchpad_bytes)
 
 
 class CostingTimer:

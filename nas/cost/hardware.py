@@ -59,11 +59,7 @@ class HardwareTarget:
         except UserError:
             return inf
 
-    def cycles(self, shape: NetworkShape) -> int:
-        """Predict the cycles per image of a network."""
-        return self.program_cycles(self.compile(shape))
-
-    def program_cycles(self, program: Program) -> int:
+    def cycles(self, program: Program) -> int:
         """Predict the cycles per image of a program, by the exact timing model."""
         return simulate(program, self.memory, unit_latencies(self.engine)).cycles
 

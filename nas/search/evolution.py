@@ -21,7 +21,7 @@ from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 from pymoo.operators.selection.tournament import TournamentSelection
 
-from nas.cost import Costs
+from nas.cost import SubnetCosts
 from nas.search.evolution_state import EvolutionState, Genes, Score
 from nas.space import Arch, Space
 
@@ -35,13 +35,13 @@ class LatencyTarget:
 
     Parameters
     ----------
-    costs : Costs
+    costs : SubnetCosts
         Costs of subnets on that engine.
     most_cycles : float
         Most cycles per image at which the frame rate is reached.
     """
 
-    costs: Costs
+    costs: SubnetCosts
     most_cycles: float
 
 

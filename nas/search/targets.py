@@ -66,7 +66,7 @@ def fastest_rate(hardware: HardwareTarget, space: Space) -> float:
 
 def fewest_cycles(hardware: HardwareTarget, space: Space) -> int:
     """Return the cycles of the smallest subnet."""
-    return hardware.cycles(space.shape(space.smallest()))
+    return hardware.cycles(hardware.compile(space.shape(space.smallest())))
 
 
 def _floor_to_two_digits(rate: float) -> float:

@@ -93,7 +93,8 @@ class ResourceModel:
         if name == ENGINE:
             total = used.total if isinstance(used, Utilization) else used
             return self.predict(engine).values(), total.values()
-        counted = {unit_name(unit): resources for unit, resources in used.units.items()}
+        # A report names units below the engine: ``pulsar_zcu102.norm``.
+        counted = {unit.rpartition(".")[2]: resources for unit, resources in used.units.items()}
         if name not in counted:
             raise UserError(f"report on engine '{engine.name}' has no unit '{name}'")
         return self.units(engine)[name].values(), counted[name].values()
@@ -136,11 +137,6 @@ class ResourceModel:
     def _scale(self, name: str) -> np.ndarray:
         scale = self.scales.get(name, {})
         return np.array([scale.get(kind, 1.0) for kind in KINDS])
-
-
-def unit_name(module: str) -> str:
-    """Strip the name of the engine from that of a unit: ``pulsar_zcu102.norm`` is ``norm``."""
-    return module.rpartition(".")[2]
 
 
 @cache
