@@ -36,17 +36,6 @@ from rtl.model.parts import (
 )
 from rtl.model.shape import BlockShape, NetworkShape
 
-__all__ = [
-    "Block",
-    "HeadScales",
-    "IntegerModel",
-    "Linear",
-    "Norm",
-    "Pool",
-    "Preprocessing",
-    "repack",
-]
-
 PIXEL_MAX = 255
 
 
