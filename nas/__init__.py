@@ -3,7 +3,7 @@
 - :mod:`nas.data`, :mod:`nas.digits`: images with labels; the handwritten digits
 - :mod:`nas.testset`: the test set, which only the final report imports
 - :mod:`nas.space`: the search space
-- :mod:`nas.quantize`: the integer model's operations in PyTorch
+- :mod:`nas.numerics`: codes and factors in PyTorch, and the whole integer model in integers
 - :mod:`nas.supernet`: the network whose subnets share weights, and its export
 - :mod:`nas.training`: its training
 - :mod:`nas.cost`: what a network costs on a board; calibration; the search for an engine

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nas.digits import load_digits
-from nas.quantize.integer import IntegerNetwork
+from nas.numerics.integer import IntegerNetwork
 from rtl.board import load_board
 from rtl.model import IntegerModel
 from sim import golden, runner

@@ -10,7 +10,7 @@ import torch
 from nas.cost import HardwareTarget
 from nas.cost.estimate import Estimate
 from nas.data import ImageSet
-from nas.quantize.integer import IntegerNetwork
+from nas.numerics.integer import IntegerNetwork
 from nas.search.evolution import Candidate
 from nas.search.summary import Winner, WinnerWork
 from nas.supernet.contract import compare

@@ -1,9 +1,9 @@
 """From a trained supernet to the integer model of one subnet.
 
-Every constant comes from the function that training used (:mod:`nas.quantize`), so quantized mode
-and integer model agree by construction; what happens here is only to move the zero points into
-the biases and to change types. LayerNorm has no affine parameters to fold, and layer scaling is
-inside the multipliers already.
+Every constant comes from the function that training used (``linear``, ``norm``, ``attention``,
+``gelu``), so quantized mode and integer model agree by construction; what happens here is only to
+move the zero points into the biases and to change types. LayerNorm has no affine parameters to
+fold, and layer scaling is inside the multipliers already.
 """
 
 from collections.abc import Mapping
@@ -16,18 +16,18 @@ from torch import Tensor
 from torch.nn import functional
 
 from nas.data import ImageSet
-from nas.quantize.attention import (
+from nas.numerics.codes import INT16
+from nas.numerics.dyadic import dyadic
+from nas.space import Arch
+from nas.supernet.attention import (
     CONTEXT_BITS,
     CONTEXT_SHIFTS,
     context_factor,
     softmax_factor,
 )
-from nas.quantize.codes import INT16
-from nas.quantize.dyadic import dyadic
-from nas.quantize.gelu import gelu_table
-from nas.quantize.norm import norm_codes
-from nas.space import Arch
+from nas.supernet.gelu import gelu_table
 from nas.supernet.layers import ElasticLinear
+from nas.supernet.norm import norm_codes
 from nas.supernet.supernet import Supernet
 from rtl.model import Block, HeadScales, IntegerModel, Linear, Norm, Preprocessing, numerics
 

@@ -5,7 +5,7 @@ from math import ceil, log2
 import torch
 from torch import Tensor
 
-from nas.quantize.codes import INT8, INT16
+from nas.numerics.codes import INT8, INT16
 from nas.supernet.layers import ElasticLinear
 from nas.supernet.supernet import Supernet
 from rtl.model import numerics

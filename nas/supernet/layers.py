@@ -12,10 +12,10 @@ from timm.layers.weight_init import trunc_normal_
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.quantize import gelu
-from nas.quantize.codes import INT16
-from nas.quantize.linear import LinearCodes, linear, linear_codes
-from nas.quantize.steps import best_step
+from nas.numerics.codes import INT16
+from nas.supernet import gelu
+from nas.supernet.linear import LinearCodes, linear, linear_codes
+from nas.supernet.steps import best_step
 from rtl.model import numerics
 
 

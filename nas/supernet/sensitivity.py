@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from nas.data import ImageSet
-from nas.quantize.codes import round_half_up
-from nas.quantize.steps import best_step
+from nas.numerics.codes import round_half_up
 from nas.supernet.layers import ElasticLinear
+from nas.supernet.steps import best_step
 from nas.supernet.supernet import Supernet
 from rtl.model import numerics
 

@@ -1,7 +1,7 @@
 """The supernet: a vision transformer whose subnets share weights, step sizes and scales.
 
 Two ways to run a subnet: float (real values) and quantized (codes, with the operations of
-:mod:`nas.quantize`). Both name their tensors as docs/numerics.md, section 8, and hand each to an
+this package). Both name their tensors as docs/numerics.md, section 8, and hand each to an
 optional *tap*, which may look at it (calibration) or replace it (comparison with golden).
 """
 
@@ -16,13 +16,13 @@ from timm.layers.weight_init import trunc_normal_
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.quantize.attention import attention_weights, context
-from nas.quantize.codes import INT8, INT16, round_half_up
-from nas.quantize.gelu import gelu
-from nas.quantize.norm import norm
-from nas.quantize.reshape import join_heads, patches_of, split_heads
+from nas.numerics.codes import INT8, INT16, round_half_up
+from nas.numerics.reshape import join_heads, patches_of, split_heads
 from nas.space import Arch, Space
+from nas.supernet.attention import attention_weights, context
+from nas.supernet.gelu import gelu
 from nas.supernet.layers import ElasticBlock, ElasticLinear, Scale, row_mask
+from nas.supernet.norm import norm
 from rtl.model import numerics
 from rtl.model.shape import NetworkShape
 

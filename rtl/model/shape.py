@@ -21,11 +21,15 @@ class BlockShape:
     bits8 : tuple of (str, tuple of bool)
         Per layer in :data:`LAYERS` order ``(name, flags)``; ``flags[i]`` is true where row tile
         ``i`` (``row_granularity`` rows) holds 8-bit weights.
+    first_table_units : int, optional
+        Hidden units that the first of two GELU tables is for, a whole number of row tiles; None
+        where one table is for all.
     """
 
     heads: int
     hidden: int
     bits8: tuple[tuple[str, tuple[bool, ...]], ...]
+    first_table_units: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,12 @@ class NetworkShape:
     mean_pool : bool
         Whether the head works on the mean of the patch tokens instead of the class token.
     class_token : bool
-        Whether there is one, behind the patch tokens.
+        Whether there is one, behind all other tokens.
+    registers : int
+        Tokens between the patches and the class token that have no patch.
+    dense : bool
+        Whether the residual words of all tokens are the output. There is no classifier then, and no
+        final LayerNorm: ``classes`` is 0, ``head_bits8`` empty, ``mean_pool`` false.
     """
 
     image: tuple[int, int, int]
@@ -66,6 +75,8 @@ class NetworkShape:
     head_bits8: tuple[bool, ...]
     mean_pool: bool = False
     class_token: bool = True
+    registers: int = 0
+    dense: bool = False
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -78,12 +89,14 @@ class NetworkShape:
 
     @property
     def tokens(self) -> int:
-        """Patches and the class token, if there is one."""
-        return self.patches + self.class_token
+        """Patches, registers, and the class token if there is one."""
+        return self.patches + self.registers + self.class_token
 
     @property
     def final_tokens(self) -> range:
-        """Tokens of the final LayerNorm. The last block computes no others but K and V."""
+        """Tokens that the last block computes. Of all others it computes K and V."""
+        if self.dense:
+            return range(self.tokens)
         return range(self.patches) if self.mean_pool else range(self.tokens - 1, self.tokens)
 
     @property

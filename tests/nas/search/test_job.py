@@ -7,7 +7,7 @@ import time
 import pytest
 
 from nas import testset
-from nas.quantize.integer import IntegerNetwork
+from nas.numerics.integer import IntegerNetwork
 from nas.search import report
 from nas.search.summary import Summary
 from rtl.compiler import lower, plan

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from nas.quantize.integer import IntegerNetwork
+from nas.numerics.integer import IntegerNetwork
 from nas.search import report
 from tests.nas.search.runs import PROG, comparable, copied, run
 

@@ -5,9 +5,9 @@ from math import log2
 import pytest
 import torch
 
-from nas.quantize.codes import INT16
-from nas.quantize.steps import best_step
+from nas.numerics.codes import INT16
 from nas.supernet.initial import RESIDUAL_HEADROOM, SAMPLES, calibrate
+from nas.supernet.steps import best_step
 from nas.supernet.supernet import Supernet
 
 

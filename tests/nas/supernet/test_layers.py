@@ -3,9 +3,9 @@
 import torch
 from torch.nn import functional
 
-from nas.quantize.linear import weight_limits
-from nas.quantize.reshape import join_heads, patches_of, split_heads
+from nas.numerics.reshape import join_heads, patches_of, split_heads
 from nas.supernet.layers import ElasticLinear, row_mask
+from nas.supernet.linear import weight_limits
 from sim.golden import ops
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from nas.quantize.norm import norm, norm_codes, rsqrt_codes
+from nas.supernet.norm import norm, norm_codes, rsqrt_codes
 from sim.golden import ops
-from tests.nas.quantize.gradients import ACT, assert_same, coded, integers
+from tests.nas.supernet.gradients import ACT, assert_same, coded, integers
 
 
 def test_norm_gradients():

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nas.quantize.codes import round_half_up
-from nas.quantize.dyadic import dyadic_value
+from nas.numerics.codes import round_half_up
+from nas.numerics.dyadic import dyadic_value
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class LinearCodes:
         (rows,) float32, integers, in units of the accumulator.
     factor : Tensor
         (rows,) float32, from accumulator to output code. The file stores multiplier and shift:
-        :func:`nas.quantize.dyadic.dyadic` takes it apart.
+        :func:`nas.numerics.dyadic.dyadic` takes it apart.
     scaled : Tensor
         (rows, depth) float32, ``weight`` before rounding and clipping.
     """

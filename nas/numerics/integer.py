@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.quantize.reshape import join_heads, patches_of, split_heads
+from nas.numerics.reshape import join_heads, patches_of, split_heads
 from rtl.model import Block, HeadScales, IntegerModel, Linear, Norm, Pool, numerics
 from rtl.model.numerics import code_range
 

@@ -5,8 +5,8 @@ from math import log
 import pytest
 import torch
 
-from nas.quantize.linear import linear, weight_limits
-from tests.nas.quantize.gradients import ACT, assert_same, coded, integers
+from nas.supernet.linear import linear, weight_limits
+from tests.nas.supernet.gradients import ACT, assert_same, coded, integers
 
 
 @pytest.mark.parametrize("with_bias", [True, False])

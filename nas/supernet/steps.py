@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from nas.quantize.codes import round_half_up
+from nas.numerics.codes import round_half_up
 
 
 def best_step(x: Tensor, low: float, high: float, candidates: int = 40) -> Tensor:

@@ -2,7 +2,7 @@
 
 import torch
 
-from nas.quantize.codes import round_half_up
+from nas.numerics.codes import round_half_up
 
 
 def test_round_half_up_is_not_half_to_even():

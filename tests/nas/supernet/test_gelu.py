@@ -5,8 +5,8 @@ from math import erf, log, sqrt
 import torch
 from torch.nn import functional
 
-from nas.quantize.gelu import gelu, gelu_table
-from tests.nas.quantize.gradients import assert_same, coded
+from nas.supernet.gelu import gelu, gelu_table
+from tests.nas.supernet.gradients import assert_same, coded
 
 
 def test_gelu_gradients():

@@ -6,8 +6,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from nas.quantize.codes import look_up
-from nas.quantize.dyadic import dyadic
+from nas.numerics.codes import look_up
+from nas.numerics.dyadic import dyadic
 from rtl.model import numerics
 
 GAIN_BITS = 16  # of the constant G

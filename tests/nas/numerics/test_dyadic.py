@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nas.quantize.dyadic import dyadic, dyadic_value
+from nas.numerics.dyadic import dyadic, dyadic_value
 from rtl.model.dyadic import dyadic as exact_dyadic
 
 

@@ -5,7 +5,7 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from nas.quantize.codes import look_up, round_half_up
+from nas.numerics.codes import look_up, round_half_up
 
 
 def hidden_zero(log_out: Tensor, signed: bool) -> int:

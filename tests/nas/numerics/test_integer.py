@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nas.quantize.integer import IntegerNetwork
+from nas.numerics.integer import IntegerNetwork
 from rtl.model import IntegerModel
 from sim import golden
 from sim.random_model import random_images, random_model
@@ -69,7 +69,7 @@ def test_extreme_images():
 
 
 def test_batches_that_take_several_chunks(monkeypatch):
-    monkeypatch.setattr("nas.quantize.integer.CHUNK_VALUES", 1)
+    monkeypatch.setattr("nas.numerics.integer.CHUNK_VALUES", 1)
     model = random_model(width=32, blocks=((2, 32),) * 2, seed=2)
     assert_every_code_equal(model, random_images(model.image, 3), "cpu")
 

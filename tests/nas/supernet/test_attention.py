@@ -4,9 +4,9 @@ from math import log, sqrt
 
 import torch
 
-from nas.quantize.attention import attention_weights, context
+from nas.supernet.attention import attention_weights, context
 from rtl.model import numerics
-from tests.nas.quantize.gradients import ACT, INT8, assert_same, coded, integers
+from tests.nas.supernet.gradients import ACT, INT8, assert_same, coded, integers
 
 
 def test_attention_gradients():

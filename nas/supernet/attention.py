@@ -6,8 +6,8 @@ from math import log, sqrt
 import torch
 from torch import Tensor
 
-from nas.quantize.codes import look_up
-from nas.quantize.dyadic import dyadic, dyadic_value
+from nas.numerics.codes import look_up
+from nas.numerics.dyadic import dyadic, dyadic_value
 from rtl.model import numerics
 
 CONTEXT_BITS = 16  # of the constant C

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nas.quantize.steps import best_step
+from nas.supernet.steps import best_step
 
 
 def test_best_step_beats_the_range():

@@ -1,0 +1,113 @@
+"""What a canonical network computes, tensor by tensor, in floating point."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nas.importer.network import Affine, FloatBlock, FloatNetwork, LayerNorm
+from nas.numerics.reshape import join_heads, patches_of, split_heads
+
+Tap = Callable[[str, Tensor], Tensor]
+"""Receives a tensor by the name of docs/numerics.md, section 8, and returns what to go on with."""
+
+
+def look(name: str, tensor: Tensor) -> Tensor:
+    """Return a tensor as it is: the tap that does nothing."""
+    return tensor
+
+
+def forward(network: FloatNetwork, images: Tensor, tap: Tap = look) -> Tensor:
+    """Compute the residual stream behind the last block, of all tokens.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+        Its tensors' type and device are those of the computation.
+    images : (batch, height, width, channels) uint8
+    tap : callable
+        Called with every tensor of section 8 as real values: ``attention`` are normalised weights,
+        ``blocks.i.fc1`` is the input of GELU, ``norm`` outputs are behind weight and bias.
+
+    Returns
+    -------
+    (batch, tokens, width)
+    """
+    residual = tap("embed", embed(network, images))
+    for index, block in enumerate(network.blocks):
+        residual = run_block(block, residual, network.head_dim, partial(_inside, tap, index))
+    return residual
+
+
+def embed(network: FloatNetwork, images: Tensor) -> Tensor:
+    """Pixels to the residual stream: (batch, tokens, width)."""
+    position = network.position
+    pixels = patches_of(images.to(position.device), network.patch).to(position.dtype)
+    size = network.patch**2
+    mean, std = network.mean.repeat(size), network.std.repeat(size)
+    patches = linear(network.embed, (pixels / 255 - mean) / std)
+    others = patches.new_zeros(len(images), network.tokens - network.patches, network.width)
+    return torch.cat([patches, others], 1) + position
+
+
+def run_block(block: FloatBlock, residual: Tensor, head_dim: int, tap: Tap = look) -> Tensor:
+    """One transformer block, (batch, tokens, width) to the same; names are those within a block."""
+    normal = tap("norm1", layer_norm(block.norm1, residual))
+    context = attention(block, normal, head_dim, tap)
+    residual = tap("attended", residual + block.scale1 * linear(block.proj, context))
+    normal = tap("norm2", layer_norm(block.norm2, residual))
+    hidden = tap("hidden", gelu(block.activation, tap("fc1", linear(block.fc1, normal))))
+    return tap("output", residual + block.scale2 * linear(block.fc2, hidden))
+
+
+def attention(block: FloatBlock, normal: Tensor, head_dim: int, tap: Tap = look) -> Tensor:
+    """(batch, tokens, width) to the context, (batch, tokens, heads * head_dim)."""
+    q, k, v = (tap(name, linear(getattr(block, name), normal)) for name in ("q", "k", "v"))
+    q, k, v = (split_heads(tensor, head_dim) for tensor in (q, k, v))
+    scores = tap("scores", q @ k.transpose(-1, -2) / head_dim**0.5)
+    weights = tap("attention", scores.softmax(-1))  # (batch, heads, tokens, tokens)
+    return tap("context", join_heads(weights @ v))
+
+
+def features(network: FloatNetwork, residual: Tensor) -> Tensor:
+    """The final LayerNorm of all tokens, (batch, tokens, width)."""
+    return layer_norm(network.norm, residual)
+
+
+def logits(network: FloatNetwork, residual: Tensor) -> Tensor:
+    """The classifier's output, (batch, classes).
+
+    Raises
+    ------
+    ValueError
+        If the network has no classifier.
+    """
+    if network.head is None:
+        raise ValueError("network has no classifier")
+    normal = features(network, residual)
+    pooled = normal[:, : network.patches].mean(1) if network.pool == "mean" else normal[:, -1]
+    return linear(network.head, pooled)
+
+
+def linear(layer: Affine, x: Tensor) -> Tensor:
+    """(..., depth) to (..., rows)."""
+    return functional.linear(x, layer.weight, layer.bias)
+
+
+def layer_norm(norm: LayerNorm, x: Tensor) -> Tensor:
+    """Normalise the last axis."""
+    return functional.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.epsilon)
+
+
+def gelu(kind: str, x: Tensor) -> Tensor:
+    """One of :data:`nas.importer.network.ACTIVATIONS`."""
+    if kind == "quick":
+        return x * torch.sigmoid(1.702 * x)
+    return functional.gelu(x, approximate="tanh" if kind == "tanh" else "none")
+
+
+def _inside(tap: Tap, index: int, name: str, tensor: Tensor) -> Tensor:
+    """Call a tap with the name of a block's tensor."""
+    return tap(f"blocks.{index}.{name}", tensor)

@@ -1,0 +1,162 @@
+"""The canonical float network: what every importer makes, and every fold and quantizer reads.
+
+It is a plain vision transformer: patches, blocks of attention and MLP, a final LayerNorm, perhaps a
+classifier. Parts that a source writes differently (one matrix for Q, K and V; convolutions; the
+class token in front) are brought into the order of docs/numerics.md by the importer.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rtl.model import Preprocessing
+
+ACTIVATIONS = ("erf", "tanh", "quick")
+"""Kinds of GELU: x Φ(x); its approximation by tanh; x sigmoid(1.702 x)."""
+
+POOLS = ("token", "mean", "all")
+"""What the classifier or a host reads: the class token, the mean of the patches, every token."""
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """A linear layer, ``y = x @ weight.T + bias``.
+
+    Parameters
+    ----------
+    weight : (rows, depth) float64
+    bias : (rows,) float64
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class LayerNorm:
+    """``(x - mean) / sqrt(variance + epsilon) * weight + bias``.
+
+    Parameters
+    ----------
+    weight, bias : (width,) float64
+    epsilon : float
+    """
+
+    weight: Tensor
+    bias: Tensor
+    epsilon: float
+
+
+@dataclass(frozen=True, eq=False)
+class FloatBlock:
+    """One transformer block: ``x += scale1 * proj(attention(norm1(x)))``, then
+    ``x += scale2 * fc2(gelu(fc1(norm2(x))))``.
+
+    Parameters
+    ----------
+    heads : int
+    norm1, norm2 : LayerNorm
+    q, k, v : Affine
+        (heads * head_dim, width); row h * head_dim + i is dimension i of head h.
+    proj : Affine
+        (width, heads * head_dim).
+    fc1, fc2 : Affine
+        (hidden, width) and (width, hidden).
+    scale1, scale2 : (width,) float64
+        Layer scaling, of either sign; ones where there is none.
+    activation : str
+        One of :data:`ACTIVATIONS`.
+    """
+
+    heads: int
+    norm1: LayerNorm
+    q: Affine
+    k: Affine
+    v: Affine
+    proj: Affine
+    scale1: Tensor
+    norm2: LayerNorm
+    fc1: Affine
+    fc2: Affine
+    scale2: Tensor
+    activation: str = "erf"
+
+    @property
+    def hidden(self) -> int:
+        return len(self.fc1.bias)
+
+
+@dataclass(frozen=True, eq=False)
+class FloatNetwork:
+    """A trained vision transformer, in float64.
+
+    Parameters
+    ----------
+    image : (height, width, channels)
+        Pixels.
+    patch, head_dim : int
+    mean, std : (channels,) float64
+        A pixel enters as ``(pixel / 255 - mean) / std``.
+    embed : Affine
+        (width, patch * patch * channels), the depth in the order of docs/numerics.md, section 3.
+    position : (tokens, width) float64
+        What the residual stream starts with. Patches first, then registers, the class token last;
+        the last two with their own embedding added.
+    blocks : tuple of FloatBlock
+    norm : LayerNorm
+        The final one.
+    head : Affine, optional
+        (classes, width); without it, the network gives features.
+    pool : str
+        One of :data:`POOLS`.
+    class_token : bool
+    registers : int
+        Tokens that are neither patches nor the class token.
+    preprocessing : Preprocessing
+        From an image file to the pixels.
+    class_names : tuple of str
+        Of the classifier's rows, or of the host network's outputs; may be empty without both.
+    host : bytes, optional
+        An ONNX model of what follows the final LayerNorm in the source.
+    source : dict
+        Where the network comes from: ``name``, ``sha256`` of the file, ``license`` where it is
+        stated, ``epsilon``, and what else the importer has to report; JSON values.
+    """
+
+    image: tuple[int, int, int]
+    patch: int
+    head_dim: int
+    mean: Tensor
+    std: Tensor
+    embed: Affine
+    position: Tensor
+    blocks: tuple[FloatBlock, ...]
+    norm: LayerNorm
+    head: Affine | None
+    pool: str
+    class_token: bool
+    registers: int
+    preprocessing: Preprocessing
+    class_names: tuple[str, ...] = ()
+    host: bytes | None = None
+    source: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def width(self) -> int:
+        return self.position.shape[1]
+
+    @property
+    def tokens(self) -> int:
+        return self.position.shape[0]
+
+    @property
+    def patches(self) -> int:
+        return (self.image[0] // self.patch) * (self.image[1] // self.patch)
+
+
+def affine(weight: Tensor, bias: Tensor | None = None) -> Affine:
+    """Make a layer in float64; without a bias, that is 0."""
+    bias = torch.zeros(len(weight)) if bias is None else bias
+    return Affine(weight.double(), bias.double())

@@ -1,0 +1,5 @@
+"""The integer model's numbers in PyTorch.
+
+- ``codes``, ``dyadic``, ``reshape``: rounding and ranges; factors; pixels, patches and heads
+- ``integer``: the whole integer model, in integers: no gradients, every code as in golden
+"""
