@@ -72,8 +72,9 @@ def attention(block: FloatBlock, normal: Tensor, head_dim: int, tap: Tap = look)
 
 
 def features(network: FloatNetwork, residual: Tensor) -> Tensor:
-    """The final LayerNorm of all tokens, (batch, tokens, width)."""
-    return layer_norm(network.norm, residual)
+    """The final LayerNorm of all tokens, and what multiplies it: (batch, tokens, features)."""
+    normal = layer_norm(network.norm, residual)
+    return normal if network.features is None else linear(network.features, normal)
 
 
 def logits(network: FloatNetwork, residual: Tensor) -> Tensor:

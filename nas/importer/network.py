@@ -123,6 +123,8 @@ class FloatNetwork:
     source : dict
         Where the network comes from: ``name``, ``sha256`` of the file, ``license`` where it is
         stated, ``epsilon``, and what else the importer has to report; JSON values.
+    features : Affine, optional
+        Without a classifier: what multiplies the final LayerNorm; the identity where it is None.
     """
 
     image: tuple[int, int, int]
@@ -142,6 +144,7 @@ class FloatNetwork:
     class_names: tuple[str, ...] = ()
     host: bytes | None = None
     source: dict[str, Any] = field(default_factory=dict)
+    features: Affine | None = None
 
     @property
     def width(self) -> int:
