@@ -9,14 +9,8 @@ from rtl.model import Preprocessing
 class KnownFile:
     """Facts about a file, from the package that it came in.
 
-    Parameters
-    ----------
-    name, license, origin : str
-    mean, std : tuple of float
-        Of pixels from 0 to 1.
-    preprocessing : Preprocessing
-    note : str
-        How that differs from the package's own.
+    ``mean`` and ``std`` are those of pixels from 0 to 1. ``note`` says how ``preprocessing``
+    differs from the package's own.
     """
 
     name: str

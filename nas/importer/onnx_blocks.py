@@ -7,7 +7,7 @@ from onnx import NodeProto
 from torch import Tensor
 
 from nas.importer.network import Affine, FloatBlock, LayerNorm
-from nas.importer.onnx_graph import Graph, attribute, passes
+from nas.importer.onnx_graph import OnnxGraph, attribute, passes
 from nas.importer.onnx_parts import (
     MOVES,
     read_mean,
@@ -46,7 +46,7 @@ class Stem:
     patches: int
 
 
-def read_stem(graph: Graph) -> tuple[Stem, str]:
+def read_stem(graph: OnnxGraph) -> tuple[Stem, str]:
     """Return the stem, and the name of the residual stream that it makes.
 
     Raises
@@ -81,7 +81,7 @@ def read_stem(graph: Graph) -> tuple[Stem, str]:
     return Stem(embed, patch, tensor(start[order]), order, len(patches)), stream
 
 
-def _embedding(graph: Graph, conv: NodeProto) -> tuple[Affine, int]:
+def _embedding(graph: OnnxGraph, conv: NodeProto) -> tuple[Affine, int]:
     """Return the convolution as a linear layer of a patch's pixels, and the patch's size."""
     refusal = graph.refuse(conv.output[0], "a convolution of square patches side by side")
     weight = graph.constants.get(conv.input[1]) if conv.op_type == "Conv" else None
@@ -102,7 +102,7 @@ def _embedding(graph: Graph, conv: NodeProto) -> tuple[Affine, int]:
     return Affine(weight, tensor(bias)), patch
 
 
-def _first_stream(graph: Graph) -> str:
+def _first_stream(graph: OnnxGraph) -> str:
     """Return the input of the first LayerNorm."""
     for name, node in graph.producers.items():
         if node.op_type == "LayerNormalization":
@@ -112,7 +112,7 @@ def _first_stream(graph: Graph) -> str:
     raise graph.refuse(graph.outputs[0], "a transformer with LayerNorm")
 
 
-def read_blocks(graph: Graph, stream: str) -> tuple[list[FloatBlock], str]:
+def read_blocks(graph: OnnxGraph, stream: str) -> tuple[list[FloatBlock], str]:
     """Return the blocks that start with a residual stream, and the stream behind them.
 
     Raises
@@ -129,7 +129,7 @@ def read_blocks(graph: Graph, stream: str) -> tuple[list[FloatBlock], str]:
     return blocks, stream
 
 
-def _branch(graph: Graph, stream: str) -> tuple[str, str] | None:
+def _branch(graph: OnnxGraph, stream: str) -> tuple[str, str] | None:
     """Return the next residual stream, and what is added to this one."""
     for node in graph.consumers(stream, "Add"):
         first, second = map(graph.source, node.input)
@@ -138,7 +138,7 @@ def _branch(graph: Graph, stream: str) -> tuple[str, str] | None:
     return None
 
 
-def _block(graph: Graph, stream: str) -> tuple[FloatBlock, str]:
+def _block(graph: OnnxGraph, stream: str) -> tuple[FloatBlock, str]:
     """Return one block, and the residual stream behind it."""
     attended, value = _required_branch(graph, stream)
     scale1, value = _layer_scale(graph, value)
@@ -155,13 +155,13 @@ def _block(graph: Graph, stream: str) -> tuple[FloatBlock, str]:
     return block, output
 
 
-def _required_branch(graph: Graph, stream: str) -> tuple[str, str]:
+def _required_branch(graph: OnnxGraph, stream: str) -> tuple[str, str]:
     if found := _branch(graph, stream):
         return found
     raise graph.refuse(stream, "a part of a block of attention, then MLP")
 
 
-def _layer_scale(graph: Graph, name: str) -> tuple[Tensor, str]:
+def _layer_scale(graph: OnnxGraph, name: str) -> tuple[Tensor, str]:
     """Return the scale per channel of a branch, ones without, and what it scales."""
     width = graph.shapes[name][-1]
     node = graph.node(name, "Mul")
@@ -170,7 +170,7 @@ def _layer_scale(graph: Graph, name: str) -> tuple[Tensor, str]:
     return tensor(np.ones(width)), name
 
 
-def _norm_of(graph: Graph, name: str, stream: str) -> LayerNorm:
+def _norm_of(graph: OnnxGraph, name: str, stream: str) -> LayerNorm:
     """Return the LayerNorm that makes a value out of a residual stream."""
     norm, x = take_layer_norm(graph, name)
     if x != stream:
@@ -179,7 +179,7 @@ def _norm_of(graph: Graph, name: str, stream: str) -> LayerNorm:
 
 
 def _attention(
-    graph: Graph, name: str, proj: Affine
+    graph: OnnxGraph, name: str, proj: Affine
 ) -> tuple[int, tuple[Affine, Affine, Affine], Affine, str]:
     """Return heads, Q, K, V, the projection for heads in order, and the input of the attention."""
     context = read_moved(graph, name)
@@ -215,7 +215,7 @@ def _attention(
     return heads, (q, k, v), Affine(weight, proj.bias), x
 
 
-def _heads(graph: Graph, name: str, transposed: bool = False) -> tuple[Affine, float, int, str]:
+def _heads(graph: OnnxGraph, name: str, transposed: bool = False) -> tuple[Affine, float, int, str]:
     """Return the linear layer of Q, K or V in the order of heads, its scale, heads, its input."""
     moved = read_moved(graph, name)
     layer, x = take_affine(graph, moved.source, "a linear layer of queries, keys or values")
@@ -228,7 +228,7 @@ def _heads(graph: Graph, name: str, transposed: bool = False) -> tuple[Affine, f
     return Affine(layer.weight[rows], layer.bias[rows]), moved.scale, len(row), x
 
 
-def read_final_norm(graph: Graph, stream: str) -> tuple[LayerNorm, str]:
+def read_final_norm(graph: OnnxGraph, stream: str) -> tuple[LayerNorm, str]:
     """Return the LayerNorm behind the last block, and the name of its output.
 
     Raises

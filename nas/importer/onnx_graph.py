@@ -23,7 +23,7 @@ FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOA
 
 
 @dataclass(frozen=True, eq=False)
-class Graph:
+class OnnxGraph:
     """A folded graph: constants, and the nodes between the image and the outputs.
 
     Parameters
@@ -127,7 +127,7 @@ def attribute(node: NodeProto, name: str, default: object = None) -> object:
     return default
 
 
-def read_graph(path: Path, image_size: int | None = None) -> Graph:
+def read_graph(path: Path, image_size: int | None = None) -> OnnxGraph:
     """Read an ONNX file with one image as its input, and fold its constants.
 
     Parameters
@@ -151,7 +151,7 @@ def read_graph(path: Path, image_size: int | None = None) -> Graph:
     producers = {name: node for node in varying for name in node.output if name}
     images = {image: np.zeros(shape, np.float32)}
     found, shapes = _run(path, model, images, sorted(folded), list(producers))
-    return Graph(path.name, model, image, constants | found, shapes | {image: shape}, producers)
+    return OnnxGraph(path.name, model, image, constants | found, shapes | {image: shape}, producers)
 
 
 def _read(path: Path) -> ModelProto:

@@ -1,22 +1,22 @@
-"""What follows the final LayerNorm in an ONNX file: a classifier, or a network for the host."""
+"""The end of an ONNX file, behind the final LayerNorm: a classifier, or a host network."""
 
 import numpy as np
 from onnx import NodeProto, TensorProto, checker, helper, numpy_helper
 
 from nas.importer.network import Affine
-from nas.importer.onnx_graph import Graph
+from nas.importer.onnx_graph import OnnxGraph
 from nas.importer.onnx_parts import read_affine, read_moved
 
 FEATURES = "features"
 """Input of a host network: (batch, tokens, width) float32, the engine's order of tokens."""
 
 
-def read_classifier(graph: Graph, tokens: str, order: np.ndarray) -> Affine | None:
+def read_classifier(graph: OnnxGraph, tokens: str, order: np.ndarray) -> Affine | None:
     """Return the classifier on the class token, if that is all that follows.
 
     Parameters
     ----------
-    graph : Graph
+    graph : OnnxGraph
     tokens : str
         The output of the final LayerNorm.
     order : (tokens,) int
@@ -34,12 +34,12 @@ def read_classifier(graph: Graph, tokens: str, order: np.ndarray) -> Affine | No
     return None
 
 
-def read_host(graph: Graph, tokens: str, order: np.ndarray) -> bytes | None:
+def read_host(graph: OnnxGraph, tokens: str, order: np.ndarray) -> bytes | None:
     """Return what follows the final LayerNorm as an ONNX file of its own; None if nothing does.
 
     Parameters
     ----------
-    graph : Graph
+    graph : OnnxGraph
     tokens : str
         The output of the final LayerNorm.
     order : (tokens,) int
@@ -69,7 +69,7 @@ def read_host(graph: Graph, tokens: str, order: np.ndarray) -> bytes | None:
     return model.SerializeToString()
 
 
-def _behind(graph: Graph, tokens: str) -> tuple[list[NodeProto], set[str]]:
+def _behind(graph: OnnxGraph, tokens: str) -> tuple[list[NodeProto], set[str]]:
     """Return the nodes behind the final tokens, in the file's order, and the constants they read.
 
     Shapes of values behind the tokens stay as they are in the file, for any batch; what depends

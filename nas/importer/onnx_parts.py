@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nas.importer.forward import gelu
 from nas.importer.network import ACTIVATIONS, Affine, LayerNorm
-from nas.importer.onnx_graph import Graph, attribute, passes
+from nas.importer.onnx_graph import OnnxGraph, attribute, passes
 
 MOVES = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Split", "Slice", "Gather")
 ELEMENTWISE = (
@@ -30,7 +30,7 @@ def tensor(array: np.ndarray) -> Tensor:
     return torch.from_numpy(np.array(array, np.float64))
 
 
-def read_affine(graph: Graph, name: str) -> tuple[Affine, str] | None:
+def read_affine(graph: OnnxGraph, name: str) -> tuple[Affine, str] | None:
     """Return the linear layer that makes a value, and its input; None if none does."""
     node, bias = graph.node(name, "MatMul", "Gemm"), None
     if (add := graph.node(name, "Add")) and (parts := graph.split(add)):
@@ -53,7 +53,7 @@ def read_affine(graph: Graph, name: str) -> tuple[Affine, str] | None:
     return Affine(tensor(weight.T), tensor(bias)), graph.source(node.input[0])
 
 
-def take_affine(graph: Graph, name: str, what: str) -> tuple[Affine, str]:
+def take_affine(graph: OnnxGraph, name: str, what: str) -> tuple[Affine, str]:
     """Return a linear layer and its input.
 
     Raises
@@ -66,7 +66,7 @@ def take_affine(graph: Graph, name: str, what: str) -> tuple[Affine, str]:
     raise graph.refuse(name, what)
 
 
-def take_layer_norm(graph: Graph, name: str) -> tuple[LayerNorm, str]:
+def take_layer_norm(graph: OnnxGraph, name: str) -> tuple[LayerNorm, str]:
     """Return a LayerNorm, written as one node or in pieces, and its input.
 
     Raises
@@ -112,7 +112,7 @@ def _decimal(value: float) -> float:
     return float(str(np.float32(value)))
 
 
-def read_mean(graph: Graph, name: str) -> str | None:
+def read_mean(graph: OnnxGraph, name: str) -> str | None:
     """Return the value that a mean over the last axis is taken of."""
     node = graph.node(name, "ReduceMean")
     if node is None:
@@ -124,7 +124,7 @@ def read_mean(graph: Graph, name: str) -> str | None:
     return x if axes in ([-1], [len(graph.shapes[x]) - 1]) else None
 
 
-def _squared(graph: Graph, name: str, base: str) -> bool:
+def _squared(graph: OnnxGraph, name: str, base: str) -> bool:
     """Whether a value is the square of another."""
     if node := graph.node(name, "Pow"):
         exponent = graph.constants.get(node.input[1], np.zeros(1))
@@ -133,7 +133,7 @@ def _squared(graph: Graph, name: str, base: str) -> bool:
     return node is not None and {graph.source(each) for each in node.input} == {base}
 
 
-def take_activation(graph: Graph, name: str) -> tuple[str, str]:
+def take_activation(graph: OnnxGraph, name: str) -> tuple[str, str]:
     """Return the kind of GELU that makes a value, and its input, which a linear layer makes.
 
     It is found by its values: exporters write GELU in many ways.
@@ -160,7 +160,7 @@ def take_activation(graph: Graph, name: str) -> tuple[str, str]:
 
 
 def region(
-    graph: Graph, name: str, inside: Callable[[NodeProto], bool]
+    graph: OnnxGraph, name: str, inside: Callable[[NodeProto], bool]
 ) -> tuple[list[NodeProto], set[str]]:
     """Return the nodes behind a value as far as they fit, in the file's order, and their inputs."""
     found, leaves, pending = set(), set(), [name]
@@ -193,7 +193,7 @@ class Moved:
     scale: float
 
 
-def read_moved(graph: Graph, name: str) -> Moved:
+def read_moved(graph: OnnxGraph, name: str) -> Moved:
     """Return where the elements of a value come from: the nearest value that is computed."""
     steps, scale, value = [], 1.0, name
     while node := graph.producers.get(value):
@@ -212,7 +212,7 @@ def read_moved(graph: Graph, name: str) -> Moved:
     return Moved(value, indices.astype(np.int64), scale)
 
 
-def _factor(graph: Graph, node: NodeProto) -> float | None:
+def _factor(graph: OnnxGraph, node: NodeProto) -> float | None:
     """Return the number that a node multiplies its input by, if that is all it does."""
     parts = graph.split(node) if node.op_type in ("Mul", "Div") else None
     if parts is None or parts[1].size != 1:

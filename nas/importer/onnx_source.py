@@ -10,7 +10,7 @@ import torch
 from nas.importer.known import KNOWN, KnownFile
 from nas.importer.network import FloatNetwork
 from nas.importer.onnx_blocks import read_blocks, read_final_norm, read_stem
-from nas.importer.onnx_graph import Graph, read_graph
+from nas.importer.onnx_graph import OnnxGraph, read_graph
 from nas.importer.onnx_host import read_classifier, read_host
 from nas.importer.options import ImportOptions
 from rtl.errors import UserError
@@ -65,7 +65,7 @@ def load_onnx(path: Path, options: ImportOptions) -> FloatNetwork:
 
 
 def _statistics(
-    graph: Graph, options: ImportOptions, known: KnownFile | None, channels: int
+    graph: OnnxGraph, options: ImportOptions, known: KnownFile | None, channels: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return mean and std, (channels,) float64 each."""
     if options.mean and options.std:
@@ -96,7 +96,7 @@ def _source(
     known: KnownFile | None,
     epsilon: float,
     order: np.ndarray,
-    graph: Graph,
+    graph: OnnxGraph,
 ) -> dict[str, Any]:
     """Return what there is to report about a file."""
     producer = f"{graph.model.producer_name} {graph.model.producer_version}".strip()

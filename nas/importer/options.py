@@ -20,7 +20,7 @@ Channels = Annotated[
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """Which weights, and what their file does not say."""
+    """Weights, and what their file does not say."""
 
     checkpoint: OptionalPath = None
     """Trained weights of a timm model: .safetensors, or .pth with weights alone."""

@@ -158,7 +158,7 @@ def exported(style: Style) -> bytes:
         torch.onnx.export(
             made(style),
             (torch.zeros(1, 3, 12, 12),),
-            file,
+            file,  # pyright: ignore[reportArgumentType]: its types forget what it takes
             opset_version=14,
             dynamo=False,
             input_names=["image"],
