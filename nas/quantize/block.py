@@ -16,14 +16,24 @@ from nas.importer.network import Affine, FloatBlock
 from nas.numerics.reshape import join_heads, split_heads
 from nas.quantize import scales
 from nas.quantize.codes import BlockCodes, Code, rounded_attention
-from nas.quantize.fold import centre_values
-from nas.quantize.moments import MomentSums
+from nas.quantize.fold import centre_keys, centre_values
+from nas.quantize.moments import Moments, MomentSums
 from nas.quantize.rounding import Rows, compensated, descended, nearest
+
+INPUT_OF = {
+    "q": "norm1",
+    "k": "norm1",
+    "v": "norm1",
+    "proj": "context",
+    "fc1": "norm2",
+    "fc2": "hidden",
+}
+"""The tensor that a layer multiplies."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """How codes and weights are chosen.
+    """Choices of the pipeline: codes and weights.
 
     Parameters
     ----------
@@ -118,7 +128,7 @@ class BlockQuantizer:
         self.float_block = block  # as it was
         self.block = block  # rounded as far as this has come
         self.head_dim = head_dim
-        self.exact, self.stream = exact, stream
+        self.exact, self.stream = list(exact), list(stream)
         self.residual, self.bits, self.units, self.method = residual, bits, units, method
         self.codes: dict[str, Code] = {}
         self.rows: dict[str, Rows] = {}
@@ -134,30 +144,20 @@ class BlockQuantizer:
     # ------------------------------------------------------------ attention
 
     def _attention(self) -> None:
-        method, bits = self.method, self.method.act_bits
-        self.codes["norm1"] = self._symmetric(self._sample(self._norm1), ("q", "k", "v"))
-        self._round(("q", "k", "v"), self._norm1_codes, self._norm1_exact)
-        for name, width in (("q", bits), ("k", 8), ("v", 8)):
-            layer = getattr(self.block, name)
-            sample = self._sample(lambda r, layer=layer: linear(layer, self._norm1_codes(r)))
-            if method.centre and name == "k":
-                sample = self._centre_keys(sample)
-            elif method.centre and name == "v":
-                sample = self._centre_values(sample)
-            self.codes[name] = scales.per_group(sample, self.head_dim, width)
-        self.codes["context"] = self._symmetric(self._sample(self._context), ("proj",))
-        context = lambda r: self.codes["context"](self._context(r))  # noqa: E731
-        self._round(("proj",), context, self._context_exact, add=True)
-        self.stream = [
-            self.residual(r + linear(self.block.proj, context(r))) for r in self.stream
-        ]
-        self.exact = [
-            r + linear(self.float_block.proj, self._context_exact(r)) for r in self.exact
-        ]
+        self.codes["norm1"] = self._symmetric(self._sample(self._norm1)[0], ("q", "k", "v"))
+        pairs = ((self._norm1(r), layer_norm(self.block.norm1, e)) for e, r in self._chunks())
+        self._round(("q", "k", "v"), pairs)
+        q, k, v = self._sample(lambda r: tuple(self._project(self.block, self._norm1(r))))
+        if self.method.centre:
+            k, v = self._centre_keys(k), self._centre_values(v)
+        for name, sample, bits in (("q", q, self.method.act_bits), ("k", k, 8), ("v", v, 8)):
+            self.codes[name] = scales.per_group(sample, self.head_dim, bits)
+        self.codes["context"] = self._symmetric(self._sample(self._context)[0], ("proj",))
+        self._add("proj", self._context, self._exact_context)
 
     def _centre_keys(self, sample: Tensor) -> Tensor:
         mean = sample.mean(0)
-        self.block = replace(self.block, k=Affine(self.block.k.weight, self.block.k.bias - mean))
+        self.block = centre_keys(self.block, mean)
         return sample - mean
 
     def _centre_values(self, sample: Tensor) -> Tensor:
@@ -168,25 +168,20 @@ class BlockQuantizer:
         return sample - mean
 
     def _norm1(self, residual: Tensor) -> Tensor:
-        return layer_norm(self.block.norm1, residual)
+        return self._coded("norm1", layer_norm(self.block.norm1, residual))
 
-    def _norm1_codes(self, residual: Tensor) -> Tensor:
-        return self.codes["norm1"](self._norm1(residual))
-
-    def _norm1_exact(self, residual: Tensor) -> Tensor:
-        return layer_norm(self.float_block.norm1, residual)
+    def _project(self, block: FloatBlock, normal: Tensor) -> Iterator[Tensor]:
+        return (linear(layer, normal) for layer in (block.q, block.k, block.v))
 
     def _context(self, residual: Tensor) -> Tensor:
-        normal = self._norm1_codes(residual)
-        q, k, v = (
-            self.codes[name](linear(getattr(self.block, name), normal)) for name in ("q", "k", "v")
-        )
+        projected = self._project(self.block, self._norm1(residual))
+        q, k, v = (self.codes[name](x) for name, x in zip("qkv", projected, strict=True))
         weights = rounded_attention(self._weights(q, k), self.method.act_bits)
-        return join_heads(weights @ split_heads(v, self.head_dim))
+        return self._coded("context", join_heads(weights @ split_heads(v, self.head_dim)))
 
-    def _context_exact(self, residual: Tensor) -> Tensor:
-        normal = self._norm1_exact(residual)
-        q, k, v = (linear(getattr(self.float_block, name), normal) for name in ("q", "k", "v"))
+    def _exact_context(self, residual: Tensor) -> Tensor:
+        normal = layer_norm(self.float_block.norm1, residual)
+        q, k, v = self._project(self.float_block, normal)
         return join_heads(self._weights(q, k) @ split_heads(v, self.head_dim))
 
     def _weights(self, q: Tensor, k: Tensor) -> Tensor:
@@ -196,46 +191,105 @@ class BlockQuantizer:
     # ------------------------------------------------------------ MLP
 
     def _mlp(self) -> None:
-        bits = self.method.act_bits
-        self.codes["norm2"] = self._symmetric(self._sample(self._norm2), ("fc1",))
-        self._round(("fc1",), self._norm2_codes, self._norm2_exact)
-        sample = self._sample(lambda r: linear(self.block.fc1, self._norm2_codes(r)))
+        self.codes["norm2"] = self._symmetric(self._sample(self._norm2)[0], ("fc1",))
+        pairs = ((self._norm2(r), layer_norm(self.block.norm2, e)) for e, r in self._chunks())
+        self._round(("fc1",), pairs)
+        (sample,) = self._sample(lambda r: linear(self.block.fc1, self._norm2(r)))
         self.codes["fc1"] = scales.gelu_input(sample, self.units)
         hidden = gelu(self.block.activation, self.codes["fc1"](sample))
-        self.codes["hidden"] = scales.gelu_output(hidden, self.units, bits)
-        self._round(("fc2",), self._hidden, self._hidden_exact, add=True)
-        self.stream = [
-            self.residual(r + linear(self.block.fc2, self._hidden(r))) for r in self.stream
-        ]
-        self.exact = [r + linear(self.float_block.fc2, self._hidden_exact(r)) for r in self.exact]
+        self.codes["hidden"] = scales.gelu_output(hidden, self.units, self.method.act_bits)
+        self._add("fc2", self._hidden, self._exact_hidden)
 
     def _norm2(self, residual: Tensor) -> Tensor:
-        return layer_norm(self.block.norm2, residual)
-
-    def _norm2_codes(self, residual: Tensor) -> Tensor:
-        return self.codes["norm2"](self._norm2(residual))
-
-    def _norm2_exact(self, residual: Tensor) -> Tensor:
-        return layer_norm(self.float_block.norm2, residual)
+        return self._coded("norm2", layer_norm(self.block.norm2, residual))
 
     def _hidden(self, residual: Tensor) -> Tensor:
-        before = self.codes["fc1"](linear(self.block.fc1, self._norm2_codes(residual)))
-        return self.codes["hidden"](gelu(self.block.activation, before))
+        before = self.codes["fc1"](linear(self.block.fc1, self._norm2(residual)))
+        return self._coded("hidden", gelu(self.block.activation, before))
 
-    def _hidden_exact(self, residual: Tensor) -> Tensor:
-        before = linear(self.float_block.fc1, self._norm2_exact(residual))
-        return gelu(self.block.activation, before)
+    def _exact_hidden(self, residual: Tensor) -> Tensor:
+        normal = layer_norm(self.float_block.norm2, residual)
+        return gelu(self.block.activation, linear(self.float_block.fc1, normal))
 
     # ------------------------------------------------------------ both
 
-    def _sample(self, compute: Callable[[Tensor], Tensor]) -> Tensor:
-        """What ``compute`` makes of the first images of the quantized stream, (tokens, channels)."""
-        found, left = [], self.method.samples
+    def _coded(self, name: str, x: Tensor) -> Tensor:
+        """Quantize, where the code is known already."""
+        return self.codes[name](x) if name in self.codes else x
+
+    def _chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Chunks of the float network's stream and of the quantized one."""
+        return zip(self.exact, self.stream, strict=True)
+
+    def _add(
+        self,
+        name: str,
+        inputs: Callable[[Tensor], Tensor],
+        exact_inputs: Callable[[Tensor], Tensor],
+    ) -> None:
+        """Round a layer that writes the residual stream, and let both streams pass it.
+
+        Parameters
+        ----------
+        name : str
+        inputs, exact_inputs : callable
+            From a chunk of the quantized stream, and of the float one, to the layer's input.
+        """
+        code, layer = self.codes[INPUT_OF[name]], getattr(self.float_block, name)
+        sums = self._sums()
+        kept = []  # codes are small; to compute them again is not
+        for i, (exact, stream) in enumerate(self._chunks()):
+            x = inputs(stream)
+            kept.append(code.codes(x).to(torch.uint8 if code.low == 0 else torch.int8))
+            self.exact[i] = exact + linear(layer, exact_inputs(exact))
+            sums.add(x, self.exact[i] - stream)
+        self._finish((name,), layer, sums.moments())
+        rounded = getattr(self.block, name)
+        for i, codes in enumerate(kept):
+            x = (codes.to(code.scale) - code.zero) * code.scale
+            self.stream[i] = self.residual(self.stream[i] + linear(rounded, x))
+
+    def _round(self, names: tuple[str, ...], pairs: Iterator[tuple[Tensor, Tensor]]) -> None:
+        """Round layers that share their input; ``pairs`` are chunks of it, quantized and exact."""
+        layers = [getattr(self.float_block, name) for name in names]
+        together = Affine(
+            torch.cat([layer.weight for layer in layers]),
+            torch.cat([layer.bias for layer in layers]),
+        )
+        sums = self._sums()
+        for quantized, exact in pairs:
+            sums.add(quantized, linear(together, exact))
+        self._finish(names, together, sums.moments())
+
+    def _sums(self) -> MomentSums:
+        return MomentSums(self.method.class_share, cross=self.method.least_squares)
+
+    def _finish(self, names: tuple[str, ...], layer: Affine, moments: Moments) -> None:
+        """Round ``layer``, which is those of ``names`` one behind the other."""
+        scale = self.codes[INPUT_OF[names[0]]].scale
+        bits = torch.cat([self.bits[name] for name in names])
+        rows, bias = round_layer(layer, bits, moments, scale, self.method)
+        first = 0
+        for name in names:
+            part = slice(first, first + len(self.bits[name]))
+            first = part.stop
+            self.rows[name] = rows.part(part)
+            rounded = Affine(self.rows[name].weight / scale, bias[part])
+            self.block = replace(self.block, **{name: rounded})
+
+    def _sample(
+        self, compute: Callable[[Tensor], Tensor | tuple[Tensor, ...]]
+    ) -> tuple[Tensor, ...]:
+        """Compute something of the stream's first images, each (tokens, channels)."""
+        found: list[tuple[Tensor, ...]] = []
+        left = self.method.samples
         for chunk in self.stream:
-            found.append(compute(chunk[:left]).flatten(0, 1))
+            made = compute(chunk[:left])
+            made = made if isinstance(made, tuple) else (made,)
+            found.append(tuple(part.flatten(0, 1) for part in made))
             if (left := left - len(chunk)) <= 0:
                 break
-        return torch.cat(found)
+        return tuple(map(torch.cat, zip(*found, strict=True)))
 
     def _symmetric(self, sample: Tensor, layers: tuple[str, ...]) -> Code:
         """Choose one scale by the error that reaches the results of these layers."""
@@ -245,57 +299,10 @@ class BlockQuantizer:
         importance = weights.square().sum(0)
         return scales.best_symmetric(sample, self.method.act_bits, share.to(sample), importance)
 
-    def _round(
-        self,
-        names: tuple[str, ...],
-        inputs: Callable[[Tensor], Tensor],
-        exact_inputs: Callable[[Tensor], Tensor],
-        *,
-        add: bool = False,
-    ) -> None:
-        """Round layers that share their input.
 
-        Parameters
-        ----------
-        names : tuple of str
-        inputs, exact_inputs : callable
-            From a chunk of the quantized stream, and of the float one, to the layers' inputs.
-        add : bool
-            Whether the result is added to the residual stream, whose error it can then make up for.
-        """
-        layers = [getattr(self.float_block, name) for name in names]
-        together = Affine(
-            torch.cat([layer.weight for layer in layers]),
-            torch.cat([layer.bias for layer in layers]),
-        )
-        sums = MomentSums(self.method.class_share)
-        for exact, stream in zip(self.exact, self.stream, strict=True):
-            aim = linear(together, exact_inputs(exact))
-            sums.add(inputs(stream), aim + (exact - stream) if add else aim)
-        moments = sums.moments()
-        bits = torch.cat([self.bits[name] for name in names])
-        scale = self._input_scale(names[0])
-        rows, bias = round_layer(together, bits, moments, scale, self.method)
-        self._keep(names, rows, bias, scale)
-
-    def _keep(
-        self, names: tuple[str, ...], rows: Rows, bias: Tensor, scale: Tensor
-    ) -> None:
-        first = 0
-        for name in names:
-            part = slice(first, first + len(self.bits[name]))
-            first = part.stop
-            kept = Rows(rows.codes[part], rows.bits[part], rows.step[part])
-            self.rows[name] = kept
-            layer = Affine(kept.weight / scale, bias[part])
-            self.block = replace(self.block, **{name: layer})
-
-    def _input_scale(self, name: str) -> Tensor:
-        source = {"proj": "context", "fc1": "norm2", "fc2": "hidden"}.get(name, "norm1")
-        return self.codes[source].scale
-
-
-def round_layer(layer, bits, moments, scale, method):
+def round_layer(
+    layer: Affine, bits: Tensor, moments: Moments, scale: Tensor, method: Method
+) -> tuple[Rows, Tensor]:
     """Round a layer.
 
     Parameters
@@ -318,7 +325,7 @@ def round_layer(layer, bits, moments, scale, method):
     weight = layer.weight
     aim = weight
     if method.least_squares and method.rounding != "nearest":
-        wanted = moments.best_weight(weight.double(), method.ridge).to(weight)
+        wanted = moments.best_weight(weight, method.ridge)
         aim = torch.where((bits == 4)[:, None], wanted, weight)
     inputs = (moments.inputs / torch.outer(scale, scale).double()).to(weight)
     codes_of = aim * scale
@@ -330,5 +337,4 @@ def round_layer(layer, bits, moments, scale, method):
             rows = descended(codes_of, inputs, rows, sweeps=method.sweeps, damping=method.damping)
     if not method.correct_bias:
         return rows, layer.bias
-    bias = moments.bias((rows.weight / scale).double()).to(weight)
-    return rows, bias
+    return rows, moments.bias((rows.weight / scale).double()).to(weight)

@@ -72,9 +72,7 @@ def choose_tiles(scores: Mapping[str, Tensor], cycles: Cycles, limit: int) -> di
     return first(low)
 
 
-def tile_costs(
-    none: Mapping[str, Tensor], cycles: Cycles, least: int
-) -> dict[str, float]:
+def tile_costs(none: Mapping[str, Tensor], cycles: Cycles, least: int) -> dict[str, float]:
     """Measure cycles that an 8-bit tile adds, by the layer's full name.
 
     Layers of one kind are widened together, half of their tiles in every block: a single tile often

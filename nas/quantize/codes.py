@@ -23,8 +23,10 @@ KIND_OF = {
     "output": "residual",
     "norm1": "norm",
     "norm2": "norm",
+    "pool": "norm",
+    "logits": "residual",
 }
-"""The kind of a tensor within a block, where it has another name."""
+"""The kind of a tensor, where it has another name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +115,9 @@ class NetworkCodes:
             kind = KIND_OF.get(within, within)
             if kind not in wanted:
                 return tensor
+            if name in ("norm", "pool", "logits"):
+                code = getattr(self, name)
+                return code(tensor) if code else tensor
             if kind == "residual":
                 return self.residual(tensor)
             if kind == "attention":

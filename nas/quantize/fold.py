@@ -59,9 +59,7 @@ def absorb_norms(network: FloatNetwork) -> FloatNetwork:
 
     network = replace(network, blocks=tuple(map(block, network.blocks)))
     if network.head is not None:
-        return replace(
-            network, norm=_plain(network.norm), head=_behind(network.head, network.norm)
-        )
+        return replace(network, norm=_plain(network.norm), head=_behind(network.head, network.norm))
     identity = Affine(torch.eye(network.width).to(network.position), network.norm.bias * 0)
     features = _behind(network.features or identity, network.norm)
     return replace(network, norm=_plain(network.norm), features=features)
@@ -169,9 +167,7 @@ def largest_difference(
 
 
 def _plain(norm: LayerNorm) -> LayerNorm:
-    return replace(
-        norm, weight=torch.ones_like(norm.weight), bias=torch.zeros_like(norm.bias)
-    )
+    return replace(norm, weight=torch.ones_like(norm.weight), bias=torch.zeros_like(norm.bias))
 
 
 def _behind(layer: Affine, norm: LayerNorm) -> Affine:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nas.importer.network import Affine
-
 
 @dataclass(frozen=True, eq=False)
 class Moments:
@@ -55,10 +53,13 @@ class MomentSums:
     class_share : float
         Part of the total weight that the last token of each image has; 0 gives it that of any
         other token.
+    cross : bool
+        Whether moments of the aim with the inputs are wanted; only its mean is, otherwise.
     """
 
-    def __init__(self, class_share: float = 0.0) -> None:
+    def __init__(self, class_share: float = 0.0, *, cross: bool = True) -> None:
         self.class_share = class_share
+        self.cross = cross
         self.total = 0.0
         self.sums: tuple[Tensor, ...] = ()
 
@@ -66,9 +67,10 @@ class MomentSums:
         """Add a chunk: (images, tokens, depth) and (images, tokens, rows)."""
         share = self._weights(inputs.shape[1]).to(inputs)
         x, y = inputs.flatten(0, 1), aim.flatten(0, 1)
-        weighted = x * share.repeat(len(inputs))[:, None]
-        wy = (y * share.repeat(len(inputs))[:, None]).sum(0)
-        parts = (x.T @ weighted, y.T @ weighted, weighted.sum(0), wy)
+        each = share.repeat(len(inputs))
+        weighted = x if not self.class_share else x * each[:, None]
+        cross = y.T @ weighted if self.cross else y.new_zeros(y.shape[1], x.shape[1])
+        parts = (x.T @ weighted, cross, each @ x, each @ y)
         parts = tuple(part.double() for part in parts)
         self.sums = (
             tuple(old + new for old, new in zip(self.sums, parts, strict=True))
@@ -93,8 +95,3 @@ class MomentSums:
             input_mean=inputs,
             aim_mean=aim,
         )
-
-
-def plain_aim(layer: Affine, inputs: Tensor) -> Tensor:
-    """What a layer gives for its own inputs: the aim that corrects no error but its own."""
-    return inputs @ layer.weight.T + layer.bias

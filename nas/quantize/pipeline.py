@@ -1,6 +1,6 @@
 """From a float network and calibration images to a quantized network."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,36 +13,21 @@ from nas.quantize import fold, scales
 from nas.quantize.block import BlockQuantizer, Method, round_layer
 from nas.quantize.codes import Code, NetworkCodes
 from nas.quantize.moments import MomentSums
+from nas.quantize.network import QuantizedNetwork
 from nas.quantize.rounding import Rows
 from rtl.model.shape import LAYERS
 
 CHUNK_IMAGES = 8
 HEADROOM = 1.25
 """Largest residual that is expected of other images, relative to the calibration images'."""
+LOGIT_HEADROOM = 2.0
+"""Likewise of logits, whose 16 bits are more than enough."""
 
 Bits = Mapping[str, Tensor]
 """Weight bits of each row, (rows,) int64, by the layer's full name (``blocks.0.q``)."""
 
 Progress = Callable[[str, int, int], None]
 """Is told what is being done, which step, and of how many."""
-
-
-@dataclass(frozen=True, eq=False)
-class QuantizedNetwork:
-    """A network as the engine will run it, in floating point.
-
-    Parameters
-    ----------
-    network : FloatNetwork
-        Folded; its weights are what ``rows`` stand for.
-    codes : NetworkCodes
-    rows : dict of str to Rows
-        By the layer's full name.
-    """
-
-    network: FloatNetwork
-    codes: NetworkCodes
-    rows: dict[str, Rows]
 
 
 def folded(network: FloatNetwork, *, rotate: bool = True, seed: int = 0) -> FloatNetwork:
@@ -56,7 +41,7 @@ def folded(network: FloatNetwork, *, rotate: bool = True, seed: int = 0) -> Floa
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """What the float network's tensors are like on the calibration images.
+    """Ranges of the float network's tensors on the calibration images.
 
     Parameters
     ----------
@@ -155,7 +140,11 @@ def quantize_network(
         codes.append(done.codes)
         rows |= {f"blocks.{index}.{name}": part for name, part in done.rows.items()}
     network = replace(network, blocks=tuple(blocks))
-    return QuantizedNetwork(network, NetworkCodes(method.act_bits, residual, tuple(codes)), rows)
+    all_codes = NetworkCodes(method.act_bits, residual, tuple(codes))
+    if network.head is not None:
+        network, ends, rows["head"] = _classifier(network, exact, stream, bits["head"], method)
+        all_codes = replace(all_codes, **ends)
+    return QuantizedNetwork(network, all_codes, rows)
 
 
 def _embedding(
@@ -169,3 +158,30 @@ def _embedding(
     scale = torch.ones(network.embed.weight.shape[1]).to(network.position)
     rows, bias = round_layer(network.embed, bits, sums.moments(), scale, method)
     return replace(network, embed=Affine(rows.weight, bias)), rows
+
+
+def _classifier(
+    network: FloatNetwork, exact: list[Tensor], stream: list[Tensor], bits: Tensor, method: Method
+) -> tuple[FloatNetwork, dict[str, Code], Rows]:
+    """Choose the codes behind the last block, and round the classifier."""
+    assert network.head is not None
+    mean = network.pool == "mean"
+    final = slice(network.patches) if mean else slice(-1, None)
+    normal = torch.cat([layer_norm(network.norm, chunk[:, final]) for chunk in stream])
+    share = torch.ones(normal.shape[0] * normal.shape[1]).to(normal)
+    importance = network.head.weight.square().sum(0)
+    norm = scales.best_symmetric(normal.flatten(0, 1), method.act_bits, share, importance)
+    codes, inputs = {"norm": norm}, norm(normal)
+    if mean:
+        inputs = inputs.mean(1, keepdim=True)
+        codes["pool"] = scales.per_group(inputs.flatten(0, 1), 1, method.act_bits)
+        inputs = codes["pool"](inputs)
+    exact_inputs = torch.cat([layer_norm(network.norm, chunk[:, final]) for chunk in exact])
+    aim = linear(network.head, exact_inputs.mean(1, keepdim=True))
+    sums = MomentSums(cross=method.least_squares)
+    sums.add(inputs, aim)
+    scale = (codes["pool"] if mean else norm).scale
+    rows, bias = round_layer(network.head, bits, sums.moments(), scale, method)
+    top = aim.abs().amax() * LOGIT_HEADROOM
+    codes["logits"] = scales.symmetric(top.expand(len(bits)), 16)
+    return replace(network, head=Affine(rows.weight / scale, bias)), codes, rows

@@ -1,8 +1,8 @@
 """Rows of weights rounded to 4 or 8 bits, against the inputs that they will be multiplied by.
 
-All functions take real weights *of codes*: column j already holds the scale of input code j. What is
-minimised is the squared error of a row's result, ``(w - codes * step) H (w - codes * step)``, with H
-the second moments of the inputs.
+All functions take real weights *of codes*: column j already holds the scale of input code j. What
+is minimised is the squared error of a row's result, ``(w - codes * step) H (w - codes * step)``,
+with H the second moments of the inputs.
 
 - :func:`nearest`: every weight by itself; the step of least error is searched for
 - :func:`compensated`: column by column, the rest of the row takes over the error (GPTQ, Frantar et
@@ -40,8 +40,12 @@ class Rows:
 
     @property
     def weight(self) -> Tensor:
-        """What the codes stand for: (rows, depth)."""
+        """Real weights that the codes stand for: (rows, depth)."""
         return self.codes * self.step[:, None]
+
+    def part(self, rows: slice) -> "Rows":
+        """Some of the rows."""
+        return Rows(self.codes[rows], self.bits[rows], self.step[rows])
 
 
 def nearest(weight: Tensor, bits: Tensor, importance: Tensor | None = None) -> Rows:
@@ -138,7 +142,7 @@ def descended(
 
 
 def best_step(weight: Tensor, moments: Tensor, rows: Rows) -> Tensor:
-    """Return the step of least error for given codes; the old one where it would not be positive."""
+    """Return the step of least error for given codes; the old one where that is not positive."""
     given = rows.codes @ moments
     over = (given * rows.codes).sum(1)
     step = (given * weight).sum(1) / over.clamp(min=1e-30)

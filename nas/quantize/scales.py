@@ -1,7 +1,5 @@
 """Scales and zero points of codes, from samples of the tensors."""
 
-
-
 import torch
 from torch import Tensor
 
@@ -23,9 +21,7 @@ def symmetric(top: Tensor, bits: int) -> Code:
     return Code(top.clamp(min=1e-9) / high, torch.zeros_like(top), low, high)
 
 
-def best_symmetric(
-    x: Tensor, bits: int, share: Tensor, importance: Tensor | None = None
-) -> Code:
+def best_symmetric(x: Tensor, bits: int, share: Tensor, importance: Tensor | None = None) -> Code:
     """Return the code of least squared error that all channels share.
 
     Parameters
@@ -90,5 +86,3 @@ def token_shares(images: int, tokens: int, class_share: float) -> Tensor:
     share = torch.full((images, tokens), (1 - class_share) / max(tokens - 1, 1))
     share[:, -1] = class_share
     return share.flatten()
-
-

@@ -14,13 +14,10 @@ from torch import Tensor
 
 from nas.importer.forward import features, forward, logits
 from nas.importer.network import Affine, FloatNetwork
-from nas.quantize.moments import MomentSums, plain_aim
+from nas.quantize.block import INPUT_OF
+from nas.quantize.moments import MomentSums
 from nas.quantize.rounding import compensated
 from rtl.model.shape import LAYERS
-
-INPUT_OF = {"q": "norm1", "k": "norm1", "v": "norm1", "proj": "context", "fc1": "norm2"}
-INPUT_OF["fc2"] = "hidden"
-"""The tensor that a layer multiplies."""
 
 RESULT_OF = {"proj": "attended", "fc2": "output"}
 """The tensor that a layer's result is added to; of the others, it has the layer's name."""
@@ -77,9 +74,9 @@ def _inputs(network: FloatNetwork, images: Tensor) -> tuple[dict[str, Tensor], f
 
 
 def _rounding_error(network: FloatNetwork, name: str, inputs: Tensor) -> Tensor:
-    """What 4-bit rounding with compensation adds to a layer's weight: (rows, depth)."""
+    """Error that 4-bit rounding with compensation adds to a layer's weight: (rows, depth)."""
     layer = _layer(network, name)
-    sums = MomentSums()
+    sums = MomentSums(cross=False)
     sums.add(inputs, inputs[..., :1])
     moments = sums.moments().inputs.to(layer.weight)
     bits = torch.full((len(layer.weight),), 4)

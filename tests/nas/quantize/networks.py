@@ -18,7 +18,7 @@ def random_network(
     registers: int = 0,
     seed: int = 0,
 ) -> FloatNetwork:
-    """Draw a network of 8 x 12 pixels in colour, patches of 4; ``classes`` 0 leaves out the head."""
+    """Draw a network of 8 x 12 pixels, patches of 4; ``classes`` 0 leaves out the head."""
     rng = torch.Generator().manual_seed(seed)
 
     def draw(*shape: int, scale: float = 1.0) -> torch.Tensor:
