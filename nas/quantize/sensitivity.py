@@ -1,4 +1,4 @@
-"""How much the end result suffers where a row of weights has 4 bits.
+"""Scores of weight rows: how much the end result suffers where a row has 4 bits.
 
 A row's rounding error changes its results by δ at every token. To first order, the final tokens
 change by the Jacobian times δ. Its squared length is estimated with random signs v of the final

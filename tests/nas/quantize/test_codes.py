@@ -29,7 +29,7 @@ def test_attention_is_that_of_golden():
     weights = torch.softmax(torch.from_numpy(scores).double() * octaves * np.log(2), -1)
     found = rounded_attention(weights, 6) * torch.from_numpy(wanted.sum(-1, keepdims=True))
     assert np.abs(found.numpy() - wanted).max() < 1.1  # a code differs where u is cut
-    assert np.abs(found.numpy() - wanted).mean() < 0.05
+    assert np.abs(found.numpy() - wanted).mean() < 0.1
 
 
 def test_noise_comes_from_the_kinds_that_are_asked_for():
