@@ -17,7 +17,7 @@ from nas.importer.activations import GELU_GRID, kind_of
 from nas.importer.network import Affine, FloatBlock, FloatNetwork, LayerNorm, affine
 from nas.importer.options import ImportOptions
 from nas.importer.timm_parts import build, full_name, refuse
-from nas.importer.weights import Weights, read_weights
+from nas.importer.weights import CheckpointWeights, read_weights
 from rtl.errors import UserError
 
 CONFIG = "config.json"
@@ -76,7 +76,7 @@ def _own_config(model: nn.Module) -> dict[str, Any]:
     return dict(config)
 
 
-def fill(model: Any, weights: Weights, file: str, options: ImportOptions) -> list[str]:
+def fill(model: Any, weights: CheckpointWeights, file: str, options: ImportOptions) -> list[str]:
     """Put weights into a timm model; return notes on how.
 
     Raises

@@ -1,4 +1,4 @@
-"""Weights out of checkpoint files: tensors alone, never code."""
+"""CheckpointWeights out of checkpoint files: tensors alone, never code."""
 
 import pickle
 import re
@@ -23,7 +23,7 @@ SAVE = "torch.save(model.state_dict(), FILE)"
 
 
 @dataclass(frozen=True)
-class Weights:
+class CheckpointWeights:
     """Tensors by name, and how they were found.
 
     Parameters
@@ -41,7 +41,7 @@ class Weights:
     license: str | None = field(default=None)
 
 
-def read_weights(path: Path) -> Weights:
+def read_weights(path: Path) -> CheckpointWeights:
     """Read the weights of a timm model.
 
     Keys such as ``state_dict_ema`` are followed, prefixes such as ``module.`` removed.
@@ -73,7 +73,7 @@ def read_weights(path: Path) -> Weights:
             for key, value in tensors.items()
             if key.startswith(prefix)
         }
-    return Weights(_joined(tensors), tuple(notes), license_)
+    return CheckpointWeights(_joined(tensors), tuple(notes), license_)
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], str | None]:

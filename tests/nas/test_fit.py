@@ -9,9 +9,9 @@ import pytest
 from nas import fit
 from nas.cost import HardwareTarget, estimate
 from nas.cost.calibration import find
-from nas.cost.energy import PowerModel
 from nas.cost.estimate import Estimate
 from nas.cost.plain import shape_of
+from nas.cost.records import PowerModel
 from nas.importer.options import NetworkOptions
 from rtl.board import FOLDER, board_names, load_board
 from rtl.build.synthesis import Resources

@@ -37,7 +37,7 @@ def test_classes_are_timms(tmp_path, architecture, arguments):
     model = saved(tmp_path, architecture, **arguments)
     network = load(tmp_path)
     found = logits(network, forward(network, pixels()))
-    torch.testing.assert_close(found, expected(model, pixels()))
+    assert_exact(found, expected(model, pixels()))
 
 
 @pytest.mark.parametrize(
