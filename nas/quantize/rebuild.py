@@ -78,7 +78,7 @@ class _Rebuilder:
         output, head, features = model.output, None, None
         if isinstance(output, Features):
             norm, pool = self._norm(float(output.epsilon)), output.pool
-            features = Affine(torch.from_numpy(output.matrix), torch.from_numpy(output.bias))
+            features = Affine(torch.tensor(output.matrix), torch.tensor(output.bias))
         else:
             assert codes.norm and codes.logits
             norm, pool = (

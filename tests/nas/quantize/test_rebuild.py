@@ -55,7 +55,7 @@ def test_the_rebuilt_network_computes_the_same(classes, pool, registers, tmp_pat
         wanted = result(done, done.codes.tap(kinds))
         found = result(again, again.codes.tap(kinds))
         # Positions are residual codes, multipliers have 17 bits, a code at a tie may flip.
-        assert (found - wanted).norm() < (1e-2 if kinds else 1e-3) * wanted.norm()
+        assert (found - wanted).norm() < (3e-2 if kinds else 1e-3) * wanted.norm()
     assert again.network.pool == pool and again.network.registers == registers
 
 
