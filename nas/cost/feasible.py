@@ -7,8 +7,8 @@ from functools import cache, partial
 from itertools import chain
 from math import inf
 
-from nas.cost.engine_search.choice import reaching
 from nas.cost.engine_search.grid import EngineGrid, require_limits, resource_model_of
+from nas.cost.engine_search.search import reaching
 from nas.cost.engine_search.sizing import MULTIPLIERS
 from nas.cost.estimate import Estimate, excess
 from nas.cost.hardware import HardwareTarget
