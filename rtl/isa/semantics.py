@@ -123,7 +123,7 @@ class Interpreter:
         return self.result()
 
     def result(self) -> np.ndarray:
-        """Content of the OUTPUT region: (images, words) int32."""
+        """Content of the OUTPUT region: (images, values) int32, or int16 if so stored."""
         return np.stack(
             [np.concatenate([words for _, words in sorted(o.items())]) for o in self.output]
         )
@@ -324,7 +324,7 @@ class Interpreter:
 
     def _store(self, i: Instruction, image: int) -> None:
         words = self.pads[read_words(i, self.config)]
-        self.output[image][i["offset"]] = words.reshape(-1).astype(np.int32)
+        self.output[image][i["offset"]] = words.reshape(-1).astype("<i2" if i["int16"] else "<i4")
 
     def _raw(self, codes: np.ndarray) -> np.ndarray:
         return codes & ((1 << self.config.act_bits) - 1)

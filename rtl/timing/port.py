@@ -16,6 +16,7 @@ PROGRAM_ROOM = 32  # beats; rtl.memory.reader.Reader.ROOM
 BURST_CYCLES = 4  # from a command to its first burst; rtl.memory.bursts.Burster.LATENCY
 ROOM_CYCLES = 3  # from a beat that is taken to a burst that waits for its room; the same
 BUFFER_CYCLES = 2  # of a client's buffer behind its queue; rtl.memory.reader.BeatBuffer
+WRITES_IN_FLIGHT = 16  # bursts; rtl.memory.writer.Writer.OUTSTANDING
 READ_CYCLES = 2  # from a burst's choice to its first beat, without the memory's latency
 SAVED_BEATS = 3  # that an idle memory may send without a pause, beyond its bandwidth
 NEVER = float("inf")  # a time that is not known yet

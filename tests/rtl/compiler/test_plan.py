@@ -98,7 +98,6 @@ REFUSED = {
         " (engine 'tiny' pixel_words)",
     ),
     "scores": (replace(TINY, score_words=2), {"patch": 4}, "scores of 50 keys: 4 needed"),
-    "classes": (TINY, {"classes": 9000}, "9000 classes: 563 needed, 512 available"),
     "ring": (replace(TINY, weight_words=16), {}, "fc2, a row tile of 256 terms: 32 needed"),
     "mean": (
         replace(TINY, activation_words=49),
