@@ -126,7 +126,7 @@ def main(options: CalibrateOptions) -> None:
         folder /= "quick"
     with locked(folder):
         if options.restart:
-            for name in ("points.jsonl", "seconds.json"):
+            for name in ("points.txt", "seconds.json"):
                 (folder / name).unlink(missing_ok=True)
         run = CalibrationRun(board, folder, options.workers, options.scheduler)
         if options.quick:

@@ -140,6 +140,8 @@ def model_of(shape: NetworkShape, act_bits: int = 6, seed: int = 0) -> IntegerMo
         seed=seed,
     )
 
+    output = model.classifier
+
     def flagged(layer: Linear, flags: tuple[bool, ...]) -> Linear:
         bits = np.where(flags, 8, 4).astype(np.uint8)
         return replace(layer, bits=bits.repeat(shape.row_granularity)[: len(layer.weight)])
@@ -154,7 +156,7 @@ def model_of(shape: NetworkShape, act_bits: int = 6, seed: int = 0) -> IntegerMo
         model,
         blocks=blocks,
         embed=flagged(model.embed, shape.embed_bits8),
-        head=flagged(model.head, shape.head_bits8),
+        output=replace(output, head=flagged(output.head, shape.head_bits8)),
     )
 
 

@@ -6,13 +6,14 @@ Source: docs/format.md, section Preprocessing.
 import struct
 import warnings
 import zlib
+from math import floor
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from rtl.errors import UserError
-from rtl.model.parts import CHANNELS, Preprocessing
+from rtl.model.preprocessing import CHANNELS, Preprocessing
 
 INTERPOLATION = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -40,7 +41,7 @@ UNREADABLE = (
 def prepare(
     image: Image.Image | Path | str, preprocessing: Preprocessing, shape: tuple[int, int, int]
 ) -> np.ndarray:
-    """Convert, resize, crop and invert an image as the integer model asks.
+    """Convert, resize, pad, crop and invert an image as the integer model asks.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def prepare(
     ------
     UserError
         If the image cannot be read, is of a format that is not in :data:`FORMATS`, has more than
-        8 bits per channel, or is smaller than the crop where nothing is resized.
+        8 bits per channel, or is smaller than the crop where nothing is padded.
     """
     preprocessing.check(shape)
     name = str(image) if isinstance(image, Path | str) else "image"
@@ -68,7 +69,7 @@ def prepare(
         converted = _converted(source, preprocessing.mode)
     except UNREADABLE as error:
         raise UserError(f"{name}: cannot be read: {error}") from None
-    cropped = _cropped(_resized(converted, preprocessing, name), preprocessing.crop, name)
+    cropped = _cropped(_resized(converted, preprocessing, name), preprocessing, name)
     pixels = np.asarray(cropped).reshape(*preprocessing.crop, CHANNELS[preprocessing.mode])
     return 255 - pixels if preprocessing.invert else pixels.copy()
 
@@ -128,11 +129,10 @@ def _converted(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _resized(image: Image.Image, preprocessing: Preprocessing, name: str) -> Image.Image:
-    """Bring the shorter side to ``resize`` pixels, the longer one in proportion, rounded down."""
-    if preprocessing.resize is None or min(image.size) == preprocessing.resize:
+    """Scale to ``resize``: both sides, or the shorter one, the longer one in proportion."""
+    width, height = _resized_size(image, preprocessing.resize)
+    if (width, height) == image.size:
         return image
-    shorter = min(image.size)
-    width, height = (side * preprocessing.resize // shorter for side in image.size)
     if width * height > RESIZED_PIXELS_MAX:
         raise UserError(
             f"{name}: {image.width}x{image.height} pixels would be resized to {width}x{height}:"
@@ -141,13 +141,35 @@ def _resized(image: Image.Image, preprocessing: Preprocessing, name: str) -> Ima
     return image.resize((width, height), INTERPOLATION[preprocessing.interpolation])
 
 
-def _cropped(image: Image.Image, crop: tuple[int, int], name: str) -> Image.Image:
-    """Cut (height, width) from the centre; an odd margin leaves the extra pixel below or right."""
-    height, width = crop
+def _resized_size(image: Image.Image, resize: int | tuple[int, int] | None) -> tuple[int, int]:
+    """(width, height) after resizing; proportions are rounded down."""
+    if resize is None:
+        return image.size
+    if isinstance(resize, tuple):
+        return resize[1], resize[0]
+    shorter = min(image.size)
+    return image.width * resize // shorter, image.height * resize // shorter
+
+
+def _cropped(image: Image.Image, preprocessing: Preprocessing, name: str) -> Image.Image:
+    """Cut (height, width) from the centre, of an image that is padded where it is smaller."""
+    height, width = preprocessing.crop
     if image.height < height or image.width < width:
-        raise UserError(
-            f"{name}: {image.height}x{image.width} pixels (height x width) are fewer than the"
-            f" {height}x{width} that the network takes"
-        )
-    top, left = (image.height - height) // 2, (image.width - width) // 2
+        if preprocessing.pad is None:
+            raise UserError(
+                f"{name}: {image.height}x{image.width} pixels (height x width) are fewer than the"
+                f" {height}x{width} that the network takes"
+            )
+        image = _padded(image, preprocessing.crop, preprocessing.pad)
+    # Python rounds halves to even, as torchvision does.
+    half = round if preprocessing.margin == "even" else floor
+    top, left = half((image.height - height) / 2), half((image.width - width) / 2)
     return image.crop((left, top, left + width, top + height))
+
+
+def _padded(image: Image.Image, crop: tuple[int, int], value: int) -> Image.Image:
+    """Put an image on a ground of at least (height, width); the larger margin is below or right."""
+    height, width = max(image.height, crop[0]), max(image.width, crop[1])
+    ground = Image.new(image.mode, (width, height), (value,) * CHANNELS[image.mode])
+    ground.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
+    return ground

@@ -1,33 +1,19 @@
 """Integer models with random weights whose codes use their ranges as a trained network's do.
 
-Scales are chosen layer by layer from what a few random images give at that place: nothing is
-saturated or dead, softmax is neither flat nor one-hot, some residual channels stand out. All
-features of the file occur: signed and unsigned codes, channel exponents, 4- and 8-bit row tiles.
+All features of the file occur: signed and unsigned codes, channel exponents, 4- and 8-bit row
+tiles; and, where they are asked for, the mean, tokens as output, registers, two GELU tables.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from math import ceil, erf, exp, log2, sqrt
-from typing import Any
+from collections.abc import Sequence
+from math import ceil, sqrt
 
 import numpy as np
 
-from rtl.model import Block, HeadScales, IntegerModel, Linear, Norm, Pool, Preprocessing
-from rtl.model.dyadic import dyadic
-from rtl.model.numerics import code_range
-from sim.golden import ops
+from rtl.model import IntegerModel, Preprocessing
+from sim.random_layers import Bits8, LayerMaker
 
 RESIDUAL_RMS = 3000.0  # at the end of the network, of int16
-STANDOUT_FRACTION = 0.02  # residual channels that carry more
-STANDOUT_FACTORS = (2.0, 3.0, 5.0)
-PREACTIVATION_SCALE = 5 / 127  # real value of one code of the GELU table's input
-PREACTIVATION_RMS = 36.0
-GELU_MIN, GELU_MAX = -0.17, 3.2  # the hidden code covers this
-KV_RMS = 40.0
-LOGIT_RMS = 3000.0
 CALIBRATION_TOKENS = 400
-
-Bits8 = float | Mapping[str, float]
 
 
 def random_model(
@@ -43,6 +29,9 @@ def random_model(
     seed: int = 0,
     pool: str = "token",
     class_token: bool = True,
+    registers: int = 0,
+    output: str = "logits",
+    two_tables: bool = False,
 ) -> IntegerModel:
     """Make a model with random weights.
 
@@ -58,31 +47,32 @@ def random_model(
     seed : int
         Equal arguments give equal models.
     pool : str
-        Input of the head: ``token`` or ``mean``.
+        Input of the head, ``token`` or ``mean``; with output ``tokens`` also ``all``.
     class_token : bool
-        With ``mean`` there may be none.
+        There may be none, except with pool ``token``.
+    registers : int
+    output : str
+        ``logits`` or ``tokens``, which has no use for ``classes``.
+    two_tables : bool
+        Whether every block whose hidden units take more than one row tile has two GELU tables.
 
     Returns
     -------
     IntegerModel
     """
     rng = np.random.default_rng(seed)
-    tokens = (image[0] // patch) * (image[1] // patch) + class_token
+    patches = (image[0] // patch) * (image[1] // patch)
+    tokens = patches + registers + class_token
     images = random_images(image, max(2, ceil(CALIBRATION_TOKENS / tokens)), seed)
-    maker = _Maker(rng, width, head_dim, act_bits, row_granularity, bits8_fraction)
+    maker = LayerMaker(rng, width, head_dim, act_bits, row_granularity, bits8_fraction)
 
     increment = RESIDUAL_RMS / sqrt(2 * len(blocks) + 1)
-    embed, position, residual = maker.embedding(images, patch, class_token, increment)
+    embed, position, residual = maker.embedding(images, patch, tokens, increment)
     made = []
     for heads, hidden in blocks:
-        block, residual = maker.block(residual, heads, hidden, increment)
+        block, residual = maker.block(residual, heads, hidden, increment, two_tables)
         made.append(block)
-    norm, normal = maker.norm(residual)
-    if pool == "mean":
-        mean, pooled = maker.pool(normal[:, : tokens - class_token], norm)
-        head = maker.head(pooled, 0, classes)
-    else:
-        mean, head = None, maker.head(normal[:, -1:], norm.zero, classes)
+    logits = output == "logits"
     return IntegerModel(
         act_bits=act_bits,
         row_granularity=row_granularity,
@@ -90,19 +80,18 @@ def random_model(
         patch=patch,
         width=width,
         head_dim=head_dim,
-        classes=classes,
         embed=embed,
         position=position,
         blocks=tuple(made),
-        norm=norm,
-        head=head,
-        output_scale=1 / 1024,
-        class_names=tuple(str(i) for i in range(classes)),
+        output=(
+            maker.classifier(residual, patches, classes, pool) if logits else maker.features(pool)
+        ),
+        class_names=tuple(str(i) for i in range(classes)) if logits else (),
         preprocessing=Preprocessing(crop=image[:2], mode="L" if image[2] == 1 else "RGB"),
         producer="sim.random_model",
         info={"seed": seed},
-        pool=mean,
         class_token=class_token,
+        registers=registers,
     )
 
 
@@ -116,263 +105,3 @@ def random_images(image: tuple[int, int, int], count: int, seed: int = 0) -> np.
         total += cells.repeat(size, 1).repeat(size, 2)[:, :height, :width] * size**0.5
     total += rng.standard_normal((count, 1, 1, channels)) * 2
     return np.clip(128 + 25 * total, 0, 255).astype(np.uint8)
-
-
-class _Maker:
-    """Makes layers in the order of the network, from the codes that reach each of them."""
-
-    def __init__(
-        self,
-        rng: np.random.Generator,
-        width: int,
-        head_dim: int,
-        act_bits: int,
-        row_granularity: int,
-        bits8_fraction: Bits8,
-    ):
-        self.rng = rng
-        self.width = width
-        self.head_dim = head_dim
-        self.act_bits = act_bits
-        self.row_granularity = row_granularity
-        self.bits8_fraction = bits8_fraction
-        self.signed = code_range(act_bits, signed=True)
-        self.code_rms = (1 << (act_bits - 1)) / 3
-        self.standout = np.ones(width)
-        chosen = rng.permutation(width)[: ceil(width * STANDOUT_FRACTION)]
-        self.standout[chosen] = rng.choice(STANDOUT_FACTORS, len(chosen))
-
-    def embedding(
-        self, images: np.ndarray, patch: int, class_token: bool, rms: float
-    ) -> tuple[Linear, np.ndarray, np.ndarray]:
-        """Patch embedding, position and the residual stream ``(batch, tokens, width)``."""
-        pixels = ops.patches(images, patch)
-        patches = slice(pixels.shape[1])
-        tokens = patches.stop + class_token
-        position = self.rng.standard_normal((tokens, self.width)) * self.standout * rms * 0.7
-        position = np.clip(np.rint(position), *ops.INT16).astype(np.int16)
-        layer = self.residual_layer("embed", pixels, 0, rms)
-        residual = np.repeat(position[None].astype(np.int64), len(images), axis=0)
-        residual[:, patches] = _add(residual[:, patches], pixels, layer)
-        return layer, position, residual
-
-    def block(
-        self, residual: np.ndarray, heads: int, hidden: int, increment: float
-    ) -> tuple[Block, np.ndarray]:
-        """Make a block and return it with its output; all tokens, in the last block too."""
-        inner = heads * self.head_dim
-        norm1, x = self.norm(residual)
-        q = self.layer("q", x, inner, norm1.zero, self.code_rms)
-        # Keys have no learned bias: softmax would cancel it.
-        k = self.layer("k", x, inner, norm1.zero, KV_RMS, learned_bias=False)
-        v = self.layer("v", x, inner, norm1.zero, KV_RMS)
-        softmax, context, attended = self.attention(x, q, k, v, heads)
-        proj = self.residual_layer("proj", attended, 0, increment)
-        residual = _add(residual, attended, proj)
-
-        norm2, x = self.norm(residual)
-        fc1 = self.layer("fc1", x, hidden, norm2.zero, PREACTIVATION_RMS)
-        signed = bool(self.rng.integers(2))
-        gelu, zero = _gelu_table(self.act_bits, signed)
-        codes = ops.gelu(_linear(x, fc1, ops.INT8), gelu)
-        fc2 = self.residual_layer("fc2", codes, zero, increment)
-        residual = _add(residual, codes, fc2)
-        block = Block(
-            heads=heads,
-            hidden=hidden,
-            norm1=norm1,
-            q=q,
-            k=k,
-            v=v,
-            softmax=softmax,
-            context=context,
-            proj=proj,
-            norm2=norm2,
-            fc1=fc1,
-            gelu=gelu,
-            hidden_signed=signed,
-            hidden_zero=zero,
-            fc2=fc2,
-        )
-        return block, residual
-
-    def pool(self, normal: np.ndarray, norm: Norm) -> tuple[Pool, np.ndarray]:
-        """Make the mean of the patches, each channel centred and scaled to use its codes.
-
-        ``(batch, patches, width)`` to ``(batch, 1, width)``.
-        """
-        acc = (normal - norm.centre(self.act_bits)).sum(axis=1, keepdims=True)
-        bias = -np.rint(acc.mean(axis=(0, 1))).astype(np.int32)
-        spread = np.maximum(acc.std(axis=(0, 1)), 1.0)  # (width,)
-        pool = Pool(bias, **_rows([dyadic(self.code_rms / channel) for channel in spread]))
-        return pool, ops.requantize(acc, bias, pool.multiplier, pool.shift, *self.signed)
-
-    def head(self, x: np.ndarray, zero: int, classes: int) -> Linear:
-        """Make the head, centred: otherwise one class would win for every image.
-
-        ``x`` is (batch, 1, width), with zero point ``zero``.
-        """
-        layer = self.layer("head", x, classes, zero, LOGIT_RMS)
-        acc = ops.matmul(x, layer.weight)
-        bias = -np.rint(acc.mean(axis=(0, 1))).astype(np.int32)
-        length = np.linalg.norm(layer.weight.astype(np.float64), axis=1).clip(1)  # (classes,)
-        spread = max(((acc + bias) / length).std(), 1.0)
-        scales = [dyadic(LOGIT_RMS / (spread * row)) for row in length]
-        return replace(layer, bias=bias, **_rows(scales))
-
-    def norm(self, residual: np.ndarray) -> tuple[Norm, np.ndarray]:
-        """Make a LayerNorm and return it with its output codes."""
-        rng = self.rng
-        signed = bool(rng.integers(2))
-        zero = 0 if signed else (1 << (self.act_bits - 1)) + int(rng.integers(-1, 2))
-        # Codes per standard deviation are gain / 2**(1 + shift).
-        gain, shift = dyadic(self.code_rms * rng.uniform(0.8, 1.2), bits=16)
-        centred = residual - residual.mean(axis=-1, keepdims=True)
-        normal = centred / np.maximum(centred.std(axis=-1, keepdims=True), 1.0)
-        rms = np.sqrt((normal**2).mean(axis=(0, 1)))
-        exponent = np.clip(np.ceil(np.log2(np.maximum(rms, 1e-9) / 1.5)), 0, 3).astype(np.uint8)
-        norm = Norm(
-            epsilon=int(rng.integers(1, 1 + self.width**2)),
-            gain=gain,
-            shift=shift - 1,
-            zero=zero,
-            signed=signed,
-            exponent=exponent,
-        )
-        low, high = norm.range(self.act_bits)
-        scalars = {key: norm.header()[key] for key in ("epsilon", "gain", "shift", "zero")}
-        return norm, ops.layer_norm(residual, exponent=exponent, low=low, high=high, **scalars)
-
-    def attention(
-        self, x: np.ndarray, q: Linear, k: Linear, v: Linear, heads: int
-    ) -> tuple[HeadScales, HeadScales, np.ndarray]:
-        """Scales of softmax and context, and the context ``(batch, tokens, heads * head_dim)``."""
-        batch, tokens, _ = x.shape
-
-        def by_head(layer: Linear, code: tuple[int, int]) -> np.ndarray:
-            y = _linear(x, layer, code).reshape(batch, tokens, heads, self.head_dim)
-            return y.swapaxes(1, 2)  # (batch, heads, tokens, head_dim)
-
-        values = by_head(v, ops.INT8)
-        scores = ops.matmul(by_head(q, self.signed), by_head(k, ops.INT8))
-        softmax = self.softmax_scales(scores)
-        weights = ops.softmax_weights(scores, *_per_head(softmax), self.act_bits)
-        totals = weights.sum(axis=-1, keepdims=True)
-        acc = ops.matmul(weights, values.swapaxes(-1, -2))
-        context = self.context_scales(acc / totals)
-        scale = ops.context_scale(totals, *_per_head(context))
-        attended = ops.requantize(acc, 0, *scale, *self.signed)
-        return softmax, context, attended.swapaxes(1, 2).reshape(batch, tokens, -1)
-
-    def softmax_scales(self, scores: np.ndarray) -> HeadScales:
-        """Give each head logits with a standard deviation of 0.7 to 2.5 over the keys."""
-        spread = scores.std(axis=-1).mean(axis=(0, 2))  # (heads,)
-        logits = self.rng.uniform(0.7, 2.5, len(spread)) / np.maximum(spread, 1.0)
-        return _head_scales([dyadic(256 * log2(exp(1)) * scale, low=0) for scale in logits])
-
-    def context_scales(self, means: np.ndarray) -> HeadScales:
-        """``means``: ``(batch, heads, tokens, head_dim)``, averaged values in their own code."""
-        rms = np.sqrt((means**2).mean(axis=(0, 2, 3)))
-        limit = 0.999  # of 2**16, the highest scale that the multiplier has room for
-        scales = [min(self.code_rms / max(r, 1e-3), limit * 65536) for r in rms]
-        return _head_scales([dyadic(scale, bits=16, low=0, high=28) for scale in scales])
-
-    def residual_layer(self, name: str, x: np.ndarray, zero: int, rms: float) -> Linear:
-        """Make a layer that writes the residual stream."""
-        shift = int(self.rng.integers(0, 3))
-        target = self.standout * rms / (1 << shift)
-        layer = self.layer(name, x, self.width, zero, target)
-        return replace(layer, residual_shift=shift)
-
-    def layer(
-        self,
-        name: str,
-        x: np.ndarray,
-        rows: int,
-        zero: int,
-        rms: float | np.ndarray,
-        learned_bias: bool = True,
-    ) -> Linear:
-        """Make a layer whose output codes have about the given rms, per row.
-
-        Parameters
-        ----------
-        name : str
-            Key of the 8-bit fraction.
-        x : (batch, tokens, depth)
-            Input codes.
-        rows : int
-        zero : int
-            Zero point of ``x``.
-        rms : float or (rows,)
-        learned_bias : bool
-            Whether the bias has more in it than the zero point's correction.
-        """
-        bits = self.row_bits(name, rows)
-        weight = self.weights(bits, x.shape[-1])
-        acc = ops.matmul(x, weight)
-        bias = -zero * weight.sum(axis=1, dtype=np.int64)
-        if learned_bias:
-            mean, std = (acc + bias).mean(axis=(0, 1)), acc.std(axis=(0, 1))
-            noise = self.rng.standard_normal(rows) * 0.3
-            bias = bias + np.rint(noise * std - 0.8 * mean).astype(np.int64)
-        measured = np.sqrt(((acc + bias) ** 2).mean(axis=(0, 1)))
-        jitter = np.exp(self.rng.standard_normal(rows) * 0.15)
-        scales = [dyadic(scale) for scale in rms * jitter / np.maximum(measured, 1.0)]
-        return Linear(weight=weight, bits=bits, bias=bias.astype(np.int32), **_rows(scales))
-
-    def row_bits(self, name: str, rows: int) -> np.ndarray:
-        """Width of each row; the 8-bit tiles lie anywhere."""
-        if isinstance(self.bits8_fraction, Mapping):
-            fraction = self.bits8_fraction.get(name, 0.0)
-        else:
-            fraction = self.bits8_fraction
-        tiles = ceil(rows / self.row_granularity)
-        bits = np.full(tiles, 4, np.uint8)
-        bits[self.rng.permutation(tiles)[: ceil(fraction * tiles)]] = 8
-        return np.repeat(bits, self.row_granularity)[:rows]
-
-    def weights(self, bits: np.ndarray, depth: int) -> np.ndarray:
-        """Rows like a trained layer's: normal, the ends of the code reached now and then."""
-        bits8 = (bits == 8)[:, None]
-        normal = self.rng.standard_normal((len(bits), depth), dtype=np.float32)
-        codes = np.rint(normal * np.where(bits8, np.float32(34), np.float32(2.6)))
-        low, high = np.where(bits8, -128, -8), np.where(bits8, 127, 7)
-        return np.clip(codes, low, high).astype(np.int8)
-
-
-def _gelu_table(act_bits: int, signed: bool) -> tuple[np.ndarray, int]:
-    """Hidden code of each int8 pre-activation, and the code's zero point."""
-    low, high = code_range(act_bits, signed)
-    scale = GELU_MAX / high if signed else (GELU_MAX - GELU_MIN) / high
-    zero = 0 if signed else ceil(-GELU_MIN / scale)
-    real = [code * PREACTIVATION_SCALE for code in range(-128, 128)]
-    exact = np.array([x * 0.5 * (1 + erf(x / sqrt(2))) for x in real])
-    codes = zero + np.floor(exact / scale + 0.5)
-    return np.clip(codes, low, high).astype(np.int16), zero
-
-
-def _rows(scales: Sequence[tuple[int, int]]) -> dict[str, Any]:
-    multipliers, shifts = zip(*scales, strict=True)
-    return {
-        "multiplier": np.array(multipliers, np.uint32),
-        "shift": np.array(shifts, np.uint8),
-    }
-
-
-def _head_scales(scales: Sequence[tuple[int, int]]) -> HeadScales:
-    multipliers, shifts = zip(*scales, strict=True)
-    return HeadScales(multipliers, shifts)
-
-
-def _per_head(scales: HeadScales) -> tuple[np.ndarray, np.ndarray]:
-    return np.array(scales.multiplier)[:, None, None], np.array(scales.shift)[:, None, None]
-
-
-def _linear(x: np.ndarray, layer: Linear, code: tuple[int, int]) -> np.ndarray:
-    acc = ops.matmul(x, layer.weight)
-    return ops.requantize(acc, layer.bias, layer.multiplier, layer.shift, *code)
-
-
-def _add(residual: np.ndarray, x: np.ndarray, layer: Linear) -> np.ndarray:
-    return ops.add_residual(residual, _linear(x, layer, ops.INT16), layer.residual_shift)

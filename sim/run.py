@@ -87,18 +87,16 @@ def main(options: RunOptions) -> None:
 def _table(options: RunOptions, model: IntegerModel, board: Board, run: runner.EngineRun) -> Table:
     # Names of files and classes are Text: in plain strings rich would look for markup.
     title = f"{options.model.name} on board {board.name}, {board.clock_hz / 1e6:g} MHz"
-    table = Table(title=Text(title))
+    table, scale = Table(title=Text(title)), model.classifier.output_scale
     for heading in ("image", "class", "logit", "next", "cycles", "frames/s"):
         table.add_column(heading, justify="left" if heading in ("image", "class") else "right")
     for path, logits, cycles in zip(options.images, run.logits, run.cycles, strict=True):
         best, *others = np.argsort(-logits, kind="stable")
-        following = [
-            f"{model.class_names[i]} {logits[i] * model.output_scale:.2f}" for i in others[:1]
-        ]
+        following = [f"{model.class_names[i]} {logits[i] * scale:.2f}" for i in others[:1]]
         table.add_row(
             Text(str(path)),
             Text(model.class_names[best]),
-            f"{logits[best] * model.output_scale:.2f}",
+            f"{logits[best] * scale:.2f}",
             Text(following[0] if following else ""),
             f"{cycles:,}",
             f"{board.frames_per_second(cycles):,.0f}",

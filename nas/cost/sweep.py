@@ -1,10 +1,9 @@
 """Many measurements on a pool of workers, each kept as soon as it is there.
 
-A sweep that was interrupted continues: finished measurements lie in a file, a JSON object per line,
-under a key of all that decides the result. The time that its stages took is kept, too.
+A sweep that was interrupted continues: finished measurements lie in a file, under a hash of all
+that decides the result. The time that its stages took is kept, too.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -14,13 +13,13 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from nas.cost.kept import Json, KeptResults
 from rtl.errors import UserError
-from rtl.files import atomic_write
+from rtl.files import atomic_write, sha256_of
 
 SCHEDULER_SECONDS = 20  # until it must have answered
-Json = Any
 ReportDone = Callable[[int], None]
 
 
@@ -44,52 +43,7 @@ class Measurement(NamedTuple):
     @property
     def key(self) -> str:
         """The hash of the identity, 24 digits."""
-        text = json.dumps(self.identity, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-class KeptResults:
-    """Finished measurements in a file that only grows.
-
-    Parameters
-    ----------
-    path : Path or None
-        Read if it is there; a last line that was cut off is left out. None keeps them in memory.
-
-    Raises
-    ------
-    UserError
-        If another line cannot be read.
-    """
-
-    def __init__(self, path: Path | None):
-        self.path = path
-        self._known: dict[str, Json] = {}
-        content = path.read_bytes() if path and path.is_file() else b""
-        whole, _, rest = content.rpartition(b"\n")
-        if path and rest:  # the line that was being written when the sweep was killed
-            with path.open("r+b") as file:
-                file.truncate(len(content) - len(rest))
-        for number, line in enumerate(whole.split(b"\n") if whole else (), 1):
-            try:
-                record = json.loads(line)
-                self._known[record["key"]] = record["value"]
-            except (ValueError, KeyError, TypeError):
-                raise UserError(f"{path}, line {number}: damaged: delete the line") from None
-
-    def get(self, point: Measurement) -> Json | None:
-        """Return the value of a measurement, or None."""
-        return self._known.get(point.key)
-
-    def add(self, point: Measurement, value: Json) -> None:
-        """Keep a value."""
-        self._known[point.key] = value
-        if self.path is None:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        line = {"key": point.key, "identity": point.identity, "value": value}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        return sha256_of(json.dumps(self.identity, sort_keys=True))[:24]
 
 
 def run_points(
@@ -107,7 +61,7 @@ def run_points(
     progress : callable
         Called with the number of measurements that are done.
     """
-    missing = {point.key: point for point in points if results.get(point) is None}
+    missing = {point.key: point for point in points if point.key not in results.values}
     done = len(points) - len(missing)
     progress(done)
     futures = {
@@ -115,14 +69,14 @@ def run_points(
     }
     try:
         for future in as_completed(futures):
-            results.add(futures[future], future.result())
+            results.add(futures[future].key, future.result())
             done += 1
             progress(done)
     except BaseException:
         for future in futures:
             future.cancel()
         raise
-    return [results.get(point) for point in points]
+    return [results.values[point.key] for point in points]
 
 
 class StageClock:

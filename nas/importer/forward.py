@@ -1,4 +1,4 @@
-"""What a canonical network computes, tensor by tensor, in floating point."""
+"""The computation of a canonical network, tensor by tensor, in floating point."""
 
 from collections.abc import Callable
 from functools import partial

@@ -13,7 +13,17 @@ import torch
 from torch import Tensor
 
 from nas.numerics.reshape import join_heads, patches_of, split_heads
-from rtl.model import Block, HeadScales, IntegerModel, Linear, Norm, Pool, numerics
+from rtl.model import (
+    Block,
+    Classifier,
+    Features,
+    HeadScales,
+    IntegerModel,
+    Linear,
+    Norm,
+    Pool,
+    numerics,
+)
 from rtl.model.numerics import code_range
 
 INT8 = code_range(8, signed=True)
@@ -41,15 +51,17 @@ class IntegerNetwork:
         self._position = _tensor(model.position, self.device)
         self._embed = _Linear(model.embed, INT16, self.device)
         self._blocks = [_Block(block, model.act_bits, self.device) for block in model.blocks]
-        self._norm = _Norm(model.norm, model.act_bits, self.device)
-        self._pool = model.pool and _Pool(model, model.pool, self.device)
-        self._head = _Linear(model.head, INT16, self.device)
+        self._classifier = (
+            None
+            if isinstance(model.output, Features)
+            else _Classifier(model, model.output, self.device)
+        )
         self._softmax = _Softmax(model.act_bits, model.tokens, self.device)
         self._context_range = code_range(model.act_bits, signed=True)
 
     @torch.no_grad()
     def run(self, images: Tensor, *, tensors: dict[str, Tensor] | None = None) -> Tensor:
-        """Classify images.
+        """Compute the output of images.
 
         Parameters
         ----------
@@ -60,7 +72,9 @@ class IntegerNetwork:
 
         Returns
         -------
-        logits : (batch, classes) int32
+        (batch, classes) int32
+            Logits. Where the model's output is tokens: their residual words, (batch, tokens,
+            width).
 
         Raises
         ------
@@ -75,21 +89,21 @@ class IntegerNetwork:
         chunks: dict[str, list[Tensor]] = {}
 
         def record(name: str, tensor: Tensor) -> None:
-            if tensors is not None or name == "logits":
+            if tensors is not None or name == self.model.output_tensor:
                 chunks.setdefault(name, []).append(tensor.to(torch.int32))
 
         for chunk in images.split(self._chunk_images()):
-            self._classify(chunk.to(self.device), record)
+            self._compute(chunk.to(self.device), record)
         if tensors is not None:
             tensors.update((name, torch.cat(parts)) for name, parts in chunks.items())
-        return torch.cat(chunks["logits"])
+        return torch.cat(chunks[self.model.output_tensor])
 
     def _chunk_images(self) -> int:
         model = self.model
         per_token = max(max(block.hidden, block.heads * model.tokens) for block in model.blocks)
         return max(1, CHUNK_VALUES // (model.tokens * max(per_token, model.width)))
 
-    def _classify(self, images: Tensor, record: Record) -> None:
+    def _compute(self, images: Tensor, record: Record) -> None:
         residual = self._preload(images, record)  # (batch, tokens, width)
         for i, block in enumerate(self._blocks):
 
@@ -99,18 +113,15 @@ class IntegerNetwork:
             last = i == len(self._blocks) - 1
             queries = self.model.shape.final_tokens if last else range(self.model.tokens)
             residual = self._block(block, residual, queries, record_in_block)
-        final = self._norm(residual)  # (batch, 1, width): the class token; or all patches
-        record("norm", final)
-        if self._pool:
-            final = self._pool(final, record)  # (batch, 1, width)
-        record("logits", self._head(final)[:, 0])
+        if self._classifier:
+            self._classifier(residual, record)
 
     def _preload(self, images: Tensor, record: Record) -> Tensor:
         """Pixels to the residual stream: (batch, tokens, width)."""
         pixels = patches_of(images, self.model.patch).long()  # (batch, patches, patch values)
         record("pixels", pixels)
         residual = self._position.repeat(len(images), 1, 1)
-        # The class token, the last one, has no patch.
+        # Registers and the class token, behind the patches, have none.
         patches = slice(pixels.shape[1])
         residual[:, patches] = self._embed.add_to(residual[:, patches], pixels)
         record("embed", residual)
@@ -126,7 +137,7 @@ class IntegerNetwork:
         record("attended", residual)
         norm2 = block.norm2(residual)
         record("norm2", norm2)
-        hidden = block.gelu[block.fc1(norm2) + 128]
+        hidden = block.gelu[block.fc1(norm2) + block.gelu_offset]
         record("hidden", hidden)
         residual = block.fc2.add_to(residual, hidden)
         record("output", residual)
@@ -201,14 +212,31 @@ class _Norm:
         return (y0 * ((3 << 20) - p)) >> 22, e
 
 
+class _Classifier:
+    """Final LayerNorm, mean of the patch tokens where it is asked for, head (section 7)."""
+
+    def __init__(self, model: IntegerModel, output: Classifier, device: torch.device) -> None:
+        self.norm = _Norm(output.norm, model.act_bits, device)
+        self.pool = output.pool and _Pool(model, output.norm, output.pool, device)
+        self.head = _Linear(output.head, INT16, device)
+
+    def __call__(self, residual: Tensor, record: Record) -> None:
+        """The last block's tokens, (batch, final tokens, width), to the logits."""
+        final = self.norm(residual)
+        record("norm", final)
+        if self.pool:
+            final = self.pool(final, record)  # (batch, 1, width)
+        record("logits", self.head(final)[:, 0])
+
+
 class _Pool:
     """Mean of the patch tokens (section 7)."""
 
-    def __init__(self, model: IntegerModel, pool: Pool, device: torch.device) -> None:
+    def __init__(self, model: IntegerModel, norm: Norm, pool: Pool, device: torch.device) -> None:
         self.bias, self.multiplier, self.shift = (
             _tensor(values, device) for values in (pool.bias, pool.multiplier, pool.shift)
         )
-        self.centre = model.norm.centre(model.act_bits)
+        self.centre = norm.centre(model.act_bits)
         self.limits = code_range(model.act_bits, signed=True)
         self.weights = (torch.arange(model.tokens, device=device) < model.shape.patches).long()
 
@@ -254,7 +282,10 @@ class _Block:
         self.proj = _Linear(block.proj, INT16, device)
         self.norm2 = _Norm(block.norm2, act_bits, device)
         self.fc1 = _Linear(block.fc1, INT8, device)
-        self.gelu = _tensor(block.gelu, device)
+        self.gelu = _tensor(block.gelu, device).flatten()
+        self.gelu_offset = torch.full((block.hidden,), 128, device=device)
+        if block.first_units is not None:
+            self.gelu_offset[block.first_units :] += 256
         self.fc2 = _Linear(block.fc2, INT16, device)
 
 

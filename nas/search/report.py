@@ -104,7 +104,8 @@ def measure_winner(
     network = IntegerNetwork(model)
     advance("accuracy on the test images")
     qat = evaluate_subnet(net, candidate.arch, test)
-    integer = evaluate(lambda part: network.run(part) * model.output_scale, test)
+    scale = model.classifier.output_scale
+    integer = evaluate(lambda part: network.run(part) * scale, test)
     difference = paired_difference(integer.correct, qat.correct)
     advance("PyTorch's integer mode against golden")
     compared = compare_with_golden(network, test)

@@ -29,7 +29,16 @@ from nas.supernet.gelu import gelu_table
 from nas.supernet.layers import ElasticLinear
 from nas.supernet.norm import norm_codes
 from nas.supernet.supernet import Supernet
-from rtl.model import Block, HeadScales, IntegerModel, Linear, Norm, Preprocessing, numerics
+from rtl.model import (
+    Block,
+    Classifier,
+    HeadScales,
+    IntegerModel,
+    Linear,
+    Norm,
+    Preprocessing,
+    numerics,
+)
 
 
 def export(
@@ -85,15 +94,17 @@ class _Exporter:
             patch=space.patch,
             width=width,
             head_dim=space.head_dim,
-            classes=space.classes,
             embed=self.linear(
                 "embed", len(zero), net.log_pixel, net.log_residual.expand(width), zero
             ),
             position=_array(net.position_codes(width), np.int16),
             blocks=tuple(self.block(i) for i in range(self.arch.depth)),
-            norm=self.norm(net.norm_scale.log),
-            head=self.linear("head", width, net.norm_scale.log, log_logit),
-            output_scale=float(log_logit.exp()),
+            output=Classifier(
+                classes=space.classes,
+                norm=self.norm(net.norm_scale.log),
+                head=self.linear("head", width, net.norm_scale.log, log_logit),
+                output_scale=float(log_logit.exp()),
+            ),
             class_names=class_names,
             preprocessing=preprocessing,
             producer=_producer(),

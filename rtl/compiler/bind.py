@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from rtl.compiler.operations import Operation, Program, Subject
 from rtl.isa.instructions import Destination, Opcode, Weights
-from rtl.model import Block, IntegerModel, Linear, Norm
+from rtl.model import Block, Features, IntegerModel, Linear, Norm
 
 
 def bind(program: Program, model: IntegerModel) -> Program:
@@ -35,7 +35,8 @@ def _bound(
 
 
 def _norms(model: IntegerModel) -> dict[str, Norm]:
-    norms = {"norm": model.norm}
+    output = model.output
+    norms = {} if isinstance(output, Features) else {"norm": output.norm}
     for i, block in enumerate(model.blocks):
         norms |= {f"blocks.{i}.norm1": block.norm1, f"blocks.{i}.norm2": block.norm2}
     return norms
@@ -66,9 +67,9 @@ def _input_signed(model: IntegerModel, subject: Subject) -> bool:
     if name == "embed":
         return False
     if name == "head":
-        return model.pool is not None or model.norm.signed
+        return model.classifier.pool is not None or model.classifier.norm.signed
     if name.startswith("pool."):
-        return model.norm.signed
+        return model.classifier.norm.signed
     block = model.blocks[subject.block]
     layer = name.rpartition(".")[2]
     if layer == "proj":

@@ -91,7 +91,7 @@ def _norm(model: IntegerModel, name: str) -> Norm:
     """``norm``, or ``blocks.0.norm1`` and the like."""
     _, _, rest = name.partition("blocks.")
     if not rest:
-        return model.norm
+        return model.classifier.norm
     block, norm = rest.split(".")
     return getattr(model.blocks[int(block)], norm)
 

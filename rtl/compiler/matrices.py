@@ -8,7 +8,7 @@ import numpy as np
 
 from rtl.compiler.sizes import Plan
 from rtl.compiler.tiles import TiledMatrix
-from rtl.model import IntegerModel, Linear
+from rtl.model import Features, IntegerModel, Linear
 
 UNSCALED = (2, 1)  # multiplier and shift: the code is the accumulator
 
@@ -54,10 +54,11 @@ def pool_matrices(model: IntegerModel, plan: Plan) -> dict[str, Linear]:
     ``pool.weights`` has a row per token, without weights, whose bias is the token's weight;
     ``pool`` has scales alone, for its weights are the values.
     """
-    if model.pool is None:
+    if isinstance(model.output, Features) or model.output.pool is None:
         return {}
+    norm, pool = model.output.norm, model.output.pool
     rows, depth = plan.engine.row_lanes, plan.engine.depth_lanes
-    centre = np.full(rows, model.norm.centre(model.act_bits))
+    centre = np.full(rows, norm.centre(model.act_bits))
     is_patch = np.arange(plan.tokens) < plan.shape.patches
     return {
         "pool.values": _unscaled(np.eye(rows), -centre),
@@ -65,9 +66,9 @@ def pool_matrices(model: IntegerModel, plan: Plan) -> dict[str, Linear]:
         "pool": Linear(
             weight=np.zeros((model.width, 0), np.int8),
             bits=np.full(model.width, 8, np.uint8),
-            bias=model.pool.bias,
-            multiplier=model.pool.multiplier,
-            shift=model.pool.shift,
+            bias=pool.bias,
+            multiplier=pool.multiplier,
+            shift=pool.shift,
         ),
     }
 

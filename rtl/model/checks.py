@@ -56,5 +56,13 @@ def values(name: str, value: np.ndarray, low: int, high: int, what: str = "") ->
         )
 
 
+def finite(name: str, value: np.ndarray) -> None:
+    """Refuse an array with NaN or an infinity; the first one is named."""
+    if not np.isfinite(value).all():
+        index = tuple(np.argwhere(~np.isfinite(value))[0])
+        place = f"[{', '.join(str(i) for i in index)}]" if index else ""
+        raise UserError(f"tensor {name}{place} is {value[index]}: it must be a finite number")
+
+
 def _sizes(shape: tuple[int, ...]) -> str:
     return "x".join(str(size) for size in shape) or "scalar"

@@ -20,6 +20,10 @@ class Fields:
             raise UserError(f"{self._name} lacks the key '{key}'")
         return self._values.pop(key)
 
+    def has(self, key: str) -> bool:
+        """Whether a key is there and was not taken."""
+        return key in self._values
+
     def object(self, key: str) -> "Fields":
         return Fields(f"{self._name}.{key}", self.take(key))
 

@@ -16,9 +16,9 @@ from rtl.errors import UserError
 from rtl.files import atomic_write
 from rtl.model.checks import shown
 
-FORMAT = 1
+FORMAT = 2  # the highest that is read
 HEADER = "pulsar"  # the metadata entry
-DTYPES = ("I8", "U8", "I16", "I32", "U32")
+DTYPES = ("I8", "U8", "I16", "I32", "U32", "F32")
 
 Header = dict[str, Any]
 Tensors = dict[str, np.ndarray]
@@ -55,7 +55,7 @@ def read(path: Path | str) -> tuple[Header, Tensors]:
 def write(path: Path | str, header: Header, tensors: Tensors) -> None:
     """Write a file, equal to the byte for equal content; it appears whole or not at all."""
     text = canonical_json({**header, "hash": content_hash(header, tensors)})
-    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     data = save(contiguous, metadata={HEADER: text})
     with atomic_write(path) as file:
         file.write(data)
@@ -77,7 +77,7 @@ def content_hash(header: Header, tensors: Tensors) -> str:
     """SHA-256 (64 hexadecimal digits) over a header without ``hash`` and its tensors."""
     digest = hashlib.sha256(canonical_json(header).encode())
     for name in sorted(tensors):
-        tensor = np.ascontiguousarray(tensors[name])
+        tensor = np.asarray(tensors[name], order="C")  # ascontiguousarray would give () an axis
         shape = "x".join(str(size) for size in tensor.shape)
         digest.update(f"{name}:{tensor.dtype.name}:{shape}".encode())
         digest.update(tensor.astype(tensor.dtype.newbyteorder("<"), copy=False).data)
@@ -101,7 +101,7 @@ def _parse(text: str | None) -> Header:
 
 def _check_format(number: object) -> None:
     if type(number) is not int or number < 1:
-        raise UserError(f"format must be {FORMAT}, not {shown(number)}")
+        raise UserError(f"format must be 1 to {FORMAT}, not {shown(number)}")
     if number > FORMAT:
         raise UserError(
             f"format {shown(number)} is newer than {FORMAT}, the highest that this version reads:"

@@ -7,9 +7,8 @@ Source: docs/format.md (the file), docs/numerics.md (what the values mean).
 """
 
 import json
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +17,13 @@ import numpy as np
 from rtl.errors import UserError
 from rtl.model import checks
 from rtl.model import file as model_file
-from rtl.model.fields import Fields
-from rtl.model.file import FORMAT, Header, Tensors
-from rtl.model.numerics import ACT_BITS, KV_BITS, MAX_TOKENS, MAX_WIDTH, SCORE_BITS, code_range
-from rtl.model.parts import (
-    LINEAR_DTYPES,
-    SCALE_DTYPES,
-    SIZE_MAX,
-    Block,
-    HeadScales,
-    Linear,
-    Norm,
-    Pool,
-    Preprocessing,
-    check_no_residual,
-    magnitude,
-)
+from rtl.model.block import Block
+from rtl.model.decode import decode
+from rtl.model.features import Features
+from rtl.model.file import Header, Tensors
+from rtl.model.numerics import ACT_BITS, KV_BITS, MAX_TOKENS, MAX_WIDTH, SCORE_BITS
+from rtl.model.parts import LINEAR_DTYPES, SIZE_MAX, Classifier, Linear
+from rtl.model.preprocessing import Preprocessing
 from rtl.model.shape import BlockShape, NetworkShape
 
 PIXEL_MAX = 255
@@ -50,28 +40,26 @@ class IntegerModel:
     row_granularity : int
         Rows per tile of one weight width.
     image : (height, width, channels)
-    patch, width, head_dim, classes : int
+    patch, width, head_dim : int
     embed : Linear
         Patch embedding, (width, patch * patch * channels).
     position : (tokens, width) int16
-        Preloads the residual stream; the last row is class token plus its position, where there is
-        one.
+        Preloads the residual stream: patches, then registers; the last row is class token plus its
+        position, where there is one.
     blocks : tuple of Block
-    norm : Norm
-        The final one.
-    head : Linear
-        (classes, width).
-    output_scale : float
-        Real value of one logit code.
+    output : Classifier or Features
+        Logits, or the residual words of all tokens behind the last block.
     class_names : tuple of str
+        One for each class; with :class:`Features`, of the outputs of the network that follows, or
+        none.
     preprocessing : Preprocessing
     producer : str
     info : dict
         How the model was made; JSON values, not used by numerics.
-    pool : Pool, optional
-        The mean that the head works on; without it the head works on the class token.
     class_token : bool
-        False only where there is a ``pool``.
+        False only where nothing but the patches, or every token, is put out.
+    registers : int
+        Tokens between patches and class token that have no patch.
 
     Raises
     ------
@@ -85,31 +73,35 @@ class IntegerModel:
     patch: int
     width: int
     head_dim: int
-    classes: int
     embed: Linear
     position: np.ndarray
     blocks: tuple[Block, ...]
-    norm: Norm
-    head: Linear
-    output_scale: float
+    output: Classifier | Features
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
     producer: str
     info: dict[str, Any] = field(default_factory=dict)
-    pool: Pool | None = None
     class_token: bool = True
+    registers: int = 0
 
     def __post_init__(self) -> None:
         self._check_sizes()
         self._check_description()
         self._check_layers()
+        self._check_class_names()
 
     @classmethod
     def load(cls, path: Path | str) -> "IntegerModel":
         """Read and check a file; ``UserError`` names the path and what does not hold."""
         try:
             header, tensors = model_file.read(path)
-            return _Decoder(tensors).model(header)
+            model = cls(**decode(header, tensors))
+            if model.format != header["format"]:
+                raise UserError(
+                    f"format is {header['format']}, but nothing in it needs more than format"
+                    f" {model.format}: it must be {model.format}"
+                )
+            return model
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
 
@@ -128,6 +120,31 @@ class IntegerModel:
         return self._shape(bits8=True)
 
     @property
+    def format(self) -> int:
+        """Lowest format of a file that can hold the model."""
+        tables = any(block.first_units is not None for block in self.blocks)
+        new = isinstance(self.output, Features) or tables or self.registers
+        return 2 if new else self.preprocessing.format
+
+    @property
+    def classifier(self) -> Classifier:
+        """The output, where it is logits; ``ValueError`` where it is tokens."""
+        if isinstance(self.output, Features):
+            raise ValueError("the output is tokens: there is no classifier")
+        return self.output
+
+    @property
+    def classes(self) -> int:
+        """Logits per image; 0 where the output is tokens."""
+        return 0 if isinstance(self.output, Features) else self.output.classes
+
+    @property
+    def output_tensor(self) -> str:
+        """Name of the tensor of docs/numerics.md, section 8, that is the output."""
+        tokens = isinstance(self.output, Features)
+        return f"blocks.{len(self.blocks) - 1}.output" if tokens else "logits"
+
+    @property
     def tokens(self) -> int:
         return self._shape().tokens
 
@@ -138,13 +155,14 @@ class IntegerModel:
             for i, block in enumerate(self.blocks)
             for name, linear in block.linears().items()
         }
-        return {"embed": self.embed, **blocks, "head": self.head}
+        head = {} if isinstance(self.output, Features) else {"head": self.output.head}
+        return {"embed": self.embed, **blocks, **head}
 
     def header(self) -> Header:
         """The file's JSON header, without ``hash``."""
         height, width, channels = self.image
-        return {
-            "format": FORMAT,
+        header = {
+            "format": self.format,
             "producer": self.producer,
             "act_bits": self.act_bits,
             "row_granularity": self.row_granularity,
@@ -152,34 +170,26 @@ class IntegerModel:
             "patch": self.patch,
             "width": self.width,
             "head_dim": self.head_dim,
-            "classes": self.classes,
-            **self._pool_header(),
             "blocks": [block.header() for block in self.blocks],
             "embed": {"residual_shift": self.embed.residual_shift},
-            "norm": self.norm.header(),
-            "output_scale": self.output_scale,
             "class_names": list(self.class_names),
-            "preprocessing": self.preprocessing.header(),
+            "preprocessing": self.preprocessing.header(self.format),
             # A round trip, so that tuples and integer keys hash as they will read back.
             "info": json.loads(model_file.canonical_json(self.info)),
         }
-
-    def _pool_header(self) -> Header:
-        if self.pool is None:
-            return {"pool": "token"}
-        return {"pool": "mean", "class_token": self.class_token}
+        if self.format > 1:
+            header |= {"output": "logits", "registers": self.registers}
+        return header | self.output.header(self.class_token)
 
     def tensors(self) -> Tensors:
         """The file's tensors by name."""
-        tensors = {"position": self.position, "norm.exponent": self.norm.exponent}
+        tensors = {"position": self.position, **self.output.tensors()}
         for name, linear in self.linears().items():
             tensors |= {f"{name}.{key}": getattr(linear, key) for key in LINEAR_DTYPES}
         for i, block in enumerate(self.blocks):
             tensors[f"blocks.{i}.gelu"] = block.gelu
             tensors[f"blocks.{i}.norm1.exponent"] = block.norm1.exponent
             tensors[f"blocks.{i}.norm2.exponent"] = block.norm2.exponent
-        if self.pool is not None:
-            tensors |= {f"pool.{key}": getattr(self.pool, key) for key in SCALE_DTYPES}
         return tensors
 
     def _shape(self, bits8: bool = False) -> NetworkShape:
@@ -191,9 +201,11 @@ class IntegerModel:
                 block.heads,
                 block.hidden,
                 tuple((name, flags(linear)) for name, linear in block.linears().items()),
+                block.first_units,
             )
             for block in self.blocks
         )
+        head = None if isinstance(self.output, Features) else self.output
         return NetworkShape(
             image=self.image,
             patch=self.patch,
@@ -203,9 +215,11 @@ class IntegerModel:
             row_granularity=self.row_granularity,
             blocks=blocks,
             embed_bits8=flags(self.embed),
-            head_bits8=flags(self.head),
-            mean_pool=self.pool is not None,
+            head_bits8=flags(head.head) if head else (),
+            mean_pool=head is not None and head.pool is not None,
             class_token=self.class_token,
+            registers=self.registers,
+            dense=head is None,
         )
 
     def _check_sizes(self) -> None:
@@ -219,37 +233,31 @@ class IntegerModel:
                 f"image of {self.image[0]}x{self.image[1]} pixels is not a whole number of patches"
                 f" of {self.patch}"
             )
-        checks.boolean("class_token", self.class_token)
-        if self.pool is None and not self.class_token:
-            raise UserError("pool token needs a class token: class_token must be true, not False")
-        what = "patches and class token" if self.class_token else "patches"
-        tokens = self._patches() + self.class_token
-        checks.integer(f"tokens ({what})", tokens, 1 + self.class_token, MAX_TOKENS)
+        self._check_tokens()
         checks.integer("width", self.width, 1, MAX_WIDTH)
         # The whole range of both operands has to fit the raw scores.
         score_limit = 1 << (SCORE_BITS - self.act_bits - KV_BITS + 1)
         checks.integer("head_dim", self.head_dim, 1, score_limit - 1)
-        checks.integer("classes", self.classes, 1, SIZE_MAX)
         if not self.blocks:
             raise UserError("blocks must have at least one block, not 0")
         for i, block in enumerate(self.blocks):
             checks.integer(f"blocks.{i}.heads", block.heads, 1, SIZE_MAX)
             checks.integer(f"blocks.{i}.hidden", block.hidden, 1, SIZE_MAX)
 
-    def _patches(self) -> int:
-        return (self.image[0] // self.patch) * (self.image[1] // self.patch)
+    def _check_tokens(self) -> None:
+        checks.boolean("class_token", self.class_token)
+        token = self.output.pool in (None, "token")
+        if token and not self.class_token:
+            raise UserError("pool token needs a class token: class_token must be true, not False")
+        checks.integer("registers", self.registers, 0, MAX_TOKENS)
+        kinds = ("patches", "registers" * (self.registers > 0), "class token" * self.class_token)
+        what = " and ".join(", ".join(kind for kind in kinds if kind).rsplit(", ", 1))
+        others = self.registers + self.class_token
+        patches = (self.image[0] // self.patch) * (self.image[1] // self.patch)
+        checks.integer(f"tokens ({what})", patches + others, 1 + others, MAX_TOKENS)
 
     def _check_description(self) -> None:
         checks.text("producer", self.producer)
-        scale = self.output_scale
-        if type(scale) not in (int, float) or not isfinite(scale) or scale <= 0:
-            raise UserError(f"output_scale must be a positive number, not {checks.shown(scale)}")
-        if len(self.class_names) != self.classes:
-            raise UserError(
-                f"class_names must have {self.classes} entries, not {len(self.class_names)}"
-            )
-        for i, name in enumerate(self.class_names):
-            checks.text(f"class_names[{i}]", name)
         self.preprocessing.check(self.image)
         if type(self.info) is not dict:
             raise UserError(f"info must be an object, not {checks.shown(self.info)}")
@@ -260,14 +268,18 @@ class IntegerModel:
         self.embed.check("embed", (shape.width, shape.patch_values), granularity, PIXEL_MAX)
         for i, block in enumerate(self.blocks):
             block.check(f"blocks.{i}", shape.layer_sizes(i), granularity, self.act_bits)
-        self.norm.check("norm", shape.width, self.act_bits)
-        codes = self.norm.range(self.act_bits)
-        if self.pool is not None:
-            self.pool.check("pool", shape.width, shape.patches)
-            codes = code_range(self.act_bits, signed=True)
-        largest = magnitude(codes)
-        self.head.check("head", (shape.classes, shape.width), granularity, largest)
-        check_no_residual({"head": self.head})
+        if isinstance(self.output, Features):
+            self.output.check(shape.width)
+        else:
+            self.output.check(shape.width, shape.patches, granularity, self.act_bits)
+
+    def _check_class_names(self) -> None:
+        if not isinstance(self.output, Features) and len(self.class_names) != self.classes:
+            raise UserError(
+                f"class_names must have {self.classes} entries, not {len(self.class_names)}"
+            )
+        for i, name in enumerate(self.class_names):
+            checks.text(f"class_names[{i}]", name)
 
 
 def repack(model: IntegerModel, row_granularity: int) -> IntegerModel:
@@ -287,112 +299,13 @@ def repack(model: IntegerModel, row_granularity: int) -> IntegerModel:
         replace(block, **{name: widened(linear) for name, linear in block.linears().items()})
         for block in model.blocks
     )
+    output = model.output
+    if not isinstance(output, Features):
+        output = replace(output, head=widened(output.head))
     return replace(
         model,
         row_granularity=row_granularity,
         embed=widened(model.embed),
         blocks=blocks,
-        head=widened(model.head),
+        output=output,
     )
-
-
-class _Decoder:
-    """Turns header and tensors into a model, and finds what is missing and what is left over.
-
-    Types and ranges of the values are checked by the model itself.
-    """
-
-    def __init__(self, tensors: Tensors):
-        self._tensors = dict(tensors)
-
-    def model(self, header: Header) -> IntegerModel:
-        top = Fields("header", header)
-        top.take("format")
-        image = top.object("image")
-        model = {
-            "image": tuple(image.take(key) for key in ("height", "width", "channels")),
-            "embed": self.linear("embed", top),
-            "position": self.tensor("position"),
-            "blocks": tuple(
-                self.block(f"blocks.{i}", Fields(f"blocks.{i}", block))
-                for i, block in enumerate(top.list("blocks"))
-            ),
-            "norm": self.norm("norm", top),
-            "head": self.linear("head"),
-            "class_names": tuple(top.list("class_names")),
-            "preprocessing": _preprocessing(top.object("preprocessing")),
-            **self.pool(top),
-        }
-        image.finish()
-        model |= {f.name: top.take(f.name) for f in fields(IntegerModel) if f.name not in model}
-        top.finish()
-        for name in self._tensors:
-            raise UserError(f"tensor {checks.shown(name)} does not belong to this model")
-        return IntegerModel(**model)
-
-    def block(self, name: str, block: Fields) -> Block:
-        code = block.object("hidden_code")
-        result = Block(
-            heads=block.take("heads"),
-            hidden=block.take("hidden"),
-            norm1=self.norm(f"{name}.norm1", block),
-            q=self.linear(f"{name}.q"),
-            k=self.linear(f"{name}.k"),
-            v=self.linear(f"{name}.v"),
-            softmax=_head_scales(block.object("softmax")),
-            context=_head_scales(block.object("context")),
-            proj=self.linear(f"{name}.proj", block),
-            norm2=self.norm(f"{name}.norm2", block),
-            fc1=self.linear(f"{name}.fc1"),
-            gelu=self.tensor(f"{name}.gelu"),
-            hidden_signed=code.take("signed"),
-            hidden_zero=code.take("zero"),
-            fc2=self.linear(f"{name}.fc2", block),
-        )
-        code.finish()
-        block.finish()
-        return result
-
-    def linear(self, name: str, parent: Fields | None = None) -> Linear:
-        """Read a layer; one that writes the residual stream has an entry in ``parent``."""
-        tensors: dict[str, Any] = {key: self.tensor(f"{name}.{key}") for key in LINEAR_DTYPES}
-        if parent is None:
-            return Linear(**tensors)
-        entry = parent.object(name.rpartition(".")[2])
-        residual_shift = entry.take("residual_shift")
-        entry.finish()
-        return Linear(**tensors, residual_shift=residual_shift)
-
-    def norm(self, name: str, parent: Fields) -> Norm:
-        entry = parent.object(name.rpartition(".")[2])
-        keys = ("epsilon", "gain", "shift", "zero", "signed")
-        values = {key: entry.take(key) for key in keys}
-        entry.finish()
-        return Norm(**values, exponent=self.tensor(f"{name}.exponent"))
-
-    def pool(self, top: Fields) -> dict[str, Any]:
-        """Fields of the model that say what the head works on."""
-        pool = top.take("pool")
-        checks.choice("pool", pool, ("token", "mean"))
-        if pool == "token":
-            return {"pool": None, "class_token": True}
-        scales = {key: self.tensor(f"pool.{key}") for key in SCALE_DTYPES}
-        return {"pool": Pool(**scales), "class_token": top.take("class_token")}
-
-    def tensor(self, name: str) -> np.ndarray:
-        if name not in self._tensors:
-            raise UserError(f"tensor {name} is missing")
-        return self._tensors.pop(name)
-
-
-def _preprocessing(entry: Fields) -> Preprocessing:
-    values = {f.name: entry.take(f.name) for f in fields(Preprocessing) if f.name != "crop"}
-    crop: Any = tuple(entry.list("crop"))
-    entry.finish()
-    return Preprocessing(crop=crop, **values)
-
-
-def _head_scales(entry: Fields) -> HeadScales:
-    scales = HeadScales(tuple(entry.list("multiplier")), tuple(entry.list("shift")))
-    entry.finish()
-    return scales

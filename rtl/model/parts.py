@@ -1,16 +1,17 @@
-"""The parts of an integer model: matrices, LayerNorms, scales, blocks.
+"""The parts of an integer model: matrices, LayerNorms, scales, the classifier.
 
 Each part has a ``check`` that compares everything it holds with what docs/format.md and
 docs/numerics.md allow, and names the tensor, the value and the limit.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
 from rtl.errors import UserError
 from rtl.model import checks
-from rtl.model.file import Header
+from rtl.model.file import Header, Tensors
 from rtl.model.numerics import (
     ACC_BITS,
     KV_BITS,
@@ -19,17 +20,13 @@ from rtl.model.numerics import (
     SHIFT_MAX,
     code_range,
 )
-from rtl.model.shape import LAYERS
 
 SIZE_MAX = 1 << 16  # of any count without a tighter limit
-RESIZE_MAX = 4096
 RESIDUAL_SHIFT_MAX = 15
 NORM_SHIFT_MAX = 15
-CONTEXT_SHIFT_MAX = 28
 ACC_LIMIT = 1 << (ACC_BITS - 1)
 SCALE_DTYPES = {"bias": "int32", "multiplier": "uint32", "shift": "uint8"}
 LINEAR_DTYPES = {"weight": "int8", "bits": "uint8", **SCALE_DTYPES}
-CHANNELS = {"L": 1, "RGB": 3}
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +154,7 @@ class Norm:
         checks.integer(f"{name}.epsilon", self.epsilon, 1, (1 << 32) - 1)
         checks.integer(f"{name}.gain", self.gain, 1 << 15, (1 << 16) - 1)
         checks.integer(f"{name}.shift", self.shift, 0, NORM_SHIFT_MAX)
-        _check_code(name, self.signed, self.zero, act_bits)
+        check_code(name, self.signed, self.zero, act_bits)
         checks.tensor(f"{name}.exponent", self.exponent, "uint8", (width,))
         checks.values(f"{name}.exponent", self.exponent, 0, (1 << NORM_EXPONENT_BITS) - 1)
 
@@ -213,121 +210,58 @@ class HeadScales:
                 checks.integer(f"{name}.{key}[{head}]", entry, low, high)
 
 
-@dataclass(frozen=True)
-class Preprocessing:
-    """Steps of :func:`sim.preprocessing.prepare`: convert, resize, crop, invert an image.
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """The output ``logits``: final LayerNorm, perhaps a mean, and a linear layer (section 7).
 
     Parameters
     ----------
-    crop : (height, width)
-        Size of the result in pixels, cut from the centre.
-    mode : str
-        ``"L"`` (one channel) or ``"RGB"``.
-    resize : int, optional
-        Pixels of the shorter side after resizing; without it the image keeps its size.
-    interpolation : str
-        ``"bilinear"`` or ``"bicubic"``.
-    invert : bool
-        Replace x by 255 - x.
+    classes : int
+    norm : Norm
+    head : Linear
+        (classes, width).
+    output_scale : float
+        Real value of one logit code.
+    pool : Pool, optional
+        The mean that the head works on; without it, the head works on the class token.
     """
 
-    crop: tuple[int, int]
-    mode: str
-    resize: int | None = None
-    interpolation: str = "bilinear"
-    invert: bool = False
+    classes: int
+    norm: Norm
+    head: Linear
+    output_scale: float
+    pool: Pool | None = None
 
-    def header(self) -> Header:
-        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "crop": list(self.crop)}
-
-    def check(self, image: tuple[int, int, int]) -> None:
-        checks.choice("preprocessing.mode", self.mode, tuple(CHANNELS))
-        checks.choice("preprocessing.interpolation", self.interpolation, ("bilinear", "bicubic"))
-        checks.boolean("preprocessing.invert", self.invert)
-        for size in self.crop:
-            checks.integer("preprocessing.crop", size, 1, SIZE_MAX)
-        if (*self.crop, CHANNELS[self.mode]) != image:
-            raise UserError(
-                f"preprocessing gives {checks.shown(self.crop)} pixels of mode {self.mode},"
-                f" the network takes (height, width, channels) {image}"
-            )
-        if self.resize is not None:
-            checks.integer("preprocessing.resize", self.resize, min(self.crop), RESIZE_MAX)
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """One transformer block: LayerNorm, attention, projection, LayerNorm, MLP.
-
-    ``gelu`` is (256,) int16: the hidden code of each int8 pre-activation. The hidden code is
-    ``hidden_signed`` or unsigned with zero point ``hidden_zero``, which the table contains.
-    """
-
-    heads: int
-    hidden: int
-    norm1: Norm
-    q: Linear
-    k: Linear
-    v: Linear
-    softmax: HeadScales
-    context: HeadScales
-    proj: Linear
-    norm2: Norm
-    fc1: Linear
-    gelu: np.ndarray
-    hidden_signed: bool
-    hidden_zero: int
-    fc2: Linear
-
-    def hidden_range(self, act_bits: int) -> tuple[int, int]:
-        """Lowest and highest code after GELU."""
-        return code_range(act_bits, self.hidden_signed)
-
-    def linears(self) -> dict[str, Linear]:
-        """Layers by name, in the order of their execution."""
-        return {name: getattr(self, name) for name in LAYERS}
-
-    def header(self) -> Header:
+    def header(self, class_token: bool) -> Header:
+        said = {"pool": "token"}
+        if self.pool is not None:
+            said = {"pool": "mean", "class_token": class_token}
         return {
-            "heads": self.heads,
-            "hidden": self.hidden,
-            "norm1": self.norm1.header(),
-            "norm2": self.norm2.header(),
-            "softmax": self.softmax.header(),
-            "context": self.context.header(),
-            "proj": {"residual_shift": self.proj.residual_shift},
-            "hidden_code": {"signed": self.hidden_signed, "zero": self.hidden_zero},
-            "fc2": {"residual_shift": self.fc2.residual_shift},
+            **said,
+            "classes": self.classes,
+            "norm": self.norm.header(),
+            "output_scale": self.output_scale,
         }
 
-    def check(
-        self, name: str, sizes: dict[str, tuple[int, int]], granularity: int, act_bits: int
-    ) -> None:
-        """Check everything about this block; ``sizes`` are its layers' (rows, depth)."""
-        width = sizes["q"][1]
-        self.norm1.check(f"{name}.norm1", width, act_bits)
-        self.norm2.check(f"{name}.norm2", width, act_bits)
-        self.softmax.check(
-            f"{name}.softmax", self.heads, (1, (1 << MULTIPLIER_BITS) - 1), SHIFT_MAX
-        )
-        self.context.check(
-            f"{name}.context", self.heads, (1 << 15, (1 << 16) - 1), CONTEXT_SHIFT_MAX
-        )
-        _check_code(f"{name}.hidden_code", self.hidden_signed, self.hidden_zero, act_bits)
-        checks.tensor(f"{name}.gelu", self.gelu, "int16", (1 << KV_BITS,))
-        checks.values(f"{name}.gelu", self.gelu, *self.hidden_range(act_bits))
-        for layer, linear in self.linears().items():
-            largest = magnitude(self.input_range(layer, act_bits))
-            linear.check(f"{name}.{layer}", sizes[layer], granularity, largest)
-        check_no_residual({f"{name}.{key}": getattr(self, key) for key in ("q", "k", "v", "fc1")})
+    def tensors(self) -> Tensors:
+        """Tensors of the file without the head's, which is among the model's layers."""
+        found = {"norm.exponent": self.norm.exponent}
+        if self.pool is not None:
+            found |= {f"pool.{key}": getattr(self.pool, key) for key in SCALE_DTYPES}
+        return found
 
-    def input_range(self, layer: str, act_bits: int) -> tuple[int, int]:
-        """Lowest and highest code at the input of a layer."""
-        return {
-            "proj": code_range(act_bits, signed=True),
-            "fc1": self.norm2.range(act_bits),
-            "fc2": self.hidden_range(act_bits),
-        }.get(layer, self.norm1.range(act_bits))
+    def check(self, width: int, patches: int, granularity: int, act_bits: int) -> None:
+        checks.integer("classes", self.classes, 1, SIZE_MAX)
+        scale = self.output_scale
+        if type(scale) not in (int, float) or not isfinite(scale) or scale <= 0:
+            raise UserError(f"output_scale must be a positive number, not {checks.shown(scale)}")
+        self.norm.check("norm", width, act_bits)
+        codes = self.norm.range(act_bits)
+        if self.pool is not None:
+            self.pool.check("pool", width, patches)
+            codes = code_range(act_bits, signed=True)
+        self.head.check("head", (self.classes, width), granularity, magnitude(codes))
+        check_no_residual({"head": self.head})
 
 
 def magnitude(code: tuple[int, int]) -> int:
@@ -340,7 +274,8 @@ def _check_scales(name: str, part: Linear | Pool) -> None:
     checks.values(f"{name}.shift", part.shift, 1, SHIFT_MAX)
 
 
-def _check_code(name: str, signed: object, zero: object, act_bits: int) -> None:
+def check_code(name: str, signed: object, zero: object, act_bits: int) -> None:
+    """Refuse a zero point outside the activation code that it belongs to."""
     checks.boolean(f"{name}.signed", signed)
     checks.integer(f"{name}.zero", zero, 0, 0 if signed else (1 << act_bits) - 1)
 

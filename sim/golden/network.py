@@ -1,4 +1,4 @@
-"""The whole network, from pixels to logits, with every named tensor on request.
+"""The whole network, from pixels to its output, with every named tensor on request.
 
 Source: docs/numerics.md, sections 3 to 8.
 """
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rtl.model import Block, HeadScales, IntegerModel, Linear, Norm, Pool
+from rtl.model import Block, Classifier, Features, HeadScales, IntegerModel, Linear, Norm, Pool
 from rtl.model.numerics import code_range
 from sim.golden import ops
 
@@ -19,7 +19,7 @@ Record = Callable[[str, np.ndarray], None]
 def run(
     model: IntegerModel, images: np.ndarray, *, tensors: dict[str, np.ndarray] | None = None
 ) -> np.ndarray:
-    """Classify images.
+    """Compute the output of images.
 
     Parameters
     ----------
@@ -31,7 +31,9 @@ def run(
 
     Returns
     -------
-    logits : (batch, classes) int32
+    (batch, classes) int32
+        Logits. Where the model's output is tokens: their residual words, (batch, tokens, width),
+        of which :func:`rtl.model.features.features` makes features.
 
     Raises
     ------
@@ -46,15 +48,15 @@ def run(
     chunks: dict[str, list[np.ndarray]] = {}
 
     def record(name: str, tensor: np.ndarray) -> None:
-        if tensors is not None or name == "logits":
+        if tensors is not None or name == model.output_tensor:
             chunks.setdefault(name, []).append(tensor.astype(np.int32))
 
     step = _chunk_images(model)
     for start in range(0, max(len(images), 1), step):
-        _classify(model, images[start : start + step], record)
+        _compute(model, images[start : start + step], record)
     if tensors is not None:
         tensors.update((name, np.concatenate(parts)) for name, parts in chunks.items())
-    return np.concatenate(chunks["logits"])
+    return np.concatenate(chunks[model.output_tensor])
 
 
 def _chunk_images(model: IntegerModel) -> int:
@@ -62,7 +64,7 @@ def _chunk_images(model: IntegerModel) -> int:
     return max(1, CHUNK_VALUES // (model.tokens * max(per_token, model.width)))
 
 
-def _classify(model: IntegerModel, images: np.ndarray, record: Record) -> None:
+def _compute(model: IntegerModel, images: np.ndarray, record: Record) -> None:
     residual = _embed(model, images, record)
     for i, block in enumerate(model.blocks):
 
@@ -72,11 +74,19 @@ def _classify(model: IntegerModel, images: np.ndarray, record: Record) -> None:
         last = i == len(model.blocks) - 1
         queries = model.shape.final_tokens if last else range(model.tokens)
         residual = _block(model, block, residual, queries, record_in_block)
-    final = _norm(residual, model.norm, model.act_bits)
+    if not isinstance(model.output, Features):
+        _classify(model, model.output, residual, record)
+
+
+def _classify(
+    model: IntegerModel, classifier: Classifier, residual: np.ndarray, record: Record
+) -> None:
+    """The last block's tokens, ``(batch, final tokens, width)``, to the logits."""
+    final = _norm(residual, classifier.norm, model.act_bits)
     record("norm", final)
-    if model.pool is not None:
-        final = _pool(model, model.pool, final, record)
-    logits = _linear(final, model.head, *ops.INT16)  # (batch, 1, classes)
+    if classifier.pool is not None:
+        final = _pool(model, classifier.norm, classifier.pool, final, record)
+    logits = _linear(final, classifier.head, *ops.INT16)  # (batch, 1, classes)
     record("logits", logits[:, 0])
 
 
@@ -85,7 +95,7 @@ def _embed(model: IntegerModel, images: np.ndarray, record: Record) -> np.ndarra
     pixels = ops.patches(images, model.patch)
     record("pixels", pixels)
     residual = np.repeat(model.position[None].astype(np.int64), len(images), axis=0)
-    # The class token, the last one, has no patch.
+    # Registers and the class token, behind the patches, have none.
     patches = slice(pixels.shape[1])
     residual[:, patches] = _add(residual[:, patches], pixels, model.embed)
     record("embed", residual)
@@ -107,7 +117,8 @@ def _block(
     record("attended", residual)
     norm2 = _norm(residual, block.norm2, model.act_bits)
     record("norm2", norm2)
-    hidden = ops.gelu(_linear(norm2, block.fc1, *ops.INT8), block.gelu)
+    codes = _linear(norm2, block.fc1, *ops.INT8)
+    hidden = np.concatenate([ops.gelu(codes[..., u], t) for u, t in block.tables()], axis=-1)
     record("hidden", hidden)
     residual = _add(residual, hidden, block.fc2)
     record("output", residual)
@@ -142,12 +153,14 @@ def _attention(
     return context
 
 
-def _pool(model: IntegerModel, pool: Pool, final: np.ndarray, record: Record) -> np.ndarray:
+def _pool(
+    model: IntegerModel, norm: Norm, pool: Pool, final: np.ndarray, record: Record
+) -> np.ndarray:
     """The final LayerNorm of the patches ``(batch, patches, width)`` to their mean
     ``(batch, 1, width)``.
     """
     batch, patches, _ = final.shape
-    values = final - model.norm.centre(model.act_bits)
+    values = final - norm.centre(model.act_bits)
     record("pool.values", values)
     weights = (np.arange(model.tokens) < patches).astype(np.int64)  # (tokens,)
     record("pool.weights", np.broadcast_to(weights, (batch, 1, model.tokens)))

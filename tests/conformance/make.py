@@ -98,7 +98,8 @@ def colour() -> IntegerModel:
     )
     names = ("Café", "日本", 'a "quoted" name', "", "\t")
     info = {"seed": 2, "note": "π", "nested": {"list": [1, 2.5, None, True]}}
-    return replace(model, preprocessing=recipe, class_names=names, info=info, output_scale=1e-7)
+    output = replace(model.classifier, output_scale=1e-7)
+    return replace(model, preprocessing=recipe, class_names=names, info=info, output=output)
 
 
 def four_bits() -> IntegerModel:
@@ -151,16 +152,17 @@ def edges() -> IntegerModel:
     norm1 = replace(last.norm1, epsilon=(1 << 32) - 1, gain=1 << 15, shift=15, exponent=exponent)
     last = replace(last, norm1=norm1)
     # The same logits for all images: two are equal, one saturates.
-    weight = np.zeros_like(model.head.weight)
+    weight = np.zeros_like(model.classifier.head.weight)
     bias = np.array([5, 9, 9, -40_000], np.int32)
     head = replace(
-        model.head,
+        model.classifier.head,
         weight=weight,
         bias=bias,
         multiplier=np.array([1 << 16, 1 << 16, 1 << 16, (1 << 17) - 1], np.uint32),
         shift=np.array([16, 16, 16, 1], np.uint8),
     )
-    return replace(model, position=position, embed=embed, blocks=(first, last), head=head)
+    output = replace(model.classifier, head=head)
+    return replace(model, position=position, embed=embed, blocks=(first, last), output=output)
 
 
 def with_ends(layer: Linear) -> np.ndarray:

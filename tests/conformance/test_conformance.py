@@ -81,7 +81,7 @@ def parts(found):
     blocks = [block for model, _ in found for block in model.blocks]
     layers = [layer for model, _ in found for layer in model.linears().values()]
     norms = [norm for block in blocks for norm in (block.norm1, block.norm2)]
-    return blocks, layers, [*norms, *(model.norm for model, _ in found)]
+    return blocks, layers, [*norms, *(model.classifier.norm for model, _ in found)]
 
 
 def values_of(choose):
@@ -90,7 +90,7 @@ def values_of(choose):
 
 def test_sizes_of_the_network():
     assert values_of(lambda m: m.act_bits) == {4, 6, 8}
-    assert values_of(lambda m: (m.pool is not None, m.class_token)) == {
+    assert values_of(lambda m: (m.classifier.pool is not None, m.class_token)) == {
         (False, True), (True, True), (True, False),
     }  # fmt: skip
     assert values_of(lambda m: m.image[2]) == {1, 3}

@@ -6,7 +6,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from nas.cost import module_cells
-from nas.cost.module_cells import ModuleCells, measure
+from nas.cost.kept import KeptResults
+from nas.cost.module_cells import measure, module_key
 from rtl.build.synthesis import synthesise
 from rtl.lib.emit import emit_rtlil, once
 
@@ -73,41 +74,39 @@ def synthesised(monkeypatch):
 def test_a_module_is_synthesised_once(synthesised, tmp_path):
     rtlil = {n: emit_rtlil(Sums(n), "top") for n in (3, 5)}
     whole = {n: synthesise(text, "top", DEVICE).used for n, text in rtlil.items()}
-    known = ModuleCells("ecp5", tmp_path)
+    known = KeptResults(tmp_path / "modules.txt")
     for n in (3, 5, 3):
         assert measure(rtlil[n], "top", DEVICE, known) == whole[n]
     assert synthesised[0] == {"top", "top.parity", "adder_12"}
     assert synthesised[1:] == [{"top", "top.parity", "adder_12"}]  # the adder as a stub
 
-    again = measure(rtlil[5], "top", DEVICE, ModuleCells("ecp5", tmp_path))
+    again = measure(rtlil[5], "top", DEVICE, KeptResults(tmp_path / "modules.txt"))
     assert again == measure(rtlil[5], "top", DEVICE, known)
     assert len(synthesised) == 2
 
 
-def test_families_do_not_share_modules(tmp_path):
-    text = "module \\leaf\nend\n"
-    ModuleCells("xilinx", tmp_path).put(text, {"LUT2": 1})
-    assert ModuleCells("xilinx", tmp_path).get(text) == {"LUT2": 1}
-    assert ModuleCells("ecp5", tmp_path).get(text) is None
+LEAF = "module \\leaf\nend\n"
+
+
+def test_families_do_not_share_modules():
+    assert module_key(LEAF, "xilinx") == module_key(LEAF, "xilinx") != module_key(LEAF, "ecp5")
 
 
 def test_numbers_that_amaranth_gives_do_not_matter():
-    known = ModuleCells("xilinx")
-    known.put("module \\leaf\n  wire \\a$12\n  wire \\b$15\nend\n", {"LUT2": 1})
-    assert known.get("module \\leaf\n  wire \\a$7\n  wire \\b$9\nend\n") == {"LUT2": 1}
-    assert known.get("module \\leaf\n  wire \\a$7\n  wire \\b$7\nend\n") is None
+    text = "module \\leaf\n  wire \\a${}\n  wire \\b${}\nend\n"
+    key = module_key(text.format(12, 15), "xilinx")
+    assert module_key(text.format(7, 9), "xilinx") == key
+    assert module_key(text.format(7, 7), "xilinx") != key
 
 
 def test_names_of_enumerations_do_not_matter_and_other_attributes_do():
-    known = ModuleCells("xilinx")
     text = "attribute \\{}\nmodule \\leaf\n  attribute \\{}\n  wire \\a\nend\n"
-    known.put(text.format('generator "Amaranth"', 'enum_value_0 "IDLE"'), {"LUT2": 1})
-    assert known.get(text.format('generator "newer"', 'enum_value_0 "WAIT"')) == {"LUT2": 1}
-    assert known.get(text.format('generator "newer"', "keep 1")) is None
+    key = module_key(text.format('generator "Amaranth"', 'enum_value_0 "IDLE"'), "xilinx")
+    assert module_key(text.format('generator "newer"', 'enum_value_0 "WAIT"'), "xilinx") == key
+    assert module_key(text.format('generator "newer"', "keep 1"), "xilinx") != key
 
 
 def test_another_yosys_synthesises_again(monkeypatch):
-    known, text = ModuleCells("xilinx"), "module \\leaf\nend\n"
-    known.put(text, {"LUT2": 1})
+    before = module_key(LEAF, "xilinx")
     monkeypatch.setattr(module_cells.importlib.metadata, "version", lambda package: "9.9")
-    assert known.get(text) is None
+    assert module_key(LEAF, "xilinx") != before

@@ -26,6 +26,13 @@ NETWORKS = {
         "width": 16, "blocks": ((1, 16),), "row_granularity": 8, "pool": "mean",
         "class_token": False,
     },
+    "tokens": {"width": 40, "blocks": ((2, 80),) * 2, "output": "tokens"},
+    "registers": {"width": 16, "blocks": ((1, 16),) * 2, "registers": 4, "row_granularity": 8},
+    "two tables": {"width": 16, "blocks": ((1, 72), (2, 32)), "two_tables": True},
+    "everything new": {
+        "width": 16, "blocks": ((1, 72), (2, 32)), "two_tables": True, "output": "tokens",
+        "registers": 2, "pool": "all", "class_token": False,
+    },
 }  # fmt: skip
 
 

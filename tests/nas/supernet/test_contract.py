@@ -48,8 +48,9 @@ def test_another_weight_shows_in_its_layer_alone(net, arch, model, tiny_data):
 
 
 def test_another_model_shows(net, arch, model, tiny_data):
-    head = replace(model.head, bias=model.head.bias + 1000)
-    agreement = compare(net, arch, replace(model, head=head), tiny_data.validation)
+    output = model.classifier
+    output = replace(output, head=replace(output.head, bias=output.head.bias + 1000))
+    agreement = compare(net, arch, replace(model, output=output), tiny_data.validation)
     assert agreement.worst[0] == "logits" and agreement.worst[1] < 0.01
 
 

@@ -79,10 +79,12 @@ def test_logits_are_real_values_and_cannot_saturate(net, tiny_data):
     arch = net.config.space.largest(0.0)
     model = exported(net, arch, tiny_data)
     images = tiny_data.validation.pixels
-    logits = golden.run(model, images.numpy()) * model.output_scale
+    logits = golden.run(model, images.numpy()) * model.classifier.output_scale
     np.testing.assert_allclose(logits, net.quantized(images, arch).numpy(), atol=0.1)
-    bound = np.abs(model.head.weight.astype(np.int64)).sum(1) * 32 + np.abs(model.head.bias)
-    highest = bound * model.head.multiplier / 2.0**model.head.shift
+    bound = np.abs(model.classifier.head.weight.astype(np.int64)).sum(1) * 32 + np.abs(
+        model.classifier.head.bias
+    )
+    highest = bound * model.classifier.head.multiplier / 2.0**model.classifier.head.shift
     assert 0.9 * 32767 < highest.max() < 32767
 
 

@@ -57,7 +57,7 @@ def test_signs_of_input_codes():
     assert bound("blocks.0.q")["act_signed"] == MODEL.blocks[0].norm1.signed
     assert bound("blocks.0.hidden")["act_signed"] == MODEL.blocks[0].norm2.signed
     assert bound("blocks.0.output")["act_signed"] == MODEL.blocks[0].hidden_signed
-    assert bound("logits")["act_signed"] == MODEL.norm.signed
+    assert bound("logits")["act_signed"] == MODEL.classifier.norm.signed
 
 
 def test_only_norm_softmax_and_matmul_change():

@@ -56,9 +56,9 @@ def test_row_parameters_are_records_of_64_bits():
     records = [int.from_bytes(data[i : i + 8], "little") for i in range(0, len(data), 8)]
     assert len(records) == 16
     for row, record in enumerate(records[:5]):
-        assert record & ((1 << 27) - 1) == int(MODEL.head.bias[row]) % (1 << 27)
-        assert record >> 27 & ((1 << 17) - 1) == MODEL.head.multiplier[row]
-        assert record >> 44 == MODEL.head.shift[row]
+        assert record & ((1 << 27) - 1) == int(MODEL.classifier.head.bias[row]) % (1 << 27)
+        assert record >> 27 & ((1 << 17) - 1) == MODEL.classifier.head.multiplier[row]
+        assert record >> 44 == MODEL.classifier.head.shift[row]
     assert set(records[5:]) == {1 << 44}  # padding: bias and multiplier 0, shift 1
 
 

@@ -34,11 +34,11 @@ def test_matrices_of_the_mean():
     matrices = pool_matrices(MODEL, PLAN)
     assert set(matrices) == {"pool.values", "pool.weights", "pool"}
     np.testing.assert_array_equal(matrices["pool.values"].weight, np.eye(16))
-    centre = MODEL.norm.centre(MODEL.act_bits)
+    centre = MODEL.classifier.norm.centre(MODEL.act_bits)
     np.testing.assert_array_equal(matrices["pool.values"].bias, np.full(16, -centre))
     patches = [1, 1, 1, 1] + [0] * (PLAN.tokens - 4)  # the class token does not count
     assert matrices["pool.weights"].bias.tolist() == patches
-    np.testing.assert_array_equal(matrices["pool"].bias, MODEL.pool.bias)
+    np.testing.assert_array_equal(matrices["pool"].bias, MODEL.classifier.pool.bias)
 
 
 def test_a_model_that_does_not_pool_has_none():

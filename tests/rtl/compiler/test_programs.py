@@ -178,7 +178,7 @@ def compiled(name, images=1):
 def test_the_mean_is_tested_of_signed_and_of_unsigned_codes():
     for what, signed in (("signed", True), ("unsigned", False)):
         model, _, _ = compiled(f"mean of {what} codes of 8 bits")
-        assert model.norm.signed is signed
+        assert model.classifier.norm.signed is signed
 
 
 def functional(program, image, seed=0):

@@ -238,14 +238,14 @@ class TestContent:
         )
 
     def test_accumulator_limit_is_exact(self, model):
-        head = model.head
-        largest = max(-model.norm.range(6)[0], model.norm.range(6)[1])
+        output, head = model.classifier, model.classifier.head
+        largest = max(-output.norm.range(6)[0], output.norm.range(6)[1])
         room = (1 << 26) - 1 - int(np.abs(head.weight[1].astype(int)).sum()) * largest
 
         def with_bias(value):
             bias = head.bias.copy()
             bias[1] = value
-            return replace(model, head=replace(head, bias=bias))
+            return replace(model, output=replace(output, head=replace(head, bias=bias)))
 
         with_bias(room)
         with_bias(-room)
@@ -259,7 +259,8 @@ class TestContent:
 
     def test_residual_shift_where_nothing_is_added(self, model):
         with pytest.raises(UserError, match=r"head.residual_shift must be an integer from 0 to 0"):
-            replace(model, head=replace(model.head, residual_shift=1))
+            head = replace(model.classifier.head, residual_shift=1)
+            replace(model, output=replace(model.classifier, head=head))
 
 
 class TestRepack:

@@ -6,6 +6,8 @@ computed here too, with 60 decimal digits.
 
 from decimal import Decimal, getcontext
 
+from rtl.model import Features
+
 getcontext().prec = 60
 HALF = Decimal("0.5")
 
@@ -117,31 +119,46 @@ def classify(model, image):
     for i, block in enumerate(model.blocks):
         first, stop = 0, len(residual)
         if i == len(model.blocks) - 1:
-            first, stop = (0, len(pixels)) if model.pool else (stop - 1, stop)
+            first, stop = final_tokens(model, len(pixels))
         made = run_block(model, block, residual, first, stop)
         residual = made["output"]
         tensors |= {f"blocks.{i}.{name}": tensor for name, tensor in made.items()}
 
-    tensors["norm"] = [layer_norm(r, model.norm, a) for r in residual]
+    if isinstance(model.output, Features):
+        return tensors
+    tensors["norm"] = [layer_norm(r, model.classifier.norm, a) for r in residual]
     final = tensors["norm"][0]
-    if model.pool:
+    if model.classifier.pool:
         tensors |= mean(model, tensors["norm"])
         final = tensors["pool"][0]
-    tensors["logits"] = linear(final, model.head, int16)
+    tensors["logits"] = linear(final, model.classifier.head, int16)
     return tensors
 
 
+def final_tokens(model, patches):
+    tokens = patches + model.registers + model.class_token
+    if isinstance(model.output, Features):
+        return 0, tokens
+    return (0, patches) if model.classifier.pool else (tokens - 1, tokens)
+
+
 def mean(model, norm):
-    a, pool = model.act_bits, model.pool
-    o = 0 if model.norm.signed else 2 ** (a - 1)
+    a, pool = model.act_bits, model.classifier.pool
+    o = 0 if model.classifier.norm.signed else 2 ** (a - 1)
     values = [[x - o for x in token] for token in norm]
     out = []
     for c in range(model.width):
         acc = sum(token[c] for token in values)
         bias, m, s = int(pool.bias[c]), int(pool.multiplier[c]), int(pool.shift[c])
         out.append(act(requantize(acc, bias, m, s), a, True))
-    weights = [1] * len(values) + [0] * model.class_token
+    weights = [1] * len(values) + [0] * (model.registers + model.class_token)
     return {"pool.values": values, "pool.weights": [weights], "pool": [out]}
+
+
+def table_of(block, unit):
+    if block.first_units is None:
+        return block.gelu
+    return block.gelu[0] if unit < block.first_units else block.gelu[1]
 
 
 def run_block(model, block, residual, first, stop):
@@ -176,7 +193,10 @@ def run_block(model, block, residual, first, stop):
         for r, x in zip(residual, context, strict=True)
     ]
     norm2 = [layer_norm(r, block.norm2, a) for r in attended]
-    hidden = [[int(block.gelu[c + 128]) for c in linear(x, block.fc1, int8)] for x in norm2]
+    hidden = [
+        [int(table_of(block, unit)[c + 128]) for unit, c in enumerate(linear(x, block.fc1, int8))]
+        for x in norm2
+    ]
     output = [
         add(r, linear(x, block.fc2, int16), block.fc2.residual_shift)
         for r, x in zip(attended, hidden, strict=True)

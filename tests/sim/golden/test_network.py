@@ -35,7 +35,17 @@ SIZES = {
     "colour": COLOUR,
     "mean": {**TINY, "pool": "mean"},
     "mean without class token": {**COLOUR, "pool": "mean", "class_token": False},
-}
+    "tokens": {**TINY, "output": "tokens"},
+    "tokens without class token": {
+        **COLOUR, "output": "tokens", "pool": "all", "class_token": False,
+    },
+    "registers": {**TINY, "registers": 3},
+    "mean and registers": {**COLOUR, "pool": "mean", "class_token": False, "registers": 2},
+    "two tables": {**COLOUR, "two_tables": True},
+    "everything new": {
+        **COLOUR, "output": "tokens", "pool": "mean", "registers": 1, "two_tables": True,
+    },
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
@@ -51,7 +61,7 @@ def test_every_tensor_equals_the_scalar_interpreter(sizes, act_bits, seed):
         assert set(tensors) == set(expected)
         for name, tensor in expected.items():
             np.testing.assert_array_equal(tensors[name][index], np.array(tensor), err_msg=name)
-    np.testing.assert_array_equal(logits, tensors["logits"])
+    np.testing.assert_array_equal(logits, tensors[model.output_tensor])
 
 
 @pytest.mark.parametrize("seed", [3, 4])
@@ -67,7 +77,8 @@ def test_random_parameters_that_saturate_everywhere(seed):
         replace(block, **{name: loud(getattr(block, name)) for name in names})
         for block in model.blocks
     )
-    model = replace(model, blocks=blocks, embed=loud(model.embed), head=loud(model.head))
+    output = replace(model.classifier, head=loud(model.classifier.head))
+    model = replace(model, blocks=blocks, embed=loud(model.embed), output=output)
     images = random_images(model.image, 2, seed)
     tensors = {}
     run(model, images, tensors=tensors)
@@ -139,7 +150,8 @@ def test_the_mean_is_exact():
         multiplier=np.ones(16, np.uint32),
         shift=np.full(16, 2, np.uint8),  # of 4 patches
     )
-    model = replace(model, pool=divide, norm=replace(model.norm, signed=False, zero=130))
+    norm = replace(model.classifier.norm, signed=False, zero=130)
+    model = replace(model, output=replace(model.classifier, pool=divide, norm=norm))
     tensors = {}
     run(model, random_images(model.image, 2), tensors=tensors)
     mean = np.floor(tensors["norm"].mean(axis=1, keepdims=True) - 128 + 0.5)

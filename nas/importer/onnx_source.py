@@ -1,0 +1,114 @@
+"""A vision transformer out of an ONNX file, in the canonical form."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nas.importer.known import KNOWN, KnownFile
+from nas.importer.network import FloatNetwork
+from nas.importer.onnx_blocks import read_blocks, read_final_norm, read_stem
+from nas.importer.onnx_graph import OnnxGraph, read_graph
+from nas.importer.onnx_host import read_classifier, read_host
+from nas.importer.options import ImportOptions
+from rtl.errors import UserError
+from rtl.model import Preprocessing
+
+
+def load_onnx(path: Path, options: ImportOptions) -> FloatNetwork:
+    """Read a network: its blocks by what they compute, the rest as a host network.
+
+    Transformers that resize their positions are taken at the file's image size. A classifier on
+    the class token becomes the network's own. Whatever else is behind the final LayerNorm becomes
+    ``host``, an ONNX file whose input is all tokens in the engine's order.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read; if a node is unsupported, with its path in the graph; or if
+        mean and std are not known.
+    """
+    for name in ("checkpoint", "classes"):
+        if getattr(options, name) is not None:
+            raise UserError(f"--{name} is for timm's models: {path.name} has its weights already")
+    graph = read_graph(path, options.image_size)
+    stem, stream = read_stem(graph)
+    blocks, stream = read_blocks(graph, stream)
+    norm, tokens = read_final_norm(graph, stream)
+    head = read_classifier(graph, tokens, stem.order)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    known = KNOWN.get(sha256)
+    _, channels, height, width = graph.shapes[graph.image]
+    mean, std = _statistics(graph, options, known, channels)
+    others = len(stem.order) - stem.patches
+    return FloatNetwork(
+        image=(height, width, channels),
+        patch=stem.patch,
+        head_dim=len(blocks[0].q.bias) // blocks[0].heads,
+        mean=mean,
+        std=std,
+        embed=stem.embed,
+        position=stem.position,
+        blocks=tuple(blocks),
+        norm=norm,
+        head=head,
+        pool="token" if head else "all",
+        class_token=others > 0,
+        registers=max(others - 1, 0),
+        preprocessing=_preprocessing(known, (height, width), channels),
+        class_names=options.names(),
+        host=None if head else read_host(graph, tokens, stem.order),
+        source=_source(path, sha256, known, norm.epsilon, stem.order, graph),
+    )
+
+
+def _statistics(
+    graph: OnnxGraph, options: ImportOptions, known: KnownFile | None, channels: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and std, (channels,) float64 each."""
+    if options.mean and options.std:
+        given = (options.mean, options.std)
+    elif known:
+        given = (known.mean, known.std)
+    else:
+        raise UserError(
+            f"{graph.file} does not say how its pixels were normalised: give --mean and --std"
+            " (of pixels from 0 to 1)"
+        )
+    if {len(each) for each in given} - {1, channels}:
+        raise UserError(f"--mean and --std take {channels} numbers, one per channel of the image")
+    mean, std = (torch.tensor(each, dtype=torch.float64).expand(channels).clone() for each in given)
+    return mean, std
+
+
+def _preprocessing(known: KnownFile | None, crop: tuple[int, int], channels: int) -> Preprocessing:
+    """Return the file's steps where they are known; else a resize of the shorter side, a crop."""
+    if known and known.preprocessing.crop == crop:
+        return known.preprocessing
+    return Preprocessing(crop, "RGB" if channels == 3 else "L", max(crop), "bicubic")
+
+
+def _source(
+    path: Path,
+    sha256: str,
+    known: KnownFile | None,
+    epsilon: float,
+    order: np.ndarray,
+    graph: OnnxGraph,
+) -> dict[str, Any]:
+    """Return what there is to report about a file."""
+    producer = f"{graph.model.producer_name} {graph.model.producer_version}".strip()
+    facts = {
+        "name": known.name if known else path.stem,
+        "file": path.name,
+        "sha256": sha256,
+        "epsilon": epsilon,
+        "producer": producer,
+        "opset": max(each.version for each in graph.model.opset_import if not each.domain),
+        "outputs": list(graph.outputs),
+    }
+    if known:
+        facts |= {"license": known.license, "origin": known.origin, "preprocessing": known.note}
+    return facts

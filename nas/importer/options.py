@@ -1,0 +1,67 @@
+"""Options about a network from elsewhere: the same for every command that takes one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rtl.cli import OptionalPath
+from rtl.errors import UserError
+
+IMAGE_SIZE_MAX = 4096
+CLASSES_MAX = 65_536
+
+OptionalInt = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")]
+Channels = Annotated[
+    tuple[float, ...] | None, tyro.conf.arg(metavar="X [X X]", help_behavior_hint="")
+]
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """Weights, and what their file does not say."""
+
+    checkpoint: OptionalPath = None
+    """Trained weights of a timm model: .safetensors, or .pth with weights alone."""
+
+    classes: OptionalInt = None
+    """Classes of a timm model, instead of its own number; 0 for none, which gives features."""
+
+    image_size: OptionalInt = None
+    """Pixels of height and width. Positions of another grid are resampled."""
+
+    mean: Channels = None
+    """Mean of each channel in training, of pixels from 0 to 1, where no configuration says it."""
+
+    std: Channels = None
+    """Standard deviation of each channel, likewise."""
+
+    class_names: OptionalPath = None
+    """Text file with a class in each line."""
+
+    def __post_init__(self) -> None:
+        for name, value, least, most in (
+            ("--image-size", self.image_size, 1, IMAGE_SIZE_MAX),
+            ("--classes", self.classes, 0, CLASSES_MAX),
+        ):
+            if value is not None and not least <= value <= most:
+                raise UserError(f"{name} must be from {least} to {most}, not {value}")
+        if (self.mean is None) != (self.std is None):
+            raise UserError("--mean and --std belong together: give both")
+        for name, values in (("--mean", self.mean), ("--std", self.std)):
+            if values is not None and len(values) not in (1, 3):
+                raise UserError(f"{name} takes a number per channel, 1 or 3, not {len(values)}")
+        for value in self.std or ():
+            if not 0 < value < float("inf"):
+                raise UserError(f"--std must be positive, not {value:g}")
+
+    def names(self) -> tuple[str, ...]:
+        """Read the class names; none without a file."""
+        if self.class_names is None:
+            return ()
+        path = Path(self.class_names)
+        try:
+            return tuple(path.read_text(encoding="utf-8").splitlines())
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: class names cannot be read: {error}") from None

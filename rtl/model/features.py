@@ -1,0 +1,128 @@
+"""Tokens as a network's output, and the features that a host makes of them.
+
+Source: docs/format.md, section Features. :func:`features` is the one function that computes them:
+for golden, a simulated engine, a board's host and exporters.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rtl.errors import UserError
+from rtl.model import checks
+from rtl.model.file import Header, Tensors
+from rtl.model.parts import SIZE_MAX
+
+POOLS = ("token", "mean", "all")
+KEYS = ("matrix", "bias", "epsilon", "scale")
+
+
+@dataclass(frozen=True)
+class HostNetwork:
+    """A network that follows the features, in a file beside the model's.
+
+    Parameters
+    ----------
+    file : str
+        Name of an ONNX file, without a folder.
+    sha256 : str
+        Of its bytes, 64 lower-case hexadecimal digits.
+    """
+
+    file: str
+    sha256: str
+
+    def check(self) -> None:
+        checks.text("host.file", self.file)
+        if not self.file or self.file.startswith(".") or set(self.file) & set("/\\\0"):
+            raise UserError(
+                f"host.file must be the name of a file beside the model, without a folder,"
+                f" not {checks.shown(self.file)}"
+            )
+        checks.text("host.sha256", self.sha256)
+        if len(self.sha256) != 64 or set(self.sha256) - set("0123456789abcdef"):
+            raise UserError(
+                "host.sha256 must be 64 lower-case hexadecimal digits,"
+                f" not {checks.shown(self.sha256)}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """The output ``tokens``: residual words, and the final LayerNorm that a host applies to them.
+
+    Parameters
+    ----------
+    matrix : (features, width) float32
+        Weights of the LayerNorm, times whatever undoes a rotation of the residual stream.
+    bias : (features,) float32
+    epsilon : () float32
+        Added to the variance of real values.
+    scale : () float32
+        Real value of one residual code.
+    pool : str
+        Of what tokens: ``"token"``, the class token; ``"mean"`` of the patches; ``"all"``.
+    host : HostNetwork, optional
+        What follows in the source network.
+    """
+
+    matrix: np.ndarray
+    bias: np.ndarray
+    epsilon: np.ndarray | np.float32
+    scale: np.ndarray | np.float32
+    pool: str
+    host: HostNetwork | None = None
+
+    def header(self, class_token: bool) -> Header:
+        host = self.host and {"file": self.host.file, "sha256": self.host.sha256}
+        said = {} if self.pool == "token" else {"class_token": class_token}
+        return {"output": "tokens", "pool": self.pool, **said, "host": host}
+
+    def tensors(self) -> Tensors:
+        return {f"features.{key}": np.asarray(getattr(self, key)) for key in KEYS}
+
+    def check(self, width: int) -> None:
+        checks.choice("pool", self.pool, POOLS)
+        if self.host is not None:
+            self.host.check()
+        if self.matrix.ndim != 2:
+            raise UserError("tensor features.matrix must have two axes (features, width)")
+        rows = self.matrix.shape[0]
+        checks.integer("features", rows, 1, SIZE_MAX)
+        shapes = {"matrix": (rows, width), "bias": (rows,), "epsilon": (), "scale": ()}
+        for key, shape in shapes.items():
+            name, value = f"features.{key}", np.asarray(getattr(self, key))
+            checks.tensor(name, value, "float32", shape)
+            checks.finite(name, value)
+            if not shape and value <= 0:
+                raise UserError(f"tensor {name} is {value}: it must be greater than 0")
+
+
+def features(output: Features, tokens: np.ndarray, patches: int) -> np.ndarray:
+    """Apply the final LayerNorm and pool.
+
+    ``f = matrix @ ((x - mean x) / sqrt(variance x + epsilon)) + bias`` with ``x = r * scale``, in
+    float64; of the class token, averaged over the patches, or of every token.
+
+    Parameters
+    ----------
+    output : Features
+    tokens : (batch, tokens, width) integers
+        Residual words behind the last block.
+    patches : int
+        How many of the tokens, the first ones, are patches.
+
+    Returns
+    -------
+    (batch, features) float32; (batch, tokens, features) with pool ``"all"``
+    """
+    if output.pool == "token":
+        tokens = tokens[:, -1:]
+    elif output.pool == "mean":
+        tokens = tokens[:, :patches]
+    x = tokens * np.float64(output.scale)
+    x = x - x.mean(axis=-1, keepdims=True)
+    variance = (x * x).mean(axis=-1, keepdims=True)
+    normal = x / np.sqrt(variance + np.float64(output.epsilon))
+    found = normal @ output.matrix.T.astype(np.float64) + output.bias  # (batch, tokens, features)
+    return (found if output.pool == "all" else found.mean(axis=1)).astype(np.float32)

@@ -1,0 +1,109 @@
+"""ONNX files: the canonical network computes what the source does, and facts about it."""
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from nas.importer import known, load
+from nas.importer.forward import features, forward, logits
+from rtl.errors import UserError
+from rtl.model import Preprocessing
+from tests.nas.importer.tiny import MEAN, STD, Style, export, normalised, pixels
+
+
+class QuickGelu(nn.Module):
+    def forward(self, x):
+        return x * torch.sigmoid(1.702 * x)
+
+
+def imported(folder, style):
+    path, module = export(folder, style)
+    return load(path, mean=MEAN, std=STD), module, path
+
+
+@pytest.mark.parametrize(
+    "style, kind",
+    [
+        (Style("tokens"), "erf"),
+        (Style("tokens", nn.GELU("tanh"), fused=True), "tanh"),
+        (Style("tokens", QuickGelu(), registers=2), "quick"),
+    ],
+)
+def test_tokens_are_the_sources(tmp_path, style, kind):
+    network, module, path = imported(tmp_path, style)
+    assert (network.tokens, network.patches, network.registers, network.class_token) == (
+        *(10 + style.registers, 9, style.registers),
+        True,
+    )
+    assert (network.pool, network.head, network.host) == ("all", None, None)
+    assert (network.norm.epsilon, network.blocks[0].norm1.epsilon) == (1e-5, 1e-6)
+    assert network.blocks[1].activation == kind
+    assert (network.blocks[0].scale1 < 0).any() and (network.blocks[0].scale1 > 0).any()
+    found = features(network, forward(network, pixels()))
+    expected = module.double()(normalised(pixels(), torch.float64)).detach()
+    first = 1 + style.registers
+    expected = torch.cat([expected[:, first:], expected[:, 1:first], expected[:, :1]], 1)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    session = onnxruntime.InferenceSession(path)
+    (runtime,) = session.run(None, {"image": normalised(pixels(), torch.float32).numpy()})
+    assert np.abs(np.asarray(runtime)[:, 0] - found[:, -1].numpy()).max() < 1e-4
+
+
+def test_a_classifier_on_the_class_token_is_the_networks_own(tmp_path):
+    network, module, _ = imported(tmp_path, Style("classes"))
+    assert (network.pool, network.host) == ("token", None)
+    found = logits(network, forward(network, pixels()))
+    expected = module.double()(normalised(pixels(), torch.float64)).detach()
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_decoder_is_the_hosts(tmp_path):
+    network, _, path = imported(tmp_path, Style("decoder", registers=1))
+    assert network.host and network.head is None
+    found = features(network, forward(network, pixels(3))).float().numpy()
+    (found,) = onnxruntime.InferenceSession(network.host).run(None, {"features": found})
+    image = normalised(pixels(3), torch.float32).numpy()
+    (expected,) = onnxruntime.InferenceSession(path).run(None, {"image": image})
+    np.testing.assert_allclose(np.asarray(found), np.asarray(expected), atol=1e-5)
+
+
+def test_facts_about_the_file(tmp_path):
+    network, _, path = imported(tmp_path, Style("tokens"))
+    assert network.source == {
+        **{"name": "tiny", "file": "tiny.onnx", "epsilon": 1e-5, "opset": 14},
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "producer": f"pytorch {torch.__version__.partition('+')[0]}",
+        "outputs": ["output"],
+    }
+    assert network.preprocessing == Preprocessing((12, 12), "RGB", 12, "bicubic")
+
+
+def test_a_known_file_needs_no_options(tmp_path, monkeypatch):
+    path, _ = export(tmp_path, Style("tokens"))
+    (facts,) = known.KNOWN.values()
+    steps = Preprocessing((12, 12), "RGB", 14, "bilinear")
+    own = replace(facts, preprocessing=steps, name="own")
+    monkeypatch.setitem(known.KNOWN, hashlib.sha256(path.read_bytes()).hexdigest(), own)
+    network = load(path)
+    assert network.mean.tolist() == list(facts.mean) and network.preprocessing == steps
+    assert (network.source["name"], network.source["license"]) == ("own", facts.license)
+    assert load(path, mean=(0.5,), std=(0.25,)).std.tolist() == [0.25] * 3
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({}, "tiny.onnx does not say how its pixels were normalised: give --mean and --std"),
+        ({"classes": 7}, "--classes is for timm's models: tiny.onnx has its weights already"),
+        ({"image_size": 16}, "takes images of 12 x 12 pixels alone, not 16: export it again"),
+    ],
+)
+def test_wrong_options(tmp_path, options, message):
+    path, _ = export(tmp_path, Style("tokens"))
+    with pytest.raises(UserError, match=message):
+        load(path, **options)

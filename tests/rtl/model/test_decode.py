@@ -1,0 +1,60 @@
+"""Formats: a file is written in the lowest one that holds it, and read as what it says."""
+
+from pathlib import Path
+
+import pytest
+
+from rtl.model import IntegerModel
+from sim.random_model import random_model
+from tests.rtl.model.files import SIZES, header_edit, refusal_of
+
+ROOT = Path(__file__).parents[3]
+WRITTEN = [
+    ROOT / "examples/digits.pulsar",
+    *sorted((ROOT / "tests/conformance").glob("*.pulsar")),
+]
+
+
+@pytest.mark.parametrize("file", WRITTEN, ids=lambda file: file.stem)
+def test_files_keep_their_bytes(file, tmp_path):
+    IntegerModel.load(file).save(tmp_path / "a.pulsar")
+    assert (tmp_path / "a.pulsar").read_bytes() == file.read_bytes()
+
+
+def test_the_example_is_of_format_1():
+    model = IntegerModel.load(WRITTEN[0])
+    assert model.format == model.header()["format"] == 1
+
+
+@pytest.mark.parametrize("key", ["output", "registers", "host"])
+def test_format_1_does_not_have_the_keys_of_format_2(model, path, key):
+    message = refusal_of(path, model, header_edit(key, "logits"))
+    assert message == f"header has an unknown key '{key}'"
+
+
+@pytest.mark.parametrize("key", ["margin", "pad"])
+def test_nor_those_of_preprocessing(model, path, key):
+    message = refusal_of(path, model, header_edit("preprocessing", key, None))
+    assert message == f"header.preprocessing has an unknown key '{key}'"
+
+
+def test_format_2_asks_for_its_keys(path):
+    model = random_model(**SIZES, registers=1)
+    for key in ("output", "registers"):
+        message = refusal_of(path, model, lambda header, tensors, key=key: header.pop(key))
+        assert message == f"header lacks the key '{key}'"
+    for key in ("margin", "pad"):
+        message = refusal_of(
+            path, model, lambda header, tensors, key=key: header["preprocessing"].pop(key)
+        )
+        assert message == f"header.preprocessing lacks the key '{key}'"
+
+
+def test_a_higher_format_than_needed(model, path):
+    def edit(header, tensors):
+        header |= {"format": 2, "output": "logits", "registers": 0}
+        header["preprocessing"] |= {"margin": "floor", "pad": None}
+
+    assert refusal_of(path, model, edit) == (
+        "format is 2, but nothing in it needs more than format 1: it must be 1"
+    )
