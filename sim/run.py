@@ -90,7 +90,7 @@ def _table(options: RunOptions, model: IntegerModel, board: Board, run: runner.E
     table, scale = Table(title=Text(title)), model.classifier.output_scale
     for heading in ("image", "class", "logit", "next", "cycles", "frames/s"):
         table.add_column(heading, justify="left" if heading in ("image", "class") else "right")
-    for path, logits, cycles in zip(options.images, run.logits, run.cycles, strict=True):
+    for path, logits, cycles in zip(options.images, run.output, run.cycles, strict=True):
         best, *others = np.argsort(-logits, kind="stable")
         following = [f"{model.class_names[i]} {logits[i] * scale:.2f}" for i in others[:1]]
         table.add_row(
@@ -107,7 +107,7 @@ def _table(options: RunOptions, model: IntegerModel, board: Board, run: runner.E
 def _verdict(run: runner.EngineRun) -> str:
     found = "all equal"
     if not run.exact:
-        found = f"{run.wrong_instructions:,} instructions and {run.wrong_logits:,} logits differ"
+        found = f"{run.wrong_instructions:,} instructions and {run.wrong_outputs:,} logits differ"
     compared = f"{run.words:,} words compared with the golden model, {found}"
     return f"{compared}; {sum(run.cycles):,} cycles simulated in {run.wall_s:.1f} s"
 
@@ -125,13 +125,13 @@ def _report(
         "board": board.name,
         "engine": asdict(engine) | {"hash": f"{engine.hash:016x}"},
         "images": [str(path) for path in options.images],
-        "classes": [model.class_names[i] for i in run.logits.argmax(axis=1)],
-        "logits": run.logits.tolist(),
+        "classes": [model.class_names[i] for i in run.output.argmax(axis=1)],
+        "logits": run.output.tolist(),
         "cycles": list(run.cycles),
         "cycles_per_image": run.cycles_per_image,
         "words": run.words,
         "wrong_instructions": run.wrong_instructions,
-        "wrong_logits": run.wrong_logits,
+        "wrong_outputs": run.wrong_outputs,
         "first_mismatch": run.first_mismatch,
         "counters": run.counters,
         "wall_s": run.wall_s,

@@ -191,10 +191,10 @@ def execute(
     result = _simulate(model, images, hardware, advance)
     # Beside the checks of the runner: compare the logits with PyTorch's integer mode.
     logits = IntegerNetwork(model).run(images.pixels).numpy()
-    mismatches = result.wrong_instructions + result.wrong_logits
+    mismatches = result.wrong_instructions + result.wrong_outputs
     first = result.first_mismatch
-    if not mismatches and (result.logits != logits).any():
-        mismatches, first = int((result.logits != logits).sum()), "the logits in memory"
+    if not mismatches and (result.output != logits).any():
+        mismatches, first = int((result.output != logits).sum()), "the logits in memory"
     # Of the first image: later ones overlap with the one before, and predictions are of one alone.
     return Execution(Comparison(len(images), mismatches, first), int(result.cycles[0]))
 

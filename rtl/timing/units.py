@@ -315,18 +315,18 @@ class StoreTiming:
     def candidate(self) -> float:
         """Find when the next burst takes part in the choice of bursts; NEVER if there is none.
 
-        A burst's beats come after the memory's latency if it is read, at once if it is written.
+        A burst's beats come after the memory's latency if it is read, or behind those that were
+        chosen before; at once if it is written.
         """
-        return self.first - self.memory.latency
+        return self.first - self.memory.wait_of(self.first)
 
     def send(self) -> float | None:
         """Send the next burst; returns when the instruction is done if it was the last one."""
         beats = min(self.left, BURST_BEATS - self.in_block)
         self.left -= beats
         self.in_block = 0
-        at = self.memory.write(self.first, beats)
-        own = self.first + self.pace * (beats - 1) - (self.early and not self.left and beats > 1)
-        at = max(at, own)
+        at = self.memory.write(self.first, beats, self.pace)
+        at -= self.early and not self.left and beats > 1
         if self.left:
             self.first = at + self.pace - (self.early and self.left == 1)
             self.unanswered.append(at)

@@ -10,19 +10,19 @@ from nas.search import report
 from tests.nas.search.runs import PROG, comparable, copied, run
 
 
-def stand_in(monkeypatch, mismatches: int = 0, wrong_logits: bool = False) -> list[np.ndarray]:
+def stand_in(monkeypatch, mismatches: int = 0, wrong_outputs: bool = False) -> list[np.ndarray]:
     seen = []
 
     def simulate(model, images, hardware, advance):
         seen.append(images.labels.numpy())
-        logits = IntegerNetwork(model).run(images.pixels).numpy() + wrong_logits
+        logits = IntegerNetwork(model).run(images.pixels).numpy() + wrong_outputs
         first = "blocks.0.q, token 3, row 5, image 1" if mismatches else None
         cycles = [1000 + i for i in range(len(images))]
         return SimpleNamespace(
             logits=logits,
             cycles=cycles,
             wrong_instructions=mismatches,
-            wrong_logits=0,
+            wrong_outputs=0,
             first_mismatch=first,
         )
 
@@ -44,7 +44,7 @@ def test_rtl_runs_images_of_all_classes(runs, monkeypatch):
     ("fault", "message"),
     [
         ({"mismatches": 7}, "7 times with winner-9500fps.pulsar, first in blocks.0.q, token 3"),
-        ({"wrong_logits": True}, "40 times with winner-9500fps.pulsar, first in the logits"),
+        ({"wrong_outputs": True}, "40 times with winner-9500fps.pulsar, first in the logits"),
     ],
 )
 def test_a_mismatch_fails_the_command(fault, message, runs, monkeypatch, capsys):
