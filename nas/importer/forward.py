@@ -72,12 +72,15 @@ def attention(block: FloatBlock, normal: Tensor, head_dim: int, tap: Tap = look)
 
 
 def features(network: FloatNetwork, residual: Tensor) -> Tensor:
-    """The final LayerNorm of all tokens, (batch, tokens, width)."""
-    return layer_norm(network.norm, residual)
+    """The final LayerNorm of all tokens, and what multiplies it: (batch, tokens, features)."""
+    normal = layer_norm(network.norm, residual)
+    return normal if network.features is None else linear(network.features, normal)
 
 
-def logits(network: FloatNetwork, residual: Tensor) -> Tensor:
+def logits(network: FloatNetwork, residual: Tensor, tap: Tap = look) -> Tensor:
     """The classifier's output, (batch, classes).
+
+    ``tap`` is called with ``norm``, ``pool`` where there is a mean, and ``logits``.
 
     Raises
     ------
@@ -86,9 +89,10 @@ def logits(network: FloatNetwork, residual: Tensor) -> Tensor:
     """
     if network.head is None:
         raise ValueError("network has no classifier")
-    normal = features(network, residual)
-    pooled = normal[:, : network.patches].mean(1) if network.pool == "mean" else normal[:, -1]
-    return linear(network.head, pooled)
+    mean = network.pool == "mean"
+    final = residual[:, : network.patches] if mean else residual[:, -1]
+    normal = tap("norm", features(network, final))
+    return tap("logits", linear(network.head, tap("pool", normal.mean(1)) if mean else normal))
 
 
 def linear(layer: Affine, x: Tensor) -> Tensor:

@@ -5,13 +5,15 @@ classifier. Parts that a source writes differently (one matrix for Q, K and V; c
 class token in front) are brought into the order of docs/numerics.md by the importer.
 """
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
 
 from rtl.model import Preprocessing
+
+Part = TypeVar("Part")
 
 ACTIVATIONS = ("erf", "tanh", "quick")
 """Kinds of GELU: x Φ(x); its approximation by tanh; x sigmoid(1.702 x)."""
@@ -123,6 +125,8 @@ class FloatNetwork:
     source : dict
         Where the network comes from: ``name``, ``sha256`` of the file, ``license`` where it is
         stated, ``epsilon``, and what else the importer has to report; JSON values.
+    features : Affine, optional
+        Without a classifier: what multiplies the final LayerNorm; the identity where it is None.
     """
 
     image: tuple[int, int, int]
@@ -142,6 +146,7 @@ class FloatNetwork:
     class_names: tuple[str, ...] = ()
     host: bytes | None = None
     source: dict[str, Any] = field(default_factory=dict)
+    features: Affine | None = None
 
     @property
     def width(self) -> int:
@@ -160,3 +165,15 @@ def affine(weight: Tensor, bias: Tensor | None = None) -> Affine:
     """Make a layer in float64; without a bias, that is 0."""
     bias = torch.zeros(len(weight)) if bias is None else bias
     return Affine(weight.double(), bias.double())
+
+
+def converted(part: Part, dtype: torch.dtype, device: torch.device | str = "cpu") -> Part:
+    """Convert every tensor of a network, or of a part of it, to a type and a device."""
+    if isinstance(part, Tensor):
+        return cast(Part, part.to(device, dtype))
+    if isinstance(part, tuple):
+        return cast(Part, tuple(converted(each, dtype, device) for each in part))
+    if isinstance(part, Affine | LayerNorm | FloatBlock | FloatNetwork):
+        values = {f.name: converted(getattr(part, f.name), dtype, device) for f in fields(part)}
+        return replace(cast(Any, part), **values)
+    return part

@@ -1,7 +1,10 @@
 """The integer model in PyTorch: batches of images on CPU or GPU, every code equal to golden's.
 
-This is how accuracy is measured. It is exact by construction: matrix products run in float64,
-where sums of less than 2**53 are exact in any order and TF32 does not exist; all else is int64.
+This is how accuracy is measured. Codes are whole numbers in floating point, exact by construction:
+sums below 2**24 in float32, or below 2**53 in float64, round nowhere, in whatever order. Matrices
+are in float32 where the sum of magnitudes proves that bound, and in float64 elsewhere. Rescaling is
+in float64: accumulator times multiplier has at most 47 bits, and powers of two are exact. TF32
+changes nothing, as it keeps 11 bits of a factor, and codes have at most 8.
 
 Source: docs/numerics.md. Reference: sim.golden.
 """
@@ -12,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nas.numerics.codes import INT8, INT16, look_up
 from nas.numerics.reshape import join_heads, patches_of, split_heads
 from rtl.model import (
     Block,
@@ -25,10 +29,11 @@ from rtl.model import (
     numerics,
 )
 from rtl.model.numerics import code_range
+from rtl.model.parts import magnitude
 
-INT8 = code_range(8, signed=True)
-INT16 = code_range(numerics.RESIDUAL_BITS, signed=True)
-CHUNK_VALUES = 1 << 22  # of the largest tensor: bounds the memory that a batch takes
+CHUNK_VALUES = 1 << 20  # of the largest tensor: chunks of a batch that stay near the caches
+CHUNK_VALUES_GPU = 1 << 24
+EXACT_FLOAT32 = 1 << 24
 
 Record = Callable[[str, Tensor], None]
 
@@ -40,7 +45,7 @@ class IntegerNetwork:
     ----------
     model : IntegerModel
         Valid, as every :class:`~rtl.model.IntegerModel` is: the proof that its accumulators stay
-        below 2**26 is what makes float64 products exact.
+        below 2**26 is part of the proof that all of this is exact.
     device : torch.device or str
         Device of the tensors.
     """
@@ -48,8 +53,9 @@ class IntegerNetwork:
     def __init__(self, model: IntegerModel, device: torch.device | str = "cpu") -> None:
         self.model = model
         self.device = torch.device(device)
-        self._position = _tensor(model.position, self.device)
-        self._embed = _Linear(model.embed, INT16, self.device)
+        self._position = _tensor(model.position, self.device).double()
+        pixels = code_range(8, signed=False)
+        self._embed = _Linear(model.embed, pixels, INT16, self.device)
         self._blocks = [_Block(block, model.act_bits, self.device) for block in model.blocks]
         self._classifier = (
             None
@@ -58,6 +64,8 @@ class IntegerNetwork:
         )
         self._softmax = _Softmax(model.act_bits, model.tokens, self.device)
         self._context_range = code_range(model.act_bits, signed=True)
+        attention = model.tokens * ((1 << model.act_bits) - 1) * magnitude(INT8)
+        self._attention_type = _exact_type(attention)
 
     @torch.no_grad()
     def run(self, images: Tensor, *, tensors: dict[str, Tensor] | None = None) -> Tensor:
@@ -101,7 +109,8 @@ class IntegerNetwork:
     def _chunk_images(self) -> int:
         model = self.model
         per_token = max(max(block.hidden, block.heads * model.tokens) for block in model.blocks)
-        return max(1, CHUNK_VALUES // (model.tokens * max(per_token, model.width)))
+        values = CHUNK_VALUES if self.device.type == "cpu" else CHUNK_VALUES_GPU
+        return max(1, values // (model.tokens * max(per_token, model.width)))
 
     def _compute(self, images: Tensor, record: Record) -> None:
         residual = self._preload(images, record)  # (batch, tokens, width)
@@ -118,7 +127,7 @@ class IntegerNetwork:
 
     def _preload(self, images: Tensor, record: Record) -> Tensor:
         """Pixels to the residual stream: (batch, tokens, width)."""
-        pixels = patches_of(images, self.model.patch).long()  # (batch, patches, patch values)
+        pixels = patches_of(images, self.model.patch).float()  # (batch, patches, patch values)
         record("pixels", pixels)
         residual = self._position.repeat(len(images), 1, 1)
         # Registers and the class token, behind the patches, have none.
@@ -137,7 +146,7 @@ class IntegerNetwork:
         record("attended", residual)
         norm2 = block.norm2(residual)
         record("norm2", norm2)
-        hidden = block.gelu[block.fc1(norm2) + block.gelu_offset]
+        hidden = look_up(block.gelu, block.fc1(norm2) + block.gelu_offset)
         record("hidden", hidden)
         residual = block.fc2.add_to(residual, hidden)
         record("output", residual)
@@ -149,13 +158,15 @@ class IntegerNetwork:
         for name, tensor in (("q", q), ("k", k), ("v", v)):
             record(name, tensor)
         q, k, v = (split_heads(tensor, self.model.head_dim) for tensor in (q, k, v))
-        scores = _matmul(q, k.transpose(-1, -2))  # (batch, heads, queries, keys)
+        # At most 22 bits: docs/numerics.md, section 2.
+        scores = q @ k.transpose(-1, -2)  # (batch, heads, queries, keys)
         record("scores", scores)
-        weights = self._softmax(scores, *block.softmax)
+        weights = self._softmax(scores, block.softmax)
         record("attention", weights)
-        acc = _matmul(weights, v)  # (batch, heads, queries, head_dim)
+        kind = self._attention_type
+        acc = weights.to(kind) @ v.to(kind)  # (batch, heads, queries, head_dim)
         scale = _context_scale(weights.sum(-1, keepdim=True), *block.context)
-        context = join_heads(_requantize(acc, *scale, self._context_range))
+        context = join_heads(_requantize(acc, scale, 0.5, self._context_range))
         record("context", context)
         return context
 
@@ -163,22 +174,31 @@ class IntegerNetwork:
 class _Linear:
     """A layer with stored weights (section 2)."""
 
-    def __init__(self, linear: Linear, limits: tuple[int, int], device: torch.device) -> None:
-        self.weight = _tensor(linear.weight, device).double().t().contiguous()  # (depth, rows)
-        self.bias, self.multiplier, self.shift = (
-            _tensor(values, device) for values in (linear.bias, linear.multiplier, linear.shift)
-        )
-        self.residual_shift = linear.residual_shift
+    def __init__(
+        self,
+        linear: Linear,
+        inputs: tuple[int, int],
+        limits: tuple[int, int],
+        device: torch.device,
+    ) -> None:
+        weight = _tensor(linear.weight, device).t()  # (depth, rows)
+        largest = int(weight.abs().sum(0).max()) * magnitude(inputs)
+        self.weight = weight.to(_exact_type(largest)).contiguous()
+        self.scale, self.offset = _scales(linear, device)
+        self.residual_scale = 1 << linear.residual_shift
         self.limits = limits
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(..., depth) codes to (..., rows) codes."""
-        acc = (x.double() @ self.weight).long() + self.bias
-        return _requantize(acc, self.multiplier, self.shift, self.limits)
+        """(..., depth) codes to (..., rows) codes, both float32."""
+        return self._codes(x).float()
 
     def add_to(self, residual: Tensor, x: Tensor) -> Tensor:
-        """Add the result for codes ``x`` to the residual stream, with saturation."""
-        return (residual + (self(x) << self.residual_shift)).clamp(*INT16)
+        """Add the result for codes ``x`` to the residual stream, float64, with saturation."""
+        return self._codes(x).mul_(self.residual_scale).add_(residual).clamp_(*INT16)
+
+    def _codes(self, x: Tensor) -> Tensor:
+        acc = x.to(self.weight.dtype) @ self.weight
+        return _requantize(acc, self.scale, self.offset, self.limits)
 
 
 class _Norm:
@@ -186,20 +206,20 @@ class _Norm:
 
     def __init__(self, norm: Norm, act_bits: int, device: torch.device) -> None:
         self.norm = norm
-        self.exponent = _tensor(norm.exponent, device)
+        self.channels = _halved(1, _tensor(norm.exponent, device))
         self.limits = norm.range(act_bits)
         self.table = torch.tensor(numerics.rsqrt_table(), device=device)
 
     def __call__(self, r: Tensor) -> Tensor:
-        """(..., width) residual codes to (..., width) activation codes."""
+        """(..., width) residual codes, float64, to (..., width) activation codes, float32."""
         width = r.shape[-1]
         s1 = r.sum(-1, keepdim=True)
         s2 = (r * r).sum(-1, keepdim=True)
-        k, e = self._rsqrt(width * s2 - s1 * s1 + self.norm.epsilon)
+        k, e = self._rsqrt((width * s2 - s1 * s1).long() + self.norm.epsilon)
         k = (k * self.norm.gain) >> 16
-        shift = e + self.norm.shift + self.exponent
-        normal = (r * (width * k) - s1 * k + _half(shift)) >> shift
-        return (self.norm.zero + normal).clamp(*self.limits)
+        scale = _halved(k, e + self.norm.shift)
+        normal = (r * (width * scale)).sub_(s1 * scale).mul_(self.channels)
+        return normal.add_(self.norm.zero + 0.5).floor_().clamp_(*self.limits).float()
 
     def _rsqrt(self, variance: Tensor) -> tuple[Tensor, Tensor]:
         """About ``2**(15 + e) / sqrt(variance)``, and e."""
@@ -218,7 +238,9 @@ class _Classifier:
     def __init__(self, model: IntegerModel, output: Classifier, device: torch.device) -> None:
         self.norm = _Norm(output.norm, model.act_bits, device)
         self.pool = output.pool and _Pool(model, output.norm, output.pool, device)
-        self.head = _Linear(output.head, INT16, device)
+        signed = code_range(model.act_bits, signed=True)
+        inputs = signed if output.pool else output.norm.range(model.act_bits)
+        self.head = _Linear(output.head, inputs, INT16, device)
 
     def __call__(self, residual: Tensor, record: Record) -> None:
         """The last block's tokens, (batch, final tokens, width), to the logits."""
@@ -233,9 +255,7 @@ class _Pool:
     """Mean of the patch tokens (section 7)."""
 
     def __init__(self, model: IntegerModel, norm: Norm, pool: Pool, device: torch.device) -> None:
-        self.bias, self.multiplier, self.shift = (
-            _tensor(values, device) for values in (pool.bias, pool.multiplier, pool.shift)
-        )
+        self.scale, self.offset = _scales(pool, device)
         self.centre = norm.centre(model.act_bits)
         self.limits = code_range(model.act_bits, signed=True)
         self.weights = (torch.arange(model.tokens, device=device) < model.shape.patches).long()
@@ -245,8 +265,8 @@ class _Pool:
         values = final - self.centre
         record("pool.values", values)
         record("pool.weights", self.weights.expand(len(final), 1, -1))
-        acc = values.sum(1, keepdim=True) + self.bias
-        mean = _requantize(acc, self.multiplier, self.shift, self.limits)
+        acc = values.sum(1, keepdim=True)
+        mean = _requantize(acc, self.scale, self.offset, self.limits).float()
         record("pool", mean)
         return mean
 
@@ -256,17 +276,18 @@ class _Softmax:
 
     def __init__(self, act_bits: int, tokens: int, device: torch.device) -> None:
         table = numerics.exp2_table(act_bits)
-        # By distance, octaves and fraction together: one look-up for table and shift.
-        self.table = torch.tensor(
-            [table[u & 0xFF] >> (u >> 8) for u in range(numerics.EXP2_MAX + 1)], device=device
-        )
-        self.dither = torch.tensor([numerics.dither(j) for j in range(tokens)], device=device)
+        # By distance, octaves and fraction together: one look-up for table and shift. In float32,
+        # in units of a code: the 8 bits behind the point are exact, and floor drops them.
+        distances = range(numerics.EXP2_MAX + 1)
+        self.table = torch.tensor([table[u & 0xFF] >> (u >> 8) for u in distances]) / 256
+        self.table = self.table.to(device)
+        self.dither = torch.tensor([numerics.dither(j) for j in range(tokens)], device=device) / 256
 
-    def __call__(self, scores: Tensor, multiplier: Tensor, shift: Tensor) -> Tensor:
-        """(batch, heads, queries, keys) raw scores to unsigned activation codes."""
-        distance = scores.amax(-1, keepdim=True) - scores
-        u = ((distance * multiplier) >> shift).clamp(max=numerics.EXP2_MAX)
-        return (self.table[u] + self.dither) >> 8
+    def __call__(self, scores: Tensor, scale: Tensor) -> Tensor:
+        """(batch, heads, queries, keys) raw scores to unsigned activation codes, both float32."""
+        distance = (scores.amax(-1, keepdim=True) - scores).double()
+        octaves = distance.mul_(scale).clamp_(max=numerics.EXP2_MAX)  # int() drops the fraction
+        return look_up(self.table, octaves).add_(self.dither).floor_()
 
 
 class _Block:
@@ -274,41 +295,55 @@ class _Block:
 
     def __init__(self, block: Block, act_bits: int, device: torch.device) -> None:
         self.norm1 = _Norm(block.norm1, act_bits, device)
-        self.q = _Linear(block.q, code_range(act_bits, signed=True), device)
-        self.k = _Linear(block.k, INT8, device)
-        self.v = _Linear(block.v, INT8, device)
-        self.softmax = _per_head(block.softmax, device)
+        outputs = {"q": code_range(act_bits, signed=True), "k": INT8, "v": INT8, "fc1": INT8}
+        self.q, self.k, self.v, self.proj, self.fc1, self.fc2 = (
+            _Linear(linear, block.input_range(name, act_bits), outputs.get(name, INT16), device)
+            for name, linear in block.linears().items()
+        )
+        self.softmax = _halved(*_per_head(block.softmax, device))
         self.context = _per_head(block.context, device)
-        self.proj = _Linear(block.proj, INT16, device)
         self.norm2 = _Norm(block.norm2, act_bits, device)
-        self.fc1 = _Linear(block.fc1, INT8, device)
-        self.gelu = _tensor(block.gelu, device).flatten()
-        self.gelu_offset = torch.full((block.hidden,), 128, device=device)
+        self.gelu = _tensor(block.gelu, device).float().flatten()
+        self.gelu_offset = torch.full((block.hidden,), 128.0, device=device)
         if block.first_units is not None:
             self.gelu_offset[block.first_units :] += 256
-        self.fc2 = _Linear(block.fc2, INT16, device)
 
 
-def _context_scale(total: Tensor, multiplier: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-    """Multiplier and shift that divide a context accumulator by its weights' sum (section 5)."""
+def _context_scale(total: Tensor, multiplier: Tensor, shift: Tensor) -> Tensor:
+    """What divides a context accumulator by its weights' sum (section 5), float64."""
+    total = total.long()
     length = _bit_length(total)
     # Both are positive: // floors.
     reciprocal = (torch.ones_like(total) << (15 + length)) // total
-    return (reciprocal * multiplier) >> 15, length + shift
+    return _halved((reciprocal * multiplier) >> 15, length + shift)
 
 
-def _requantize(acc: Tensor, multiplier: Tensor, shift: Tensor, limits: tuple[int, int]) -> Tensor:
-    """``clip((acc * multiplier + half) >> shift)``: below 2**45, so int64 holds it (section 2)."""
-    return ((acc * multiplier + _half(shift)) >> shift).clamp(*limits)
+def _requantize(
+    acc: Tensor, scale: Tensor, offset: Tensor | float, limits: tuple[int, int]
+) -> Tensor:
+    """``clip(floor(acc * scale + offset))`` of whole numbers, exact in float64 (section 2).
+
+    ``scale`` is ``multiplier * 2**-shift`` and ``offset`` ``bias * scale + 1/2``: all terms are
+    multiples of ``2**-shift`` below ``2**47`` of them.
+    """
+    codes = acc.double() if acc.dtype != torch.float64 else acc
+    return codes.mul_(scale).add_(offset).floor_().clamp_(*limits)
 
 
-def _half(shift: Tensor) -> Tensor:
-    return torch.ones_like(shift) << (shift - 1)
+def _halved(x: Tensor | int, shift: Tensor) -> Tensor:
+    """``x * 2**-shift`` of whole numbers, exact in float64 (``torch.ldexp`` uses a float32)."""
+    return x / (torch.ones_like(shift) << shift).double()
 
 
-def _matmul(x: Tensor, y: Tensor) -> Tensor:
-    """Product of two int64 tensors of codes, through float64."""
-    return (x.double() @ y.double()).long()
+def _exact_type(largest: int) -> torch.dtype:
+    """Type in which sums are exact whose terms' magnitudes add up to less than ``largest``."""
+    return torch.float32 if largest < EXACT_FLOAT32 else torch.float64
+
+
+def _scales(part: Linear | Pool, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Scale and offset of :func:`_requantize` per row."""
+    scale = _halved(_tensor(part.multiplier, device), _tensor(part.shift, device))
+    return scale, _tensor(part.bias, device) * scale + 0.5
 
 
 def _bit_length(x: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from nas.numerics import integer
 from nas.numerics.integer import IntegerNetwork
-from rtl.model import IntegerModel
+from rtl.model import IntegerModel, Linear
 from sim import golden
 from sim.random_model import random_images, random_model
 
@@ -61,7 +62,8 @@ def test_conformance_files(file):
     found: dict[str, torch.Tensor] = {}
     network = IntegerNetwork(IntegerModel.load(file))
     network.run(torch.from_numpy(arrays.pop("images")), tensors=found)
-    assert arrays.pop("class").tolist() == found["logits"].argmax(dim=1).tolist()
+    if arrays.pop("features", None) is None:
+        assert arrays.pop("class").tolist() == found["logits"].argmax(dim=1).tolist()
     assert found.keys() == arrays.keys()
     for name, codes in arrays.items():
         np.testing.assert_array_equal(found[name].numpy(), codes, err_msg=name)
@@ -86,3 +88,34 @@ def test_refuses_other_types_and_shapes(images):
     network = IntegerNetwork(random_model(width=16, blocks=((1, 16),)))
     with pytest.raises(ValueError, match=r"images must be uint8 \(batch, 28, 28, 1\), not torch"):
         network.run(images)
+
+
+def test_float64_where_the_bound_is_not_proven(monkeypatch):
+    """Every matrix, as if none of the bounds held."""
+    monkeypatch.setattr("nas.numerics.integer.EXACT_FLOAT32", 1)
+    model = random_model(width=32, blocks=((2, 72), (1, 32)), seed=3)
+    assert_every_code_equal(model, random_images(model.image, 3), "cpu")
+
+
+@pytest.mark.parametrize("depth", [518, 519, 1024])
+def test_sums_at_the_end_of_float32(depth):
+    """Odd sums around 2**24: 518 x 127 x 255 is below it, and 519 terms are above."""
+    rows = 3
+    layer = Linear(
+        weight=np.full((rows, depth), 127, np.int8),
+        bits=np.full(rows, 8, np.uint8),
+        bias=np.array([0, 1, -1], np.int32) - 127 * 255 * depth,
+        multiplier=np.full(rows, 1 << 16, np.uint32),
+        shift=np.full(rows, 16, np.uint8),
+    )
+    codes = torch.full((2, depth), 255.0)
+    codes[1, -1] = 254
+    made = integer._Linear(layer, (0, 255), (-32768, 32767), torch.device("cpu"))
+    assert made.weight.dtype is (torch.float32 if depth == 518 else torch.float64)
+    assert made(codes).tolist() == [[0, 1, -1], [-127, -126, -128]]
+
+
+@pytest.mark.parametrize("shift", range(48))
+def test_powers_of_two_are_exact(shift):
+    found = integer._halved(torch.tensor([(1 << 47) - 1, 3]), torch.tensor([shift, shift]))
+    assert found.tolist() == [((1 << 47) - 1) / (1 << shift), 3 / (1 << shift)]

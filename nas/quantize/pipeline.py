@@ -1,0 +1,187 @@
+"""From a float network and calibration images to a quantized network."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from nas.importer.forward import embed, forward, layer_norm, linear
+from nas.importer.network import Affine, FloatBlock, FloatNetwork
+from nas.numerics.reshape import patches_of
+from nas.quantize import fold, scales
+from nas.quantize.block import BlockQuantizer, Method, round_layer
+from nas.quantize.codes import Code, NetworkCodes
+from nas.quantize.moments import MomentSums
+from nas.quantize.network import QuantizedNetwork
+from nas.quantize.rounding import Rows
+from rtl.model.shape import LAYERS
+
+CHUNK_IMAGES = 8
+HEADROOM = 1.25
+"""Largest residual that is expected of other images, relative to the calibration images'."""
+LOGIT_HEADROOM = 2.0
+"""Likewise of logits, whose 16 bits are more than enough."""
+
+Bits = Mapping[str, Tensor]
+"""Weight bits of each row, (rows,) int64, by the layer's full name (``blocks.0.q``)."""
+
+Progress = Callable[[str, int, int], None]
+"""Is told what is being done, which step, and of how many."""
+
+
+def folded(network: FloatNetwork, *, rotate: bool = True, seed: int = 0) -> FloatNetwork:
+    """Apply the folds that need no images."""
+    network = fold.absorb_scales(fold.absorb_norms(fold.absorb_pixels(network)))
+    if rotate:
+        network = fold.rotate_stream(network, fold.random_rotation(network.width, seed))
+        network = fold.rotate_heads(network)
+    return network
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Ranges of the float network's tensors on the calibration images.
+
+    Parameters
+    ----------
+    residual_top : float
+        Largest magnitude in the residual stream.
+    hidden_tops : tuple of (hidden,)
+        Largest value of each hidden unit of each block.
+    """
+
+    residual_top: float
+    hidden_tops: tuple[Tensor, ...]
+
+
+def statistics(network: FloatNetwork, images: Tensor) -> Statistics:
+    """Run the float network over the images, chunk by chunk."""
+    top = torch.zeros(())
+    hidden: dict[str, Tensor] = {}
+
+    def look(name: str, tensor: Tensor) -> Tensor:
+        nonlocal top
+        within = name.rpartition(".")[2]
+        if within in ("embed", "attended", "output"):
+            top = torch.maximum(top, tensor.abs().amax())
+        elif within == "hidden":
+            tops = tensor.flatten(0, 1).amax(0)
+            hidden[name] = torch.maximum(hidden[name], tops) if name in hidden else tops
+        return tensor
+
+    for chunk in images.split(CHUNK_IMAGES):
+        forward(network, chunk, look)
+    return Statistics(float(top), tuple(hidden.values()))
+
+
+def with_sorted_units(block: FloatBlock, order: Tensor) -> FloatBlock:
+    """Permute a block's hidden units."""
+    fc1, fc2 = block.fc1, block.fc2
+    return replace(
+        block,
+        fc1=Affine(fc1.weight[order], fc1.bias[order]),
+        fc2=Affine(fc2.weight[:, order], fc2.bias),
+    )
+
+
+def table_units(hidden: int, method: Method, granularity: int) -> tuple[int, ...]:
+    """Hidden units of each GELU table: whole row tiles."""
+    second = round(hidden * method.second_share / granularity) * granularity
+    if method.tables == 1 or not 0 < second < hidden:
+        return (hidden,)
+    first = (hidden - second) // granularity * granularity
+    return (first, hidden - first)
+
+
+@torch.no_grad()
+def quantize_network(
+    network: FloatNetwork,
+    images: Tensor,
+    method: Method,
+    bits: Bits,
+    *,
+    granularity: int,
+    progress: Progress = lambda what, step, steps: None,
+) -> QuantizedNetwork:
+    """Choose all codes and round all weights, from the pixels to the end.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+        Folded, float32.
+    images : (images, height, width, channels) uint8
+    method : Method
+    bits : mapping
+    granularity : int
+        Rows of a row tile.
+    """
+    seen = statistics(network, images)
+    headroom = torch.full((network.width,), seen.residual_top * HEADROOM)
+    residual = scales.symmetric(headroom.to(network.position), 16)
+    chunks = images.split(CHUNK_IMAGES)
+    exact = [embed(network, chunk) for chunk in chunks]
+    rows: dict[str, Rows] = {}
+    network, rows["embed"] = _embedding(network, chunks, bits["embed"], method)
+    stream = [residual(embed(network, chunk)) for chunk in chunks]
+    blocks, codes = [], []
+    for index, block in enumerate(network.blocks):
+        progress("blocks", index, len(network.blocks))
+        units = table_units(block.hidden, method, granularity)
+        if len(units) == 2:
+            block = with_sorted_units(block, seen.hidden_tops[index].argsort())
+        block_bits = {name: bits[f"blocks.{index}.{name}"] for name in LAYERS}
+        work = BlockQuantizer(
+            block, network.head_dim, exact, stream, residual, block_bits, units, method
+        )
+        done = work.quantize()
+        exact, stream = work.exact, work.stream
+        blocks.append(done.block)
+        codes.append(done.codes)
+        rows |= {f"blocks.{index}.{name}": part for name, part in done.rows.items()}
+    network = replace(network, blocks=tuple(blocks))
+    all_codes = NetworkCodes(method.act_bits, residual, tuple(codes))
+    if network.head is not None:
+        network, ends, rows["head"] = _classifier(network, exact, stream, bits["head"], method)
+        all_codes = replace(all_codes, **ends)
+    return QuantizedNetwork(network, all_codes, rows)
+
+
+def _embedding(
+    network: FloatNetwork, chunks: tuple[Tensor, ...], bits: Tensor, method: Method
+) -> tuple[FloatNetwork, Rows]:
+    """Round the patch embedding; its inputs are pixels as they are."""
+    sums = MomentSums()
+    for chunk in chunks:
+        pixels = patches_of(chunk, network.patch).to(network.position)
+        sums.add(pixels, linear(network.embed, pixels))
+    scale = torch.ones(network.embed.weight.shape[1]).to(network.position)
+    rows, bias = round_layer(network.embed, bits, sums.moments(), scale, method)
+    return replace(network, embed=Affine(rows.weight, bias)), rows
+
+
+def _classifier(
+    network: FloatNetwork, exact: list[Tensor], stream: list[Tensor], bits: Tensor, method: Method
+) -> tuple[FloatNetwork, dict[str, Code], Rows]:
+    """Choose the codes behind the last block, and round the classifier."""
+    assert network.head is not None
+    mean = network.pool == "mean"
+    final = slice(network.patches) if mean else slice(-1, None)
+    normal = torch.cat([layer_norm(network.norm, chunk[:, final]) for chunk in stream])
+    share = torch.ones(normal.shape[0] * normal.shape[1]).to(normal)
+    importance = network.head.weight.square().sum(0)
+    norm = scales.best_symmetric(normal.flatten(0, 1), method.act_bits, share, importance)
+    codes, inputs = {"norm": norm}, norm(normal)
+    if mean:
+        inputs = inputs.mean(1, keepdim=True)
+        codes["pool"] = scales.per_group(inputs.flatten(0, 1), 1, method.act_bits)
+        inputs = codes["pool"](inputs)
+    exact_inputs = torch.cat([layer_norm(network.norm, chunk[:, final]) for chunk in exact])
+    aim = linear(network.head, exact_inputs.mean(1, keepdim=True))
+    sums = MomentSums(cross=method.least_squares)
+    sums.add(inputs, aim)
+    scale = (codes["pool"] if mean else norm).scale
+    rows, bias = round_layer(network.head, bits, sums.moments(), scale, method)
+    top = aim.abs().amax() * LOGIT_HEADROOM
+    codes["logits"] = scales.symmetric(top.expand(len(bits)), 16)
+    return replace(network, head=Affine(rows.weight / scale, bias)), codes, rows

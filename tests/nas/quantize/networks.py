@@ -1,0 +1,75 @@
+"""A small float network with random weights, and images."""
+
+import torch
+
+from nas.importer.network import Affine, FloatBlock, FloatNetwork, LayerNorm
+from rtl.model import Preprocessing
+
+
+def random_network(
+    *,
+    width: int = 24,
+    heads: int = 2,
+    head_dim: int = 12,
+    hidden: int = 48,
+    depth: int = 2,
+    classes: int = 5,
+    pool: str = "token",
+    registers: int = 0,
+    seed: int = 0,
+) -> FloatNetwork:
+    """Draw a network of 8 x 12 pixels, patches of 4; ``classes`` 0 leaves out the head."""
+    rng = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int, scale: float = 1.0) -> torch.Tensor:
+        return torch.randn(*shape, generator=rng, dtype=torch.float64) * scale
+
+    def affine(rows: int, depth: int) -> Affine:
+        return Affine(draw(rows, depth, scale=depth**-0.5), draw(rows, scale=0.3))
+
+    def norm() -> LayerNorm:
+        return LayerNorm(1 + draw(width, scale=0.3), draw(width, scale=0.3), 1e-6)
+
+    def block() -> FloatBlock:
+        inner = heads * head_dim
+        return FloatBlock(
+            heads=heads,
+            norm1=norm(),
+            q=affine(inner, width),
+            k=affine(inner, width),
+            v=affine(inner, width),
+            proj=affine(width, inner),
+            scale1=draw(width),
+            norm2=norm(),
+            fc1=affine(hidden, width),
+            fc2=affine(width, hidden),
+            scale2=draw(width),
+        )
+
+    tokens = 6 + registers + 1
+    return FloatNetwork(
+        image=(8, 12, 3),
+        patch=4,
+        head_dim=head_dim,
+        mean=torch.tensor([0.4, 0.5, 0.6]).double(),
+        std=torch.tensor([0.2, 0.25, 0.3]).double(),
+        embed=affine(width, 48),
+        position=draw(tokens, width),
+        blocks=tuple(block() for _ in range(depth)),
+        norm=norm(),
+        head=affine(classes, width) if classes else None,
+        pool=pool,
+        class_token=True,
+        registers=registers,
+        preprocessing=Preprocessing(crop=(8, 12), mode="RGB"),
+        class_names=tuple(map(str, range(classes))),
+    )
+
+
+def random_images(count: int, seed: int = 0) -> torch.Tensor:
+    """Draw images with some structure: (count, 8, 12, 3) uint8."""
+    rng = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(count, 3, 3, 4, generator=rng)
+    smooth = torch.nn.functional.interpolate(coarse, (8, 12), mode="bilinear")
+    noise = 0.1 * torch.rand(count, 3, 8, 12, generator=rng)
+    return ((smooth + noise).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).contiguous()

@@ -1,0 +1,108 @@
+"""A whole network is quantized: what it loses, and that the integer model computes the same."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from nas.importer.forward import features, forward, logits, look
+from nas.importer.network import converted
+from nas.numerics.integer import IntegerNetwork
+from nas.quantize.block import Method
+from nas.quantize.export import export
+from nas.quantize.pipeline import folded, quantize_network
+from rtl.model import Features
+from rtl.model.features import features as host_features
+from rtl.model.shape import LAYERS
+from sim import golden
+from tests.nas.quantize.networks import random_images, random_network
+
+CALIBRATION, TEST = random_images(48), random_images(16, seed=9)
+FULL = Method()
+PLAIN = Method(rounding="nearest", least_squares=False, centre=False, correct_bias=False, tables=1)
+
+
+def all_bits(network, bits):
+    found = {"embed": torch.full((network.width,), 8)}
+    if network.head is not None:
+        found["head"] = torch.full((len(network.head.bias),), 8)
+    for index, block in enumerate(network.blocks):
+        for layer in LAYERS:
+            rows = len(getattr(block, layer).bias)
+            found[f"blocks.{index}.{layer}"] = torch.full((rows,), bits)
+    return found
+
+
+def result(network, tap=look):
+    residual = forward(network, TEST, tap)
+    if network.head is None:
+        return features(network, residual)
+    return logits(network, residual, tap)
+
+
+def quantized(network, bits, method=FULL, granularity=8):
+    network = converted(folded(network), torch.float32)
+    return quantize_network(
+        network, CALIBRATION, method, all_bits(network, bits), granularity=granularity
+    )
+
+
+def relative_error(network, done):
+    wanted = result(network).float()
+    found = result(done.network, done.codes.tap())
+    return float((found - wanted).norm() / wanted.norm())
+
+
+NETWORK = random_network(width=32, heads=2, head_dim=16, hidden=64, classes=0)
+
+
+def test_pipeline_loses_less_than_nearest_rounding():
+    plain, full = (relative_error(NETWORK, quantized(NETWORK, 4, m)) for m in (PLAIN, FULL))
+    assert full < 0.6 * plain
+    assert relative_error(NETWORK, quantized(NETWORK, 8)) < 0.9 * full
+
+
+def test_quantizing_again_gives_the_same():
+    one, other = quantized(NETWORK, 4), quantized(NETWORK, 4)
+    for name, rows in one.rows.items():
+        assert torch.equal(rows.codes, other.rows[name].codes)
+
+
+@pytest.mark.parametrize("act_bits", [4, 6, 8])
+@pytest.mark.parametrize(
+    ("classes", "pool", "registers"), [(0, "all", 2), (5, "token", 0), (5, "mean", 1)]
+)
+def test_integer_model_computes_the_same(classes, pool, registers, act_bits):
+    network = random_network(
+        width=32, heads=2, head_dim=16, hidden=64, classes=classes, pool=pool, registers=registers
+    )
+    done = quantized(network, 8, replace(FULL, act_bits=act_bits))
+    model = export(done, granularity=8, producer="test")
+    codes = IntegerNetwork(model).run(TEST)
+    assert np.array_equal(golden.run(model, TEST.numpy()), codes.numpy())
+    wanted = result(done.network, done.codes.tap())
+    if classes:
+        found = codes * model.output.output_scale
+    else:
+        assert isinstance(model.output, Features)
+        found = torch.from_numpy(host_features(model.output, codes.numpy(), 6))
+    exact = result(network).float()
+    # Codes that flip at a tie make the two drift apart, but by less than quantization costs.
+    assert (found - wanted).norm() < 1.2 * (wanted - exact).norm()
+    assert (found - exact).norm() < 1.2 * (wanted - exact).norm()
+
+
+def test_two_tables_are_in_the_model():
+    model = export(quantized(NETWORK, 4), granularity=8, producer="test")
+    for block in model.blocks:
+        assert block.first_units == 56
+        assert block.gelu.shape == (2, 256)
+        assert block.gelu[0].max() == block.gelu[1].max() == 63
+    assert model.format == 2
+
+
+def test_hidden_units_with_wide_ranges_have_the_second_table():
+    done = quantized(NETWORK, 8)
+    scale = done.codes.blocks[0].hidden.scale
+    assert scale[:56].unique().numel() == 1 and scale[0] < scale[-1]
