@@ -82,12 +82,12 @@ class LogitPlaces:
         return self.first + part % self.count * self.size
 
     def written(self, part: int) -> tuple[Span, ...]:
-        """What the head writes."""
+        """Regions that the head writes."""
         place = self.stream.stop + part % self.count
         return *self.over, Span(MemorySpace.RESIDUAL, place, place + 1)
 
     def stored(self, part: int) -> tuple[Span, ...]:
-        """What a STORE reads. Who wants the tokens' place only waits for the last one."""
+        """Regions that a STORE reads. Who wants the tokens' place only waits for the last one."""
         written = self.written(part)
         return written if part == self.last else written[-1:]
 
