@@ -14,6 +14,7 @@ from nas.quantize.block import BlockQuantizer, Method, round_layer
 from nas.quantize.codes import Code, NetworkCodes
 from nas.quantize.moments import MomentSums
 from nas.quantize.network import QuantizedNetwork
+from nas.quantize.rebuild import ROTATION
 from nas.quantize.rounding import Rows
 from rtl.model.shape import LAYERS
 
@@ -31,12 +32,12 @@ Progress = Callable[[str, int, int], None]
 
 
 def folded(network: FloatNetwork, *, rotate: bool = True, seed: int = 0) -> FloatNetwork:
-    """Apply the folds that need no images."""
+    """Apply the folds that need no images; the network's ``source`` says how it was rotated."""
     network = fold.absorb_scales(fold.absorb_norms(fold.absorb_pixels(network)))
     if rotate:
         network = fold.rotate_stream(network, fold.random_rotation(network.width, seed))
         network = fold.rotate_heads(network)
-    return network
+    return replace(network, source=network.source | {ROTATION: seed if rotate else None})
 
 
 @dataclass(frozen=True, eq=False)
