@@ -17,6 +17,7 @@ from nas.numerics.reshape import join_heads, split_heads
 from nas.quantize import scales
 from nas.quantize.codes import BlockCodes, Code, rounded_attention
 from nas.quantize.fold import centre_keys, centre_values
+from nas.quantize.method import Method
 from nas.quantize.moments import Moments, MomentSums
 from nas.quantize.rounding import Rows, compensated, descended, nearest
 
@@ -29,52 +30,6 @@ INPUT_OF = {
     "fc2": "hidden",
 }
 """The tensor that a layer multiplies."""
-
-
-@dataclass(frozen=True)
-class Method:
-    """Choices of the pipeline: codes and weights.
-
-    Parameters
-    ----------
-    act_bits : int
-        4, 6 or 8.
-    rounding : str
-        ``nearest``, ``compensated`` or ``descended``.
-    least_squares : bool
-        Aim 4-bit rows at what the float network has, instead of at their own weights' results.
-    ridge : float
-        Pull of that aim towards the weights; more where there are fewer images.
-    damping : float
-        Of the inputs' moments.
-    class_share : float
-        Weight of class tokens among all tokens.
-    centre : bool
-        Subtract the mean of keys and values.
-    correct_bias : bool
-        Set biases so that the mean of each layer's result is the float network's.
-    tables : int
-        GELU tables per block, 1 or 2.
-    second_share : float
-        Part of the hidden units that has the second table.
-    sweeps : int
-        Of coordinate descent.
-    samples : int
-        Images whose tensors are looked at to choose scales.
-    """
-
-    act_bits: int = 6
-    rounding: str = "descended"
-    least_squares: bool = True
-    ridge: float = 0.1
-    damping: float = 0.01
-    class_share: float = 0.1
-    centre: bool = True
-    correct_bias: bool = True
-    tables: int = 2
-    second_share: float = 0.125
-    sweeps: int = 2
-    samples: int = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +107,8 @@ class BlockQuantizer:
             k, v = self._centre_keys(k), self._centre_values(v)
         for name, sample, bits in (("q", q, self.method.act_bits), ("k", k, 8), ("v", v, 8)):
             self.codes[name] = scales.per_group(sample, self.head_dim, bits)
-        self.codes["context"] = self._symmetric(self._sample(self._context)[0], ("proj",))
+        group = self.head_dim if self.method.context_per_head else None
+        self.codes["context"] = self._symmetric(self._sample(self._context)[0], ("proj",), group)
         self._add("proj", self._context, self._exact_context)
 
     def _centre_keys(self, sample: Tensor) -> Tensor:
@@ -291,13 +247,22 @@ class BlockQuantizer:
                 break
         return tuple(map(torch.cat, zip(*found, strict=True)))
 
-    def _symmetric(self, sample: Tensor, layers: tuple[str, ...]) -> Code:
+    def _symmetric(self, sample: Tensor, layers: tuple[str, ...], group: int | None = None) -> Code:
         """Choose one scale by the error that reaches the results of these layers."""
         weights = torch.cat([getattr(self.block, name).weight for name in layers])
         tokens = self.stream[0].shape[1]
         share = scales.token_shares(len(sample) // tokens, tokens, self.method.class_share)
         importance = weights.square().sum(0)
-        return scales.best_symmetric(sample, self.method.act_bits, share.to(sample), importance)
+        group = group or sample.shape[1]
+        codes = [
+            scales.best_symmetric(part, self.method.act_bits, share.to(sample), weight)
+            for part, weight in zip(sample.split(group, 1), importance.split(group), strict=True)
+        ]
+        return replace(
+            codes[0],
+            scale=torch.cat([code.scale for code in codes]),
+            zero=torch.cat([code.zero for code in codes]),
+        )
 
 
 def round_layer(
