@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.table import Table
 
 from nas.cost.calibration import Calibration
 from nas.cost.calibration_run import SEED_QUICK, CalibrationRun
-from nas.cost.energy import PowerModel
 from nas.cost.engines import sample_engines
 from nas.cost.estimate import Estimate
 from nas.cost.hardware import HardwareTarget
 from nas.cost.measurements import verilog_hash
 from nas.cost.plain import shape_for
-from nas.cost.records import Errors, ResourceErrors
+from nas.cost.records import Errors, PowerModel, ResourceErrors
 from nas.cost.sweep import workers
 from nas.search.run_folder import locked
 from rtl import config
@@ -27,7 +25,7 @@ from rtl.board import Board, load_board
 from rtl.build.synthesis import Resources
 from rtl.build.verilog import require_yosys
 from rtl.cli import BoardName, Flag, OptionalPath, command
-from rtl.console import print_tables
+from rtl.console import print_tables, table
 from rtl.errors import ToolError, UserError
 from rtl.files import atomic_write, require_writable
 
@@ -257,19 +255,18 @@ def write_json(
 
 def show(title: str, errors: Errors, resources: ResourceErrors) -> None:
     """Print the errors."""
-    table = Table(title=f"{title}: errors on networks and engines that no fit saw")
-    for column in ("model", "mean", "worst", "Kendall's tau", "of"):
-        table.add_column(column, justify="left" if column == "model" else "right")
+    title += ": errors on networks and engines that no fit saw"
+    result = table("model", "mean", "worst", "Kendall's tau", "of", text=["model"], title=title)
     cells = f"{errors.mape:.2%}", f"{errors.max:.2%}", f"{errors.tau:.4f}", f"{errors.n} networks"
-    table.add_row("cycles", *cells)
+    result.add_row("cycles", *cells)
     engines = f"{resources.n} engines"
     for name in ("lut", "ff"):
         mean, worst = getattr(resources, f"{name}_mean"), getattr(resources, name)
-        table.add_row(name.upper(), f"{mean:.2%}", f"{worst:.2%}", "", engines)
+        result.add_row(name.upper(), f"{mean:.2%}", f"{worst:.2%}", "", engines)
     for name in ("dsp", "bram"):
         count = getattr(resources, name)
-        table.add_row(name.upper(), f"{count} differ" if count else "exact", "", "", engines)
-    print_tables(table)
+        result.add_row(name.upper(), f"{count} differ" if count else "exact", "", "", engines)
+    print_tables(result)
 
 
 if __name__ == "__main__":

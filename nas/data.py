@@ -75,32 +75,6 @@ def thinned(data: TrainingData, every: int) -> TrainingData:
     return replace(data, train=train, validation=validation)
 
 
-def stratified_split(labels: np.ndarray, sizes: dict[str, int], seed: int) -> dict[str, np.ndarray]:
-    """Draw disjoint sets with the same number of images of every class.
-
-    Parameters
-    ----------
-    labels : ndarray
-        (count,) class of each image; the classes are of equal size.
-    sizes : dict of str to int
-        Number of images in each set, a multiple of the number of classes.
-    """
-    rng = np.random.default_rng(seed)
-    classes = np.unique(labels)
-    for name, size in sizes.items():
-        if size % len(classes):
-            raise ValueError(f"{name} must be a multiple of {len(classes)} classes, not {size}")
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in sizes}
-    for label in classes:
-        members = rng.permutation(np.flatnonzero(labels == label))
-        start = 0
-        for name, size in sizes.items():
-            count = size // len(classes)
-            parts[name].append(members[start : start + count])
-            start += count
-    return {name: np.sort(np.concatenate(part)) for name, part in parts.items()}
-
-
 class FolderDataset(torch.utils.data.Dataset[tuple[Tensor, int]]):
     """Images of any size in one folder per class, as ImageNet is laid out.
 

@@ -22,7 +22,7 @@ from nas.training.augment import Augmentation
 from rtl.errors import UserError
 from rtl.model import Preprocessing
 
-SPLIT_FILE = "digits_split.json"  # :func:`nas.data.stratified_split` made it, with seed 2024
+SPLIT_FILE = "digits_split.json"  # tests/nas/test_digits.py makes it, with seed 2024
 PREPROCESSING = Preprocessing(crop=(28, 28), mode="L", resize=28)
 CLASS_NAMES = tuple("0123456789")
 PIXEL_MEAN, PIXEL_STD = (33,), 79.0

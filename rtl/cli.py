@@ -20,6 +20,7 @@ import contextlib
 import difflib
 import inspect
 import io
+import itertools
 import os
 import re
 import shutil
@@ -130,7 +131,11 @@ def _parse(options: type, prog: str, args: Sequence[str]) -> Any:
     UserError
         If the command line is wrong: says in one line how.
     """
-    box = io.StringIO()
+    kinds, box = typing.get_type_hints(options), io.StringIO()
+    for arg, following in itertools.pairwise([*args, "--"]):
+        name = arg.removeprefix("--").replace("-", "_")
+        if typing.get_origin(kinds.get(name)) is tuple and following.startswith("--"):
+            raise UserError(f"{_flag(arg)} needs a value")  # tyro would take it for an empty tuple
     try:
         with contextlib.redirect_stderr(box):
             chosen, stray = _tyro(options, prog, args)

@@ -3,6 +3,9 @@
 Bars and spinners belong to a terminal: a file or a pipe on stderr gets none of their lines.
 """
 
+from collections.abc import Collection
+from typing import Any
+
 from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
@@ -12,6 +15,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Table
 
 DETAIL = TextColumn("{task.fields[detail]}")
 """A column for what a task is doing now, its field ``detail``."""
@@ -39,6 +43,26 @@ def progress_bars(*more: ProgressColumn, console: Console | None = None) -> Prog
         console=console,
         disable=not console.is_terminal,
     )
+
+
+def table(*columns: str, text: Collection[str], no_wrap: bool = False, **options: Any) -> Table:
+    """Make a table without rows.
+
+    Parameters
+    ----------
+    *columns : str
+        Headers; the columns hold numbers, which end at the right.
+    text : collection of str
+        Headers of the columns that hold text instead.
+    no_wrap : bool
+        Whether no cell is broken into lines.
+    **options
+        Those of :class:`rich.table.Table`, such as ``title``.
+    """
+    result = Table(**options)
+    for name in columns:
+        result.add_column(name, justify="left" if name in text else "right", no_wrap=no_wrap)
+    return result
 
 
 def print_tables(*parts: RenderableType, pipe_width: int = PIPE_WIDTH) -> None:

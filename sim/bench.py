@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from rich.table import Table
 from rich.text import Text
 
 from rtl import config
@@ -20,14 +19,13 @@ from rtl.board import Board, load_board
 from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
 from rtl.compiler import compile_model
 from rtl.config import EngineConfig
-from rtl.console import print_tables, progress_bars
+from rtl.console import print_tables, progress_bars, table
 from rtl.engine import STALLS
 from rtl.errors import ToolError, UserError
 from rtl.files import atomic_write, require_writable
 from rtl.matmul.array import array_packing
 from rtl.model import IntegerModel
-from rtl.model.shape import NetworkShape
-from rtl.timing.bound import ArrayLanes, array_work, bound_cycles
+from rtl.timing.bound import array_work, least_array_cycles
 from rtl.timing.latencies import unit_latencies
 from rtl.timing.simulate import Prediction, simulate
 from sim import runner, workloads
@@ -36,13 +34,6 @@ from sim.calibration import memory_timing
 SCHEMA = 2
 FAST_CLOCK_HZ = 300_000_000
 FAST_BYTES_PER_CYCLE = 40.0  # what the ZCU102's memory sustains in a cycle of that clock
-ROW_LANES = 32  # of the array that bounds are for
-REFERENCE = {
-    4: ArrayLanes(18, ROW_LANES, 16),
-    6: ArrayLanes(18, ROW_LANES, 16),
-    8: ArrayLanes(18, 16, 16),
-}
-"""The ZCU102's arrays by ``act_bits``; bounds refer to them whatever the engine."""
 
 
 @dataclass(frozen=True)
@@ -182,14 +173,6 @@ def array_multipliers(engine: EngineConfig) -> int:
     return engine.products // array_packing(engine).products
 
 
-def reference_bound(shape: NetworkShape, engine: EngineConfig) -> int:
-    """Return the bound of the ZCU102's array; of the engine's own if its row tiles are others."""
-    lanes = REFERENCE[engine.act_bits]
-    if lanes.rows != shape.row_granularity:
-        lanes = ArrayLanes(engine.token_lanes, engine.row_lanes, engine.depth_lanes)
-    return bound_cycles(shape, lanes, pixel_passes=1 if engine.act_bits == 8 else 2)
-
-
 def figures(
     options: BenchOptions,
     model: IntegerModel,
@@ -203,7 +186,7 @@ def figures(
     shape = program.plan.shape
     timing = memory_timing(board, memory_settings(memory))
     predicted = simulate(program, timing, unit_latencies(engine), len(run.cycles))
-    bound, cycles = reference_bound(shape, engine), typical(run)
+    bound, cycles = least_array_cycles(program.plan), typical(run)
     simulated = sum(run.cycles)
     return {
         "schema": SCHEMA,
@@ -256,20 +239,17 @@ def by_kind(run: runner.EngineRun) -> dict[str, Any]:
 def show(report: dict[str, Any], run: runner.EngineRun) -> None:
     """Print the report as tables."""
     total = sum(run.cycles)
-    units = Table(title="Units, all images")
-    for column in ("unit", "busy", "could not go on, in cycles"):
-        units.add_column(column, justify="right" if column == "busy" else "left")
+    columns = "unit", "busy", "could not go on, in cycles"
+    units = table(*columns, text=columns[::2], title="Units, all images")
     for unit, causes in report["stalls"].items():
         said = [f"{name.replace('_', ' ')} {value:,}" for name, value in causes.items() if value]
         units.add_row(unit, f"{report['busy'][unit] / total:.1%}", ", ".join(said))
-    kinds = Table(title="Cycles of the matmul unit by layer, all images")
-    for column in ("layers", "cycles", "share"):
-        kinds.add_column(column, justify="left" if column == "layers" else "right")
+    title = "Cycles of the matmul unit by layer, all images"
+    kinds = table("layers", "cycles", "share", text=["layers"], title=title)
     for kind, cycles in by_kind(run).get("matmul", {}).items():
         kinds.add_row(kind, f"{cycles:,}", f"{cycles / total:.1%}")
-    result = Table(title=Text(f"{report['model']} on engine {report['engine']['name']}"))
-    for column in ("", "value"):
-        result.add_column(column, justify="right" if column else "left")
+    title = Text(f"{report['model']} on engine {report['engine']['name']}")
+    result = table("", "value", text=[""], title=title)
     per_image = report["cycles_per_image"]
     for name, value in (
         ("8-bit row tiles", f"{report['bits8_fraction']:.1%}"),

@@ -1,16 +1,13 @@
-"""Cycles of the simulated engine beside those of the timing model, by image and instruction.
+"""Cycles of the simulated engine beside those of the timing model, by instruction.
 
 ::
-
-    measured = measure(shapes, board)               # whole networks, no taps: fast
-    print(measured.mape, measured.worst, measured.tau)
 
     times = instruction_times(model, board)         # one network, from the taps
     late = times.last - times.prediction.ends       # cycles, by instruction
 """
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +18,7 @@ from rtl.compiler import Program, compile_model
 from rtl.config import EngineConfig
 from rtl.model import IntegerModel, Linear
 from rtl.model.shape import NetworkShape
-from rtl.timing import MemoryTiming, Prediction, predict
+from rtl.timing import MemoryTiming, Prediction
 from rtl.timing.latencies import unit_latencies
 from rtl.timing.simulate import simulate
 from sim import runner, taps, testbench
@@ -29,93 +26,6 @@ from sim.check import tap_layouts
 from sim.random_model import random_images, random_model
 
 Settings = Mapping[str, int]
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """Cycles per image that were predicted and measured.
-
-    Parameters
-    ----------
-    predicted, measured : (networks,) int64 or float64
-    """
-
-    predicted: np.ndarray
-    measured: np.ndarray
-
-    @property
-    def errors(self) -> np.ndarray:
-        """Signed errors, as fractions of what was measured."""
-        return self.predicted / self.measured - 1
-
-    @property
-    def mape(self) -> float:
-        """Mean absolute error, a fraction."""
-        return float(np.abs(self.errors).mean())
-
-    @property
-    def worst(self) -> float:
-        """Largest absolute error, a fraction."""
-        return float(np.abs(self.errors).max())
-
-    @property
-    def tau(self) -> float:
-        """Kendall's tau (b): whether the model ranks networks as the engine does."""
-        first, second = (
-            np.sign(cycles[:, None] - cycles[None])[np.triu_indices(len(cycles), 1)]
-            for cycles in (self.predicted, self.measured)
-        )
-        pairs = np.sqrt(np.abs(first).sum() * np.abs(second).sum())
-        return float((first * second).sum() / pairs) if pairs else 1.0
-
-
-def measure(
-    networks: Iterable[NetworkShape | tuple[NetworkShape, Settings]],
-    board: Board,
-    *,
-    engine: EngineConfig | None = None,
-    images: int = 1,
-    progress: Progress | None = None,
-) -> Accuracy:
-    """Predict and simulate networks with random weights.
-
-    Parameters
-    ----------
-    networks : shapes, or pairs of a shape and settings of the memory as of :func:`runner.run`
-    board : Board
-    engine : EngineConfig, optional
-        The engine, in place of the board's.
-    images : int
-        1: cycles of an image from start to end; from 3 on: cycles per image of so many.
-    progress : callable, optional
-        Called with how many networks are done, and of how many.
-
-    Raises
-    ------
-    UserError
-        If the engine cannot run one of them.
-    """
-    engine = engine or runner.engine_of(board)
-    jobs = [job if isinstance(job, tuple) else (job, {}) for job in networks]
-    predicted, measured = [], []
-    for done, (shape, settings) in enumerate(jobs, 1):
-        memory = memory_timing(board, settings)
-        prediction = predict(shape, engine, memory, unit_latencies(engine), images)
-        predicted.append(prediction.cycles_per_image or prediction.cycles)
-        pixels = random_images(shape.image, images)
-        run = runner.run(
-            model_of(shape, engine.act_bits),
-            pixels,
-            board,
-            engine=engine,
-            check=False,
-            settings=settings,
-        )
-        measured.append(run.cycles_per_image or run.cycles[0])
-        if progress:
-            progress(done, len(jobs))
-    return Accuracy(np.array(predicted), np.array(measured))
 
 
 def memory_timing(board: Board, settings: Settings | None = None) -> MemoryTiming:

@@ -127,12 +127,15 @@ class LayerMaker:
         ]
 
     def features(self, pool: str) -> Features:
-        """Make a final LayerNorm for tokens, a rotation with a scale per feature."""
-        rotation = np.linalg.qr(self.rng.standard_normal((self.width, self.width)))[0]
-        weight = self.rng.uniform(0.5, 2, (self.width, 1))
+        """Make what a host does with tokens: a final LayerNorm with as many features as channels.
+
+        No entry needs more than 16 bits: libraries do not agree on the last of 24.
+        """
+        matrix = self.rng.standard_normal((self.width, self.width)) / sqrt(self.width)
+        bias = self.rng.standard_normal(self.width)
         return Features(
-            matrix=(weight * rotation).astype(np.float32),
-            bias=self.rng.standard_normal(self.width).astype(np.float32),
+            matrix=(np.rint(matrix * 4096) / 4096).astype(np.float32),
+            bias=(np.rint(bias * 4096) / 4096).astype(np.float32),
             epsilon=np.float32(1e-6),
             scale=np.float32(1 / 1024),
             pool=pool,

@@ -7,7 +7,7 @@ Exact costs, for a search and for a single network:
 - ``candidates``: costs of the subnets that a search considers
 - ``estimate``: costs of one network, with what limits it and how far to trust them
 - ``plain``, ``timm_models``: the shape of a network from a file or by name
-- ``roofline``, ``energy``: rates of its layers; energy of an image
+- ``roofline``: rates of its layers
 
 Designs that reach a frame rate:
 
@@ -20,7 +20,7 @@ Calibration, ``python -m nas.calibrate``:
 - ``measurements``, ``module_cells``, ``sweep``, ``kept``: measure them, on many workers, once
 - ``resource_fit``: fit the resource model
 - ``calibration_run``: these stages in order
-- ``records``, ``calibration``: the file of a calibration, its errors, imported reports
+- ``records``, ``calibration``: the file of a calibration: errors, imported reports, energy
 """
 
 from nas.cost.candidates import SubnetCost, SubnetCosts

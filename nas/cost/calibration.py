@@ -12,12 +12,12 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from nas.cost.energy import PowerModel
 from nas.cost.records import (
     SEED_HELD_OUT,
     SIZES,
     CalibrationRecord,
     LatencyRecord,
+    PowerModel,
     ResourceRecord,
     predicted,
 )

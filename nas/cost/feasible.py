@@ -8,8 +8,7 @@ from itertools import chain
 from math import inf
 
 from nas.cost.engine_search.choice import reaching
-from nas.cost.engine_search.grid import EngineGrid, resource_model_of
-from nas.cost.engine_search.limits import require_limits
+from nas.cost.engine_search.grid import EngineGrid, require_limits, resource_model_of
 from nas.cost.engine_search.sizing import MULTIPLIERS
 from nas.cost.estimate import Estimate, excess
 from nas.cost.hardware import HardwareTarget

@@ -1,22 +1,28 @@
-"""The parts of a calibration file: predicted and measured cycles and resources, with errors."""
+"""The parts of a calibration file: predicted and measured cycles and resources, energy."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from nas.cost.subnets import Sample
+from rtl.build.utilization import read_report
 from rtl.compiler import lower, plan
 from rtl.config import EngineConfig
+from rtl.errors import UserError
 from rtl.files import sha256_of
 from rtl.model.shape import NetworkShape
 from rtl.resources.model import FITTED, CountedEngine, ResourceModel
 from rtl.timing import MemoryTiming, simulate
 from rtl.timing.latencies import unit_latencies
+from rtl.timing.traffic import Work
 
+DYNAMIC_POWER = re.compile(r"^\|\s*Dynamic \(W\)\s*\|\s*([0-9.]+)\s*\|", re.MULTILINE)
 SEED_HELD_OUT = 4  # of the networks and engines whose errors a calibration states
 
 Range = tuple[float, float]
@@ -67,15 +73,15 @@ class Errors(CalibrationRecord):
     @classmethod
     def of(cls, held_out: Sequence["HeldOut"]) -> "Errors":
         """Compare the cycles of networks; ``tau`` is 1 for a single network."""
-        from sim.calibration import Accuracy
+        from scipy.stats import kendalltau  # takes long to load, and only calibrations need it
 
-        cycles = np.array([(row.predicted, row.rtl) for row in held_out], float)
-        accuracy = Accuracy(*cycles.T)
+        ours, rtl = np.array([(row.predicted, row.rtl) for row in held_out], float).T
+        errors = ours / rtl - 1
         return cls(
-            mape=accuracy.mape,
-            max=accuracy.worst,
-            bias=float(accuracy.errors.mean()),
-            tau=accuracy.tau,
+            mape=float(np.abs(errors).mean()),
+            max=float(np.abs(errors).max()),
+            bias=float(errors.mean()),
+            tau=float(kendalltau(ours, rtl).statistic) if len(held_out) > 1 else 1.0,
             n=len(held_out),
         )
 
@@ -259,3 +265,48 @@ class ResourceRecord(CalibrationRecord):
             asdict(model.predict(EngineConfig(**row["engine"]))) != row["predicted"]
             for row in self.held_out[:count]
         )
+
+
+class PowerModel(CalibrationRecord):
+    """Dynamic energy in proportion to the array's products.
+
+    Parameters
+    ----------
+    joules_per_product : float
+        Energy of one product with a 4-bit weight, all other activity of the engine included.
+    """
+
+    joules_per_product: float
+
+    @classmethod
+    def of_report(cls, report: Path, work: Work, images_per_second: float) -> "PowerModel":
+        """Read the energy of a product from the power report of a run.
+
+        Parameters
+        ----------
+        report : Path
+            Text file of Vivado's ``report_power``, with the activity of the run.
+        work : Work
+            Work of one image of the run.
+        images_per_second : float
+            Frame rate of the run.
+
+        Raises
+        ------
+        UserError
+            If the report cannot be read or has no dynamic power, or the run no frame rate.
+        """
+        found = DYNAMIC_POWER.search(read_report(report))
+        if not found:
+            raise UserError(
+                f"{report}: no report of Vivado's report_power: no row 'Dynamic (W)' in its summary"
+            )
+        if not float(found[1]):
+            raise UserError(f"{report}: row 'Dynamic (W)': 0, no power of an engine that runs")
+        if images_per_second <= 0:
+            raise UserError(f"the run's frame rate must be positive, not {images_per_second:g}")
+        return cls(joules_per_product=float(found[1]) / (work.products * images_per_second))
+
+    def joules(self, products: float) -> float:
+        """Energy of a number of products, as :attr:`Work.products` counts them."""
+        return products * self.joules_per_product

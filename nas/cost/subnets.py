@@ -16,7 +16,7 @@ from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.model.shape import LAYERS, BlockShape, NetworkShape
 from rtl.timing import MemoryTiming
-from rtl.timing.bound import ArrayLanes, bound_cycles
+from rtl.timing.bound import least_array_cycles
 
 LARGE_ARRAY = 4096  # products per cycle from which an engine is meant for ImageNet's networks
 MEMORIES = ((1.0, 1.0), (2 / 3, 2.0), (1 / 2, 3.0))
@@ -119,17 +119,15 @@ def sample_subnets(board: Board, engine: EngineConfig, count: int, seed: int) ->
 def _draw(engine: EngineConfig, rng: np.random.Generator) -> Iterator[NetworkShape]:
     """Yield networks within the engine's limits and the family's cycles."""
     family = family_of(engine)
-    lanes = ArrayLanes(engine.token_lanes, engine.row_lanes, engine.depth_lanes)
-    passes = 1 if engine.act_bits == 8 else 2
     refused = 0
     while refused < TRIES:
         shape = _random_shape(family, engine, rng)
         refused += 1
         try:
-            plan(shape, engine)
+            planned = plan(shape, engine)
         except UserError:
             continue
-        if bound_cycles(shape, lanes, pixel_passes=passes) <= family.most_cycles:
+        if least_array_cycles(planned) <= family.most_cycles:
             refused = 0
             yield shape
     raise UserError(

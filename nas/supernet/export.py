@@ -12,10 +12,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from nas.data import ImageSet
-from nas.numerics.codes import INT16
 from nas.numerics.dyadic import dyadic
 from nas.producer import producer
 from nas.space import Arch
@@ -47,7 +44,6 @@ def export(
     *,
     class_names: tuple[str, ...],
     preprocessing: Preprocessing,
-    images: ImageSet | None = None,
     info: Mapping[str, Any] | None = None,
 ) -> IntegerModel:
     """Make the integer model of a subnet.
@@ -60,8 +56,6 @@ def export(
     class_names : tuple of str
     preprocessing : Preprocessing
         Steps that the training images went through.
-    images : ImageSet, optional
-        Validation images: ``info["norms"]`` then has :func:`norm_report`.
     info : mapping, optional
         More for the model's ``info``: JSON values.
 
@@ -70,9 +64,8 @@ def export(
     UserError
         If the result breaks a bound of docs/numerics.md, such as an accumulator's.
     """
-    return _Exporter(net, arch).model(
-        class_names, preprocessing, _info(net, arch, images, info or {})
-    )
+    about = {"arch": arch.to_json(), **(info or {})}
+    return _Exporter(net, arch).model(class_names, preprocessing, about)
 
 
 class _Exporter:
@@ -178,65 +171,6 @@ class _Exporter:
             # Exponents widen weight rows; no layer's output error has yet become lower by them.
             exponent=np.zeros(width, np.uint8),
         )
-
-
-@torch.no_grad()
-def norm_report(net: Supernet, arch: Arch, images: ImageSet) -> dict[str, dict[str, float]]:
-    """Saturation and noise at each LayerNorm, in quantized mode.
-
-    Returns
-    -------
-    dict of str to dict
-        Per LayerNorm: ``residual_saturated`` and ``output_saturated``, fractions of codes at a
-        limit; ``noise``, the relative error (of root mean squares) that quantization adds to the
-        normalised value.
-    """
-    seen: dict[str, Tensor] = {}
-
-    def tap(name: str, values: Tensor) -> Tensor:
-        seen[name] = values
-        return values
-
-    net.quantized(images.pixels, arch, tap)
-    low, high = numerics.code_range(net.config.act_bits, signed=True)
-    report = {}
-    for name, source, log_out in _norms(net, arch):
-        codes = seen[name]
-        residual = seen[source]
-        if codes.shape[:-1] != residual.shape[:-1]:  # the class token alone
-            residual = residual[:, -1:].reshape(codes.shape)
-        exact = functional.layer_norm(residual, residual.shape[-1:], eps=net.epsilon)
-        error = codes * log_out.exp() - exact
-        report[name] = {
-            "residual_saturated": _at_limit(residual, *INT16),
-            "output_saturated": _at_limit(codes, low, high),
-            "noise": float(error.square().mean().sqrt() / exact.square().mean().sqrt()),
-        }
-    return report
-
-
-def _norms(net: Supernet, arch: Arch) -> list[tuple[str, str, Tensor]]:
-    """Name, residual tensor that it reads, and scale of each LayerNorm."""
-    result, source = [], "embed"
-    for i in range(arch.depth):
-        block = net.block(i)
-        result.append((f"blocks.{i}.norm1", source, block.norm1_scale.log))
-        result.append((f"blocks.{i}.norm2", f"blocks.{i}.attended", block.norm2_scale.log))
-        source = f"blocks.{i}.output"
-    return [*result, ("norm", source, net.norm_scale.log)]
-
-
-def _info(
-    net: Supernet, arch: Arch, images: ImageSet | None, info: Mapping[str, Any]
-) -> dict[str, Any]:
-    result: dict[str, Any] = {"arch": arch.to_json(), **info}
-    if images is not None:
-        result["norms"] = norm_report(net, arch, images)
-    return result
-
-
-def _at_limit(codes: Tensor, low: float, high: float) -> float:
-    return float(((codes <= low) | (codes >= high)).float().mean())
 
 
 def _head_scales(

@@ -6,7 +6,7 @@ optional *tap*, which may look at it (calibration) or replace it (comparison wit
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from math import log
 from typing import Any, cast
@@ -62,19 +62,6 @@ class SupernetConfig:
             raise ValueError(
                 f"pixel_mean must have {self.space.image[2]} channels, not {len(self.pixel_mean)}"
             )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values; :meth:`from_json` is the inverse."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "SupernetConfig":
-        """Build a configuration from what :meth:`to_json` gave."""
-
-        def tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-            return {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in values.items()}
-
-        return cls(**{**tuples(data), "space": Space(**tuples(data["space"]))})
 
 
 class Supernet(nn.Module):

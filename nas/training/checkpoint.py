@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 
 from nas.data import TrainingData
 from nas.supernet.supernet import Supernet, SupernetConfig
@@ -72,6 +73,6 @@ def load_supernet(path: Path | str) -> Supernet:
     state = read_checkpoint(path)
     if not state["finished"]:
         raise UserError(f"{path}: training is not finished (step {state['step']}): run it again")
-    net = Supernet(SupernetConfig.from_json(state["config"]["supernet"]))
+    net = Supernet(TypeAdapter(SupernetConfig).validate_python(state["config"]["supernet"]))
     net.load_state_dict(state["net"])
     return net.eval().requires_grad_(False)

@@ -1,9 +1,7 @@
 """Recipe of a training run, and the key under which the run is kept."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from nas.data import TrainingData
 from nas.supernet.supernet import SupernetConfig
@@ -65,21 +63,8 @@ class TrainConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values; :meth:`from_json` is the inverse."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "TrainConfig":
-        """Build a configuration from what :meth:`to_json` gave."""
-        nested = {
-            "supernet": SupernetConfig.from_json(data["supernet"]),
-            "augmentation": Augmentation(**data["augmentation"]),
-        }
-        return cls(**{**data, **nested})
-
     def key(self, data: TrainingData) -> str:
         """Hash of configuration, recipe and training images: 64 hexadecimal digits."""
-        text = json.dumps({"recipe": RECIPE, **self.to_json()}, sort_keys=True)
+        text = json.dumps({"recipe": RECIPE, **asdict(self)}, sort_keys=True)
         parts = [data.train.pixels, data.train.labels, data.validation.pixels]
         return sha256_of(text, *(part.numpy().tobytes() for part in parts))

@@ -5,6 +5,7 @@ state and an interrupted run continues bit for bit.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from math import cos, pi
 from pathlib import Path
 from typing import Any
@@ -216,7 +217,7 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint; once finished, only what the result needs."""
         state = {
-            "config": self.config.to_json(),
+            "config": asdict(self.config),
             "step": self.step,
             "finished": self.finished,
             "net": self.net.state_dict(),

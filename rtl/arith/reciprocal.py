@@ -33,14 +33,9 @@ class Reciprocal(wiring.Component):
     QUOTIENT_BITS = numerics.RECIPROCAL_BITS
     LATENCY = Normalize.latency(TOTAL_BITS) + QUOTIENT_BITS
 
-    def __init__(self):
-        super().__init__(
-            {
-                "total": In(unsigned(self.TOTAL_BITS)),
-                "reciprocal": Out(unsigned(self.QUOTIENT_BITS)),
-                "length": Out(range(self.TOTAL_BITS + 1)),
-            }
-        )
+    total: In(unsigned(TOTAL_BITS))
+    reciprocal: Out(unsigned(QUOTIENT_BITS))
+    length: Out(range(TOTAL_BITS + 1))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -40,14 +40,9 @@ class Rsqrt(wiring.Component):
     # The table; y0 squared, the error; the correction; the product, the limit.
     LATENCY = NORMALIZE_LATENCY + 1 + 2 * MultiplyAdd.LATENCY + 1 + MultiplyAdd.LATENCY + 1
 
-    def __init__(self):
-        super().__init__(
-            {
-                "variance": In(unsigned(2 * self.DIGITS)),
-                "k": Out(RSQRT),
-                "e": Out(range(self.DIGITS + 1)),
-            }
-        )
+    variance: In(unsigned(2 * DIGITS))
+    k: Out(RSQRT)
+    e: Out(range(DIGITS + 1))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

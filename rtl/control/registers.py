@@ -35,18 +35,13 @@ class RegisterBus(wiring.Component):
 
     READ_CYCLES = 4
 
-    def __init__(self) -> None:
-        super().__init__(
-            {
-                "host": In(Axi4Lite()),
-                "resetting": In(1),
-                "word": Out(ceil_log2(WORDS)),
-                "write": Out(1),
-                "data": Out(WORD_BITS),
-                "strobe": Out(WORD_BYTES),
-                "value": In(WORD_BITS),
-            }
-        )
+    host: In(Axi4Lite())
+    resetting: In(1)
+    word: Out(ceil_log2(WORDS))
+    write: Out(1)
+    data: Out(WORD_BITS)
+    strobe: Out(WORD_BYTES)
+    value: In(WORD_BITS)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -30,10 +30,10 @@ class BeatSequence(wiring.Component):
 
     LATENCY = 1
 
-    def __init__(self):
-        super().__init__(
-            {"tile": In(RowTile), "tile_valid": In(1), "beat": Out(DrainBeat), "valid": Out(1)}
-        )
+    tile: In(RowTile)
+    tile_valid: In(1)
+    beat: Out(DrainBeat)
+    valid: Out(1)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

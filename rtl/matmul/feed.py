@@ -34,13 +34,8 @@ class InstructionBuffer(wiring.Component):
 
     LATENCY = 2
 
-    def __init__(self):
-        super().__init__(
-            {
-                "i": In(stream.Signature(DISPATCH)),
-                "o": Out(stream.Signature(PreparedInstruction)),
-            }
-        )
+    i: In(stream.Signature(DISPATCH))
+    o: Out(stream.Signature(PreparedInstruction))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

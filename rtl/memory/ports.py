@@ -8,7 +8,7 @@ instruction for the simulation tap; synthesis finds it unused and drops it.
 
 from typing import Any
 
-from amaranth.hdl import Cat, Shape, Value, signed, unsigned
+from amaranth.hdl import Cat, Shape, ShapeLike, Value, signed, unsigned
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, Signature
 from amaranth.utils import ceil_log2, exact_log2
@@ -143,94 +143,66 @@ def residual_read(config: EngineConfig) -> SharedReadPort:
 # ---------------------------------------------------------------- writes
 
 
+def _write(**fields: ShapeLike) -> data.StructLayout:
+    """The layout of a write: ``fields``, and the number of the instruction that writes."""
+    return data.StructLayout(fields | {"number": NUMBER})
+
+
 def activation_write(config: EngineConfig) -> data.StructLayout:
     """A word for each of two neighbouring token lanes, ``2 * pair`` and ``2 * pair + 1``.
 
     ``mask`` enables granules of ``depth_lanes`` codes, ``enable`` lanes.
     """
-    return data.StructLayout(
-        {
-            "pair": unsigned(ceil_log2(max(2, config.token_lanes // 2))),
-            "enable": unsigned(2),
-            "word": ADDRESS,
-            "mask": unsigned(config.granules),
-            "codes": array(2, array(config.row_lanes, activation_code(config))),
-            "number": NUMBER,
-        }
+    return _write(
+        pair=unsigned(ceil_log2(max(2, config.token_lanes // 2))),
+        enable=unsigned(2),
+        word=ADDRESS,
+        mask=unsigned(config.granules),
+        codes=array(2, array(config.row_lanes, activation_code(config))),
     )
 
 
 def pixel_write(config: EngineConfig) -> data.StructLayout:
     """A word of one token lane: ``depth_lanes`` pixel bytes of its patch."""
-    return data.StructLayout(
-        {
-            "lane": unsigned(ceil_log2(config.token_lanes)),
-            "word": ADDRESS,
-            "bytes": array(config.depth_lanes, unsigned(8)),
-            "number": NUMBER,
-        }
+    return _write(
+        lane=unsigned(ceil_log2(config.token_lanes)),
+        word=ADDRESS,
+        bytes=array(config.depth_lanes, unsigned(8)),
     )
 
 
 def key_value_write(config: EngineConfig, banks: int) -> data.StructLayout:
     """Words of two neighbouring tokens, to banks ``2 * pair`` and ``2 * pair + 1`` of ``banks``."""
-    return data.StructLayout(
-        {
-            "pair": unsigned(ceil_log2(banks // 2)),
-            "enable": unsigned(2),
-            "word": ADDRESS,
-            "codes": array(2, array(config.row_lanes, KEY_VALUE)),
-            "number": NUMBER,
-        }
+    return _write(
+        pair=unsigned(ceil_log2(banks // 2)),
+        enable=unsigned(2),
+        word=ADDRESS,
+        codes=array(2, array(config.row_lanes, KEY_VALUE)),
     )
 
 
 def score_write(config: EngineConfig) -> data.StructLayout:
     """Words of four neighbouring lanes, bank = lane modulo 4."""
-    return data.StructLayout(
-        {
-            "enable": unsigned(4),
-            "word": ADDRESS,
-            "scores": array(4, array(config.row_lanes, SCORE)),
-            "number": NUMBER,
-        }
-    )
+    return _write(enable=unsigned(4), word=ADDRESS, scores=array(4, array(config.row_lanes, SCORE)))
 
 
 def residual_write(config: EngineConfig) -> data.StructLayout:
     """Words of the two tokens of one half of a group of four."""
-    return data.StructLayout(
-        {
-            "half": unsigned(1),
-            "enable": unsigned(2),
-            "word": ADDRESS,
-            "values": array(2, array(config.row_lanes, RESIDUAL)),
-            "number": NUMBER,
-        }
+    return _write(
+        half=unsigned(1),
+        enable=unsigned(2),
+        word=ADDRESS,
+        values=array(2, array(config.row_lanes, RESIDUAL)),
     )
 
 
 def part_write(config: EngineConfig) -> data.StructLayout:
     """One memory beat of a word: weights, parameters and exponents; ``part`` 0 is the lowest."""
-    return data.StructLayout(
-        {
-            "word": ADDRESS,
-            "part": unsigned(8),
-            "beat": unsigned(8 * config.memory_bytes),
-            "number": NUMBER,
-        }
-    )
+    return _write(word=ADDRESS, part=unsigned(8), beat=unsigned(8 * config.memory_bytes))
 
 
 def gelu_write(config: EngineConfig) -> data.StructLayout:
-    return data.StructLayout(
-        {
-            "table": unsigned(1),
-            "index": unsigned(8),
-            "code": activation_code(config),
-            "number": NUMBER,
-        }
-    )
+    return _write(table=unsigned(1), index=unsigned(8), code=activation_code(config))
 
 
 class WritePort(Signature):

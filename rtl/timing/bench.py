@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from rich.console import Console
 from rich.table import Table
 
 from rtl import config
 from rtl.board import load_board
 from rtl.cli import Flag, command
 from rtl.compiler import lower, plan
+from rtl.console import print_tables, table
 from rtl.errors import UserError
 from rtl.model import IntegerModel
 from rtl.model.shape import NetworkShape, plain_vit
@@ -56,7 +56,7 @@ def main(options: TimingBenchOptions) -> None:
     if options.json:
         print(json.dumps(figures, indent=2))
     else:
-        Console().print(table(figures))
+        print_tables(shown(figures))
 
 
 def milliseconds(shape: NetworkShape, board: str, rounds: int) -> dict[str, float]:
@@ -79,15 +79,12 @@ def _milliseconds(call: Callable[[], object]) -> float:
     return 1e3 * (time.process_time() - start)
 
 
-def table(figures: dict[str, dict[str, float]]) -> Table:
-    """Show the figures, a network per line."""
-    shown = Table(title="CPU time of a prediction, ms")
-    shown.add_column("network")
-    for name in PARTS:
-        shown.add_column(name, justify="right")
+def shown(figures: dict[str, dict[str, float]]) -> Table:
+    """Make a table of the figures, a network per line."""
+    result = table("network", *PARTS, text=["network"], title="CPU time of a prediction, ms")
     for network, times in figures.items():
-        shown.add_row(network, *(f"{times[name]:.1f}" for name in PARTS))
-    return shown
+        result.add_row(network, *(f"{times[name]:.1f}" for name in PARTS))
+    return result
 
 
 if __name__ == "__main__":

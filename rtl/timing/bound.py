@@ -1,12 +1,11 @@
 """Lower bounds of a network's cycles, and its work, without a program.
 
-- :func:`bound_cycles`: cycles of an array of any size, from a shape; reports print it
-- :func:`least_cycles`: cycles of an engine, of its array or its memory, from a plan; for searches
+- :func:`least_array_cycles`: cycles of an engine's array, from a plan; reports print it
+- :func:`least_cycles`: cycles of an engine, of its array or its memory; for searches
 - :func:`work_by_kind`: multiply-accumulates without padding
 """
 
 from collections.abc import Iterator
-from math import ceil
 from typing import NamedTuple
 
 from rtl.compiler.lowering.pixels import PixelBanks
@@ -16,68 +15,6 @@ from rtl.compiler.tiles import TiledMatrix, divide_up
 from rtl.isa.instructions import INSTRUCTION_BYTES
 from rtl.model.shape import NetworkShape
 from rtl.timing.port import MemoryTiming
-
-
-class ArrayLanes(NamedTuple):
-    """Size of an array, which multiplies ``tokens x rows x depth`` terms per cycle."""
-
-    tokens: int
-    rows: int
-    depth: int
-
-
-def bound_cycles(shape: NetworkShape, lanes: ArrayLanes, *, pixel_passes: int = 2) -> int:
-    """Count the cycles in which the array would be busy if it never waited.
-
-    Every matrix takes ``token tiles x row tiles x depth words`` cycles, each rounded up. A row
-    tile of 8 bits takes two passes, and so do the scores QK^T and the context PV, whose keys and
-    values have 8 bits. Of the last block, queries and MLP are those of the class token's tile, or
-    of the patches' where the head works on their mean. That takes an identity for each row tile of
-    channels, the tokens' weights and their product with the values.
-
-    Parameters
-    ----------
-    shape : NetworkShape
-    lanes : ArrayLanes
-        Size of the array that the bound is for; other sizes of the engine do not matter.
-    pixel_passes : int
-        Passes per weight nibble in the patch embedding: 1 where a pixel is a single operand, that
-        is, with ``act_bits`` 8.
-
-    Raises
-    ------
-    ValueError
-        If the lanes' rows are not the shape's ``row_granularity``: width flags would not fit.
-    """
-    if lanes.rows != shape.row_granularity:
-        raise ValueError(
-            f"lanes.rows must be the shape's row_granularity = {shape.row_granularity},"
-            f" not {lanes.rows}"
-        )
-
-    def words(depth: int) -> int:
-        return ceil(depth / lanes.depth)
-
-    def matrix(tiles: int, flags: tuple[bool, ...], depth: int) -> int:
-        return tiles * (len(flags) + sum(flags)) * words(depth)
-
-    tokens, width, head = shape.tokens, shape.width, shape.head_dim
-    tiles, patch_tiles = ceil(tokens / lanes.tokens), ceil(shape.patches / lanes.tokens)
-    total = pixel_passes * matrix(patch_tiles, shape.embed_bits8, shape.patch_values)
-    final_tiles = ceil(len(shape.final_tokens) / lanes.tokens)
-    for index, block in enumerate(shape.blocks):
-        queries = final_tiles if index == len(shape.blocks) - 1 else tiles
-        for name, flags in block.bits8:
-            depth = shape.layer_sizes(index)[name][1]
-            total += matrix(tiles if name in ("k", "v") else queries, flags, depth)
-        scores = ceil(tokens / lanes.rows) * words(head)
-        context = ceil(head / lanes.rows) * words(tokens)
-        total += queries * block.heads * 2 * (scores + context)
-    if shape.mean_pool:
-        channels = ceil(width / lanes.rows)
-        total += ceil(tokens / lanes.rows)  # the tokens' weights
-        total += channels * (patch_tiles * words(lanes.rows) + 2 * words(tokens))
-    return total + matrix(1, shape.head_bits8, width)
 
 
 def array_work(shape: NetworkShape) -> int:
@@ -107,7 +44,8 @@ def work_by_kind(shape: NetworkShape, *, pixel_passes: int = 2) -> dict[str, Kin
     ----------
     shape : NetworkShape
     pixel_passes : int
-        Passes per weight nibble in the patch embedding, as for :func:`bound_cycles`.
+        Passes per weight nibble in the patch embedding: 1 where a pixel is a single operand, that
+        is, with ``act_bits`` 8.
 
     Returns
     -------
@@ -194,7 +132,14 @@ def matrix_uses(plan: Plan) -> Iterator[MatrixUse]:
 
 
 def least_array_cycles(plan: Plan) -> int:
-    """Cycles in which the array multiplies: those of the program."""
+    """Cycles in which the array multiplies: those of the program.
+
+    Every matrix takes ``token tiles x row tiles x depth words`` cycles, each rounded up. A row
+    tile of 8 bits takes two passes, and so do the scores QK^T and the context PV, whose keys and
+    values have 8 bits. Of the last block, queries and MLP are those of the class token's tile, or
+    of the patches' where the head works on their mean. That takes an identity for each row tile of
+    channels, the tokens' weights and their product with the values.
+    """
     total = sum(use.tiles * use.passes * _ring_words(use.matrix) for use in matrix_uses(plan))
     granules, depth = plan.engine.granules, plan.head_depth
     for block, block_shape in enumerate(plan.shape.blocks):

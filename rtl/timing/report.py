@@ -4,11 +4,11 @@ from collections import Counter
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 
 from rtl.compiler.lowering.layout import logits_address
 from rtl.compiler.operations import MemorySpace, Program
 from rtl.config import EngineConfig
+from rtl.console import table
 from rtl.timing.breakdown import Breakdown
 from rtl.timing.simulate import Prediction
 
@@ -90,9 +90,8 @@ def _capacities(engine: EngineConfig) -> dict[MemorySpace, int]:
 
 def tables(figures: dict[str, Any]) -> RenderableType:
     """Make tables for a terminal of what :func:`report` returns."""
-    cycles, total = Table(title="Cycles of the matmul unit"), figures["cycles"]
-    for column in ("layers", "cycles", "of the image"):
-        cycles.add_column(column, justify="left" if column == "layers" else "right")
+    total, title = figures["cycles"], "Cycles of the matmul unit"
+    cycles = table("layers", "cycles", "of the image", text=["layers"], title=title)
     for kind, value in figures["matmul_cycles"].items():
         cycles.add_row(kind, f"{value:,}", f"{value / total:.1%}")
     for wait, value in figures["waiting_cycles"].items():
@@ -103,15 +102,11 @@ def tables(figures: dict[str, Any]) -> RenderableType:
         rate = f"{figures['clock_hz'] / following:,.1f} frames per second"
         cycles.add_row("each further image", f"{following:,.0f}", rate)
 
-    units = Table(title="Units")
-    for column in ("unit", "instructions", "busy"):
-        units.add_column(column, justify="left" if column == "unit" else "right")
+    units = table("unit", "instructions", "busy", text=["unit"], title="Units")
     for unit, value in sorted(figures["busy_cycles"].items()):
         units.add_row(unit, f"{figures['instructions'][unit]:,}", f"{value / total:.1%}")
 
-    buffers = Table(title="Buffers")
-    for column in ("buffer", "used", "available", ""):
-        buffers.add_column(column, justify="right" if column in ("used", "available") else "left")
+    buffers = table("buffer", "used", "available", "", text=["buffer", ""], title="Buffers")
     for name, buffer in figures["buffers"].items():
         buffers.add_row(name, f"{buffer['used']:,}", f"{buffer['available']:,}", buffer["unit"])
     moved = figures["bytes"]

@@ -118,15 +118,10 @@ class NormVariance(wiring.Component):
 
     LATENCY = MultiplyAdd.LATENCY + 2
 
-    def __init__(self):
-        super().__init__(
-            {
-                "totals": In(NormTotals),
-                "width": In(WIDTH),
-                "epsilon": In(EPSILON),
-                "variance": Out(unsigned(2 * Rsqrt.DIGITS)),
-            }
-        )
+    totals: In(NormTotals)
+    width: In(WIDTH)
+    epsilon: In(EPSILON)
+    variance: Out(unsigned(2 * Rsqrt.DIGITS))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -181,14 +176,9 @@ class NormScalars(wiring.Component):
 
     LATENCY = NormVariance.LATENCY + Rsqrt.LATENCY + 2 * MultiplyAdd.LATENCY
 
-    def __init__(self):
-        super().__init__(
-            {
-                "totals": In(NormTotals),
-                "parameters": In(NormParameters),
-                "scalar": Out(NormScalar),
-            }
-        )
+    totals: In(NormTotals)
+    parameters: In(NormParameters)
+    scalar: Out(NormScalar)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

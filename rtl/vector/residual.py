@@ -39,16 +39,11 @@ class ResidualLane(wiring.Component):
 
     parameters = ()
 
-    def __init__(self):
-        super().__init__(
-            {
-                "y": In(RESIDUAL),
-                "shift": In(SHIFT_BITS),
-                "residual": In(RESIDUAL),
-                "accumulate": In(1),
-                "o": Out(RESIDUAL),
-            }
-        )
+    y: In(RESIDUAL)
+    shift: In(SHIFT_BITS)
+    residual: In(RESIDUAL)
+    accumulate: In(1)
+    o: Out(RESIDUAL)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

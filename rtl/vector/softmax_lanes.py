@@ -149,15 +149,10 @@ class ContextScale(wiring.Component):
 
     LATENCY = Reciprocal.LATENCY + MultiplyAdd.LATENCY
 
-    def __init__(self):
-        super().__init__(
-            {
-                "total": In(unsigned(Reciprocal.TOTAL_BITS)),
-                "multiplier": In(CONTEXT_MULTIPLIER),
-                "shift": In(CONTEXT_SHIFT),
-                "scale": Out(TokenScale),
-            }
-        )
+    total: In(unsigned(Reciprocal.TOTAL_BITS))
+    multiplier: In(CONTEXT_MULTIPLIER)
+    shift: In(CONTEXT_SHIFT)
+    scale: Out(TokenScale)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

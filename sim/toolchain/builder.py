@@ -3,14 +3,14 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from rtl.errors import UserError
 from rtl.files import atomic_directory, atomic_write, require_space, require_writable
 from sim.toolchain.cache import cache_directory, locked
-from sim.toolchain.design import Public, SimulatedDesign
+from sim.toolchain.design import SimulatedDesign
 from sim.toolchain.simulation import Build
 from sim.toolchain.tools import Verilator, cocotb_libs, find_verilator
 from sim.toolchain.workshop import LIBS, Workshop
@@ -49,13 +49,8 @@ def build(
     sources: Sequence[Path],
     top: str,
     *,
-    public: Public = "top",
-    includes: Sequence[Path] = (),
-    defines: Mapping[str, object] | None = None,
-    parameters: Mapping[str, object] | None = None,
     arguments: Sequence[str] = (),
     trace: bool = False,
-    threads: int = 1,
     optimize: str = "-O2",
     cache: Path | None = None,
 ) -> Build:
@@ -71,19 +66,10 @@ def build(
         functions, which may include ``svdpi.h``, ``Vtop__Dpi.h``, and headers beside them.
     top : str
         The top module.
-    public : "top" or "all"
-        Signals that the bench can see: the top module's ports, or every one, which keeps
-        Verilator from optimizing anything away.
-    includes : sequence of Path
-        Directories that Verilog's ```include`` searches.
-    defines, parameters : mapping, optional
-        Preprocessor macros, and parameters of the top module (quote strings for Verilog).
     arguments : sequence of str
         Further Verilator flags, such as ``"-Wno-WIDTHEXPAND"``. Warnings are errors.
     trace : bool
         Make waveforms possible (slower even where none is written).
-    threads : int
-        Threads that one simulation uses.
     optimize : str
         The C++ compiler's optimization level; lower levels build faster.
     cache : Path, optional
@@ -100,13 +86,8 @@ def build(
     design = SimulatedDesign(
         sources=tuple(Path(source).resolve() for source in sources),
         top=top,
-        public=public,
-        includes=tuple(Path(folder).resolve() for folder in includes),
-        defines=tuple((defines or {}).items()),
-        parameters=tuple((parameters or {}).items()),
         arguments=tuple(arguments),
         trace=trace,
-        threads=threads,
         optimize=optimize,
     )
     cache = cache or cache_directory()

@@ -3,15 +3,11 @@
 import importlib.metadata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from rtl.files import sha256_of
 from sim.toolchain.tools import Verilator, cocotb_libs, compiler_version
 
-Public = Literal["top", "all"]
-"""Signals that a bench can see: the top module's ports, or every one."""
-
-HEADER_SUFFIXES = {".svh", ".vh", ".h", ".hpp"}
+HEADER_SUFFIXES = {".h", ".hpp"}
 
 
 @dataclass(frozen=True)
@@ -23,13 +19,8 @@ class SimulatedDesign:
 
     sources: tuple[Path, ...]
     top: str
-    public: Public
-    includes: tuple[Path, ...]
-    defines: tuple[tuple[str, object], ...]
-    parameters: tuple[tuple[str, object], ...]
     arguments: tuple[str, ...]
     trace: bool
-    threads: int
     optimize: str
 
     def flags(self) -> list[str]:
@@ -37,18 +28,13 @@ class SimulatedDesign:
         return [
             *("-cc", "--exe", "--vpi", "-O3"),
             *("--top-module", self.top, "--prefix", "Vtop", "-o", self.top),
-            *(["--public-flat-rw"] if self.public == "all" else []),
             *(["--trace"] if self.trace else []),
-            *(["--threads", str(self.threads)] if self.threads > 1 else []),
-            *(f"-D{name}={value}" for name, value in self.defines),
-            *(f"-G{name}={value}" for name, value in self.parameters),
             *self.arguments,
         ]
 
     def control_file(self) -> str:
         """Return settings that show the bench the top module's ports; more would be slower."""
-        ports = f'public_flat_rw -module "{self.top}" -port "*"\n' if self.public == "top" else ""
-        return f"`verilator_config\n{ports}"
+        return f'`verilator_config\npublic_flat_rw -module "{self.top}" -port "*"\n'
 
     def make_settings(self) -> list[str]:
         """Return the variables of Verilator's makefile."""
@@ -59,7 +45,7 @@ class SimulatedDesign:
         beside_cpp = {file.parent for file in self.sources if file.suffix == ".cpp"}
         headers = [
             file
-            for folder in (*self.includes, *sorted(beside_cpp))
+            for folder in sorted(beside_cpp)
             for file in sorted(folder.iterdir())
             if file.suffix in HEADER_SUFFIXES
         ]

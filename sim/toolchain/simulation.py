@@ -27,8 +27,6 @@ class TestResult:
         Module and test, such as ``"tests.benches.dma.reads"``.
     passed, skipped : bool
         A skipped test has not passed.
-    wall_seconds, simulated_ns : float
-        Time that it took; the latter is 0 if it was skipped.
     """
 
     __test__ = False  # not a class for pytest to collect
@@ -36,8 +34,6 @@ class TestResult:
     name: str
     passed: bool
     skipped: bool
-    wall_seconds: float
-    simulated_ns: float
 
 
 @dataclass(frozen=True)
@@ -161,17 +157,9 @@ def _read_results(path: Path) -> tuple[TestResult, ...] | None:
             name=f"{case.get('classname')}.{case.get('name')}",
             passed=all(case.find(tag) is None for tag in ("failure", "error", "skipped")),
             skipped=case.find("skipped") is not None,
-            wall_seconds=float(case.get("time", 0)),
-            simulated_ns=_property(case, "sim_time_duration"),
         )
         for case in cases
     )
-
-
-def _property(case: ElementTree.Element, name: str) -> float:
-    """Return a number that cocotb attaches to a test case; 0 for a skipped one."""
-    values = [p.get("value", "0") for p in case.iter("property") if p.get("name") == name]
-    return float(values[0]) if values else 0.0
 
 
 def _problem(tests: tuple[TestResult, ...] | None, clean_exit: bool) -> str | None:

@@ -59,7 +59,6 @@ class Workshop:
             *("-Mdir", "."),
             "-LDFLAGS",
             f"-Wl,-rpath,'$$ORIGIN/{LIBS}',-rpath-link,{LIBS} -L{LIBS} -lcocotbvpi_verilator",
-            *(f"-I{self._link(folder)}" for folder in self.design.includes),
             "public.vlt",
             *(self._linked(file) for file in (cocotb_main(), *self.design.sources)),
         ]

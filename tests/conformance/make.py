@@ -5,6 +5,7 @@ docs/numerics.md names. Equal bytes on every machine; tests/conformance/README.m
 what is in the files.
 """
 
+import hashlib
 import json
 import sys
 from collections.abc import Callable
@@ -17,7 +18,15 @@ from PIL import Image
 
 from rtl.cli import command
 from rtl.files import atomic_write
-from rtl.model import HeadScales, IntegerModel, Linear, Preprocessing
+from rtl.model import (
+    Features,
+    HeadScales,
+    HostNetwork,
+    IntegerModel,
+    Linear,
+    Preprocessing,
+)
+from rtl.model.features import features
 from rtl.model.numerics import code_range
 from sim import golden
 from sim.preprocessing import prepare
@@ -51,13 +60,17 @@ def main(options: ConformanceOptions) -> None:
 
 def reference(model: IntegerModel) -> dict[str, np.ndarray]:
     """Run golden: ``images`` (batch, height, width, channels), every tensor of numerics section 8
-    (batch, ...) by its name, and ``class`` (batch,).
+    (batch, ...) by its name, and ``class`` (batch,) or ``features``.
     """
     images = random_images(model.image, IMAGES, seed=7)
     images[1, 0, 0], images[1, -1, -1] = 0, 255
     tensors: dict[str, np.ndarray] = {}
-    logits = golden.run(model, images, tensors=tensors)
-    return {"images": images, **tensors, "class": logits.argmax(axis=1)}
+    output = golden.run(model, images, tensors=tensors)
+    if isinstance(model.output, Features):
+        made = {"features": features(model.output, output, model.shape.patches)}
+    else:
+        made = {"class": output.argmax(axis=1)}
+    return {"images": images, **tensors, **made}
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -68,7 +81,9 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def smallest(array: np.ndarray) -> np.ndarray:
-    """Store an array in the smallest of :data:`DTYPES` that holds its values."""
+    """Store integers in the smallest of :data:`DTYPES` that holds them; floats as they are."""
+    if array.dtype == np.float32:
+        return array
     for dtype in DTYPES:
         limits = np.iinfo(dtype)
         if array.size == 0 or (limits.min <= array.min() and array.max() <= limits.max):
@@ -165,6 +180,56 @@ def edges() -> IntegerModel:
     return replace(model, position=position, embed=embed, blocks=(first, last), output=output)
 
 
+def two_tables() -> IntegerModel:
+    """A second GELU table, in blocks of which one has a last row tile that is not full."""
+    return random_model(
+        image=(8, 8, 1), patch=4, width=16, head_dim=8, blocks=[(1, 36), (2, 8), (1, 24)],
+        classes=4, row_granularity=8, two_tables=True, seed=8,
+    )  # fmt: skip
+
+
+def registers() -> IntegerModel:
+    """Registers, which attend and are attended to, but are left out of the mean."""
+    return random_model(
+        image=(12, 8, 1), patch=4, width=16, head_dim=8, blocks=[(1, 16), (2, 16)], classes=3,
+        row_granularity=8, registers=3, pool="mean", seed=9,
+    )  # fmt: skip
+
+
+def tokens() -> IntegerModel:
+    """Tokens as the output; a host makes features of the class token, for a network of its own."""
+    model = random_model(
+        image=(8, 8, 3), patch=4, width=16, head_dim=8, blocks=[(2, 24), (1, 24)],
+        row_granularity=8, output="tokens", registers=1, seed=10,
+    )  # fmt: skip
+    assert isinstance(model.output, Features)
+    host = HostNetwork("tokens.host.onnx", hashlib.sha256(b"no such file").hexdigest())
+    output = replace(model.output, host=host, scale=np.float32(0.0009), epsilon=np.float32(1e-12))
+    return replace(model, output=output, class_names=("cat", "größe"))
+
+
+def tokens_mean() -> IntegerModel:
+    """Features averaged over the patches, 5 of 20 channels; activations of 8 bits, two tables."""
+    model = random_model(
+        image=(8, 12, 1), patch=4, width=20, head_dim=4, blocks=[(3, 16), (1, 20)], act_bits=8,
+        row_granularity=4, output="tokens", pool="mean", class_token=False, two_tables=True,
+        seed=11,
+    )  # fmt: skip
+    assert isinstance(model.output, Features)
+    output = replace(model.output, matrix=model.output.matrix[:5], bias=model.output.bias[:5])
+    return replace(model, output=output)
+
+
+def tokens_all() -> IntegerModel:
+    """Features of every token; activations of 4 bits; preprocessing that squashes and pads."""
+    model = random_model(
+        image=(8, 8, 1), patch=2, width=8, head_dim=4, blocks=[(2, 8)], act_bits=4,
+        row_granularity=8, output="tokens", pool="all", seed=12,
+    )  # fmt: skip
+    recipe = Preprocessing(crop=(8, 8), mode="L", resize=(9, 6), margin="even", pad=128)
+    return replace(model, preprocessing=recipe)
+
+
 def with_ends(layer: Linear) -> np.ndarray:
     """Give the first row of each width both ends of its range."""
     weight = layer.weight.copy()
@@ -186,7 +251,20 @@ def rescaled(
 
 
 MODELS: dict[str, Callable[[], IntegerModel]] = {
-    make.__name__: make for make in (plain, colour, four_bits, eight_bits, many_tokens, edges)
+    make.__name__: make
+    for make in (
+        plain,
+        colour,
+        four_bits,
+        eight_bits,
+        many_tokens,
+        edges,
+        two_tables,
+        registers,
+        tokens,
+        tokens_mean,
+        tokens_all,
+    )
 }
 """The models by the names of their files."""
 
@@ -207,6 +285,12 @@ RECIPES: tuple[tuple[str, dict[str, Any]], ...] = (
     (PALETTE, {"crop": [20, 20], "mode": "RGB"}),
     (TRANSPARENT, {"crop": [20, 20], "mode": "RGB"}),
     (ANIMATED, {"crop": [20, 20], "mode": "L"}),
+    (COLOUR, {"crop": [20, 20], "mode": "RGB", "margin": "even"}),
+    (COLOUR, {"crop": [22, 30], "mode": "L", "margin": "even"}),
+    (GREY, {"crop": [30, 40], "mode": "L", "pad": 200, "invert": True}),
+    (COLOUR, {"crop": [40, 20], "mode": "RGB", "pad": 7, "margin": "even"}),
+    (COLOUR, {"crop": [18, 16], "mode": "RGB", "resize": [19, 18], "interpolation": "bicubic"}),
+    (COLOUR, {"crop": [24, 24], "mode": "RGB", "resize": 13, "pad": 0, "margin": "even"}),
 )
 """An image file and a header's ``preprocessing``; what is not said is the default."""
 
@@ -217,7 +301,7 @@ def write_preprocessing(folder: Path) -> None:
     write_images(folder)
     recipes, arrays = [], {}
     for index, (image, given) in enumerate(RECIPES):
-        recipe = Preprocessing(**{**given, "crop": tuple(given["crop"])})
+        recipe = recipe_of(given)
         shape = (*recipe.crop, 1 if recipe.mode == "L" else 3)
         arrays[str(index)] = prepare(folder / image, recipe, shape)
         recipes.append({"image": image, "preprocessing": recipe.header(), "pixels": str(index)})
@@ -225,6 +309,12 @@ def write_preprocessing(folder: Path) -> None:
         json.dump(recipes, file, indent=1)
         file.write("\n")
     write_arrays(folder / "pixels.npz", arrays)
+
+
+def recipe_of(given: dict[str, Any]) -> Preprocessing:
+    """A header's ``preprocessing``, in which lists stand for tuples."""
+    values = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
+    return Preprocessing(**values)
 
 
 def write_images(folder: Path) -> None:

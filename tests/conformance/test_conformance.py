@@ -9,7 +9,7 @@ import pytest
 from rtl.board import load_board
 from rtl.cli import command
 from rtl.config import engine
-from rtl.model import IntegerModel, Preprocessing, repack
+from rtl.model import Features, IntegerModel, repack
 from rtl.model.numerics import code_range
 from sim import runner
 from sim.preprocessing import prepare
@@ -30,6 +30,8 @@ def test_golden_gives_every_tensor(name):
     model, arrays = load(name)
     found = conformance.reference(model)
     assert found.keys() == arrays.keys()
+    if "features" in arrays:
+        np.testing.assert_allclose(found.pop("features"), arrays.pop("features"), rtol=1e-5)
     for tensor, values in arrays.items():
         np.testing.assert_array_equal(found[tensor], values, err_msg=tensor)
 
@@ -52,10 +54,8 @@ def test_they_are_small():
 @pytest.mark.parametrize("recipe", json.loads((FOLDER / "preprocessing/recipes.json").read_text()))
 def test_preprocessing(recipe):
     pixels = np.load(FOLDER / "preprocessing/pixels.npz")[recipe["pixels"]]
-    given = recipe["preprocessing"] | {"crop": tuple(recipe["preprocessing"]["crop"])}
-    found = prepare(
-        FOLDER / "preprocessing" / recipe["image"], Preprocessing(**given), pixels.shape
-    )
+    given = conformance.recipe_of(recipe["preprocessing"])
+    found = prepare(FOLDER / "preprocessing" / recipe["image"], given, pixels.shape)
     np.testing.assert_array_equal(found, pixels)
 
 
@@ -81,7 +81,8 @@ def parts(found):
     blocks = [block for model, _ in found for block in model.blocks]
     layers = [layer for model, _ in found for layer in model.linears().values()]
     norms = [norm for block in blocks for norm in (block.norm1, block.norm2)]
-    return blocks, layers, [*norms, *(model.classifier.norm for model, _ in found)]
+    outputs = [model.output for model, _ in found]
+    return blocks, layers, [*norms, *(o.norm for o in outputs if not isinstance(o, Features))]
 
 
 def values_of(choose):
@@ -90,8 +91,8 @@ def values_of(choose):
 
 def test_sizes_of_the_network():
     assert values_of(lambda m: m.act_bits) == {4, 6, 8}
-    assert values_of(lambda m: (m.classifier.pool is not None, m.class_token)) == {
-        (False, True), (True, True), (True, False),
+    assert values_of(lambda m: (pool_of(m), m.class_token)) >= {
+        ("token", True), ("mean", True), ("mean", False), ("all", True),
     }  # fmt: skip
     assert values_of(lambda m: m.image[2]) == {1, 3}
     assert values_of(lambda m: m.image[0] == m.image[1]) == {True, False}
@@ -101,6 +102,29 @@ def test_sizes_of_the_network():
     assert {False, True} == values_of(lambda m: m.width % m.row_granularity != 0)
     assert len(values_of(lambda m: m.row_granularity)) >= 4
     assert max(values_of(lambda m: m.tokens)) > 64
+
+
+def pool_of(model):
+    return model.header()["pool"]
+
+
+def test_format_2():
+    assert values_of(lambda m: m.format) == {1, 2}
+    dense = values_of(lambda m: isinstance(m.output, Features) and pool_of(m))
+    assert dense == {False, "token", "mean", "all"}
+    outputs = [model.output for model, _ in models() if isinstance(model.output, Features)]
+    assert {True, False} == {output.host is None for output in outputs}
+    assert {True, False} == {output.matrix.shape[0] == output.matrix.shape[1] for output in outputs}
+    assert {True, False} == values_of(lambda m: m.registers > 0)
+    assert {(False, True), (True, True)} <= values_of(
+        lambda m: (isinstance(m.output, Features), m.registers > 0)
+    )
+    blocks, _, _ = parts(models())
+    tables = [block for block in blocks if block.first_units is not None]
+    assert len(tables) < len(blocks)
+    assert {block.hidden_signed for block in tables} == {True, False}
+    assert any(block.second_zero not in (0, block.hidden_zero) for block in tables)
+    assert any(block.hidden % 8 for block in tables)
 
 
 def test_rows_of_4_and_8_bits():
@@ -144,7 +168,9 @@ def test_descriptions():
     assert values_of(lambda m: m.preprocessing.mode) == {"L", "RGB"}
     assert values_of(lambda m: m.preprocessing.invert) == {True, False}
     assert values_of(lambda m: m.preprocessing.interpolation) == {"bilinear", "bicubic"}
-    assert values_of(lambda m: m.preprocessing.resize is None) == {True, False}
+    assert values_of(lambda m: type(m.preprocessing.resize)) == {int, tuple, type(None)}
+    assert values_of(lambda m: m.preprocessing.margin) == {"floor", "even"}
+    assert values_of(lambda m: m.preprocessing.pad is None) == {True, False}
     assert any(not name.isascii() for m, _ in models() for name in m.class_names)
     assert any(isinstance(m.info.get("nested"), dict) for m, _ in models())
 

@@ -18,10 +18,9 @@ from nas.calibrate import PROG, SCHEMA, CalibrateOptions, main
 from nas.cost import calibration_run, measurements, sweep
 from nas.cost.calibration import Calibration, find
 from nas.cost.calibration_run import SEED_QUICK
-from nas.cost.energy import PowerModel
 from nas.cost.estimate import Estimate
 from nas.cost.hardware import HardwareTarget
-from nas.cost.records import SEED_HELD_OUT
+from nas.cost.records import SEED_HELD_OUT, PowerModel
 from nas.cost.subnets import sample_subnets
 from rtl.board import FOLDER, load_board
 from rtl.build.synthesis import Module, Resources, Utilization

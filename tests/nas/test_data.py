@@ -1,4 +1,4 @@
-"""Data: splits, and folders of images."""
+"""Data: folders of images."""
 
 from pathlib import Path
 
@@ -7,18 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
-from nas.data import FolderDataset, load_folders, stratified_split
+from nas.data import FolderDataset, load_folders
 from nas.testset import load_folders_test
 from rtl.errors import UserError
 from rtl.model import Preprocessing
 from sim.preprocessing import prepare
 
 PREPROCESSING = Preprocessing(crop=(8, 8), mode="RGB", resize=10)
-
-
-def test_stratified_split_needs_whole_classes():
-    with pytest.raises(ValueError, match="test must be a multiple of 3 classes, not 4"):
-        stratified_split(np.array([0, 1, 2] * 4), {"test": 4}, 0)
 
 
 @pytest.fixture

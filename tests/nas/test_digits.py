@@ -7,7 +7,6 @@ import numpy as np
 import torch
 
 import nas
-from nas.data import stratified_split
 from nas.digits import digit_images, digit_split, load_digits
 from nas.testset import load_digits_test
 
@@ -32,6 +31,32 @@ def test_split_is_stratified():
     for part in digit_split().values():
         counts = np.bincount(labels[part])
         assert (counts == len(part) // 10).all()
+
+
+def stratified_split(labels: np.ndarray, sizes: dict[str, int], seed: int) -> dict[str, np.ndarray]:
+    """Draw disjoint sets with the same number of images of every class.
+
+    Parameters
+    ----------
+    labels : ndarray
+        (count,) class of each image; the classes are of equal size.
+    sizes : dict of str to int
+        Number of images in each set, a multiple of the number of classes.
+    """
+    rng = np.random.default_rng(seed)
+    classes = np.unique(labels)
+    for name, size in sizes.items():
+        if size % len(classes):
+            raise ValueError(f"{name} must be a multiple of {len(classes)} classes, not {size}")
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in sizes}
+    for label in classes:
+        members = rng.permutation(np.flatnonzero(labels == label))
+        start = 0
+        for name, size in sizes.items():
+            count = size // len(classes)
+            parts[name].append(members[start : start + count])
+            start += count
+    return {name: np.sort(np.concatenate(part)) for name, part in parts.items()}
 
 
 def test_split_is_what_made_it():

@@ -9,7 +9,7 @@ import pytest
 from nas import fit
 from nas.cost import HardwareTarget, estimate
 from nas.cost.calibration import find
-from nas.cost.energy import PowerModel
+from nas.cost.records import PowerModel
 from rtl.board import FOLDER, board_names, load_board
 from rtl.build.synthesis import Resources
 from rtl.cli import command

@@ -25,7 +25,7 @@ def test_arch_survives_json():
 def test_arch_json_names_the_missing_key():
     data = DIGITS.largest().to_json()
     del data["blocks"][0]["heads"]
-    with pytest.raises(ValueError, match="an arch needs the key 'heads'"):
+    with pytest.raises(ValueError, match=r"blocks.0.heads\s+Field required"):
         Arch.from_json(data)
 
 
@@ -40,12 +40,11 @@ def test_decode_covers_the_space():
     lowest = np.zeros(len(DIGITS.gene_choices), dtype=int)
     assert DIGITS.decode(lowest) == DIGITS.smallest()
     assert DIGITS.decode(np.array(DIGITS.gene_choices) - 1) == DIGITS.largest()
-    assert DIGITS.contains(DIGITS.middle())
+    assert DIGITS.decode(DIGITS.encode(DIGITS.middle())) == DIGITS.middle()
 
 
 def test_encode_refuses_foreign_values():
     foreign = replace(DIGITS, widths=(40,)).largest()
-    assert not DIGITS.contains(foreign)
     with pytest.raises(ValueError, match=r"width must be one of \(32, 48, 64\), not 40"):
         DIGITS.encode(foreign)
 
@@ -59,9 +58,9 @@ def test_sample_is_seeded_and_can_fix_the_width():
 def test_mutation_and_crossover_stay_in_the_space():
     rng = np.random.default_rng(1)
     for a, b in zip(archs(30, 1), archs(30, 2), strict=True):
-        assert DIGITS.contains(DIGITS.mutate(a, rng))
+        DIGITS.encode(DIGITS.mutate(a, rng))  # refuses what is outside
         child = DIGITS.crossover(a, b, rng)
-        assert DIGITS.contains(child)
+        DIGITS.encode(child)
         for i, block in enumerate(child.blocks):
             assert block in a.blocks[i : i + 1] + b.blocks[i : i + 1]
 

@@ -159,6 +159,8 @@ def test_debug_shows_the_traceback(monkeypatch, capsys):
         ("--limit soon", "--limit takes MINUTES, not 'soon'"),
         ("--jobs", "--jobs needs a value"),
         ("--size 3", "--size needs 2 values"),
+        ("--order", "--order needs a value"),
+        ("--order --jobs 3", "--order needs a value"),
         ("--order up sideways", "--order sideways: choose from up, down"),
         ("--one two", "--one two: choose only one"),
     ],

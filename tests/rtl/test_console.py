@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import TimeRemainingColumn
 from rich.table import Table
 
-from rtl.console import DETAIL, print_tables, progress_bars
+from rtl.console import DETAIL, print_tables, progress_bars, table
 
 
 def shown(*, terminal: bool) -> str:
@@ -48,3 +48,9 @@ def test_a_table_in_a_pipe_has_a_width_of_its_own(arguments, width, capsys, monk
     *lines, last = capsys.readouterr().out.splitlines()
     assert {len(line) for line in lines} == {width}
     assert last == "and a line"
+
+
+def test_columns_of_numbers_end_at_the_right():
+    made = table("unit", "busy", text=["unit"], title="Units")
+    assert [column.justify for column in made.columns] == ["left", "right"]
+    assert [column.header for column in made.columns] == ["unit", "busy"]

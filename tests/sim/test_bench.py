@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from rtl.cli import command
+from rtl.compiler import plan
+from rtl.config import TINY
 from rtl.isa.instructions import Unit
 from rtl.model import IntegerModel
-from rtl.timing.bound import ArrayLanes, bound_cycles
+from rtl.timing.bound import least_array_cycles
 from sim import runner
 from sim.bench import main
 
@@ -39,7 +41,7 @@ def test_figures_agree_with_each_other(files):
     assert figures["bit_exact"] and figures["first_mismatch"] is None
     assert figures["cycles_per_image"] < figures["cycles"]  # images overlap
     shape = IntegerModel.load(DIGITS).shape
-    assert figures["bound_cycles"] == bound_cycles(shape, ArrayLanes(4, 16, 8))
+    assert figures["bound_cycles"] == least_array_cycles(plan(shape, TINY))
     assert figures["efficiency"] == figures["bound_cycles"] / figures["cycles_per_image"] < 1
     assert figures["predicted_cycles"] == pytest.approx(figures["cycles_per_image"], rel=0.01)
     assert figures["fps"]["100"] == pytest.approx(100e6 / figures["cycles_per_image"])

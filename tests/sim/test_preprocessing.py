@@ -70,6 +70,34 @@ def test_resize_keeps_proportions(interpolation, height, width):
     np.testing.assert_array_equal(prepare(image, recipe, GREY)[..., 0], expected)
 
 
+def test_a_pair_of_sizes_does_not_keep_proportions():
+    image, _ = random_image(40, 50)
+    recipe = Preprocessing(crop=(28, 28), mode="L", resize=(28, 29), interpolation="bicubic")
+    resized = np.asarray(image.resize((29, 28), Image.Resampling.BICUBIC))
+    np.testing.assert_array_equal(prepare(image, recipe, GREY)[..., 0], resized[:, :28])
+
+
+@pytest.mark.parametrize(("surplus", "before"), [(1, 0), (2, 1), (3, 2), (5, 2), (7, 4)])
+def test_even_margins(surplus, before):
+    """Half the surplus, rounded to the even neighbour where it is between two numbers."""
+    image, pixels = random_image(28 + surplus, 28)
+    recipe = Preprocessing(crop=(28, 28), mode="L", margin="even")
+    expected = pixels[before : before + 28]
+    np.testing.assert_array_equal(prepare(image, recipe, GREY)[..., 0], expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_small_images_are_padded(channels):
+    """25 rows get 1 above and 2 below; of 31 columns, 2 and 1 are cut off."""
+    image, pixels = random_image(25, 31, channels)
+    recipe = Preprocessing(
+        crop=(28, 28), mode="L" if channels == 1 else "RGB", margin="even", pad=7, invert=True
+    )
+    expected = np.full((28, 28, channels), 255 - 7)
+    expected[1:26] = 255 - pixels.reshape(25, 31, channels)[:, 2:30]
+    np.testing.assert_array_equal(prepare(image, recipe, (28, 28, channels)), expected)
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
 def test_modes_of_eight_bits_are_converted(mode):
     image = random_image(28, 28, 3)[0].convert(mode)

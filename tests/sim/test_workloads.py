@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from rtl.compiler import plan
 from rtl.config import ZCU102
 from rtl.model import IntegerModel
-from rtl.timing.bound import ArrayLanes, bound_cycles
+from rtl.timing.bound import least_array_cycles
 from sim import workloads
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits.pulsar"
@@ -12,7 +13,7 @@ DIGITS = Path(__file__).parents[2] / "examples" / "digits.pulsar"
 
 def test_named_models_have_the_shape_and_the_fraction():
     model = workloads.deit("deit_tiny", ZCU102, bits8=0.25)
-    assert bound_cycles(model.shape, ArrayLanes(18, 32, 16)) == 185_880
+    assert least_array_cycles(plan(model.shape, ZCU102)) == 185_880
     assert 0.25 <= workloads.bits8_fraction(model.shape) < 0.3
 
 

@@ -12,14 +12,17 @@ from math import inf, log
 import numpy as np
 
 from nas.cost.engine_search.grid import (
+    Binding,
     CostedEngine,
     CyclesOf,
     EngineGrid,
+    binding_of,
+    fullest,
+    require_limits,
     resource_model_of,
     subnets_of,
 )
-from nas.cost.engine_search.limits import Binding, binding_of, fullest, require_limits
-from nas.cost.engine_search.search import Advance, Candidates, Excluded, fastest, sized
+from nas.cost.engine_search.search import Advance, Candidates, Found, fastest, sized
 from nas.cost.engine_search.sizing import LaneCounts, all_lanes
 from nas.space import Space
 from rtl.board import Board
@@ -32,31 +35,23 @@ NOTABLE = 0.01  # relative gain in cycles for which a limit is said to keep an e
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
-    """The result of an engine search.
+class Choice(Found):
+    """The result of an engine search for a space.
 
     Parameters
     ----------
-    engines : tuple of CostedEngine
-        The fastest ones on the subnets of the space, the best one first.
-    excluded : tuple of (EngineConfig, Resources)
-        Engines that a limit keeps out, those that come nearest to fitting first.
+    engines, excluded, gap
+        As in :class:`Found`, the engines that come nearest to fitting first among the excluded.
     grid : EngineGrid
     lanes : int
         Number of lanes in the grid.
     left_out : int
         Number of them that lie beyond the calibration.
-    gap : float or None
-        How much faster than the best one an engine may be that was not evaluated, as a fraction of
-        the cycles; None unless the search was stopped by its time limit.
     """
 
-    engines: tuple[CostedEngine, ...]
-    excluded: tuple[Excluded, ...]
     grid: EngineGrid
     lanes: int
     left_out: int
-    gap: float | None
 
     def binding(self, engine: CostedEngine) -> Binding | None:
         """Find the limit that keeps the nearest faster engine out; None if there is none."""

@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import exp, inf
 
-from nas.cost.engine_search.grid import CostedEngine, EngineGrid
-from nas.cost.engine_search.limits import binding_of, fullest
+from nas.cost.engine_search.grid import CostedEngine, EngineGrid, binding_of, fullest
 from nas.cost.engine_search.sizing import LaneCounts
 from rtl.build.synthesis import Resources
 from rtl.config import EngineConfig
@@ -68,7 +67,7 @@ class Candidates:
         return cls(sorted(bounds, key=lambda each: each[0]), excluded)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Found:
     """The outcome of a search.
 
@@ -85,7 +84,7 @@ class Found:
 
     engines: Sequence[CostedEngine]
     excluded: Sequence[Excluded]
-    gap: float | None = None
+    gap: float | None
 
 
 def fastest(
@@ -121,7 +120,7 @@ def fastest(
         engine, too_large = sized(grid, lanes)
         engines = sorted([*engines, engine], key=lambda each: each.log_cycles)
         excluded += too_large
-    return Found(engines[:count], excluded)
+    return Found(engines[:count], excluded, gap=None)
 
 
 def sized(

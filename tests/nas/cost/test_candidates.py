@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nas.cost import ExactCosts, HardwareTarget, SubnetCosts, calibration
-from nas.cost.energy import PowerModel
+from nas.cost.records import PowerModel
 from nas.digits import DIGITS
 from rtl.compiler import lower, plan
 from rtl.errors import UserError

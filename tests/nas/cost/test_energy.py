@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from nas.cost.energy import PowerModel
+from nas.cost.records import PowerModel
 from rtl.compiler import lower, plan
 from rtl.config import TINY
 from rtl.errors import UserError

@@ -39,6 +39,14 @@ def test_errors_by_hand():
     assert errors.bias == pytest.approx(-0.05)
 
 
+def test_ranks_that_differ():
+    """Of six pairs of networks, the last two networks are the wrong way round."""
+    pairs = ((110, 100), (200, 200), (300, 400), (390, 300))
+    errors = Errors.of([HeldOut(predicted=n, rtl=rtl, program="") for n, rtl in pairs])
+    assert errors.tau == pytest.approx(4 / 6)
+    assert Errors.of([HeldOut(predicted=1, rtl=1, program="")]).tau == 1
+
+
 def test_a_record_of_networks_against_made_up_cycles():
     """One cycle more than predicted."""
     samples = sample_subnets(load_board("sim"), TINY, 3, seed=0)

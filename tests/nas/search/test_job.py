@@ -18,13 +18,13 @@ from tests.nas.search.runs import PROG, QUICK, RATES, comparable, copied, run, s
 
 REQUIRED = {
     "target_fps", "predicted_cycles", "rtl_cycles", "accuracy_qat", "accuracy_integer",
-    "rtl_images", "rtl_mismatches", "arch", "model",
+    "rtl_images", "rtl_wrong_instructions", "rtl_wrong_logits", "arch", "model",
 }  # fmt: skip
 
 
 def test_summary_has_its_schema(runs):
     data = json.loads((runs / "digits" / "summary.json").read_text())
-    assert data["schema"] == 5 and data["seed"] == 0 and data["wall_s"] > data["costing_s"] > 0
+    assert data["schema"] == 6 and data["seed"] == 0 and data["wall_s"] > data["costing_s"] > 0
     assert {"python", "torch", "numpy", "pymoo"} <= data["versions"].keys()
     assert [winner["target_fps"] for winner in data["winners"]] == list(RATES)
     for winner in data["winners"]:
@@ -33,7 +33,7 @@ def test_summary_has_its_schema(runs):
         assert 0 < winner["accuracy_integer"] <= 1 and 0 < winner["accuracy_qat"] <= 1
         assert winner["quantized_codes_equal"] >= 0.999
         assert (winner["golden_images"], winner["golden_mismatches"]) == (1000, 0)
-        assert (winner["rtl_images"], winner["rtl_mismatches"]) == (0, 0)
+        assert (winner["rtl_images"], winner["rtl_wrong_instructions"]) == (0, 0)
         assert winner["rtl_cycles"] is None
     assert Summary.load(runs / "digits" / "summary.json").seed == 0
 

@@ -66,7 +66,7 @@ def test_taps_name_the_tensors_and_may_replace_them(net, tiny_data):
 
 def test_state_carries_order_and_residual_scale(net, tiny_data):
     net.order = {"embed": [2, 1, 0, 3], "head": [0]}
-    twin = Supernet(SupernetConfig.from_json(net.config.to_json()))
+    twin = Supernet(net.config)
     twin.load_state_dict(net.state_dict())
     assert twin.order == net.order and twin.residual_scale == net.residual_scale
     arch = net.config.space.largest(0.5)

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from nas.training import recipe
-from nas.training.recipe import TrainConfig
 
 
 def test_key_depends_on_configuration_recipe_and_images(tiny_config, tiny_data, monkeypatch):
@@ -17,10 +16,6 @@ def test_key_depends_on_configuration_recipe_and_images(tiny_config, tiny_data, 
     monkeypatch.setattr(recipe, "RECIPE", recipe.RECIPE + 1)
     keys.add(tiny_config.key(tiny_data))
     assert len(keys) == 4
-
-
-def test_config_survives_json(tiny_config):
-    assert TrainConfig.from_json(tiny_config.to_json()) == tiny_config
 
 
 def test_config_refuses_no_epochs(tiny_config):

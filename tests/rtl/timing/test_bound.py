@@ -8,15 +8,12 @@ from random import Random
 import pytest
 
 from rtl.compiler import lower, plan
-from rtl.config import ENGINES, EngineConfig
-from rtl.config import ZCU102 as ZCU102_ENGINE
+from rtl.config import ENGINES, TINY, ZCU102, EngineConfig
 from rtl.errors import UserError
 from rtl.model.shape import BlockShape, NetworkShape, plain_vit
 from rtl.timing import MemoryTiming, simulate
 from rtl.timing.bound import (
-    ArrayLanes,
     array_work,
-    bound_cycles,
     least_array_cycles,
     least_bytes,
     least_cycles,
@@ -24,8 +21,6 @@ from rtl.timing.bound import (
 )
 from rtl.timing.latencies import unit_latencies
 from rtl.timing.traffic import work_of
-
-ZCU102 = ArrayLanes(18, 32, 16)
 
 
 def deit(width: int, *, bits8: float = 0.0) -> NetworkShape:
@@ -41,7 +36,7 @@ def deit(width: int, *, bits8: float = 0.0) -> NetworkShape:
     ],
 )  # fmt: skip
 def test_deit(width, bits8, cycles):
-    assert bound_cycles(deit(width, bits8=bits8), ZCU102) == cycles
+    assert least_array_cycles(plan(deit(width, bits8=bits8), ZCU102)) == cycles
 
 
 FLAGS = (("q", (0,)), ("k", (0,)), ("v", (1,)), ("proj", (0, 1)), ("fc1", (1, 0)),
@@ -59,8 +54,9 @@ def test_one_block_by_hand():
     query, scores, context = 1 * 1 * 4, 2 * 2 * 2, 2 * 1 * 3  # of the class token's tile
     proj, fc1, fc2, head = 3 * 2, 3 * 4, 2 * 3, 4
     total = embed + keys + values + query + scores + context + proj + fc1 + fc2 + head
-    assert bound_cycles(shape, ArrayLanes(4, 16, 8)) == total
-    assert bound_cycles(shape, ArrayLanes(4, 16, 8), pixel_passes=1) == total - embed // 2
+    assert least_array_cycles(plan(shape, TINY)) == total
+    bits8 = replace(TINY, act_bits=8)  # a pixel is a single operand
+    assert least_array_cycles(plan(shape, bits8)) == total - embed // 2
 
 
 @pytest.mark.parametrize("class_token", [True, False])
@@ -74,7 +70,7 @@ def test_mean_by_hand(class_token):
     block = 4 * (query + scores + context + 3 * 2 + 3 * 4 + 2 * 3)
     identity, weights, mean, head = 4 * 2 * 2, keys_tiles, 2 * 2 * key_words, 4
     total = embed + keys + values + block + identity + weights + mean + head
-    assert bound_cycles(shape, ArrayLanes(4, 16, 8)) == total
+    assert least_array_cycles(plan(shape, TINY)) == total
 
 
 def test_work_of_the_mean():
@@ -87,11 +83,6 @@ def test_work_of_the_mean():
 def test_work_of_deit_tiny_is_near_the_published_figure():
     """1.26 G multiply-accumulates with the last block whole; reduced it has 0.09 G fewer."""
     assert array_work(deit(192)) == 1_166_602_752
-
-
-def test_lanes_that_the_width_flags_do_not_fit():
-    with pytest.raises(ValueError, match=r"lanes\.rows must be the shape's row_granularity = 32"):
-        bound_cycles(deit(192), ArrayLanes(4, 16, 8))
 
 
 def test_a_fraction_of_8_bit_tiles_is_rounded_up():
@@ -181,7 +172,7 @@ def test_no_program_takes_fewer_cycles_than_its_bound(seed):
 
 def test_the_array_or_memory_decides():
     """From about 20 bytes per cycle on, the ZCU102's array; half as many take twice the cycles."""
-    planned = plan(deit(192), ZCU102_ENGINE)
+    planned = plan(deit(192), ZCU102)
     array, read = least_array_cycles(planned), least_bytes(planned)
     bounds = [least_cycles(planned, MemoryTiming(bytes_per_cycle=rate)) for rate in (64, 8, 4)]
     assert bounds == [array, read / 8, read / 4]

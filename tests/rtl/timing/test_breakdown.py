@@ -9,7 +9,7 @@ from rtl.config import TINY, EngineConfig
 from rtl.isa.instructions import Unit
 from rtl.model.shape import NetworkShape, plain_vit
 from rtl.timing import MemoryTiming
-from rtl.timing.bound import ArrayLanes, bound_cycles
+from rtl.timing.bound import least_array_cycles
 from rtl.timing.breakdown import END, Breakdown, Wait, breakdown_of
 from rtl.timing.simulate import SIMULATED_MEMORY, WAITED_FOR_PROGRAM, Prediction, simulate
 
@@ -17,7 +17,6 @@ DIGITS = plain_vit(
     image=(28, 28, 1), patch=7, width=64, heads=4, head_dim=16, depth=2, classes=10,
     row_granularity=16, bits8=0.25,
 )  # fmt: skip
-LANES = ArrayLanes(TINY.token_lanes, TINY.row_lanes, TINY.depth_lanes)
 
 
 def accounted(
@@ -52,7 +51,7 @@ def test_busy_cycles_are_those_of_the_simulation():
 
 def test_the_array_multiplies_as_long_as_its_bound_says():
     found, _ = accounted(DIGITS)
-    assert sum(found.multiplying.values()) == bound_cycles(DIGITS, LANES)
+    assert sum(found.multiplying.values()) == least_array_cycles(plan(DIGITS, TINY))
 
 
 def test_short_products_wait_for_the_drain():

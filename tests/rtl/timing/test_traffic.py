@@ -10,7 +10,7 @@ from rtl.config import TINY, ZCU102
 from rtl.isa.instructions import Activations, Destination, Opcode, Target, Weights
 from rtl.model.shape import plain_vit
 from rtl.timing import predict
-from rtl.timing.bound import ArrayLanes, array_work, bound_cycles
+from rtl.timing.bound import array_work, least_array_cycles
 from rtl.timing.traffic import Work, work_of
 
 DIGITS = plain_vit(
@@ -29,7 +29,7 @@ def test_bytes_are_those_of_the_prediction(shape, engine):
 @pytest.mark.parametrize("shape", [DIGITS, MEAN])
 def test_the_array_multiplies_as_the_bound_says(shape):
     work = work_of(lower(plan(shape, TINY)))
-    assert work.array_cycles == bound_cycles(shape, ArrayLanes(4, 16, 8))
+    assert work.array_cycles == least_array_cycles(plan(shape, TINY))
     assert work.products == 4 * 16 * 8 * work.array_cycles > work.macs == array_work(shape)
 
 

@@ -13,4 +13,4 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def counter(cache):
-    return build(SOURCES, "counter", parameters={"STEP": 3}, cache=cache)
+    return build(SOURCES, "counter", arguments=["-GSTEP=3"], cache=cache)

@@ -60,21 +60,20 @@ def test_a_build_is_found_again_and_depends_on_its_content(counter, cache, tmp_p
         raise AssertionError("compiled again")
 
     monkeypatch.setattr(builder, "_compile", refuse)
-    assert build(SOURCES, "counter", parameters={"STEP": 3}, cache=cache) == counter
+    assert build(SOURCES, "counter", arguments=["-GSTEP=3"], cache=cache) == counter
     changed = tmp_path / "counter.sv"
     changed.write_text(SOURCES[0].read_text() + "// changed\n")
     for sources, options in [
-        (SOURCES, {"parameters": {"STEP": 4}}),
-        (SOURCES, {"parameters": {"STEP": 3}, "defines": {"X": 1}}),
-        (SOURCES, {"parameters": {"STEP": 3}, "threads": 2}),
-        ([changed, SOURCES[1]], {"parameters": {"STEP": 3}}),
+        (SOURCES, {"arguments": ["-GSTEP=4"]}),
+        (SOURCES, {"arguments": ["-GSTEP=3"], "trace": True}),
+        ([changed, SOURCES[1]], {"arguments": ["-GSTEP=3"]}),
     ]:
         with pytest.raises(AssertionError, match="compiled again"):
             build(sources, "counter", cache=cache, **options)
 
 
 def _build_counter(cache: Path) -> None:
-    build(SOURCES, "counter", parameters={"STEP": 5}, cache=cache)
+    build(SOURCES, "counter", arguments=["-GSTEP=5"], cache=cache)
 
 
 @pytest.mark.sim
@@ -89,17 +88,3 @@ def test_two_processes_build_once(cache):
     leftovers = [path.name for path in (cache / "builds").iterdir() if path.name.endswith(".tmp")]
     assert leftovers == []
     assert os.listdir(cache / "runtime")
-
-
-@pytest.mark.sim
-def test_include_directories_count(cache, tmp_path):
-    header = tmp_path / "include" / "width.svh"
-    header.parent.mkdir()
-    top = tmp_path / "wide.sv"
-    top.write_text(
-        '`include "width.svh"\nmodule wide(output [`WIDTH-1:0] x); assign x = 0; endmodule\n'
-    )
-    header.write_text("`define WIDTH 3\n")
-    first = build([top], "wide", includes=[header.parent], cache=cache)
-    header.write_text("`define WIDTH 4\n")
-    assert build([top], "wide", includes=[header.parent], cache=cache) != first

@@ -13,17 +13,7 @@ def test_tests_pass_and_are_listed(counter, tmp_path):
     names = [test.name.rpartition(".")[2] for test in results.tests]
     assert names == ["counts", "sees", "fails"]
     assert [test.skipped for test in results.tests] == [False, False, True]
-    assert results.tests[0].simulated_ns == 65
     assert (tmp_path / "simulation.log").read_text() == results.log
-
-
-@pytest.mark.sim
-def test_all_signals_public_when_asked(cache):
-    everything = build(SOURCES, "counter", public="all", cache=cache)
-    results = everything.run(BENCH, testcase="sees", env={"HIDDEN": "visible"})
-    assert [test.passed for test in results.tests] == [True]
-    with pytest.raises(SimulationError, match=r"cocotb test failed: .*\.sees"):
-        everything.run(BENCH, testcase="sees", env={"HIDDEN": "invisible"})
 
 
 @pytest.mark.sim

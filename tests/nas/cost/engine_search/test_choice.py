@@ -7,8 +7,7 @@ import pytest
 
 from nas.cost.engine_search import choice
 from nas.cost.engine_search.choice import choose, reaching
-from nas.cost.engine_search.grid import SUBNETS
-from nas.cost.engine_search.limits import Binding, fullest
+from nas.cost.engine_search.grid import SUBNETS, Binding, fullest
 from nas.space import Space
 from rtl.board import Board, Limits
 from rtl.build.synthesis import Resources

@@ -1,9 +1,21 @@
 """Engines of a grid: their costs, and what stands for a space."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from nas.cost.engine_search.grid import SUBNETS, resource_model_of, subnets_of
+from nas.cost.engine_search.grid import (
+    SUBNETS,
+    binding_of,
+    described,
+    fullest,
+    resource_model_of,
+    shares,
+    subnets_of,
+)
+from rtl.build.synthesis import Resources
+from rtl.config import TINY
 from rtl.errors import UserError
 from tests.nas.cost.engine_search.made import (
     GRID,
@@ -60,3 +72,23 @@ def test_a_board_that_is_not_calibrated():
     message = r"^an engine search needs .* not calibrated: run python -m nas.calibrate --board made"
     with pytest.raises(UserError, match=message):
         resource_model_of(board())
+
+
+USED = Resources(dsp=50, lut=300, ff=10, bram36=4)
+MADE = board(dsp=100, lut=200, ff=100, bram36=8)
+
+
+def test_fractions_of_the_limits():
+    assert shares(USED, MADE) == {"dsp": 0.5, "lut": 1.5, "ff": 0.1, "bram36": 0.5}
+    assert fullest(USED, MADE) == 1.5
+
+
+def test_the_limit_that_is_exceeded_most_binds():
+    binding = binding_of(TINY, USED, MADE)
+    assert str(binding) == "lut: 4 x 16 x 8 would need 300 of 200"
+
+
+def test_engines_with_the_same_lanes_are_told_apart_by_other_sizes():
+    larger = replace(TINY, name="larger", weight_words=2048)
+    assert described(larger, replace(TINY, token_lanes=2)) == "4 x 16 x 8"
+    assert described(larger, TINY) == "4 x 16 x 8 with name larger, weight_words 2048"

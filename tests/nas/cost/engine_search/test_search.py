@@ -7,8 +7,7 @@ from math import exp, inf
 
 import pytest
 
-from nas.cost.engine_search.grid import EngineGrid
-from nas.cost.engine_search.limits import fullest
+from nas.cost.engine_search.grid import EngineGrid, fullest
 from nas.cost.engine_search.search import Candidates, fastest, sized
 from nas.cost.engine_search.sizing import LaneCounts, Storage
 from rtl.errors import UserError
