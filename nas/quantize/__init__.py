@@ -6,4 +6,5 @@
 - ``block``: one block after the other; ``pipeline``: the whole network
 - ``sensitivity``, ``budget``: which row tiles get 8 bits within a number of cycles
 - ``network``, ``export``: the result in floating point, and as an integer model
+- ``rebuild``: the result in floating point, back from the integer model
 """

@@ -13,6 +13,7 @@ from nas.importer.forward import features, forward, logits
 from nas.importer.network import Affine, FloatBlock, FloatNetwork
 from nas.quantize import fold
 from nas.quantize.method import Method
+from nas.quantize.rebuild import ROTATION
 from rtl.errors import ToolError
 
 CHUNK_IMAGES = 8
@@ -21,12 +22,13 @@ FOLD_TOLERANCE = 1e-9
 
 
 def folded(network: FloatNetwork, method: Method) -> FloatNetwork:
-    """Apply the folds that need no images: float64 in, float64 out."""
+    """Apply the folds that need no images; the network's ``source`` says how it was rotated."""
     network = fold.absorb_scales(fold.absorb_norms(fold.absorb_pixels(network)))
     if method.rotate:
         network = fold.rotate_stream(network, fold.random_rotation(network.width, method.seed))
         network = fold.rotate_heads(network)
-    return network
+    rotation = {ROTATION: method.seed if method.rotate else None}
+    return replace(network, source=network.source | rotation)
 
 
 def prove(network: FloatNetwork, other: FloatNetwork, images: Tensor) -> float:

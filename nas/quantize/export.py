@@ -13,6 +13,7 @@ from nas.importer.network import Affine, FloatBlock, LayerNorm
 from nas.numerics.codes import round_half_up
 from nas.quantize.codes import BlockCodes, Code
 from nas.quantize.network import QuantizedNetwork
+from nas.quantize.rebuild import KEY, described
 from nas.quantize.rounding import Rows
 from rtl.model import (
     Block,
@@ -54,14 +55,15 @@ def export(
     host_file : str
         Name of the file that the network behind the features is written to, if there is one.
     info : mapping, optional
-        JSON values.
+        JSON values; the codes join them, for :func:`nas.quantize.rebuild.rebuilt`.
 
     Raises
     ------
     UserError
         If the result breaks a bound of docs/numerics.md.
     """
-    return _ModelMaker(quantized).model(granularity, producer, host_file, dict(info or {}))
+    info = {**(info or {}), KEY: described(quantized)}
+    return _ModelMaker(quantized).model(granularity, producer, host_file, info)
 
 
 class _ModelMaker:
