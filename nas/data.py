@@ -130,21 +130,3 @@ class FolderDataset(torch.utils.data.Dataset[tuple[Tensor, int]]):
         """Read all images: for sets that fit."""
         images, labels = zip(*(self[index] for index in range(len(self))), strict=True)
         return ImageSet(torch.stack(images), torch.tensor(labels))
-
-
-def load_folders(
-    root: Path, preprocessing: Preprocessing, shape: tuple[int, int, int]
-) -> TrainingData:
-    """Read ``root/train`` and ``root/validation``, folders of classes, into memory.
-
-    Raises
-    ------
-    UserError
-        If a folder is missing, or the two have different classes.
-    """
-    train = FolderDataset(root / "train", preprocessing, shape)
-    validation = FolderDataset(root / "validation", preprocessing, shape)
-    if train.class_names != validation.class_names:
-        odd = sorted(set(train.class_names) ^ set(validation.class_names))
-        raise UserError(f"{root}: train and validation have different classes: {', '.join(odd)}")
-    return TrainingData(train.in_memory(), validation.in_memory(), train.class_names, preprocessing)

@@ -22,9 +22,10 @@ from nas.cost.feasible import (
     lower_precision,
     other_engine,
 )
-from nas.cost.plain import shape_of
+from nas.cost.plain import PLAIN, shape_of
 from nas.cost.roofline import plot, points
 from nas.fit import Fit, ModelName, described, show
+from nas.importer.options import NetworkOptions
 from rtl.cli import BoardName, EngineName, OptionalPath, command
 from rtl.errors import UserError
 from rtl.files import atomic_write, require_writable
@@ -47,11 +48,14 @@ class ExplainOptions:
     """
 
     model: ModelName
-    """Integer model file, or the name of a plain timm model, vit_* or deit_*; deit_small is short
-    for deit_small_patch16_224. Without a classifier it gets 1,000 classes."""
+    """Integer model file; ONNX file, or folder of a timm model; or the name of a plain timm model,
+    vit_*, deit_* or deit3_*: deit_small is short for deit_small_patch16_224. A name of one without
+    a classifier gets 1,000 classes."""
 
     fps: float
     """Target in frames per second."""
+
+    network: NetworkOptions = PLAIN
 
     board: BoardName = "zcu102"
     """Board: sim, ulx3s, zcu102, or a file. Gives clock, memory and engine."""
@@ -60,7 +64,7 @@ class ExplainOptions:
 
     w8: float = 0.0
     """Fraction of row tiles with 8-bit weights in each matrix except the patch embedding, rounded
-    up to whole tiles. Only for timm's models: a file has its own."""
+    up to whole tiles. An integer model file has its own."""
 
     clock: Annotated[
         int | None, tyro.conf.arg(metavar="HZ", help_behavior_hint="(default: the board's)")
@@ -92,8 +96,9 @@ def main(options: ExplainOptions) -> None:
     if options.clock:
         hardware = hardware.at(options.clock)
     with console.status(f"Compiling for board {hardware.board.name}"):
-        shape_of(options.model, 1, options.w8)  # a wrong name is an error of its own
-        fit = Fit.of(options.model, hardware, options.w8)
+        # A wrong name is an error of its own.
+        shape_of(options.model, 1, options.w8, options.network)
+        fit = Fit.of(options.model, hardware, options.w8, options.network)
     if fit.estimate:
         title = f"{described(options.model, options.w8)}, on {place(hardware)}"
         show(cycles_table(fit.estimate, options.fps, title))
@@ -198,7 +203,9 @@ def nearest(options: ExplainOptions, fit: Fit) -> Iterator[Remedy]:
     if estimate is None:
         yield runs_elsewhere(options, fit.hardware)
     elif estimate.frames_per_second < options.fps:
-        if design := lower_precision(options.model, fit.hardware, options.w8, options.fps):
+        if design := lower_precision(
+            options.model, fit.hardware, options.w8, options.fps, options.network
+        ):
             verb = "" if design.reaches(options.fps) else "not even "
             text = (
                 f"{verb}{design.bits8:.0%} of the row tiles with 8 bits: {_rate(design.estimate)}"
@@ -210,7 +217,7 @@ def nearest(options: ExplainOptions, fit: Fit) -> Iterator[Remedy]:
 
 def runs_elsewhere(options: ExplainOptions, hardware: HardwareTarget) -> Remedy:
     """Find the nearest engine for a network that the board's engine refuses, at whatever rate."""
-    found = other_engine(options.model, hardware, options.w8, options.fps)
+    found = other_engine(options.model, hardware, options.w8, options.fps, options.network)
     if design := found.design:
         slow = "" if design.reaches(options.fps) else "; none known reaches the target"
         return f"{_engine(design)}, runs it: {_costs(design)}{slow}", design
@@ -220,7 +227,7 @@ def runs_elsewhere(options: ExplainOptions, hardware: HardwareTarget) -> Remedy:
 
 def faster_engine(options: ExplainOptions, estimate: Estimate) -> Remedy:
     """Find the nearest engine that reaches the target; otherwise the fastest, if it is faster."""
-    found = other_engine(options.model, estimate.hardware, options.w8, options.fps)
+    found = other_engine(options.model, estimate.hardware, options.w8, options.fps, options.network)
     design = found.design
     if design and design.reaches(options.fps):
         return f"{_engine(design)}: {_costs(design)}", design

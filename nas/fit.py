@@ -21,7 +21,8 @@ from nas.cost.estimate import (
     hardware_figures,
     resources_of,
 )
-from nas.cost.plain import shape_for, shape_of
+from nas.cost.plain import PLAIN, shape_for, shape_of
+from nas.importer.options import NetworkOptions
 from rtl.board import board_names
 from rtl.build.synthesis import Resources
 from rtl.cli import EngineName, Flag, OptionalPath, command
@@ -49,8 +50,11 @@ class FitOptions:
     """
 
     model: ModelName
-    """Integer model file, or the name of a plain timm model, vit_* or deit_*; deit_small is short
-    for deit_small_patch16_224. Without a classifier it gets 1,000 classes."""
+    """Integer model file; ONNX file, or folder of a timm model; or the name of a plain timm model,
+    vit_*, deit_* or deit3_*: deit_small is short for deit_small_patch16_224. A name of one without
+    a classifier gets 1,000 classes."""
+
+    network: NetworkOptions = PLAIN
 
     board: Annotated[str, tyro.conf.arg(metavar="all|NAME|FILE.toml")] = ALL
     """Board: sim, ulx3s, zcu102, a file, or all that come with the package."""
@@ -59,7 +63,7 @@ class FitOptions:
 
     w8: float = 0.0
     """Fraction of row tiles with 8-bit weights in each matrix except the patch embedding, rounded
-    up to whole tiles. Only for timm's models: a file has its own."""
+    up to whole tiles. An integer model file has its own."""
 
     verbose: Flag = False
     """Also print the multiply-accumulates of an image, and the bytes that it moves."""
@@ -87,10 +91,12 @@ class Fit:
     refusal: str | None
 
     @classmethod
-    def of(cls, model: str, hardware: HardwareTarget, bits8: float) -> "Fit":
+    def of(
+        cls, model: str, hardware: HardwareTarget, bits8: float, options: NetworkOptions = PLAIN
+    ) -> "Fit":
         """Estimate the costs, or note why the engine refuses the network."""
         try:
-            shape = shape_for(model, hardware.engine, bits8)
+            shape = shape_for(model, hardware.engine, bits8, options)
             return cls(hardware, Estimate.of(hardware, shape), None)
         except UserError as error:
             return cls(hardware, None, str(error))
@@ -134,12 +140,13 @@ def main(options: FitOptions) -> None:
         require_writable(options.json)
     console = Console(stderr=True)
     with console.status(f"Reading {options.model}"):
-        shape_of(options.model, 1, options.w8)  # a wrong name is reported once, not per board
+        # A wrong name is reported once, not per board.
+        shape_of(options.model, 1, options.w8, options.network)
     fits, reports = [], []
     for name in board_names() if options.board == ALL else [options.board]:
         hardware = HardwareTarget.load(name, options.engine)
         with console.status(f"Compiling for board {hardware.board.name}"):
-            fits.append(Fit.of(options.model, hardware, options.w8))
+            fits.append(Fit.of(options.model, hardware, options.w8, options.network))
             reports.append(fits[-1].report())
     show(fits_table(fits, described(options.model, options.w8)))
     if options.verbose:

@@ -169,17 +169,6 @@ class Space:
         """Return the smallest subnet, all matrices at ``fraction`` (default: the lowest)."""
         return self._uniform(0, self.fractions[0] if fraction is None else fraction)
 
-    def middle(self, fraction: float | None = None) -> Arch:
-        """Return the subnet with the middle one of every choice of size."""
-        index = [len(choices) // 2 for choices in (self.widths, self.depths, self.heads)]
-        bits8: dict[str, float] = dict.fromkeys(
-            LAYERS, self.fractions[0] if fraction is None else fraction
-        )
-        ratio = self.mlp_ratios[len(self.mlp_ratios) // 2]
-        block = BlockArch(self.heads[index[2]], ratio, bits8)
-        blocks = (block,) * self.depths[index[1]]
-        return Arch(self.widths[index[0]], bits8["q"], bits8["q"], blocks)
-
     def _uniform(self, index: int, fraction: float) -> Arch:
         bits8: dict[str, float] = dict.fromkeys(LAYERS, fraction)
         block = BlockArch(self.heads[index], self.mlp_ratios[index], bits8)

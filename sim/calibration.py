@@ -16,8 +16,8 @@ import numpy as np
 from rtl.board import Board
 from rtl.compiler import Program, compile_model
 from rtl.config import EngineConfig
-from rtl.model import IntegerModel, Linear
-from rtl.model.shape import NetworkShape
+from rtl.model import Block, Features, IntegerModel, Linear
+from rtl.model.shape import BlockShape, NetworkShape
 from rtl.timing import MemoryTiming, Prediction
 from rtl.timing.latencies import unit_latencies
 from rtl.timing.simulate import simulate
@@ -48,25 +48,36 @@ def model_of(shape: NetworkShape, act_bits: int = 6, seed: int = 0) -> IntegerMo
         row_granularity=shape.row_granularity,
         bits8_fraction=0.0,
         seed=seed,
+        pool="mean" if shape.mean_pool else "token" if shape.class_token else "all",
+        class_token=shape.class_token,
+        registers=shape.registers,
+        output="tokens" if shape.dense else "logits",
     )
-
-    output = model.classifier
 
     def flagged(layer: Linear, flags: tuple[bool, ...]) -> Linear:
         bits = np.where(flags, 8, 4).astype(np.uint8)
         return replace(layer, bits=bits.repeat(shape.row_granularity)[: len(layer.weight)])
 
-    blocks = tuple(
-        replace(
-            block, **{name: flagged(getattr(block, name), flags) for name, flags in sizes.bits8}
+    def block_of(block: Block, sizes: BlockShape) -> Block:
+        layers = {name: flagged(getattr(block, name), flags) for name, flags in sizes.bits8}
+        block = replace(block, **layers)
+        if sizes.first_table_units is None:
+            return block
+        return replace(
+            block,
+            gelu=np.stack([block.gelu, block.gelu]),
+            first_units=sizes.first_table_units,
+            second_zero=block.hidden_zero,
         )
-        for block, sizes in zip(model.blocks, shape.blocks, strict=True)
-    )
+
+    output = model.output
+    if not isinstance(output, Features):
+        output = replace(output, head=flagged(output.head, shape.head_bits8))
     return replace(
         model,
-        blocks=blocks,
+        blocks=tuple(map(block_of, model.blocks, shape.blocks)),
         embed=flagged(model.embed, shape.embed_bits8),
-        output=replace(output, head=flagged(output.head, shape.head_bits8)),
+        output=output,
     )
 
 

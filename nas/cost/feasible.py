@@ -7,12 +7,13 @@ from functools import cache, partial
 from itertools import chain
 from math import inf
 
-from nas.cost.engine_search.choice import reaching
 from nas.cost.engine_search.grid import EngineGrid, require_limits, resource_model_of
+from nas.cost.engine_search.search import reaching
 from nas.cost.engine_search.sizing import MULTIPLIERS
 from nas.cost.estimate import Estimate, excess
 from nas.cost.hardware import HardwareTarget
-from nas.cost.plain import is_file, load, shape_for, shape_of
+from nas.cost.plain import PLAIN, is_file, load, shape_for, shape_of
+from nas.importer.options import NetworkOptions
 from rtl.board import Board
 from rtl.build.synthesis import family_of
 from rtl.config import ENGINES, EngineConfig
@@ -40,9 +41,11 @@ class NetworkDesign:
     estimate: Estimate
 
     @classmethod
-    def of(cls, model: str, hardware: HardwareTarget, bits8: float) -> "NetworkDesign":
+    def of(
+        cls, model: str, hardware: HardwareTarget, bits8: float, options: NetworkOptions = PLAIN
+    ) -> "NetworkDesign":
         """Estimate a network; ``UserError`` if the engine cannot run it."""
-        shape = shape_for(model, hardware.engine, bits8)
+        shape = shape_for(model, hardware.engine, bits8, options)
         return cls(bits8, Estimate.of(hardware, shape))
 
     def reaches(self, fps: float) -> bool:
@@ -50,7 +53,11 @@ class NetworkDesign:
 
 
 def lower_precision(
-    model: str, hardware: HardwareTarget, bits8: float, fps: float
+    model: str,
+    hardware: HardwareTarget,
+    bits8: float,
+    fps: float,
+    options: NetworkOptions = PLAIN,
 ) -> NetworkDesign | None:
     """Find the design with the most 8-bit row tiles below ``bits8`` that reaches the rate.
 
@@ -60,7 +67,7 @@ def lower_precision(
     if is_file(model) or not fractions:
         return None
 
-    design = cache(partial(NetworkDesign.of, model, hardware))
+    design = cache(partial(NetworkDesign.of, model, hardware, options=options))
     # Cycles grow with the fraction.
     slow = bisect_left(fractions, True, key=lambda fraction: not design(fraction).reaches(fps))
     return design(fractions[max(slow - 1, 0)])
@@ -82,16 +89,22 @@ class Alternative:
     reason: str | None
 
 
-def other_engine(model: str, hardware: HardwareTarget, bits8: float, fps: float) -> Alternative:
+def other_engine(
+    model: str,
+    hardware: HardwareTarget,
+    bits8: float,
+    fps: float,
+    options: NetworkOptions = PLAIN,
+) -> Alternative:
     """Try other engines: those of the same ``act_bits`` first, of these the package's own."""
     fastest, reasons = None, []
     for act_bits in _act_bits(model, hardware):
         known = fastest.estimate.cycles if fastest else inf
         named = [e for e in candidate_engines(hardware.board) if e.act_bits == act_bits]
-        sized = _sized_engines(model, hardware, bits8, fps, act_bits, known)
+        sized = _sized_engines(model, hardware, bits8, fps, act_bits, known, options)
         try:
             for engine in chain((e for e in named if e != hardware.engine), sized):
-                design = _design(model, HardwareTarget(hardware.board, engine), bits8)
+                design = _design(model, HardwareTarget(hardware.board, engine), bits8, options)
                 if design and design.reaches(fps):
                     return Alternative(design, None)
                 if design and (not fastest or design.estimate.cycles < fastest.estimate.cycles):
@@ -108,15 +121,23 @@ def _act_bits(model: str, hardware: HardwareTarget) -> list[int]:
     return sorted(ACT_BITS, key=lambda bits: bits != hardware.engine.act_bits)
 
 
-def _design(model: str, hardware: HardwareTarget, bits8: float) -> NetworkDesign | None:
+def _design(
+    model: str, hardware: HardwareTarget, bits8: float, options: NetworkOptions
+) -> NetworkDesign | None:
     try:
-        return NetworkDesign.of(model, hardware, bits8)
+        return NetworkDesign.of(model, hardware, bits8, options)
     except UserError:  # this engine cannot run it
         return None
 
 
 def _sized_engines(
-    model: str, hardware: HardwareTarget, bits8: float, fps: float, act_bits: int, known: float
+    model: str,
+    hardware: HardwareTarget,
+    bits8: float,
+    fps: float,
+    act_bits: int,
+    known: float,
+    options: NetworkOptions,
 ) -> Iterator[EngineConfig]:
     """Yield engines sized to the network that reach the rate; at last, the fastest one.
 
@@ -124,7 +145,7 @@ def _sized_engines(
     """
 
     def networks(row_lanes: int) -> Sequence[NetworkShape]:
-        return [shape_of(model, row_lanes, bits8)]
+        return [shape_of(model, row_lanes, bits8, options)]
 
     def cycles_of(target: HardwareTarget, shapes: Sequence[NetworkShape]) -> Sequence[float]:
         return [Estimate.of(target, shape).cycles for shape in shapes]

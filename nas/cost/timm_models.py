@@ -5,31 +5,18 @@ are read from their modules. Parts that do not count towards cycles (biases, lay
 of the activation) do not matter; a part that the engine cannot run is refused by name.
 """
 
-import difflib
-from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
-from typing import Any
 
-import timm
-import torch
-from timm.layers.attention import Attention
-from timm.layers.mlp import Mlp
-from timm.layers.patch_embed import PatchEmbed
-from timm.models.deit import VisionTransformerDistilled
-from timm.models.eva import Eva
-from timm.models.vision_transformer import Block, VisionTransformer
-from timm.models.vision_transformer_relpos import VisionTransformerRelPos
-from torch import nn
-
-from rtl.errors import UserError
+from nas.importer.options import NetworkOptions
+from nas.importer.timm_parts import build, full_name, refuse
 from rtl.model.shape import NetworkShape, plain_vit
 
-FAMILIES = ("vit_", "deit_")
-SHORT = "_patch16_224"  # what a short name such as deit_small leaves out
 CLASSES = 1000  # of a model that comes without a classifier: ImageNet's
 
 
-def timm_shape(name: str, granularity: int, bits8: float) -> NetworkShape:
+@cache
+def timm_shape(name: str, granularity: int, bits8: float, options: NetworkOptions) -> NetworkShape:
     """Return the shape of a timm model, as :func:`nas.cost.plain.shape_of` does.
 
     Raises
@@ -37,11 +24,10 @@ def timm_shape(name: str, granularity: int, bits8: float) -> NetworkShape:
     UserError
         If timm has none of that name, or the engine has no counterpart to a part of it.
     """
-    model = _build(_known(name))
-    if missing := ", ".join(_missing(model)):
-        raise UserError(f"timm model '{name}' has what the engine has not: {missing}")
+    model = build(full_name(name), options.classes, options.image_size, device="meta")
+    refuse(name, model)
     block, conv = model.blocks[0], model.patch_embed.proj
-    return plain_vit(
+    shape = plain_vit(
         image=(*model.patch_embed.img_size, conv.in_channels),
         patch=conv.kernel_size[0],
         width=model.embed_dim,
@@ -55,87 +41,7 @@ def timm_shape(name: str, granularity: int, bits8: float) -> NetworkShape:
         mean_pool=model.global_pool == "avg",
         class_token=model.has_class_token,
     )
-
-
-@cache
-def _known(name: str) -> str:
-    """Return timm's own name of a model."""
-    names = [known for known in timm.list_models() if known.startswith(FAMILIES)]
-    tagged = timm.list_models(pretrained=True)  # such as vit_base_patch16_224.augreg_in21k
-    for known in (name, name + SHORT):
-        if known in names or (known in tagged and known.startswith(FAMILIES)):
-            return known
-    short = (known.removesuffix(SHORT) for known in names)
-    close = difflib.get_close_matches(name, short, n=3) or [f"{family}*" for family in FAMILIES]
-    raise UserError(
-        f"unknown model {name!r}: no integer model file, and none of timm's: {', '.join(close)}?"
-    )
-
-
-@cache
-def _build(name: str) -> Any:
-    with torch.device("meta"):
-        return timm.create_model(name, pretrained=False)
-
-
-def _missing(model: Any) -> Iterator[str]:
-    """Name the parts of a timm model that the engine has not."""
-    kinds = {
-        Eva: "rotary positions",
-        VisionTransformerDistilled: "a distillation token",
-        VisionTransformerRelPos: "relative positions",
-    }
-    if type(model) is not VisionTransformer:
-        yield kinds.get(type(model), f"an architecture of its own ({type(model).__name__})")
-        return
-    if type(model.patch_embed) is PatchEmbed:
-        yield from _missing_in_stem(model.patch_embed)
-    else:
-        yield f"a hybrid stem ({type(model.patch_embed).__name__})"
-    if model.num_reg_tokens:
-        yield "register tokens"
-    if not isinstance(model.norm_pre, nn.Identity):
-        yield "a norm in front of the blocks (pre-norm)"
-    if type(model.blocks[0]) is Block:
-        yield from _missing_in_block(model.blocks[0])
-    else:
-        yield f"blocks of another kind ({type(model.blocks[0]).__name__})"
-    yield from _missing_in_head(model)
-
-
-def _missing_in_stem(stem: Any) -> Iterator[str]:
-    height, width = stem.proj.kernel_size
-    if height != width:
-        yield f"patches of {height} x {width} pixels"
-    if stem.proj.stride != stem.proj.kernel_size:
-        yield "overlapping patches"
-    if not isinstance(stem.norm, nn.Identity):
-        yield "a norm in the patch embedding"
-
-
-def _missing_in_block(block: Any) -> Iterator[str]:
-    if type(block.attn) is not Attention:
-        yield f"attention of another kind ({type(block.attn).__name__})"
-    elif not isinstance(block.attn.q_norm, nn.Identity):
-        yield "a norm of queries and keys"
-    elif not isinstance(block.attn.norm, nn.Identity):
-        yield "a norm within the attention"
-    if type(block.mlp) is not Mlp:
-        yield f"a gated MLP ({type(block.mlp).__name__})"
-    elif not isinstance(block.mlp.norm, nn.Identity):
-        yield "a norm within the MLP"
-    if not isinstance(block.norm1, nn.LayerNorm):
-        yield f"{type(block.norm1).__name__} in place of LayerNorm"
-
-
-def _missing_in_head(model: Any) -> Iterator[str]:
-    if model.global_pool == "map":
-        yield "attention pooling (map)"
-    elif model.global_pool not in ("token", "avg"):
-        yield f"pooling '{model.global_pool}'"
-    elif model.global_pool == "avg" and model.pool_include_prefix and model.has_class_token:
-        yield "a mean over the class token, too"
-    if not isinstance(model.fc_norm, nn.Identity):
-        yield "a norm behind the pooling (fc_norm)"
-    elif not isinstance(model.norm, nn.LayerNorm):
-        yield "no final LayerNorm"
+    shape = replace(shape, registers=model.num_reg_tokens)
+    if options.classes == 0:
+        return replace(shape, classes=0, head_bits8=(), mean_pool=False, dense=True)
+    return shape

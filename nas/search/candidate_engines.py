@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 
 from nas.cost import ExactCosts, HardwareTarget
-from nas.cost.engine_search.choice import Choice, choose
 from nas.cost.engine_search.grid import CostedEngine
+from nas.cost.engine_search.search import Choice, choose
 from nas.cost.estimate import resources_of
 from nas.search.options import DEFAULT_ACT_BITS, ENGINE_SEARCH, SearchOptions
 from nas.search.targets import default_targets, fastest_rate, reaches, require_reachable

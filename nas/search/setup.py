@@ -1,8 +1,7 @@
 """Setup of a run: the options, resolved to engines, images, a recipe and frame rates."""
 
-from collections.abc import Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -175,11 +174,7 @@ def _recipe(options: SearchOptions, candidates: CandidateEngines) -> TrainConfig
     return recipe
 
 
-@contextmanager
-def cost_workers(options: SearchOptions) -> Iterator[Executor | None]:
+def cost_workers(options: SearchOptions) -> AbstractContextManager[Executor | None]:
     """Start the workers that compute costs; None where this process computes them itself."""
-    if options.workers == 1 and options.scheduler is None:
-        yield None
-        return
-    with workers(options.workers, options.scheduler) as executor:
-        yield executor
+    alone = options.workers == 1 and options.scheduler is None
+    return nullcontext() if alone else workers(options.workers, options.scheduler)

@@ -10,7 +10,6 @@
 - ``traffic``: what an image moves and multiplies, counted from the program
 - ``bound``: lower bounds and work of a network, without a program
 - ``report``: the static report of a compiled program
-- ``bench``: ``python -m rtl.timing.bench``, how long a prediction takes
 - ``fingerprint``: changes whenever predicted cycles may
 
 Source: docs/design/0004-timing.md.

@@ -9,7 +9,10 @@ import pytest
 from nas import fit
 from nas.cost import HardwareTarget, estimate
 from nas.cost.calibration import find
+from nas.cost.estimate import Estimate
+from nas.cost.plain import shape_of
 from nas.cost.records import PowerModel
+from nas.importer.options import NetworkOptions
 from rtl.board import FOLDER, board_names, load_board
 from rtl.build.synthesis import Resources
 from rtl.cli import command
@@ -20,6 +23,7 @@ from rtl.model.shape import plain_vit
 from rtl.timing import MemoryTiming, predict
 from rtl.timing.latencies import unit_latencies
 from rtl.timing.traffic import work_of
+from tests.nas.importer.tiny import Style, export
 
 DIGITS = str(Path(__file__).parents[2] / "examples" / "digits.pulsar")
 
@@ -52,6 +56,24 @@ def test_deit_small_on_all_boards(tmp_path, capsys):
     out = capsys.readouterr().out
     assert f"{expected:,.0f}" in out and f"{high - 1:+.1%}" in out
     assert max(map(len, out.splitlines())) <= 110
+
+
+def test_a_network_of_ones_own(tmp_path):
+    """An ONNX file, and a timm model of another size: figures are those of its shape."""
+    path, _ = export(tmp_path, Style("classes"))
+    sizes = {"image": (12, 12, 3), "patch": 4, "width": 24, "heads": 3, "head_dim": 8}
+    small = plain_vit(**sizes, hidden=48, depth=2, classes=7, row_granularity=TINY.row_lanes)
+    report = tmp_path / "fit.json"
+    for arguments, shape in (
+        ([str(path)], small),
+        (["deit_tiny", "--image-size", "32", "--classes", "10"], None),
+    ):
+        assert run(*arguments, "--board", "sim", "--json", str(report)) == 0
+        (found,) = json.loads(report.read_text())["boards"]
+        options = NetworkOptions(image_size=32, classes=10)
+        shape = shape or shape_of("deit_tiny", TINY.row_lanes, 0.0, options)
+        expected = Estimate.of(HardwareTarget.load("sim"), shape).cycles
+        assert found["estimate"]["cycles_per_image"] == expected
 
 
 @pytest.mark.parametrize("name", [name for name in board_names() if name != "sim"])
@@ -187,7 +209,10 @@ def test_no_error_bars_without_cycles(capsys):
     "args, message",
     [
         (("resnet50",), "unknown model 'resnet50'"),
-        ((DIGITS, "--w8", "0.5"), "--w8 is for timm's models"),
+        ((DIGITS, "--w8", "0.5"), "--w8 is for float networks"),
+        ((DIGITS, "--classes", "5"), "--classes is for timm's models: digits.pulsar has its own"),
+        (("deit_tiny", "--image-size", "100"), "--image-size 100 is not a multiple of the patch"),
+        (("deit_tiny", "--checkpoint", "no.pth"), "no.pth: no such file"),
         (("deit_tiny", "--w8", "2"), "must be from 0 to 1, not 2"),
         ((DIGITS, "--board", "zcu104"), "unknown board 'zcu104'"),
         ((DIGITS, "--engine", "huge"), "unknown engine 'huge'"),

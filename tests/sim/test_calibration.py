@@ -46,6 +46,21 @@ def errors_of(engine, images):
     return errors
 
 
+@pytest.mark.parametrize(
+    "features",
+    [
+        {},
+        {"pool": "mean", "class_token": False, "registers": 2},
+        {"output": "tokens", "two_tables": True},
+        {"output": "tokens", "pool": "all", "class_token": False},
+    ],
+    ids=str,
+)
+def test_models_of_a_shape_have_that_shape(features):
+    shape = shape_of(WINNER | features)
+    assert model_of(shape).shape == shape
+
+
 @pytest.mark.sim
 @ENGINES
 def test_cycles_of_whole_networks(engine):

@@ -3,6 +3,6 @@
 - ``sizing``: an engine for a network, from lanes and storage
 - ``grid``: the engines that are considered, with their resources, bounds and exact cycles; the
   limits of a board, and which one keeps an engine out
-- ``search``: branch and bound over the grid, the fastest engine first
-- ``choice``: engines worth searching for a space of networks, and those that reach a frame rate
+- ``search``: branch and bound over the grid; engines worth searching for a space of networks, and
+  those that reach a frame rate
 """

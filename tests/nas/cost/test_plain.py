@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from nas.cost.plain import shape_for, shape_of
+from nas.importer.options import NetworkOptions
 from rtl.config import TINY, ZCU102_A8
 from rtl.errors import UserError
 from rtl.model import IntegerModel
@@ -16,8 +17,11 @@ def test_a_file_has_its_own_tiles():
     model = IntegerModel.load(DIGITS)
     assert shape_of(DIGITS, model.row_granularity) == model.shape
     assert shape_of(DIGITS, 2 * model.row_granularity).row_granularity == 2 * model.row_granularity
-    with pytest.raises(UserError, match="--w8 is for timm's models"):
+    with pytest.raises(UserError, match="--w8 is for float networks"):
         shape_of(DIGITS, model.row_granularity, 0.5)
+    for options in (NetworkOptions(classes=3), NetworkOptions(image_size=28)):
+        with pytest.raises(UserError, match=r"is for timm's models: digits.pulsar has its own"):
+            shape_of(DIGITS, model.row_granularity, 0.0, options)
 
 
 def test_a_files_codes_must_be_the_engines():

@@ -3,6 +3,7 @@
 import pytest
 
 from nas.cost.plain import shape_of
+from nas.importer.options import NetworkOptions
 from rtl.errors import UserError
 from rtl.model.shape import plain_vit
 
@@ -33,6 +34,18 @@ def test_a_model_without_a_classifier_gets_1000_classes():
     assert shape_of("vit_base_patch16_224.augreg_in21k", 32).classes == 21843
 
 
+def test_variants():
+    """Another image size and number of classes; registers; DeiT III; no classifier."""
+    options = NetworkOptions(classes=5, image_size=112)
+    small = plain_vit(image=(112, 112, 3), width=384, heads=6, classes=5, row_granularity=32)
+    assert shape_of("deit3_small", 32, 0.0, options) == small
+    options = NetworkOptions(classes=0, image_size=224)
+    found = shape_of("vit_small_patch14_reg4_dinov2", 32, 0.0, options)
+    assert (found.tokens, found.registers, found.dense, found.classes) == (261, 4, True, 0)
+    with pytest.raises(UserError, match=r"--image-size 220 is not a multiple of the patch's 16"):
+        shape_of("deit_small", 32, 0.0, NetworkOptions(image_size=220))
+
+
 @pytest.mark.parametrize(
     "name, missing",
     [
@@ -40,7 +53,6 @@ def test_a_model_without_a_classifier_gets_1000_classes():
         ("vit_relpos_base_patch16_224", "relative positions"),
         ("vit_base_patch16_rope_224", "rotary positions"),
         ("vit_base_r50_s16_224", "a hybrid stem (HybridEmbed)"),
-        ("vit_base_patch14_reg4_dinov2", "register tokens"),
         ("vit_base_patch16_clip_224", "a norm in front of the blocks (pre-norm)"),
         ("vit_base_patch16_18x2_224", "blocks of another kind (ParallelThingsBlock)"),
         ("vit_giant_patch14_dinov2", "a gated MLP (GluMlp)"),
@@ -59,7 +71,8 @@ def test_what_the_engine_has_not_is_refused_by_name(name, missing):
 
 
 @pytest.mark.parametrize(
-    "name, close", [("deit_smal", "deit_small, vit_small"), ("resnet50", "vit_*, deit_*?")]
+    "name, close",
+    [("deit_smal", "deit_small, deit3_small"), ("resnet50", "vit_*, deit_*, deit3_*?")],
 )
 def test_unknown_names(name, close):
     with pytest.raises(UserError, match="unknown model") as error:

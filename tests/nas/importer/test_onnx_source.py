@@ -80,7 +80,7 @@ def test_facts_about_the_file(tmp_path):
         "producer": f"pytorch {torch.__version__.partition('+')[0]}",
         "outputs": ["output"],
     }
-    assert network.preprocessing == Preprocessing((12, 12), "RGB", 12, "bicubic")
+    assert network.preprocessing == Preprocessing((12, 12), "RGB", 12, "bicubic", margin="even")
 
 
 def test_a_known_file_needs_no_options(tmp_path, monkeypatch):
@@ -99,7 +99,7 @@ def test_a_known_file_needs_no_options(tmp_path, monkeypatch):
     "options, message",
     [
         ({}, "tiny.onnx does not say how its pixels were normalised: give --mean and --std"),
-        ({"classes": 7}, "--classes is for timm's models: tiny.onnx has its weights already"),
+        ({"classes": 7}, "--classes is for timm's models: tiny.onnx has its own"),
         ({"image_size": 16}, "takes images of 12 x 12 pixels alone, not 16: export it again"),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nas.cost.calibration import Calibration
-from nas.cost.engine_search import choice
+from nas.cost.engine_search import search
 from nas.cost.engine_search.sizing import LaneCounts
 from nas.cost.records import SIZES, Errors, LatencyRecord, ResourceErrors, ResourceRecord
 from nas.search import job
@@ -80,7 +80,7 @@ def calibrate(board: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def small_grid(monkeypatch):
-    monkeypatch.setattr(choice, "all_lanes", lambda: iter(GRID))
+    monkeypatch.setattr(search, "all_lanes", lambda: iter(GRID))
 
 
 @pytest.fixture(scope="module")
@@ -136,8 +136,8 @@ def test_the_engine_is_that_of_the_most_accurate_winners(out, board, monkeypatch
         ranks[result.hardware.engine.name] = sum(errors)
         return (sum(errors),)
 
-    monkeypatch.setattr(choice, "NEAR", 0.0)
-    monkeypatch.setattr(choice, "_beats", lambda one, other: False)
+    monkeypatch.setattr(search, "NEAR", 0.0)
+    monkeypatch.setattr(search, "_beats", lambda one, other: False)
     monkeypatch.setattr(job.EngineResult, "rank", property(rank))
     assert run(out, board, "--name", "several") == 0
     assert len(ranks) > 1

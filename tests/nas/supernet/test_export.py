@@ -91,7 +91,7 @@ def test_logits_are_real_values_and_cannot_saturate(net, tiny_data):
 
 
 def test_export_is_deterministic_and_survives_the_file(net, tiny_data, tmp_path):
-    arch = net.config.space.middle()
+    arch = net.config.space.largest(0.5)
     first, second = (exported(net, arch, tiny_data) for _ in range(2))
     assert first.hash == second.hash
     first.save(tmp_path / "model.pulsar")

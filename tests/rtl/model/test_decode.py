@@ -1,10 +1,14 @@
 """Formats: a file is written in the lowest one that holds it, and read as what it says."""
 
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from rtl.model import IntegerModel
+from rtl.errors import UserError
+from rtl.model import HostNetwork, IntegerModel
+from rtl.model.decode import decode
 from sim.random_model import random_model
 from tests.rtl.model.files import SIZES, header_edit, refusal_of
 
@@ -58,3 +62,39 @@ def test_a_higher_format_than_needed(model, path):
     assert refusal_of(path, model, edit) == (
         "format is 2, but nothing in it needs more than format 1: it must be 1"
     )
+
+
+def places(value, path=()):
+    """Every place in a header, its keys and list indices."""
+    keys = value.keys() if isinstance(value, dict) else range(len(value))
+    for key in keys:
+        yield (*path, key)
+        if isinstance(value[key], dict | list) and key != "info":
+            yield from places(value[key], (*path, key))
+
+
+@pytest.mark.parametrize("value", [None, [], {}, "x", -1, 1.5, True, 1 << 70, [1, "a"]], ids=str)
+def test_any_value_anywhere_is_accepted_or_refused_in_one_line(value):
+    model = random_model(
+        **SIZES, output="tokens", pool="mean", class_token=False, registers=1, two_tables=True
+    )
+    model = replace(
+        model,
+        output=replace(model.output, host=HostNetwork("a.onnx", "0" * 64)),
+        preprocessing=replace(model.preprocessing, resize=(9, 10), margin="even", pad=3),
+    )
+    written, tensors = model.header(), model.tensors()
+    for place in places(written):
+        if place == ("format",):  # the file's business
+            continue
+        header = deepcopy(written)
+        inner = header
+        for key in place[:-1]:
+            inner = inner[key]
+        inner[place[-1]] = value
+        try:
+            loaded = IntegerModel(**decode(header, tensors))
+        except UserError as error:
+            assert "\n" not in str(error)
+        else:
+            assert loaded.header() == header, place

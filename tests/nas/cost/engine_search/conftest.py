@@ -2,10 +2,10 @@
 
 import pytest
 
-from nas.cost.engine_search import choice
+from nas.cost.engine_search import search
 from tests.nas.cost.engine_search.made import GRID
 
 
 @pytest.fixture(autouse=True)
 def small_grid(monkeypatch):
-    monkeypatch.setattr(choice, "all_lanes", lambda: iter(GRID))
+    monkeypatch.setattr(search, "all_lanes", lambda: iter(GRID))

@@ -5,9 +5,9 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from nas.cost.engine_search import choice
-from nas.cost.engine_search.choice import choose, reaching
+from nas.cost.engine_search import search
 from nas.cost.engine_search.grid import SUBNETS, Binding, fullest
+from nas.cost.engine_search.search import choose, reaching
 from nas.space import Space
 from rtl.board import Board, Limits
 from rtl.build.synthesis import Resources
@@ -31,7 +31,7 @@ TIGHT = {"dsp": {"dsp": 150}, "lut": {"lut": 5000}, "bram36": {"bram36": 12}}
 
 def chosen(
     made: Board, model: ResourceModel = MODEL, space: Space = SPACE, act_bits: int = 6
-) -> choice.Choice:
+) -> search.Choice:
     return choose(made, space, act_bits, cycles_of, model)
 
 
@@ -39,7 +39,7 @@ def chosen(
 def test_every_limit_can_bind(resource):
     tight = board(**TIGHT[resource])
     found = chosen(tight)
-    assert 1 <= len(found.engines) <= choice.KEPT
+    assert 1 <= len(found.engines) <= search.KEPT
     for each in found.engines:
         tight.require(**asdict(MODEL.predict(each.engine)))
     binding = found.binding(found.engines[0])
@@ -57,7 +57,7 @@ def test_a_limit_that_keeps_a_slower_engine_out_does_not_bind():
     too_large = Resources(dsp=151, lut=1, ff=1, bram36=1)
     assert replace(found, excluded=((slower, too_large),)).binding(best) is None
     faster, used = found.excluded[-1]
-    assert searched.costed(faster).log_cycles < best.log_cycles - choice.NOTABLE
+    assert searched.costed(faster).log_cycles < best.log_cycles - search.NOTABLE
     both = replace(found, excluded=((slower, too_large), (faster, used)))
     assert both.binding(best).needed == used.dsp > 151
 
@@ -96,11 +96,11 @@ def test_kept_engines_do_not_beat_one_another():
 def test_among_near_equals_the_smallest_is_kept():
     """And one that is slower on every subnet is not."""
     first = chosen(board(dsp=150)).engines[0]
-    smaller = replace(first, cycles=first.cycles * (1 + choice.NEAR / 2), share=first.share / 2)
-    slower = replace(first, cycles=first.cycles * (1 + 3 * choice.NEAR))
-    assert choice._best([first, smaller, slower]) == [smaller]
+    smaller = replace(first, cycles=first.cycles * (1 + search.NEAR / 2), share=first.share / 2)
+    slower = replace(first, cycles=first.cycles * (1 + 3 * search.NEAR))
+    assert search._best([first, smaller, slower]) == [smaller]
     other = first.cycles * np.where(np.arange(SUBNETS) < 2, 0.9, 1.1)
-    assert len(choice._best([first, replace(first, cycles=other)])) == 2
+    assert len(search._best([first, replace(first, cycles=other)])) == 2
 
 
 def test_a_choice_repeats():

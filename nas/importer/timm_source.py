@@ -1,0 +1,265 @@
+"""A plain vision transformer of timm's, with weights from a file, in the canonical form."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from math import isqrt
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.layers.layer_scale import LayerScale
+from timm.models.vision_transformer import checkpoint_filter_fn
+from torch import Tensor, nn
+
+from nas.importer import pixels
+from nas.importer.activations import GELU_GRID, kind_of
+from nas.importer.network import Affine, FloatBlock, FloatNetwork, LayerNorm, affine
+from nas.importer.options import ImportOptions
+from nas.importer.timm_parts import build, full_name, refuse
+from nas.importer.weights import CheckpointWeights, read_weights
+from rtl.errors import UserError
+
+CONFIG = "config.json"
+FILES = ("model.safetensors", "pytorch_model.bin")  # beside it, in this order
+POOLS = {"token": "token", "avg": "mean", "": "all"}
+
+
+def load_timm(name: str, options: ImportOptions) -> FloatNetwork:
+    """Import a timm model by its name, or a folder as timm's ``save_for_hf`` writes it.
+
+    Raises
+    ------
+    UserError
+        If timm has none of that name, if it has parts that the engine has not, if the weights do
+        not fit it, or if mean and std are not known.
+    """
+    folder, config, more = Path(name), {}, {}
+    path = options.checkpoint
+    if folder.is_dir():
+        config = _config_of(folder)
+        path = path or next((folder / file for file in FILES if (folder / file).is_file()), None)
+        more = {key: config[key] for key in ("num_classes", "global_pool") if key in config}
+        more |= config.get("model_args") or {}
+    architecture = full_name(config.get("architecture") or name)
+    if path is None:
+        raise UserError(f"{name}: no weights: give --checkpoint FILE (.safetensors or .pth)")
+    model = build(architecture, options.classes, options.image_size, **more)
+    refuse(name, model)
+    weights = read_weights(Path(path))
+    notes = fill(model, weights, Path(path).name, options)
+    stated = {**_own_config(model), **(config.get("pretrained_cfg") or {})}
+    source = {
+        "name": folder.name if config else name,
+        "file": Path(path).name,
+        "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest(),
+        "architecture": architecture,
+        "license": weights.license or stated.get("license"),
+        "notes": notes,
+    }
+    return canonical(model, stated, options, {key: value for key, value in source.items() if value})
+
+
+def _config_of(folder: Path) -> dict[str, Any]:
+    """Read the configuration that timm writes beside weights."""
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}: no {CONFIG} of timm's in it: {error}") from None
+    if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
+        raise UserError(f"{folder / CONFIG}: names no 'architecture' of timm's")
+    return config
+
+
+def _own_config(model: nn.Module) -> dict[str, Any]:
+    config = getattr(model, "pretrained_cfg", None) or {}
+    return dict(config)
+
+
+def fill(model: Any, weights: CheckpointWeights, file: str, options: ImportOptions) -> list[str]:
+    """Put weights into a timm model; return notes on how.
+
+    Raises
+    ------
+    UserError
+        If weights are missing, left over, or of other sizes.
+    """
+    notes = list(weights.notes)
+    state = dict(weights.tensors)
+    if note := _positions(model, state, file, options):
+        notes.append(note)
+    state = checkpoint_filter_fn(state, model, adapt_layer_scale=True)
+    if not model.num_classes and (dropped := [key for key in state if key.startswith("head.")]):
+        notes.append(f"left out the classifier ({', '.join(dropped)})")
+        state = {key: value for key, value in state.items() if key not in dropped}
+    wanted = model.state_dict()
+    head = state.get("head.weight")
+    if head is not None and "head.weight" in wanted and len(head) != model.num_classes:
+        raise UserError(
+            f"{file} has {len(head):,} classes, the model {model.num_classes:,}: give"
+            f" --classes {len(head)}"
+        )
+    if missing := [key for key in wanted if key not in state]:
+        remedy = "; --classes 0 gives features" if missing[0].startswith("head.") else ""
+        raise UserError(f"{file}: no '{missing[0]}' in it{_more(missing)}{remedy}")
+    if extra := [key for key in state if key not in wanted]:
+        raise UserError(
+            f"{file}: has '{extra[0]}'{_more(extra)}, which the model has not: is it of another"
+            " model?"
+        )
+    for key, tensor in wanted.items():
+        if tensor.shape != state[key].shape:
+            raise UserError(
+                f"{file}: '{key}' has shape {tuple(state[key].shape)}, the model"
+                f" {tuple(tensor.shape)}: is it of another model?"
+            )
+    model.load_state_dict(state)
+    return notes
+
+
+def _more(keys: list[str]) -> str:
+    return f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
+
+
+def _positions(
+    model: Any, state: Mapping[str, Tensor], file: str, options: ImportOptions
+) -> str | None:
+    """Say that positions are resampled, if they are of another grid and that is asked for."""
+    position = state.get("pos_embed")
+    if position is None or position.ndim != 3:
+        return None
+    rows, columns = model.patch_embed.grid_size
+    counts = [position.shape[1] - others for others in range(model.num_prefix_tokens + 1)]
+    if rows * columns in counts:
+        return None
+    squares = [isqrt(count) for count in counts if count > 0 and isqrt(count) ** 2 == count]
+    if not squares:
+        raise UserError(f"{file}: {position.shape[1]} positions are those of no square grid")
+    old, patch = squares[0], model.patch_embed.patch_size[0]
+    if options.image_size is None:
+        raise UserError(
+            f"{file} has positions of {old} x {old} patches, the model {rows} x {columns}: give"
+            f" --image-size {old * patch} to take them as they are, or --image-size"
+            f" {rows * patch} to resample them"
+        )
+    return f"positions resampled from {old} x {old} to {rows} x {columns} patches"
+
+
+def canonical(
+    model: Any,
+    config: Mapping[str, Any],
+    options: ImportOptions,
+    source: dict[str, Any],
+) -> FloatNetwork:
+    """Bring a timm model with weights into the canonical form.
+
+    Parameters
+    ----------
+    model : timm.models.vision_transformer.VisionTransformer
+        One that :func:`nas.importer.timm_parts.refuse` lets pass.
+    config : mapping
+        Its ``pretrained_cfg``, for the preprocessing.
+    options : ImportOptions
+    source : dict
+        What there is to report.
+    """
+    name, conv = source.get("name", "model"), model.patch_embed.proj
+    image = (*model.patch_embed.img_size, conv.in_channels)
+    known = (tuple(config["mean"]), tuple(config["std"])) if config.get("mean") else None
+    mean, std = pixels.statistics(name, options, known, image[2])
+    head = _affine(model.head) if isinstance(model.head, nn.Linear) else None
+    pool = POOLS[model.global_pool]
+    if head is None:
+        pool = options.pool or pool
+    elif options.pool not in (None, pool):
+        raise UserError(f"--pool {options.pool}: {name} has a classifier, on {pool}: --classes 0")
+    if pool == "token" and not model.has_class_token:
+        raise UserError(f"--pool token: {name} has no class token")
+    block = model.blocks[0]
+    return FloatNetwork(
+        image=image,
+        patch=conv.kernel_size[0],
+        head_dim=block.attn.head_dim,
+        mean=mean,
+        std=std,
+        embed=affine(_pixels_last(conv.weight), _of(conv.bias)),
+        position=_position(model),
+        blocks=tuple(_block(name, index, each) for index, each in enumerate(model.blocks)),
+        norm=_norm(model.norm),
+        head=head,
+        pool=pool,
+        class_token=model.has_class_token,
+        registers=model.num_reg_tokens,
+        preprocessing=pixels.from_timm(name, config, image),
+        class_names=options.names(),
+        source={**source, "epsilon": model.norm.eps},
+    )
+
+
+def _pixels_last(weight: Tensor) -> Tensor:
+    """(width, channels, patch, patch) -> (width, patch * patch * channels)."""
+    return weight.detach().permute(0, 2, 3, 1).flatten(1)
+
+
+def _position(model: Any) -> Tensor:
+    """Return what the stream starts with, (tokens, width): patches, registers, class token."""
+    width, patches = model.embed_dim, model.patch_embed.num_patches
+    others = [each[0] for each in (model.cls_token, model.reg_token) if each is not None]
+    start = torch.cat([*others, torch.zeros(patches, width)]).detach().double()
+    first = len(start) - patches
+    if model.pos_embed is not None:
+        position = model.pos_embed[0].detach().double()
+        start[len(start) - len(position) :] += position
+    patch, rest = start[first:], start[:first]
+    kept = int(model.has_class_token)
+    return torch.cat([patch, rest[kept:], rest[:kept]])
+
+
+def _block(name: str, index: int, block: Any) -> FloatBlock:
+    """Return one block."""
+    q, k, v = _split(block.attn.qkv)
+    activation = kind_of(block.mlp.act(GELU_GRID))
+    if activation is None:
+        raise UserError(f"{name}: activation {type(block.mlp.act).__name__} is no kind of GELU")
+    return FloatBlock(
+        heads=block.attn.num_heads,
+        norm1=_norm(block.norm1),
+        q=q,
+        k=k,
+        v=v,
+        proj=_affine(block.attn.proj),
+        scale1=_scale(block.ls1, block.attn.proj),
+        norm2=_norm(block.norm2),
+        fc1=_affine(block.mlp.fc1),
+        fc2=_affine(block.mlp.fc2),
+        scale2=_scale(block.ls2, block.mlp.fc2),
+        activation=activation,
+    )
+
+
+def _split(qkv: nn.Linear) -> list[Affine]:
+    """Cut the joint layer of Q, K and V."""
+    joint = _affine(qkv)
+    weights, biases = joint.weight.chunk(3), joint.bias.chunk(3)
+    return [Affine(weight, bias) for weight, bias in zip(weights, biases, strict=True)]
+
+
+def _affine(layer: nn.Linear) -> Affine:
+    return affine(layer.weight.detach(), _of(layer.bias))
+
+
+def _of(bias: Tensor | None) -> Tensor | None:
+    return None if bias is None else bias.detach()
+
+
+def _norm(norm: nn.LayerNorm) -> LayerNorm:
+    width = norm.normalized_shape[0]
+    weight = torch.ones(width) if norm.weight is None else norm.weight.detach()
+    bias = torch.zeros(width) if norm.bias is None else norm.bias.detach()
+    return LayerNorm(weight.double(), bias.double(), norm.eps)
+
+
+def _scale(scale: nn.Module, layer: nn.Linear) -> Tensor:
+    if isinstance(scale, LayerScale):
+        return scale.gamma.detach().double()
+    return torch.ones(layer.out_features, dtype=torch.float64)

@@ -1,0 +1,48 @@
+"""Shapes of networks that are imported."""
+
+from dataclasses import replace
+
+import pytest
+
+from nas.cost.plain import shape_of
+from nas.importer.options import NetworkOptions
+from rtl.errors import UserError
+from rtl.model.shape import plain_vit
+from tests.nas.importer.timm_models import saved
+from tests.nas.importer.tiny import Style, export
+
+
+@pytest.fixture
+def expected():
+    return plain_vit(
+        image=(12, 12, 3),
+        patch=4,
+        width=24,
+        heads=3,
+        head_dim=8,
+        hidden=48,
+        depth=2,
+        classes=7,
+        row_granularity=8,
+        bits8=0.5,
+    )
+
+
+def test_an_onnx_file_needs_no_statistics(tmp_path, expected):
+    path, _ = export(tmp_path, Style("classes"))
+    assert shape_of(str(path), 8, 0.5) == expected
+
+
+def test_tokens_are_the_output_without_a_classifier(tmp_path, expected):
+    path, _ = export(tmp_path, Style("tokens", registers=2))
+    tokens = replace(expected, dense=True, classes=0, head_bits8=(), registers=2)
+    assert shape_of(str(path), 8, 0.5) == tokens
+
+
+def test_a_folder_and_a_checkpoint(tmp_path):
+    saved(tmp_path, "vit_medium_patch16_gap_240", num_classes=5)
+    found = shape_of(str(tmp_path), 8)
+    assert (found.classes, found.mean_pool, found.class_token) == (5, True, False)
+    options = NetworkOptions(checkpoint=tmp_path / "model.safetensors", classes=5)
+    with pytest.raises(UserError, match=r"has positions of 4 x 4 patches, the model 14 x 14"):
+        shape_of("vit_tiny", 8, 0.0, options)

@@ -1,0 +1,35 @@
+"""Names and modules of timm's models. What is refused is in tests/nas/cost/test_timm_models.py."""
+
+import pytest
+
+from nas.importer.timm_parts import build, full_name, refuse
+from rtl.errors import UserError
+
+
+def test_names_may_be_short_or_tagged():
+    assert full_name("deit_small") == "deit_small_patch16_224"
+    assert full_name("deit3_small_patch16_224.fb_in22k_ft_in1k").endswith(".fb_in22k_ft_in1k")
+    with pytest.raises(UserError, match=r"unknown model 'deit3_smal': .* deit3_small"):
+        full_name("deit3_smal")
+
+
+def test_a_model_is_built_without_memory_for_its_sizes():
+    model = build("vit_tiny_patch16_224", 3, 32, device="meta")
+    assert (model.num_classes, model.pos_embed.shape) == (3, (1, 5, 192))
+    assert model.pos_embed.is_meta
+
+
+@pytest.mark.parametrize("arguments", [{"colour": "red"}, {"global_pool": "sum"}])
+def test_arguments_that_timm_refuses(arguments):
+    with pytest.raises(UserError, match=r"timm cannot build 'vit_tiny_patch16_224' with \{"):
+        build("vit_tiny_patch16_224", None, None, **arguments)
+
+
+def test_several_parts_are_named_together():
+    model = build("vit_tiny_patch16_224", None, None, "meta", pre_norm=True, qk_norm=True)
+    with pytest.raises(UserError) as error:
+        refuse("mine", model)
+    assert str(error.value) == (
+        "timm model 'mine' has what the engine has not: a norm in front of the blocks (pre-norm),"
+        " a norm of queries and keys"
+    )
