@@ -103,6 +103,7 @@ def main(options: QuantizeOptions) -> None:
             weights=weights,
             cycles=cycles,
             host_file=host_file.name if network.host else "",
+            work_folder=options.out.with_suffix(".work"),
             progress=show,
         )
     if network.host:

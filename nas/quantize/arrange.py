@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from nas.importer.forward import features, forward, logits
+from nas.importer.forward import forward, output
 from nas.importer.network import Affine, FloatBlock, FloatNetwork
 from nas.quantize import fold
 from nas.quantize.method import Method
@@ -45,11 +45,7 @@ def prove(network: FloatNetwork, other: FloatNetwork, images: Tensor) -> float:
         If it is above :data:`FOLD_TOLERANCE`.
     """
 
-    def result(of: FloatNetwork) -> Tensor:
-        residual = forward(of, images)
-        return features(of, residual) if of.head is None else logits(of, residual)
-
-    difference = fold.largest_difference(network, other, result)
+    difference = fold.largest_difference(network, other, lambda of: output(of, forward(of, images)))
     if not difference <= FOLD_TOLERANCE:
         raise ToolError(f"folds change the network's results by {difference:.1e} of the largest")
     return difference

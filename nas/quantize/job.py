@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from nas.cost import HardwareTarget
 from nas.importer.network import FloatNetwork, converted
 from nas.producer import producer
 from nas.quantize.arrange import (
+    Statistics,
     arranged,
     folded,
     prove,
@@ -20,10 +22,12 @@ from nas.quantize.arrange import (
 )
 from nas.quantize.budget import choose_tiles, rows_of, tile_scores
 from nas.quantize.export import export
+from nas.quantize.kept import KeptBlocks, key_of
 from nas.quantize.method import Method
 from nas.quantize.network import QuantizedNetwork
 from nas.quantize.pipeline import Bits, Progress, quantize_network
 from nas.quantize.sensitivity import row_scores
+from nas.quantize.trials import Trial, best_method
 from rtl.model import IntegerModel
 from rtl.model.shape import LAYERS, BlockShape, NetworkShape
 
@@ -59,6 +63,7 @@ def quantize(
     cycles: int | None = None,
     method: Method | None = None,
     host_file: str = "",
+    work_folder: Path | None = None,
     progress: Progress = lambda what, step, steps: None,
 ) -> Result:
     """Quantize a network without training.
@@ -77,8 +82,11 @@ def quantize(
     cycles : int, optional
         Most cycles per image, for ``mixed``.
     method : Method, optional
+        Without one, the aim of 4-bit rows is tried on images that are left out.
     host_file : str
         Name of the file for what follows the features, if there is one.
+    work_folder : Path, optional
+        Finished blocks are kept here until the end: an interrupted run goes on where it was.
     progress : callable
 
     Raises
@@ -90,9 +98,9 @@ def quantize(
         raise ValueError(f"weights must be one of {', '.join(WEIGHTS)}, not {weights!r}")
     if (weights == "mixed") != (cycles is not None):
         raise ValueError("mixed weights need a number of cycles, and others take none")
-    method = replace(method or Method(), act_bits=hardware.engine.act_bits)
-    work = _Work(network, images, hardware, method, progress)
-    return work.result(weights, cycles, host_file)
+    given = replace(method or Method(), act_bits=hardware.engine.act_bits)
+    work = _Work(network, images, hardware, given, work_folder, progress)
+    return work.result(weights, cycles, host_file, search=method is None)
 
 
 class _Work:
@@ -104,19 +112,23 @@ class _Work:
         images: Tensor,
         hardware: HardwareTarget,
         method: Method,
+        work_folder: Path | None,
         progress: Progress,
     ) -> None:
         self.hardware, self.method, self.progress = hardware, method, progress
+        self.work_folder = work_folder
+        self.kept: list[KeptBlocks] = []
+        self.trials: list[Trial] = []
         self.granularity = hardware.engine.row_lanes
-        self.images = _shuffled(images)
+        self.images = images
         self.source = network
         self.cycles_of(four_bits(network, self.granularity))  # refused at once, or never
         progress("folds", 0, 1)
         plain = folded(network, method)
-        self.difference = prove(network, plain, self.images[:PROVEN_IMAGES])
+        self.difference = prove(network, plain, images[:PROVEN_IMAGES])
         self.network = converted(plain, torch.float32)
 
-    def result(self, weights: str, cycles: int | None, host_file: str) -> Result:
+    def result(self, weights: str, cycles: int | None, host_file: str, *, search: bool) -> Result:
         self.progress("statistics", 0, 1)
         seen = statistics(self.network, self.images)
         scores = self.scores() if weights == "mixed" else {}
@@ -133,15 +145,15 @@ class _Work:
             if scores:
                 scores[f"blocks.{index}.fc1"] = scores[f"blocks.{index}.fc1"][order]
         bits = self.bits(weights, cycles, scores)
-        quantized = quantize_network(
-            self.network,
-            self.images,
-            seen,
-            self.method,
-            bits,
-            granularity=self.granularity,
-            progress=self.progress,
-        )
+        if search and any((rows == 4).any() for rows in bits.values()):
+            self.trials = best_method(
+                self.network,
+                self.images,
+                self.method,
+                lambda images, method: self.quantized(images, seen, method, bits),
+            )
+            self.method = self.trials[0].method
+        quantized = self.quantized(self.images, seen, self.method, bits)
         model = export(
             quantized,
             granularity=self.granularity,
@@ -149,11 +161,32 @@ class _Work:
             host_file=host_file,
             info=self.info(weights, cycles),
         )
+        for kept in self.kept:
+            kept.clear()
         return Result(model, quantized, self.cycles_of(model.shape))
+
+    def quantized(
+        self, images: Tensor, seen: Statistics, method: Method, bits: Bits
+    ) -> QuantizedNetwork:
+        images, kept = _shuffled(images), None
+        if self.work_folder:
+            kept = KeptBlocks(self.work_folder, key_of(self.network, images, method, bits))
+            self.kept.append(kept)
+        return quantize_network(
+            self.network,
+            images,
+            seen,
+            method,
+            bits,
+            granularity=self.granularity,
+            kept=kept,
+            progress=self.progress,
+        )
 
     def scores(self) -> dict[str, Tensor]:
         self.progress("sensitivity", 0, 1)
-        return row_scores(self.network, self.images[:SCORED_IMAGES], seed=self.method.seed)
+        images = _shuffled(self.images)[:SCORED_IMAGES]
+        return row_scores(self.network, images, seed=self.method.seed)
 
     def bits(self, weights: str, cycles: int | None, scores: Mapping[str, Tensor]) -> Bits:
         network, granularity = self.network, self.granularity
@@ -200,6 +233,14 @@ class _Work:
             "weights": weights,
             "cycles": cycles,
             "images": len(self.images),
+            "trials": [
+                {
+                    "least_squares": trial.method.least_squares,
+                    "ridge": trial.method.ridge,
+                    "error": round(trial.error, 5),
+                }
+                for trial in self.trials
+            ],
             "fold_difference": self.difference,
         }
 

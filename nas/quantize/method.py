@@ -47,7 +47,7 @@ class Method:
     seed: int = 0
     rounding: str = "descended"
     least_squares: bool = True
-    ridge: float = 0.1
+    ridge: float = 1.0
     damping: float = 0.01
     class_share: float = 0.1
     centre: bool = True

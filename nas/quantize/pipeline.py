@@ -13,6 +13,7 @@ from nas.quantize import scales
 from nas.quantize.arrange import CHUNK_IMAGES, Statistics, table_units
 from nas.quantize.block import BlockQuantizer, round_layer
 from nas.quantize.codes import Code, NetworkCodes
+from nas.quantize.kept import KeptBlocks
 from nas.quantize.method import Method
 from nas.quantize.moments import MomentSums
 from nas.quantize.network import QuantizedNetwork
@@ -40,6 +41,7 @@ def quantize_network(
     bits: Bits,
     *,
     granularity: int,
+    kept: KeptBlocks | None = None,
     progress: Progress = lambda what, step, steps: None,
 ) -> QuantizedNetwork:
     """Choose all codes and round all weights, from the pixels to the end.
@@ -55,6 +57,9 @@ def quantize_network(
     bits : mapping
     granularity : int
         Rows of a row tile.
+    kept : KeptBlocks, optional
+        Where blocks are read from, if they were quantized before, and written to.
+    progress : callable
     """
     headroom = torch.full((network.width,), seen.residual_top * HEADROOM)
     residual = scales.symmetric(headroom.to(network.position), 16)
@@ -71,7 +76,13 @@ def quantize_network(
         work = BlockQuantizer(
             block, network.head_dim, exact, stream, residual, block_bits, units, method
         )
-        done = work.quantize()
+        done = kept.load(index, block) if kept else None
+        if done is not None:
+            work.replay(done)
+        else:
+            done = work.quantize()
+            if kept:
+                kept.save(index, done)
         exact, stream = work.exact, work.stream
         blocks.append(done.block)
         codes.append(done.codes)
