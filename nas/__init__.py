@@ -1,6 +1,7 @@
 """Neural architecture search for the accelerator: supernet, training, costs, search, export.
 
 - :mod:`nas.data`, :mod:`nas.digits`: images with labels; the handwritten digits
+- :mod:`nas.folder`: images of a folder, perhaps with classes
 - :mod:`nas.testset`: the test set, which only the final report imports
 - :mod:`nas.space`: the search space
 - :mod:`nas.numerics`: codes and factors in PyTorch, and the whole integer model in integers

@@ -2,6 +2,7 @@
 
 - :mod:`sim.preprocessing`: an image file becomes pixels
 - :mod:`sim.golden`: the reference interpreter of an integer model
+- :mod:`sim.host`: the network behind the features
 - :mod:`sim.toolchain`: Verilator, found and run; builds in a cache
 - :mod:`sim.testbench`: an engine, a memory and the taps, as one build
 - :mod:`sim.benches`: what runs inside a simulation

@@ -10,13 +10,14 @@ import torch
 from nas.cost import HardwareTarget
 from nas.cost.estimate import Estimate
 from nas.data import ImageSet
+from nas.intervals import paired_difference
 from nas.numerics.integer import IntegerNetwork
 from nas.search.evolution import Candidate
 from nas.search.summary import Winner, WinnerWork
 from nas.supernet.contract import compare
 from nas.supernet.supernet import Supernet
 from nas.testset import load_digits_test
-from nas.training.evaluate import evaluate, evaluate_subnet, paired_difference
+from nas.training.evaluate import evaluate, evaluate_subnet
 from rtl.errors import ToolError
 from rtl.model import IntegerModel
 from sim import golden

@@ -1,35 +1,9 @@
-"""Accuracy: intervals against known values, pairing."""
+"""Accuracy of a model on a set of images."""
 
-import numpy as np
-import pytest
 import torch
 
 from nas.data import ImageSet
-from nas.training.evaluate import evaluate, paired_difference, wilson
-
-
-@pytest.mark.parametrize(
-    ("successes", "count", "low", "high"),
-    [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (960, 1000, 0.9460, 0.9705)],
-)
-def test_wilson_interval(successes, count, low, high):
-    assert wilson(successes, count) == pytest.approx((low, high), abs=1e-4)
-
-
-def test_wilson_refuses_impossible_counts():
-    with pytest.raises(ValueError, match=r"successes must lie in 0 ... 5 of a count >= 1, not 6"):
-        wilson(6, 5)
-
-
-def test_paired_difference_sees_through_common_errors():
-    first = np.arange(1000) % 10 != 0
-    second = first.copy()
-    second[1] = False
-    difference = paired_difference(first, second)
-    assert difference.mean == pytest.approx(0.001)
-    assert difference.low < 0 < difference.high < 0.004
-    with pytest.raises(ValueError, match="both need the same images"):
-        paired_difference(first, second[:5])
+from nas.training.evaluate import evaluate
 
 
 def test_evaluate_counts_over_batches():
