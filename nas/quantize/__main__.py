@@ -10,9 +10,10 @@ import tyro
 from rich.table import Table
 
 from nas.cost import HardwareTarget
-from nas.importer import ImportOptions, load
+from nas.importer import ImportOptions
+from nas.importer.source import described, read
 from nas.quantize.images import MOST, image_files, load_images
-from nas.quantize.job import Result, quantize
+from nas.quantize.job import Quantization, quantize
 from rtl.cli import BoardName, EngineName, command
 from rtl.console import print_tables, progress_bars
 from rtl.errors import UserError
@@ -33,8 +34,8 @@ class QuantizeOptions:
     python -m nas.quantize deit_tiny --checkpoint deit.pth --images photos --out deit.pulsar
     """
 
-    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE.onnx")]
-    """Name of a timm model (with --checkpoint), or an ONNX file."""
+    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FOLDER|FILE.onnx")]
+    """Name of a timm model (with --checkpoint), a folder as timm saves one, or an ONNX file."""
 
     images: Path
     """Folder of pictures like those that the network will see; no labels are needed."""
@@ -80,7 +81,7 @@ def main(options: QuantizeOptions) -> None:
     require_writable(options.out)
     files = image_files(options.images)
     with progress_bars() as bars:
-        network = load(options.model, **vars(options.imported))
+        network = read(options.model, options.imported)
         task = bars.add_task("images", total=None)
         images = load_images(
             files,
@@ -110,7 +111,7 @@ def main(options: QuantizeOptions) -> None:
         with atomic_write(host_file) as file:
             file.write(network.host)
     result.model.save(options.out)
-    print_tables(summary(options, hardware, result))
+    print_tables(*described(network), summary(options, hardware, result))
 
 
 def wanted(options: QuantizeOptions, hardware: HardwareTarget) -> tuple[str, int | None]:
@@ -133,7 +134,7 @@ def wanted(options: QuantizeOptions, hardware: HardwareTarget) -> tuple[str, int
     return weights, limit
 
 
-def summary(options: QuantizeOptions, hardware: HardwareTarget, result: Result) -> Table:
+def summary(options: QuantizeOptions, hardware: HardwareTarget, result: Quantization) -> Table:
     """Make a table of what was written."""
     model = result.model
     rows = {
@@ -152,7 +153,7 @@ def summary(options: QuantizeOptions, hardware: HardwareTarget, result: Result) 
     return table
 
 
-def share_of_eight_bits(result: Result) -> float:
+def share_of_eight_bits(result: Quantization) -> float:
     """Share of the blocks' rows that have 8 bits."""
     layers = [layer for name, layer in result.model.linears().items() if name.startswith("blocks.")]
     bits = np.concatenate([layer.bits for layer in layers])

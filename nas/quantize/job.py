@@ -37,7 +37,7 @@ WEIGHTS = ("4", "8", "mixed")
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class Quantization:
     """A quantized network.
 
     Parameters
@@ -65,7 +65,7 @@ def quantize(
     host_file: str = "",
     work_folder: Path | None = None,
     progress: Progress = lambda what, step, steps: None,
-) -> Result:
+) -> Quantization:
     """Quantize a network without training.
 
     Parameters
@@ -128,7 +128,9 @@ class _Work:
         self.difference = prove(network, plain, images[:PROVEN_IMAGES])
         self.network = converted(plain, torch.float32)
 
-    def result(self, weights: str, cycles: int | None, host_file: str, *, search: bool) -> Result:
+    def result(
+        self, weights: str, cycles: int | None, host_file: str, *, search: bool
+    ) -> Quantization:
         self.progress("statistics", 0, 1)
         seen = statistics(self.network, self.images)
         scores = self.scores() if weights == "mixed" else {}
@@ -163,7 +165,7 @@ class _Work:
         )
         for kept in self.kept:
             kept.clear()
-        return Result(model, quantized, self.cycles_of(model.shape))
+        return Quantization(model, quantized, self.cycles_of(model.shape))
 
     def quantized(
         self, images: Tensor, seen: Statistics, method: Method, bits: Bits
