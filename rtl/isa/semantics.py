@@ -123,7 +123,7 @@ class Interpreter:
         return self.result()
 
     def result(self) -> np.ndarray:
-        """Bytes that STOREs have written, in the order of the OUTPUT region: (images, bytes) uint8."""
+        """Bytes that STOREs have written, as in the OUTPUT region: (images, bytes) uint8."""
         return np.stack(
             [np.concatenate([content for _, content in sorted(o.items())]) for o in self.output]
         )
