@@ -57,8 +57,7 @@ def test_timm_model_to_golden(classifier, pictures, tmp_path, capsys):
 
 
 def test_network_with_a_decoder(pictures, tmp_path):
-    source, out = tmp_path / "net.onnx", tmp_path / "b.pulsar"
-    tiny.export(source)
+    (source, _), out = tiny.export(tmp_path), tmp_path / "b.pulsar"
     assert run(source, "--images", pictures, "--board", "sim", "--out", out) == 0
     model = IntegerModel.load(out)
     assert isinstance(model.output, Features) and model.output.host

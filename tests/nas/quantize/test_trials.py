@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from nas.importer.forward import forward, output
 from nas.quantize.method import Method
+from nas.quantize.network import QuantizedNetwork
 from nas.quantize.trials import best_method, candidates, relative_error
 from tests.nas.quantize.networks import random_images, random_network
 
@@ -18,9 +20,10 @@ IMAGES = random_images(13)
 def worse(factor):
     """Return the network with a classifier that is off by a factor."""
     head = NETWORK.head
+    assert head
     head = replace(head, weight=head.weight * factor, bias=head.bias * factor)
-    codes = SimpleNamespace(tap=lambda: lambda name, tensor: tensor)
-    return SimpleNamespace(network=replace(NETWORK, head=head), codes=codes)
+    codes: Any = SimpleNamespace(tap=lambda: lambda name, tensor: tensor)
+    return QuantizedNetwork(replace(NETWORK, head=head), codes, {})
 
 
 def test_error_is_relative():
