@@ -58,14 +58,16 @@ def test_timm_model_to_golden(classifier, pictures, tmp_path, capsys):
 
 def test_network_with_a_decoder(pictures, tmp_path):
     (source, _), out = tiny.export(tmp_path), tmp_path / "b.pulsar"
-    assert run(source, "--images", pictures, "--board", "sim", "--out", out) == 0
+    statistics = ("--mean", *tiny.MEAN, "--std", *tiny.STD)
+    images = ("--images", pictures, "--board", "sim")
+    assert run(source, *images, "--out", out, *statistics) == 0
     model = IntegerModel.load(out)
     assert isinstance(model.output, Features) and model.output.host
     host = tmp_path / "b.host.onnx"
     assert model.output.host.file == host.name
     assert model.output.host.sha256 == hashlib.sha256(host.read_bytes()).hexdigest()
     image = prepare(pictures / "3.png", model.preprocessing, model.image)[None]
-    network = load(source)
+    network = load(source, mean=tiny.MEAN, std=tiny.STD)
     found = features(model.output, golden.run(model, image), network.patches)
     wanted = output(network, forward(network, torch.from_numpy(image))).numpy()
     assert np.linalg.norm(found - wanted) < 0.15 * np.linalg.norm(wanted)
