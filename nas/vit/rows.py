@@ -34,22 +34,15 @@ class Row:
     cycles : int, optional
         Most cycles per image, for ``mixed``.
     engine : str
-    naive : bool
-        With what one would try first.
-    chance : int, optional
-        Seed: the tiles that get 8 bits are chosen by chance.
+    method : Method, optional
+        Without one, what :func:`nas.quantize.job.quantize` finds best.
     """
 
     name: str
     weights: str = "8"
     cycles: int | None = None
     engine: str = BOARD
-    naive: bool = False
-    chance: int | None = None
-
-    @property
-    def method(self) -> Method:
-        return NAIVE if self.naive else Method()
+    method: Method | None = None
 
 
 A8 = "zcu102_a8"
@@ -63,8 +56,9 @@ TABLE = (
     Row("quarter", "mixed", QUARTER),
     Row("w4a6", "4"),
 )
-BASELINES = (Row("w8a8_naive", engine=A8, naive=True), Row("w4a6_naive", "4", naive=True))
-CHANCE = tuple(Row(f"half_random_{seed}", "mixed", HALF, chance=seed) for seed in range(3))
+BASELINES = (Row("w8a8_naive", engine=A8, method=NAIVE), Row("w4a6_naive", "4", method=NAIVE))
+CHANCES = range(3)
+"""Seeds of rows like ``half`` whose tiles are taken by chance."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +135,7 @@ class RowJob:
                 weights=self.row.weights,
                 cycles=self.row.cycles,
                 method=self.row.method,
-                chance=self.row.chance,
+                work_folder=self.out.with_suffix(".work"),
                 host_file=host_file.name if network.host else "",
                 progress=show,
             )
