@@ -27,7 +27,7 @@ from nas.quantize.method import Method
 from nas.quantize.network import QuantizedNetwork
 from nas.quantize.pipeline import Bits, Progress, quantize_network
 from nas.quantize.sensitivity import row_scores
-from nas.quantize.trials import Trial, best_method
+from nas.quantize.trials import Trial, tried
 from rtl.model import IntegerModel
 from rtl.model.shape import LAYERS, BlockShape, NetworkShape
 
@@ -148,7 +148,7 @@ class _Work:
                 scores[f"blocks.{index}.fc1"] = scores[f"blocks.{index}.fc1"][order]
         bits = self.bits(weights, cycles, scores)
         if search and any((rows == 4).any() for rows in bits.values()):
-            self.trials = best_method(
+            self.trials = tried(
                 self.network,
                 self.images,
                 self.method,
@@ -238,7 +238,6 @@ class _Work:
             "trials": [
                 {
                     "least_squares": trial.method.least_squares,
-                    "ridge": trial.method.ridge,
                     "error": round(trial.error, 5),
                 }
                 for trial in self.trials
