@@ -21,6 +21,7 @@ from rtl.files import atomic_write, require_writable
 from rtl.model import Features, IntegerModel, repack
 from rtl.model.features import features
 from sim import runner
+from sim.host import Host, open_host
 
 SCHEMA = 4
 
@@ -71,6 +72,7 @@ def main(options: RunOptions) -> None:
         model = repack(model, engine.row_lanes)
     plan_model(model, engine)
     images = np.stack([prepare(p, model.preprocessing, model.image) for p in options.images])
+    host = _host(options, model)
     if options.json:
         require_writable(options.json)
     with Console(stderr=True).status(
@@ -78,10 +80,13 @@ def main(options: RunOptions) -> None:
     ):
         run = runner.run(model, images, board, engine=engine, check=options.check)
     Console().print(_table(options, model, board, run))
+    output = _output(model, run.output, host)
+    for name, values in (output.get("host") or {}).items():
+        Console().print(Text(f"{name} of the host network: {np.shape(values)}"))
     Console().print(_verdict(run))
     if options.json:
         with atomic_write(options.json, "w") as file:
-            json.dump(_report(options, model, board, engine, run), file, indent=2)
+            json.dump(_report(options, model, board, engine, run) | output, file, indent=2)
     if not run.exact:
         raise ToolError(f"the engine differs from the golden model: {run.first_mismatch}")
 
@@ -137,7 +142,6 @@ def _report(
         "board": board.name,
         "engine": asdict(engine) | {"hash": f"{engine.hash:016x}"},
         "images": [str(path) for path in options.images],
-        **_output(model, run.output),
         "cycles": list(run.cycles),
         "cycles_per_image": run.cycles_per_image,
         "words": run.words,
@@ -149,11 +153,23 @@ def _report(
     }
 
 
-def _output(model: IntegerModel, output: np.ndarray) -> dict[str, Any]:
-    """Classes and logits, or features and what they are made of."""
+def _host(options: RunOptions, model: IntegerModel) -> Host | None:
+    """Open the network behind the features; None if there is none, or no onnxruntime."""
+    if not isinstance(model.output, Features) or model.output.host is None:
+        return None
+    host = open_host(options.model, model.output.host)
+    if host is None:
+        said = "onnxruntime is not installed: features are the end, the host network is not run"
+        Console(stderr=True).print(said, soft_wrap=True)
+    return host
+
+
+def _output(model: IntegerModel, output: np.ndarray, host: Host | None) -> dict[str, Any]:
+    """List classes and logits; or features, and what the host network makes of them."""
     if isinstance(model.output, Features):
         found = features(model.output, output, model.shape.patches)
-        return {"pool": model.output.pool, "features": found.tolist()}
+        behind = {name: value.tolist() for name, value in host(found).items()} if host else None
+        return {"pool": model.output.pool, "features": found.tolist(), "host": behind}
     names = [model.class_names[i] for i in output.argmax(axis=1)]
     return {"classes": names, "logits": output.tolist()}
 
