@@ -75,7 +75,8 @@ def prepare(folder: Path, console: Console) -> Example:
 
             found.append(tuple(write_crops(folder, part, show)))
     calibration, test = found
-    return Example(folder, str(source), calibration, test, console=console)
+    # Sorted, as python -m nas.quantize would read that folder.
+    return Example(folder, str(source), tuple(sorted(calibration)), test, console=console)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from rtl.files import atomic_directory
 from rtl.model import IntegerModel
 
 ARCHITECTURE = "vit_tiny_patch16_224"
-SIZES = {
+SIZES: dict[str, Any] = {
     **{"img_size": 28, "in_chans": 1, "patch_size": 7, "num_classes": 10},
     **{"embed_dim": 96, "depth": 6, "num_heads": 3},
 }
@@ -119,12 +119,17 @@ def normalised(images: Tensor) -> Tensor:
     return (images.permute(0, 3, 1, 2).float() / 255 - MEAN) / STD
 
 
-def digits_example(example: Example, digits: DigitSets, recipe: DigitRecipe) -> Example:
-    """Train the network, unless that is done, and return it with digits to calibrate it."""
+def digits_example(
+    example: Example, digits: DigitSets, recipe: DigitRecipe, train_digits: ImageSet | None = None
+) -> Example:
+    """Train the network, unless that is done, and return it with digits to calibrate it.
+
+    It is trained on ``train_digits``, by default on all that training may see.
+    """
     folder = example.folder / "digits"
     network = folder / "network"
     with example.console.status("Training a small ViT on the digits"):
-        train(network, load_digits().train, recipe)
+        train(network, train_digits or load_digits().train, recipe)
     pictures = write_pictures(folder / "calibration", digits.calibration)
     return replace(
         example, folder=folder, source=str(network), calibration=pictures, test=(), options={}
