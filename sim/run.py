@@ -1,4 +1,4 @@
-"""``python -m sim.run``: classify images on the simulated engine, from an integer model file."""
+"""``python -m sim.run``: images on the simulated engine, by an integer model file."""
 
 import json
 import sys
@@ -18,20 +18,23 @@ from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
 from rtl.compiler import plan_model
 from rtl.errors import ToolError, UserError
 from rtl.files import atomic_write, require_writable
-from rtl.model import IntegerModel, repack
+from rtl.model import Features, IntegerModel, repack
+from rtl.model.features import features
 from sim import runner
+from sim.host import Host, open_host
 
-SCHEMA = 3
+SCHEMA = 4
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Classify images with an integer model on the engine, simulated cycle by cycle.
+    """Run images through an integer model on the engine, simulated cycle by cycle.
 
     The engine's Verilog runs in Verilator (built at first, about two minutes, then cached), and
     every word that it writes is compared with the golden model. Prints the class and the cycles
     of each image: of the first one from the start to its end, of each other one from the end of
-    the one before, as images overlap. Example:
+    the one before, as images overlap. Of a model whose output is tokens, features take the place
+    of the class. Example:
 
     python -m sim.run examples/digits.pulsar examples/*.png
     """
@@ -48,11 +51,11 @@ class RunOptions:
     """Board: sim, ulx3s, zcu102, or a file. Gives clock, memory and engine."""
     engine: EngineName = None
     repack: Flag = False
-    """Widen the model's row tiles where the engine's are larger; the logits stay the same."""
+    """Widen the model's row tiles where the engine's are larger; the output stays the same."""
     check: Flag = True
-    """Compare the logits alone with the golden model, instead of every scratchpad write: faster."""
+    """Compare the output alone with the golden model, instead of every scratchpad write: faster."""
     json: OptionalPath = None
-    """Also write logits, cycles and counters to this file."""
+    """Also write logits or features, cycles and counters to this file."""
 
 
 def main(options: RunOptions) -> None:
@@ -69,6 +72,7 @@ def main(options: RunOptions) -> None:
         model = repack(model, engine.row_lanes)
     plan_model(model, engine)
     images = np.stack([prepare(p, model.preprocessing, model.image) for p in options.images])
+    host = _host(options, model)
     if options.json:
         require_writable(options.json)
     with Console(stderr=True).status(
@@ -76,10 +80,13 @@ def main(options: RunOptions) -> None:
     ):
         run = runner.run(model, images, board, engine=engine, check=options.check)
     Console().print(_table(options, model, board, run))
+    output = _output(model, run.output, host)
+    for name, values in (output.get("host") or {}).items():
+        Console().print(Text(f"{name} of the host network: {np.shape(values)}"))
     Console().print(_verdict(run))
     if options.json:
         with atomic_write(options.json, "w") as file:
-            json.dump(_report(options, model, board, engine, run), file, indent=2)
+            json.dump(_report(options, model, board, engine, run) | output, file, indent=2)
     if not run.exact:
         raise ToolError(f"the engine differs from the golden model: {run.first_mismatch}")
 
@@ -87,27 +94,37 @@ def main(options: RunOptions) -> None:
 def _table(options: RunOptions, model: IntegerModel, board: Board, run: runner.EngineRun) -> Table:
     # Names of files and classes are Text: in plain strings rich would look for markup.
     title = f"{options.model.name} on board {board.name}, {board.clock_hz / 1e6:g} MHz"
-    table, scale = Table(title=Text(title)), model.classifier.output_scale
-    for heading in ("image", "class", "logit", "next", "cycles", "frames/s"):
+    table = Table(title=Text(title))
+    headings = ("image", *_headings(model), "cycles", "frames/s")
+    for heading in headings:
         table.add_column(heading, justify="left" if heading in ("image", "class") else "right")
-    for path, logits, cycles in zip(options.images, run.logits, run.cycles, strict=True):
-        best, *others = np.argsort(-logits, kind="stable")
-        following = [f"{model.class_names[i]} {logits[i] * scale:.2f}" for i in others[:1]]
-        table.add_row(
-            Text(str(path)),
-            Text(model.class_names[best]),
-            f"{logits[best] * scale:.2f}",
-            Text(following[0] if following else ""),
-            f"{cycles:,}",
-            f"{board.frames_per_second(cycles):,.0f}",
-        )
+    for path, output, cycles in zip(options.images, run.output, run.cycles, strict=True):
+        rate = f"{board.frames_per_second(cycles):,.0f}"
+        table.add_row(Text(str(path)), *_cells(model, output), f"{cycles:,}", rate)
     return table
+
+
+def _headings(model: IntegerModel) -> tuple[str, ...]:
+    tokens = isinstance(model.output, Features)
+    return ("features", "lowest", "mean", "highest") if tokens else ("class", "logit", "next")
+
+
+def _cells(model: IntegerModel, output: np.ndarray) -> tuple[Text | str, ...]:
+    """Show an image's output: the best class, or how many features and their range."""
+    if isinstance(model.output, Features):
+        found = features(model.output, output[None], model.shape.patches)[0]
+        size = " x ".join(map(str, found.shape))
+        return size, *(f"{value:.3f}" for value in (found.min(), found.mean(), found.max()))
+    best, *others = np.argsort(-output, kind="stable")
+    values = output * model.output.output_scale
+    following = [f"{model.class_names[i]} {values[i]:.2f}" for i in others[:1]]
+    return Text(model.class_names[best]), f"{values[best]:.2f}", Text("".join(following))
 
 
 def _verdict(run: runner.EngineRun) -> str:
     found = "all equal"
     if not run.exact:
-        found = f"{run.wrong_instructions:,} instructions and {run.wrong_logits:,} logits differ"
+        found = f"{run.wrong_instructions:,} instructions and {run.wrong_outputs:,} outputs differ"
     compared = f"{run.words:,} words compared with the golden model, {found}"
     return f"{compared}; {sum(run.cycles):,} cycles simulated in {run.wall_s:.1f} s"
 
@@ -125,17 +142,36 @@ def _report(
         "board": board.name,
         "engine": asdict(engine) | {"hash": f"{engine.hash:016x}"},
         "images": [str(path) for path in options.images],
-        "classes": [model.class_names[i] for i in run.logits.argmax(axis=1)],
-        "logits": run.logits.tolist(),
         "cycles": list(run.cycles),
         "cycles_per_image": run.cycles_per_image,
         "words": run.words,
         "wrong_instructions": run.wrong_instructions,
-        "wrong_logits": run.wrong_logits,
+        "wrong_outputs": run.wrong_outputs,
         "first_mismatch": run.first_mismatch,
         "counters": run.counters,
         "wall_s": run.wall_s,
     }
+
+
+def _host(options: RunOptions, model: IntegerModel) -> Host | None:
+    """Open the network behind the features; None if there is none, or no onnxruntime."""
+    if not isinstance(model.output, Features) or model.output.host is None:
+        return None
+    host = open_host(options.model, model.output.host)
+    if host is None:
+        said = "onnxruntime is not installed: features are the end, the host network is not run"
+        Console(stderr=True).print(said, soft_wrap=True)
+    return host
+
+
+def _output(model: IntegerModel, output: np.ndarray, host: Host | None) -> dict[str, Any]:
+    """List classes and logits; or features, and what the host network makes of them."""
+    if isinstance(model.output, Features):
+        found = features(model.output, output, model.shape.patches)
+        behind = {name: value.tolist() for name, value in host(found).items()} if host else None
+        return {"pool": model.output.pool, "features": found.tolist(), "host": behind}
+    names = [model.class_names[i] for i in output.argmax(axis=1)]
+    return {"classes": names, "logits": output.tolist()}
 
 
 if __name__ == "__main__":

@@ -31,17 +31,18 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class EngineRun:
-    """Images that the engine has classified, and what the golden model says of it.
+    """Images that the engine has run, and what the golden model says of it.
 
     Parameters
     ----------
-    logits : (images, classes) int32
+    output : (images, classes) or (images, tokens, width) int32
+        Logits, or the residual words of the tokens, as the model says.
     cycles : tuple of int
         Cycles of each image, from the end of the one before to its own; the first one's from the
         start.
-    wrong_instructions, wrong_logits : int
-        Instructions, of all images, that wrote another word than the golden model; logits that
-        differ from its.
+    wrong_instructions, wrong_outputs : int
+        Instructions, of all images, that wrote another word than the golden model; values of
+        ``output`` that differ from its.
     first_mismatch : str or None
         Image, tensor, token and row of the first difference.
     words : int
@@ -54,10 +55,10 @@ class EngineRun:
         When each instruction ran, if writes were compared.
     """
 
-    logits: np.ndarray
+    output: np.ndarray
     cycles: tuple[int, ...]
     wrong_instructions: int = 0
-    wrong_logits: int = 0
+    wrong_outputs: int = 0
     first_mismatch: str | None = None
     words: int = 0
     counters: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -68,7 +69,7 @@ class EngineRun:
     @property
     def exact(self) -> bool:
         """True if all that was compared is equal."""
-        return not (self.wrong_instructions or self.wrong_logits)
+        return not (self.wrong_instructions or self.wrong_outputs)
 
     @property
     def cycles_per_image(self) -> float | None:
@@ -93,7 +94,7 @@ def run(
     corrupt: Callable[[bytearray], None] | None = None,
     progress: Progress | None = None,
 ) -> EngineRun:
-    """Classify images on the engine in Verilator, in one run: they overlap.
+    """Run images on the engine in Verilator, in one run: they overlap.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ def run(
     board : Board
         Memory latency and bandwidth; and the engine, unless ``engine`` is given.
     check : bool
-        Compare every scratchpad write with the golden model, not only the logits.
+        Compare every scratchpad write with the golden model, not only the output.
     settings : dict of str to int, optional
         Settings of the memory (sim/hardware/memory.sv) in place of the board's: ``latency``,
         ``bytes_per_cycle``, ``stall``, ``seed``, ``error_address``.
@@ -131,29 +132,32 @@ def run(
         job.write(settings or {}, registers or {}, corrupt)
         result = job.simulate(build, check, progress)
         run = EngineRun(
-            job.logits(),
+            job.output(),
             tuple(np.diff(result["done"], prepend=0).tolist()),
             counters=result["counters"],
             wall_s=time.monotonic() - built,
             build_s=built - started,
         )
-        return _checked(run, job) if check else _compare_logits(run, model, images)
+        return _checked(run, job) if check else _compare_output(run, model, images)
 
 
-def _compare_logits(run: EngineRun, model: IntegerModel, images: np.ndarray) -> EngineRun:
+def _compare_output(run: EngineRun, model: IntegerModel, images: np.ndarray) -> EngineRun:
     expected = golden.run(model, images)
-    wrong = np.argwhere(expected != run.logits)
-    first = f"image {wrong[0][0]}: logits[{wrong[0][1]}]" if len(wrong) else None
+    wrong = np.argwhere(expected != run.output)
+    first = None
+    if len(wrong):
+        image, *place = wrong[0].tolist()
+        first = f"image {image}: {model.output_tensor}{place}"
     return replace(
         run,
-        wrong_logits=len(wrong),
+        wrong_outputs=len(wrong),
         first_mismatch=run.first_mismatch or first,
         words=run.words + expected.size,
     )
 
 
 def _checked(run: EngineRun, job: "SimulationJob") -> EngineRun:
-    """Compare taps and logits with golden, image by image."""
+    """Compare taps and output with golden, image by image."""
     tensors: dict[str, np.ndarray] = {}
     golden.run(job.compiled.model, job.images, tensors=tensors)
     writes = check_writes(job.compiled, tensors, job.taps, len(job.images))
@@ -164,7 +168,7 @@ def _checked(run: EngineRun, job: "SimulationJob") -> EngineRun:
         words=writes.words,
         timeline=timeline.read(job.compiled.program, job.taps),
     )
-    return _compare_logits(run, job.compiled.model, job.images)
+    return _compare_output(run, job.compiled.model, job.images)
 
 
 class SimulationJob:
@@ -188,7 +192,7 @@ class SimulationJob:
         self.taps = folder / "taps"
         self.image_bytes = int(np.prod(images.shape[1:]))
         self.image_stride = _round_up(self.image_bytes, PAGE)
-        self.output_bytes = 4 * _round_up(compiled.model.classes, engine.row_lanes)
+        self.output_bytes = compiled.memory.output_bytes
         self.output_stride = _round_up(self.output_bytes, PAGE)
         self.images_at = _round_up(len(compiled.region), PAGE)
         self.outputs_at = self.images_at + len(images) * self.image_stride
@@ -298,12 +302,11 @@ class SimulationJob:
             trace=build.trace,
         )
 
-    def logits(self) -> np.ndarray:
-        """Return (images, classes) int32 from the memory after the run."""
+    def output(self) -> np.ndarray:
+        """Return the logits or tokens of all images from the memory after the run."""
         dump = np.fromfile(self.folder / "dump.bin", np.uint8)
-        outputs = dump[self.outputs_at :].reshape(len(self.images), self.output_stride)
-        words = np.ascontiguousarray(outputs[:, : self.output_bytes]).view("<i4")
-        return words[:, : self.compiled.model.classes].astype(np.int32)
+        regions = dump[self.outputs_at :].reshape(len(self.images), self.output_stride)
+        return self.compiled.output(regions)
 
 
 def _round_up(value: int, multiple: int) -> int:

@@ -44,7 +44,7 @@ def test_pytorch_equals_golden_on_every_code(model, images):
 def test_the_engine_equals_golden_on_every_word(model, images):
     run = runner.run(model, images[:4], load_board("sim"))
     assert run.exact, run.first_mismatch
-    assert np.array_equal(run.logits, golden.run(model, images[:4]))
+    assert np.array_equal(run.output, golden.run(model, images[:4]))
 
 
 def test_the_example_is_a_good_classifier(model, images):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.importer.forward import Tap, features, forward, logits, look
+from nas.importer.forward import Tap, forward, look, output
 from nas.importer.network import FloatNetwork
 from nas.numerics.integer import IntegerNetwork
 from rtl.errors import UserError
@@ -75,13 +75,7 @@ def result(network: FloatNetwork, images: Tensor, tap: Tap = look) -> Tensor:
     tap : callable
         As of :func:`nas.importer.forward.forward`.
     """
-    residual = forward(network, images, tap)
-    if network.head is not None:
-        return logits(network, residual, tap)
-    found = features(network, residual)
-    if network.pool == "all":
-        return found
-    return found[:, -1] if network.pool == "token" else found[:, : network.patches].mean(1)
+    return output(network, forward(network, images, tap), tap)
 
 
 def matching(network: FloatNetwork, model: IntegerModel) -> FloatNetwork:
@@ -92,7 +86,7 @@ def matching(network: FloatNetwork, model: IntegerModel) -> FloatNetwork:
     UserError
         If it takes other images, or gives something else.
     """
-    name, output = network.source.get("name", "the float network"), model.output
+    name, wanted = network.source.get("name", "the float network"), model.output
     if network.image != model.image:
         ours, theirs = (" x ".join(map(str, size)) for size in (model.image, network.image))
         raise UserError(
@@ -105,15 +99,15 @@ def matching(network: FloatNetwork, model: IntegerModel) -> FloatNetwork:
             f"{name} has {_counted(classes)}, the integer model {_counted(model.classes)}: give the"
             f" float network it was made of (--classes {model.classes})"
         )
-    if not isinstance(output, Features):
+    if not isinstance(wanted, Features):
         return network
     width = network.width if network.features is None else len(network.features.bias)
-    if width != len(output.bias):
+    if width != len(wanted.bias):
         raise UserError(
-            f"{name} has {width} features, the integer model {len(output.bias)}: give the float"
+            f"{name} has {width} features, the integer model {len(wanted.bias)}: give the float"
             " network it was made of"
         )
-    return replace(network, pool=output.pool)
+    return replace(network, pool=wanted.pool)
 
 
 def _counted(classes: int) -> str:

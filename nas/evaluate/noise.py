@@ -15,8 +15,9 @@ from torch import Tensor
 
 from nas.evaluate.answers import result
 from nas.importer.network import FloatNetwork, converted
+from nas.quantize.arrange import folded
 from nas.quantize.codes import KINDS
-from nas.quantize.pipeline import folded
+from nas.quantize.method import Method
 from nas.quantize.rebuild import rebuilt, rotation_of
 from rtl.model import IntegerModel
 
@@ -102,7 +103,7 @@ class NoiseMeter:
 
     def __init__(self, model: IntegerModel, network: FloatNetwork) -> None:
         rotation = rotation_of(model)
-        exact = folded(network, rotate=rotation is not None, seed=rotation or 0)
+        exact = folded(network, Method(rotate=rotation is not None, seed=rotation or 0))
         self.exact = converted(exact, torch.float32)
         quantized = rebuilt(model)
         self.rounded, self.codes = quantized.network, quantized.codes

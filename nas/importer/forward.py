@@ -95,6 +95,20 @@ def logits(network: FloatNetwork, residual: Tensor, tap: Tap = look) -> Tensor:
     return tap("logits", linear(network.head, tap("pool", normal.mean(1)) if mean else normal))
 
 
+def output(network: FloatNetwork, residual: Tensor, tap: Tap = look) -> Tensor:
+    """Logits, (batch, classes), or without a classifier the features that ``pool`` names.
+
+    Those are (batch, features) of the class token or the mean, (batch, tokens, features) of all.
+    """
+    if network.head is not None:
+        return logits(network, residual, tap)
+    if network.pool == "token":
+        return features(network, residual[:, -1])
+    if network.pool == "mean":
+        return features(network, residual[:, : network.patches]).mean(1)
+    return features(network, residual)
+
+
 def linear(layer: Affine, x: Tensor) -> Tensor:
     """(..., depth) to (..., rows)."""
     return functional.linear(x, layer.weight, layer.bias)

@@ -139,9 +139,12 @@ def read_graph(path: Path, image_size: int | None = None) -> OnnxGraph:
     Raises
     ------
     UserError
-        If the file cannot be read, has values that are not finite, or does not take one image.
+        If the file cannot be read, is quantized, has values that are not finite, or does not take
+        one image.
     """
     model = _read(path)
+    if any("Quantize" in node.op_type or "Integer" in node.op_type for node in model.graph.node):
+        raise UserError(f"{path.name} is quantized already: give the float network")
     image, shape = _image_of(model, path.name, image_size)
     constants = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
     for name, array in constants.items():

@@ -17,6 +17,7 @@ from nas.numerics.reshape import join_heads, split_heads
 from nas.quantize import scales
 from nas.quantize.codes import BlockCodes, Code, rounded_attention
 from nas.quantize.fold import centre_keys, centre_values
+from nas.quantize.method import Method
 from nas.quantize.moments import Moments, MomentSums
 from nas.quantize.rounding import Rows, compensated, descended, nearest
 
@@ -30,51 +31,8 @@ INPUT_OF = {
 }
 """The tensor that a layer multiplies."""
 
-
-@dataclass(frozen=True)
-class Method:
-    """Choices of the pipeline: codes and weights.
-
-    Parameters
-    ----------
-    act_bits : int
-        4, 6 or 8.
-    rounding : str
-        ``nearest``, ``compensated`` or ``descended``.
-    least_squares : bool
-        Aim 4-bit rows at what the float network has, instead of at their own weights' results.
-    ridge : float
-        Pull of that aim towards the weights; more where there are fewer images.
-    damping : float
-        Of the inputs' moments.
-    class_share : float
-        Weight of class tokens among all tokens.
-    centre : bool
-        Subtract the mean of keys and values.
-    correct_bias : bool
-        Set biases so that the mean of each layer's result is the float network's.
-    tables : int
-        GELU tables per block, 1 or 2.
-    second_share : float
-        Part of the hidden units that has the second table.
-    sweeps : int
-        Of coordinate descent.
-    samples : int
-        Images whose tensors are looked at to choose scales.
-    """
-
-    act_bits: int = 6
-    rounding: str = "descended"
-    least_squares: bool = True
-    ridge: float = 0.1
-    damping: float = 0.01
-    class_share: float = 0.1
-    centre: bool = True
-    correct_bias: bool = True
-    tables: int = 2
-    second_share: float = 0.125
-    sweeps: int = 2
-    samples: int = 16
+Compute = Callable[[Tensor], Tensor]
+"""From a chunk of the residual stream to something of every token."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +99,22 @@ class BlockQuantizer:
         codes = BlockCodes(**self.codes, first_table_units=first)
         return QuantizedBlock(self.block, codes, self.rows)
 
+    def replay(self, done: QuantizedBlock) -> None:
+        """Let both streams pass a block that was quantized before, with equal results."""
+        self.block, self.codes = done.block, done.codes.tensors()
+        for name, (inputs, exact_inputs) in self._residual_layers().items():
+            layer, rounded = getattr(self.float_block, name), getattr(self.block, name)
+            for i, (exact, stream) in enumerate(self._chunks()):
+                self.exact[i] = exact + linear(layer, exact_inputs(exact))
+                self.stream[i] = self.residual(stream + linear(rounded, inputs(stream)))
+
+    def _residual_layers(self) -> dict[str, tuple[Compute, Compute]]:
+        """Layers that write the residual stream, each with how its two inputs are computed."""
+        return {
+            "proj": (self._context, self._exact_context),
+            "fc2": (self._hidden, self._exact_hidden),
+        }
+
     # ------------------------------------------------------------ attention
 
     def _attention(self) -> None:
@@ -152,8 +126,9 @@ class BlockQuantizer:
             k, v = self._centre_keys(k), self._centre_values(v)
         for name, sample, bits in (("q", q, self.method.act_bits), ("k", k, 8), ("v", v, 8)):
             self.codes[name] = scales.per_group(sample, self.head_dim, bits)
-        self.codes["context"] = self._symmetric(self._sample(self._context)[0], ("proj",))
-        self._add("proj", self._context, self._exact_context)
+        group = self.head_dim if self.method.context_per_head else None
+        self.codes["context"] = self._symmetric(self._sample(self._context)[0], ("proj",), group)
+        self._add("proj")
 
     def _centre_keys(self, sample: Tensor) -> Tensor:
         mean = sample.mean(0)
@@ -161,10 +136,8 @@ class BlockQuantizer:
         return sample - mean
 
     def _centre_values(self, sample: Tensor) -> Tensor:
-        """Also in the float block, whose projection is what the rounded one aims at."""
         mean = sample.mean(0)
         self.block = centre_values(self.block, mean)
-        self.float_block = centre_values(self.float_block, mean)
         return sample - mean
 
     def _norm1(self, residual: Tensor) -> Tensor:
@@ -198,7 +171,7 @@ class BlockQuantizer:
         self.codes["fc1"] = scales.gelu_input(sample, self.units)
         hidden = gelu(self.block.activation, self.codes["fc1"](sample))
         self.codes["hidden"] = scales.gelu_output(hidden, self.units, self.method.act_bits)
-        self._add("fc2", self._hidden, self._exact_hidden)
+        self._add("fc2")
 
     def _norm2(self, residual: Tensor) -> Tensor:
         return self._coded("norm2", layer_norm(self.block.norm2, residual))
@@ -221,20 +194,9 @@ class BlockQuantizer:
         """Chunks of the float network's stream and of the quantized one."""
         return zip(self.exact, self.stream, strict=True)
 
-    def _add(
-        self,
-        name: str,
-        inputs: Callable[[Tensor], Tensor],
-        exact_inputs: Callable[[Tensor], Tensor],
-    ) -> None:
-        """Round a layer that writes the residual stream, and let both streams pass it.
-
-        Parameters
-        ----------
-        name : str
-        inputs, exact_inputs : callable
-            From a chunk of the quantized stream, and of the float one, to the layer's input.
-        """
+    def _add(self, name: str) -> None:
+        """Round a layer that writes the residual stream, and let both streams pass it."""
+        inputs, exact_inputs = self._residual_layers()[name]
         code, layer = self.codes[INPUT_OF[name]], getattr(self.float_block, name)
         sums = self._sums()
         kept = []  # codes are small; to compute them again is not
@@ -243,7 +205,7 @@ class BlockQuantizer:
             kept.append(code.codes(x).to(torch.uint8 if code.low == 0 else torch.int8))
             self.exact[i] = exact + linear(layer, exact_inputs(exact))
             sums.add(x, self.exact[i] - stream)
-        self._finish((name,), layer, sums.moments())
+        self._finish((name,), getattr(self.block, name), sums.moments())
         rounded = getattr(self.block, name)
         for i, codes in enumerate(kept):
             x = (codes.to(code.scale) - code.zero) * code.scale
@@ -251,7 +213,7 @@ class BlockQuantizer:
 
     def _round(self, names: tuple[str, ...], pairs: Iterator[tuple[Tensor, Tensor]]) -> None:
         """Round layers that share their input; ``pairs`` are chunks of it, quantized and exact."""
-        layers = [getattr(self.float_block, name) for name in names]
+        layers = [getattr(self.block, name) for name in names]
         together = Affine(
             torch.cat([layer.weight for layer in layers]),
             torch.cat([layer.bias for layer in layers]),
@@ -291,13 +253,22 @@ class BlockQuantizer:
                 break
         return tuple(map(torch.cat, zip(*found, strict=True)))
 
-    def _symmetric(self, sample: Tensor, layers: tuple[str, ...]) -> Code:
+    def _symmetric(self, sample: Tensor, layers: tuple[str, ...], group: int | None = None) -> Code:
         """Choose one scale by the error that reaches the results of these layers."""
         weights = torch.cat([getattr(self.block, name).weight for name in layers])
         tokens = self.stream[0].shape[1]
         share = scales.token_shares(len(sample) // tokens, tokens, self.method.class_share)
         importance = weights.square().sum(0)
-        return scales.best_symmetric(sample, self.method.act_bits, share.to(sample), importance)
+        group = group or sample.shape[1]
+        codes = [
+            scales.best_symmetric(part, self.method.act_bits, share.to(sample), weight)
+            for part, weight in zip(sample.split(group, 1), importance.split(group), strict=True)
+        ]
+        return replace(
+            codes[0],
+            scale=torch.cat([code.scale for code in codes]),
+            zero=torch.cat([code.zero for code in codes]),
+        )
 
 
 def round_layer(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nas.importer.forward import gelu
-from nas.importer.network import Affine, FloatBlock, LayerNorm
+from nas.importer.network import Affine, FloatBlock, FloatNetwork, LayerNorm
 from nas.numerics.codes import round_half_up
 from nas.quantize.codes import BlockCodes, Code
 from nas.quantize.network import QuantizedNetwork
@@ -87,7 +87,7 @@ class _ModelMaker:
             position=_array(residual.codes(network.position), np.int16),
             blocks=tuple(map(self.block, range(len(network.blocks)))),
             output=self.classifier() if network.head else self.features(host_file),
-            class_names=network.class_names,
+            class_names=_class_names(network),
             preprocessing=network.preprocessing,
             producer=producer,
             info=info,
@@ -211,6 +211,13 @@ def gelu_tables(block: FloatBlock, codes: BlockCodes) -> np.ndarray:
         hidden = round_half_up(gelu(block.activation, real) / scale + zero)
         tables.append(hidden.clamp(codes.hidden.low, codes.hidden.high))
     return _array(torch.stack(tables), np.int16)
+
+
+def _class_names(network: FloatNetwork) -> tuple[str, ...]:
+    """Names of the classes; their numbers where the source does not name them."""
+    if network.head is None or network.class_names:
+        return network.class_names
+    return tuple(map(str, range(len(network.head.bias))))
 
 
 def _first_units(codes: BlockCodes) -> tuple[int, ...]:

@@ -1,24 +1,25 @@
 """From a float network and calibration images to a quantized network."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from nas.importer.forward import embed, forward, layer_norm, linear
-from nas.importer.network import Affine, FloatBlock, FloatNetwork
+from nas.importer.forward import embed, layer_norm, linear
+from nas.importer.network import Affine, FloatNetwork
 from nas.numerics.reshape import patches_of
-from nas.quantize import fold, scales
-from nas.quantize.block import BlockQuantizer, Method, round_layer
+from nas.quantize import scales
+from nas.quantize.arrange import CHUNK_IMAGES, Statistics, table_units
+from nas.quantize.block import BlockQuantizer, round_layer
 from nas.quantize.codes import Code, NetworkCodes
+from nas.quantize.kept import KeptBlocks
+from nas.quantize.method import Method
 from nas.quantize.moments import MomentSums
 from nas.quantize.network import QuantizedNetwork
-from nas.quantize.rebuild import ROTATION
 from nas.quantize.rounding import Rows
 from rtl.model.shape import LAYERS
 
-CHUNK_IMAGES = 8
 HEADROOM = 1.25
 """Largest residual that is expected of other images, relative to the calibration images'."""
 LOGIT_HEADROOM = 2.0
@@ -31,78 +32,16 @@ Progress = Callable[[str, int, int], None]
 """Is told what is being done, which step, and of how many."""
 
 
-def folded(network: FloatNetwork, *, rotate: bool = True, seed: int = 0) -> FloatNetwork:
-    """Apply the folds that need no images; the network's ``source`` says how it was rotated."""
-    network = fold.absorb_scales(fold.absorb_norms(fold.absorb_pixels(network)))
-    if rotate:
-        network = fold.rotate_stream(network, fold.random_rotation(network.width, seed))
-        network = fold.rotate_heads(network)
-    return replace(network, source=network.source | {ROTATION: seed if rotate else None})
-
-
-@dataclass(frozen=True, eq=False)
-class Statistics:
-    """Ranges of the float network's tensors on the calibration images.
-
-    Parameters
-    ----------
-    residual_top : float
-        Largest magnitude in the residual stream.
-    hidden_tops : tuple of (hidden,)
-        Largest value of each hidden unit of each block.
-    """
-
-    residual_top: float
-    hidden_tops: tuple[Tensor, ...]
-
-
-def statistics(network: FloatNetwork, images: Tensor) -> Statistics:
-    """Run the float network over the images, chunk by chunk."""
-    top = torch.zeros(())
-    hidden: dict[str, Tensor] = {}
-
-    def look(name: str, tensor: Tensor) -> Tensor:
-        nonlocal top
-        within = name.rpartition(".")[2]
-        if within in ("embed", "attended", "output"):
-            top = torch.maximum(top, tensor.abs().amax())
-        elif within == "hidden":
-            tops = tensor.flatten(0, 1).amax(0)
-            hidden[name] = torch.maximum(hidden[name], tops) if name in hidden else tops
-        return tensor
-
-    for chunk in images.split(CHUNK_IMAGES):
-        forward(network, chunk, look)
-    return Statistics(float(top), tuple(hidden.values()))
-
-
-def with_sorted_units(block: FloatBlock, order: Tensor) -> FloatBlock:
-    """Permute a block's hidden units."""
-    fc1, fc2 = block.fc1, block.fc2
-    return replace(
-        block,
-        fc1=Affine(fc1.weight[order], fc1.bias[order]),
-        fc2=Affine(fc2.weight[:, order], fc2.bias),
-    )
-
-
-def table_units(hidden: int, method: Method, granularity: int) -> tuple[int, ...]:
-    """Hidden units of each GELU table: whole row tiles."""
-    second = round(hidden * method.second_share / granularity) * granularity
-    if method.tables == 1 or not 0 < second < hidden:
-        return (hidden,)
-    first = (hidden - second) // granularity * granularity
-    return (first, hidden - first)
-
-
 @torch.no_grad()
 def quantize_network(
     network: FloatNetwork,
     images: Tensor,
+    seen: Statistics,
     method: Method,
     bits: Bits,
     *,
     granularity: int,
+    kept: KeptBlocks | None = None,
     progress: Progress = lambda what, step, steps: None,
 ) -> QuantizedNetwork:
     """Choose all codes and round all weights, from the pixels to the end.
@@ -110,14 +49,18 @@ def quantize_network(
     Parameters
     ----------
     network : FloatNetwork
-        Folded, float32.
+        Folded, float32, its hidden units in the order of their tables.
     images : (images, height, width, channels) uint8
+    seen : Statistics
+        Of the network on these images.
     method : Method
     bits : mapping
     granularity : int
         Rows of a row tile.
+    kept : KeptBlocks, optional
+        Where blocks are read from, if they were quantized before, and written to.
+    progress : callable
     """
-    seen = statistics(network, images)
     headroom = torch.full((network.width,), seen.residual_top * HEADROOM)
     residual = scales.symmetric(headroom.to(network.position), 16)
     chunks = images.split(CHUNK_IMAGES)
@@ -129,13 +72,17 @@ def quantize_network(
     for index, block in enumerate(network.blocks):
         progress("blocks", index, len(network.blocks))
         units = table_units(block.hidden, method, granularity)
-        if len(units) == 2:
-            block = with_sorted_units(block, seen.hidden_tops[index].argsort())
         block_bits = {name: bits[f"blocks.{index}.{name}"] for name in LAYERS}
         work = BlockQuantizer(
             block, network.head_dim, exact, stream, residual, block_bits, units, method
         )
-        done = work.quantize()
+        done = kept.load(index, block) if kept else None
+        if done is not None:
+            work.replay(done)
+        else:
+            done = work.quantize()
+            if kept:
+                kept.save(index, done)
         exact, stream = work.exact, work.stream
         blocks.append(done.block)
         codes.append(done.codes)

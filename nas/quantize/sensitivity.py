@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from nas.importer.forward import features, forward, logits
+from nas.importer.forward import forward, output
 from nas.importer.network import Affine, FloatNetwork
 from nas.quantize.block import INPUT_OF
 from nas.quantize.moments import MomentSums
@@ -64,7 +64,7 @@ def _inputs(network: FloatNetwork, images: Tensor) -> tuple[dict[str, Tensor], f
         found[name] = tensor
         return tensor
 
-    result = _result(network, forward(network, images, keep))
+    result = output(network, forward(network, images, keep))
     names = {
         f"blocks.{index}.{layer}": found[f"blocks.{index}.{source}"]
         for index in range(len(network.blocks))
@@ -96,22 +96,18 @@ def _gradients(
         return tensor
 
     with torch.enable_grad():
-        output = _result(network, forward(network, image, watch))
+        final = output(network, forward(network, image, watch))
         names = [
             (f"blocks.{index}.{layer}", results[f"blocks.{index}.{RESULT_OF.get(layer, layer)}"])
             for index in range(len(network.blocks))
             for layer in LAYERS
         ]
         for _ in range(probes):
-            signs = torch.randint(0, 2, output.shape, generator=generator).to(output) * 2 - 1
+            signs = torch.randint(0, 2, final.shape, generator=generator).to(final) * 2 - 1
             gradients = torch.autograd.grad(
-                output, [tensor for _, tensor in names], signs, retain_graph=True
+                final, [tensor for _, tensor in names], signs, retain_graph=True
             )
             yield from zip((name for name, _ in names), gradients, strict=True)
-
-
-def _result(network: FloatNetwork, residual: Tensor) -> Tensor:
-    return features(network, residual) if network.head is None else logits(network, residual)
 
 
 def _layer(network: FloatNetwork, name: str) -> Affine:

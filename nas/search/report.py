@@ -184,7 +184,7 @@ def execute(
     result = _simulate(model, images, hardware, advance)
     # The runner compares with golden; the logits are compared with PyTorch's integer mode as well.
     logits = IntegerNetwork(model).run(images.pixels).numpy()
-    wrong_logits = int((result.logits != logits).sum())
+    wrong_logits = int((result.output != logits).sum())
     first = result.first_mismatch or ("the logits in memory" if wrong_logits else None)
     found = Comparison(len(images), result.wrong_instructions, wrong_logits, first)
     return found, int(result.cycles[0])

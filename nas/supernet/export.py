@@ -7,7 +7,6 @@ fold, and layer scaling is inside the multipliers already.
 """
 
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from nas.numerics.dyadic import dyadic
+from nas.producer import producer
 from nas.space import Arch
 from nas.supernet.attention import (
     CONTEXT_BITS,
@@ -100,7 +100,7 @@ class _Exporter:
             ),
             class_names=class_names,
             preprocessing=preprocessing,
-            producer=_producer(),
+            producer=producer(),
             info=info,
         )
 
@@ -182,10 +182,3 @@ def _head_scales(
 
 def _array(tensor: Tensor, dtype: type) -> np.ndarray:
     return tensor.detach().cpu().double().numpy().astype(dtype)
-
-
-def _producer() -> str:
-    try:
-        return f"pulsar-vit {version('pulsar-vit')}"
-    except PackageNotFoundError:
-        return "pulsar-vit (not installed)"

@@ -40,6 +40,8 @@ Source: docs/design/0001-engine.md.
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from rtl.compiler.bind import bind
 from rtl.compiler.divergence import Divergence, Expected, compare
 from rtl.compiler.image import MemoryMap, content_hash, model_region
@@ -96,6 +98,26 @@ class Compiled:
     def code(self) -> bytes:
         """The program alone."""
         return self.region[self.memory.program_offset :]
+
+    def output(self, regions: np.ndarray) -> np.ndarray:
+        """Logits or tokens of images, from the bytes that the engine has written.
+
+        Parameters
+        ----------
+        regions : (images, bytes) uint8
+            OUTPUT region of each image; bytes behind the output do not matter.
+
+        Returns
+        -------
+        (images, classes) or (images, tokens, width) int32
+        """
+        plan, shape = self.program.plan, self.program.plan.shape
+        count = plan.tokens * plan.token_bytes if shape.dense else plan.output_bytes
+        content = np.ascontiguousarray(regions[:, :count])
+        if not shape.dense:
+            return content.view("<i4")[:, : shape.classes].astype(np.int32)
+        tokens = content.view("<i2").reshape(len(content), plan.tokens, -1)
+        return tokens[..., : shape.width].astype(np.int32)
 
     def symbols(self) -> Symbols:
         """Expected writes of each instruction, given golden's tensors."""

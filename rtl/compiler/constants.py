@@ -53,12 +53,11 @@ class Constants:
         word_bytes = self.plan.engine.exponent_word_bytes
         return self._add("exponents", ((norm, 0, 0),), self.plan.width_tiles * word_bytes)
 
-    def gelu(self, block: int) -> Chunk:
-        """A block's table: 256 codes, a byte each."""
-        return self._add("gelu", ((f"blocks.{block}.gelu", 0, 0),), 256)
+    def gelu(self, block: int, table: int = 0) -> Chunk:
+        """A table of a block: 256 codes, a byte each."""
+        return self._add("gelu", ((f"blocks.{block}.gelu", table, 0),), 256)
 
     def position(self) -> Chunk:
         """The position tensor: (tokens, padded width) int16."""
         plan = self.plan
-        token_bytes = plan.width_tiles * plan.engine.residual_word_bytes
-        return self._add("position", (("position", 0, 0),), plan.tokens * token_bytes)
+        return self._add("position", (("position", 0, 0),), plan.tokens * plan.token_bytes)

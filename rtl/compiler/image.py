@@ -49,7 +49,7 @@ class MemoryMap:
             program_offset=program.constant_bytes,
             model_bytes=program.constant_bytes + program.program_bytes,
             image_bytes=height * width * channels,
-            output_bytes=plan.class_tiles * plan.engine.logit_word_bytes,
+            output_bytes=plan.output_bytes,
         )
 
 
@@ -74,7 +74,8 @@ def _content(chunk: Chunk, model: IntegerModel, plan: Plan) -> np.ndarray:
     if chunk.content == "position":
         return position_words(model.position, plan)
     if chunk.content == "gelu":
-        return _gelu_bytes(model.blocks[int(name.split(".")[1])].gelu, model.act_bits)
+        tables = np.atleast_2d(model.blocks[int(name.split(".")[1])].gelu)
+        return _gelu_bytes(tables[chunk.parts[0][1]], model.act_bits)
     if chunk.content == "exponents":
         return _exponent_beats(_norm(model, name), plan)
     linears = model.linears() | pool_matrices(model, plan)

@@ -19,7 +19,7 @@ class MemorySpace(IntEnum):
     KEYS = 2  # words
     VALUES = 3  # words
     SCORES = 4  # words
-    RESIDUAL = 5  # tokens; behind the last one: the logits
+    RESIDUAL = 5  # tokens; behind the last one: parts of the logits
     WEIGHTS = 6  # words of the ring
     PARAMETERS = 7  # words
     EXPONENTS = 8  # words
@@ -108,7 +108,7 @@ class Chunk(NamedTuple):
         ``weights``, ``parameters``, ``exponents``, ``gelu`` or ``position``.
     parts : tuple of (str, int, int)
         Layer, first row tile and number of row tiles; (layer, 0, 0) where the content is neither
-        weights nor parameters.
+        weights nor parameters, but (layer, 1, 0) of a second GELU table.
     offset, bytes : int
         Place from the region's base, and size.
     """

@@ -34,7 +34,7 @@ def plan(shape: NetworkShape, engine: EngineConfig) -> Plan:
         _check_block(limits, planned, block)
     if shape.mean_pool:
         _check_pool(limits, planned)
-    for layer in (planned.embed, planned.head):
+    for layer in (planned.embed, *(() if shape.dense else (planned.head,))):
         _check_layer(limits, layer)
     return planned
 
@@ -92,6 +92,12 @@ def _check_shape(shape: NetworkShape, engine: EngineConfig) -> None:
         )
     if not shape.blocks:
         raise UserError("network has no blocks: depth must be at least 1")
+    for block, sizes in enumerate(shape.blocks):
+        if (sizes.first_table_units or 0) % engine.row_lanes:
+            raise UserError(
+                f"blocks.{block}: the first GELU table is for {sizes.first_table_units} hidden"
+                f" units, no multiple of row_lanes {engine.row_lanes} of engine '{engine.name}'"
+            )
     limits.most("tokens", shape.tokens, numerics.MAX_TOKENS, "MAX_TOKENS")
     limits.most("width", shape.width, numerics.MAX_WIDTH, "MAX_WIDTH")
 
@@ -103,7 +109,6 @@ def _check_scratchpads(limits: _Limits, plan: Plan) -> None:
         plan.residual_words,
         "residual_words",
     )
-    limits.buffer(f"{plan.shape.classes} classes", plan.class_tiles, "residual_words")
     limits.buffer(f"scores of {tokens} keys", plan.score_slot_words, "score_words")
     limits.buffer(f"exponents of width {width}", plan.width_tiles, "exponent_words")
     limits.buffer(
@@ -123,7 +128,6 @@ def _check_fields(limits: _Limits, plan: Plan) -> None:
         f"{MAX_ROW_TILES} row tiles",
     )
     limits.operand("row words of a token", plan.width_tiles, Opcode.NORM, "row_words")
-    limits.operand("row words of the classes", plan.class_tiles, Opcode.STORE, "row_words")
     limits.operand("bytes of a patch row", plan.segment_bytes, Opcode.LOAD, "segment_bytes")
     limits.operand("patches in a row", shape.grid[1], Opcode.LOAD, "segments")
     limits.operand("pixel words of a patch", plan.patch_words, Opcode.LOAD, "stride")

@@ -285,7 +285,7 @@ class Exponents(RingRequest):
 
 @dataclass(frozen=True, eq=False)
 class GeluRequest(Request):
-    """A block's GELU table, into place 0 or 1 as ``table`` says."""
+    """A GELU table, into place 0 or 1 as ``table`` says."""
 
     chunk: Chunk
     table: int
@@ -321,10 +321,9 @@ class PositionRequest(Request):
 
     def place(self, pads: Allocator) -> Resident:
         plan, tile = pads.plan, self.tile
-        token_bytes = plan.width_tiles * plan.engine.residual_word_bytes
         part = self.chunk._replace(
-            offset=self.chunk.offset + tile.token * token_bytes,
-            bytes=tile.lane_count * token_bytes,
+            offset=self.chunk.offset + tile.token * plan.token_bytes,
+            bytes=tile.lane_count * plan.token_bytes,
         )
         operation = load(
             Target.RESIDUAL,

@@ -73,16 +73,16 @@ def cut_into_blocks(
     Returns
     -------
     list of list of RowRun
-        The runs of each block. No block takes more than half the parameter words, so that the
-        next one can be loaded meanwhile.
+        The runs of each block, none of which goes from one piece to the next. No block takes more
+        than half the parameter words, so that the next one can be loaded meanwhile.
     """
     max_tiles = engine.parameter_words // 2
-    tiles = [(layer, i) for layer, first, count in pieces for i in range(first, first + count)]
-    ring_words = [layer.ring_words(i) for layer, i in tiles]
+    tiles = [(piece, i) for piece in pieces for i in range(piece.first, piece.first + piece.count)]
+    ring_words = [piece.layer.ring_words(i) for piece, i in tiles]
     total = sum(ring_words)
     blocks = max(divide_up(total, max_words), divide_up(len(tiles), max_tiles))
     target = divide_up(total, blocks)
-    groups: list[list[tuple[TiledMatrix, int]]] = [[]]
+    groups: list[list[tuple[RowTiles, int]]] = [[]]
     words = done = 0  # ring words of the latest block, of all
     for tile, more in zip(tiles, ring_words, strict=True):
         full = words + more > max_words or len(groups[-1]) == max_tiles
@@ -95,16 +95,16 @@ def cut_into_blocks(
     return [_runs(group, most_row_tiles(engine)) for group in groups]
 
 
-def _runs(tiles: list[tuple[TiledMatrix, int]], most: int) -> list[RowRun]:
-    """Row tiles of a block as runs of one layer, at most ``most`` tiles each."""
+def _runs(tiles: list[tuple[RowTiles, int]], most: int) -> list[RowRun]:
+    """Row tiles of a block as runs of one piece, at most ``most`` tiles each."""
     runs: list[RowRun] = []
     word = start = 0
     while start < len(tiles):
-        layer, first = tiles[start]
+        piece, first = tiles[start]
         stop = start + 1
-        while stop < len(tiles) and stop - start < most and tiles[stop][0] is layer:
+        while stop < len(tiles) and stop - start < most and tiles[stop][0] is piece:
             stop += 1
-        runs.append(RowRun(layer, first, stop - start, word, start))
+        runs.append(RowRun(piece.layer, first, stop - start, word, start))
         word += runs[-1].words
         start = stop
     return runs

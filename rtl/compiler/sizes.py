@@ -7,11 +7,24 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import lcm
 
-from rtl.compiler.tiles import TiledMatrix, TokenTile, divide_up, padded_tile_flags, tile_flags
+from rtl.compiler.runs import RowTiles
+from rtl.compiler.tiles import (
+    TiledMatrix,
+    TokenTile,
+    divide_up,
+    evenly,
+    padded_tile_flags,
+    tile_flags,
+)
 from rtl.config import MIN_SCORE_SLOTS, EngineConfig
+from rtl.isa.instructions import INSTRUCTIONS, Opcode
 from rtl.matmul.beats import RESIDUAL_GROUP
 from rtl.memory.scratchpads.attention import ScoreMemory
 from rtl.model.shape import NetworkShape
+
+MAX_ROW_WORDS = next(
+    (1 << field.bits) - 1 for field in INSTRUCTIONS[Opcode.STORE] if field.name == "row_words"
+)  # of a STORE
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +78,19 @@ class Plan:
     def class_tiles(self) -> int:
         """The logits in words of ``row_lanes``."""
         return divide_up(self.shape.classes, self.engine.row_lanes)
+
+    @cached_property
+    def output_bytes(self) -> int:
+        """Bytes in memory of an image's logits, or of its tokens: whole beats."""
+        if not self.shape.dense:
+            return self.class_tiles * self.engine.logit_word_bytes
+        beat = self.engine.memory_bytes
+        return divide_up(self.tokens * self.token_bytes, beat) * beat
+
+    @cached_property
+    def token_bytes(self) -> int:
+        """Bytes of a token's residual words in memory: positions, and tokens that are stored."""
+        return self.width_tiles * self.engine.residual_word_bytes
 
     @cached_property
     def head_rows(self) -> int:
@@ -122,19 +148,19 @@ class Plan:
 
     @cached_property
     def patch_tiles(self) -> tuple[TokenTile, ...]:
-        """All tiles without the class token; if that is alone in a tile, one tile less."""
+        """All tiles that hold patches, without the tokens behind them."""
         whole = (tile._replace(lane_count=self._patches_of(tile)) for tile in self.all_tiles)
-        return tuple(tile for tile in whole if tile.lane_count)
+        return tuple(tile for tile in whole if tile.lane_count > 0)
 
     def _patches_of(self, tile: TokenTile) -> int:
         return min(tile.lane_count, self.shape.patches - tile.token)
 
     def query_tiles(self, block: int) -> tuple[TokenTile, ...]:
-        """Token tiles that a block computes: in the last block only what the head needs.
+        """Token tiles that a block computes: in the last block only what the output needs.
 
         Its keys and values still come from all tokens.
         """
-        if not self.is_last(block):
+        if self.shape.dense or not self.is_last(block):
             return self.all_tiles
         return self.patch_tiles if self.shape.mean_pool else (self.head_tile,)
 
@@ -200,7 +226,8 @@ class Plan:
     def all_layers(self) -> dict[str, TiledMatrix]:
         """Every matrix by its name."""
         inner = (layer for layers in self._layers for layer in layers.values())
-        layers = (self.embed, *inner, *self.pool_layers.values(), self.head)
+        heads = () if self.shape.dense else (self.head,)
+        layers = (self.embed, *inner, *self.pool_layers.values(), *heads)
         return {layer.name: layer for layer in layers}
 
     def _flags(self, flags: tuple[bool, ...], rows: int) -> tuple[bool, ...]:
@@ -231,6 +258,21 @@ class Plan:
 
     def hidden_depth(self, block: int) -> int:
         return divide_up(self.shape.blocks[block].hidden, self.engine.depth_lanes)
+
+    def expansion_parts(self, block: int) -> list[RowTiles]:
+        """The row tiles of fc1, those of each GELU table."""
+        layer = self.layers(block)["fc1"]
+        units = self.shape.blocks[block].first_table_units
+        first = layer.row_tiles if units is None else units // self.engine.row_lanes
+        parts = RowTiles(layer, 0, first), RowTiles(layer, first, layer.row_tiles - first)
+        return [part for part in parts if part.count]
+
+    @cached_property
+    def logit_parts(self) -> list[RowTiles]:
+        """The row tiles of the head, those of each STORE: as few parts as may be."""
+        count = divide_up(self.class_tiles, min(MAX_ROW_WORDS, self.engine.residual_words))
+        parts = evenly(range(self.class_tiles), count)
+        return [RowTiles(self.head, part[0], len(part)) for part in parts]
 
     # ------------------------------------------------------------ scratchpads
 

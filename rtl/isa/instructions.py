@@ -250,8 +250,10 @@ INSTRUCTIONS: dict[Opcode, tuple[Field, ...]] = {
         Field("base", 2, "memory region", Base),
         Field("offset", 32, "first byte, from the region's base, a multiple of a beat"),
         Field("source_address", 16, "residual word of the group of 4 that holds token ``token``"),
-        Field("token", 12, "token to store"),
-        Field("row_words", 8, "words; each int16 is stored as int32"),
+        Field("token", 12, "first token to store"),
+        Field("row_words", 8, "words per token, at least 1; and from one group of 4 to the next"),
+        Field("more_words", 13, "words of the tokens that follow the first one"),
+        Field("int16", 1, "store words as int16; else as int32"),
     ),
     Opcode.END: (),
 }

@@ -54,10 +54,13 @@ for lane in lane_first ... lane_first + lane_count - 1:
     scales[slot][lane] = the scale that divides by sum(e): context_multiplier, context_shift
 """,
     Opcode.STORE: """
-for w in row_words:
+size = 2 if int16 else 4
+for w in row_words + more_words:
+    t, column = token + w / row_words, w % row_words
+    word = residual[t % 4][source_address + row_words * (t / 4 - token / 4) + column]
     for row in R:
-        value = residual[token % 4][source_address + w][row]
-        memory[base of the image + offset + 4 * (R * w + row)] = int32(value)
+        memory[base of the image + offset + size * (R * w + row)] = word[row]
+# Whole beats are written: where int16 words end in the midst of one, its rest is undefined.
 """,
     Opcode.END: """
 if this is the last image:

@@ -8,6 +8,7 @@ have one bank and are ``(words, ...)``. Banks and words: docs/design/0001-engine
 (:mod:`rtl.compiler.symbols`).
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -116,8 +117,21 @@ def read_words(i: Instruction, config: EngineConfig) -> TokenWords:
     address, stride, first = i["source_address"], i["source_stride"], i["token"]
     if i.opcode is Opcode.SOFTMAX:
         return _words(config, "scores", lanes_of(i), i["key_words"], 0, address, stride)
-    tokens = first + (lanes_of(i) if i.opcode is Opcode.NORM else np.arange(1))
-    return _words(config, "residual", tokens, i["row_words"], first, address, stride)
+    if i.opcode is Opcode.STORE:
+        tokens = first + np.arange(1 + i["more_words"] // i["row_words"])
+        return _words(config, "residual", tokens, i["row_words"], first, address, i["row_words"])
+    return _words(config, "residual", first + lanes_of(i), i["row_words"], first, address, stride)
+
+
+def stored_words(operands: Mapping[str, int]) -> int:
+    """Count the words that a STORE with these operands reads."""
+    return operands["row_words"] + operands.get("more_words", 0)
+
+
+def stored_beats(operands: Mapping[str, int], config: EngineConfig) -> int:
+    """Count the beats of memory that a STORE with these operands writes."""
+    word = config.residual_word_bytes if operands.get("int16", 0) else config.logit_word_bytes
+    return -(-stored_words(operands) * word // config.memory_bytes)
 
 
 def _loaded_words(i: Instruction, config: EngineConfig) -> TokenWords:

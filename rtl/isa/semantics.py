@@ -123,9 +123,9 @@ class Interpreter:
         return self.result()
 
     def result(self) -> np.ndarray:
-        """Content of the OUTPUT region: (images, words) int32."""
+        """Bytes that STOREs have written, as in the OUTPUT region: (images, bytes) uint8."""
         return np.stack(
-            [np.concatenate([words for _, words in sorted(o.items())]) for o in self.output]
+            [np.concatenate([content for _, content in sorted(o.items())]) for o in self.output]
         )
 
     def execute(self, instruction: Instruction, image: int = 0) -> None:
@@ -324,7 +324,8 @@ class Interpreter:
 
     def _store(self, i: Instruction, image: int) -> None:
         words = self.pads[read_words(i, self.config)]
-        self.output[image][i["offset"]] = words.reshape(-1).astype(np.int32)
+        content = words.reshape(-1).astype("<i2" if i["int16"] else "<i4")
+        self.output[image][i["offset"]] = content.view(np.uint8)
 
     def _raw(self, codes: np.ndarray) -> np.ndarray:
         return codes & ((1 << self.config.act_bits) - 1)

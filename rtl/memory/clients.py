@@ -18,7 +18,7 @@ class WriteCommand(data.Struct):
     """The announcement of ``beats`` (at least 1) for an aligned ``address``."""
 
     address: unsigned(ADDRESS_BITS)
-    beats: unsigned(16)
+    beats: unsigned(20)
 
 
 def beat_layout(data_bytes: int) -> data.StructLayout:

@@ -20,6 +20,7 @@ from rtl.memory.clients import beat_layout
 from rtl.memory.ports import RECORD_BITS, STORED_RECORD_BITS, activation_write
 from rtl.memory.reader import Reader
 from rtl.memory.scratchpads.bank import block_depths
+from rtl.memory.store import TokenReader
 from rtl.model import numerics
 from rtl.vector.gelu import ENTRIES, TABLES, Gelu
 from rtl.vector.layernorm import NormUnit
@@ -197,6 +198,7 @@ def queues(engine: EngineConfig) -> dict[str, Memories]:
     gelu = MemoryShape(TABLES * ENTRIES, 1, e.act_bits, reads=Gelu.SHARING)
     return {
         "control": [(1, MemoryShape(e.queue_depth, 1, bits)) for bits in _instruction_bits()],
+        "store": [(1, MemoryShape(TokenReader.AHEAD, 1, 8 * e.residual_word_bytes))],
         "dma": [(1, MemoryShape(room, 1, _beat_bits(e))) for room in Reader.ROOM.values()],
         "matmul": [(PAIR * e.row_lanes // Gelu.SHARING, gelu)],
         "norm": [(1, MemoryShape(NormUnit.BEATS, 1, write_bits))],

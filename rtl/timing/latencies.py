@@ -32,6 +32,6 @@ def unit_latencies(config: EngineConfig) -> UnitLatencies:
         load_check=LoadCheck.LATENCY,
         load_gap=LoadUnit.CYCLES,
         store_check=RegionCheck.LATENCY + 2,
-        store_word=StoreUnit.CYCLES_PER_WORD,
+        store_word=StoreUnit.FIRST_CYCLES,
         end=InFlight.SETTLE,
     )

@@ -16,6 +16,7 @@ PROGRAM_ROOM = 32  # beats; rtl.memory.reader.Reader.ROOM
 BURST_CYCLES = 4  # from a command to its first burst; rtl.memory.bursts.Burster.LATENCY
 ROOM_CYCLES = 3  # from a beat that is taken to a burst that waits for its room; the same
 BUFFER_CYCLES = 2  # of a client's buffer behind its queue; rtl.memory.reader.BeatBuffer
+WRITES_IN_FLIGHT = 16  # bursts; rtl.memory.writer.Writer.OUTSTANDING
 READ_CYCLES = 2  # from a burst's choice to its first beat, without the memory's latency
 SAVED_BEATS = 3  # that an idle memory may send without a pause, beyond its bandwidth
 NEVER = float("inf")  # a time that is not known yet
@@ -51,6 +52,8 @@ class MemoryPort:
     ----------
     latency : int
         Cycles from the choice of a burst to its first beat.
+    cost : float
+        Cycles in which the bandwidth for a beat is earned.
     interval : float
         Cycles from one beat to the next that the bandwidth sustains, at least 1.
     saved : float
@@ -63,7 +66,8 @@ class MemoryPort:
 
     def __init__(self, timing: MemoryTiming, beat_bytes: int):
         self.latency = READ_CYCLES + timing.latency_cycles
-        self.interval = max(1.0, beat_bytes / timing.bytes_per_cycle)
+        self.cost = beat_bytes / timing.bytes_per_cycle
+        self.interval = max(1.0, self.cost)
         self.saved = SAVED_BEATS * self.interval
         self.last = -1.0
         self.paid = 0.0
@@ -119,15 +123,37 @@ class MemoryPort:
         last, behind = first + (beats - 1) * self.interval, latest + self.latency + BURST_BEATS - 1
         self.last = last if last > behind else behind
 
-    def write(self, first: float, beats: int) -> float:
-        """Write successive beats from cycle ``first`` on, and return the cycle of the last one.
+    def wait_of(self, at: float) -> float:
+        """Find how long before cycle ``at`` a burst is chosen whose first beat comes then.
+
+        Longer than the memory's latency where others come before; of a narrow memory, whose
+        bandwidth :meth:`write` takes from these, that does not matter.
+        """
+        return at if self.interval == 1 and at <= self.last + 1 else self.latency
+
+    def write(self, first: float, beats: int, pace: int = 1) -> float:
+        """Write beats from cycle ``first`` on, and return the cycle of the last one.
 
         A write goes before all reads that wait: only what was sent before is paid for first.
+
+        Parameters
+        ----------
+        first : float
+        beats : int
+        pace : int
+            Cycles from one beat to the next that the writer needs.
         """
+        last = first + (beats - 1) * pace
+        if self.interval == 1:
+            # Of the cycles meanwhile, those in which the bandwidth does not suffice for a read too.
+            lost = beats * (pace + 1 - pace / self.cost)
+            if lost > 0:
+                self.last = max(self.last, first - 1) + lost
+            return last
         if self.paid <= first:
-            return self.send(first, beats)[1]
+            return max(last, self.send(first, beats)[1])
         self.paid += beats * self.interval
-        return first + (beats - 1) * self.interval
+        return max(last, first + (beats - 1) * self.interval)
 
 
 def beats_of(address: int, size: int, beat_bytes: int) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 
-from rtl.compiler.lowering.layout import logits_address
+from rtl.compiler.lowering.layout import LogitPlaces
 from rtl.compiler.operations import MemorySpace, Program
 from rtl.config import EngineConfig
 from rtl.console import table
@@ -64,8 +64,9 @@ def _buffers(program: Program) -> list[tuple[str, int, int, str]]:
     for operation in program.operations:
         for region in (*operation.reads, *operation.writes):
             highest[region.space] = max(highest[region.space], region.stop)
-    logits = logits_address(plan) + plan.class_tiles
-    highest[MemorySpace.RESIDUAL] = max(plan.residual_words, logits)  # regions count tokens there
+    # Regions count tokens there, and parts of the logits.
+    logits = 0 if plan.shape.dense else LogitPlaces(plan).stop
+    highest[MemorySpace.RESIDUAL] = max(plan.residual_words, logits)
     return [
         (space.name.lower(), highest[space], capacity, COUNTED_IN.get(space, "words"))
         for space, capacity in _capacities(engine).items()

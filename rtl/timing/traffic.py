@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rtl.compiler import Operation, Program
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Activations, Destination, Opcode, Weights
+from rtl.isa.scratchpads import stored_beats, stored_words
 from rtl.model import numerics
 from rtl.timing.bound import array_work
 from rtl.timing.units import array_cycles
@@ -82,7 +83,7 @@ def work_of(program: Program) -> Work:
             layer = operation.subject.layer.rpartition(".")[2]
             read[KINDS.get(layer, layer)] += operands["bytes"]
         elif operation.opcode is Opcode.STORE:
-            written += operands["row_words"] * engine.logit_word_bytes
+            written += stored_beats(operands, engine) * engine.memory_bytes
         elif operation.opcode is Opcode.MATMUL:
             cycles += array_cycles(operation.operands, engine)
         reads, writes = scratchpad_bits(operation, engine)
@@ -104,7 +105,7 @@ def scratchpad_bits(operation: Operation, engine: EngineConfig) -> tuple[int, in
     if operation.opcode is Opcode.LOAD:
         return 0, 8 * operands["bytes"]
     if operation.opcode is Opcode.STORE:
-        return 8 * operands["row_words"] * engine.residual_word_bytes, 0
+        return 8 * stored_words(operands) * engine.residual_word_bytes, 0
     if operation.opcode is Opcode.MATMUL:
         writes, updates = _drained_bits(operands, engine)
         return _fed_bits(operands, engine) + updates, writes

@@ -8,19 +8,21 @@ One class per unit, but for LOAD, which is made of bursts: :mod:`rtl.timing.load
 - ``execute(cost, taken)``: take an instruction in a cycle; returns the cycle in which it is done.
   Instructions come in their order.
 
-LOAD and STORE share the memory's bandwidth, so their bursts and words must be sent in the order of
+LOAD and STORE share the memory's bandwidth, so their bursts must be sent in the order of
 time: ``execute`` returns NEVER, and ``candidate`` and ``issue`` or ``send`` do the rest.
 
 All times are clock cycles of the RTL.
 """
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rtl.compiler.operations import Operation
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Activations, Destination, Weights
-from rtl.timing.port import BURST_BEATS, NEVER, MemoryPort, MemoryTiming
+from rtl.isa.scratchpads import stored_beats, stored_words
+from rtl.timing.port import BURST_BEATS, NEVER, WRITES_IN_FLIGHT, MemoryPort, MemoryTiming
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class UnitLatencies:
     store_check : int
         Cycles from taken to the reading of the first word.
     store_word : int
-        Cycles that reading a word takes; its beats follow.
+        Cycles from the reading of the first word to its first beat.
     store_answer : int
         Cycles from the last beat to ``done``, without the memory's latency.
     end : int
@@ -258,7 +260,7 @@ class SoftmaxTiming:
 
 
 class StoreTiming:
-    """Store: a word is read, then sent, then the next; every burst waits for its answer.
+    """Store: beats without a pause, in bursts; memory's answer at the end.
 
     Parameters
     ----------
@@ -277,51 +279,59 @@ class StoreTiming:
         timing: MemoryTiming,
         memory: MemoryPort,
     ):
+        self.engine = engine
         self.latencies = latencies
         self.memory = memory
-        self.beat_bytes = engine.memory_bytes
-        self.word_beats = engine.logit_word_bytes // engine.memory_bytes
         self.answer = latencies.store_answer + timing.latency_cycles
         self.free = self.busy = self.taken = 0.0
-        self.first = NEVER  # when the next word's first beat can be sent
-        self.words = self.in_block = 0  # to be sent; beats since the block's first one
+        self.first = NEVER  # when the next burst's first beat can be sent
+        self.left = self.in_block = 0  # beats to be sent; their place in a block of memory
+        self.pace, self.early = 1, 0  # cycles from beat to beat; how much earlier the last one is
         self.bytes = 0  # written
+        self.unanswered: deque[float] = deque(maxlen=WRITES_IN_FLIGHT)  # the bursts' last beats
 
-    def cost(self, operation: Operation) -> tuple[int, int]:
-        """Return the words, and the place of the first beat within its block of memory."""
-        operands = operation.operands
-        return operands["row_words"], operands["offset"] // self.beat_bytes % BURST_BEATS
+    def cost(self, operation: Operation) -> tuple[int, int, int, bool]:
+        """Return the beats, their place in a block of memory, words per beat, if one is left.
 
-    def execute(self, cost: tuple[int, int], taken: float) -> float:
-        """Take an instruction; returns NEVER, as its end is known with its last word only."""
+        A word is read in a cycle, so a beat of two takes two cycles; the last one may hold one.
+        """
+        operands, beat_bytes = operation.operands, self.engine.memory_bytes
+        beats, words = stored_beats(operands, self.engine), stored_words(operands)
+        word_bytes = self.engine.residual_word_bytes
+        pace = 2 if operands.get("int16", 0) and word_bytes < beat_bytes else 1
+        return beats, operands["offset"] // beat_bytes % BURST_BEATS, pace, words % pace != 0
+
+    def execute(self, cost: tuple[int, int, int, bool], taken: float) -> float:
+        """Take an instruction; returns NEVER, as its end is known with its last burst only."""
         self.taken = taken
-        self.words, self.in_block = cost
-        self.bytes += self.words * self.word_beats * self.beat_bytes
+        self.left, self.in_block, self.pace, self.early = cost
+        self.bytes += self.left * self.engine.memory_bytes
         self.free = NEVER
-        self._read(taken + self.latencies.store_check - 1)
+        self.unanswered.clear()
+        start = taken + self.latencies.store_check + self.latencies.store_word
+        self.first = start + self.pace - 1 - (self.early and self.left == 1)
         return NEVER
 
-    def _read(self, latest: float) -> None:
-        """Read the next word after the latest beat was sent."""
-        self.first = latest + self.latencies.store_word + 1
-        if self.in_block >= BURST_BEATS:
-            self.in_block -= BURST_BEATS
-            self.first = max(self.first, latest + self.answer + 1)
-
     def candidate(self) -> float:
-        """Find when the next word takes part in the choice of bursts; NEVER if there is none.
+        """Find when the next burst takes part in the choice of bursts; NEVER if there is none.
 
-        A burst's beats come after the memory's latency, a word's beats at once.
+        A burst's beats come after the memory's latency if it is read, or behind those that were
+        chosen before; at once if it is written.
         """
-        return self.first - self.memory.latency
+        return self.first - self.memory.wait_of(self.first)
 
     def send(self) -> float | None:
-        """Send the next word; returns when the instruction is done if it was the last one."""
-        at = self.memory.write(self.first, self.word_beats)
-        self.in_block += self.word_beats
-        self.words -= 1
-        if self.words:
-            self._read(at)
+        """Send the next burst; returns when the instruction is done if it was the last one."""
+        beats = min(self.left, BURST_BEATS - self.in_block)
+        self.left -= beats
+        self.in_block = 0
+        at = self.memory.write(self.first, beats, self.pace)
+        at -= self.early and not self.left and beats > 1
+        if self.left:
+            self.first = at + self.pace - (self.early and self.left == 1)
+            self.unanswered.append(at)
+            if len(self.unanswered) == WRITES_IN_FLIGHT:
+                self.first = max(self.first, self.unanswered[0] + self.answer + 1)
             return None
         self.first = NEVER
         self.free = end = at + self.answer

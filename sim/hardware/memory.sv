@@ -1,9 +1,10 @@
 // AXI4 slave memory for simulation: contents in C++ (memory.cpp), timing here.
 //
 // Reads and writes share `bytes_per_cycle` (8 fraction bits). The first beat of a burst comes
-// `latency` cycles after its address was taken; later bursts overlap, in order, up to QUEUE of
-// them. `stall` of 256 cycles, at random, each channel holds still. A read or write that touches
-// the beat at `error_address` is answered with SLVERR.
+// `latency` cycles after its address was taken, and a write's answer as long after its last beat;
+// later bursts overlap, in order, up to QUEUE of them. `stall` of 256 cycles, at random, each
+// channel holds still. A read or write that touches the beat at `error_address` is answered with
+// SLVERR.
 
 module axi_memory #(
     parameter int BYTES = 16,
@@ -127,39 +128,47 @@ module axi_memory #(
     end
   end
 
-  // Writes: one burst at a time; the response `latency` cycles after the last beat.
-  logic writing, responding, failed;
-  logic [39:0] write_address;
-  logic [31:0] response_time;
-  assign awready = !writing && !responding && !bvalid && !hold[AW];
-  assign wready = writing && may_write;
+  // Writes: a queue of bursts; each is answered `latency` cycles after its last beat.
+  logic [39:0] write_address[QUEUE];
+  logic [31:0] answer_time[QUEUE];
+  logic [QUEUE-1:0] failed;
+  logic [INDEX:0] write_head, write_tail, answer_head;
+  logic [7:0] write_done;
+  logic [39:0] written;
+  wire [INDEX-1:0] to = write_head[INDEX-1:0];
+  wire [INDEX-1:0] answered = answer_head[INDEX-1:0];
+  wire bad = written == (error_address & ~40'(BYTES - 1));
+  assign awready = (write_tail - answer_head) != (INDEX + 1)'(QUEUE) && !hold[AW];
+  assign wready = write_head != write_tail && may_write;
+  assign written = (write_address[to] & ~40'(BYTES - 1)) + 40'(write_done) * BYTES;
   assign write_beat = wvalid && wready;
 
   always_ff @(posedge clk) begin
-    automatic logic bad;
     if (awvalid && awready) begin
-      writing <= 1;
-      failed <= 0;
-      write_address <= awaddr & ~40'(BYTES - 1);
+      write_address[write_tail[INDEX-1:0]] <= awaddr;
+      failed[write_tail[INDEX-1:0]] <= 0;
+      write_tail <= write_tail + 1;
     end
     if (write_beat) begin
-      bad = write_address == (error_address & ~40'(BYTES - 1));
-      if (!bad) memory_write(64'(write_address), wdata, wstrb);
-      failed <= failed | bad;
-      write_address <= write_address + BYTES;
+      if (bad) failed[to] <= 1;
+      else memory_write(64'(written), wdata, wstrb);
+      write_done <= wlast ? 0 : write_done + 1;
       if (wlast) begin
-        writing <= 0;
-        responding <= 1;
-        response_time <= now + 32'(latency);
+        answer_time[to] <= now + 32'(latency);
+        write_head <= write_head + 1;
       end
     end
-    if (bvalid && bready) bvalid <= 0;
-    if (responding && $signed(now - response_time) >= 0 && !hold[B]) begin
-      responding <= 0;
+    if (bready) bvalid <= 0;
+    if (answer_head != write_head && $signed(now - answer_time[answered]) >= 0
+        && (!bvalid || bready) && !hold[B]) begin
+      answer_head <= answer_head + 1;
       bvalid <= 1;
-      bresp <= failed ? SLVERR : OKAY;
+      bresp <= failed[answered] ? SLVERR : OKAY;
     end
-    if (rst) {writing, responding, bvalid, failed} <= 0;
+    if (rst) begin
+      {bvalid, write_done} <= 0;
+      {write_head, write_tail, answer_head} <= 0;
+    end
   end
 endmodule
 

@@ -9,6 +9,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
 from cocotbext.axi import AxiBus, AxiRam
 
+from rtl.memory.writer import Writer
 from tests.benches.axi_rules import AxiRules
 
 BEAT = int(os.environ.get("MEMORY_BYTES", "16"))
@@ -181,6 +182,25 @@ async def writes_land(dut, idle, memory):
 
 
 @cocotb.test()
+async def written_bursts_do_not_wait_for_answers(dut):
+    """Beats follow each other without a pause, until too many bursts have no answer."""
+    bench = DmaBench(dut, 0)
+    bench.ram.write_if.aw_channel.queue_occupancy_limit = 64
+    bench.ram.write_if.w_channel.queue_occupancy_limit = -1
+    await bench.reset()
+    bench.ram.write_if.b_channel.set_pause_generator(itertools.repeat(True))
+    await bench.give("store", "command", 0x1000 | 20 * 16 << 40, random, 0)
+    bench.set("store", "beats__valid", 1)
+    taken = []
+    for cycle in range(500):
+        await ReadOnly()
+        if bench.get("store", "beats__ready"):
+            taken.append(cycle)
+        await RisingEdge(dut.clk)
+    assert len(taken) == Writer.OUTSTANDING * 16 == taken[-1] - taken[0] + 1
+
+
+@cocotb.test()
 @cocotb.parametrize(memory=[0.0, 0.5])
 async def cleared_in_mid_stream(dut, memory):
     """Reads are drained, a write burst is completed without strobes, then all begins anew."""
@@ -188,7 +208,7 @@ async def cleared_in_mid_stream(dut, memory):
     await bench.reset()
     for wait in (0, 1, 2, 5, 9, 20, 33, 60):
         await bench.give("load", "command", 0x30 | 3000 << 40, random, 0)
-        await bench.give("store", "command", 0x8000 | 20 << 40, random, 0)
+        await bench.give("store", "command", 0x8000 | 50 << 40, random, 0)
         await bench.give("store", "beats", 0x55, random, 0)
         await ClockCycles(dut.clk, wait)
         dut.clear.value = 1
@@ -202,7 +222,7 @@ async def cleared_in_mid_stream(dut, memory):
         dut.clear.value = 0
         await RisingEdge(dut.clk)
         assert (
-            bench.ram.read(0x8000 + BEAT, 20 * BEAT) == bench.content[0x8000 + BEAT :][: 20 * BEAT]
+            bench.ram.read(0x8000 + BEAT, 50 * BEAT) == bench.content[0x8000 + BEAT :][: 50 * BEAT]
         )
         await bench.read("load", [(0x77, 1000)], 1, 0, 0)
         await bench.write(0x9000, bench.content[0x9000 : 0x9000 + 4 * BEAT], 1, 0)

@@ -42,9 +42,10 @@ def load(offset, tokens, *, base=Base.MODEL, token=0, **more):
     return Instruction(Opcode.LOAD, operands, **more)
 
 
-def store(offset, token, **more):
+def store(offset, token, more_tokens=0, int16=0, **more):
     operands = {"base": Base.OUTPUT, "offset": offset, "source_address": token // 4 * 2,
-                "token": token, "row_words": 2}  # fmt: skip
+                "token": token, "row_words": 2, "more_words": 2 * more_tokens,
+                "int16": int16}  # fmt: skip
     return Instruction(Opcode.STORE, operands, **more)
 
 
@@ -190,6 +191,21 @@ async def copies_and_counts(dut, stall, images):
         dut._log.info(f"stall {stall}: first {first}, all {last} cycles")
     await bench.write("control", 4)
     assert dut.irq.value == 0
+
+
+TOKENS = [load(0, 9, **SIGNAL), store(0, 3, 5, 1, **WAIT), store(0x400, 0, 8)]
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.6])
+async def stores_tokens(dut, stall):
+    """Six tokens of three groups as int16, nine as int32."""
+    bench = await prepared(dut, stall)
+    bench.ram.write(OUTPUT, bytes(0x1000))
+    await bench.start(program(TOKENS))
+    assert await bench.done() == DONE | IRQ
+    assert bench.ram.read(OUTPUT, 0x400) == bench.content[3 * 64 : 9 * 64].ljust(0x400, b"\0")
+    assert bench.ram.read(OUTPUT + 0x400, 9 * 128) == as_int32(bench.content[: 9 * 64])
 
 
 def bad(instruction, **header):

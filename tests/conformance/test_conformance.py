@@ -66,7 +66,7 @@ def test_the_rtl_agrees(name):
     board = load_board("sim")
     run = runner.run(repack(model, engine(board.engine).row_lanes), arrays["images"], board)
     assert run.exact
-    np.testing.assert_array_equal(run.logits, arrays["logits"])
+    np.testing.assert_array_equal(run.output, arrays["logits"])
 
 
 # ------------------------------------------------------------ every feature

@@ -169,6 +169,10 @@ def test_what_an_engine_beyond_the_calibration_takes_is_marked(zcu102):
         ((DIGITS, "--fps", "0"), "--fps must be positive, not 0"),
         ((DIGITS, "--fps", "9", "--clock", "9"), "--clock must be from 1000000 to 1000000000 Hz"),
         (("deit_tiny", "--board", "sim", "--fps", "9"), "residual stream of 197 tokens"),
+        (
+            ("deit_tiny", "--board", "sim", "--fps", "9", "--image-size", "240"),
+            "residual stream of 226 tokens",
+        ),
     ],
 )
 def test_wrong_usage(args, message, capsys):

@@ -75,6 +75,25 @@ NETWORKS = {
         "blocks": [(1, 56)],
         "pool": "mean",
     },
+    "tokens": {"output": "tokens", "pool": "all"},
+    "196 tokens, odd sizes": {
+        "image": (224, 224, 3),
+        "patch": 16,
+        "width": 40,
+        "head_dim": 24,
+        "blocks": [(1, 56)],
+        "output": "tokens",
+        "pool": "mean",
+        "class_token": False,
+    },
+    "registers in tiles of their own, two tables in some blocks": {
+        "registers": 10,
+        "blocks": [(2, 64), (1, 16), (2, 48), (1, 96)],
+        "two_tables": True,
+        "output": "tokens",
+    },
+    "registers and the mean": {"registers": 6, "pool": "mean", "two_tables": True},
+    "5,000 classes": {"classes": 5000},
 }
 
 
@@ -87,7 +106,7 @@ def test_every_word_is_golden(name):
 
     assert run.exact, run.first_mismatch
     assert run.words > 1000
-    assert np.array_equal(run.logits, golden.run(model, images))
+    assert np.array_equal(run.output, golden.run(model, images))
     assert all(cycles < run.cycles[0] for cycles in run.cycles[1:])  # they overlap
 
 
@@ -104,7 +123,7 @@ def test_words_in_parts_are_golden_and_take_longer(name):
     run = runner.run(model, images, SIM, engine=NARROW)
 
     assert run.exact, run.first_mismatch
-    assert np.array_equal(run.logits, golden.run(model, images))
+    assert np.array_equal(run.output, golden.run(model, images))
     assert sum(run.cycles) > sum(whole.cycles)
 
 
@@ -131,19 +150,21 @@ SIZES = {
     ],
     ids=["act 4", "act 8 on 18 x 18 multipliers"],
 )
-@pytest.mark.parametrize("pool", ["token", "mean"])
-def test_other_engines(changes, pool):
+@pytest.mark.parametrize("output", [{}, {"pool": "mean"}, {"output": "tokens"}], ids=str)
+def test_other_engines(changes, output):
     engine = replace(config.TINY, name="other", **LANES, **SIZES, **changes)
-    model = make(act_bits=engine.act_bits, row_granularity=8, bits8_fraction=0.5, pool=pool)
+    model = make(act_bits=engine.act_bits, row_granularity=8, bits8_fraction=0.5, **output)
     run = runner.run(model, random_images(model.image, 2, seed=3), SIM, engine=engine)
     assert run.exact, run.first_mismatch
 
 
 @pytest.mark.parametrize("stall", [40, 200])
-def test_random_stalls_of_memory_change_nothing_but_time(small, stall):
-    images = random_images(small.image, 2, seed=8)
-    free = runner.run(small, images, SIM)
-    stalled = runner.run(small, images, SIM, settings={"stall": stall, "seed": 3 * stall})
+@pytest.mark.parametrize("output", ["logits", "tokens"])
+def test_random_stalls_of_memory_change_nothing_but_time(output, stall):
+    model = make(output=output)
+    images = random_images(model.image, 2, seed=8)
+    free = runner.run(model, images, SIM)
+    stalled = runner.run(model, images, SIM, settings={"stall": stall, "seed": 3 * stall})
     assert stalled.exact, stalled.first_mismatch
     assert sum(stalled.cycles) > sum(free.cycles)
 

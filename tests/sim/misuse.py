@@ -24,4 +24,4 @@ def check_misuse(model: IntegerModel, board: Board, folder: Path) -> None:
     (folder / "job.json").write_text(json.dumps(description | {"engine": engine.hash}))
     results = job.start(testbench.build(engine), "tests.benches.misuse", tap=False)
     assert len(results.tests) == TESTS
-    assert np.array_equal(job.logits()[0], golden.run(model, images)[0])
+    assert np.array_equal(job.output()[0], golden.run(model, images)[0])

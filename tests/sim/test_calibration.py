@@ -25,6 +25,16 @@ NETWORKS = {
     "slow memory": ({"width": 48, "blocks": [(3, 144), (2, 96)], "bits8_fraction": 0.3}, SLOW),
     "near memory": ({"width": 32, "blocks": [(4, 64)] * 4}, {"latency": 40}),
     "50 tokens": ({"image": (98, 98, 1), "patch": 14, "width": 40, "blocks": [(1, 56)] * 2}, SLOW),
+    "tokens": (
+        {
+            "width": 40,
+            "blocks": [(1, 64), (2, 96)],
+            "output": "tokens",
+            "registers": 6,
+            "two_tables": True,
+        },
+        {"latency": 60},
+    ),
     "many classes": ({"width": 64, "blocks": [(2, 128)] * 2, "classes": 200}, {"latency": 200}),
 }
 

@@ -1,6 +1,8 @@
 """``python -m sim.run``: its table and its refusals; tests/rtl/test_engine.py runs the engine."""
 
+import json
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,10 @@ from PIL import Image
 
 from rtl.cli import command
 from rtl.files import atomic_write
-from sim import runner, testbench
+from rtl.model import Features, HostNetwork
+from rtl.model.features import features
+from sim import golden, runner, testbench
+from sim.preprocessing import prepare
 from sim.random_model import random_model
 from sim.run import main
 
@@ -34,11 +39,13 @@ def never(monkeypatch):
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    """Logits without an engine: class 0 wins."""
+    """An output without an engine: class 0 wins, or what golden says of tokens."""
 
     def simulate(model, images, board, **settings):
-        logits = np.tile(-np.arange(model.classes, dtype=np.int32), (len(images), 1))
-        return runner.EngineRun(logits, (1000,) * len(images))
+        output = np.tile(-np.arange(model.classes, dtype=np.int32), (len(images), 1))
+        if not model.classes:
+            output = golden.run(model, images)
+        return runner.EngineRun(output, (1000,) * len(images))
 
     monkeypatch.setattr(runner, "run", simulate)
 
@@ -53,6 +60,48 @@ def test_names_are_shown_as_they_are(stand_in, tmp_path, monkeypatch, capsys):
     output = capsys.readouterr().out
     for text in ("[m].pulsar on board sim", "[x].png", "[red]a[/bad]"):
         assert text in output
+
+
+@pytest.mark.parametrize(
+    "pool, shape, shown", [("token", (32,), "32"), ("all", (17, 32), "17 x 32")]
+)
+def test_features_of_tokens(pool, shape, shown, stand_in, tmp_path, capsys):
+    model = random_model(width=32, blocks=((2, 64),), output="tokens", pool=pool)
+    model.save(tmp_path / "tokens.pulsar")
+    assert run(tmp_path / "tokens.pulsar", DIGIT, DIGIT, "--json", tmp_path / "run.json") == 0
+    assert f" {shown} " in capsys.readouterr().out
+    report = json.loads((tmp_path / "run.json").read_text())
+    assert "logits" not in report and (report["schema"], report["pool"]) == (4, pool)
+    image = prepare(DIGIT, model.preprocessing, model.image)
+    tokens = golden.run(model, image[None])
+    assert isinstance(model.output, Features)
+    expected = features(model.output, tokens, 16)[0]
+    assert expected.shape == shape
+    np.testing.assert_array_equal(np.float32(report["features"]), [expected, expected])
+
+
+def test_the_host_network_follows_the_features(stand_in, tmp_path, capsys, monkeypatch):
+    model = random_model(width=32, blocks=((2, 64),), output="tokens")
+    content = b"a network"
+    (tmp_path / "a.host.onnx").write_bytes(content)
+    host = HostNetwork("a.host.onnx", sha256(content).hexdigest())
+    assert isinstance(model.output, Features)
+    replace(model, output=replace(model.output, host=host)).save(tmp_path / "a.pulsar")
+    arguments = (tmp_path / "a.pulsar", DIGIT, "--json", tmp_path / "run.json")
+
+    monkeypatch.setattr("sim.host.load_host", lambda *_: lambda found: {"sum": found.sum(axis=1)})
+    assert run(*arguments) == 0
+    assert "sum of the host network: (1,)" in capsys.readouterr().out
+    report = json.loads((tmp_path / "run.json").read_text())
+    assert report["host"]["sum"] == pytest.approx([sum(report["features"][0])], abs=1e-4)
+
+    monkeypatch.setattr("sim.host.load_host", lambda *_: None)
+    assert run(*arguments) == 0
+    assert "onnxruntime is not installed" in capsys.readouterr().err
+    assert json.loads((tmp_path / "run.json").read_text())["host"] is None
+
+    (tmp_path / "a.host.onnx").unlink()
+    assert run(*arguments) == 2
 
 
 def test_a_single_class(stand_in, tmp_path):

@@ -11,7 +11,7 @@ from rtl.compiler import compile_model
 from rtl.config import TINY
 from rtl.model import IntegerModel
 from sim import golden, runner
-from sim.random_model import random_images
+from sim.random_model import random_images, random_model
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits.pulsar"
 BOARD = load_board("sim")
@@ -65,22 +65,42 @@ def test_logits_come_from_the_outputs(job, tmp_path):
         at = job.outputs_at + index * job.output_stride
         memory[at : at + logits.nbytes] = logits.tobytes()
     (tmp_path / "dump.bin").write_bytes(memory)
-    assert np.array_equal(job.logits(), expected)
+    assert np.array_equal(job.output(), expected)
 
 
-def test_wrong_logits_are_counted_and_the_first_is_named(model):
+def test_tokens_come_from_the_outputs(tmp_path):
+    """16 patches and a class token, 40 channels in words of 16."""
+    model = random_model(width=40, blocks=((2, 64),), output="tokens")
+    images = random_images(model.image, 2)
+    job = runner.SimulationJob(compile_model(model, TINY), images, BOARD, TINY, tmp_path)
+    assert job.output_bytes == 17 * 48 * 2
+    expected = golden.run(model, images)
+    memory = np.zeros(job.bytes, np.uint8)
+    for index, tokens in enumerate(expected):
+        at = job.outputs_at + index * job.output_stride
+        padded = np.pad(tokens, ((0, 0), (0, 8)), constant_values=7).astype("<i2")
+        memory[at : at + job.output_bytes] = padded.reshape(-1).view(np.uint8)
+    (tmp_path / "dump.bin").write_bytes(memory.tobytes())
+    assert np.array_equal(job.output(), expected)
+    changed = expected.copy()
+    changed[1, 16, 39] += 1
+    wrong = runner._compare_output(runner.EngineRun(changed, (9, 9)), model, images)
+    assert (wrong.wrong_outputs, wrong.first_mismatch) == (1, "image 1: blocks.0.output[16, 39]")
+
+
+def test_wrong_values_are_counted_and_the_first_is_named(model):
     images = random_images(model.image, 2)
     logits = golden.run(model, images)
-    exact = runner._compare_logits(runner.EngineRun(logits, (9, 9), words=5), model, images)
+    exact = runner._compare_output(runner.EngineRun(logits, (9, 9), words=5), model, images)
     assert exact.exact and exact.first_mismatch is None
     assert exact.words == 5 + logits.size
     changed = logits.copy()
     changed[1, [3, 7]] += 1
-    wrong = runner._compare_logits(runner.EngineRun(changed, (9, 9)), model, images)
-    assert (wrong.exact, wrong.wrong_logits) == (False, 2)
+    wrong = runner._compare_output(runner.EngineRun(changed, (9, 9)), model, images)
+    assert (wrong.exact, wrong.wrong_outputs) == (False, 2)
     assert wrong.first_mismatch == "image 1: logits[3]"
     earlier = runner.EngineRun(changed, (9, 9), wrong_instructions=1, first_mismatch="image 0: q")
-    assert runner._compare_logits(earlier, model, images).first_mismatch == "image 0: q"
+    assert runner._compare_output(earlier, model, images).first_mismatch == "image 0: q"
     assert not runner.EngineRun(logits, (9,), wrong_instructions=1).exact
 
 

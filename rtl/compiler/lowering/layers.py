@@ -187,7 +187,7 @@ def times(
     blocks: Sequence[WeightBlock],
     tiles: Sequence[TokenTile],
     build: Callable[[RowRun, TokenTile], Operation],
-    needs: Callable[[TokenTile], tuple[Request, ...]] | None = None,
+    needs: Callable[[RowRun, TokenTile], tuple[Request, ...]] | None = None,
     then: Callable[[TokenTile], Pending] | None = None,
 ) -> Iterator[Pending]:
     """List the product of all row blocks and all token tiles.
@@ -199,14 +199,14 @@ def times(
     build : callable
         Makes the operation of a run and a tile.
     needs : callable or None
-        Returns the requests of a tile's operations besides the weights.
+        Returns the requests of an operation besides the weights.
     then : callable or None
         Makes an operation that follows the last block, tile by tile.
     """
     for block in blocks:
         for tile in tiles:
-            requests = (block, *needs(tile)) if needs else (block,)
             for run in block.runs:
+                requests = (block, *needs(run, tile)) if needs else (block,)
                 yield Pending(build(run, tile), requests)
             if then and block is blocks[-1]:
                 yield then(tile)

@@ -50,9 +50,46 @@ def head_input(plan: Plan) -> Span:
     return words(plan, plan.norm_words + plan.key_tiles, plan.width_tiles)
 
 
-def logits_address(plan: Plan) -> int:
-    """Residual word of the logits: behind the stream, or over tokens that nobody needs any more."""
-    return min(plan.residual_words, plan.engine.residual_words - plan.class_tiles)
+class LogitPlaces:
+    """Places of the parts of the logits in the residual scratchpad, taken in turn.
+
+    They lie behind the stream; where that has no room for a part, over tokens: nobody needs them
+    any more, and which ones these are is not worth knowing.
+
+    Parameters
+    ----------
+    plan : Plan
+
+    Attributes
+    ----------
+    first, stop : int
+        Residual words that they take.
+    """
+
+    def __init__(self, plan: Plan):
+        words, parts = plan.engine.residual_words, plan.logit_parts
+        self.size = max(part.count for part in parts)
+        behind = (words - plan.residual_words) // self.size
+        self.count = min(len(parts), behind or words // self.size)
+        self.first = plan.residual_words if behind else words - self.count * self.size
+        self.stop = self.first + self.count * self.size
+        self.last = len(parts) - 1
+        self.stream = Span(MemorySpace.RESIDUAL, 0, plan.tokens)
+        self.over = () if behind else (self.stream,)
+
+    def address(self, part: int) -> int:
+        """Residual word of a part's first row tile."""
+        return self.first + part % self.count * self.size
+
+    def written(self, part: int) -> tuple[Span, ...]:
+        """Regions that the head writes."""
+        place = self.stream.stop + part % self.count
+        return *self.over, Span(MemorySpace.RESIDUAL, place, place + 1)
+
+    def stored(self, part: int) -> tuple[Span, ...]:
+        """Regions that a STORE reads. Who wants the tokens' place only waits for the last one."""
+        written = self.written(part)
+        return written if part == self.last else written[-1:]
 
 
 class AttentionLayout:

@@ -17,13 +17,14 @@ from rtl.compiler.lowering.attention import BlockAttention
 from rtl.compiler.lowering.layers import Layers, Writeback, per_group, times
 from rtl.compiler.lowering.layout import (
     AttentionLayout,
+    LogitPlaces,
     head_input,
-    logits_address,
+    residual_tokens,
     words,
 )
 from rtl.compiler.lowering.pixels import PixelBanks
 from rtl.compiler.lowering.pooling import MeanPooling
-from rtl.compiler.operations import MemorySpace, Operation, Span, Subject
+from rtl.compiler.operations import Operation, Span, Subject
 from rtl.compiler.requests import GeluRequest, Pending, PositionRequest, Request
 from rtl.compiler.runs import RowRun, RowTiles
 from rtl.compiler.sizes import Plan
@@ -45,9 +46,10 @@ class NetworkListing:
     def __init__(self, plan: Plan):
         self.plan = plan
         self.layers = Layers(plan)
+        self.next_table = 0  # place of the next GELU table
 
     def operations(self) -> Iterator[Pending]:
-        """List all operations, from the first strip of pixels to the logits."""
+        """List all operations, from the first strip of pixels to the logits or tokens."""
         yield from self.embedding()
         for block in range(len(self.plan.shape.blocks)):
             yield from BlockAttention(self.layers, block).operations()
@@ -55,7 +57,8 @@ class NetworkListing:
             yield from self.mlp(block)
         if self.plan.shape.mean_pool:
             yield from MeanPooling(self.layers).operations()
-        yield from self.classifier()
+        if not self.plan.shape.dense:
+            yield from self.classifier()
 
     def embedding(self) -> Iterator[Pending]:
         """Patches times weights, added to the position that was preloaded; the first LayerNorm."""
@@ -70,18 +73,18 @@ class NetworkListing:
             writeback = Writeback(operands | {"activations": Activations.PIXELS}, *regions)
             return layers.matmul("embed", "embed", run, tile, pixels.patches(tile), writeback)
 
-        def needs(tile: TokenTile) -> tuple[Request, ...]:
+        def needs(run: RowRun, tile: TokenTile) -> tuple[Request, ...]:
             return positions[tile.index], *pixels.strips(tile)
 
         def normalize(tile: TokenTile) -> Pending:
-            return norm(plan.tile(tile.index))  # the class token too, if it is in this tile
+            return norm(plan.tile(tile.index))  # tokens without a patch too, if in this tile
 
         groups = list(pixels.groups())
         for group, group_blocks in zip(groups, per_group(blocks, len(groups)), strict=True):
             yield from times(group_blocks, group, embed, needs, then=normalize)
-        if len(plan.patch_tiles) < len(plan.all_tiles):  # the class token has its own tile
-            operation, requests = norm(plan.all_tiles[-1])
-            yield Pending(operation, (*requests, positions[-1]))
+        for tile in plan.all_tiles[len(plan.patch_tiles) :]:  # without patches
+            operation, requests = norm(tile)
+            yield Pending(operation, (*requests, positions[tile.index]))
 
     def projection(self, block: int) -> Iterator[Pending]:
         """The heads' context back to the residual stream, then the block's second LayerNorm."""
@@ -100,35 +103,52 @@ class NetworkListing:
     def mlp(self, block: int) -> Iterator[Pending]:
         """Fc1 and fc2, for as many token tiles at a time as hidden activations fit.
 
-        Followed by the LayerNorm of the next block, or the last one.
+        Followed by the LayerNorm of the next block, or the last one; or by the STORE of the tokens.
         """
         plan, layers = self.plan, self.layers
-        norm = layers.norm("norm" if plan.is_last(block) else f"blocks.{block + 1}.norm1")
-        # Blocks take turns with the two tables, so that the next one is loaded meanwhile.
-        table = GeluRequest(layers.constants.gelu(block), block % 2)
+        if plan.is_last(block):
+            then = self.store_tokens if plan.shape.dense else layers.norm("norm")
+        else:
+            then = layers.norm(f"blocks.{block + 1}.norm1")
+        parts, tables = plan.expansion_parts(block), self.gelu_tables(block)
+        second = parts[-1].first if len(tables) > 1 else plan.hidden_tiles(block)
         tiles = plan.query_tiles(block)
         groups = evenly(tiles, divide_up(len(tiles), plan.mlp_tiles(block)))
         fc1_blocks, fc2_blocks = (
-            per_group(layers.weight_blocks(all_rows(plan.layers(block)[name])), len(groups))
-            for name in ("fc1", "fc2")
+            per_group(layers.weight_blocks(*pieces), len(groups))
+            for pieces in (parts, [all_rows(plan.layers(block)["fc2"])])
         )
+
+        def table(run: RowRun) -> GeluRequest:
+            return tables[run.first >= second]
+
         for group, expand, contract in zip(groups, fc1_blocks, fc2_blocks, strict=True):
             first = group[0].index
             fc1 = self.expansion(block, first, table)
-            yield from times(expand, group, fc1, lambda tile: (table,))
-            yield from times(contract, group, self.contraction(block, first), then=norm)
+            yield from times(expand, group, fc1, lambda run, tile: (table(run),))
+            yield from times(contract, group, self.contraction(block, first), then=then)
+
+    def gelu_tables(self, block: int) -> list[GeluRequest]:
+        """A block's one or two tables. They take the two places in turn.
+
+        So the next block's table is loaded meanwhile, or once the block's first one is done with.
+        """
+        tables = []
+        for table in range(1 if self.plan.shape.blocks[block].first_table_units is None else 2):
+            tables.append(GeluRequest(self.layers.constants.gelu(block, table), self.next_table))
+            self.next_table = 1 - self.next_table
+        return tables
 
     def expansion(
-        self, block: int, first: int, table: GeluRequest
+        self, block: int, first: int, table: Callable[[RowRun], GeluRequest]
     ) -> Callable[[RowRun, TokenTile], Operation]:
         """Return a function that makes MATMULs of fc1; ``first`` is the first tile of the group."""
         layers, tensor = self.layers, f"blocks.{block}.hidden"
-        gelu = {"format": Format.INT8, "gelu": 1, "gelu_table": table.table}
-        reads = (table.span,)
 
         def fc1(run: RowRun, tile: TokenTile) -> Operation:
             operands, writes, _ = layers.to_activations(run, self.hidden(block, tile, first))
-            writeback = Writeback(operands | gelu, writes, reads)
+            gelu = {"format": Format.INT8, "gelu": 1, "gelu_table": table(run).table}
+            writeback = Writeback(operands | gelu, writes, reads=(table(run).span,))
             source = layers.norm_outputs[tile.index]
             return layers.matmul("fc1", tensor, run, tile, source, writeback)
 
@@ -149,35 +169,57 @@ class NetworkListing:
         tiles = self.plan.hidden_tiles(block)
         return words(self.plan, self.plan.norm_words + (tile.index - first) * tiles, tiles)
 
+    def store_tokens(self, tile: TokenTile) -> Pending:
+        """The residual words of a tile, which nobody writes any more, to memory."""
+        plan = self.plan
+        operands = {
+            "base": Base.OUTPUT,
+            "offset": tile.token * plan.token_bytes,
+            "source_address": plan.residual_word(tile.token),
+            "token": tile.token,
+            "row_words": plan.width_tiles,
+            "more_words": (tile.lane_count - 1) * plan.width_tiles,
+            "int16": 1,
+        }
+        block = len(plan.shape.blocks) - 1
+        subject = Subject("store", f"blocks.{block}.output", "", block, tile)
+        return Pending(Operation(Opcode.STORE, operands, (residual_tokens(tile),), (), subject))
+
     def classifier(self) -> Iterator[Pending]:
-        """Logits of the class token or of the mean, into the residual scratchpad; then STORE."""
-        plan, layers = self.plan, self.layers
-        first, source = logits_address(plan), head_input(plan)
-        behind = first >= plan.residual_words  # or over tokens, which ones is not worth knowing
-        logits = Span(MemorySpace.RESIDUAL, plan.tokens if behind else 0, plan.tokens + 1)
+        """Logits of the class token or of the mean, part by part: scratchpad, then STORE."""
+        plan, places = self.plan, LogitPlaces(self.plan)
+        for number, part in enumerate(plan.logit_parts):
+            address = places.address(number)
+            head = self.logits(address - part.first, places.written(number))
+            yield from times(self.layers.weight_blocks(part), (plan.head_tile,), head)
+            operands = {
+                "base": Base.OUTPUT,
+                "offset": part.first * plan.engine.logit_word_bytes,
+                "source_address": address,
+                "token": plan.tokens - 1,
+                "row_words": part.count,
+            }
+            subject = Subject("store", "logits", "", tile=plan.head_tile, row_tile=part.first)
+            yield Pending(Operation(Opcode.STORE, operands, places.stored(number), (), subject))
+
+    def logits(
+        self, address: int, written: tuple[Span, ...]
+    ) -> Callable[[RowRun, TokenTile], Operation]:
+        """Return a function that makes MATMULs of the head; row tile 0 would be at ``address``."""
+        source = head_input(self.plan)
 
         def head(run: RowRun, tile: TokenTile) -> Operation:
             operands = {
                 "destination": Destination.RESIDUAL,
                 "format": Format.INT16,
                 "accumulate": 0,
-                "destination_address": first + run.first,
+                "destination_address": address + run.first,
                 "destination_stride": 0,  # so that the token's group does not matter
             }
-            writeback = Writeback(operands, (logits,))
-            return layers.matmul("head", "logits", run, tile, source, writeback)
+            writeback = Writeback(operands, written)
+            return self.layers.matmul("head", "logits", run, tile, source, writeback)
 
-        blocks = layers.weight_blocks(all_rows(plan.head))
-        yield from times(blocks, (plan.head_tile,), head)
-        operands = {
-            "base": Base.OUTPUT,
-            "offset": 0,
-            "source_address": first,
-            "token": plan.tokens - 1,
-            "row_words": plan.class_tiles,
-        }
-        subject = Subject("store", "logits", "", tile=plan.head_tile)
-        yield Pending(Operation(Opcode.STORE, operands, (logits,), (), subject))
+        return head
 
 
 def all_rows(layer: TiledMatrix) -> RowTiles:

@@ -8,9 +8,10 @@ from PIL import Image
 from torch import Tensor
 
 from nas.importer.network import FloatNetwork, converted
-from nas.quantize.block import Method
+from nas.quantize.arrange import folded, statistics
 from nas.quantize.export import export
-from nas.quantize.pipeline import folded, quantize_network
+from nas.quantize.method import Method
+from nas.quantize.pipeline import quantize_network
 from rtl.model import IntegerModel
 from rtl.model.shape import LAYERS
 from tests.nas.quantize.networks import random_images, random_network
@@ -27,7 +28,8 @@ def network(classes: int = 5, pool: str = "token") -> FloatNetwork:
 
 def quantized(exact: FloatNetwork, bits: int = 8, images: Tensor | None = None) -> IntegerModel:
     """Quantize, all rows with the same number of bits but for both ends."""
-    done = converted(folded(exact, seed=1), torch.float32)
+    method = Method(least_squares=False, sweeps=1, seed=1)
+    done = converted(folded(exact, method), torch.float32)
     rows = {"embed": torch.full((done.width,), 8)}
     if done.head:
         rows["head"] = torch.full((len(done.head.bias),), 8)
@@ -35,9 +37,8 @@ def quantized(exact: FloatNetwork, bits: int = 8, images: Tensor | None = None) 
         for layer in LAYERS:
             rows[f"blocks.{index}.{layer}"] = torch.full((len(getattr(block, layer).bias),), bits)
     images = random_images(24) if images is None else images
-    result = quantize_network(
-        done, images, Method(least_squares=False, sweeps=1), rows, granularity=8
-    )
+    seen = statistics(done, images)
+    result = quantize_network(done, images, seen, method, rows, granularity=8)
     host = "a.host.onnx" if exact.host else ""
     return export(result, granularity=8, producer="test", host_file=host)
 

@@ -67,6 +67,17 @@ def test_weights_that_are_not_finite(file):
         read_graph(file)
 
 
+def test_a_quantized_file(file):
+    def quantize(model):
+        inputs = ["image", "scale"]
+        model.graph.initializer.append(numpy_helper.from_array(np.ones((), np.float32), "scale"))
+        model.graph.node.insert(0, helper.make_node("QuantizeLinear", inputs, ["codes"]))
+
+    changed(file, quantize)
+    with pytest.raises(UserError, match=r"tiny.onnx is quantized already: give the float network"):
+        read_graph(file)
+
+
 def test_missing_external_data(file):
     model = onnx.load(file)
     onnx.save(model, file, save_as_external_data=True, location="tiny.data", size_threshold=64)

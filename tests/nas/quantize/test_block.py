@@ -8,13 +8,14 @@ import torch
 from nas.importer.forward import embed, run_block
 from nas.importer.network import converted
 from nas.quantize import scales
-from nas.quantize.block import BlockQuantizer, Method
+from nas.quantize.arrange import folded
+from nas.quantize.block import BlockQuantizer
 from nas.quantize.codes import block_tap
-from nas.quantize.pipeline import folded
+from nas.quantize.method import Method
 from rtl.model.shape import LAYERS
 from tests.nas.quantize.networks import random_images, random_network
 
-NETWORK = converted(folded(random_network(classes=0)), torch.float32)
+NETWORK = converted(folded(random_network(classes=0), Method()), torch.float32)
 BLOCK = NETWORK.blocks[0]
 IMAGES = random_images(24)
 

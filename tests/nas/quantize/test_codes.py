@@ -5,9 +5,10 @@ import torch
 
 from nas.importer.forward import forward
 from nas.importer.network import converted
-from nas.quantize.block import Method
+from nas.quantize.arrange import folded, statistics
 from nas.quantize.codes import KINDS, Code, rounded_attention
-from nas.quantize.pipeline import folded, quantize_network
+from nas.quantize.method import Method
+from nas.quantize.pipeline import quantize_network
 from sim.golden import softmax_weights
 from tests.nas.quantize.networks import random_images, random_network
 from tests.nas.quantize.test_pipeline import all_bits
@@ -33,9 +34,10 @@ def test_attention_is_that_of_golden():
 
 
 def test_noise_comes_from_the_kinds_that_are_asked_for():
-    network = converted(folded(random_network(classes=0)), torch.float32)
+    network = converted(folded(random_network(classes=0), Method()), torch.float32)
     images = random_images(8)
-    done = quantize_network(network, images, Method(), all_bits(network, 8), granularity=8)
+    seen, bits = statistics(network, images), all_bits(network, 8)
+    done = quantize_network(network, images, seen, Method(), bits, granularity=8)
     exact = forward(done.network, images)
     assert torch.equal(forward(done.network, images, done.codes.tap(())), exact)
     noise = {

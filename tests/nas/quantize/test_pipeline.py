@@ -9,9 +9,10 @@ import torch
 from nas.importer.forward import features, forward, logits, look
 from nas.importer.network import converted
 from nas.numerics.integer import IntegerNetwork
-from nas.quantize.block import Method
+from nas.quantize.arrange import arranged, folded, statistics, table_units, unit_order
 from nas.quantize.export import export
-from nas.quantize.pipeline import folded, quantize_network
+from nas.quantize.method import NAIVE, Method
+from nas.quantize.pipeline import quantize_network
 from rtl.model import Features
 from rtl.model.features import features as host_features
 from rtl.model.shape import LAYERS
@@ -20,7 +21,6 @@ from tests.nas.quantize.networks import random_images, random_network
 
 CALIBRATION, TEST = random_images(48), random_images(16, seed=9)
 FULL = Method()
-PLAIN = Method(rounding="nearest", least_squares=False, centre=False, correct_bias=False, tables=1)
 
 
 def all_bits(network, bits):
@@ -42,10 +42,12 @@ def result(network, tap=look):
 
 
 def quantized(network, bits, method=FULL, granularity=8):
-    network = converted(folded(network), torch.float32)
-    return quantize_network(
-        network, CALIBRATION, method, all_bits(network, bits), granularity=granularity
-    )
+    network = converted(folded(network, method), torch.float32)
+    seen = statistics(network, CALIBRATION)
+    units = table_units(network.blocks[0].hidden, method, granularity)
+    network = arranged(network, [unit_order(tops, units) for tops in seen.hidden_tops])
+    rows = all_bits(network, bits)
+    return quantize_network(network, CALIBRATION, seen, method, rows, granularity=granularity)
 
 
 def relative_error(network, done):
@@ -58,7 +60,7 @@ NETWORK = random_network(width=32, heads=2, head_dim=16, hidden=64, classes=0)
 
 
 def test_pipeline_loses_less_than_nearest_rounding():
-    plain, full = (relative_error(NETWORK, quantized(NETWORK, 4, m)) for m in (PLAIN, FULL))
+    plain, full = (relative_error(NETWORK, quantized(NETWORK, 4, m)) for m in (NAIVE, FULL))
     assert full < 0.6 * plain
     assert relative_error(NETWORK, quantized(NETWORK, 8)) < 0.9 * full
 

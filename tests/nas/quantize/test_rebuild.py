@@ -7,10 +7,11 @@ import torch
 
 from nas.importer.forward import features, forward, logits
 from nas.importer.network import converted
-from nas.quantize.block import Method
+from nas.quantize.arrange import folded, statistics
 from nas.quantize.export import export
+from nas.quantize.method import Method
 from nas.quantize.network import QuantizedNetwork
-from nas.quantize.pipeline import folded, quantize_network
+from nas.quantize.pipeline import quantize_network
 from nas.quantize.rebuild import rebuilt, rotation_of
 from rtl.errors import UserError
 from rtl.model import IntegerModel
@@ -22,15 +23,16 @@ IMAGES = random_images(12)
 
 def quantized(*, rotate: bool = True, bits: int = 8, **sizes) -> QuantizedNetwork:
     network = random_network(width=32, heads=2, head_dim=16, hidden=64, **sizes)
-    network = converted(folded(network, rotate=rotate, seed=7), torch.float32)
+    method = Method(rounding="nearest", least_squares=False, rotate=rotate, seed=7)
+    network = converted(folded(network, method), torch.float32)
     rows = {"embed": torch.full((network.width,), 8)}
     if network.head:
         rows["head"] = torch.full((len(network.head.bias),), 8)
     for index, block in enumerate(network.blocks):
         for layer in LAYERS:
             rows[f"blocks.{index}.{layer}"] = torch.full((len(getattr(block, layer).bias),), bits)
-    method = Method(rounding="nearest", least_squares=False)
-    return quantize_network(network, IMAGES, method, rows, granularity=8)
+    seen = statistics(network, IMAGES)
+    return quantize_network(network, IMAGES, seen, method, rows, granularity=8)
 
 
 def reloaded(done: QuantizedNetwork, folder) -> IntegerModel:

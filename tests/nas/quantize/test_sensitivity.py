@@ -7,9 +7,10 @@ import torch
 
 from nas.importer.forward import features, forward, linear
 from nas.importer.network import Affine, converted
+from nas.quantize.arrange import folded
 from nas.quantize.block import INPUT_OF
+from nas.quantize.method import Method
 from nas.quantize.moments import MomentSums
-from nas.quantize.pipeline import folded
 from nas.quantize.rounding import compensated
 from nas.quantize.sensitivity import row_scores
 from rtl.model.shape import LAYERS
@@ -38,7 +39,7 @@ def with_four_bits(network, name, images):
 
 @pytest.fixture(scope="module")
 def network():
-    return converted(folded(random_network(classes=0, depth=3, hidden=64)), torch.float32)
+    return converted(folded(random_network(classes=0, depth=3, hidden=64), Method()), torch.float32)
 
 
 def test_scores_predict_the_change_of_the_features(network):

@@ -19,7 +19,7 @@ def stand_in(monkeypatch, mismatches: int = 0, wrong_logits: bool = False) -> li
         first = "blocks.0.q, token 3, row 5, image 1" if mismatches else None
         cycles = [1000 + i for i in range(len(images))]
         return SimpleNamespace(
-            logits=logits, cycles=cycles, wrong_instructions=mismatches, first_mismatch=first
+            output=logits, cycles=cycles, wrong_instructions=mismatches, first_mismatch=first
         )
 
     monkeypatch.setattr(report, "_simulate", simulate)

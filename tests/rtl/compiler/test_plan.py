@@ -98,7 +98,6 @@ REFUSED = {
         " (engine 'tiny' pixel_words)",
     ),
     "scores": (replace(TINY, score_words=2), {"patch": 4}, "scores of 50 keys: 4 needed"),
-    "classes": (TINY, {"classes": 9000}, "9000 classes: 563 needed, 512 available"),
     "ring": (replace(TINY, weight_words=16), {}, "fc2, a row tile of 256 terms: 32 needed"),
     "mean": (
         replace(TINY, activation_words=49),
@@ -143,3 +142,19 @@ def test_codes_of_another_width_are_refused():
     model = random_model(patch=14, width=16, blocks=((1, 16),), act_bits=8)
     with pytest.raises(UserError, match="model has act_bits 8, engine 'tiny' 6"):
         compile_model(model, TINY)
+
+
+def test_a_gelu_table_is_for_whole_row_tiles():
+    shape = network(granularity=32)
+    blocks = tuple(replace(block, first_table_units=48) for block in shape.blocks)
+    with pytest.raises(UserError) as error:
+        plan(replace(shape, blocks=blocks), ZCU102)
+    assert str(error.value) == (
+        "blocks.0: the first GELU table is for 48 hidden units, no multiple of row_lanes 32 of"
+        " engine 'zcu102'"
+    )
+
+
+def test_a_head_of_any_size_fits():
+    many = network(**VIT | {"classes": 21_843})
+    assert [part.count for part in plan(many, ZCU102).logit_parts] == [227, 228, 228]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from rtl.compiler.runs import MAX_ROW_TILES, cut_into_blocks
+from rtl.compiler.runs import MAX_ROW_TILES, RowTiles, cut_into_blocks
 from rtl.compiler.tiles import TiledMatrix
 from rtl.config import TINY
 
@@ -15,6 +15,7 @@ def layer(name, row_tiles, depth_words=4, bits8=()):
 
 
 def cut(pieces, max_words, parameter_words=256):
+    pieces = [RowTiles(*piece) for piece in pieces]
     return cut_into_blocks(pieces, replace(TINY, parameter_words=parameter_words), max_words)
 
 
@@ -42,6 +43,19 @@ def test_runs_of_a_block_follow_each_other():
         ("q", 16, 3),
     ]
     assert [(run.bits8, run.words) for run in block] == [(0b010, 16), (0, 8)]
+
+
+def test_a_run_ends_where_a_piece_ends():
+    """Pieces of one layer may use different GELU tables."""
+    fc1 = layer("blocks.0.fc1", 9)
+    (block,) = cut([(fc1, 0, 4), (fc1, 4, 5)], 1000)
+    assert [(run.first, run.count, run.word) for run in block] == [(0, 4, 0), (4, 5, 16)]
+    blocks = cut([(fc1, 0, 4), (fc1, 4, 5)], 12)  # three row tiles each
+    assert [[(run.first, run.count) for run in block] for block in blocks] == [
+        [(0, 3)],
+        [(3, 1), (4, 2)],
+        [(6, 3)],
+    ]
 
 
 def test_blocks_are_of_about_equal_size():

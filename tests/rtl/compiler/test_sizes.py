@@ -35,6 +35,40 @@ def test_the_last_block_computes_only_what_the_head_needs():
     assert Plan(replace(SHAPE, mean_pool=True), TINY).query_tiles(1) == PLAN.patch_tiles
 
 
+def test_tokens_without_patches():
+    """Six patches, nine registers, a class token: two of four tiles have patches."""
+    plan = Plan(replace(SHAPE, registers=9), TINY)
+    assert [list(tile.tokens) for tile in plan.patch_tiles] == [[0, 1, 2, 3], [4, 5]]
+    assert plan.tiles == 4 and list(plan.head_tile.tokens) == [15]
+
+
+def test_of_tokens_the_last_block_computes_all():
+    plan = Plan(replace(SHAPE, dense=True, classes=0, head_bits8=()), TINY)
+    assert plan.query_tiles(1) == plan.all_tiles
+    assert "head" not in plan.all_layers
+
+
+def test_the_output_takes_whole_beats():
+    """Logits a word of 16 int32; 7 tokens of 3 words of 16 int16."""
+    assert PLAN.output_bytes == 64
+    dense = replace(SHAPE, dense=True, classes=0, head_bits8=())
+    assert Plan(dense, TINY).output_bytes == 7 * 3 * 32
+    assert Plan(dense, replace(TINY, memory_bytes=64)).output_bytes == 11 * 64
+
+
+def test_parts_of_a_layer():
+    block = replace(SHAPE.blocks[0], first_table_units=16)
+    plan = Plan(replace(SHAPE, blocks=(block, SHAPE.blocks[1])), TINY)
+    assert [(part.first, part.count) for part in plan.expansion_parts(0)] == [(0, 1), (1, 3)]
+    assert [(part.first, part.count) for part in plan.expansion_parts(1)] == [(0, 4)]
+    large = Plan(replace(SHAPE, classes=16 * 511, head_bits8=(False,) * 511), TINY)
+    assert [(part.first, part.count) for part in large.logit_parts] == [
+        (0, 170),
+        (170, 170),
+        (340, 171),
+    ]
+
+
 def test_matrices_of_a_block():
     layers = PLAN.layers(0)
     assert {name: (layer.row_tiles, layer.depth_words) for name, layer in layers.items()} == {

@@ -1,5 +1,7 @@
 """NumPy scratchpads: windows, granules, records of row parameters, places of tokens' words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,8 @@ from rtl.isa.scratchpads import (
     parameter_fields,
     parameter_records,
     read_words,
+    stored_beats,
+    stored_words,
     window,
     wrap,
     written_words,
@@ -135,9 +139,17 @@ READ = [
         {"source_address": 30, "token": 6, "row_words": 2},
         ("residual", [(2, 30)], 2),
     ),
+    (
+        Opcode.STORE,
+        {"source_address": 30, "token": 6, "row_words": 2, "more_words": 6},
+        ("residual", [(2, 30), (3, 30), (0, 32), (1, 32)], 2),
+    ),
 ]
 PLACES = [(written_words, *case) for case in WRITTEN] + [(read_words, *case) for case in READ]
-NAMES = [f"{places.__name__} {opcode.name} {case[0]}" for places, opcode, _, case in PLACES]
+NAMES = [
+    f"{places.__name__} {opcode.name} {len(case[1])} {case[0]}"
+    for places, opcode, _, case in PLACES
+]
 
 
 @pytest.mark.parametrize("places, opcode, operands, expected", PLACES, ids=NAMES)
@@ -168,3 +180,19 @@ def test_words_are_read_and_written_token_by_token():
     np.testing.assert_array_equal(pads.activations, before)
     with pytest.raises(IndexError, match="out of bounds"):
         pads[place._replace(words=place.words + TINY.activation_words)]
+
+
+@pytest.mark.parametrize(
+    "memory_bytes, operands, beats",
+    [
+        (16, {}, 3 * 4),
+        (16, {"int16": 1}, 3 * 2),
+        (16, {"more_words": 6, "int16": 1}, 9 * 2),
+        (64, {"more_words": 6}, 9),
+        (64, {"more_words": 6, "int16": 1}, 5),
+    ],
+)
+def test_a_store_writes_whole_beats(memory_bytes, operands, beats):
+    engine, operands = replace(TINY, memory_bytes=memory_bytes), {"row_words": 3} | operands
+    assert stored_words(operands) == (9 if "more_words" in operands else 3)
+    assert stored_beats(operands, engine) == beats

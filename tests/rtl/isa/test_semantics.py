@@ -38,9 +38,16 @@ def interpreter(*instructions, images=3):
 def test_a_program_runs_once_per_image_on_the_image_s_own_region():
     engine, values = interpreter(BEGIN, LOAD, STORE, END)
     assert [i.opcode for i in engine.program] == [i.opcode for i in (BEGIN, LOAD, STORE, END)]
-    result = engine.run()
-    assert result.dtype == np.int32
-    np.testing.assert_array_equal(result, values)
+    np.testing.assert_array_equal(engine.run().view("<i4"), values)
+
+
+def test_tokens_are_stored_as_int16():
+    """Tokens 3 and 4, in two groups, a word each, one behind the other."""
+    operands = {"base": Base.OUTPUT, "source_address": 5, "token": 3, "row_words": 1}
+    engine, _ = interpreter(BEGIN, END, images=1)
+    engine.execute(Instruction(Opcode.STORE, operands | {"more_words": 1, "int16": 1}))
+    expected = np.stack([engine.pads.residual[3, 5], engine.pads.residual[0, 6]])
+    assert engine.result().tobytes() == expected.astype("<i2").tobytes()
 
 
 def test_a_read_beyond_the_region_is_noticed():

@@ -4,12 +4,14 @@
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from amaranth.hdl import Signal
 
 from rtl.config import TINY
 from rtl.isa.faults import FaultCode
-from rtl.isa.instructions import Base, Opcode
+from rtl.isa.instructions import Base, Instruction, Opcode
+from rtl.isa.scratchpads import read_words
 from rtl.memory.store import StoreUnit
 from tests.rtl.memory.bench import PATIENCE, pulse, set_regions, start
 from tests.rtl.simulation import simulate
@@ -20,7 +22,8 @@ class StoreBench:
 
     TOKEN = {"base": Base.OUTPUT, "offset": 0x40, "source_address": 9, "token": 7, "row_words": 3}
 
-    def __init__(self, config, stall, error=0):
+    def __init__(self, config, stall, error=0, **operands):
+        self.operands = self.TOKEN | operands
         self.dut, self.reset = StoreUnit(config), Signal()
         self.stall, self.error = stall, error
         self.beat_bytes = config.memory_bytes
@@ -33,6 +36,7 @@ class StoreBench:
             for word in range(64)
         }
         self.written, self.commands, self.faults = bytearray(), [], []
+        self.cycle, self.beat_cycles = 0, []
 
     def run(self, bench):
         background = [self.residual, self.memory]
@@ -66,6 +70,7 @@ class StoreBench:
                 beats.valid & beats.ready, beats.payload,
             )  # fmt: skip
             wait = max(0, wait - 1)
+            self.cycle += 1
             if clear:
                 left = wait = 0
                 continue
@@ -74,12 +79,13 @@ class StoreBench:
                 left = wanted.beats
             if given:
                 self.written.extend(beat.to_bytes(self.beat_bytes, "little"))
+                self.beat_cycles.append(self.cycle)
                 left -= 1
                 wait = 0 if left else 6
 
     async def store(self, ctx):
         """STORE, number 12, until it is done."""
-        await start(ctx, self.dut, Opcode.STORE, 12, **self.TOKEN)
+        await start(ctx, self.dut, Opcode.STORE, 12, **self.operands)
         for _ in range(PATIENCE):
             if ctx.get(self.dut.done.valid):
                 break
@@ -89,18 +95,69 @@ class StoreBench:
         assert ctx.get(self.dut.done.signal) == 12
 
     def check(self):
-        values = [value for word in (9, 10, 11) for value in self.words[1, word][1]]
-        assert self.written == b"".join(
-            value.to_bytes(4, "little", signed=True) for value in values
-        )
+        """What was written is what the interpreter of the instruction set writes."""
+        i = Instruction(Opcode.STORE, self.operands)
+        place = read_words(i, self.dut.config)
+        values = [
+            value
+            for bank, word in zip(place.banks.flat, place.words.flat, strict=True)
+            for value in self.words[bank // 2, word][bank % 2]
+        ]
+        expected = np.array(values).astype("<i2" if i["int16"] else "<i4").tobytes()
+        assert self.written[: len(expected)] == expected
+        assert len(self.written) == -(-len(expected) // self.beat_bytes) * self.beat_bytes
         assert self.commands == [0xF040]
 
 
+TOKENS = {
+    "one": {},
+    "the logits of many": {"row_words": 40, "token": 3},
+    "one word each": {"row_words": 1, "more_words": 5, "token": 2},
+    "groups": {"row_words": 2, "more_words": 2 * 9, "token": 1},
+    "odd words": {"row_words": 3, "more_words": 3 * 4, "token": 3},
+}
+
+
 @pytest.mark.parametrize("stall", [0, 0.5])
-@pytest.mark.parametrize("memory_bytes", [16, 64])
+@pytest.mark.parametrize("memory_bytes", [8, 16, 32, 64])
+@pytest.mark.parametrize("int16", [0, 1])
+@pytest.mark.parametrize("tokens", TOKENS)
+def test_store(memory_bytes, stall, int16, tokens):
+    config = replace(TINY, memory_bytes=memory_bytes)
+    store = StoreBench(config, stall, int16=int16, **TOKENS[tokens])
+
+    async def bench(ctx):
+        await set_regions(ctx, store.dut)
+        for _ in range(2):
+            store.written.clear()
+            store.commands.clear()
+            await store.store(ctx)
+
+    store.run(bench)
+    store.check()
+    assert store.faults == []
+
+
+@pytest.mark.parametrize(
+    "memory_bytes, int16, pace", [(16, 0, 1), (16, 1, 1), (64, 0, 1), (64, 1, 2)]
+)
+def test_beats_follow_each_other(memory_bytes, int16, pace):
+    """Without a pause, unless a beat holds two words: one is read per cycle."""
+    config = replace(TINY, memory_bytes=memory_bytes)
+    store = StoreBench(config, 0, int16=int16, row_words=4, more_words=20)
+
+    async def bench(ctx):
+        await set_regions(ctx, store.dut)
+        await store.store(ctx)
+
+    store.run(bench)
+    assert set(np.diff(store.beat_cycles)) == {pace}
+    assert len(store.beat_cycles) == 24 * (32 if int16 else 64) // memory_bytes
+
+
 @pytest.mark.parametrize("error", [0, 1])
-def test_store(memory_bytes, stall, error):
-    store = StoreBench(replace(TINY, memory_bytes=memory_bytes), stall, error)
+def test_an_answer_may_be_an_error(error):
+    store = StoreBench(TINY, 0.5, error)
 
     async def bench(ctx):
         await set_regions(ctx, store.dut)
@@ -111,14 +168,14 @@ def test_store(memory_bytes, stall, error):
     assert store.faults == ([(FaultCode.WRITE, 12)] if error else [])
 
 
-@pytest.mark.parametrize("wait", [2, 9, 30])
+@pytest.mark.parametrize("wait", [2, 9, 12, 30])
 def test_reset_in_mid_store(wait):
-    store = StoreBench(TINY, 0.2)
+    store = StoreBench(TINY, 0.2, more_words=15, int16=1)
 
     async def bench(ctx):
         dut = store.dut
         await set_regions(ctx, dut)
-        await start(ctx, dut, Opcode.STORE, 11, **store.TOKEN)
+        await start(ctx, dut, Opcode.STORE, 11, **store.operands)
         await ctx.tick().repeat(wait)
         assert ctx.get(dut.busy)
         await pulse(ctx, store.reset)
@@ -135,14 +192,24 @@ def test_reset_in_mid_store(wait):
     assert not store.faults
 
 
-@pytest.mark.parametrize("offset, row_words", [(0xFC0, 2), (8, 1), (0, 0)])
-def test_store_refuses(offset, row_words):
-    dut = StoreUnit(TINY)
+@pytest.mark.parametrize(
+    "memory_bytes, operands",
+    [
+        (16, {"offset": 0xFC0, "row_words": 2}),
+        (16, {"offset": 0xF80, "row_words": 1, "more_words": 2}),
+        (16, {"offset": 0xFA0, "row_words": 1, "more_words": 3, "int16": 1}),
+        (64, {"offset": 0xF80, "row_words": 1, "more_words": 4, "int16": 1}),
+        (16, {"offset": 8, "row_words": 1}),
+        (16, {"offset": 0, "row_words": 0}),
+    ],
+)
+def test_store_refuses(memory_bytes, operands):
+    dut = StoreUnit(replace(TINY, memory_bytes=memory_bytes))
     faults = []
 
     async def bench(ctx):
         await set_regions(ctx, dut)
-        await start(ctx, dut, Opcode.STORE, 3, base=Base.OUTPUT, offset=offset, row_words=row_words)
+        await start(ctx, dut, Opcode.STORE, 3, base=Base.OUTPUT, **operands)
         for _ in range(20):
             assert not ctx.get(dut.writer.command.valid)
             if ctx.get(dut.fault.valid):

@@ -9,6 +9,7 @@ from rtl.timing.port import (
     BURST_CYCLES,
     PROGRAM_ROOM,
     ROOM_CYCLES,
+    WRITES_IN_FLIGHT,
     MemoryPort,
     MemoryTiming,
     ReadExtent,
@@ -22,10 +23,12 @@ def test_sizes_are_the_rtl_s():
     from rtl.memory import axi
     from rtl.memory.bursts import Burster
     from rtl.memory.reader import BeatBuffer, Reader
+    from rtl.memory.writer import Writer
 
     assert BURST_BEATS == axi.BURST_BEATS
     assert (BURST_CYCLES, ROOM_CYCLES) == (Burster.LATENCY, Burster.ROOM_LATENCY)
     assert Queue.LATENCY + BUFFER_CYCLES == BeatBuffer.LATENCY
+    assert WRITES_IN_FLIGHT == Writer.OUTSTANDING
     assert Reader.ROOM == {"program": PROGRAM_ROOM, "load": LOAD_ROOM}
 
 
@@ -54,6 +57,25 @@ def test_bandwidth_holds_beats_back_but_for_a_few_after_a_pause():
     assert (first, last) == (12, 12 + 15 * 2 - 6)
     first, last = memory.burst(1, 16)
     assert last == 12 + 31 * 2 - 6
+
+
+def test_writes_take_the_bandwidth_of_reads():
+    """A beat of 16 bytes per cycle at most; of 24, half a beat is left for reads; of 32, one."""
+    for bandwidth, lost in ((16, 8), (24, 4), (32, 0)):
+        memory = MemoryPort(MemoryTiming(bandwidth, 100), 16)
+        assert memory.write(105, 8) == 112
+        assert memory.burst(3, 16)[0] == 105 + lost
+    slow = MemoryPort(MemoryTiming(16, 100), 16)
+    assert slow.write(105, 8, pace=2) == 119  # and every other cycle is a read's
+    assert slow.burst(3, 16)[0] == 105 + 8
+
+
+def test_a_write_goes_before_reads_that_have_not_come():
+    memory = MemoryPort(MemoryTiming(16, 100), 16)
+    assert memory.wait_of(500) == memory.latency
+    memory.burst(3, 16)  # up to cycle 120
+    assert memory.wait_of(122) == memory.latency
+    assert memory.wait_of(121) == 121
 
 
 @pytest.mark.parametrize("bandwidth", [16, 8, 4])

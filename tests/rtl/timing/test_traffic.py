@@ -53,7 +53,8 @@ MATMUL = {"depth_words": 3, "row_tiles": 2, "bits8": 0b10, "lane_count": 4}
     "opcode, operands, reads, writes",
     [
         (Opcode.LOAD, {"target": Target.WEIGHTS, "bytes": 320}, 0, 320),
-        (Opcode.STORE, {"row_words": 3}, 3 * 16 * 2, 0),
+        (Opcode.STORE, {"row_words": 3, "offset": 0}, 3 * 16 * 2, 0),
+        (Opcode.STORE, {"row_words": 3, "more_words": 6, "int16": 1, "offset": 0}, 9 * 16 * 2, 0),
         (Opcode.NORM, {"row_words": 5, "lane_count": 3}, 2 * 15 * 32, 15 * 12),
         (Opcode.SOFTMAX, {"key_words": 5, "lane_count": 3}, 15 * 44, 15 * 12),
         (

@@ -3,10 +3,10 @@
 import pytest
 
 from rtl.compiler.operations import Operation, Subject
-from rtl.config import TINY, ZCU102
+from rtl.config import TINY, ZCU102, ZCU102_A8, EngineConfig
 from rtl.isa.instructions import Activations, Destination, Opcode, Weights
 from rtl.timing import MemoryTiming, UnitLatencies
-from rtl.timing.port import NEVER, MemoryPort
+from rtl.timing.port import NEVER, SAVED_BEATS, MemoryPort
 from rtl.timing.units import (
     MatmulTiming,
     NormTiming,
@@ -115,11 +115,57 @@ def test_softmax_takes_a_word_per_cycle():
     assert unit.free == 50 + 52 + 1 and unit.busy == 52
 
 
+def stored(unit: StoreTiming, **operands: int) -> tuple[list[float], float]:
+    """When each burst begins, and when all of them are answered; taken in cycle 10."""
+    assert execute(unit, Opcode.STORE, 10, **{"offset": 0} | operands) == NEVER == unit.free
+    begins = []
+    while True:
+        begins.append(unit.candidate() + unit.memory.latency)
+        if (end := unit.send()) is not None:
+            assert unit.candidate() == NEVER and unit.free == end
+            return begins, end
+
+
+FIRST = 10 + LATENCIES.store_check + LATENCIES.store_word
+
+
+def store_unit(engine: EngineConfig, latency: int = 100, bandwidth: float = 64) -> StoreTiming:
+    memory = MemoryTiming(bandwidth, latency)
+    return StoreTiming(engine, LATENCIES, memory, MemoryPort(memory, engine.memory_bytes))
+
+
 def test_a_store_waits_for_the_answer_of_its_last_burst():
-    memory = MemoryTiming(16, latency_cycles=100)
-    unit = StoreTiming(TINY, LATENCIES, memory, MemoryPort(memory, 16))
-    assert execute(unit, Opcode.STORE, 10, row_words=1, offset=0) == NEVER == unit.free
-    first = 10 + LATENCIES.store_check - 1 + LATENCIES.store_word + 1
-    assert unit.candidate() == first - 102
-    assert unit.send() == first + 3 + LATENCIES.store_answer + 100 == unit.free  # 4 beats
-    assert unit.candidate() == NEVER and unit.bytes == 64
+    unit = store_unit(TINY)
+    begins, end = stored(unit, row_words=1)
+    assert begins == [FIRST]
+    assert end == FIRST + 3 + LATENCIES.store_answer + 100  # 4 beats
+    assert unit.bytes == 64
+
+
+def test_bursts_of_a_store_follow_each_other():
+    """14 words of 2 beats, the first burst up to a multiple of 16 beats."""
+    unit = store_unit(TINY)
+    begins, end = stored(unit, row_words=2, more_words=12, int16=1, offset=160)
+    assert begins == [FIRST, FIRST + 6, FIRST + 22]
+    assert end == FIRST + 27 + LATENCIES.store_answer + 100
+    assert unit.bytes == 28 * 16
+
+
+def test_too_many_bursts_wait_for_an_answer():
+    begins, end = stored(store_unit(TINY, 1000), row_words=4, more_words=64)
+    assert begins[:16] == [FIRST + 16 * i for i in range(16)]
+    answer = FIRST + 15 + LATENCIES.store_answer + 1000  # of the first one
+    assert end == answer + 1 + 15 + LATENCIES.store_answer + 1000
+
+
+@pytest.mark.parametrize("words, last", [(1, 0), (2, 1), (3, 2), (4, 3)])
+def test_a_beat_of_two_words_takes_two_cycles(words, last):
+    """But one that is alone in the last beat only one."""
+    unit = store_unit(ZCU102_A8)
+    _, end = stored(unit, row_words=1, more_words=words - 1, int16=1)
+    assert end == FIRST + last + LATENCIES.store_answer + 100
+
+
+def test_a_store_takes_the_memory_s_bandwidth():
+    _, end = stored(store_unit(TINY, bandwidth=8), row_words=4)
+    assert end == FIRST + 2 * (15 - SAVED_BEATS) + LATENCIES.store_answer + 100

@@ -8,8 +8,8 @@ import pytest
 from rtl.compiler import plan
 from rtl.compiler.lowering.layout import (
     AttentionLayout,
+    LogitPlaces,
     head_input,
-    logits_address,
     norm_output,
     pool_weights,
 )
@@ -66,8 +66,33 @@ def test_the_head_works_on_the_class_token_or_on_the_mean():
     assert head_input(mean).start == weights.stop
 
 
+def places(classes, residual_words=TINY.residual_words):
+    """Addresses of the parts of the logits, and the sizes of the parts."""
+    flags = (False,) * (classes // SHAPE.row_granularity)
+    shape = replace(SHAPE, classes=classes, head_bits8=flags)
+    planned = plan(shape, replace(TINY, residual_words=residual_words))
+    found = LogitPlaces(planned)
+    addresses = [found.address(part) for part in range(len(planned.logit_parts))]
+    return addresses, [part.count for part in planned.logit_parts], found
+
+
 def test_logits_lie_behind_the_residual_stream_or_over_it():
-    planned = plan(SHAPE, TINY)
-    assert logits_address(planned) == planned.residual_words == 6
-    full = plan(SHAPE, replace(TINY, residual_words=6))
-    assert logits_address(full) == 5
+    stream = Span(MemorySpace.RESIDUAL, 0, 7)  # tokens
+    behind, over = Span(MemorySpace.RESIDUAL, 7, 8), places(16, residual_words=6)
+    addresses, _, found = places(16)
+    assert addresses == [6] and found.written(0) == found.stored(0) == (behind,)
+    addresses, _, found = over
+    assert addresses == [5] and found.written(0) == found.stored(0) == (stream, behind)
+
+
+def test_logits_that_one_store_cannot_hold_are_in_parts():
+    """300 words: a STORE takes 255 at most, and a part's place is as large as the largest part."""
+    addresses, sizes, found = places(300 * 16)
+    assert (addresses, sizes, found.stop) == ([6, 156], [150, 150], 306)
+    addresses, sizes, found = places(300 * 16, residual_words=200)  # one place, in turn
+    assert (addresses, sizes, found.stop) == ([6, 6], [150, 150], 156)
+    addresses, sizes, found = places(300 * 16, residual_words=150)  # over tokens
+    assert (addresses, sizes) == ([0, 0], [150, 150])
+    assert len(found.written(0)) == 2 and len(found.stored(0)) == 1 and len(found.stored(1)) == 2
+    addresses, sizes, _ = places(61 * 16, residual_words=30)  # the scratchpad alone is too small
+    assert (addresses, sizes) == ([6, 6, 6], [20, 20, 21])

@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from rtl.compiler import lower, plan
+from rtl.compiler.operations import MemorySpace
 from rtl.config import TINY
 from rtl.isa.instructions import Opcode
 from tests.rtl.compiler.lowering.shapes import SHAPE, subjects
@@ -36,3 +37,92 @@ def test_a_norm_follows_the_last_matmul_that_writes_its_input():
         if after.kind == "norm":
             assert before.kind in ("embed", "proj", "fc2")
             assert before.tile.index == after.tile.index
+
+
+DENSE = replace(SHAPE, dense=True, classes=0, head_bits8=())
+
+
+def computing(shape):
+    return [op for op in lower(plan(shape, TINY)).operations if op.opcode is not Opcode.LOAD]
+
+
+def test_each_tile_of_tokens_is_stored_behind_the_last_matmul_that_writes_it():
+    """7 tokens of 3 words of 32 bytes; no norm, head or mean behind the last block."""
+    operations = computing(DENSE)
+    assert {op.subject.tensor for op in operations}.isdisjoint({"norm", "logits"})
+    stores = [i for i, op in enumerate(operations) if op.opcode is Opcode.STORE]
+    for i in stores:
+        before, after = operations[i - 1].subject, operations[i].subject
+        assert (before.kind, before.tensor) == ("fc2", after.tensor) == ("fc2", "blocks.1.output")
+        assert before.tile == after.tile
+    fields = ("offset", "token", "source_address", "row_words", "more_words", "int16")
+    assert [[operations[i].operands[name] for name in fields] for i in stores] == [
+        [0, 0, 0, 3, 9, 1],
+        [4 * 96, 4, 3, 3, 6, 1],
+    ]
+
+
+def test_tokens_without_a_patch_get_their_position_and_a_norm():
+    """16 tokens in four tiles: 6 patches, 9 registers, the class token."""
+    operations = lower(plan(replace(SHAPE, registers=9), TINY)).operations
+    tiles = [
+        op.subject.tile.index
+        for op in operations
+        if op.subject.tensor in ("position", "blocks.0.norm1") and op.subject.tile
+    ]
+    assert sorted(tiles) == sorted(2 * [0, 1, 2, 3])
+    assert {op.subject.tile.index for op in operations if op.subject.kind == "embed"} == {0, 1}
+
+
+def with_tables(*first_units):
+    """Blocks of 64 hidden units, with two tables where there is a number of the first one's."""
+    block = SHAPE.blocks[0]
+    return replace(
+        SHAPE, blocks=tuple(replace(block, first_table_units=units) for units in first_units)
+    )
+
+
+def test_hidden_units_look_up_their_table():
+    """One table in place 0, two in 1 and 0, then one in 1 again; a run ends with its table."""
+    shape = with_tables(None, 16, None, 48, None)
+    used = {}
+    for op in computing(shape):
+        if op.subject.kind == "fc1":
+            tiles = range(op.subject.row_tile, op.subject.row_tile + op.operands["row_tiles"])
+            table = op.operands["gelu_table"]
+            used.setdefault(op.subject.block, {}).update(dict.fromkeys(tiles, table))
+            assert [span.start for span in op.reads if span.space is MemorySpace.GELU] == [table]
+    assert [list(tables.values()) for tables in used.values()] == [
+        [0, 0, 0, 0],
+        [1, 0, 0, 0],
+        [1, 1, 1, 1],
+        [0, 0, 0, 1],
+        [0, 0, 0, 0],
+    ]
+
+
+def test_a_table_is_loaded_once_and_waits_for_its_place_alone():
+    """Of three blocks with two tables: each place is loaded three times, in turn."""
+    operations = lower(plan(with_tables(16, 32, 48), TINY)).operations
+    loads = [op for op in operations if op.subject.tensor == "gelu"]
+    assert [op.operands["destination"] for op in loads] == [0, 1] * 3
+    assert [op.operands["bytes"] for op in loads] == [256] * 6
+    assert len({op.operands["offset"] for op in loads}) == 6
+    second = operations.index(loads[2])  # the second block's first table
+    users = [
+        number
+        for number, op in enumerate(operations)
+        if op.subject.kind == "fc1" and op.subject.block == 0 and op.operands["gelu_table"] == 0
+    ]
+    assert max(users) < second
+
+
+def test_logits_are_stored_in_parts():
+    """300 words: two parts, one behind the other in memory."""
+    shape = replace(SHAPE, classes=4800, head_bits8=(False,) * 300)
+    stores = [op for op in computing(shape) if op.opcode is Opcode.STORE]
+    fields = ("offset", "row_words", "token", "source_address")
+    assert [[op.operands[name] for name in fields] for op in stores] == [
+        [0, 150, 6, 6],
+        [150 * 64, 150, 6, 156],
+    ]

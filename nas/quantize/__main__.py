@@ -1,0 +1,164 @@
+"""``python -m nas.quantize``: a trained float network and a folder of images to a model file."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import tyro
+from rich.table import Table
+
+from nas.cost import HardwareTarget
+from nas.importer import ImportOptions
+from nas.importer.source import described, read
+from nas.quantize.images import MOST, image_files, load_images
+from nas.quantize.job import Quantization, quantize
+from rtl.cli import BoardName, EngineName, command
+from rtl.console import print_tables, progress_bars
+from rtl.errors import UserError
+from rtl.files import atomic_write, require_writable
+
+Count = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")]
+Rate = Annotated[float | None, tyro.conf.arg(metavar="F", help_behavior_hint="")]
+
+
+@dataclass(frozen=True)
+class QuantizeOptions:
+    """Quantize a trained vision transformer for an engine, without training and without labels.
+
+    Folds what can be folded, chooses scales from the images, rounds weights against the inputs
+    that they will be multiplied by, and writes an integer model that golden, PyTorch and the
+    engine execute with equal results. For example:
+
+    python -m nas.quantize deit_tiny --checkpoint deit.pth --images photos --out deit.pulsar
+    """
+
+    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FOLDER|FILE.onnx")]
+    """Name of a timm model (with --checkpoint), a folder as timm saves one, or an ONNX file."""
+
+    images: Path
+    """Folder of pictures like those that the network will see; no labels are needed."""
+
+    out: Path
+    """Model file to write; what follows the features goes to NAME.host.onnx beside it."""
+
+    board: BoardName = "zcu102"
+    """Board: sim, ulx3s, zcu102, or a file. Its engine gives the bits of activations."""
+
+    engine: EngineName = None
+
+    weights: Literal["4", "8", "mixed"] | None = None
+    """Bits of the blocks' weights. By default mixed where a rate or cycles are given, else 8."""
+
+    act_bits: Literal["4", "6", "8"] | None = None
+    """Bits of activations, to be sure of them: those of the engine."""
+
+    fps: Rate = None
+    """Frames per second to reach: as many rows get 8 bits as they leave time for."""
+
+    cycles: Count = None
+    """Cycles per image to keep, instead of a rate."""
+
+    most_images: int = MOST
+    """Images that are used of a larger folder, evenly spaced."""
+
+    imported: Annotated[ImportOptions, tyro.conf.OmitArgPrefixes] = field(
+        default_factory=ImportOptions
+    )
+
+
+def main(options: QuantizeOptions) -> None:
+    """Quantize a network.
+
+    Raises
+    ------
+    UserError
+        If the network, the images or the budget cannot be used.
+    """
+    hardware = HardwareTarget.load(options.board, options.engine)
+    weights, cycles = wanted(options, hardware)
+    require_writable(options.out)
+    files = image_files(options.images)
+    with progress_bars() as bars:
+        network = read(options.model, options.imported)
+        task = bars.add_task("images", total=None)
+        images = load_images(
+            files,
+            network.preprocessing,
+            network.image,
+            most=options.most_images,
+            progress=lambda step, steps: bars.update(task, completed=step, total=steps),
+        )
+        bars.update(task, completed=len(images), total=len(images))
+        task = bars.add_task("starting", total=1)
+
+        def show(what: str, step: int, steps: int) -> None:
+            bars.update(task, description=what, completed=step, total=steps)
+
+        host_file = options.out.with_suffix(".host.onnx")
+        result = quantize(
+            network,
+            images,
+            hardware,
+            weights=weights,
+            cycles=cycles,
+            host_file=host_file.name if network.host else "",
+            work_folder=options.out.with_suffix(".work"),
+            progress=show,
+        )
+    if network.host:
+        with atomic_write(host_file) as file:
+            file.write(network.host)
+    result.model.save(options.out)
+    print_tables(*described(network), summary(options, hardware, result))
+
+
+def wanted(options: QuantizeOptions, hardware: HardwareTarget) -> tuple[str, int | None]:
+    """Return the weights and the most cycles that the options ask for."""
+    if options.act_bits and int(options.act_bits) != hardware.engine.act_bits:
+        raise UserError(
+            f"--act-bits {options.act_bits}: engine '{hardware.engine.name}' has"
+            f" {hardware.engine.act_bits}: choose another one (--engine)"
+        )
+    if options.fps is not None and options.cycles is not None:
+        raise UserError("--fps and --cycles say the same: give one")
+    if options.fps is not None and not options.fps > 0:
+        raise UserError(f"--fps must be positive, not {options.fps:g}")
+    limit = int(hardware.cycle_limit(options.fps)) if options.fps else options.cycles
+    weights = options.weights or ("8" if limit is None else "mixed")
+    if weights == "mixed" and limit is None:
+        raise UserError("--weights mixed needs a rate or a number of cycles: --fps or --cycles")
+    if weights != "mixed" and limit is not None:
+        raise UserError(f"--weights {weights} leaves no choice: drop it, or --fps and --cycles")
+    return weights, limit
+
+
+def summary(options: QuantizeOptions, hardware: HardwareTarget, result: Quantization) -> Table:
+    """Make a table of what was written."""
+    model = result.model
+    rows = {
+        "model": str(options.out),
+        "hash": model.hash[:16],
+        "tokens, width, blocks": f"{model.tokens}, {model.width}, {len(model.blocks)}",
+        "8-bit rows of the blocks": f"{share_of_eight_bits(result):.0%}",
+        "activations": f"{model.act_bits} bits",
+        "cycles per image": f"{result.cycles:,}",
+        "frames per second": f"{hardware.board.frames_per_second(result.cycles):,.1f}"
+        f" on {hardware.board.name} at {hardware.board.clock_hz / 1e6:g} MHz",
+    }
+    table = Table(show_header=False)
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def share_of_eight_bits(result: Quantization) -> float:
+    """Share of the blocks' rows that have 8 bits."""
+    layers = [layer for name, layer in result.model.linears().items() if name.startswith("blocks.")]
+    bits = np.concatenate([layer.bits for layer in layers])
+    return float((bits == 8).mean())
+
+
+if __name__ == "__main__":
+    sys.exit(command(main, prog="python -m nas.quantize"))

@@ -1,0 +1,80 @@
+"""Images to calibrate with: any folder of pictures, no labels."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nas.data import IMAGE_ENDINGS
+from rtl.errors import UserError
+from rtl.model import Preprocessing
+from sim.preprocessing import prepare
+
+LEAST = 2
+MOST = 64
+"""Images that are used of a larger folder; more help little and take longer."""
+
+
+def image_files(folder: Path) -> list[Path]:
+    """List the pictures in a folder and the folders in it, sorted.
+
+    Raises
+    ------
+    UserError
+        If there is no such folder, or fewer than :data:`LEAST` pictures are in it.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS)
+    if len(files) < LEAST:
+        endings = ", ".join(IMAGE_ENDINGS)
+        raise UserError(
+            f"{folder}: {len(files)} images, at least {LEAST} are needed ({endings}); some 64"
+            " different ones, of the kind that the network will see, are good"
+        )
+    return files
+
+
+def load_images(
+    files: list[Path],
+    preprocessing: Preprocessing,
+    shape: tuple[int, int, int],
+    *,
+    most: int = MOST,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Tensor:
+    """Prepare pictures as the integer model will.
+
+    Parameters
+    ----------
+    files : list of Path
+        Evenly spaced ones are taken where there are more than ``most``.
+    preprocessing : Preprocessing
+    shape : (height, width, channels)
+    most : int
+    progress : callable
+        Is told how many are done, and of how many.
+
+    Returns
+    -------
+    (images, height, width, channels) uint8
+
+    Raises
+    ------
+    UserError
+        If a picture cannot be read, or all are of a single colour.
+    """
+    chosen = np.linspace(0, len(files) - 1, min(most, len(files))).round().astype(int)
+    pixels = []
+    for number, index in enumerate(chosen):
+        progress(number, len(chosen))
+        pixels.append(torch.from_numpy(prepare(files[index], preprocessing, shape)))
+    images = torch.stack(pixels)
+    if (images == images[:, :1, :1]).all():
+        raise UserError(
+            f"{files[0].parent}: every image is of a single colour: give pictures of the kind that"
+            " the network will see"
+        )
+    return images

@@ -1,0 +1,115 @@
+"""``python -m nas.quantize``: from a saved network and a folder of pictures to a model file."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from nas.importer import load
+from nas.importer.forward import forward, output
+from nas.quantize import __main__ as quantize
+from rtl.cli import command
+from rtl.model import Features, IntegerModel
+from rtl.model.features import features
+from sim import golden
+from sim.preprocessing import prepare
+from tests.nas.importer import tiny
+from tests.nas.importer.timm_models import saved
+
+
+def run(*args):
+    return command(quantize.main, prog="python -m nas.quantize", args=[str(arg) for arg in args])
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        coarse = Image.fromarray(rng.integers(0, 256, (5, 6, 3), np.uint8))
+        coarse.resize((60, 50), Image.Resampling.BICUBIC).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    """Return the folder of a timm model with two blocks and seven classes."""
+    folder = tmp_path_factory.mktemp("timm")
+    saved(folder, "vit_tiny_patch16_224", num_classes=7)
+    return folder
+
+
+def test_timm_model_to_golden(classifier, pictures, tmp_path, capsys):
+    out = tmp_path / "a.pulsar"
+    assert run(classifier, "--images", pictures, "--board", "sim", "--out", out) == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["a.pulsar"]
+    model, network = IntegerModel.load(out), load(classifier)
+    images = np.stack(
+        [prepare(file, model.preprocessing, model.image) for file in sorted(pictures.iterdir())]
+    )
+    logits = golden.run(model, images) * model.classifier.output_scale
+    wanted = output(network, forward(network, torch.from_numpy(images))).numpy()
+    assert np.corrcoef(logits.ravel(), wanted.ravel())[0, 1] > 0.97
+    printed = capsys.readouterr().out
+    assert model.hash[:16] in printed and "licence mit" in printed
+
+
+def test_network_with_a_decoder(pictures, tmp_path):
+    (source, _), out = tiny.export(tmp_path), tmp_path / "b.pulsar"
+    statistics = ("--mean", *tiny.MEAN, "--std", *tiny.STD)
+    images = ("--images", pictures, "--board", "sim")
+    assert run(source, *images, "--out", out, *statistics) == 0
+    model = IntegerModel.load(out)
+    assert isinstance(model.output, Features) and model.output.host
+    host = tmp_path / "b.host.onnx"
+    assert model.output.host.file == host.name
+    assert model.output.host.sha256 == hashlib.sha256(host.read_bytes()).hexdigest()
+    image = prepare(pictures / "3.png", model.preprocessing, model.image)[None]
+    network = load(source, mean=tiny.MEAN, std=tiny.STD)
+    found = features(model.output, golden.run(model, image), network.patches)
+    wanted = output(network, forward(network, torch.from_numpy(image))).numpy()
+    assert np.linalg.norm(found - wanted) < 0.15 * np.linalg.norm(wanted)
+
+
+def test_more_cycles_more_eight_bit_rows(classifier, pictures, tmp_path, capsys):
+    shares = []
+    for limit in (3_000, 6_000):
+        out = tmp_path / f"{limit}.pulsar"
+        code = run(
+            classifier, "--images", pictures, "--board", "sim", "--out", out, "--cycles", limit
+        )
+        printed = capsys.readouterr()
+        if code == 2:
+            assert f"more than the limit of {limit:,}" in printed.err
+            assert not out.exists()
+            shares.append(0.0)
+            continue
+        layers = IntegerModel.load(out).linears()
+        bits = [layer.bits for name, layer in layers.items() if name.startswith("blocks.")]
+        shares.append(float((np.concatenate(bits) == 8).mean()))
+    assert shares[0] < shares[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--weights", "mixed"), "--weights mixed needs a rate or a number of cycles"),
+        (("--weights", "4", "--fps", "100"), "--weights 4 leaves no choice"),
+        (("--fps", "10", "--cycles", "1000"), "--fps and --cycles say the same"),
+        (("--fps", "0"), "--fps must be positive, not 0"),
+        (("--act-bits", "8"), "--act-bits 8: engine 'tiny' has 6"),
+        (("--images", "/nowhere"), "/nowhere: no such folder"),
+        (("--board", "moon"), "moon"),
+    ],
+)
+def test_mistakes_are_one_line(classifier, pictures, tmp_path, capsys, options, message):
+    out = tmp_path / "c.pulsar"
+    given = {"--images": pictures, "--board": "sim", "--out": out}
+    given |= dict(zip(options[::2], options[1::2], strict=True))
+    arguments = [part for pair in given.items() for part in pair]
+    assert run(classifier, *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
