@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
+import torch
 import tyro
 from rich.table import Table
 
@@ -63,6 +64,9 @@ class QuantizeOptions:
     most_images: int = MOST
     """Images that are used of a larger folder, evenly spaced."""
 
+    device: str = "cpu"
+    """Where tensors are computed: cpu, cuda, or another of torch's names."""
+
     imported: Annotated[ImportOptions, tyro.conf.OmitArgPrefixes] = field(
         default_factory=ImportOptions
     )
@@ -78,6 +82,7 @@ def main(options: QuantizeOptions) -> None:
     """
     hardware = HardwareTarget.load(options.board, options.engine)
     weights, cycles = wanted(options, hardware)
+    device = usable_device(options.device)
     require_writable(options.out)
     files = image_files(options.images)
     with progress_bars() as bars:
@@ -105,6 +110,7 @@ def main(options: QuantizeOptions) -> None:
             cycles=cycles,
             host_file=host_file.name if network.host else "",
             work_folder=options.out.with_suffix(".work"),
+            device=device,
             progress=show,
         )
     if network.host:
@@ -132,6 +138,17 @@ def wanted(options: QuantizeOptions, hardware: HardwareTarget) -> tuple[str, int
     if weights != "mixed" and limit is not None:
         raise UserError(f"--weights {weights} leaves no choice: drop it, or --fps and --cycles")
     return weights, limit
+
+
+def usable_device(name: str) -> torch.device:
+    """Return a device by its name, if this machine has it."""
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"--device {name} cannot be used: {reason}") from None
+    return device
 
 
 def summary(options: QuantizeOptions, hardware: HardwareTarget, result: Quantization) -> Table:

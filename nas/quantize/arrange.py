@@ -69,22 +69,22 @@ class Statistics:
 
 def statistics(network: FloatNetwork, images: Tensor) -> Statistics:
     """Run the float network over the images, chunk by chunk."""
-    top = torch.zeros(())
+    top = 0.0
     hidden: dict[str, Tensor] = {}
 
     def look(name: str, tensor: Tensor) -> Tensor:
         nonlocal top
         within = name.rpartition(".")[2]
         if within in ("embed", "attended", "output"):
-            top = torch.maximum(top, tensor.abs().amax())
+            top = max(top, float(tensor.abs().amax()))
         elif within == "hidden":
-            tops = tensor.flatten(0, 1).amax(0)
+            tops = tensor.flatten(0, 1).amax(0).cpu()
             hidden[name] = torch.maximum(hidden[name], tops) if name in hidden else tops
         return tensor
 
     for chunk in images.split(CHUNK_IMAGES):
         forward(network, chunk, look)
-    return Statistics(float(top), tuple(hidden.values()))
+    return Statistics(top, tuple(hidden.values()))
 
 
 def arranged(network: FloatNetwork, orders: list[Tensor]) -> FloatNetwork:

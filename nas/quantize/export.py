@@ -12,7 +12,7 @@ from nas.importer.forward import gelu
 from nas.importer.network import Affine, FloatBlock, FloatNetwork, LayerNorm
 from nas.numerics.codes import round_half_up
 from nas.quantize.codes import BlockCodes, Code
-from nas.quantize.network import QuantizedNetwork
+from nas.quantize.network import QuantizedNetwork, moved
 from nas.quantize.rebuild import KEY, described
 from nas.quantize.rounding import Rows
 from rtl.model import (
@@ -68,7 +68,8 @@ def export(
 
 class _ModelMaker:
     def __init__(self, quantized: QuantizedNetwork) -> None:
-        self.network, self.codes, self.rows = quantized.network, quantized.codes, quantized.rows
+        here = moved(quantized, "cpu")
+        self.network, self.codes, self.rows = here.network, here.codes, here.rows
 
     def model(
         self, granularity: int, producer: str, host_file: str, info: dict[str, Any]

@@ -27,7 +27,7 @@ from nas.quantize.method import Method
 from nas.quantize.network import QuantizedNetwork
 from nas.quantize.pipeline import Bits, Progress, quantize_network
 from nas.quantize.sensitivity import row_scores
-from nas.quantize.trials import Trial, best_method
+from nas.quantize.trials import Trial, tried
 from rtl.model import IntegerModel
 from rtl.model.shape import LAYERS, BlockShape, NetworkShape
 
@@ -64,6 +64,7 @@ def quantize(
     method: Method | None = None,
     host_file: str = "",
     work_folder: Path | None = None,
+    device: torch.device | str = "cpu",
     progress: Progress = lambda what, step, steps: None,
 ) -> Quantization:
     """Quantize a network without training.
@@ -87,6 +88,8 @@ def quantize(
         Name of the file for what follows the features, if there is one.
     work_folder : Path, optional
         Finished blocks are kept here until the end: an interrupted run goes on where it was.
+    device : torch.device or str
+        Where tensors are computed; folds are always proven on the CPU.
     progress : callable
 
     Raises
@@ -99,7 +102,7 @@ def quantize(
     if (weights == "mixed") != (cycles is not None):
         raise ValueError("mixed weights need a number of cycles, and others take none")
     given = replace(method or Method(), act_bits=hardware.engine.act_bits)
-    work = _Work(network, images, hardware, given, work_folder, progress)
+    work = _Work(network, images, hardware, given, work_folder, device, progress)
     return work.result(weights, cycles, host_file, search=method is None)
 
 
@@ -113,6 +116,7 @@ class _Work:
         hardware: HardwareTarget,
         method: Method,
         work_folder: Path | None,
+        device: torch.device | str,
         progress: Progress,
     ) -> None:
         self.hardware, self.method, self.progress = hardware, method, progress
@@ -126,7 +130,7 @@ class _Work:
         progress("folds", 0, 1)
         plain = folded(network, method)
         self.difference = prove(network, plain, images[:PROVEN_IMAGES])
-        self.network = converted(plain, torch.float32)
+        self.network = converted(plain, torch.float32, device)
 
     def result(
         self, weights: str, cycles: int | None, host_file: str, *, search: bool
@@ -148,7 +152,7 @@ class _Work:
                 scores[f"blocks.{index}.fc1"] = scores[f"blocks.{index}.fc1"][order]
         bits = self.bits(weights, cycles, scores)
         if search and any((rows == 4).any() for rows in bits.values()):
-            self.trials = best_method(
+            self.trials = tried(
                 self.network,
                 self.images,
                 self.method,
@@ -207,9 +211,10 @@ class _Work:
                 for layer, tiles in block.bits8
             }
         rows = {name: _rows(network, name) for name in flags}
-        return everywhere | {
+        found = everywhere | {
             name: rows_of(tiles, rows[name], granularity) for name, tiles in flags.items()
         }
+        return {name: part.to(network.position.device) for name, part in found.items()}
 
     def mixed_cycles(self, flags: Mapping[str, Tensor]) -> int:
         """Exact cycles with 8 bits in these row tiles."""
@@ -238,7 +243,6 @@ class _Work:
             "trials": [
                 {
                     "least_squares": trial.method.least_squares,
-                    "ridge": trial.method.ridge,
                     "error": round(trial.error, 5),
                 }
                 for trial in self.trials

@@ -45,14 +45,14 @@ def row_scores(
     """
     inputs, length = _inputs(network, images)
     errors = {name: _rounding_error(network, name, inputs[name]) for name in inputs}
-    scores = {name: torch.zeros(len(error)) for name, error in errors.items()}
+    scores = {name: error.new_zeros(len(error)) for name, error in errors.items()}
     generator = torch.Generator().manual_seed(seed)
     for number, image in enumerate(images):
         for name, gradient in _gradients(network, image[None], probes, generator):
             x = inputs[name][number] - inputs[name].mean((0, 1))
             change = x @ errors[name].T  # (tokens, rows): a bias makes up for the mean
             scores[name] += (gradient[0] * change).sum(0).square()
-    return {name: score / (probes * length) for name, score in scores.items()}
+    return {name: score.cpu() / (probes * length) for name, score in scores.items()}
 
 
 @torch.no_grad()
@@ -79,7 +79,7 @@ def _rounding_error(network: FloatNetwork, name: str, inputs: Tensor) -> Tensor:
     sums = MomentSums(cross=False)
     sums.add(inputs, inputs[..., :1])
     moments = sums.moments().inputs.to(layer.weight)
-    bits = torch.full((len(layer.weight),), 4)
+    bits = torch.full((len(layer.weight),), 4, device=layer.weight.device)
     return compensated(layer.weight, bits, moments).weight - layer.weight
 
 

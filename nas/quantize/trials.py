@@ -1,8 +1,9 @@
 """Trials of aims for the rounding of 4-bit rows, on images that are left out.
 
 Least squares make up for the error of everything in front of a layer, and overfit where the images
-are few or the rows have 8 bits. So the network is quantized once with each aim on some images, and
-the aim that does best on the others is taken for the final run on all of them.
+are few or the rows have 8 bits. So a third of the images is left out in turn, the network is
+quantized with each aim on the others, and the aim that does best on what was left out is taken for
+the final run on all images.
 """
 
 from collections.abc import Callable
@@ -17,9 +18,9 @@ from nas.quantize.arrange import CHUNK_IMAGES
 from nas.quantize.method import Method
 from nas.quantize.network import QuantizedNetwork
 
-HELD_OUT = 4
-"""One image in so many is left out: the last ones in the order of the files."""
-RIDGES = (0.3, 1.0, 3.0)
+FOLDS = 3
+PIECES = 12
+"""Runs of consecutive files that are left out together: crops of one picture lie side by side."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,18 @@ class Trial:
 
 
 def candidates(method: Method) -> list[Method]:
-    """List the aims to try: the weights themselves, and least squares with several ridges."""
-    plain = replace(method, least_squares=False)
-    return [plain, *(replace(method, least_squares=True, ridge=ridge) for ridge in RIDGES)]
+    """List the aims to try: the results of the weights themselves, and least squares."""
+    return [replace(method, least_squares=least_squares) for least_squares in (False, True)]
 
 
-def best_method(
+def left_out(images: int) -> list[Tensor]:
+    """Say for each fold which images are left out, (images,) bool; some fold has each image."""
+    piece = torch.arange(images) * min(PIECES, images) // images
+    folds = min(FOLDS, images)
+    return [piece % folds == fold for fold in range(folds)]
+
+
+def tried(
     network: FloatNetwork,
     images: Tensor,
     method: Method,
@@ -49,7 +56,7 @@ def best_method(
     network : FloatNetwork
         What the results are compared with.
     images : (images, height, width, channels) uint8
-        In the order of their files, so that crops of one picture stay together.
+        Two or more, in the order of their files.
     method : Method
     run : callable
         Quantizes the network on images by a method.
@@ -59,12 +66,13 @@ def best_method(
     list of Trial
         The best one first.
     """
-    left = max(1, len(images) // HELD_OUT)
-    used, held = images[:-left], images[-left:]
     trials = []
     for candidate in candidates(method):
-        done = run(used, candidate)
-        trials.append(Trial(candidate, relative_error(network, done, held)))
+        errors = [
+            relative_error(network, run(images[~held], candidate), images[held])
+            for held in left_out(len(images))
+        ]
+        trials.append(Trial(candidate, sum(errors) / len(errors)))
     return sorted(trials, key=lambda trial: trial.error)
 
 

@@ -60,13 +60,16 @@ def test_preprocessing(recipe):
 
 
 @pytest.mark.sim
-@pytest.mark.parametrize("name", ["plain", "edges"])
+@pytest.mark.parametrize(
+    "name",
+    ["plain", "edges", "colour", "registers", "tokens"],
+)
 def test_the_rtl_agrees(name):
     model, arrays = load(name)
     board = load_board("sim")
     run = runner.run(repack(model, engine(board.engine).row_lanes), arrays["images"], board)
     assert run.exact
-    np.testing.assert_array_equal(run.output, arrays["logits"])
+    np.testing.assert_array_equal(run.output, arrays[model.output_tensor])
 
 
 # ------------------------------------------------------------ every feature

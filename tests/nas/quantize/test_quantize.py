@@ -102,6 +102,7 @@ def test_more_cycles_more_eight_bit_rows(classifier, pictures, tmp_path, capsys)
         (("--act-bits", "8"), "--act-bits 8: engine 'tiny' has 6"),
         (("--images", "/nowhere"), "/nowhere: no such folder"),
         (("--board", "moon"), "moon"),
+        (("--device", "toaster"), "--device toaster cannot be used"),
     ],
 )
 def test_mistakes_are_one_line(classifier, pictures, tmp_path, capsys, options, message):

@@ -10,7 +10,7 @@ import torch
 from nas.importer.forward import forward, output
 from nas.quantize.method import Method
 from nas.quantize.network import QuantizedNetwork
-from nas.quantize.trials import best_method, candidates, relative_error
+from nas.quantize.trials import left_out, relative_error, tried
 from tests.nas.quantize.networks import random_images, random_network
 
 NETWORK = random_network()
@@ -31,18 +31,29 @@ def test_error_is_relative():
     assert relative_error(NETWORK, worse(1.0), IMAGES) == 0
 
 
-def test_least_error_comes_first_and_last_images_are_left_out():
+def test_least_error_comes_first():
     seen = []
 
     def run(images, method):
         seen.append(images)
-        return worse(1 + abs(method.ridge - 1.0) + (0 if method.least_squares else 5))
+        return worse(1.1 if method.least_squares else 1.2)
 
-    trials = best_method(NETWORK, IMAGES, Method(), run)
-    assert [trial.method.ridge for trial in trials[:2]] == [1.0, 0.3]
-    assert not trials[-1].method.least_squares
-    assert all(torch.equal(images, IMAGES[:10]) for images in seen)
-    assert len(trials) == len(candidates(Method()))
+    trials = tried(NETWORK, IMAGES, Method(), run)
+    assert [trial.method.least_squares for trial in trials] == [True, False]
+    assert [trial.error for trial in trials] == [pytest.approx(0.1), pytest.approx(0.2)]
+    assert len(seen) == 6
+
+
+@pytest.mark.parametrize("images", [2, 3, 13, 60, 64])
+def test_every_image_is_left_out_once(images):
+    folds = left_out(images)
+    assert torch.equal(torch.stack(folds).sum(0), torch.ones(images, dtype=torch.int64))
+    assert all(0 < held.sum() < images for held in folds)
+
+
+def test_crops_of_one_picture_are_left_out_together():
+    for held in left_out(60):
+        assert torch.equal(held, held.view(12, 5)[:, 0].repeat_interleave(5))
 
 
 def test_what_is_measured_is_what_a_user_gets():
