@@ -1,4 +1,4 @@
-"""Images with labels: sets in memory, and splits of them.
+"""Images with labels, in memory.
 
 Training and search see a :class:`TrainingData`, which holds no test image. The test set has its
 own module, :mod:`nas.testset`, which only the final report imports (a test enforces it).

@@ -1,13 +1,9 @@
-"""Sets of images: batches, thinning, splits of equal classes."""
+"""Sets of images: batches, and thinning."""
 
-import numpy as np
-import pytest
 import torch
 
-from nas.data import ImageSet, TrainingData, stratified_split, thinned
+from nas.data import ImageSet, TrainingData, thinned
 from rtl.model import Preprocessing
-
-LABELS = np.repeat(np.arange(4), 10)
 
 
 def image_set(count):
@@ -34,20 +30,3 @@ def test_thinning_keeps_every_class():
     assert len(few.train) == 5 and set(few.train.labels.tolist()) == {0, 1, 2}
     assert len(few.validation) == 3
     assert few.class_names == data.class_names
-
-
-def test_splits_are_disjoint_and_even():
-    parts = stratified_split(LABELS, {"train": 24, "test": 16}, seed=1)
-    assert sorted(np.concatenate(list(parts.values()))) == list(range(40))
-    for name, each in (("train", 6), ("test", 4)):
-        assert np.bincount(LABELS[parts[name]]).tolist() == [each] * 4
-
-
-def test_splits_are_those_of_their_seed():
-    one, same, other = (stratified_split(LABELS, {"a": 8}, seed=s)["a"] for s in (1, 1, 2))
-    assert one.tolist() == same.tolist() != other.tolist()
-
-
-def test_sizes_are_multiples_of_the_classes():
-    with pytest.raises(ValueError, match="a must be a multiple of 4 classes, not 6"):
-        stratified_split(LABELS, {"a": 6}, seed=0)
