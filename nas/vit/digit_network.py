@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nas.data import ImageSet
-from nas.digits import AUGMENTATION, PIXEL_MEAN, PIXEL_STD, load_digits
+from nas.digits import AUGMENTATION, PIXEL_MEAN, PIXEL_STD
 from nas.importer.forward import forward, logits
 from nas.importer.network import converted
 from nas.numerics.integer import IntegerNetwork
@@ -119,17 +119,12 @@ def normalised(images: Tensor) -> Tensor:
     return (images.permute(0, 3, 1, 2).float() / 255 - MEAN) / STD
 
 
-def digits_example(
-    example: Example, digits: DigitSets, recipe: DigitRecipe, train_digits: ImageSet | None = None
-) -> Example:
-    """Train the network, unless that is done, and return it with digits to calibrate it.
-
-    It is trained on ``train_digits``, by default on all that training may see.
-    """
+def digits_example(example: Example, digits: DigitSets, recipe: DigitRecipe) -> Example:
+    """Train the network, unless that is done, and return it with digits to calibrate it."""
     folder = example.folder / "digits"
     network = folder / "network"
     with example.console.status("Training a small ViT on the digits"):
-        train(network, train_digits or load_digits().train, recipe)
+        train(network, digits.train, recipe)
     pictures = write_pictures(folder / "calibration", digits.calibration)
     return replace(
         example, folder=folder, source=str(network), calibration=pictures, test=(), options={}

@@ -24,25 +24,34 @@ FIT, CALIBRATE = 2000, 64
 
 @dataclass(frozen=True, eq=False)
 class DigitSets:
-    """Digits of 28 pixels: for fitting, for calibration, and the 1,000 of the test set.
+    """Digits of 28 pixels.
 
     Parameters
     ----------
-    fit, calibration, test : ImageSet
+    train : ImageSet
+        All that a network may be trained with.
+    fit, calibration : ImageSet
+        Parts of them: to fit a probe, and to choose codes.
+    test : ImageSet
+        The test set.
     """
 
+    train: ImageSet
     fit: ImageSet
     calibration: ImageSet
     test: ImageSet
 
     @classmethod
-    def load(cls, fit: int = FIT, test: int | None = None) -> "DigitSets":
-        """Load ``fit`` training digits, and the first ``test`` ones of the test set, or all."""
-        train = load_digits().train
-        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(SEED))
-        calibration = train.take(order[FIT : FIT + CALIBRATE])
-        tested = load_digits_test()
-        return cls(train.take(order[:fit]), calibration, tested.take(range(test or len(tested))))
+    def load(cls, train: int | None = None, fit: int = FIT, test: int | None = None) -> "DigitSets":
+        """Load the digits; of each set the first ones, where a number is given."""
+        every, tested = load_digits().train, load_digits_test()
+        order = torch.randperm(len(every), generator=torch.Generator().manual_seed(SEED))
+        return cls(
+            train=every.take(order[:train]),
+            fit=every.take(order[:fit]),
+            calibration=every.take(order[FIT : FIT + CALIBRATE]),
+            test=tested.take(range(test or len(tested))),
+        )
 
 
 def write_pictures(folder: Path, digits: ImageSet) -> tuple[Path, ...]:

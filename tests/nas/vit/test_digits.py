@@ -17,14 +17,15 @@ def test_no_digit_is_in_two_sets():
     seen = {each.numpy().tobytes() for each in (*sets.fit.pixels, *sets.calibration.pixels)}
     assert len(seen) == FIT + CALIBRATE
     assert len(set(sets.calibration.labels.tolist())) == 10
-    few = DigitSets.load(50, 20)
+    few = DigitSets.load(70, 50, 20)
     assert torch.equal(few.calibration.pixels, sets.calibration.pixels)
-    assert torch.equal(few.fit.pixels, sets.fit.pixels[:50]) and len(few.test) == 20
+    assert torch.equal(few.fit.pixels, sets.fit.pixels[:50])
+    assert (len(few.train), len(few.test), len(sets.train)) == (70, 20, 3500)
 
 
 def test_pictures_give_the_digits_back(made, tmp_path):
     network = made[0].network
-    digits = DigitSets.load(5, 5).test
+    digits = DigitSets.load(test=5).test
     paths = write_pictures(tmp_path / "digits", digits)
     assert [path.name for path in paths] == ["00.png", "01.png", "02.png", "03.png", "04.png"]
     with Image.open(paths[2]) as image:

@@ -7,6 +7,7 @@ from sklearn.preprocessing import StandardScaler
 
 from nas.vit import probe
 from nas.vit.digits import DigitSets, prepared
+from nas.vit.rows import RowJob
 from tests.nas.vit.conftest import W8A6
 
 IMAGE = 12
@@ -14,7 +15,7 @@ IMAGE = 12
 
 @pytest.fixture(scope="module")
 def digits() -> DigitSets:
-    return DigitSets.load(60, 30)
+    return DigitSets.load(fit=60, test=30)
 
 
 def test_the_probe_is_scikit_learns(made, digits):
@@ -30,16 +31,17 @@ def test_the_probe_is_scikit_learns(made, digits):
     assert len(set(found["answers"])) > 3
 
 
-def test_integer_features_are_near_the_floats(made, digits):
+def test_integer_features_are_near_the_floats(made):
     example, row = made
-    images = prepared(digits.test, example.network)
+    images = example.test_images
     expected = probe.class_features(example.network, images)
     found = probe.integer_features(row.model, images)
-    assert found.shape == expected.shape == (30, 24)
+    assert found.shape == expected.shape == (3, 24)
     assert np.linalg.norm(found - expected) < 0.05 * np.linalg.norm(expected)
 
 
-def test_rows_are_measured_beside_the_float_network(fresh, digits):
+def test_rows_are_measured_beside_the_float_network(fresh, digits, monkeypatch):
+    monkeypatch.setattr(RowJob, "run", RowJob.here)
     example = probe.probe_example(fresh, digits, IMAGE)
     assert len(example.calibration) == 64 and example.options["image_size"] == IMAGE
     accuracy, rows = probe.measure(example, digits, (W8A6,))
