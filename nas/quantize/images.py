@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.data import IMAGE_ENDINGS
 from rtl.errors import UserError
 from rtl.model import Preprocessing
 from sim.preprocessing import prepare
 
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 LEAST = 2
 MOST = 64
 """Images that are used of a larger folder; more help little and take longer."""
