@@ -13,7 +13,7 @@ from sim import runner
 
 
 @dataclass(frozen=True)
-class EngineResult:
+class SimulatedImage:
     """A run of one image.
 
     Parameters
@@ -42,7 +42,7 @@ class EngineResult:
 
 def run_image(
     model: IntegerModel, pixels: np.ndarray, board: str, engine: str, tokens: Path
-) -> EngineResult:
+) -> SimulatedImage:
     """Run an image on the engine in Verilator, and write the tokens that it stored.
 
     Parameters
@@ -56,7 +56,7 @@ def run_image(
     run = runner.run(model, pixels[None], load_board(board), engine=config.engine(engine))
     with atomic_write(tokens) as file:
         np.save(file, run.output[0])
-    return EngineResult(
+    return SimulatedImage(
         cycles=run.cycles[0],
         words=run.words,
         wrong_instructions=run.wrong_instructions,

@@ -15,7 +15,7 @@ from nas.cost.kept import KeptResults
 from nas.importer import load
 from nas.importer.network import FloatNetwork
 from nas.quantize.images import load_images
-from nas.vit.engine import EngineResult, run_image
+from nas.vit.engine import SimulatedImage, run_image
 from nas.vit.inputs import code_hash, engine_code_hash, input_hashes, measure_hash
 from nas.vit.maps import Closeness, Tokens, float_tokens, integer_tokens
 from nas.vit.rows import BOARD, Cost, Row, RowJob
@@ -138,12 +138,12 @@ class Example:
         values = self.once(f"scores of {made.row.name}", [made.model.hash, pictures], compute)
         return Closeness(**values)
 
-    def simulate(self, made: MadeRow, picture: Path) -> tuple[EngineResult, np.ndarray]:
+    def simulate(self, made: MadeRow, picture: Path) -> tuple[SimulatedImage, np.ndarray]:
         """Run a picture on the engine, unless that is done.
 
         Returns
         -------
-        EngineResult
+        SimulatedImage
         (tokens, width) int32
             Residual words that the engine stored.
         """
@@ -153,7 +153,7 @@ class Example:
         if key not in self.kept.values or not tokens.is_file():
             result = run_image(made.model, pixels, self.board, made.row.engine, tokens)
             self.kept.add(key, asdict(result))
-        return EngineResult(**self.kept.values[key]), np.load(tokens)
+        return SimulatedImage(**self.kept.values[key]), np.load(tokens)
 
     def _engine_key(self, made: MadeRow, pixels: np.ndarray) -> str:
         parts = (made.model.hash, made.row.engine, pixels.tobytes())

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from nas.numerics.integer import IntegerNetwork
 from nas.vit.drawing import Maps, draw
-from nas.vit.engine import EngineResult
+from nas.vit.engine import SimulatedImage
 from nas.vit.example import Example, MadeRow
 from nas.vit.maps import Closeness, float_tokens, tokens_of
 from rtl.console import print_tables, table
@@ -26,12 +26,12 @@ class ShownPicture:
     maps : Maps
     closeness : Closeness
         Of what the engine computed.
-    result : EngineResult
+    result : SimulatedImage
     """
 
     maps: Maps
     closeness: Closeness
-    result: EngineResult
+    result: SimulatedImage
 
 
 def show(example: Example, made: MadeRow, count: int) -> list[ShownPicture]:

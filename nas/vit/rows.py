@@ -63,7 +63,7 @@ CHANCES = range(3)
 
 @dataclass(frozen=True)
 class Cost:
-    """What a row cost to make, and what it costs to run.
+    """Cost of making a row, and of running it.
 
     Parameters
     ----------

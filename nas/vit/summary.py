@@ -93,7 +93,7 @@ class DigitFigures(_Figures):
 
 
 class EngineFigures(_Figures):
-    """A photograph on the simulated engine, as :class:`nas.vit.engine.EngineResult` has it."""
+    """A photograph on the simulated engine, as :class:`nas.vit.engine.SimulatedImage` has it."""
 
     photograph: str
     cycles: PositiveInt

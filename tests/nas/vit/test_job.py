@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from nas.vit import job
-from nas.vit.engine import EngineResult
+from nas.vit.engine import SimulatedImage
 from nas.vit.example import Example
 from rtl.errors import ToolError
 
@@ -25,7 +25,7 @@ def test_pictures_are_run_compared_and_drawn(made, capsys):
 def test_an_engine_that_differs_ends_the_command(made, monkeypatch):
     example, row = made
     _, words = example.simulate(row, example.test[0])
-    wrong = EngineResult(1, 2, 3, 0, "image 0: blocks.0.q, token 1", 0.1)
+    wrong = SimulatedImage(1, 2, 3, 0, "image 0: blocks.0.q, token 1", 0.1)
     monkeypatch.setattr(Example, "simulate", lambda self, made, picture: (wrong, words))
     with pytest.raises(ToolError, match=r"0: the engine differs from golden: image 0: blocks.0.q"):
         job.show(example, row, 1)
