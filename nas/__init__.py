@@ -9,5 +9,6 @@
 - :mod:`nas.training`: its training
 - :mod:`nas.cost`: what a network costs on a board; calibration; the search for an engine
 - :mod:`nas.search`: ``python -m nas.search``, the main job
+- :mod:`nas.evaluate`: ``python -m nas.evaluate``, an integer model beside its float network
 - :mod:`nas.fit`, :mod:`nas.explain`, :mod:`nas.calibrate`: commands about costs
 """

@@ -1,4 +1,4 @@
-"""Images with labels: sets in memory, splits, folders of images.
+"""Images with labels, in memory.
 
 Training and search see a :class:`TrainingData`, which holds no test image. The test set has its
 own module, :mod:`nas.testset`, which only the final report imports (a test enforces it).
@@ -6,17 +6,12 @@ own module, :mod:`nas.testset`, which only the final report imports (a test enfo
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rtl.errors import UserError
 from rtl.model import Preprocessing
-from sim.preprocessing import prepare
-
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,60 +68,3 @@ def thinned(data: TrainingData, every: int) -> TrainingData:
         part.take(np.arange(0, len(part), every)) for part in (data.train, data.validation)
     )
     return replace(data, train=train, validation=validation)
-
-
-class FolderDataset(torch.utils.data.Dataset[tuple[Tensor, int]]):
-    """Images of any size in one folder per class, as ImageNet is laid out.
-
-    Each is read when asked for, by :func:`sim.preprocessing.prepare`: the very function of golden
-    and of the host driver. Wrap it in a ``torch.utils.data.DataLoader`` for worker processes.
-
-    Parameters
-    ----------
-    root : Path
-        Its subfolders, sorted by name, are the classes.
-    preprocessing : Preprocessing
-    shape : tuple of int
-        (height, width, channels) that the network takes.
-
-    Members
-    -------
-    class_names : tuple of str
-    paths : list of (Path, int)
-        Image and class.
-
-    Raises
-    ------
-    UserError
-        If there is no class folder, or one without an image; on access, if an image is broken.
-    """
-
-    def __init__(
-        self, root: Path, preprocessing: Preprocessing, shape: tuple[int, int, int]
-    ) -> None:
-        if not root.is_dir():
-            raise UserError(f"{root}: no such folder")
-        folders = sorted(folder for folder in root.iterdir() if folder.is_dir())
-        if not folders:
-            raise UserError(f"{root}: no class folders in it: expected one folder per class")
-        self.preprocessing, self.shape = preprocessing, shape
-        self.class_names = tuple(folder.name for folder in folders)
-        self.paths: list[tuple[Path, int]] = []
-        for label, folder in enumerate(folders):
-            found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_ENDINGS)
-            if not found:
-                raise UserError(f"{folder}: no images in it")
-            self.paths += [(path, label) for path in found]
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Return ((height, width, channels) uint8, class)."""
-        path, label = self.paths[index]
-        return torch.from_numpy(prepare(path, self.preprocessing, self.shape)), label
-
-    def in_memory(self) -> ImageSet:
-        """Read all images: for sets that fit."""
-        images, labels = zip(*(self[index] for index in range(len(self))), strict=True)
-        return ImageSet(torch.stack(images), torch.tensor(labels))

@@ -42,6 +42,8 @@ def check(network: FloatNetwork) -> None:
     names, head = len(network.class_names), network.head
     if head is not None and names not in (0, len(head.bias)):
         raise UserError(f"{name}: {names} class names for {len(head.bias)} classes")
+    if names and head is None and network.host is None:
+        raise UserError(f"{name}: {names} class names, but it has no classes: drop --class-names")
 
 
 def tensors(part: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:

@@ -1,6 +1,7 @@
 """``python -m nas.quantize``: a trained float network and a folder of images to a model file."""
 
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,12 +14,15 @@ from rich.table import Table
 from nas.cost import HardwareTarget
 from nas.importer import ImportOptions
 from nas.importer.source import described, read
-from nas.quantize.images import MOST, image_files, load_images
+from nas.quantize.images import LEAST, MOST, image_files, load_images
 from nas.quantize.job import Quantization, quantize
 from rtl.cli import BoardName, EngineName, command
 from rtl.console import print_tables, progress_bars
 from rtl.errors import UserError
 from rtl.files import atomic_write, require_writable
+from rtl.model import IntegerModel
+
+ENDING = ".pulsar"
 
 Count = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")]
 Rate = Annotated[float | None, tyro.conf.arg(metavar="F", help_behavior_hint="")]
@@ -71,6 +75,12 @@ class QuantizeOptions:
         default_factory=ImportOptions
     )
 
+    def __post_init__(self) -> None:
+        if self.out.suffix != ENDING:
+            raise UserError(f"--out {self.out}: a model file's name ends in {ENDING}")
+        if self.most_images < LEAST:
+            raise UserError(f"--most-images must be at least {LEAST}, not {self.most_images}")
+
 
 def main(options: QuantizeOptions) -> None:
     """Quantize a network.
@@ -83,7 +93,7 @@ def main(options: QuantizeOptions) -> None:
     hardware = HardwareTarget.load(options.board, options.engine)
     weights, cycles = wanted(options, hardware)
     device = usable_device(options.device)
-    require_writable(options.out)
+    host_file = options.out.with_suffix(".host.onnx")
     files = image_files(options.images)
     with progress_bars() as bars:
         network = read(options.model, options.imported)
@@ -97,11 +107,12 @@ def main(options: QuantizeOptions) -> None:
         )
         bars.update(task, completed=len(images), total=len(images))
         task = bars.add_task("starting", total=1)
+        require_writable(options.out)  # now, as it makes folders: the rest has been found
+        require_writable(host_file)
 
         def show(what: str, step: int, steps: int) -> None:
             bars.update(task, description=what, completed=step, total=steps)
 
-        host_file = options.out.with_suffix(".host.onnx")
         result = quantize(
             network,
             images,
@@ -113,11 +124,20 @@ def main(options: QuantizeOptions) -> None:
             device=device,
             progress=show,
         )
-    if network.host:
-        with atomic_write(host_file) as file:
-            file.write(network.host)
-    result.model.save(options.out)
+    save(result.model, options.out, network.host, host_file)
     print_tables(*described(network), summary(options, hardware, result))
+
+
+def save(model: IntegerModel, out: Path, host: bytes | None, host_file: Path) -> None:
+    """Write the model and what follows its features.
+
+    The host network appears once the model is written, so that neither is there without the other
+    where a disk is full.
+    """
+    with ExitStack() as stack:
+        if host:
+            stack.enter_context(atomic_write(host_file)).write(host)
+        model.save(out)
 
 
 def wanted(options: QuantizeOptions, hardware: HardwareTarget) -> tuple[str, int | None]:

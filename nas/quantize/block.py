@@ -298,7 +298,7 @@ def round_layer(
     if method.least_squares and method.rounding != "nearest":
         wanted = moments.best_weight(weight, method.ridge)
         aim = torch.where((bits == 4)[:, None], wanted, weight)
-    inputs = (moments.inputs / torch.outer(scale, scale).double()).to(weight)
+    inputs = (moments.regular / torch.outer(scale, scale).double()).to(weight)
     codes_of = aim * scale
     if method.rounding == "nearest":
         rows = nearest(codes_of, bits, inputs.diagonal())

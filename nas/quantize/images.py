@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.data import IMAGE_ENDINGS
 from rtl.errors import UserError
 from rtl.model import Preprocessing
 from sim.preprocessing import prepare
 
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 LEAST = 2
 MOST = 64
 """Images that are used of a larger folder; more help little and take longer."""
@@ -64,7 +64,7 @@ def load_images(
     Raises
     ------
     UserError
-        If a picture cannot be read, or all are of a single colour.
+        If a picture cannot be read, if all are of a single colour, or all are the same.
     """
     chosen = np.linspace(0, len(files) - 1, min(most, len(files))).round().astype(int)
     pixels = []
@@ -75,6 +75,11 @@ def load_images(
     if (images == images[:, :1, :1]).all():
         raise UserError(
             f"{files[0].parent}: every image is of a single colour: give pictures of the kind that"
+            " the network will see"
+        )
+    if len(images.unique(dim=0)) < LEAST:
+        raise UserError(
+            f"{files[0].parent}: every image is the same: give different pictures of the kind that"
             " the network will see"
         )
     return images

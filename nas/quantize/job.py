@@ -28,6 +28,7 @@ from nas.quantize.network import QuantizedNetwork
 from nas.quantize.pipeline import Bits, Progress, quantize_network
 from nas.quantize.sensitivity import row_scores
 from nas.quantize.trials import Trial, tried
+from rtl.errors import ToolError, UserError
 from rtl.model import IntegerModel
 from rtl.model.shape import LAYERS, BlockShape, NetworkShape
 
@@ -103,7 +104,13 @@ def quantize(
         raise ValueError("mixed weights need a number of cycles, and others take none")
     given = replace(method or Method(), act_bits=hardware.engine.act_bits)
     work = _Work(network, images, hardware, given, work_folder, device, progress)
-    return work.result(weights, cycles, host_file, search=method is None)
+    try:
+        result = work.result(weights, cycles, host_file, search=method is None)
+    except (UserError, ToolError):  # would come again, from whatever block
+        work.clear()
+        raise
+    work.clear()
+    return result
 
 
 class _Work:
@@ -167,9 +174,12 @@ class _Work:
             host_file=host_file,
             info=self.info(weights, cycles),
         )
+        return Quantization(model, quantized, self.cycles_of(model.shape))
+
+    def clear(self) -> None:
+        """Remove what was kept for a run that goes on where this one was."""
         for kept in self.kept:
             kept.clear()
-        return Quantization(model, quantized, self.cycles_of(model.shape))
 
     def quantized(
         self, images: Tensor, seen: Statistics, method: Method, bits: Bits

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -84,8 +85,8 @@ class KeptBlocks:
     def clear(self) -> None:
         """Remove the files; blocks of other runs stay."""
         for file in self.folder.glob(f"{self.key[:16]}-*.safetensors"):
-            file.unlink()
-        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            file.unlink(missing_ok=True)  # another process may be doing the same
+        with suppress(OSError):  # no such folder, or there is something else in it
             self.folder.rmdir()
 
     def _file(self, index: int) -> Path:

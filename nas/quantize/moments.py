@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+LEAST_VARIANCE = 1e-4
+"""Variance that inputs are taken to have on average, relative to their mean square."""
+
 
 @dataclass(frozen=True, eq=False)
 class Moments:
@@ -18,12 +21,21 @@ class Moments:
         Mean of (y - E y)(x̂ - E x̂)ᵀ, with y the aim.
     input_mean : (depth,)
     aim_mean : (rows,)
+    lacking : ()
+        Variance that is lacking where inputs hardly vary: what their moments hold then is
+        little but the rounding of the sums, which are in float32.
     """
 
     inputs: Tensor
     cross: Tensor
     input_mean: Tensor
     aim_mean: Tensor
+    lacking: Tensor
+
+    @property
+    def regular(self) -> Tensor:
+        """``inputs``, with what is lacking to be inverted: (depth, depth)."""
+        return self.inputs + self.lacking * torch.eye(len(self.inputs)).to(self.inputs)
 
     def best_weight(self, weight: Tensor, ridge: float) -> Tensor:
         """Return the weight of least squared error to the aim: (rows, depth).
@@ -35,7 +47,7 @@ class Moments:
         ridge : float
             Pull towards ``weight``, relative to the mean of the diagonal of ``inputs``.
         """
-        pull = ridge * self.inputs.diagonal().mean()
+        pull = ridge * self.inputs.diagonal().mean() + self.lacking
         damped = self.inputs + pull * torch.eye(len(self.inputs)).to(self.inputs)
         aim = self.cross + pull * weight
         return torch.linalg.solve(damped.double(), aim.double(), left=False).to(weight)
@@ -89,9 +101,12 @@ class MomentSums:
     def moments(self) -> Moments:
         """Return the moments of all chunks so far, in float64."""
         squares, cross, inputs, aim = (part / self.total for part in self.sums)
+        centred = squares - torch.outer(inputs, inputs)
+        least = squares.diagonal().mean().clamp(min=1e-12) * LEAST_VARIANCE
         return Moments(
-            inputs=squares - torch.outer(inputs, inputs),
+            inputs=centred,
             cross=cross - torch.outer(aim, inputs),
             input_mean=inputs,
             aim_mean=aim,
+            lacking=(least - centred.diagonal().mean()).clamp(min=0),
         )

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
@@ -11,15 +12,20 @@ import pytest
 
 from nas import calibrate, explain, fit
 from nas.cost.calibration import find
+from nas.evaluate import job
+from nas.evaluate.__main__ import main as evaluate
 from nas.search.summary import SCHEMA, Summary, Winner, WinnerWork
 from rtl.board import load_board
 from rtl.cli import command
 from rtl.config import TINY, EngineConfig
+from tests.nas.evaluate.models import network, quantized, save_images
+from tests.nas.quantize.networks import random_images
 
 ROOT = Path(__file__).parents[2]
 DIGITS = str(ROOT / "examples" / "digits.pulsar")
 PAGE = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
 FIT, EXPLAIN, CALIBRATE, SEARCH, ENGINE = "Fit", "Explain", "Calibrate", "Search", "Engine"
+EVALUATE = "Evaluate"
 BOARD = "A network on a board"
 
 
@@ -92,6 +98,24 @@ def test_calibrate(tmp_path):
     report = json.loads(path.read_text())
     assert set(found(report, keys(CALIBRATE))) == keys(CALIBRATE)
     assert f"| `schema` | {report['schema']} |" in section(CALIBRATE)
+
+
+def test_evaluate(tmp_path, monkeypatch):
+    """Of features, and of classes; a host network has outputs as well."""
+    known, paths = keys(EVALUATE), set()
+    for classes in (0, 7):
+        exact = network(classes)
+        monkeypatch.setattr(job, "read", lambda name, options, exact=exact: exact)
+        quantized(exact).save(tmp_path / "a.pulsar")
+        images = random_images(4)
+        save_images(images, tmp_path / "images", list(exact.class_names[:4]) or None)
+        args = (str(tmp_path / "a.pulsar"), "--data", str(tmp_path / "images"))
+        more = ("--float", "x", "--noise", "--workers", "0")
+        report = written(evaluate, tmp_path / "a.json", *args, *more)
+        paths |= set(found(report, known))
+        shutil.rmtree(tmp_path / "images")
+    assert paths <= known and known - paths == {"likeness.*.correlation"}
+    assert f"| `schema` | {job.SCHEMA} |" in section(EVALUATE)
 
 
 def test_a_board_of_fit(fitted, explained):

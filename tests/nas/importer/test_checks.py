@@ -50,3 +50,10 @@ def test_heads_of_other_sizes(network):
 def test_class_names_of_another_length(network):
     with pytest.raises(UserError, match=r"tiny: 2 class names for 7 classes"):
         check(replace(network, class_names=("a", "b")))
+
+
+def test_class_names_without_classes(network):
+    features = replace(network, head=None, class_names=("a", "b"))
+    with pytest.raises(UserError, match=r"tiny: 2 class names, but it has no classes"):
+        check(features)
+    check(replace(features, host=b"decoder"))

@@ -61,3 +61,12 @@ def test_black_pictures(tmp_path):
         picture(tmp_path / f"{i}.png", value=0)
     with pytest.raises(UserError, match="every image is of a single colour"):
         load_images(image_files(tmp_path), CROP, (6, 8, 3))
+
+
+def test_copies_of_one_picture(tmp_path):
+    for name in "abc":
+        picture(tmp_path / f"{name}.png")
+    with pytest.raises(UserError, match="every image is the same"):
+        load_images(image_files(tmp_path), CROP, (6, 8, 3))
+    picture(tmp_path / "another.png")
+    assert len(load_images(image_files(tmp_path), CROP, (6, 8, 3))) == 4

@@ -1,5 +1,6 @@
 """Moments in chunks equal those at once, and give the least-squares weight."""
 
+import pytest
 import torch
 
 from nas.quantize.moments import MomentSums
@@ -25,6 +26,7 @@ def test_chunks_do_not_matter():
 
 def test_inputs_are_the_covariance():
     flat = INPUTS.flatten(0, 1).double()
+    assert torch.equal(summed(2).regular, summed(2).inputs)
     torch.testing.assert_close(summed(2).inputs, torch.cov(flat.T, correction=0))
 
 
@@ -34,6 +36,18 @@ def test_best_weight_and_bias_are_found():
     torch.testing.assert_close(found, WEIGHT, atol=1e-5, rtol=1e-5)
     bias = moments.bias(WEIGHT.double())
     torch.testing.assert_close(bias, torch.tensor([1.0, -2.0, 0.5]).double())
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, 1e4])
+def test_inputs_that_do_not_vary_can_be_solved(value):
+    """Of a class token in images that are alike, or of a network with a width of 1."""
+    sums, x = MomentSums(), torch.full((4, 3, 50), value) * torch.linspace(0.1, 2, 50)
+    for chunk in x.split(1):
+        sums.add(chunk, chunk[..., :3])
+    moments = sums.moments()
+    assert torch.linalg.eigvalsh(moments.regular)[0] > 0
+    weight = torch.ones(3, 50)
+    torch.testing.assert_close(moments.best_weight(weight, ridge=1.0), weight, atol=0.1, rtol=0)
 
 
 def test_ridge_pulls_towards_the_weight():

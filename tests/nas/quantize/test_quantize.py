@@ -103,6 +103,8 @@ def test_more_cycles_more_eight_bit_rows(classifier, pictures, tmp_path, capsys)
         (("--images", "/nowhere"), "/nowhere: no such folder"),
         (("--board", "moon"), "moon"),
         (("--device", "toaster"), "--device toaster cannot be used"),
+        (("--most-images", "1"), "--most-images must be at least 2, not 1"),
+        (("--out", "model.onnx"), "--out model.onnx: a model file's name ends in .pulsar"),
     ],
 )
 def test_mistakes_are_one_line(classifier, pictures, tmp_path, capsys, options, message):
@@ -113,4 +115,21 @@ def test_mistakes_are_one_line(classifier, pictures, tmp_path, capsys, options, 
     assert run(classifier, *arguments) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_missing_is_not_made_for_nothing(classifier, tmp_path):
+    out = tmp_path / "new" / "d.pulsar"
+    assert run(classifier, "--images", tmp_path, "--board", "sim", "--out", out) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_that_cannot_be_written_leaves_no_host_network(tmp_path, monkeypatch):
+    def full(model, path):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(IntegerModel, "save", full)
+    model = IntegerModel.load("tests/conformance/tokens.pulsar")
+    with pytest.raises(OSError, match="No space left"):
+        quantize.save(model, tmp_path / "e.pulsar", b"host", tmp_path / "e.host.onnx")
     assert not list(tmp_path.iterdir())

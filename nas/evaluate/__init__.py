@@ -1,0 +1,7 @@
+"""Accuracy of an integer model beside its float network: ``python -m nas.evaluate``.
+
+- ``answers``: what a network gives for a batch of images, integer or float
+- ``compare``: both, image by image; ``result``: accuracies, agreement, likeness of features
+- ``noise``: what each operation's rounding costs
+- ``tables``: both as tables
+"""

@@ -1,0 +1,74 @@
+"""Options of ``python -m nas.evaluate``."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from nas.importer.options import ImportOptions, OptionalInt
+from rtl.cli import Flag, OptionalPath
+from rtl.errors import UserError
+
+BATCH_MAX, WORKERS_MAX = 4096, 64
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Measure an integer model on images: accuracy, and what quantization costs.
+
+    With a folder for each class (named as the model's classes, or numbered from 0), prints top-1
+    and top-5 with intervals; with --float also those of the float network, paired differences and
+    agreement. Models without a classifier are compared with the float network by their features,
+    and by the outputs of their host network. For example:
+
+    python -m nas.evaluate my.pulsar --data photographs --float vit_small_patch16_224 --checkpoint
+    my.safetensors
+    """
+
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    """Integer model file, as nas.quantize or nas.search write it."""
+
+    data: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
+    """Images, or a folder of images for each class."""
+
+    exact: Annotated[
+        str | None, tyro.conf.arg(name="float", metavar="NAME|FILE", help_behavior_hint="")
+    ] = None
+    """The float network that the model was made of: an ONNX file, or a timm name or folder."""
+
+    network: ImportOptions = field(default_factory=ImportOptions)
+
+    limit: OptionalInt = None
+    """Take only N of the images, evenly spread."""
+
+    noise: Flag = False
+    """Also measure the noise of every operation, alone and of all but it. Needs --float."""
+
+    noise_images: int = 32
+    """Images for --noise, evenly spread; each takes about 25 passes of the float network."""
+
+    batch: int = 32
+    """Images in memory at a time."""
+
+    workers: int = 2
+    """Processes that read images."""
+
+    device: Annotated[str, tyro.conf.arg(metavar="cpu|cuda")] = "cpu"
+    """Device that computes."""
+
+    json: OptionalPath = None
+    """Also write all figures to this file."""
+
+    def __post_init__(self) -> None:
+        for name, value, least, most in (
+            ("--limit", self.limit, 1, None),
+            ("--noise-images", self.noise_images, 1, None),
+            ("--batch", self.batch, 1, BATCH_MAX),
+            ("--workers", self.workers, 0, WORKERS_MAX),
+        ):
+            if value is not None and (value < least or (most is not None and value > most)):
+                limit = f"at least {least}" if most is None else f"from {least} to {most}"
+                raise UserError(f"{name} must be {limit}, not {value}")
+        if self.noise and self.exact is None:
+            raise UserError("--noise needs the float network: give it with --float")
