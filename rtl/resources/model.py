@@ -57,8 +57,7 @@ class ResourceModel:
 
     def predict(self, engine: EngineConfig) -> Resources:
         """Predict the resources of the whole engine."""
-        total = sum(self._units(engine).values(), np.zeros(len(KINDS)))
-        return _resources(total * self._scale(ENGINE))
+        return _resources(self._total(engine))
 
     def units(self, engine: EngineConfig) -> dict[str, Resources]:
         """Predict the resources of each unit, without the logic that connects the units."""
@@ -92,12 +91,12 @@ class ResourceModel:
         """Return the predicted and the counted resources of a unit, or of the engine."""
         if name == ENGINE:
             total = used.total if isinstance(used, Utilization) else used
-            return self.predict(engine).values(), total.values()
+            return tuple(self._total(engine)), total.values()
         # A report names units below the engine: ``pulsar_zcu102.norm``.
         counted = {unit.rpartition(".")[2]: resources for unit, resources in used.units.items()}
         if name not in counted:
             raise UserError(f"report on engine '{engine.name}' has no unit '{name}'")
-        return self.units(engine)[name].values(), counted[name].values()
+        return tuple(self._units(engine)[name]), counted[name].values()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON: every cost by the name of its block and feature."""
@@ -120,6 +119,10 @@ class ResourceModel:
         sizes["ranges"] = {name: (low, high) for name, (low, high) in sizes["ranges"].items()}
         _require_features(sizes["costs"], _features(sizes["family"]))
         return cls(**sizes)
+
+    def _total(self, engine: EngineConfig) -> np.ndarray:
+        """Return DSPs, LUTs, flip-flops and BRAM36 of the whole engine, not rounded."""
+        return sum(self._units(engine).values(), np.zeros(len(KINDS))) * self._scale(ENGINE)
 
     def _units(self, engine: EngineConfig) -> dict[str, np.ndarray]:
         """Return DSPs, LUTs, flip-flops and BRAM36 by unit, not rounded."""
