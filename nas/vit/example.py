@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 from torch import Tensor
 
 from nas.cost.kept import KeptResults
 from nas.importer import load
 from nas.importer.network import FloatNetwork
-from nas.quantize.images import load_images
 from nas.vit.engine import SimulatedImage, run_image
 from nas.vit.inputs import code_hash, engine_code_hash, input_hashes, measure_hash
 from nas.vit.maps import Closeness, Tokens, float_tokens, integer_tokens
@@ -100,7 +100,8 @@ class Example:
 
     def images(self, files: Sequence[Path]) -> Tensor:
         """Prepare pictures: (images, height, width, channels) uint8."""
-        return load_images(list(files), self.network.preprocessing, self.network.image)
+        steps, shape = self.network.preprocessing, self.network.image
+        return torch.from_numpy(np.stack([prepare(file, steps, shape) for file in files]))
 
     @cached_property
     def test_images(self) -> Tensor:
