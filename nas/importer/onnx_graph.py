@@ -167,7 +167,7 @@ def _read(path: Path) -> ModelProto:
         if not path.is_file():
             raise UserError(f"{path}: no such file") from None
         reason = str(error).partition("\n")[0]
-        if "external" in reason.lower() or "doesn't exist" in reason:
+        if "should be stored in" in reason:
             raise UserError(
                 f"{path.name}: its weights are in another file, which is missing: put it beside it"
                 f" ({reason})"

@@ -76,6 +76,12 @@ class ImportOptions(NetworkOptions):
         for name, values in (("--mean", self.mean), ("--std", self.std)):
             if values is not None and len(values) not in (1, 3):
                 raise UserError(f"{name} takes a number per channel, 1 or 3, not {len(values)}")
+        for value in (*(self.mean or ()), *(self.std or ())):
+            if value > 1:
+                raise UserError(
+                    f"--mean and --std are those of pixels from 0 to 1, not {value:g}: divide by"
+                    " 255"
+                )
         for value in self.std or ():
             if not 0 < value < float("inf"):
                 raise UserError(f"--std must be positive, not {value:g}")
@@ -88,4 +94,5 @@ class ImportOptions(NetworkOptions):
         try:
             return tuple(path.read_text(encoding="utf-8").splitlines())
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: class names cannot be read: {error}") from None
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise UserError(f"{path}: class names cannot be read: {reason}") from None

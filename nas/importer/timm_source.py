@@ -65,7 +65,8 @@ def _config_of(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{folder}: no {CONFIG} of timm's in it: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{folder}: no {CONFIG} of timm's in it: {reason}") from None
     if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
         raise UserError(f"{folder / CONFIG}: names no 'architecture' of timm's")
     return config

@@ -27,7 +27,7 @@ def image_files(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS)
+    files = sorted(filter(_is_image, folder.rglob("*")))
     if len(files) < LEAST:
         endings = ", ".join(IMAGE_ENDINGS)
         raise UserError(
@@ -35,6 +35,12 @@ def image_files(folder: Path) -> list[Path]:
             " different ones, of the kind that the network will see, are good"
         )
     return files
+
+
+def _is_image(path: Path) -> bool:
+    """Whether it is a file by the name of a picture, which those that macOS hides are not."""
+    named = path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
+    return named and path.is_file()
 
 
 def load_images(

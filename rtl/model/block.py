@@ -3,7 +3,7 @@
 Source: docs/numerics.md, sections 4 to 6.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -64,6 +64,26 @@ class Block:
             return ((slice(0, self.hidden), self.gelu),)
         units = slice(0, self.first_units), slice(self.first_units, self.hidden)
         return tuple(zip(units, self.gelu, strict=True))
+
+    def filled(self, row_granularity: int) -> "Block":
+        """Return a block whose second table begins at a multiple of ``row_granularity``.
+
+        Hidden units of weight 0 fill up those of the first table: every result stays as it is.
+        """
+        if self.first_units is None or not (more := -self.first_units % row_granularity):
+            return self
+        at = np.full(more, self.first_units)
+        fc1, fc2 = self.fc1, self.fc2
+        empty = {"weight": 0, "bits": fc1.bits[self.first_units - 1], "bias": 0}
+        empty |= {"multiplier": 0, "shift": 1}
+        rows = {name: np.insert(getattr(fc1, name), at, value, 0) for name, value in empty.items()}
+        return replace(
+            self,
+            hidden=self.hidden + more,
+            first_units=self.first_units + more,
+            fc1=replace(fc1, **rows),
+            fc2=replace(fc2, weight=np.insert(fc2.weight, at, 0, 1)),
+        )
 
     def hidden_range(self, act_bits: int) -> tuple[int, int]:
         """Lowest and highest code after GELU."""

@@ -286,7 +286,8 @@ def repack(model: IntegerModel, row_granularity: int) -> IntegerModel:
     """Widen row tiles so that every aligned group of ``row_granularity`` rows has one width.
 
     A 4-bit row that shares a group with an 8-bit row becomes an 8-bit row of the same integers:
-    the logits are equal, the weights take more bytes and cycles.
+    the logits are equal, the weights take more bytes and cycles. Where a second GELU table begins
+    within a group, hidden units of weight 0 fill up the first table's.
     """
     checks.integer("row_granularity", row_granularity, 1, MAX_WIDTH)
 
@@ -295,9 +296,10 @@ def repack(model: IntegerModel, row_granularity: int) -> IntegerModel:
         bits = np.repeat(np.maximum.reduceat(linear.bits, starts), row_granularity)
         return replace(linear, bits=bits[: linear.rows])
 
+    filled = (block.filled(row_granularity) for block in model.blocks)
     blocks = tuple(
         replace(block, **{name: widened(linear) for name, linear in block.linears().items()})
-        for block in model.blocks
+        for block in filled
     )
     output = model.output
     if not isinstance(output, Features):

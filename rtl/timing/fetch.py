@@ -53,6 +53,8 @@ class FetchTiming:
     ):
         self.latencies = latencies
         self.beat_bytes = engine.memory_bytes
+        self.beats = max(1, INSTRUCTION_BYTES // self.beat_bytes)  # of an instruction
+        self.per_beat = max(1, self.beat_bytes // INSTRUCTION_BYTES)  # instructions
         self.address = address
         self.units = [NO_UNIT if unit is None else int(unit) for unit in units]
         self.images = images
@@ -91,8 +93,7 @@ class FetchTiming:
         Yields a bit for each unit that got instructions since then.
         """
         decode, queue = self.latencies.decode, self.latencies.queue
-        beats = max(1, INSTRUCTION_BYTES // self.beat_bytes)  # per instruction
-        per_beat = max(1, self.beat_bytes // INSTRUCTION_BYTES)  # instructions
+        beats, per_beat = self.beats, self.per_beat
         available, issued = self.available, self.issued
         woken = 0
         for image in range(self.images):
@@ -100,40 +101,72 @@ class FetchTiming:
                 yield woken
                 woken = 0
             reader = self.reader
-            buffered, taken = reader.buffered, reader.taken
-            at, beat, inside = 0.0, 0, 0  # instructions of the latest beat that are still inside
+            buffered, take = reader.buffered, reader.take
+            beat, inside = 0, 0  # instructions of the latest beat that are still inside
+            # When the latest instruction leaves the gearbox, and enters and leaves the decoder;
+            # when the one before entered it.
+            at = entered = left = before = 0.0
             for number, unit in enumerate(self.units, (image + 1) * len(self.units)):
-                gone = beat
                 if inside:
                     inside -= 1
                     at += 1
                 else:
                     stop = beat + beats
                     while len(buffered) < stop:
-                        reader.gone = gone
                         yield woken
                         woken = 0
-                    while beat < stop:
-                        if buffered[beat] > at:
-                            at = buffered[beat]
-                        taken.append(at)
-                        at += 1
-                        beat += 1
-                    inside = per_beat - 1
+                    at = take(beat, stop, at)
+                    beat, inside = stop, per_beat - 1
+                if before >= at:
+                    at = before + 1
+                before, entered = entered, at + decode - 1
+                if left > entered:
+                    entered = left
+                left = entered + 1
                 if unit != NO_UNIT:
                     places = issued[unit]
                     while not places:
-                        self.full, reader.gone = unit, gone
+                        self._take_ahead(beat, inside, at, (before, entered))
+                        self.full = unit
                         yield woken
                         woken = 0
-                    room = places.popleft() + 1 - decode
-                    if room > at:
-                        at = room
-                    available[number] = at + decode + queue
+                    room = places.popleft() + 1
+                    if room > left:
+                        left = room
+                    available[number] = left + queue
                     woken |= 1 << unit
-            self.ended = at + decode
+            self.ended = left
             self.decoded += 1
             self.ask(done)
         while True:
             yield woken
             woken = 0
+
+    def _take_ahead(self, beat: int, inside: int, at: float, entered: tuple[float, float]) -> None:
+        """Take the beats of those instructions that still move while the decoder waits.
+
+        Two of them fit into the skid buffer in front of it, and one into the gearbox.
+
+        Parameters
+        ----------
+        beat : int
+            The first one that the decoder's instruction did not need.
+        inside : int
+            Instructions that are left of the beat before.
+        at : float
+            When the decoder's instruction left the gearbox.
+        entered : (float, float)
+            When the instruction before it entered the decoder, and when it did itself.
+        """
+        reader = self.reader
+        for free in (*entered, NEVER):
+            if inside:
+                inside -= 1
+                at += 1
+            else:
+                stop = beat + self.beats
+                if len(reader.buffered) < stop:
+                    return
+                at = reader.take(beat, stop, at)
+                beat, inside = stop, self.per_beat - 1
+            at = max(at, free + 1)

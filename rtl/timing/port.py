@@ -213,9 +213,7 @@ class ProgramReader:
     buffered : list of float
         Cycle in which each beat can leave the buffer, as far as they are known.
     taken : list of float
-        Cycle in which each of the first beats leaves it.
-    gone : int
-        Beats of ``taken`` whose instructions were decoded.
+        Cycle in which each of the first beats leaves it, as far as they are known.
     """
 
     def __init__(
@@ -228,14 +226,13 @@ class ProgramReader:
         self.earliest = float(requested + BURST_CYCLES)  # choice of the next burst
         self.buffered: list[float] = []
         self.taken: list[float] = []
-        self.gone = 0
 
     def candidate(self) -> float:
         """Find the earliest choice of the next burst; NEVER if unknown."""
         if not self.extent.left:
             return NEVER
         needed = self.issued + self.extent.burst - PROGRAM_ROOM
-        if needed > self.gone:
+        if needed > len(self.taken):
             return NEVER
         if needed <= 0:
             return self.earliest
@@ -255,3 +252,24 @@ class ProgramReader:
         self.extent.advance(beats)
         self.issued += beats
         self.earliest = chosen + 1
+
+    def take(self, beat: int, stop: int, at: float) -> float:
+        """Take beats from a cycle on, one per cycle; returns the cycle after the last one.
+
+        Parameters
+        ----------
+        beat, stop : int
+            The first one's number, and the last one's plus 1; all of them are buffered. Of beats
+            that were taken before, the times stay.
+        at : float
+        """
+        buffered, taken = self.buffered, self.taken
+        if len(taken) >= stop:
+            return taken[stop - 1] + 1
+        while beat < stop:
+            if buffered[beat] > at:
+                at = buffered[beat]
+            taken.append(at)
+            at += 1
+            beat += 1
+        return at

@@ -265,9 +265,7 @@ class _Simulation:
             elif program <= chosen:
                 self.chosen = chosen
                 reader.issue(chosen, load.memory)
-                if self.fetch.full == NO_UNIT:
-                    return 1 << FETCH
-                program = reader.candidate()
+                return 1 << FETCH
             else:
                 self.chosen, end = load.issue(chosen, min(program, write))
                 if end is not None:

@@ -123,7 +123,7 @@ class MatmulTiming:
         self.start, self.finish = latencies.matmul_start, latencies.matmul_finish
         self.free = self.busy = 0.0
         self.feeds: list[tuple[float, float]] = []
-        self.last = 0.0  # end of the latest row tile in the feed
+        self.last = self.earlier = 0.0  # ends of the latest two instructions in the feed
         self.last_beats = 0  # that its drain takes
 
     def cost(self, operation: Operation) -> tuple[int, int, int, int]:
@@ -150,18 +150,18 @@ class MatmulTiming:
     def execute(self, cost: tuple[int, int, int, int], taken: float) -> float:
         first, more8, more4, beats = cost
         before = self.last
-        # Two instructions are held ready in front of the one that is fed.
         begin = taken + self.start - 1
-        self.free = taken + 2
         if before > begin:
             begin = before
-        if before > self.free:
-            self.free = before
+        # Two instructions are held ready in front of the one that is fed.
+        self.free = taken + 2
+        if self.earlier > self.free:
+            self.free = self.earlier
         last, drained = begin + first, before + self.last_beats
         if drained > last:
             last = drained
         last = last + more8 + more4
-        self.last, self.last_beats = last, beats
+        self.earlier, self.last, self.last_beats = before, last, beats
         self.busy += last - begin
         self.feeds.append((begin, last))
         return last + beats + self.finish

@@ -13,6 +13,8 @@ from rtl.errors import UserError
         ({"classes": -1}, "--classes must be from 0 to 65536, not -1"),
         ({"mean": (0.5,)}, "--mean and --std belong together: give both"),
         ({"mean": (1.0, 2.0), "std": (1.0,)}, "--mean takes a number per channel, 1 or 3, not 2"),
+        ({"mean": (127.0,), "std": (1.0,)}, "pixels from 0 to 1, not 127: divide by 255"),
+        ({"mean": (0.5,), "std": (58.4,)}, "pixels from 0 to 1, not 58.4: divide by 255"),
         ({"mean": (0.5,), "std": (0.0,)}, "--std must be positive, not 0"),
         ({"mean": (0.5,), "std": (float("nan"),)}, "--std must be positive, not nan"),
     ],

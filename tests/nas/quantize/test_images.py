@@ -24,6 +24,9 @@ def test_pictures_are_found_in_folders_too(tmp_path):
     for name in ("b.png", "a.JPG", "in/c.bmp"):
         picture(tmp_path / name)
     (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "._a.JPG").write_bytes(b"of macOS")
+    (tmp_path / "gone.png").symlink_to(tmp_path / "elsewhere.png")
     found = [file.relative_to(tmp_path).as_posix() for file in image_files(tmp_path)]
     assert found == ["a.JPG", "b.png", "in/c.bmp"]
 

@@ -5,6 +5,7 @@ wiring, tested with the shell (tests/rtl/memory/test_axi.py).
 """
 
 import random
+from collections import deque
 from dataclasses import dataclass, field
 
 import pytest
@@ -13,6 +14,9 @@ from rtl.config import TINY, ZCU102
 from rtl.control.fetch import Fetch
 from rtl.isa.faults import FETCH, FaultCode
 from rtl.isa.instructions import INSTRUCTION_BYTES, UNIT_OF, Instruction, Opcode, Unit, UnitSet
+from rtl.timing import UnitLatencies
+from rtl.timing.fetch import FetchTiming
+from rtl.timing.port import NEVER
 from tests.rtl.simulation import simulate
 
 ENGINES = {"narrow beats": TINY, "two instructions a beat": ZCU102}
@@ -123,6 +127,35 @@ def test_cycles_from_beat_to_queue(engine):
     first = seen.read[0] + beats - 1 + 1 + Fetch.DECODE_CYCLES  # 1 in the gearbox: BEGIN
     cycles = [cycle for cycle, *_ in seen.queued] + seen.ends
     assert cycles == [first + beats * number for number in range(1, COUNT)]
+
+
+@pytest.mark.parametrize("engine, beats", list(zip(ENGINES, (10, 3), strict=True)))
+def test_four_instructions_are_inside_while_no_queue_has_room(engine, beats):
+    """One in the decoder, two in the skid buffer, one in the gearbox; BEGIN was before them."""
+    engine = ENGINES[engine]
+    seen = run(engine, program(engine), stall=1.0)
+    assert len(seen.read) == beats and not seen.queued
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("stall", [0, 0.5, 0.8])
+def test_the_timing_model_takes_beats_and_decodes_in_the_same_cycles(engine, stall):
+    """It is told when a place in a unit's queue gets free: before each instruction goes there."""
+    engine = ENGINES[engine]
+    seen = run(engine, program(engine), stall=stall)
+    units = [None, *map(UNIT_OF.get, BODY), None]
+    fetch = FetchTiming(engine, UnitLatencies(), 0, units, 1)
+    fetch.reader.buffered += [seen.read[0]] * len(seen.read)
+    fetch.issued = [deque() for _ in Unit]
+    process = fetch.process([NEVER])
+    for cycle, unit, *_ in seen.queued:
+        next(process)  # as far as it gets without this place
+        fetch.issued[unit].append(cycle - 1)
+    next(process)
+    queue = UnitLatencies().queue
+    assert [at - queue for at in fetch.available if at != NEVER] == [at for at, *_ in seen.queued]
+    assert fetch.reader.taken[: len(seen.read)] == seen.read
+    assert fetch.ended == seen.ends[0]
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rtl.errors import UserError
 from rtl.model import IntegerModel, repack
+from sim import golden
 from sim.random_model import random_model
 from tests.rtl.model.files import SIZES, header_edit, refusal_of, tensor_edit
 
@@ -118,6 +118,16 @@ def test_repack_keeps_tables_that_begin_at_a_tile(model):
     assert repack(at_16, 16).blocks[0].first_units == 16
 
 
-def test_repack_refuses_tiles_with_both_tables(model):
-    with pytest.raises(UserError, match=r"first_units is 8: it must be a multiple of 16"):
-        repack(replace(model, blocks=(replace(model.blocks[0], first_units=8),)), 16)
+@pytest.mark.parametrize("bits", [4, 8])
+def test_repack_fills_tiles_with_both_tables(model, bits):
+    """Units of weight 0 change no output."""
+    block = replace(model.blocks[0], first_units=8)
+    widths, weight = np.full(24, 8, np.uint8), block.fc1.weight.clip(-8, 7)
+    widths[:8] = bits
+    block = replace(block, fc1=replace(block.fc1, weight=weight, bits=widths))
+    mixed = replace(model, blocks=(block, *model.blocks[1:]))
+    packed = repack(mixed, 16)
+    assert (packed.blocks[0].first_units, packed.blocks[0].hidden) == (16, 32)
+    assert packed.blocks[1].first_units is not None and packed.row_granularity == 16
+    images = np.random.default_rng(0).integers(0, 256, (3, *model.image), np.uint8)
+    np.testing.assert_array_equal(golden.run(packed, images), golden.run(mixed, images))

@@ -10,7 +10,7 @@ from rtl.timing import UnitLatencies
 from rtl.timing.fetch import FetchTiming
 from rtl.timing.port import BURST_BEATS, NEVER, PROGRAM_ROOM, MemoryPort, MemoryTiming
 
-LATENCIES = UnitLatencies(request=2, queue=2, decode=1, again=5)
+LATENCIES = UnitLatencies(request=2, queue=2, decode=2, again=5)
 
 
 def fetcher(
@@ -20,13 +20,13 @@ def fetcher(
     return FetchTiming(engine, LATENCIES, 0, units, images)
 
 
-def decoded(fetch: FetchTiming) -> list[float]:
-    """When each instruction was decoded, of those that were; a cycle and a queue before that."""
-    return [at - 3 for at in fetch.available if at != NEVER]
+def queued(fetch: FetchTiming) -> list[float]:
+    """When each instruction went into its queue, of those that did."""
+    return [at - LATENCIES.queue for at in fetch.available if at != NEVER]
 
 
 @pytest.mark.parametrize(
-    "beat_bytes, cycles", [(16, [14, 16, 18]), (32, [13, 14, 15]), (64, [13, 14, 15])]
+    "beat_bytes, cycles", [(16, [16, 18, 20]), (32, [15, 16, 17]), (64, [15, 16, 17])]
 )
 def test_an_instruction_takes_its_beats(beat_bytes, cycles):
     """32 bytes: two beats of 16, one of 32, half a beat of 64. Four cycles in the buffer."""
@@ -35,11 +35,14 @@ def test_an_instruction_takes_its_beats(beat_bytes, cycles):
     assert next(process) == 0 and fetch.reader.candidate() == 6
     fetch.reader.issue(6, MemoryPort(MemoryTiming(1000, 0), beat_bytes))
     assert next(process) == 1 << Unit.LOAD
-    assert decoded(fetch) == cycles
+    assert queued(fetch) == cycles
 
 
 def test_the_program_is_read_as_its_buffer_empties():
-    """Eight instructions, of two beats each, find room in the queue of the unit."""
+    """Eight instructions, of two beats each, find room in the queue of the unit.
+
+    Four more leave the buffer: into the decoder, the skid buffer, the gearbox.
+    """
     fetch = fetcher([Unit.LOAD] * 40, depth=8)
     process, memory = fetch.process([NEVER]), MemoryPort(MemoryTiming(16, 10), 16)
     reader = fetch.reader
@@ -47,9 +50,33 @@ def test_the_program_is_read_as_its_buffer_empties():
         reader.issue(reader.candidate(), memory)
     assert reader.candidate() == NEVER
     next(process)
-    assert len(decoded(fetch)) == 8 and fetch.full == Unit.LOAD
-    assert reader.gone == 16
+    assert len(queued(fetch)) == 8 and fetch.full == Unit.LOAD
+    assert len(reader.taken) == 2 * (8 + 4)
     assert reader.candidate() == reader.taken[15] + 3
+    reader.issue(reader.candidate(), memory)
+    assert reader.candidate() == NEVER
+
+
+@pytest.mark.parametrize(
+    "beat_bytes, taken, later",
+    [
+        (16, [10, 11, 12, 13, 14, 15, 16, 17, 18, 19], [52, 53]),
+        (32, [10, 11, 12, 13, 14], [52]),
+        (64, [10, 12, 14], []),  # of two instructions each: the sixth one holds the third beat
+    ],
+)
+def test_instructions_behind_a_full_queue_leave_the_buffer(beat_bytes, taken, later):
+    """One is queued, four are inside; the next one follows a cycle after the third is decoded."""
+    fetch = fetcher([Unit.LOAD] * 8, beat_bytes=beat_bytes)
+    places = fetch.issued[Unit.LOAD]
+    places.clear()
+    fetch.reader.buffered += [10.0] * 16
+    process = fetch.process([NEVER])
+    for place, expected in [(0, taken), (50, taken + later)]:
+        places.append(place)
+        next(process)
+        assert fetch.full == Unit.LOAD and fetch.reader.taken == expected
+    assert queued(fetch) == [13 if beat_bytes > 16 else 14, 51]
 
 
 def test_a_full_queue_holds_the_fetcher_back_until_an_instruction_is_issued():
@@ -57,10 +84,10 @@ def test_a_full_queue_holds_the_fetcher_back_until_an_instruction_is_issued():
     process = fetch.process([NEVER])
     fetch.reader.issue(6, MemoryPort(MemoryTiming(1000, 0), 32))
     next(process)
-    assert decoded(fetch) == [13, 14]
+    assert queued(fetch) == [15, 16]
     fetch.issued[Unit.LOAD].append(50)
     assert next(process) == 1 << Unit.LOAD | 1 << Unit.NORM
-    assert decoded(fetch) == [13, 14, 50, 51]  # into the queue a cycle after the other has left it
+    assert queued(fetch) == [15, 16, 51, 52]  # a cycle after the other has left it
 
 
 def test_the_next_image_is_asked_for_once_the_one_before_the_latest_is_done():

@@ -43,13 +43,15 @@ def test_a_matmul_feeds_its_row_tiles_and_drains_the_last():
     assert unit.busy == 60 and unit.free == 102
 
 
-def test_the_next_matmul_is_fed_without_a_pause():
+def test_the_next_matmuls_are_fed_without_a_pause():
+    """Two are held ready in front of the one that is fed; the fourth is taken when it ends."""
     unit = MatmulTiming(TINY, LATENCIES)
     matmul(unit, 100)
     last = unit.feeds[0][1]
-    matmul(unit, unit.free)
-    assert unit.feeds[1] == (last, last + 60)
-    assert unit.free == last  # two are held ready in front of it
+    for place, free in [(1, 104), (2, last), (3, last + 60)]:
+        matmul(unit, unit.free)
+        assert unit.feeds[place] == (last + 60 * (place - 1), last + 60 * place)
+        assert unit.free == free
 
 
 def test_a_row_tile_takes_as_long_as_its_drain():
