@@ -28,6 +28,15 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def vit(session: nox.Session) -> None:
+    """Quantize a trained ViT from PyPI, run a photograph on the RTL, draw its saliency maps.
+
+    Writes to runs/vit. Every published figure: nox -s vit -- --figures
+    """
+    run(session, "nas.vit", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
     """Run all tests, simulations included; this is what CI runs.
 

@@ -1,5 +1,6 @@
 """Which row tiles get 8 bits: the most accuracy for a number of cycles."""
 
+import random
 from collections.abc import Callable, Mapping
 
 import torch
@@ -22,7 +23,9 @@ def tile_scores(rows: Mapping[str, Tensor], granularity: int) -> dict[str, Tenso
     }
 
 
-def choose_tiles(scores: Mapping[str, Tensor], cycles: Cycles, limit: int) -> dict[str, Tensor]:
+def choose_tiles(
+    scores: Mapping[str, Tensor], cycles: Cycles, limit: int, chance: int | None = None
+) -> dict[str, Tensor]:
     """Choose the tiles with the best ratio of score to cycles, as many as the limit allows.
 
     Parameters
@@ -32,6 +35,8 @@ def choose_tiles(scores: Mapping[str, Tensor], cycles: Cycles, limit: int) -> di
     cycles : callable
     limit : int
         Most cycles.
+    chance : int, optional
+        Seed: take tiles by chance instead.
 
     Returns
     -------
@@ -49,16 +54,16 @@ def choose_tiles(scores: Mapping[str, Tensor], cycles: Cycles, limit: int) -> di
             f"{least:,} cycles with 4-bit rows alone are more than the limit of {limit:,}: allow"
             " more cycles (--cycles, or fewer --fps) or take a faster engine"
         )
-    cost = tile_costs(none, cycles, least)
-    ranked = sorted(
-        ((float(score) / cost[name], name, i) for name, part in scores.items()
-         for i, score in enumerate(part)),
-        key=lambda entry: (-entry[0], entry[1], entry[2]),
-    )  # fmt: skip
+    ranked = sorted((name, tile) for name, part in scores.items() for tile in range(len(part)))
+    if chance is None:
+        cost = tile_costs(none, cycles, least)
+        ranked.sort(key=lambda place: -float(scores[place[0]][place[1]]) / cost[place[0]])
+    else:
+        random.Random(chance).shuffle(ranked)
 
     def first(count: int) -> dict[str, Tensor]:
         flags = {name: part.clone() for name, part in none.items()}
-        for _, name, tile in ranked[:count]:
+        for name, tile in ranked[:count]:
             flags[name][tile] = True
         return flags
 

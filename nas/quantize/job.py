@@ -212,7 +212,8 @@ class _Work:
         if weights == "mixed":
             assert cycles is not None
             self.progress("budget", 0, 1)
-            flags = choose_tiles(tile_scores(scores, granularity), self.mixed_cycles, cycles)
+            totals, chance = tile_scores(scores, granularity), self.method.chance
+            flags = choose_tiles(totals, self.mixed_cycles, cycles, chance)
         else:
             shape = four_bits(network, granularity)
             flags = {

@@ -40,6 +40,9 @@ class Method:
         Of coordinate descent.
     samples : int
         Images whose tensors are looked at to choose scales.
+    chance : int, optional
+        Seed: of mixed weights, the tiles that get 8 bits are taken by chance. What a choice by
+        scores has to beat.
     """
 
     act_bits: int = 6
@@ -57,6 +60,7 @@ class Method:
     second_share: float = 0.125
     sweeps: int = 2
     samples: int = 16
+    chance: int | None = None
 
 
 NAIVE = Method(

@@ -15,6 +15,7 @@ from nas.cost.calibration import find
 from nas.evaluate import job
 from nas.evaluate.__main__ import main as evaluate
 from nas.search.summary import SCHEMA, Summary, Winner, WinnerWork
+from nas.vit import summary as vit_summary
 from rtl.board import load_board
 from rtl.cli import command
 from rtl.config import TINY, EngineConfig
@@ -27,6 +28,7 @@ PAGE = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
 FIT, EXPLAIN, CALIBRATE, SEARCH, ENGINE = "Fit", "Explain", "Calibrate", "Search", "Engine"
 EVALUATE = "Evaluate"
 BOARD = "A network on a board"
+VIT = "Vit"
 
 
 def section(title: str) -> str:
@@ -135,6 +137,24 @@ def test_search():
     work = {key.removeprefix(prefix) for key in known if key.startswith(prefix)}
     assert work == set(WinnerWork.model_fields)
     assert f"| `schema` | {SCHEMA} |" in section(SEARCH)
+
+
+def test_vit():
+    """The summary's fields, and those of its parts."""
+    known, schema = keys(VIT), vit_summary.VitSummary.model_fields
+    assert {re.split(r"[.\[]", key)[0] for key in known} == {
+        name.removesuffix("_") for name in schema
+    }
+    for name, part in (
+        ("rows[]", vit_summary.RowFigures),
+        ("probe[]", vit_summary.AccuracyFigures),
+        ("noise", vit_summary.NoiseFigures),
+        ("digits", vit_summary.DigitFigures),
+        ("rtl[]", vit_summary.EngineFigures),
+    ):
+        below = {key[len(name) + 1 :] for key in known if key.startswith(f"{name}.")}
+        assert {re.split(r"[.\[]", key)[0] for key in below} == set(part.model_fields), name
+    assert f"| `schema` | {vit_summary.SCHEMA} |" in section(VIT)
 
 
 def test_engine():

