@@ -32,9 +32,9 @@ Rate = Annotated[float | None, tyro.conf.arg(metavar="F", help_behavior_hint="")
 class QuantizeOptions:
     """Quantize a trained vision transformer for an engine, without training and without labels.
 
-    Folds what can be folded, chooses scales from the images, rounds weights against the inputs
-    that they will be multiplied by, and writes an integer model that golden, PyTorch and the
-    engine execute with equal results. For example:
+    Chooses scales from the images, rounds the weights so that their errors cancel on these images,
+    and writes an integer model that NumPy, PyTorch and the engine execute with equal results. A
+    run that was interrupted goes on where it was. For example:
 
     python -m nas.quantize deit_tiny --checkpoint deit.pth --images photos --out deit.pulsar
     """
@@ -46,24 +46,31 @@ class QuantizeOptions:
     """Folder of pictures like those that the network will see; no labels are needed."""
 
     out: Path
-    """Model file to write; what follows the features goes to NAME.host.onnx beside it."""
+    """Model file to write, NAME.pulsar. A decoder that follows the transformer in an ONNX file goes
+    to NAME.host.onnx beside it."""
 
     board: BoardName = "zcu102"
     """Board: sim, ulx3s, zcu102, or a file. Its engine gives the bits of activations."""
 
     engine: EngineName = None
 
-    weights: Literal["4", "8", "mixed"] | None = None
-    """Bits of the blocks' weights. By default mixed where a rate or cycles are given, else 8."""
+    weights: Annotated[
+        Literal["4", "8", "mixed"] | None,
+        tyro.conf.arg(metavar="4|8|mixed", help_behavior_hint=""),
+    ] = None
+    """Bits of the blocks' weights. By default mixed with --fps or --cycles, else 8. The patch
+    embedding and the classifier always have 8."""
 
-    act_bits: Literal["4", "6", "8"] | None = None
-    """Bits of activations, to be sure of them: those of the engine."""
+    act_bits: Annotated[
+        Literal["4", "6", "8"] | None, tyro.conf.arg(metavar="4|6|8", help_behavior_hint="")
+    ] = None
+    """Bits of activations that the engine must have; an engine of others is refused."""
 
     fps: Rate = None
-    """Frames per second to reach: as many rows get 8 bits as they leave time for."""
+    """Frames per second to reach: as many rows of weights get 8 bits as there is time for."""
 
     cycles: Count = None
-    """Cycles per image to keep, instead of a rate."""
+    """Most cycles per image, instead of a rate."""
 
     most_images: int = MOST
     """Images that are used of a larger folder, evenly spaced."""
@@ -71,7 +78,7 @@ class QuantizeOptions:
     device: str = "cpu"
     """Where tensors are computed: cpu, cuda, or another of torch's names."""
 
-    imported: Annotated[ImportOptions, tyro.conf.OmitArgPrefixes] = field(
+    network: Annotated[ImportOptions, tyro.conf.OmitArgPrefixes] = field(
         default_factory=ImportOptions
     )
 
@@ -96,7 +103,7 @@ def main(options: QuantizeOptions) -> None:
     host_file = options.out.with_suffix(".host.onnx")
     files = image_files(options.images)
     with progress_bars() as bars:
-        network = read(options.model, options.imported)
+        network = read(options.model, options.network)
         task = bars.add_task("images", total=None)
         images = load_images(
             files,

@@ -121,7 +121,7 @@ def test_calibrations_of_the_package(board):
     found, engine = find(board), engine_of(board.engine)
     assert found is not None and found.latency.engine_hash == f"{engine.hash:016x}"
     errors, resources = found.latency.errors, found.resources.errors
-    assert errors.mape < 0.0025 and errors.max < 0.013 and errors.tau > 0.99
+    assert errors.mape < 0.001 and errors.max < 0.005 and errors.tau > 0.99
     assert resources.lut < 0.03 and resources.ff < 0.03 and resources.dsp == resources.bram == 0
     again = Errors.of(found.latency.held_out)
     assert errors.model_dump() == pytest.approx(again.model_dump()) and errors.n == 45
