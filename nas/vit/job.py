@@ -1,5 +1,6 @@
 """The example: a trained ViT-S/14 quantized, photographs on the engine, saliency maps drawn."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,15 +35,15 @@ class ShownPicture:
     result: SimulatedImage
 
 
-def show(example: Example, made: MadeRow, count: int) -> list[ShownPicture]:
-    """Run the first test pictures on the engine, draw their maps, and print a table.
+def show(example: Example, made: MadeRow, pictures: Sequence[Path]) -> list[ShownPicture]:
+    """Run pictures on the engine, draw their maps, and print a table.
 
     Raises
     ------
     ToolError
         If the engine differs from golden, or golden from PyTorch's integer mode.
     """
-    shown = [run_picture(example, made, picture) for picture in example.test[:count]]
+    shown = [run_picture(example, made, picture) for picture in pictures]
     draw(example.folder / MAPS, [each.maps for each in shown])
     print_tables(pictures_table(made, shown))
     return shown

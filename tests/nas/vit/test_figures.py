@@ -28,7 +28,7 @@ def measured(made, tmp_path_factory) -> tuple[Example, VitSummary, tuple[Row, ..
         ends = [example.make(row).cost.cycles for row in (W8A6, W4A6)]
         half = Row("half", "mixed", sum(ends) // 2, "tiny")
         rows = (Row("w8a8", engine="tiny"), W8A6, half, W4A6)
-        shown = job.show(example, example.make(W8A6), 1)
+        shown = job.show(example, example.make(W8A6), example.test[:1])
         return example, measure(example, shown, rows), rows
 
 
@@ -74,7 +74,7 @@ def test_a_finished_run_is_only_read(measured, monkeypatch):
     monkeypatch.setattr(figures, "CHANCES", range(1))
     monkeypatch.setattr(RowJob, "run", lambda self: pytest.fail(f"{self.row.name} is done"))
     again = replace(example)
-    shown = job.show(again, again.make(W8A6), 1)
+    shown = job.show(again, again.make(W8A6), again.test[:1])
     assert measure(again, shown, rows) == summary
 
 

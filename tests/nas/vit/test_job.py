@@ -12,7 +12,7 @@ from rtl.errors import ToolError
 
 def test_pictures_are_run_compared_and_drawn(made, capsys):
     example, row = made
-    shown = job.show(example, row, 2)
+    shown = job.show(example, row, example.test[:2])
     assert (example.folder / job.MAPS).is_file()
     assert [each.maps.name for each in shown] == ["0", "1"]
     said = capsys.readouterr().out
@@ -28,11 +28,11 @@ def test_an_engine_that_differs_ends_the_command(made, monkeypatch):
     wrong = SimulatedImage(1, 2, 3, 0, "image 0: blocks.0.q, token 1", 0.1)
     monkeypatch.setattr(Example, "simulate", lambda self, made, picture: (wrong, words))
     with pytest.raises(ToolError, match=r"0: the engine differs from golden: image 0: blocks.0.q"):
-        job.show(example, row, 1)
+        job.show(example, row, example.test[:1])
     right = replace(wrong, wrong_instructions=0)
     monkeypatch.setattr(Example, "simulate", lambda self, made, picture: (right, words + 1))
     with pytest.raises(ToolError, match="golden differs from PyTorch's integer mode"):
-        job.show(example, row, 1)
+        job.show(example, row, example.test[:1])
 
 
 def test_origin_and_licence_are_said(made):
