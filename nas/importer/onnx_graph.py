@@ -196,11 +196,6 @@ def _image_of(
     if image_size is None and not (sizes[2] and sizes[3]):
         raise UserError(f"{file} takes images of any size: give --image-size")
     height, width = sizes[2] or image_size or 0, sizes[3] or image_size or 0
-    if image_size and (height, width) != (image_size, image_size):
-        raise UserError(
-            f"{file} takes images of {height} x {width} pixels alone, not {image_size}: export it"
-            " again with that size"
-        )
     return inputs[0].name, (1, sizes[1], height, width)
 
 

@@ -13,13 +13,15 @@ from nas.importer.onnx_blocks import read_blocks, read_final_norm, read_stem
 from nas.importer.onnx_graph import OnnxGraph, read_graph
 from nas.importer.onnx_host import read_classifier, read_host
 from nas.importer.options import ImportOptions
+from nas.importer.resample import at_size
 from rtl.model import Preprocessing
 
 
 def load_onnx(path: Path, options: ImportOptions) -> FloatNetwork:
     """Read a network: its blocks by what they compute, the rest as a host network.
 
-    Transformers that resize their positions are taken at the file's image size. A classifier on
+    Transformers that resize their positions are taken at the file's image size, and resampled
+    where another one is asked for. A classifier on
     the class token becomes the network's own. Whatever else is behind the final LayerNorm becomes
     ``host``, an ONNX file whose input is all tokens in the engine's order.
 
@@ -41,7 +43,7 @@ def load_onnx(path: Path, options: ImportOptions) -> FloatNetwork:
     stated = (known.mean, known.std) if known else None
     mean, std = pixels.statistics(path.name, options, stated, channels)
     others = len(stem.order) - stem.patches
-    return FloatNetwork(
+    network = FloatNetwork(
         image=(height, width, channels),
         patch=stem.patch,
         head_dim=len(blocks[0].q.bias) // blocks[0].heads,
@@ -60,6 +62,8 @@ def load_onnx(path: Path, options: ImportOptions) -> FloatNetwork:
         host=None if head else read_host(graph, tokens, stem.order),
         source=_source(path, sha256, known, norm.epsilon, stem.order, graph),
     )
+    size = options.image_size
+    return network if size is None or (height, width) == (size, size) else at_size(network, size)
 
 
 def _preprocessing(known: KnownFile | None, crop: tuple[int, int], channels: int) -> Preprocessing:

@@ -80,7 +80,7 @@ def measure(
         noise=NoiseFigures(**noise),
         probe_accuracy=accuracy,
         probe=_accuracies(accuracies),
-        digits=DigitFigures(**trained | {"rows": _accuracies(trained["rows"])}),
+        digits=DigitFigures(rows=_accuracies(trained.pop("rows")), **trained),
         rtl=tuple(engine_figures(each) for each in shown),
         rtl_images=len(shown),
         rtl_mismatches=sum(each.result.mismatches for each in shown),

@@ -100,7 +100,10 @@ def test_a_known_file_needs_no_options(tmp_path, monkeypatch):
     [
         ({}, "tiny.onnx does not say how its pixels were normalised: give --mean and --std"),
         ({"classes": 7}, "--classes is for timm's models: tiny.onnx has its own"),
-        ({"image_size": 16}, "takes images of 12 x 12 pixels alone, not 16: export it again"),
+        (
+            {"image_size": 15, "mean": (0.5,), "std": (0.2,)},
+            "no multiple of the patch size 4: try 12",
+        ),
     ],
 )
 def test_wrong_options(tmp_path, options, message):
