@@ -44,7 +44,5 @@ def test_the_same_size_is_the_same_network():
 
 
 def test_patches_must_divide_the_size():
-    with pytest.raises(
-        UserError, match="10 is no multiple of the patch size 4: try 8"
-    ):
+    with pytest.raises(UserError, match="10 is no multiple of the patch size 4: try 8"):
         at_size(SQUARE, 10)

@@ -128,8 +128,8 @@ UNITS = {
     "store": Unit(
         partial(StoreUnit, TINY),
         {
-            "values": partial(test_store.test_store, TINY.memory_bytes, 0, 0),
-            "stalls": partial(test_store.test_store, TINY.memory_bytes, 0.5, 0),
+            "values": partial(test_store.test_store, TINY.memory_bytes, 0, 1, "groups"),
+            "stalls": partial(test_store.test_store, TINY.memory_bytes, 0.5, 0, "odd words"),
             "reset": partial(test_store.test_reset_in_mid_store, 9),
         },
     ),
