@@ -313,7 +313,9 @@ def write_preprocessing(folder: Path) -> None:
 
 def recipe_of(given: dict[str, Any]) -> Preprocessing:
     """A header's ``preprocessing``, in which lists stand for tuples."""
-    values = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
+    values: dict[str, Any] = {
+        key: tuple(v) if isinstance(v, list) else v for key, v in given.items()
+    }
     return Preprocessing(**values)
 
 

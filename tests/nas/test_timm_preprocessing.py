@@ -5,7 +5,7 @@ from math import floor
 import numpy as np
 import pytest
 from PIL import Image
-from timm.data import create_transform
+from timm.data.transforms_factory import create_transform
 
 from rtl.model import Preprocessing
 from sim.preprocessing import prepare

@@ -31,9 +31,8 @@ def test_the_import_is_compared_with_the_source(made):
 
 def test_closeness_is_1_1_0_for_equals(made):
     example, row = made
-    assert Closeness.of(example.expected, example.expected) == Closeness(
-        pytest.approx(1), pytest.approx(1), 0
-    )
+    equal = Closeness.of(example.expected, example.expected)
+    assert (equal.cos, equal.corr) == (pytest.approx(1), pytest.approx(1)) and equal.rel == 0
     host = example.network.host
     found = integer_tokens(row.model, host, example.test_images)
     near = Closeness.of(found, example.expected)
