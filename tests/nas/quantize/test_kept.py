@@ -48,9 +48,12 @@ def test_interrupted_run_gives_the_same(tmp_path):
 
 def test_kept_blocks_are_used(tmp_path, monkeypatch):
     kept = KeptBlocks(tmp_path, "b" * 64)
-    quantized(kept)
-    monkeypatch.setattr("nas.quantize.pipeline.BlockQuantizer.quantize", None)
-    quantized(kept)
+    first = quantized(kept)
+    calls = []
+    monkeypatch.setattr("nas.quantize.pipeline.BlockQuantizer.quantize", calls.append)
+    again = quantized(kept)
+    assert not calls
+    assert all(torch.equal(rows.codes, again.rows[name].codes) for name, rows in first.rows.items())
 
 
 def test_damaged_files_are_made_again(tmp_path):
