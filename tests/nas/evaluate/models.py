@@ -13,8 +13,7 @@ from nas.quantize.export import export
 from nas.quantize.method import Method
 from nas.quantize.pipeline import quantize_network
 from rtl.model import IntegerModel
-from rtl.model.shape import LAYERS
-from tests.nas.quantize.networks import random_images, random_network
+from tests.nas.quantize.networks import all_bits, random_images, random_network
 
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu")
 
@@ -30,12 +29,7 @@ def quantized(exact: FloatNetwork, bits: int = 8, images: Tensor | None = None) 
     """Quantize, all rows with the same number of bits but for both ends."""
     method = Method(least_squares=False, sweeps=1, seed=1)
     done = converted(folded(exact, method), torch.float32)
-    rows = {"embed": torch.full((done.width,), 8)}
-    if done.head:
-        rows["head"] = torch.full((len(done.head.bias),), 8)
-    for index, block in enumerate(done.blocks):
-        for layer in LAYERS:
-            rows[f"blocks.{index}.{layer}"] = torch.full((len(getattr(block, layer).bias),), bits)
+    rows = all_bits(done, bits)
     images = random_images(24) if images is None else images
     seen = statistics(done, images)
     result = quantize_network(done, images, seen, method, rows, granularity=8)

@@ -4,6 +4,7 @@ import torch
 
 from nas.importer.network import Affine, FloatBlock, FloatNetwork, LayerNorm
 from rtl.model import Preprocessing
+from rtl.model.shape import LAYERS
 
 
 def random_network(
@@ -73,3 +74,15 @@ def random_images(count: int, seed: int = 0) -> torch.Tensor:
     smooth = torch.nn.functional.interpolate(coarse, (8, 12), mode="bilinear")
     noise = 0.1 * torch.rand(count, 3, 8, 12, generator=rng)
     return ((smooth + noise).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).contiguous()
+
+
+def all_bits(network: FloatNetwork, bits: int) -> dict[str, torch.Tensor]:
+    """Give all rows of the blocks the same number of bits, and both ends 8."""
+    found = {"embed": torch.full((network.width,), 8)}
+    if network.head is not None:
+        found["head"] = torch.full((len(network.head.bias),), 8)
+    for index, block in enumerate(network.blocks):
+        for layer in LAYERS:
+            rows = len(getattr(block, layer).bias)
+            found[f"blocks.{index}.{layer}"] = torch.full((rows,), bits)
+    return found

@@ -10,8 +10,7 @@ from nas.quantize.codes import KINDS, Code, rounded_attention
 from nas.quantize.method import Method
 from nas.quantize.pipeline import quantize_network
 from sim.golden import softmax_weights
-from tests.nas.quantize.networks import random_images, random_network
-from tests.nas.quantize.test_pipeline import all_bits
+from tests.nas.quantize.networks import all_bits, random_images, random_network
 
 
 def test_code_rounds_half_up_and_clips():

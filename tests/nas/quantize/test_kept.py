@@ -10,8 +10,7 @@ from nas.quantize.arrange import folded, statistics
 from nas.quantize.kept import KeptBlocks, key_of
 from nas.quantize.method import Method
 from nas.quantize.pipeline import quantize_network
-from tests.nas.quantize.networks import random_images, random_network
-from tests.nas.quantize.test_pipeline import all_bits
+from tests.nas.quantize.networks import all_bits, random_images, random_network
 
 METHOD = Method()
 NETWORK = converted(folded(random_network(classes=0, depth=3), METHOD), torch.float32)

@@ -15,23 +15,11 @@ from nas.quantize.method import NAIVE, Method
 from nas.quantize.pipeline import quantize_network
 from rtl.model import Features
 from rtl.model.features import features as host_features
-from rtl.model.shape import LAYERS
 from sim import golden
-from tests.nas.quantize.networks import random_images, random_network
+from tests.nas.quantize.networks import all_bits, random_images, random_network
 
 CALIBRATION, TEST = random_images(48), random_images(16, seed=9)
 FULL = Method()
-
-
-def all_bits(network, bits):
-    found = {"embed": torch.full((network.width,), 8)}
-    if network.head is not None:
-        found["head"] = torch.full((len(network.head.bias),), 8)
-    for index, block in enumerate(network.blocks):
-        for layer in LAYERS:
-            rows = len(getattr(block, layer).bias)
-            found[f"blocks.{index}.{layer}"] = torch.full((rows,), bits)
-    return found
 
 
 def result(network, tap=look):

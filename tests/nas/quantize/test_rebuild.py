@@ -15,8 +15,7 @@ from nas.quantize.pipeline import quantize_network
 from nas.quantize.rebuild import rebuilt, rotation_of
 from rtl.errors import UserError
 from rtl.model import IntegerModel
-from rtl.model.shape import LAYERS
-from tests.nas.quantize.networks import random_images, random_network
+from tests.nas.quantize.networks import all_bits, random_images, random_network
 
 IMAGES = random_images(12)
 
@@ -25,12 +24,7 @@ def quantized(*, rotate: bool = True, bits: int = 8, **sizes) -> QuantizedNetwor
     network = random_network(width=32, heads=2, head_dim=16, hidden=64, **sizes)
     method = Method(rounding="nearest", least_squares=False, rotate=rotate, seed=7)
     network = converted(folded(network, method), torch.float32)
-    rows = {"embed": torch.full((network.width,), 8)}
-    if network.head:
-        rows["head"] = torch.full((len(network.head.bias),), 8)
-    for index, block in enumerate(network.blocks):
-        for layer in LAYERS:
-            rows[f"blocks.{index}.{layer}"] = torch.full((len(getattr(block, layer).bias),), bits)
+    rows = all_bits(network, bits)
     seen = statistics(network, IMAGES)
     return quantize_network(network, IMAGES, seen, method, rows, granularity=8)
 
