@@ -4,6 +4,7 @@ A sweep that was interrupted continues: finished measurements lie in a file, und
 that decides the result. The time that its stages took is kept, too.
 """
 
+import asyncio
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -150,11 +151,23 @@ def workers(count: int, scheduler: str | None = None) -> Iterator[Executor]:
     from distributed import Client
 
     try:
-        client = Client(scheduler, timeout=SCHEDULER_SECONDS)
+        asyncio.run(_reach(scheduler))
     except (OSError, ValueError) as error:
         raise UserError(f"no Dask scheduler at {scheduler!r}: {error}") from None
-    with client:
+    with Client(scheduler, timeout=SCHEDULER_SECONDS) as client:
         yield client.get_executor()
+
+
+async def _reach(scheduler: str) -> None:
+    """Connect to a scheduler and hang up.
+
+    A ``Client`` that fails to connect stays behind half made; if the garbage collector finds it
+    while another one starts, the two wait for each other forever (distributed 2026.8).
+    """
+    from distributed.comm import connect
+
+    comm = await connect(scheduler, timeout=SCHEDULER_SECONDS)
+    await comm.close()
 
 
 def _end_with_parent() -> None:

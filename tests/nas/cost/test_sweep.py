@@ -113,7 +113,7 @@ def test_a_scheduler_that_is_not_there():
 def test_a_cluster(tmp_path):
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=""
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
         ) as cluster,
         workers(1, cluster.scheduler_address) as pool,
     ):
