@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from nas.data import TrainingData
+from nas.space import Arch
 from nas.supernet.supernet import SupernetConfig
 from nas.training.augment import Augmentation
 from rtl.files import sha256_of
@@ -20,6 +21,8 @@ class TrainConfig:
     supernet : SupernetConfig
     augmentation : Augmentation
     seed : int
+    alone : Arch, optional
+        Subnet to train by itself, in both stages and without a teacher, in the place of them all.
     batch : int
         Images per step.
     float_epochs, quantized_epochs : int
@@ -45,6 +48,7 @@ class TrainConfig:
     supernet: SupernetConfig
     augmentation: Augmentation
     seed: int = 0
+    alone: Arch | None = None
     batch: int = 64
     float_epochs: int = 30
     quantized_epochs: int = 30
