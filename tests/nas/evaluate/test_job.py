@@ -114,7 +114,9 @@ def test_a_classifier_on_the_host(tmp_path, monkeypatch, capsys):
     model = quantized(exact)
     model.save(tmp_path / "a.pulsar")
     monkeypatch.setattr(job, "_host", lambda options, model: lambda x: {"logits": x[:, :3]})
-    labels = job.integer_answers(model)(IMAGES).features[:, :3].argmax(1)
+    features = job.integer_answers(model)(IMAGES).features
+    assert features is not None
+    labels = features[:, :3].argmax(1)
     save_images(IMAGES, tmp_path / "numbered", [str(label) for label in labels])
     found = written(tmp_path, "--data", tmp_path / "numbered")
     assert (found["top1"]["integer"], found["matching"]) == (1.0, "by number")
