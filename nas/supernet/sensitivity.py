@@ -55,7 +55,8 @@ def row_permutation(net: Supernet, sensitivity: Mapping[str, Tensor]) -> Permuta
     """Gather sensitive rows where a reordering leaves the network's function unchanged.
 
     fc1's hidden units with fc2's columns; within a head, V's rows with proj's columns, and Q's
-    rows with K's. Rows that write the residual stream, and whole heads, keep their places.
+    rows with K's. Rows that write the residual stream, and whole heads, keep their places. Where a
+    row tile holds whole heads, as in the digits' space, the order within a head changes no tile.
     """
     head_dim = net.config.space.head_dim
     moves: Permutation = {}

@@ -8,7 +8,7 @@ from nas.supernet.supernet import SupernetConfig
 from nas.training.augment import Augmentation
 from rtl.files import sha256_of
 
-RECIPE = 2  # raise when the code of a step trains differently from the same configuration
+RECIPE = 3  # raise when the code of a step trains differently from the same configuration
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,9 @@ class TrainConfig:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
 
     def key(self, data: TrainingData) -> str:
-        """Hash of configuration, recipe and training images: 64 hexadecimal digits."""
-        text = json.dumps({"recipe": RECIPE, **asdict(self)}, sort_keys=True)
-        parts = [data.train.pixels, data.train.labels, data.validation.pixels]
+        """Hash of configuration, recipe and all of the data: 64 hexadecimal digits."""
+        about = {"classes": data.class_names, "preprocessing": asdict(data.preprocessing)}
+        text = json.dumps({"recipe": RECIPE, **about, **asdict(self)}, sort_keys=True)
+        sets = data.train, data.validation
+        parts = [part for images in sets for part in (images.pixels, images.labels)]
         return sha256_of(text, *(part.numpy().tobytes() for part in parts))

@@ -52,7 +52,7 @@ def train_supernet(
     Raises
     ------
     UserError
-        If a checkpoint is in the way that cannot be read.
+        If a checkpoint is in the way that cannot be read, or training diverges.
     KeyboardInterrupt
         After Ctrl-C, once the checkpoint is saved.
     """

@@ -5,8 +5,9 @@ state and an interrupted run continues bit for bit.
 """
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict
-from math import cos, pi
+from math import cos, isfinite, pi
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from nas.supernet.supernet import Supernet
 from nas.training.checkpoint import read_checkpoint, write_checkpoint
 from nas.training.evaluate import evaluate_subnet
 from nas.training.recipe import TrainConfig
+from rtl.errors import UserError
 
 CALIBRATION_IMAGES = 512
 SENSITIVITY_IMAGES = 1024
@@ -66,7 +68,13 @@ class Trainer:
             self._restore(read_checkpoint(path))
 
     def advance(self) -> dict[str, float]:
-        """Take one step; return the loss of each subnet by name."""
+        """Take one step; return the loss of each subnet by name.
+
+        Raises
+        ------
+        UserError
+            If a loss is infinite or no number.
+        """
         if self.step == self.float_steps:
             self._begin_quantized_stage()
         for group in self.optimizer.param_groups:
@@ -77,30 +85,34 @@ class Trainer:
             losses = self._float_losses(images, labels)
         else:
             losses = self._quantized_losses(images, labels)
+        for name, loss in losses.items():
+            if not isfinite(loss):
+                raise self._diverged(f"the loss of the {name} subnet is {loss}")
         self.optimizer.step()
+        self.net.limit_scales()
         self.step += 1
         if self.averages:
             self._average()
         return losses
 
     def validate(self) -> dict[str, float]:
-        """Accuracy of largest and smallest subnet on the validation set, by name."""
+        """Accuracy of largest and smallest subnet on the validation set, by name.
+
+        In the quantized stage it is that of the averages, which become the result.
+        """
         space, quantized = self.config.supernet.space, self.step > self.float_steps
+        net = self._averaged() if quantized else self.net
         archs = {"largest": space.largest(), "smallest": space.smallest()}
         if not quantized:
             archs.pop("smallest")
         return {
-            name: evaluate_subnet(
-                self.net, arch, self.data.validation, quantized=quantized
-            ).accuracy
+            name: evaluate_subnet(net, arch, self.data.validation, quantized=quantized).accuracy
             for name, arch in archs.items()
         }
 
     def finish(self) -> None:
         """Make the averages the result, and save it."""
-        with torch.no_grad():
-            for name, parameter in self.net.named_parameters():
-                parameter.copy_(self.averages[name])
+        self.net = self._averaged()
         self.finished = True
         self.save()
 
@@ -204,6 +216,14 @@ class Trainer:
         self.averages = {n: p.detach().clone() for n, p in self.net.named_parameters()}
 
     @torch.no_grad()
+    def _averaged(self) -> Supernet:
+        """Return a copy of the network, with the averages as its parameters."""
+        net = deepcopy(self.net)
+        for name, parameter in net.named_parameters():
+            parameter.copy_(self.averages[name])
+        return net
+
+    @torch.no_grad()
     def _average(self) -> None:
         """Take the parameters after this step into the averages."""
         # A short memory at first, or the start of the stage would weigh on its end.
@@ -215,7 +235,16 @@ class Trainer:
     # --- checkpoints -------------------------------------------------------------------------
 
     def save(self) -> None:
-        """Write the checkpoint; once finished, only what the result needs."""
+        """Write the checkpoint; once finished, only what the result needs.
+
+        Raises
+        ------
+        UserError
+            If a value is infinite or no number; the last checkpoint stays.
+        """
+        for name, parameter in self.net.named_parameters():
+            if not parameter.isfinite().all():
+                raise self._diverged(f"{name} holds values that are infinite or no numbers")
         state = {
             "config": asdict(self.config),
             "step": self.step,
@@ -225,6 +254,14 @@ class Trainer:
         if not self.finished:
             state |= {"optimizer": self.optimizer.state_dict(), "averages": self.averages}
         write_checkpoint(self.path, state)
+
+    def _diverged(self, reason: str) -> UserError:
+        """Say that training came to nothing, and what is left of it."""
+        left = f"{self.path} is kept as last saved" if self.path.exists() else "nothing was saved"
+        return UserError(
+            f"training diverged at step {self.step} of {self.steps}: {reason}; {left}:"
+            " train with a lower learning rate, or another seed"
+        )
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self.net.load_state_dict(state["net"])

@@ -1,9 +1,11 @@
 """The digits: the split's properties, and who may see the test set."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 import nas
@@ -74,21 +76,61 @@ def test_no_test_image_is_among_the_training_data():
     assert not any(image.numpy().tobytes() in seen for image in test.pixels)
 
 
-def imported_names(path):
-    """Yield what a module imports: modules, and names with their modules."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def names_used(source: str, package: str) -> Iterator[str]:
+    """Yield what a module of ``package`` imports, and every name that it looks up in something."""
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-            yield node.module
+            above = package.split(".")[: len(package.split(".")) - node.level + 1]
+            module = ".".join([*(above if node.level else []), *filter(None, [node.module])])
+            yield from (module, *(f"{module}.{alias.name}" for alias in node.names))
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value  # of importlib or getattr
+
+
+def may_see_test(source: str, package: str) -> bool:
+    short = {name.rpartition(".")[2] for name in TEST_SET}
+    return bool((TEST_SET | short) & set(names_used(source, package)))
+
+
+@pytest.mark.parametrize(
+    ("package", "source"),
+    [
+        ("nas", "from nas.testset import load_digits_test"),
+        ("nas", "import nas.testset as images"),
+        ("nas", "from nas import testset"),
+        ("nas", "from . import testset"),
+        ("nas", "from .digits import load_digits, digit_images"),
+        ("nas.search", "from ..testset import load_digits_test"),
+        ("nas.search", "from .. import testset"),
+        ("nas.search", "from ..digits import digit_split as split"),
+        ("nas.search", "from nas import digits\ndigits.digit_images()"),
+        ("nas.search", "import nas\nnas.digits.digit_split()"),
+        ("nas.search", "import importlib\nimportlib.import_module('nas.testset')"),
+        ("nas.search", "from nas import digits\ngetattr(digits, 'digit_split')"),
+    ],
+)
+def test_the_guard_sees_every_way_to_the_test_set(package, source):
+    assert may_see_test(source, package)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["from nas.digits import load_digits", "from .digits import DIGITS", "from . import data"],
+)
+def test_the_guard_lets_the_other_images_pass(source):
+    assert not may_see_test(source, "nas")
 
 
 def test_only_the_report_may_see_the_test_set():
     root = Path(nas.__file__).parents[1]
     seeing = {
-        path.relative_to(root).as_posix()
+        name
         for path in Path(nas.__file__).parent.rglob("*.py")
-        if TEST_SET & set(imported_names(path))
+        for name in [path.relative_to(root).as_posix()]
+        if may_see_test(path.read_text(encoding="utf-8"), ".".join(Path(name).parts[:-1]))
     }
     assert seeing == MAY_SEE_TEST
