@@ -1,4 +1,4 @@
-"""Fractions of right answers with their uncertainty: of one model, and of two on the same images.
+"""Uncertainty of accuracies and losses: of one model, and of two on the same images.
 
 Sources: E. B. Wilson, JASA 22 (1927), 209-212; R. G. Newcombe, Statistics in Medicine 17 (1998),
 2635-2650, method 10.
@@ -14,7 +14,7 @@ Z_95 = 1.959964  # two-sided 95 % of a normal distribution
 
 @dataclass(frozen=True)
 class Difference:
-    """Fraction right of a first model minus that of a second, and its 95 % interval."""
+    """Mean of a first model minus that of a second, and its 95 % interval."""
 
     mean: float
     low: float
@@ -63,6 +63,21 @@ def paired_difference(first: np.ndarray, second: np.ndarray) -> Difference:
     return Difference(
         mean, mean - joined(p1 - low1, high2 - p2), mean + joined(high1 - p1, p2 - low2)
     )
+
+
+def paired_mean_difference(first: np.ndarray, second: np.ndarray) -> Difference:
+    """Compare the losses of two models image by image; the interval is that of a normal mean.
+
+    Parameters
+    ----------
+    first, second : (count,) float
+        Values of the same images in the same order; at least two.
+    """
+    if first.shape != second.shape or len(first) < 2:
+        raise ValueError(f"both need the same images, not {first.shape} and {second.shape}")
+    differences = first.astype(float) - second
+    mean, half = differences.mean(), Z_95 * differences.std(ddof=1) / sqrt(len(differences))
+    return Difference(float(mean), float(mean - half), float(mean + half))
 
 
 def _correlation(both: int, one: int, other: int, neither: int) -> float:

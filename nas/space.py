@@ -9,6 +9,7 @@ are the sensitive ones.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import product
 from math import ceil
 from typing import Any
 
@@ -163,16 +164,20 @@ class Space:
 
     def largest(self, fraction: float | None = None) -> Arch:
         """Return the largest subnet, all matrices at ``fraction`` (default: the highest)."""
-        return self._uniform(-1, self.fractions[-1] if fraction is None else fraction)
+        return self._at(-1, self.fractions[-1] if fraction is None else fraction)
 
     def smallest(self, fraction: float | None = None) -> Arch:
         """Return the smallest subnet, all matrices at ``fraction`` (default: the lowest)."""
-        return self._uniform(0, self.fractions[0] if fraction is None else fraction)
+        return self._at(0, self.fractions[0] if fraction is None else fraction)
 
-    def _uniform(self, index: int, fraction: float) -> Arch:
-        bits8: dict[str, float] = dict.fromkeys(LAYERS, fraction)
-        block = BlockArch(self.heads[index], self.mlp_ratios[index], bits8)
-        return Arch(self.widths[index], fraction, fraction, (block,) * self.depths[index])
+    def uniform(self) -> list[Arch]:
+        """Return all subnets with one choice of heads, MLP ratio and fraction for all blocks."""
+        choices = self.widths, self.depths, self.heads, self.mlp_ratios, self.fractions
+        return [_uniform(*each) for each in product(*choices)]
+
+    def _at(self, index: int, fraction: float) -> Arch:
+        width, depth = self.widths[index], self.depths[index]
+        return _uniform(width, depth, self.heads[index], self.mlp_ratios[index], fraction)
 
     # --- integer vectors: what an evolutionary search works on ------------------------------
 
@@ -293,6 +298,12 @@ class Space:
             embed_bits8=bits8("embed", arch.width),
             head_bits8=bits8("head", self.classes),
         )
+
+
+def _uniform(width: int, depth: int, heads: int, mlp_ratio: float, fraction: float) -> Arch:
+    bits8: dict[str, float] = dict.fromkeys(LAYERS, fraction)
+    block = BlockArch(heads, mlp_ratio, bits8)
+    return Arch(width, fraction, fraction, (block,) * depth)
 
 
 def bits8_tiles(

@@ -1,48 +1,41 @@
-"""Evolutionary search: NSGA-II over a space of subnets, for several frame rates.
+"""Evolutionary search over a space of subnets, for several frame rates.
 
-The objectives are the error on the search images and what an image costs: its cycles, and whatever
-else :mod:`nas.cost.candidates` counts. A frame rate is a hard limit on cycles, which every
-candidate meets before it is evaluated. All costs are exact.
+A frame rate is a hard limit on cycles. Candidates lie in the band just below it
+(:mod:`nas.search.band`), where accuracy is: a subnet that takes fewer cycles than it may has given
+something away. The first generation is what a good engineer would try, the largest uniform subnets
+that fit. Later ones are mutations of the survivors, stepped back into the band: genes that cost
+cycles and show no gain are lowered first, those that gain are raised first. What survives has the
+least cross-entropy on the search images or, with objectives that draw away from the limit, is
+chosen by NSGA-II. All costs are exact.
 
-A generation is a function of the population before it, the seed and its number. A search that was
+As many subnets as a search has evaluated are drawn at random from the same band, for comparison.
+
+A generation is a function of what was found before it, the seed and its number. A search that was
 saved after any generation therefore continues to the same result, and nothing else is saved.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import inf
-from typing import Any
 
 import numpy as np
-from pymoo.algorithms.moo.nsga2 import NSGA2, binary_tournament
-from pymoo.core.duplicate import DefaultDuplicateElimination
-from pymoo.core.infill import InfillCriterion
 from pymoo.core.population import Population
 from pymoo.core.problem import Problem
-from pymoo.operators.selection.tournament import TournamentSelection
+from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
-from nas.cost import SubnetCosts
-from nas.search.evolution_state import EvolutionState, Genes, Score
+from nas.search.band import Band
+from nas.search.evolution_state import EvolutionState, Genes, Score, TargetState
+from nas.search.trend import Trend
 from nas.space import Arch, Space
 
-ROUNDING = 1e-9  # tolerated in the sum of an error and the tolerance
+UNIFORM = 16  # uniform subnets of the first generation
+POOL = 8  # children that are made for each that is evaluated
+TOURNAMENT = 3  # genes of which the one with the best trend takes a step
+CROSSOVER = 0.5  # probability that a child has two parents
+RANDOM_DRAWS = 1 << 16  # as the number of a generation: seeds the random subnets
+
 Evaluate = Callable[[Arch], Score]
-
-
-@dataclass(frozen=True)
-class LatencyTarget:
-    """A frame rate to reach on one engine.
-
-    Parameters
-    ----------
-    costs : SubnetCosts
-        Costs of subnets on that engine.
-    most_cycles : float
-        Most cycles per image at which the frame rate is reached.
-    """
-
-    costs: SubnetCosts
-    most_cycles: float
 
 
 @dataclass(frozen=True)
@@ -53,15 +46,19 @@ class Candidate:
     ----------
     arch : Arch
     score : Score
+        On the search images.
     cycles : int
     objectives : tuple of float
-        The objectives beside the error, as :class:`nas.cost.SubnetCost` holds them.
+        The objectives beside the cross-entropy, as :class:`nas.cost.SubnetCost` holds them.
+    reranked : Score or None
+        On the re-ranking images; None unless the subnet was on a short list.
     """
 
     arch: Arch
     score: Score
     cycles: int
     objectives: tuple[float, ...] = ()
+    reranked: Score | None = None
 
 
 @dataclass(frozen=True)
@@ -71,33 +68,30 @@ class EvolutionConfig:
     Parameters
     ----------
     population : int
-        Number of candidates that survive a generation.
+        Number of candidates that survive a generation, and of children in the next one.
     generations : int
-        Number of generations after the initial population.
+        Number of generations after the first one.
     mutation_rate : float
         Probability with which each choice of a child is drawn again.
     seed : int
-    tolerance : float
-        How much larger the error of a winner may be than the least one, to lower the objectives.
     """
 
     population: int = 16
     generations: int = 10
     mutation_rate: float = 0.1
     seed: int = 0
-    tolerance: float = 0.0
 
 
 class Evolution:
-    """Search for each latency target, one after the other.
+    """Search for each target, one after the other.
 
     Parameters
     ----------
     space : Space
-    targets : sequence of LatencyTarget
-        The smallest subnet must reach each of them.
+    bands : sequence of Band
+        The target of each search; the smallest subnet must reach it.
     evaluate : callable
-        Returns the score of a subnet; called once for each.
+        Returns the score of a subnet on the search images; called once for each.
     config : EvolutionConfig
     state : EvolutionState
         The search continues from here, and changes it.
@@ -106,194 +100,126 @@ class Evolution:
     def __init__(
         self,
         space: Space,
-        targets: Sequence[LatencyTarget],
+        bands: Sequence[Band],
         evaluate: Evaluate,
         config: EvolutionConfig,
         state: EvolutionState,
     ) -> None:
-        self.space, self.targets, self.evaluate = space, targets, evaluate
+        self.space, self.bands, self.evaluate = space, bands, evaluate
         self.config, self.state = config, state
 
-    def run(self, after_generation: Callable[[int], None]) -> None:
-        """Search to the end.
-
-        Parameters
-        ----------
-        after_generation : callable
-            Called with the index of the target after each generation, the initial population
-            included. The state may be saved then.
-        """
-        for index in range(len(self.targets)):
-            if index == len(self.state.populations):
-                population = self._initial(index)
-                self._evaluate(population)
-                self.state.populations.append(population)
-                self.state.generations.append(0)
-                after_generation(index)
-            while self.state.generations[index] < self.config.generations:
-                self.state.populations[index] = self._next_generation(index)
-                self.state.generations[index] += 1
-                after_generation(index)
-
-    def candidates(self, index: int = 0) -> list[Candidate]:
-        """Return all subnets that were evaluated for any target, in that order.
+    def run(self, index: int, after_generation: Callable[[], None]) -> None:
+        """Search for a target to the end.
 
         Parameters
         ----------
         index : int
-            The target whose engine the costs are of.
-        """
-        return self._candidates(list(self.state.scores), index)
-
-    def winner(self, index: int) -> Candidate:
-        """Return the most accurate candidate that reaches a target; among equals the cheapest.
-
-        With a tolerance, all candidates within it of the most accurate one count as equal. The
-        cheapest one is lowest in the first objective beside the error, then in the next one.
+            Place of the target; those before it have been searched for.
+        after_generation : callable
+            Called after each generation, the first one and the random draws included. The state
+            may be saved then.
 
         Raises
         ------
         ValueError
-            If no candidate reaches the target.
+            If no subnet reaches the target.
         """
-        most_cycles = self.targets[index].most_cycles
-        reaching = [each for each in self.candidates(index) if each.cycles <= most_cycles]
-        if not reaching:
-            raise ValueError(f"no subnet within {most_cycles:g} cycles")
-        least_error = min(each.score.error for each in reaching)
-        most_error = least_error + self.config.tolerance + ROUNDING
-        near = [each for each in reaching if each.score.error <= most_error]
-        return min(near, key=lambda c: (c.objectives, c.score.error, c.score.cross_entropy))
+        if index == len(self.state.targets):
+            self.state.targets.append(self._first_generation(index))
+            after_generation()
+        target = self.state.targets[index]
+        while target.generations < self.config.generations:
+            self._next_generation(index, target)
+            after_generation()
+        if not target.drawn:
+            rng = np.random.default_rng([self.config.seed, index, RANDOM_DRAWS])
+            drawn = self.bands[index].draw(len(target.found), rng)
+            self._evaluate(drawn)
+            target.drawn = drawn
+            after_generation()
 
-    def _candidates(self, population: Sequence[Genes], index: int) -> list[Candidate]:
-        """Add the costs on the engine of a target; without the subnets that it refuses."""
+    def candidates(self, population: Iterable[Genes], index: int) -> list[Candidate]:
+        """Return subnets with their costs on the engine of a target, but those that it refuses."""
+        population = list(population)
         archs = [self.space.decode(genes) for genes in population]
+        costs = self.bands[index].costs.of(archs)
+        scores, reranked = self.state.scores, self.state.reranked
         return [
-            Candidate(arch, self.state.scores[genes], int(cost.cycles), cost.objectives)
-            for genes, arch, cost in zip(
-                population, archs, self.targets[index].costs.of(archs), strict=True
-            )
+            Candidate(arch, scores[genes], int(cost.cycles), cost.objectives, reranked.get(genes))
+            for genes, arch, cost in zip(population, archs, costs, strict=True)
             if cost.cycles < inf
         ]
 
-    def _evaluate(self, population: Sequence[Genes]) -> None:
+    # --- one generation -----------------------------------------------------------------------
+
+    def _first_generation(self, index: int) -> TargetState:
+        """Evaluate the largest uniform subnets; random ones fill the population up."""
+        band, size = self.bands[index], self.config.population
+        rng = np.random.default_rng([self.config.seed, index, 0])
+        first = band.uniform(UNIFORM)
+        if len(first) < size:
+            more = [genes for genes in band.draw(size, rng) if genes not in first]
+            first += more[: size - len(first)]
+        if not first:
+            raise ValueError(f"no subnet within {band.limit:g} cycles")
+        self._evaluate(first)
+        return TargetState(first, self._survivors(first, index, rng))
+
+    def _next_generation(self, index: int, target: TargetState) -> None:
+        """Evaluate children of the population, and let the best of all survive."""
+        generation = target.generations + 1
+        rng = np.random.default_rng([self.config.seed, index, generation])
+        children = self._children(index, target, rng)
+        self._evaluate(children)
+        target.found += children
+        target.population = self._survivors(target.population + children, index, rng)
+        target.generations = generation
+
+    def _evaluate(self, population: Iterable[Genes]) -> None:
         """Score the subnets that have no score yet."""
         for genes in population:
             if genes not in self.state.scores:
                 self.state.scores[genes] = self.evaluate(self.space.decode(genes))
 
-    # --- one generation -----------------------------------------------------------------------
-
-    def _initial(self, index: int) -> list[Genes]:
-        """Draw distinct candidates; the first ones are the largest subnets, repaired."""
-        rng = np.random.default_rng([self.config.seed, index, 0])
-        size = self.config.population
-        first = [self.space.largest(fraction) for fraction in self.space.fractions]
-        drawn = dict.fromkeys(self._repaired(first, index, rng))
-        for _ in range(20):
-            if len(drawn) >= size:
-                break
-            more = [self.space.sample(rng) for _ in range(size)]
-            drawn |= dict.fromkeys(self._repaired(more, index, rng))
-        return list(drawn)[:size]
-
-    def _next_generation(self, index: int) -> list[Genes]:
-        """Make one step of NSGA-II from the population of a target."""
-        generation = self.state.generations[index] + 1
-        seed = np.random.SeedSequence([self.config.seed, index, generation])
-        parents = self.state.populations[index]
-        # Annotated: pymoo takes evaluated individuals here, but its default's type says otherwise.
-        initial: Any = self._population(parents, index)
-        algorithm = NSGA2(
-            pop_size=self.config.population,
-            sampling=initial,
-            mating=_Mating(lambda pairs, rng: self._children(pairs, index, rng)),
-            termination=("n_gen", 3),
-        )
-        choices = np.array(self.space.gene_choices)
-        count = initial.get("F").shape[1]
-        problem = Problem(n_var=len(choices), n_obj=count, xl=0, xu=choices - 1, vtype=int)
-        algorithm.setup(problem, seed=int(seed.generate_state(1)[0]))
-        algorithm.tell(infills=algorithm.ask())
-        children = algorithm.ask()
-        if children is None:  # every subnet within reach is in the population
-            return parents
-        genes = [tuple(int(gene) for gene in x) for x in children.get("X")]
-        self._evaluate(genes)
-        algorithm.tell(infills=self._population(genes, index))
-        return [tuple(int(gene) for gene in x) for x in algorithm.pop.get("X")]
-
-    def _population(self, population: Sequence[Genes], index: int) -> Population:
-        """Wrap evaluated candidates for pymoo."""
-        candidates = self._candidates(population, index)
-        objectives = [(c.score.objective, *c.objectives) for c in candidates]
-        result = Population.new("X", np.array(population), "F", np.array(objectives))
-        for individual in result:
-            individual.evaluated = {"F"}
-        return result
-
-    def _children(
-        self, pairs: Sequence[tuple[Genes, Genes]], index: int, rng: np.random.Generator
+    def _survivors(
+        self, population: Sequence[Genes], index: int, rng: np.random.Generator
     ) -> list[Genes]:
-        """Return a repaired child of each pair."""
-        children = []
-        for a, b in pairs:
-            crossed = self.space.crossover(self.space.decode(a), self.space.decode(b), rng)
-            children.append(self.space.mutate(crossed, rng, self.config.mutation_rate))
-        return self._repaired(children, index, rng)
-
-    def _repaired(self, archs: Sequence[Arch], index: int, rng: np.random.Generator) -> list[Genes]:
-        """Lower random genes of each candidate, one step at a time, until it reaches the target."""
-        genes = [self.space.encode(arch) for arch in archs]
-        slow = self._too_slow(genes, range(len(genes)), index)
-        while slow:
-            for place in slow:
-                genes[place] = self._lowered(genes[place], rng)
-            slow = self._too_slow(genes, slow, index)
-        return [tuple(int(gene) for gene in row) for row in genes]
-
-    def _too_slow(
-        self, genes: Sequence[np.ndarray], places: Sequence[int], index: int
-    ) -> list[int]:
-        """Return the places of candidates that miss the target and can be lowered further.
-
-        The exact cost is computed only where the lower bound leaves it open.
-        """
-        target = self.targets[index]
-        archs = {place: self.space.decode(genes[place]) for place in places if genes[place].any()}
-        open_places = [
-            place
-            for place, arch in archs.items()
-            if target.costs.least_cycles(arch) <= target.most_cycles
-        ]
-        costs = target.costs.of([archs[place] for place in open_places])
-        for place, cost in zip(open_places, costs, strict=True):
-            if cost.cycles <= target.most_cycles:
-                del archs[place]
-        return list(archs)
-
-    def _lowered(self, genes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Lower one random gene by a step; blocks beyond a lower depth are cleared."""
-        lower = genes.copy()
-        lower[rng.choice(np.flatnonzero(genes))] -= 1
-        return self.space.encode(self.space.decode(lower))
-
-
-class _Mating(InfillCriterion):
-    """Select parents by binary tournament; a function makes children of pairs of their genes."""
-
-    def __init__(
-        self, children: Callable[[Sequence[tuple[Any, Any]], np.random.Generator], list[Genes]]
-    ) -> None:
-        super().__init__(eliminate_duplicates=DefaultDuplicateElimination(), n_max_iterations=20)
-        self.children = children
-        self.select = TournamentSelection(func_comp=binary_tournament)
-
-    def _do(
-        self, problem: Any, pop: Any, n_offsprings: int, random_state: Any = None, **kwargs: Any
-    ) -> Population:
-        pairs = self.select(
-            problem, pop, n_offsprings, 2, to_pop=False, random_state=random_state, **kwargs
+        """Select by cross-entropy in a narrow band, else by NSGA-II; the best come first."""
+        size = self.config.population
+        if self.bands[index].narrow:
+            return sorted(population, key=lambda genes: self.state.scores[genes].cross_entropy)[
+                :size
+            ]
+        candidates = self.candidates(population, index)
+        values = np.array([(c.score.cross_entropy, *c.objectives) for c in candidates])
+        chosen = RankAndCrowding().do(
+            Problem(n_var=1, n_obj=values.shape[1]),
+            Population.new("X", np.arange(len(values)), "F", values),
+            n_survive=min(size, len(values)),
+            random_state=rng,
         )
-        genes = self.children([(pop[a].X, pop[b].X) for a, b in pairs], random_state)
-        return Population.new("X", np.array(genes))
+        return [population[int(place)] for place in chosen.get("X")]
+
+    def _children(self, index: int, target: TargetState, rng: np.random.Generator) -> list[Genes]:
+        """Make new subnets of the band from survivors, those of the best trend."""
+        band, parents, size = self.bands[index], target.population, self.config.population
+        looseness = {genes: band.looseness(genes) for genes in parents}
+        scores = [self.state.scores[genes].cross_entropy for genes in target.found]
+        trend = Trend(target.found, scores)
+
+        def choose(genes: np.ndarray, step: int) -> int:
+            some = rng.choice(genes, TOURNAMENT)
+            return int(some[np.argmin(step * trend.steps[some])])
+
+        known, pool = set(target.found), {}
+        for _ in range(POOL * size):
+            # Of two survivors the one that comes first is the better one.
+            first, second = (parents[min(rng.integers(len(parents), size=2))] for _ in range(2))
+            arch = self.space.decode(first)
+            if rng.random() < CROSSOVER:
+                arch = self.space.crossover(arch, self.space.decode(second), rng)
+            arch = self.space.mutate(arch, rng, self.config.mutation_rate)
+            child = band.step_into(arch, looseness[first], choose)
+            if child not in known:
+                pool[child] = trend(child)
+        return list(islice(band.inside(sorted(pool, key=pool.__getitem__)), size))

@@ -1,37 +1,56 @@
-"""State of an evolutionary search, in a file: every score, and the population of each target."""
+"""State of an evolutionary search, in a file: every score, and what each target has found."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rtl.errors import UserError
 from rtl.files import atomic_write
 
-SCHEMA = 2
-TIE_BREAK = 1e-3  # weight of cross-entropy: below one image in 500 for any sensible value
+SCHEMA = 3
 Genes = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Score:
-    """Answers of a subnet on the search images.
+    """Answers of a subnet on some images.
 
     Parameters
     ----------
     error : float
         Fraction of wrong answers.
     cross_entropy : float
-        Mean, in nats.
+        Mean, in nats: what candidates are compared by, as it is far less noisy.
     """
 
     error: float
     cross_entropy: float
 
-    @property
-    def objective(self) -> float:
-        """The error; among equals the cross-entropy decides."""
-        return self.error + TIE_BREAK * self.cross_entropy
+
+Scores = dict[Genes, Score]
+
+
+@dataclass
+class TargetState:
+    """Progress for one frame rate on one engine; every list in the order of evaluation.
+
+    Parameters
+    ----------
+    found : list of tuple of int
+        Genes of all subnets that the search evaluated.
+    population : list of tuple of int
+        Genes that survived the last generation.
+    generations : int
+        Number of finished generations after the first one.
+    drawn : list of tuple of int
+        Genes of the random subnets that the search is compared with.
+    """
+
+    found: list[Genes] = field(default_factory=list)
+    population: list[Genes] = field(default_factory=list)
+    generations: int = 0
+    drawn: list[Genes] = field(default_factory=list)
 
 
 @dataclass
@@ -42,30 +61,35 @@ class EvolutionState:
     ----------
     identity : dict
         JSON values that decide the result; a state is only continued under equal ones.
-    scores : dict of tuple of int to Score
-        Scores by genes; all targets share them.
-    populations : list of list of tuple of int
-        Genes, for each target that was begun.
-    generations : list of int
-        Number of finished generations, for each target that was begun.
+    scores, reranked : dict of tuple of int to Score
+        Scores by genes on the search images and on the re-ranking images; all targets share them.
+    targets : list of TargetState
+        For each target that was begun.
     """
 
     identity: dict[str, Any]
-    scores: dict[Genes, Score] = field(default_factory=dict)
-    populations: list[list[Genes]] = field(default_factory=list)
-    generations: list[int] = field(default_factory=list)
+    scores: Scores = field(default_factory=dict)
+    reranked: Scores = field(default_factory=dict)
+    targets: list[TargetState] = field(default_factory=list)
+
+    @property
+    def found(self) -> list[Genes]:
+        """Genes of all subnets that the search evaluated, for any target, each once."""
+        return list(dict.fromkeys(genes for target in self.targets for genes in target.found))
+
+    @property
+    def drawn(self) -> list[Genes]:
+        """Genes of all random subnets, each once."""
+        return list(dict.fromkeys(genes for target in self.targets for genes in target.drawn))
 
     def save(self, path: Path) -> None:
         """Write the state; it appears whole or not at all."""
         data = {
             "schema": SCHEMA,
             "identity": self.identity,
-            "scores": [
-                [list(genes), score.error, score.cross_entropy]
-                for genes, score in self.scores.items()
-            ],
-            "populations": self.populations,
-            "generations": self.generations,
+            "scores": _listed(self.scores),
+            "reranked": _listed(self.reranked),
+            "targets": [asdict(target) for target in self.targets],
         }
         with atomic_write(path, "w") as file:
             json.dump(data, file)
@@ -85,12 +109,31 @@ class EvolutionState:
                 raise UserError(_other_version(path, data["schema"]))
             return cls(
                 identity=data["identity"],
-                scores={tuple(genes): Score(*values) for genes, *values in data["scores"]},
-                populations=[[tuple(genes) for genes in pop] for pop in data["populations"]],
-                generations=data["generations"],
+                scores=_scores(data["scores"]),
+                reranked=_scores(data["reranked"]),
+                targets=[
+                    TargetState(
+                        *(_genes(target[name]) for name in ("found", "population")),
+                        generations=target["generations"],
+                        drawn=_genes(target["drawn"]),
+                    )
+                    for target in data["targets"]
+                ],
             )
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: damaged ({type(error).__name__}): delete the file") from None
+
+
+def _listed(scores: Scores) -> list[list[Any]]:
+    return [[list(genes), score.error, score.cross_entropy] for genes, score in scores.items()]
+
+
+def _scores(listed: list[list[Any]]) -> Scores:
+    return {tuple(genes): Score(*values) for genes, *values in listed}
+
+
+def _genes(listed: list[list[int]]) -> list[Genes]:
+    return [tuple(genes) for genes in listed]
 
 
 def _other_version(path: Path, schema: int) -> str:

@@ -9,16 +9,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.console import Console
+from rich.progress import TaskID
 
 from nas.cost import ExactCosts, HardwareTarget
+from nas.data import ImageSet
 from nas.search import pareto, run_folder
 from nas.search.evolution import Candidate, Evolution
 from nas.search.evolution_state import EvolutionState, Score
 from nas.search.options import ENGINE_SEARCH, SearchOptions
+from nas.search.ranking import Outcome, Ranking
 from nas.search.report import MeasuredWinner, measure_winner, refuse_mismatches
 from nas.search.setup import SearchSetup, cost_workers, prepare
 from nas.search.summary import Summary, versions
-from nas.search.table import summary_lines, winners_table, work_table
+from nas.search.table import baselines_table, summary_lines, winners_table, work_table
 from nas.space import Arch
 from nas.supernet.export import export
 from nas.supernet.supernet import Supernet
@@ -41,24 +44,30 @@ class EngineResult:
     setup : SearchSetup
     net : Supernet
     hardware : HardwareTarget
-    candidates : list of Candidate
-        All subnets that were evaluated, with their costs on this engine.
-    winners : list of Candidate
-        Winners, in the order of the frame rates.
+    found, drawn : list of Candidate
+        Subnets that the search evaluated, and random ones, with their costs on this engine.
+    outcomes : list of Outcome
+        Winners with their baselines, in the order of the frame rates.
     """
 
     setup: SearchSetup
     net: Supernet
     hardware: HardwareTarget
-    candidates: list[Candidate]
-    winners: list[Candidate]
+    found: list[Candidate]
+    drawn: list[Candidate]
+    outcomes: list[Outcome]
+
+    @property
+    def winners(self) -> list[Candidate]:
+        """Winners, in the order of the frame rates."""
+        return [outcome.winner.candidate for outcome in self.outcomes]
 
     @property
     def rank(self) -> tuple[float, float, float]:
-        """Mean error of the winners, then their cycles, then the resources; lower is better."""
-        errors = np.mean([winner.score.error for winner in self.winners])
+        """Mean loss of the winners, then their cycles, then the resources; lower is better."""
+        losses = np.mean([outcome.winner.loss for outcome in self.outcomes])
         cycles = np.log([winner.cycles for winner in self.winners]).mean()
-        return float(errors), float(cycles), self.setup.candidates.share(self.hardware)
+        return float(losses), float(cycles), self.setup.candidates.share(self.hardware)
 
 
 def run(options: SearchOptions) -> Summary:
@@ -104,7 +113,7 @@ def run(options: SearchOptions) -> Summary:
                 objectives=options.objectives,
                 tolerance=options.tolerance,
                 caveats=tuple(best.setup.caveats(best.hardware)),
-                candidates=sum(len(state.scores) for state in states),
+                candidates=sum(len(state.found) for state in states),
                 supernet=best.setup.supernet_key,
                 winners=tuple(measurement.winner for measurement in measurements),
             )
@@ -141,57 +150,61 @@ def search_engines(
     """Train the supernet, or load it, and search it for each engine."""
     checkpoint = train_supernet(setup.training, setup.supernets, setup.data, console=console)
     net = load_supernet(checkpoint)
-    evolution = search(setup, net, state, console)
+    evolution = Evolution(
+        setup.space,
+        setup.bands(net.order),
+        lambda arch: score_of(net, arch, setup.data.validation),
+        setup.evolution,
+        state,
+    )
+    outcomes = search(setup, net, evolution, console)
     count = len(setup.targets)
     return [
         EngineResult(
             setup,
             net,
             hardware,
-            evolution.candidates(first),
-            [evolution.winner(first + place) for place in range(count)],
+            evolution.candidates(state.found, first),
+            evolution.candidates(state.drawn, first),
+            outcomes[first : first + count],
         )
-        for first, hardware in zip(
-            range(0, len(evolution.targets), count), setup.engines, strict=True
-        )
+        for first, hardware in zip(range(0, len(outcomes), count), setup.engines, strict=True)
     ]
 
 
-def search(setup: SearchSetup, net: Supernet, state: EvolutionState, console: Console) -> Evolution:
+def search(
+    setup: SearchSetup, net: Supernet, evolution: Evolution, console: Console
+) -> list[Outcome]:
     """Search for every engine and frame rate; the state is saved after each generation."""
-
-    def evaluate(arch: Arch) -> Score:
-        result = evaluate_subnet(net, arch, setup.data.validation)
-        return Score(1 - result.accuracy, float(result.cross_entropy.mean()))
-
-    evolution = Evolution(
-        setup.space, setup.latency_targets(net.order), evaluate, setup.evolution, state
+    state, outcomes = evolution.state, []
+    ranking = Ranking(
+        evolution, lambda arch: score_of(net, arch, setup.reranking), setup.options.tolerance / 100
     )
     with progress_bars(DETAIL, console=console) as progress:
         bars = [
-            progress.add_task(
-                f"search, {target:g} fps{label}", total=setup.evolution.generations + 1, detail=""
-            )
+            progress.add_task(f"search, {target:g} fps{label}", total=setup.stages, detail="")
             for label in setup.candidates.labels
             for target in setup.targets
         ]
+        for index, bar in enumerate(bars):
 
-        def show(index: int) -> None:
-            best = evolution.winner(index)
-            progress.update(
-                bars[index],
-                completed=state.generations[index] + 1,
-                detail=f"{100 * (1 - best.score.error):.1f} % in {best.cycles:,} cycles",
-            )
+            def after_generation(index: int = index, bar: TaskID = bar) -> None:
+                state.save(setup.state_path)
+                best = min(state.scores[g].cross_entropy for g in state.targets[index].found)
+                done = state.targets[index].generations + 1 + bool(state.targets[index].drawn)
+                progress.update(bar, completed=done, detail=f"cross-entropy {best:.4f}")
 
-        def after_generation(index: int) -> None:
+            evolution.run(index, after_generation)
+            outcomes.append(ranking.outcome(index))
             state.save(setup.state_path)
-            show(index)
+            progress.update(bar, completed=setup.stages)
+    return outcomes
 
-        for index in range(len(state.populations)):
-            show(index)
-        evolution.run(after_generation)
-    return evolution
+
+def score_of(net: Supernet, arch: Arch, images: ImageSet) -> Score:
+    """Evaluate a subnet in quantized mode."""
+    result = evaluate_subnet(net, arch, images)
+    return Score(1 - result.accuracy, float(result.cross_entropy.mean()))
 
 
 # --- the winners --------------------------------------------------------------------------------
@@ -248,8 +261,9 @@ def plot_candidates(best: EngineResult) -> None:
     board, engine = best.hardware.board, best.hardware.engine
     pareto.plot(
         best.setup.folder / run_folder.PLOT,
-        best.candidates,
-        best.winners,
+        best.found,
+        best.drawn,
+        best.outcomes,
         best.setup.targets,
         board.clock_hz,
         f"Subnets on board '{board.name}', engine '{engine.name}'",
@@ -264,7 +278,7 @@ def measure_winners(
     setup, measurements = best.setup, []
     with progress_bars(DETAIL, console=console) as progress:
         bar = progress.add_task("winners", total=len(models), detail="")
-        for target, winner, model in zip(setup.targets, best.winners, models, strict=True):
+        for target, outcome, model in zip(setup.targets, best.outcomes, models, strict=True):
 
             def advance(stage: str, target: float = target) -> None:
                 progress.update(bar, detail=f"{target:g} fps: {stage}")
@@ -272,7 +286,7 @@ def measure_winners(
             measurements.append(
                 measure_winner(
                     best.net,
-                    winner,
+                    outcome,
                     model,
                     target_fps=target,
                     file=run_folder.model_file(target),
@@ -289,6 +303,7 @@ def print_summary(summary: Summary, folder: Path) -> None:
     """Print the tables of the winners, and where everything was written."""
     console = Console()
     console.print(winners_table(summary))
+    console.print(baselines_table(summary))
     if set(summary.objectives) != {"cycles"}:
         console.print(work_table(summary))
     print(*summary_lines(summary), sep="\n")

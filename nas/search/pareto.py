@@ -10,8 +10,15 @@ from matplotlib.ticker import EngFormatter, Formatter, LogLocator, NullFormatter
 
 from nas.cost.candidates import Objective
 from nas.search.evolution import Candidate
+from nas.search.ranking import Outcome, Pick
 from rtl.files import atomic_write
 
+PICKS: tuple[tuple[str, str, str, Callable[[Outcome], Pick]], ...] = (
+    ("best random", "v", "C2", lambda outcome: outcome.random),
+    ("best uniform", "s", "C1", lambda outcome: outcome.uniform),
+    ("winners", "*", "C3", lambda outcome: outcome.winner),
+)
+"""Label, marker and colour of the points that were chosen."""
 Value = Callable[[Candidate], float]
 TICKS = (1, 1.5, 2, 3, 5, 7)  # labelled ticks of a decade
 SIZE, NARROWER = (8, 5), 6.5  # inches: a single panel, the width of one of several
@@ -30,36 +37,43 @@ def cycles(candidate: Candidate) -> float:
     return candidate.cycles
 
 
+def loss(candidate: Candidate) -> float:
+    """Return the cross-entropy on the search images, in nats."""
+    return candidate.score.cross_entropy
+
+
 def front(candidates: Sequence[Candidate], cost: Value = cycles) -> list[Candidate]:
-    """Return the candidates that no cheaper one equals in accuracy, the cheapest first."""
+    """Return the candidates that no cheaper one equals in cross-entropy, the cheapest first."""
     result: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda c: (cost(c), c.score.error)):
-        if not result or candidate.score.error < result[-1].score.error:
+    for candidate in sorted(candidates, key=lambda c: (cost(c), loss(c))):
+        if not result or loss(candidate) < loss(result[-1]):
             result.append(candidate)
     return result
 
 
 def plot(
     path: Path,
-    candidates: Sequence[Candidate],
-    winners: Sequence[Candidate],
+    found: Sequence[Candidate],
+    drawn: Sequence[Candidate],
+    outcomes: Sequence[Outcome],
     targets: Sequence[float],
     clock_hz: float,
     title: str,
     objectives: Sequence[Objective] = ("cycles",),
 ) -> None:
-    """Plot accuracy over frame rate, and over every other objective in a panel of its own.
+    """Plot cross-entropy over frame rate, and over every other objective in a panel of its own.
 
-    The panels show all candidates, the Pareto front and the winners; the first one also shows the
-    frame rates that were asked for.
+    The panels show what the search and random draws evaluated, the Pareto front of the search, the
+    winners and their baselines; the first one also shows the frame rates that were asked for.
 
     Parameters
     ----------
     path : Path
         PNG file; it appears whole or not at all.
-    candidates : sequence of Candidate
-        All subnets that the search evaluated.
-    winners : sequence of Candidate
+    found, drawn : sequence of Candidate
+        All subnets that the search evaluated, and the random ones.
+    outcomes : sequence of Outcome
+        Winners and baselines.
     targets : sequence of float
         Frame rates, in frames per second.
     clock_hz : float
@@ -75,16 +89,20 @@ def plot(
 
     # From fast to slow: an accuracy holds for every lower rate, up to the next better one.
     rates = StrMethodFormatter("{x:,.0f}")
-    _panel(first, candidates, winners, cycles, lambda c: clock_hz / c.cycles, rates)
+    _panel(first, found, drawn, outcomes, cycles, lambda c: clock_hz / c.cycles, rates)
     first.set_xlabel("frames per second, predicted")
     for target in targets:
         first.axvline(target, color="0.5", linestyle=":", linewidth=1)
     for axes, place in zip(more, others, strict=True):
         cost = _objective(place)
         label, unit = AXES[objectives[place]]
-        _panel(axes, candidates, winners, cost, cost, EngFormatter(unit))
+        _panel(axes, found, drawn, outcomes, cost, cost, EngFormatter(unit))
         axes.set_xlabel(f"{label}, per image, predicted")
-    first.set_ylabel("accuracy on the search images, %")
+    first.set_ylabel("cross-entropy on the search images, nats")
+    first.set_yscale("log")
+    first.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    first.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
+    first.invert_yaxis()
     (figure.suptitle if others else first.set_title)(title)
     first.legend()
     with atomic_write(path) as file:
@@ -97,20 +115,24 @@ def _objective(place: int) -> Value:
 
 def _panel(
     axes: Axes,
-    candidates: Sequence[Candidate],
-    winners: Sequence[Candidate],
+    found: Sequence[Candidate],
+    drawn: Sequence[Candidate],
+    outcomes: Sequence[Outcome],
     cost: Value,
     x: Value,
     numbers: Formatter,
 ) -> None:
-    """Plot accuracy over ``x``, with the front by ``cost``."""
+    """Plot cross-entropy over ``x``, with the front by ``cost``."""
 
     def points(some: Sequence[Candidate]) -> tuple[list[float], list[float]]:
-        return [x(c) for c in some], [100 * (1 - c.score.error) for c in some]
+        return [x(c) for c in some], [loss(c) for c in some]
 
-    axes.plot(*points(candidates), ".", color="0.7", label=f"{len(candidates)} candidates")
-    axes.step(*points(front(candidates, cost)), where="post", color="C0", label="Pareto front")
-    axes.plot(*points(winners), "*", color="C3", markersize=12, label="winners")
+    axes.plot(*points(drawn), ".", color="0.85", label=f"{len(drawn)} random draws")
+    axes.plot(*points(found), ".", color="C0", alpha=0.4, label=f"{len(found)} candidates")
+    axes.step(*points(front(found, cost)), where="post", color="C0", label="Pareto front")
+    for label, marker, color, pick in PICKS:
+        picks = [pick(outcome).candidate for outcome in outcomes]
+        axes.plot(*points(picks), marker, color=color, label=label)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=TICKS))
     axes.xaxis.set_major_formatter(numbers)

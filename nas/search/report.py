@@ -10,14 +10,15 @@ import torch
 from nas.cost import HardwareTarget
 from nas.cost.estimate import Estimate
 from nas.data import ImageSet
-from nas.intervals import paired_difference
+from nas.intervals import paired_difference, paired_mean_difference
 from nas.numerics.integer import IntegerNetwork
-from nas.search.evolution import Candidate
-from nas.search.summary import Winner, WinnerWork
+from nas.search.ranking import Outcome, Pick
+from nas.search.summary import Baseline, Baselines, Winner, WinnerWork
 from nas.supernet.contract import compare
+from nas.supernet.export import export
 from nas.supernet.supernet import Supernet
 from nas.testset import load_digits_test
-from nas.training.evaluate import evaluate, evaluate_subnet
+from nas.training.evaluate import Result, evaluate, evaluate_subnet
 from rtl.errors import ToolError
 from rtl.model import IntegerModel
 from sim import golden
@@ -63,7 +64,7 @@ class MeasuredWinner:
 
 def measure_winner(
     net: Supernet,
-    candidate: Candidate,
+    outcome: Outcome,
     model: IntegerModel,
     *,
     target_fps: float,
@@ -72,13 +73,13 @@ def measure_winner(
     images: int,
     advance: Advance,
 ) -> MeasuredWinner:
-    """Measure one winner on the test set.
+    """Measure one winner and its baselines on the test set.
 
     Parameters
     ----------
     net : Supernet
-    candidate : Candidate
-        The winner.
+    outcome : Outcome
+        The winner with its baselines.
     model : IntegerModel
         Integer model of the winner.
     target_fps : float
@@ -90,11 +91,15 @@ def measure_winner(
     advance : callable
     """
     test = load_digits_test()
-    network = IntegerNetwork(model)
+    candidate, network = outcome.winner.candidate, IntegerNetwork(model)
     advance("accuracy on the test images")
     qat = evaluate_subnet(net, candidate.arch, test)
-    scale = model.classifier.output_scale
-    integer = evaluate(lambda part: network.run(part) * scale, test)
+    integer = evaluate_model(network, test)
+    advance("baselines on the test images")
+    uniform, random = (
+        measure_baseline(net, pick, model, integer, test)
+        for pick in (outcome.uniform, outcome.random)
+    )
     difference = paired_difference(integer.correct, qat.correct)
     advance("PyTorch's integer mode against golden")
     compared = compare_with_golden(network, test)
@@ -108,6 +113,12 @@ def measure_winner(
         rtl_cycles=cycles,
         rtl_fps=None if cycles is None else _fps(hardware, cycles),
         work=_work(model, hardware),
+        evaluations=outcome.winner.evaluations,
+        in_band=outcome.in_band,
+        baselines=Baselines(uniform=uniform, random=random),
+        cross_entropy_validation=candidate.score.cross_entropy,
+        cross_entropy_reranking=outcome.winner.loss,
+        cross_entropy=float(integer.cross_entropy.mean()),
         accuracy_validation=1 - candidate.score.error,
         accuracy_qat=qat.accuracy,
         accuracy_integer=integer.accuracy,
@@ -127,6 +138,42 @@ def measure_winner(
         model_hash=model.hash,
     )
     return MeasuredWinner(winner, compared, executed)
+
+
+def measure_baseline(
+    net: Supernet, pick: Pick, winner: IntegerModel, answers: Result, test: ImageSet
+) -> Baseline:
+    """Compare a winner with a baseline on the test set, both as integer models.
+
+    ``answers`` are those of the model ``winner``.
+    """
+    model = export(
+        net,
+        pick.candidate.arch,
+        class_names=winner.class_names,
+        preprocessing=winner.preprocessing,
+    )
+    integer = evaluate_model(IntegerNetwork(model), test)
+    losses = paired_mean_difference(answers.cross_entropy, integer.cross_entropy)
+    accuracies = paired_difference(answers.correct, integer.correct)
+    return Baseline(
+        arch=pick.candidate.arch.to_json(),
+        cycles=pick.candidate.cycles,
+        evaluations=pick.evaluations,
+        cross_entropy_reranking=pick.loss,
+        cross_entropy=float(integer.cross_entropy.mean()),
+        accuracy_integer=integer.accuracy,
+        difference=losses.mean,
+        difference_interval=(losses.low, losses.high),
+        accuracy_difference=accuracies.mean,
+        accuracy_difference_interval=(accuracies.low, accuracies.high),
+    )
+
+
+def evaluate_model(network: IntegerNetwork, images: ImageSet) -> Result:
+    """Classify images in integer mode."""
+    scale = network.model.classifier.output_scale
+    return evaluate(lambda part: network.run(part) * scale, images)
 
 
 def refuse_mismatches(measurements: Sequence[MeasuredWinner]) -> None:

@@ -13,11 +13,12 @@ from nas.cost import ExactCosts, HardwareTarget, SubnetCosts
 from nas.cost.calibration import power_model
 from nas.cost.estimate import caveats
 from nas.cost.sweep import workers
-from nas.data import TrainingData, thinned
+from nas.data import ImageSet, TrainingData, thinned
 from nas.digits import AUGMENTATION, DIGITS, PIXEL_MEAN, PIXEL_STD, load_digits
 from nas.search import run_folder
+from nas.search.band import Band
 from nas.search.candidate_engines import CandidateEngines, candidate_engines
-from nas.search.evolution import EvolutionConfig, LatencyTarget
+from nas.search.evolution import EvolutionConfig
 from nas.search.evolution_state import EvolutionState
 from nas.search.options import SUPERNETS, SearchOptions
 from nas.space import NATURAL_ORDER, Space, TileOrder
@@ -84,6 +85,19 @@ class SearchSetup:
         """File with the state of the search."""
         return self.folder / run_folder.state_file(self.index)
 
+    @property
+    def stages(self) -> int:
+        """Number of stages of the search for a target: generations, random draws, ranking."""
+        return self.evolution.generations + 3
+
+    @property
+    def reranking(self) -> ImageSet:
+        """Images that choose the winner from the short list: no generation saw them.
+
+        They are the training images as they are; training distorts them in every step.
+        """
+        return self.data.train
+
     @cached_property
     def supernet_key(self) -> str:
         """Hash of the recipe of the supernet, images included."""
@@ -122,10 +136,11 @@ class SearchSetup:
         """Costs of the subnets of the space on one of the engines."""
         return SubnetCosts(hardware, self.space, self.costs, order, self.options.objectives)
 
-    def latency_targets(self, order: TileOrder) -> list[LatencyTarget]:
+    def bands(self, order: TileOrder) -> list[Band]:
         """Combine every engine with every frame rate, engine by engine."""
+        narrow = self.options.objectives == ("cycles",)
         return [
-            LatencyTarget(costs, hardware.cycle_limit(target))
+            Band(self.space, costs, hardware.cycle_limit(target), narrow)
             for hardware in self.engines
             for costs in [self.subnet_costs(hardware, order)]
             for target in self.targets
@@ -152,7 +167,6 @@ def prepare(options: SearchOptions, costs: ExactCosts, console: Console) -> tupl
         population=options.population,
         generations=options.generations,
         seed=options.seed,
-        tolerance=options.tolerance / 100,
     )
     data = load_digits()
     if options.quick:

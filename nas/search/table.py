@@ -5,7 +5,7 @@ from rich import box
 from rich.table import Table
 
 from nas.search.candidate_engines import NO_BINDING, left_out
-from nas.search.summary import Summary, Winner
+from nas.search.summary import Baseline, Summary, Winner
 from nas.space import Arch
 from rtl.console import table
 
@@ -48,6 +48,66 @@ def _cells(winner: Winner) -> tuple[str, ...]:
     )
 
 
+def baselines_table(summary: Summary) -> Table:
+    """Make a table of winners beside their baselines, three rows for each; it fits 80 columns."""
+    columns = (
+        "target\nfps", "chosen\nfrom", "network\n8-bit", "cycles", "entropy\nnats",
+        "accuracy\n%", "winner minus\nnats",
+    )  # fmt: skip
+    result = table(
+        *columns,
+        text=columns[1:3],
+        title="Winners beside what a search has to beat",
+        caption="search: subnets that it evaluated; uniform: the largest that fit with one choice"
+        " for all blocks; random: draws of the same cycles; all chosen on the same images; entropy:"
+        " cross-entropy on the 1,000 test images, winner minus baseline paired, 95 % interval",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for winner in summary.winners:
+        result.add_row(
+            f"{winner.target_fps:g}",
+            f"{winner.evaluations} search",
+            describe(Arch.from_json(winner.arch)),
+            f"{winner.predicted_cycles:,}",
+            f"{winner.cross_entropy:.4f}",
+            f"{100 * winner.accuracy_integer:.1f}",
+        )
+        for name, baseline in _baselines(winner):
+            low, high = baseline.difference_interval
+            result.add_row(
+                "",
+                f"{baseline.evaluations} {name}",
+                describe(Arch.from_json(baseline.arch)),
+                f"{baseline.cycles:,}",
+                f"{baseline.cross_entropy:.4f}",
+                f"{100 * baseline.accuracy_integer:.1f}",
+                f"{baseline.difference:+.4f}\n{low:+.3f}..{high:+.3f}",
+            )
+    return result
+
+
+def verdicts(summary: Summary) -> list[str]:
+    """Say for each winner whether the search helped, by the intervals of its differences."""
+    return [
+        f"{winner.target_fps:g} fps, {winner.in_band:.0%} of candidates near the limit:"
+        f" the search {_verdict(winner.baselines.uniform, 'the best uniform network')},"
+        f" {_verdict(winner.baselines.random, 'random draws')}"
+        for winner in summary.winners
+    ]
+
+
+def _verdict(baseline: Baseline, name: str) -> str:
+    low, high = baseline.difference_interval
+    if high < 0:
+        return f"beat {name}"
+    return f"did not help: worse than {name}" if low > 0 else f"did not help against {name}"
+
+
+def _baselines(winner: Winner) -> tuple[tuple[str, Baseline], ...]:
+    return ("uniform", winner.baselines.uniform), ("random", winner.baselines.random)
+
+
 def work_table(summary: Summary) -> Table:
     """Make a table of the work of one image, with a row for each winner."""
     columns = "MACs\nM", "array\ncycles", "memory\nkB", "scratchpads\nkB", "energy\nµJ"
@@ -68,10 +128,10 @@ def work_table(summary: Summary) -> Table:
 
 
 def summary_lines(summary: Summary) -> list[str]:
-    """Say what the engine search found, if there was one, and what costing took."""
+    """Say whether the search helped, what an engine search found, and what costing took."""
     share = summary.costing_s / summary.wall_s
     costing = f"Costs of subnets: {summary.costing_s:g} s, {share:.1%} of the time"
-    return [*_engine_lines(summary), costing]
+    return [*verdicts(summary), *_engine_lines(summary), costing]
 
 
 def _engine_lines(summary: Summary) -> list[str]:

@@ -5,7 +5,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from nas.intervals import paired_difference, wilson
+from nas.intervals import paired_difference, paired_mean_difference, wilson
 
 
 def answers(both: int, one: int, other: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
@@ -83,3 +83,21 @@ def test_the_interval_covers_as_often_as_it_says():
                     found = paired_difference(*answers(*table))
                     covered += chance * (found.low <= chances[1] - chances[2] <= found.high)
     assert 0.94 < covered < 0.985
+
+
+def test_paired_losses_are_compared_image_by_image():
+    rng = np.random.default_rng(0)
+    hard = rng.exponential(size=1000)  # common to both: some images are hard
+    first, second = hard - 0.02, hard + 0.1 * rng.standard_normal(1000)
+    found = paired_mean_difference(first, second)
+    assert found.low < -0.02 < found.high and found.high - found.low < 0.015
+    assert found.mean == pytest.approx((first - second).mean())
+    with pytest.raises(ValueError, match="both need the same images"):
+        paired_mean_difference(first, second[:5])
+
+
+def test_the_interval_of_losses_covers_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    zero = np.zeros(200)
+    found = [paired_mean_difference(zero, 1 - rng.exponential(size=200)) for _ in range(2000)]
+    assert 0.93 < np.mean([each.low <= 0 <= each.high for each in found]) < 0.965

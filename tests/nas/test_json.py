@@ -14,7 +14,7 @@ from nas import calibrate, explain, fit
 from nas.cost.calibration import find
 from nas.evaluate import job
 from nas.evaluate.__main__ import main as evaluate
-from nas.search.summary import SCHEMA, Summary, Winner, WinnerWork
+from nas.search.summary import SCHEMA, Baseline, Baselines, Summary, Winner, WinnerWork
 from nas.vit import summary as vit_summary
 from rtl.board import load_board
 from rtl.cli import command
@@ -136,6 +136,10 @@ def test_search():
     prefix = "winners[].work."
     work = {key.removeprefix(prefix) for key in known if key.startswith(prefix)}
     assert work == set(WinnerWork.model_fields)
+    for name in Baselines.model_fields:
+        prefix = f"winners[].baselines.{name}."
+        below = {key.removeprefix(prefix) for key in known if key.startswith(prefix)}
+        assert {key.removesuffix("[]") for key in below} == set(Baseline.model_fields)
     assert f"| `schema` | {SCHEMA} |" in section(SEARCH)
 
 

@@ -48,6 +48,13 @@ def test_encode_refuses_foreign_values():
         DIGITS.encode(foreign)
 
 
+def test_uniform_subnets_choose_once_for_all_blocks():
+    found = DIGITS.uniform()
+    assert len(set(found)) == len(found) == 3**5
+    assert all(len(set(arch.blocks)) == 1 for arch in found)
+    assert {DIGITS.smallest(), DIGITS.largest()} <= set(found)
+
+
 def test_sample_is_seeded_and_can_fix_the_width():
     assert archs(10, seed=3) == archs(10, seed=3)
     rng = np.random.default_rng(0)

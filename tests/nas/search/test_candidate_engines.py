@@ -132,9 +132,9 @@ def test_the_engine_is_that_of_the_most_accurate_winners(out, board, monkeypatch
     ranks = {}
 
     def rank(result):
-        errors = [winner.score.error for winner in result.winners]
-        ranks[result.hardware.engine.name] = sum(errors)
-        return (sum(errors),)
+        losses = sum(outcome.winner.loss for outcome in result.outcomes)
+        ranks[result.hardware.engine.name] = losses
+        return (losses,)
 
     monkeypatch.setattr(search, "NEAR", 0.0)
     monkeypatch.setattr(search, "_beats", lambda one, other: False)
@@ -178,7 +178,11 @@ def test_widths_of_activations_compete(out, board, capsys):
     folder = out / "widths"
     assert found(folder)["engine_sizes"]["act_bits"] in (4, 6)
     states = [json.loads((folder / f).read_text()) for f in ("search.json", "search-2.json")]
-    assert found(folder)["candidates"] == sum(len(state["scores"]) for state in states)
+    searched = [
+        {tuple(genes) for target in state["targets"] for genes in target["found"]}
+        for state in states
+    ]
+    assert found(folder)["candidates"] == sum(map(len, searched))
     assert found(folder)["supernet"][:12] in [state["identity"]["supernet"] for state in states]
     capsys.readouterr()
     assert run(out, board, "--name", "widths", "--act-bits", "6") == 2

@@ -3,12 +3,17 @@
 import json
 import signal
 import time
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from nas import testset
+from nas.data import TrainingData
+from nas.digits import load_digits
 from nas.numerics.integer import IntegerNetwork
 from nas.search import report
+from nas.search.evolution_state import EvolutionState
 from nas.search.summary import Summary
 from rtl.compiler import lower, plan
 from rtl.config import TINY
@@ -24,7 +29,7 @@ REQUIRED = {
 
 def test_summary_has_its_schema(runs):
     data = json.loads((runs / "digits" / "summary.json").read_text())
-    assert data["schema"] == 6 and data["seed"] == 0 and data["wall_s"] > data["costing_s"] > 0
+    assert data["schema"] == 7 and data["seed"] == 0 and data["wall_s"] > data["costing_s"] > 0
     assert {"python", "torch", "numpy", "pymoo"} <= data["versions"].keys()
     assert [winner["target_fps"] for winner in data["winners"]] == list(RATES)
     for winner in data["winners"]:
@@ -35,6 +40,18 @@ def test_summary_has_its_schema(runs):
         assert (winner["golden_images"], winner["golden_mismatches"]) == (1000, 0)
         assert (winner["rtl_images"], winner["rtl_wrong_instructions"]) == (0, 0)
         assert winner["rtl_cycles"] is None
+        assert winner["evaluations"] == 16 + 4  # uniform subnets, and one generation
+        for name, evaluations in (("uniform", 16), ("random", 20)):
+            baseline = winner["baselines"][name]
+            assert baseline["evaluations"] == evaluations
+            assert baseline["cycles"] <= 100e6 / winner["target_fps"]
+            low, high = baseline["difference_interval"]
+            assert low <= baseline["difference"] <= high
+            difference = winner["cross_entropy"] - baseline["cross_entropy"]
+            assert baseline["difference"] == pytest.approx(difference, abs=1e-6)
+        uniform = winner["baselines"]["uniform"]
+        assert winner["cross_entropy_reranking"] <= uniform["cross_entropy_reranking"]
+        assert 0 <= winner["in_band"] <= 1
     assert Summary.load(runs / "digits" / "summary.json").seed == 0
 
 
@@ -107,16 +124,17 @@ def test_bytes_as_an_objective(runs, capsys):
     assert run(runs, *options) == 0
     capsys.readouterr()
     strict = comparable(runs / "bytes")
-    state = (runs / "bytes" / "search.json").read_bytes()
+    state = EvolutionState.load(runs / "bytes" / "search.json")
     assert run(runs, *options, "--tolerance", "100") == 0  # of the same search
     out = capsys.readouterr().out
     assert "scratchpads" in out and "uncalibrated" in out
-    assert (runs / "bytes" / "search.json").read_bytes() == state
+    again = EvolutionState.load(runs / "bytes" / "search.json")
+    assert (again.scores, again.targets) == (state.scores, state.targets)
     loose = comparable(runs / "bytes")
     assert loose["objectives"] == ["memory_bytes", "cycles"] and loose["tolerance"] == 100
     for first, second in zip(strict["winners"], loose["winners"], strict=True):
         assert second["work"]["memory_bytes"] <= first["work"]["memory_bytes"]
-        assert second["accuracy_validation"] <= first["accuracy_validation"]
+        assert second["cross_entropy_reranking"] >= first["cross_entropy_reranking"]
     assert strict["winners"][0]["arch"] != loose["winners"][0]["arch"]
 
 
@@ -133,6 +151,28 @@ def test_search_never_touches_the_test_set(runs, monkeypatch):
     for file in ("search.json", "predictions.json"):
         assert (folders[0] / file).read_bytes() == (folders[1] / file).read_bytes()
     assert not (folders[0] / "summary.json").exists()
+
+
+def test_random_labels_end_at_chance_and_help_no_search(runs, monkeypatch):
+    """With nothing to be learned, no winner is better than the best uniform network."""
+
+    def shuffled() -> TrainingData:
+        data = load_digits()
+        rng = np.random.default_rng(0)
+        parts = (
+            replace(part, labels=part.labels[rng.permutation(len(part))])
+            for part in (data.train, data.validation)
+        )
+        return replace(data, **dict(zip(("train", "validation"), parts, strict=True)))
+
+    monkeypatch.setattr("nas.search.setup.load_digits", shuffled)
+    assert run(runs, "--name", "shuffled") == 0
+    for winner in comparable(runs / "shuffled")["winners"]:
+        assert 0.06 < winner["accuracy_integer"] < 0.14
+        assert winner["cross_entropy"] > 2.25
+        uniform = winner["baselines"]["uniform"]
+        assert uniform["accuracy_difference_interval"][0] < 0
+        assert uniform["difference"] > -0.01
 
 
 def test_restart_discards_the_run_and_only_that(runs):

@@ -9,6 +9,7 @@ from nas.digits import DIGITS
 from nas.search import pareto
 from nas.search.evolution import Candidate
 from nas.search.evolution_state import Score
+from nas.search.ranking import Outcome, Pick
 
 
 def drawn(count: int) -> list[Candidate]:
@@ -17,7 +18,7 @@ def drawn(count: int) -> list[Candidate]:
     return [
         Candidate(
             DIGITS.smallest(),
-            Score(rng.integers(20) / 20, 0.2),
+            Score(0.5, (1 + rng.integers(20)) / 20),
             int(rng.integers(1, 30)),
             (1.0, 2.0),
         )
@@ -29,17 +30,19 @@ def test_front_holds_what_no_candidate_beats():
     candidates = drawn(60)
     front = pareto.front(candidates)
     for fast, slow in pairwise(front):
-        assert fast.cycles < slow.cycles and fast.score.error > slow.score.error
+        assert fast.cycles < slow.cycles and pareto.loss(fast) > pareto.loss(slow)
     for candidate in candidates:
         assert any(
-            f.cycles <= candidate.cycles and f.score.error <= candidate.score.error for f in front
+            f.cycles <= candidate.cycles and pareto.loss(f) <= pareto.loss(candidate) for f in front
         )
 
 
 @pytest.mark.parametrize("objectives", [("cycles",), ("memory_bytes", "energy_joules")])
 def test_plot_is_an_image(objectives, tmp_path):
     candidates = drawn(5)
+    picks = [Pick(candidate, 5) for candidate in candidates[:3]]
     path = tmp_path / "pareto.png"
-    pareto.plot(path, candidates, candidates[:1], (9000.0,), 1e8, "title", objectives)
+    outcomes = [Outcome(*picks, in_band=0.5)]
+    pareto.plot(path, candidates, candidates, outcomes, (9000.0,), 1e8, "title", objectives)
     assert path.read_bytes().startswith(b"\x89PNG")
     assert list(tmp_path.iterdir()) == [path]

@@ -11,8 +11,25 @@ from nas.search.setup import cost_workers
 from tests.nas.search.runs import RATES, ROOT, prepared
 
 
-def test_a_tolerance_is_in_points(tmp_path):
-    assert prepared(SearchOptions(out=tmp_path, tolerance=1.5)).evolution.tolerance == 0.015
+def test_images_that_rerank_are_none_of_the_searchs(runs):
+    setup = prepared(SearchOptions(out=runs, targets=(9000.0,)))
+    searched, reranking = (
+        {pixels.tobytes() for pixels in part.pixels.numpy()}
+        for part in (setup.data.validation, setup.reranking)
+    )
+    assert searched and reranking and not searched & reranking
+
+
+@pytest.mark.parametrize(
+    ("objectives", "narrow"), [(("cycles",), True), (("memory_bytes", "cycles"), False)]
+)
+def test_candidates_lie_in_a_narrow_band_unless_an_objective_draws_them_away(
+    objectives, narrow, runs
+):
+    setup = prepared(SearchOptions(out=runs, targets=RATES, objectives=objectives))
+    bands = setup.bands({})
+    assert [band.narrow for band in bands] == [narrow] * len(RATES)
+    assert [band.limit for band in bands] == [1e8 / rate for rate in RATES]
 
 
 def test_quick_keeps_every_class(runs):

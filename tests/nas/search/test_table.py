@@ -7,7 +7,14 @@ from rich.console import Console
 
 from nas.digits import DIGITS
 from nas.search.summary import Summary
-from nas.search.table import describe, summary_lines, winners_table, work_table
+from nas.search.table import (
+    baselines_table,
+    describe,
+    summary_lines,
+    verdicts,
+    winners_table,
+    work_table,
+)
 
 
 @pytest.fixture
@@ -45,7 +52,34 @@ def test_work_of_a_winner(summary):
 
 def test_costing_has_its_share(summary):
     changed = summary.model_copy(update={"wall_s": 200.0, "costing_s": 5.0})
-    assert summary_lines(changed) == ["Costs of subnets: 5 s, 2.5% of the time"]
+    assert summary_lines(changed)[-1] == "Costs of subnets: 5 s, 2.5% of the time"
+
+
+def test_baselines_of_each_winner_in_80_columns(summary):
+    lines = text(baselines_table(summary)).splitlines()
+    assert max(map(len, lines)) <= 80
+    for winner in summary.winners:
+        (row,) = [line for line in lines if line.split()[:1] == [f"{winner.target_fps:g}"]]
+        assert f"{winner.cross_entropy:.4f}" in row and f"{winner.evaluations} search" in row
+    for name in ("uniform", "random"):
+        assert sum(name in line.split()[:2] for line in lines) == len(summary.winners)
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [
+        ((-0.03, -0.01), "the search beat the best uniform network"),
+        ((-0.01, 0.02), "the search did not help against the best uniform network"),
+        ((0.01, 0.02), "the search did not help: worse than the best uniform network"),
+    ],
+)
+def test_a_search_that_did_not_help_says_so(interval, said, summary):
+    winner = summary.winners[0]
+    uniform = winner.baselines.uniform.model_copy(update={"difference_interval": interval})
+    baselines = winner.baselines.model_copy(update={"uniform": uniform})
+    changed = winner.model_copy(update={"baselines": baselines, "in_band": 0.75})
+    (line,) = verdicts(summary.model_copy(update={"winners": (changed,)}))
+    assert line.startswith(f"9500 fps, 75% of candidates near the limit: {said}, ")
 
 
 def test_an_engine_search_says_what_binds(summary):
@@ -59,7 +93,7 @@ def test_an_engine_search_says_what_binds(summary):
             "lanes_left_out": 2,
         }
     )
-    assert summary_lines(searched)[:-1] == [
+    assert summary_lines(searched)[len(summary.winners) : -1] == [
         f"Engine {summary.engine}: dsp 12 of 20",
         "Limit: no limit of the board keeps a faster engine out",
         "Calibration: 2 of 7 lanes were left out: their resources would be extrapolated",
