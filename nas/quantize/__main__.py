@@ -43,7 +43,7 @@ class QuantizeOptions:
     """Name of a timm model (with --checkpoint), a folder as timm saves one, or an ONNX file."""
 
     images: Path
-    """Folder of pictures like those that the network will see; no labels are needed."""
+    """Folder of images like those that the network will see; no labels are needed."""
 
     out: Path
     """Model file to write, NAME.pulsar. A decoder that follows the transformer in an ONNX file goes
