@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from nas.numerics.codes import INT8, INT16
+from nas.space import Arch
 from nas.supernet.layers import ElasticLinear
 from nas.supernet.supernet import Supernet
 from rtl.model import numerics
@@ -16,18 +17,20 @@ INT8_TENSORS = ("k", "v", "fc1")
 
 
 @torch.no_grad()
-def calibrate(net: Supernet, images: Tensor) -> None:
-    """Set all scales and steps of ``net``, trained in float mode, to those of least error.
+def calibrate(net: Supernet, images: Tensor, arch: Arch | None = None) -> None:
+    """Set scales and steps of ``net``, trained in float mode, to those of least error.
 
-    images: (batch, height, width, channels) training images.
+    images: (batch, height, width, channels) training images. ``arch``: the subnet whose values
+    decide, and whose blocks get scales; by default the largest.
     """
+    arch = arch or net.config.space.largest()
     values: dict[str, Tensor] = {}
 
     def tap(name: str, tensor: Tensor) -> Tensor:
         values[name] = tensor
         return tensor
 
-    net(images, net.config.space.largest(), tap)
+    net(images, arch, tap)
     residual = [v for n, v in values.items() if n.endswith(("embed", "attended", "output"))]
     largest = max(float(tensor.abs().max()) for tensor in residual)
     net.residual_scale = largest * RESIDUAL_HEADROOM / INT16[1]
@@ -36,9 +39,9 @@ def calibrate(net: Supernet, images: Tensor) -> None:
             module.calibrate()
     signed = numerics.code_range(net.config.act_bits, signed=True)
     net.norm_scale.calibrate(sample(values["norm"]), signed)
-    for i, block in enumerate(net.blocks):
+    for i in range(arch.depth):
         for name in SCALED:
-            scale = getattr(block, f"{name}_scale")
+            scale = getattr(net.block(i), f"{name}_scale")
             limits = INT8 if name in INT8_TENSORS else signed
             if name == "hidden" and not net.config.signed_hidden:
                 low, high = numerics.code_range(net.config.act_bits, signed=False)

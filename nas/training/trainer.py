@@ -46,6 +46,8 @@ class Trainer:
         Steps taken so far, and steps of the whole run.
     float_steps, steps_per_epoch : int
         Steps of the first stage, and of an epoch of either.
+    first : Arch
+        The subnet of the float stage.
     net : Supernet
     averages : dict of str to Tensor
         Moving averages by parameter name; empty in the float stage.
@@ -58,6 +60,7 @@ class Trainer:
         self.steps_per_epoch = max(1, len(data.train) // config.batch)
         self.float_steps = config.float_epochs * self.steps_per_epoch
         self.steps = self.float_steps + config.quantized_epochs * self.steps_per_epoch
+        self.first = config.alone or config.supernet.space.largest()
         torch.manual_seed(config.seed)
         self.net = Supernet(config.supernet)
         self.optimizer = torch.optim.AdamW(self._groups(), betas=(0.9, 0.99), fused=True)
@@ -96,15 +99,15 @@ class Trainer:
         return losses
 
     def validate(self) -> dict[str, float]:
-        """Accuracy of largest and smallest subnet on the validation set, by name.
+        """Accuracy of the first and of the smallest subnet on the validation set, by name.
 
         In the quantized stage it is that of the averages, which become the result.
         """
         space, quantized = self.config.supernet.space, self.step > self.float_steps
         net = self._averaged() if quantized else self.net
-        archs = {"largest": space.largest(), "smallest": space.smallest()}
-        if not quantized:
-            archs.pop("smallest")
+        archs = {self._first_name: self.first}
+        if quantized and self.config.alone is None:
+            archs["smallest"] = space.smallest()
         return {
             name: evaluate_subnet(net, arch, self.data.validation, quantized=quantized).accuracy
             for name, arch in archs.items()
@@ -131,9 +134,8 @@ class Trainer:
         return self.config.augmentation(images.pixels, generator), images.labels
 
     def _float_losses(self, images: Tensor, labels: Tensor) -> dict[str, float]:
-        """Add the gradients of the largest subnet in float mode; return its loss."""
-        logits = self.net(images, self.config.supernet.space.largest())
-        return {"largest": self._backward(logits, labels)}
+        """Add the gradients of the first subnet in float mode; return its loss."""
+        return {self._first_name: self._backward(self.net(images, self.first), labels)}
 
     def _quantized_losses(self, images: Tensor, labels: Tensor) -> dict[str, float]:
         """Add the gradients of this step's subnets in quantized mode; return their losses."""
@@ -157,12 +159,19 @@ class Trainer:
         loss.backward()
         return loss.item()
 
+    @property
+    def _first_name(self) -> str:
+        """Name of the first subnet in the losses."""
+        return "largest" if self.config.alone is None else "only"
+
     def _subnets(self) -> dict[str, Arch]:
         """Return the subnets of this step, the teacher first.
 
         Largest and smallest go through the 8-bit fractions in turn, and the random ones through
         the widths, so that each is trained equally often.
         """
+        if self.config.alone is not None:
+            return {self._first_name: self.first}
         space = self.config.supernet.space
         turn = self.step - self.float_steps
         rng = np.random.default_rng([self.config.seed, 2, self.step])
@@ -207,12 +216,12 @@ class Trainer:
         """Gather the sensitive rows, freeze the tiles' order, set all scales, start averaging."""
         rng = np.random.default_rng([self.config.seed, 3])
         shuffled = self.data.train.take(rng.permutation(len(self.data.train)))
-        sensitivity = row_sensitivity(self.net, _first(shuffled, SENSITIVITY_IMAGES))
+        sensitivity = row_sensitivity(self.net, _first(shuffled, SENSITIVITY_IMAGES), self.first)
         permutation = row_permutation(self.net, sensitivity)
         permute_training(self.net, self.optimizer, self.averages, permutation)
         granularity = self.config.supernet.space.row_granularity
         self.net.order = tile_order(sensitivity, permutation, granularity)
-        calibrate(self.net, _first(shuffled, CALIBRATION_IMAGES).pixels)
+        calibrate(self.net, _first(shuffled, CALIBRATION_IMAGES).pixels, self.first)
         self.averages = {n: p.detach().clone() for n, p in self.net.named_parameters()}
 
     @torch.no_grad()

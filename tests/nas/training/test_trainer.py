@@ -238,6 +238,31 @@ def test_validation_looks_at_the_averages(trainer):
     assert trainer.validate() == pytest.approx({"largest": share, "smallest": share})
 
 
+# ------------------------------------------------------------ one subnet alone
+
+
+def test_a_subnet_alone_is_all_that_is_trained(short, tiny_data, tmp_path):
+    space = short.supernet.space
+    arch = space.smallest(0.5)
+    trainer = Trainer(replace(short, alone=arch, weight_decay=0), tiny_data, tmp_path / "run.pt")
+    before = parameters(trainer)
+    assert [list(losses) for losses in advance(trainer, trainer.steps)] == [["only"]] * 12
+    assert list(trainer.validate()) == ["only"]
+    changed = {name for name, value in parameters(trainer).items() if (value != before[name]).any()}
+    assert "blocks.0.q.weight" in changed
+    assert not any(name.startswith("blocks.1.") and "log_step" not in name for name in changed)
+    trainer.finish()
+    rows = trainer.net.head.weight.detach()[:, arch.width :]
+    assert torch.equal(rows, before["head.weight"][:, arch.width :])
+
+
+def test_a_subnet_alone_learns(tiny_config, tiny_data, tmp_path):
+    arch = tiny_config.supernet.space.smallest(1.0)
+    trainer = Trainer(replace(tiny_config, alone=arch), tiny_data, tmp_path / "run.pt")
+    advance(trainer, trainer.steps)
+    assert trainer.validate()["only"] > 0.6  # chance is 1/3
+
+
 # ------------------------------------------------------------ divergence
 
 
