@@ -12,6 +12,7 @@
 - :mod:`nas.training`: its training
 - :mod:`nas.cost`: what a network costs on a board; calibration; the search for an engine
 - :mod:`nas.search`: ``python -m nas.search``, the main job
+- :mod:`nas.studies`: ``python -m nas.studies``, studies of the method on the digits
 - :mod:`nas.evaluate`: ``python -m nas.evaluate``, an integer model beside its float network
 - :mod:`nas.vit`: ``python -m nas.vit``, the example with a trained network
 - :mod:`nas.fit`, :mod:`nas.explain`, :mod:`nas.calibrate`: commands about costs
