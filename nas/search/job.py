@@ -154,7 +154,7 @@ def search_engines(
     evolution = Evolution(
         setup.space,
         setup.bands(net.order),
-        lambda arch: score_of(net, arch, setup.data.validation),
+        lambda arch: score_of(net, arch, setup.searching),
         setup.evolution,
         state,
     )
@@ -222,7 +222,7 @@ def export_winners(best: EngineResult) -> list[IntegerModel]:
             "board": best.hardware.board.name,
             "target_fps": target,
             "predicted_cycles": winner.cycles,
-            "accuracy_validation": 1 - winner.score.error,
+            "accuracy_search": 1 - winner.score.error,
         }
         model = export(
             best.net,

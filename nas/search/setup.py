@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from rich.console import Console
 
 from nas.cost import ExactCosts, HardwareTarget, SubnetCosts
@@ -88,13 +90,26 @@ class SearchSetup:
         """Number of stages of the search for a target: generations, random draws, ranking."""
         return self.evolution.generations + 3
 
-    @property
-    def reranking(self) -> ImageSet:
-        """Images that choose the winner from the short list: no generation saw them.
+    @cached_property
+    def searching(self) -> ImageSet:
+        """Images that select in each generation: those for validation and half of the training's.
 
-        They are the training images as they are; training distorts them in every step.
+        Of training images every second one is taken, as it is; training distorts them in each step.
         """
-        return self.data.train
+        train, validation = self.data.train, self.data.validation
+        half = train.take(np.arange(0, len(train), 2))
+        return ImageSet(
+            torch.cat([validation.pixels, half.pixels]),
+            torch.cat([validation.labels, half.labels]),
+        )
+
+    @cached_property
+    def reranking(self) -> ImageSet:
+        """Images that choose the winner from the short list, and that no generation saw.
+
+        They are the other half of the training images.
+        """
+        return self.data.train.take(np.arange(1, len(self.data.train), 2))
 
     @cached_property
     def supernet_key(self) -> str:

@@ -117,12 +117,12 @@ class Winner(_SummaryPart):
     in_band : float
         Share of them within 10 % below the most cycles that reach the frame rate.
     baselines : Baselines
-    cross_entropy_validation, cross_entropy_reranking : float
+    cross_entropy_search, cross_entropy_reranking : float
         Of the subnet in quantized mode on the search images, which put it on the short list, and
         on the re-ranking images, which chose it from there; in nats. Both are too low.
     cross_entropy : float
         Of the integer model on the test images, in nats.
-    accuracy_validation : float
+    accuracy_search : float
         Accuracy of the subnet in quantized mode on the search images. They chose it, so this is
         too high.
     accuracy_qat, accuracy_integer : float
@@ -160,10 +160,10 @@ class Winner(_SummaryPart):
     evaluations: PositiveInt
     in_band: Fraction
     baselines: Baselines
-    cross_entropy_validation: float
+    cross_entropy_search: float
     cross_entropy_reranking: float
     cross_entropy: float
-    accuracy_validation: Fraction
+    accuracy_search: Fraction
     accuracy_qat: Fraction
     accuracy_integer: Fraction
     accuracy_integer_interval: Interval

@@ -15,9 +15,11 @@ def test_images_that_rerank_are_none_of_the_searchs(runs):
     setup = prepared(SearchOptions(out=runs, targets=(9000.0,)))
     searched, reranking = (
         {pixels.tobytes() for pixels in part.pixels.numpy()}
-        for part in (setup.data.validation, setup.reranking)
+        for part in (setup.searching, setup.reranking)
     )
-    assert searched and reranking and not searched & reranking
+    assert len(searched) == 500 + 1750 and len(reranking) == 1750
+    assert not searched & reranking
+    assert set(setup.reranking.labels.tolist()) == set(range(10))
 
 
 @pytest.mark.parametrize(
