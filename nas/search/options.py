@@ -46,7 +46,8 @@ class SearchOptions:
     This trains the supernet, or reuses one that was trained with the same recipe. It searches the
     supernet for each frame rate, exports the winners as integer models, measures their accuracy
     on the 1,000 test images, and runs some of these on the RTL, where every code is compared with
-    the golden model. Without options it takes about ten minutes on two cores.
+    the golden model. Each winner is compared with the best uniform network and with the best of as
+    many random ones. Without options it takes about ten minutes on two cores.
 
     The folder OUT/NAME then holds summary.json, pareto.png, engine.json, one .pulsar file per
     winner, predictions.json (written before anything is simulated), and search.json (the state of

@@ -45,7 +45,7 @@ class WinnerWork(_SummaryPart):
 
 
 class Baseline(_SummaryPart):
-    """What a winner is compared with: the best subnet of another kind, chosen like the winner.
+    """Best subnet of another kind, which a winner is compared with; chosen like the winner.
 
     Parameters
     ----------
