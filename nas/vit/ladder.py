@@ -44,7 +44,7 @@ class Rung:
     stays: bool = True
 
 
-RIDGES = (0.1, 0.3, 3.0)
+RIDGES = (0.3, 1.0, 10.0)
 LADDER = (
     Rung("naive: every weight at its nearest", {}),
     Rung("biases corrected", {"correct_bias": True}),
@@ -55,7 +55,7 @@ LADDER = (
     Rung("rows compensated", {"rounding": "compensated"}),
     Rung("rows by coordinate descent", {"rounding": "descended"}),
     Rung("another rotation", {"seed": 1}, stays=False),
-    Rung("least squares, ridge 1", {"least_squares": True}),
+    Rung("least squares, ridge 3", {"least_squares": True}),
     *(Rung(f"ridge {ridge:g}", {"ridge": ridge}, stays=False) for ridge in RIDGES),
 )
 
