@@ -37,6 +37,15 @@ def vit(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def studies(session: nox.Session) -> None:
+    """Compare the supernet's subnets with the same ones trained alone: half an hour on two cores.
+
+    Writes to runs/. Further arguments go to the study: nox -s studies -- --seed 1
+    """
+    run(session, "nas.studies", "alone", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
     """Run all tests, simulations included; this is what CI runs.
 

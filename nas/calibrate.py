@@ -16,7 +16,7 @@ from nas.cost.engines import sample_engines
 from nas.cost.estimate import Estimate
 from nas.cost.hardware import HardwareTarget
 from nas.cost.measurements import verilog_hash
-from nas.cost.plain import shape_for
+from nas.cost.networks import NamedNetwork
 from nas.cost.records import Errors, PowerModel, ResourceErrors
 from nas.cost.sweep import workers
 from nas.search.run_folder import locked
@@ -189,7 +189,8 @@ def refine(options: CalibrateOptions, board: Board, file: Path) -> None:
             source = before.reference.capitalize()
             print(f"{field.name}: {old:,.10g} by {source}, {new:,.10g} by Vivado")
     if options.power and options.network:
-        ran = Estimate.of(HardwareTarget(board, engine), shape_for(options.network, engine))
+        shape = NamedNetwork(options.network).shape_on(engine)
+        ran = Estimate.of(HardwareTarget(board, engine), shape)
         power = PowerModel.of_report(options.power, ran.work, ran.frames_per_second)
         found = found.model_copy(update={"power": power})
         joules = power.joules(ran.work.products)

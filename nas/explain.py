@@ -22,9 +22,9 @@ from nas.cost.feasible import (
     lower_precision,
     other_engine,
 )
-from nas.cost.plain import PLAIN, shape_of
+from nas.cost.networks import PLAIN, NamedNetwork
 from nas.cost.roofline import plot, points
-from nas.fit import Fit, ModelName, described, show
+from nas.fit import Fit, ModelName, show
 from nas.importer.options import NetworkOptions
 from rtl.cli import BoardName, EngineName, OptionalPath, command
 from rtl.errors import UserError
@@ -77,6 +77,11 @@ class ExplainOptions:
     json: OptionalPath = None
     """Also write all figures to this file, and the sizes of the engines that are named."""
 
+    @property
+    def named(self) -> NamedNetwork:
+        """The network with its options."""
+        return NamedNetwork(self.model, self.w8, self.network)
+
     def __post_init__(self) -> None:
         if not 0 < self.fps < float("inf"):
             raise UserError(f"--fps must be positive, not {self.fps:g}")
@@ -96,11 +101,10 @@ def main(options: ExplainOptions) -> None:
     if options.clock:
         hardware = hardware.at(options.clock)
     with console.status(f"Compiling for board {hardware.board.name}"):
-        # A wrong name is an error of its own.
-        shape_of(options.model, 1, options.w8, options.network)
-        fit = Fit.of(options.model, hardware, options.w8, options.network)
+        options.named.shape()  # a wrong name is an error of its own
+        fit = Fit.of(options.named, hardware)
     if fit.estimate:
-        title = f"{described(options.model, options.w8)}, on {place(hardware)}"
+        title = f"{options.named}, on {place(hardware)}"
         show(cycles_table(fit.estimate, options.fps, title))
         show(Text(obstacle(fit.estimate, options.fps)))
         show(*map(Text, caveats(hardware, fit.estimate.shape)))
@@ -203,21 +207,17 @@ def nearest(options: ExplainOptions, fit: Fit) -> Iterator[Remedy]:
     if estimate is None:
         yield runs_elsewhere(options, fit.hardware)
     elif estimate.frames_per_second < options.fps:
-        if design := lower_precision(
-            options.model, fit.hardware, options.w8, options.fps, options.network
-        ):
-            verb = "" if design.reaches(options.fps) else "not even "
-            text = (
-                f"{verb}{design.bits8:.0%} of the row tiles with 8 bits: {_rate(design.estimate)}"
-            )
-            yield text, design if design.reaches(options.fps) else None
+        if design := lower_precision(options.named, fit.hardware, options.fps):
+            share = f"{design.network.bits8:.0%} of the row tiles with 8 bits"
+            text = f"{share}: {_rate(design.estimate)}"
+            yield (text, design) if design.reaches(options.fps) else (f"not even {text}", None)
         yield faster_engine(options, estimate)
         yield faster_clock(options, estimate)
 
 
 def runs_elsewhere(options: ExplainOptions, hardware: HardwareTarget) -> Remedy:
     """Find the nearest engine for a network that the board's engine refuses, at whatever rate."""
-    found = other_engine(options.model, hardware, options.w8, options.fps, options.network)
+    found = other_engine(options.named, hardware, options.fps)
     if design := found.design:
         slow = "" if design.reaches(options.fps) else "; none known reaches the target"
         return f"{_engine(design)}, runs it: {_costs(design)}{slow}", design
@@ -227,7 +227,7 @@ def runs_elsewhere(options: ExplainOptions, hardware: HardwareTarget) -> Remedy:
 
 def faster_engine(options: ExplainOptions, estimate: Estimate) -> Remedy:
     """Find the nearest engine that reaches the target; otherwise the fastest, if it is faster."""
-    found = other_engine(options.model, estimate.hardware, options.w8, options.fps, options.network)
+    found = other_engine(options.named, estimate.hardware, options.fps)
     design = found.design
     if design and design.reaches(options.fps):
         return f"{_engine(design)}: {_costs(design)}", design
@@ -241,7 +241,7 @@ def faster_clock(options: ExplainOptions, estimate: Estimate) -> Remedy:
     """Find the clock at which the board's engine reaches the target."""
     if clock := clock_needed(estimate, options.fps):
         text = f"this engine reaches {_rate(estimate)}; the target needs {clock / 1e6:g} MHz"
-        return text, NetworkDesign(options.w8, estimate.at(clock))
+        return text, NetworkDesign(options.named, estimate.at(clock))
     return f"this engine reaches {_rate(estimate)}; no clock is fast enough for memory", None
 
 
@@ -304,7 +304,7 @@ def _design(design: NetworkDesign) -> dict[str, Any]:
     estimate = design.estimate
     resources = resources_of(estimate.engine, estimate.board)
     return {
-        "w8": design.bits8,
+        "w8": design.network.bits8,
         "engine": asdict(estimate.engine),
         "clock_hz": estimate.board.clock_hz,
         "cycles_per_image": estimate.cycles,

@@ -21,7 +21,7 @@ from nas.cost.estimate import (
     hardware_figures,
     resources_of,
 )
-from nas.cost.plain import PLAIN, shape_for, shape_of
+from nas.cost.networks import PLAIN, NamedNetwork
 from nas.importer.options import NetworkOptions
 from rtl.board import board_names
 from rtl.build.synthesis import Resources
@@ -91,13 +91,10 @@ class Fit:
     refusal: str | None
 
     @classmethod
-    def of(
-        cls, model: str, hardware: HardwareTarget, bits8: float, options: NetworkOptions = PLAIN
-    ) -> "Fit":
+    def of(cls, network: NamedNetwork, hardware: HardwareTarget) -> "Fit":
         """Estimate the costs, or note why the engine refuses the network."""
         try:
-            shape = shape_for(model, hardware.engine, bits8, options)
-            return cls(hardware, Estimate.of(hardware, shape), None)
+            return cls(hardware, Estimate.of(hardware, network.shape_on(hardware.engine)), None)
         except UserError as error:
             return cls(hardware, None, str(error))
 
@@ -139,16 +136,16 @@ def main(options: FitOptions) -> None:
     if options.json:
         require_writable(options.json)
     console = Console(stderr=True)
+    network = NamedNetwork(options.model, options.w8, options.network)
     with console.status(f"Reading {options.model}"):
-        # A wrong name is reported once, not per board.
-        shape_of(options.model, 1, options.w8, options.network)
+        network.shape()  # a wrong name is reported once, not per board
     fits, reports = [], []
     for name in board_names() if options.board == ALL else [options.board]:
         hardware = HardwareTarget.load(name, options.engine)
         with console.status(f"Compiling for board {hardware.board.name}"):
-            fits.append(Fit.of(options.model, hardware, options.w8, options.network))
+            fits.append(Fit.of(network, hardware))
             reports.append(fits[-1].report())
-    show(fits_table(fits, described(options.model, options.w8)))
+    show(fits_table(fits, str(network)))
     if options.verbose:
         show(work_table([fit.estimate for fit in fits if fit.estimate]))
     if options.json:
@@ -159,11 +156,6 @@ def main(options: FitOptions) -> None:
     if len(problems) == len(fits):
         raise UserError(f"no board runs {options.model}: {'; '.join(problems)}")
     show(*map(Text, problems + all_caveats(fits)))
-
-
-def described(model: str, bits8: float) -> str:
-    """Return the name of a network for a table's title."""
-    return f"{model}, {bits8:.0%} of the row tiles with 8 bits" if bits8 else model
 
 
 def show(*parts: RenderableType) -> None:

@@ -7,6 +7,6 @@ from nas.data import ImageSet
 from nas.digits import digit_images, digit_split
 
 
-def load_digits_test() -> ImageSet:
-    """Load the 1,000 digits that neither training nor search has seen."""
-    return digit_images().take(digit_split()["test"])
+def load_digits_test(split: int = 0) -> ImageSet:
+    """Load the 1,000 digits that neither training nor search has seen, of a split 0 to 4."""
+    return digit_images().take(digit_split(split)["test"])

@@ -6,7 +6,7 @@ Exact costs, for a search and for a single network:
 - ``exact``: costs of networks, each computed once and kept on disk
 - ``candidates``: costs of the subnets that a search considers
 - ``estimate``: costs of one network, with what limits it and how far to trust them
-- ``plain``, ``timm_models``: the shape of a network from a file or by name
+- ``networks``, ``imported``, ``timm_models``: the shape of a network by name
 - ``roofline``: rates of its layers
 
 Designs that reach a frame rate:

@@ -14,7 +14,7 @@ from nas.cost import measurements
 from nas.cost.engines import corner_engines, sample_engines
 from nas.cost.hardware import HardwareTarget
 from nas.cost.kept import KeptResults
-from nas.cost.plain import shape_for
+from nas.cost.networks import NamedNetwork
 from nas.cost.records import SEED_HELD_OUT, HeldOut, LatencyRecord, ResourceRecord
 from nas.cost.resource_fit import fit_resources
 from nas.cost.subnets import Sample, sample_subnets
@@ -22,14 +22,12 @@ from nas.cost.sweep import Measurement, StageClock, run_points, workers
 from rtl import config
 from rtl.board import Board
 from rtl.build.synthesis import family_of as device_family
-from rtl.compiler import lower, plan
+from rtl.compiler import plan
 from rtl.config import EngineConfig
 from rtl.console import progress_bars
 from rtl.errors import UserError
 from rtl.isa.instructions import Unit
 from rtl.resources.model import CountedEngine
-from rtl.timing import simulate
-from rtl.timing.latencies import unit_latencies
 from sim import testbench
 
 SEED_FIT, SEED_QUICK = 1, 3  # of engines, and of a quick check; never SEED_HELD_OUT's
@@ -96,8 +94,8 @@ class CalibrationRun:
         points = measurements.rtl_points("writes", samples, self.board, self.engine)
         late: dict[str, list[float]] = {}
         for sample, last in zip(samples, self._values("units", "units, RTL", points), strict=True):
-            program = lower(plan(sample.shape, self.engine))
-            ends = simulate(program, sample.memory, unit_latencies(self.engine)).ends
+            program, prediction = sample.predicted(self.engine)
+            ends = prediction.ends
             for operation, end, written in zip(program.operations, ends, last, strict=True):
                 if operation.unit is not None and written is not None:
                     late.setdefault(Unit(operation.unit).name.lower(), []).append(written - end)
@@ -109,14 +107,15 @@ class CalibrationRun:
         On DeiT-S, or on the longest network that was measured where the engine refuses DeiT-S.
         """
         try:
-            shape = plan(shape_for("deit_small", self.engine), self.engine).shape
+            shape = plan(NamedNetwork("deit_small").shape_on(self.engine), self.engine).shape
             sample = Sample(shape, HardwareTarget(self.board, self.engine).memory)
         except UserError:
             longest = int(np.argmax([row.rtl for row in held_out]))
             sample = sample_subnets(self.board, self.engine, longest + 1, SEED_HELD_OUT)[-1]
         points = measurements.rtl_points("speed", [sample], self.board, self.engine)
         [value] = self._values("speed", "network for speed, RTL", points)
-        return round(value["seconds"] / _prediction_seconds(sample, self.engine), 1)
+        seconds = repeat(lambda: sample.predicted(self.engine), number=1, repeat=TIMED)
+        return round(value["seconds"] / median(seconds), 1)
 
     # ------------------------------------------------------------ resources
 
@@ -179,12 +178,3 @@ def _spread(late: Sequence[float]) -> dict[str, float]:
     """Return the median of cycles, the spread from the 5th to the 95th percentile, the count."""
     low, middle, high = (float(q) for q in np.quantile(late, (0.05, 0.5, 0.95)))
     return {"median": middle, "spread": high - low, "n": float(len(late))}
-
-
-def _prediction_seconds(sample: Sample, engine: EngineConfig) -> float:
-    """Return the time of one prediction, the compiler's included."""
-
-    def predict() -> None:
-        simulate(lower(plan(sample.shape, engine)), sample.memory, unit_latencies(engine))
-
-    return median(repeat(predict, number=1, repeat=TIMED))

@@ -2,8 +2,8 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache, partial
+from dataclasses import dataclass, replace
+from functools import cache
 from itertools import chain
 from math import inf
 
@@ -12,8 +12,7 @@ from nas.cost.engine_search.search import reaching
 from nas.cost.engine_search.sizing import MULTIPLIERS
 from nas.cost.estimate import Estimate, excess
 from nas.cost.hardware import HardwareTarget
-from nas.cost.plain import PLAIN, is_file, load, shape_for, shape_of
-from nas.importer.options import NetworkOptions
+from nas.cost.networks import NamedNetwork
 from rtl.board import Board
 from rtl.build.synthesis import family_of
 from rtl.config import ENGINES, EngineConfig
@@ -32,42 +31,37 @@ class NetworkDesign:
 
     Parameters
     ----------
-    bits8 : float
-        Fraction of 8-bit row tiles.
+    network : NamedNetwork
     estimate : Estimate
     """
 
-    bits8: float
+    network: NamedNetwork
     estimate: Estimate
 
     @classmethod
-    def of(
-        cls, model: str, hardware: HardwareTarget, bits8: float, options: NetworkOptions = PLAIN
-    ) -> "NetworkDesign":
+    def of(cls, network: NamedNetwork, hardware: HardwareTarget) -> "NetworkDesign":
         """Estimate a network; ``UserError`` if the engine cannot run it."""
-        shape = shape_for(model, hardware.engine, bits8, options)
-        return cls(bits8, Estimate.of(hardware, shape))
+        return cls(network, Estimate.of(hardware, network.shape_on(hardware.engine)))
 
     def reaches(self, fps: float) -> bool:
         return self.estimate.frames_per_second >= fps
 
 
 def lower_precision(
-    model: str,
-    hardware: HardwareTarget,
-    bits8: float,
-    fps: float,
-    options: NetworkOptions = PLAIN,
+    network: NamedNetwork, hardware: HardwareTarget, fps: float
 ) -> NetworkDesign | None:
-    """Find the design with the most 8-bit row tiles below ``bits8`` that reaches the rate.
+    """Find the design with fewer 8-bit row tiles that reaches the rate, and has the most of them.
 
     If none does, the one without any; None where there is nothing to lower, as in a file.
     """
-    fractions = [i / W8_STEPS for i in range(W8_STEPS) if i / W8_STEPS < bits8]
-    if is_file(model) or not fractions:
+    fractions = [i / W8_STEPS for i in range(W8_STEPS) if i / W8_STEPS < network.bits8]
+    if network.is_integer or not fractions:
         return None
 
-    design = cache(partial(NetworkDesign.of, model, hardware, options=options))
+    @cache
+    def design(fraction: float) -> NetworkDesign:
+        return NetworkDesign.of(replace(network, bits8=fraction), hardware)
+
     # Cycles grow with the fraction.
     slow = bisect_left(fractions, True, key=lambda fraction: not design(fraction).reaches(fps))
     return design(fractions[max(slow - 1, 0)])
@@ -89,22 +83,16 @@ class Alternative:
     reason: str | None
 
 
-def other_engine(
-    model: str,
-    hardware: HardwareTarget,
-    bits8: float,
-    fps: float,
-    options: NetworkOptions = PLAIN,
-) -> Alternative:
+def other_engine(network: NamedNetwork, hardware: HardwareTarget, fps: float) -> Alternative:
     """Try other engines: those of the same ``act_bits`` first, of these the package's own."""
     fastest, reasons = None, []
-    for act_bits in _act_bits(model, hardware):
+    for act_bits in _act_bits(network, hardware):
         known = fastest.estimate.cycles if fastest else inf
         named = [e for e in candidate_engines(hardware.board) if e.act_bits == act_bits]
-        sized = _sized_engines(model, hardware, bits8, fps, act_bits, known, options)
+        sized = _sized_engines(network, hardware, fps, act_bits, known)
         try:
             for engine in chain((e for e in named if e != hardware.engine), sized):
-                design = _design(model, HardwareTarget(hardware.board, engine), bits8, options)
+                design = _design(network, HardwareTarget(hardware.board, engine))
                 if design and design.reaches(fps):
                     return Alternative(design, None)
                 if design and (not fastest or design.estimate.cycles < fastest.estimate.cycles):
@@ -114,30 +102,22 @@ def other_engine(
     return Alternative(fastest, reasons[0] if reasons else None)
 
 
-def _act_bits(model: str, hardware: HardwareTarget) -> list[int]:
+def _act_bits(network: NamedNetwork, hardware: HardwareTarget) -> list[int]:
     """List the widths of activations to try: the engine's own first; a file has its own."""
-    if is_file(model):
-        return [load(model).act_bits]
+    if network.is_integer:
+        return [network.model.act_bits]
     return sorted(ACT_BITS, key=lambda bits: bits != hardware.engine.act_bits)
 
 
-def _design(
-    model: str, hardware: HardwareTarget, bits8: float, options: NetworkOptions
-) -> NetworkDesign | None:
+def _design(network: NamedNetwork, hardware: HardwareTarget) -> NetworkDesign | None:
     try:
-        return NetworkDesign.of(model, hardware, bits8, options)
+        return NetworkDesign.of(network, hardware)
     except UserError:  # this engine cannot run it
         return None
 
 
 def _sized_engines(
-    model: str,
-    hardware: HardwareTarget,
-    bits8: float,
-    fps: float,
-    act_bits: int,
-    known: float,
-    options: NetworkOptions,
+    network: NamedNetwork, hardware: HardwareTarget, fps: float, act_bits: int, known: float
 ) -> Iterator[EngineConfig]:
     """Yield engines sized to the network that reach the rate; at last, the fastest one.
 
@@ -145,7 +125,7 @@ def _sized_engines(
     """
 
     def networks(row_lanes: int) -> Sequence[NetworkShape]:
-        return [shape_of(model, row_lanes, bits8, options)]
+        return [network.shape(row_lanes)]
 
     def cycles_of(target: HardwareTarget, shapes: Sequence[NetworkShape]) -> Sequence[float]:
         return [Estimate.of(target, shape).cycles for shape in shapes]

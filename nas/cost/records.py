@@ -12,14 +12,12 @@ from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from nas.cost.subnets import Sample
 from rtl.build.utilization import read_report
-from rtl.compiler import lower, plan
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.files import sha256_of
 from rtl.model.shape import NetworkShape
 from rtl.resources.model import FITTED, CountedEngine, ResourceModel
-from rtl.timing import MemoryTiming, simulate
-from rtl.timing.latencies import unit_latencies
+from rtl.timing import MemoryTiming
 from rtl.timing.traffic import Work
 
 DYNAMIC_POWER = re.compile(r"^\|\s*Dynamic \(W\)\s*\|\s*([0-9.]+)\s*\|", re.MULTILINE)
@@ -114,9 +112,8 @@ class HeldOut(BaseModel):
 @cache
 def predicted(sample: Sample, engine: EngineConfig) -> tuple[str, int]:
     """Return the hash of a network's instructions, and its cycles by the timing model."""
-    program = lower(plan(sample.shape, engine))
-    cycles = simulate(program, sample.memory, unit_latencies(engine)).cycles
-    return sha256_of(program.code)[:16], cycles
+    program, prediction = sample.predicted(engine)
+    return sha256_of(program.code)[:16], prediction.cycles
 
 
 def extrapolates(ranges: dict[str, Range], shape: NetworkShape, memory: MemoryTiming) -> list[str]:

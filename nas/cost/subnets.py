@@ -11,12 +11,13 @@ import numpy as np
 
 from nas.space import bits8_tiles
 from rtl.board import Board
-from rtl.compiler import plan
+from rtl.compiler import Program, lower, plan
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.model.shape import LAYERS, BlockShape, NetworkShape
-from rtl.timing import MemoryTiming
+from rtl.timing import MemoryTiming, Prediction, simulate
 from rtl.timing.bound import least_array_cycles
+from rtl.timing.latencies import unit_latencies
 
 LARGE_ARRAY = 4096  # products per cycle from which an engine is meant for ImageNet's networks
 MEMORIES = ((1.0, 1.0), (2 / 3, 2.0), (1 / 2, 3.0))
@@ -87,6 +88,11 @@ class Sample:
 
     shape: NetworkShape
     memory: MemoryTiming
+
+    def predicted(self, engine: EngineConfig) -> tuple[Program, Prediction]:
+        """Compile the network for an engine, and simulate one image of it."""
+        program = lower(plan(self.shape, engine))
+        return program, simulate(program, self.memory, unit_latencies(engine))
 
 
 def family_of(engine: EngineConfig) -> NetworkFamily:

@@ -164,7 +164,7 @@ async def _reach(scheduler: str) -> None:
     A ``Client`` that fails to connect stays behind half made; if the garbage collector finds it
     while another one starts, the two wait for each other forever (distributed 2026.8).
     """
-    from distributed.comm import connect
+    from distributed.comm.core import connect
 
     comm = await connect(scheduler, timeout=SCHEDULER_SECONDS)
     await comm.close()

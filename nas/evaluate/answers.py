@@ -110,6 +110,15 @@ def matching(network: FloatNetwork, model: IntegerModel) -> FloatNetwork:
     return replace(network, pool=wanted.pool)
 
 
+def classes_of(model: IntegerModel, host: Host | None) -> int:
+    """Count the classes of a model's classifier, or of its host network's; 0 without either."""
+    if host is None or not isinstance(model.output, Features):
+        return model.classes
+    words = np.zeros((1, model.shape.tokens, model.shape.width), np.int16)
+    logits = _behind(host_features(model.output, words, model.shape.patches), host).logits
+    return 0 if logits is None else logits.shape[1]
+
+
 def _counted(classes: int) -> str:
     return f"{classes} classes" if classes else "no classifier"
 

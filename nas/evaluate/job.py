@@ -10,7 +10,7 @@ from rich.console import Console
 from torch import Tensor
 
 from nas.evaluate import tables
-from nas.evaluate.answers import float_answers, integer_answers, matching
+from nas.evaluate.answers import classes_of, float_answers, integer_answers, matching
 from nas.evaluate.compare import joined, measure
 from nas.evaluate.noise import NoiseBudget, NoiseMeter
 from nas.evaluate.options import EvaluateOptions
@@ -40,9 +40,10 @@ def run(options: EvaluateOptions) -> Evaluation:
     began = perf_counter()
     model = IntegerModel.load(options.model)
     host = _host(options, model)
-    images = _images(options, model, host)
+    classes = classes_of(model, host)
+    images = _images(options, model, classes)
     network = _float_network(options, model)
-    found = _evaluate(options, model, host, images, network)
+    found = _evaluate(options, model, host, classes, images, network)
     noise = _noise(options, model, images, network) if network and options.noise else None
     shown = [tables.accuracy_table(found)] if found.accuracies else []
     shown += [tables.likeness_table(found)] if found.likenesses else []
@@ -65,9 +66,15 @@ def _host(options: EvaluateOptions, model: IntegerModel) -> Host | None:
     return host
 
 
-def _images(options: EvaluateOptions, model: IntegerModel, host: Host | None) -> ImageFolder:
-    classes = model.classes or (len(model.class_names) if host else 0)
-    images = open_folder(options.data, model.class_names if classes else (), classes)
+def _images(options: EvaluateOptions, model: IntegerModel, classes: int) -> ImageFolder:
+    try:
+        images = open_folder(options.data, model.class_names if classes else (), classes)
+    except UserError as error:
+        if model.classes or model.class_names:
+            raise
+        # What a host network gives two axes of may be something else than classes.
+        images = open_folder(options.data)
+        _say(f"{error}; its images count as unlabelled")
     if options.exact is None and not classes:
         raise UserError(
             f"{options.model} has no classifier: give the float network to compare with by --float"
@@ -96,6 +103,7 @@ def _evaluate(
     options: EvaluateOptions,
     model: IntegerModel,
     host: Host | None,
+    classes: int,
     images: ImageFolder,
     network: FloatNetwork | None,
 ) -> Evaluation:
@@ -105,7 +113,7 @@ def _evaluate(
     batches = images.batches(model.preprocessing, model.image, options.batch, options.workers)
     shown = _shown(batches, len(images.files), "images")
     parts = joined(measure(shown, images.labels, integer, exact, model.shape.patches))
-    return Evaluation.of(parts, len(images.files), model.classes or len(model.class_names))
+    return Evaluation.of(parts, len(images.files), classes)
 
 
 def _noise(

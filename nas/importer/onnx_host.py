@@ -37,13 +37,8 @@ def read_classifier(graph: OnnxGraph, tokens: str, order: np.ndarray) -> Affine 
 def read_host(graph: OnnxGraph, tokens: str, order: np.ndarray) -> bytes | None:
     """Return what follows the final LayerNorm as an ONNX file of its own; None if nothing does.
 
-    Parameters
-    ----------
-    graph : OnnxGraph
-    tokens : str
-        The output of the final LayerNorm.
-    order : (tokens,) int
-        As :class:`nas.importer.onnx_blocks.Stem` has it; the host network puts the tokens back.
+    The host network puts the tokens back into the file's order. Arguments are those of
+    :func:`read_classifier`.
 
     Raises
     ------

@@ -48,7 +48,9 @@ def load_timm(name: str, options: ImportOptions) -> FloatNetwork:
     refuse(name, model)
     weights = read_weights(Path(path))
     notes = fill(model, weights, Path(path).name, options)
-    stated = {**_own_config(model), **(config.get("pretrained_cfg") or {})}
+    stated, note = _stated(model, config)
+    if note and options.mean is None:
+        notes.append(note)
     source = {
         "name": folder.name if config else name,
         "file": Path(path).name,
@@ -72,9 +74,18 @@ def _config_of(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _own_config(model: nn.Module) -> dict[str, Any]:
-    config = getattr(model, "pretrained_cfg", None) or {}
-    return dict(config)
+def _stated(model: nn.Module, config: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """Return what is stated of weights, as in a ``pretrained_cfg``; and a note where timm says it.
+
+    Mean and std are those in the folder's configuration. Weights of a name without a folder are
+    taken for a variant of the weights that timm itself has of that name, if it has any.
+    """
+    timms = dict(getattr(model, "pretrained_cfg", None) or {})
+    own = config.get("pretrained_cfg") or {}
+    if config or not (timms.get("url") or timms.get("hf_hub_id")):
+        unknown = {key: value for key, value in timms.items() if key not in ("mean", "std")}
+        return {**unknown, **own}, None
+    return timms, f"mean and std are those of timm's weights '{timms.get('tag')}'"
 
 
 def fill(model: Any, weights: CheckpointWeights, file: str, options: ImportOptions) -> list[str]:

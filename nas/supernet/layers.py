@@ -6,6 +6,7 @@ Scales are stored as natural logarithms, so that they stay positive.
 """
 
 from collections.abc import Sequence
+from math import inf, log
 
 import torch
 from timm.layers.weight_init import trunc_normal_
@@ -15,6 +16,7 @@ from torch.nn import functional
 from nas.numerics.codes import INT16
 from nas.supernet import gelu
 from nas.supernet.linear import LinearCodes, linear, linear_codes
+from nas.supernet.norm import HIGHEST_SCALE
 from nas.supernet.steps import best_step
 from rtl.model import numerics
 
@@ -26,16 +28,25 @@ class Scale(nn.Module):
     ----------
     initial : float
         Scale until it is calibrated on real values.
+    highest : float
+        Largest scale that the integer model can express.
     """
 
-    def __init__(self, initial: float = 0.05) -> None:
+    def __init__(self, initial: float = 0.05, *, highest: float = inf) -> None:
         super().__init__()
+        self.highest = highest
         self.log = nn.Parameter(torch.tensor(initial).log())
 
     @torch.no_grad()
     def calibrate(self, values: Tensor, limits: tuple[float, float]) -> None:
         """Choose the scale with the least squared error on ``values``, any shape."""
         self.log.copy_(best_step(values.reshape(1, -1), *limits).squeeze(0).log())
+        self.limit()
+
+    @torch.no_grad()
+    def limit(self) -> None:
+        """Set a scale that a step of training took beyond ``highest`` back to it."""
+        self.log.clamp_(max=log(self.highest))
 
 
 class ElasticLinear(nn.Module):
@@ -155,7 +166,8 @@ class ElasticBlock(nn.Module):
         # Layer scaling: a positive factor per channel, which folds into the row's multiplier.
         self.log_attention_gain = nn.Parameter(torch.zeros(width))
         self.log_mlp_gain = nn.Parameter(torch.zeros(width))
-        self.norm1_scale, self.norm2_scale = Scale(), Scale()
+        self.norm1_scale = Scale(highest=HIGHEST_SCALE)
+        self.norm2_scale = Scale(highest=HIGHEST_SCALE)
         self.q_scale, self.k_scale, self.v_scale = Scale(), Scale(), Scale()
         self.context_scale, self.fc1_scale, self.hidden_scale = Scale(), Scale(), Scale()
 

@@ -11,6 +11,7 @@ from nas.numerics.dyadic import dyadic
 from rtl.model import numerics
 
 GAIN_BITS = 16  # of the constant G
+HIGHEST_SCALE = 2.0  # of the output: gain and shift cannot express more
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,13 @@ def norm_codes(width: int, epsilon: float, log_out: Tensor) -> NormCodes:
     Raises
     ------
     ValueError
-        If the output scale is above 2: gain and shift cannot express that.
+        If the output scale is above :data:`HIGHEST_SCALE`.
     """
     gain, shift = dyadic(torch.exp(-log_out.detach()), GAIN_BITS, shifts=(1, 16))
     if not 1 << (GAIN_BITS - 1) <= int(gain) < 1 << GAIN_BITS:
         raise ValueError(
-            f"a LayerNorm's output scale must be at most 2, not {float(log_out.exp())}"
+            f"a LayerNorm's output scale must be at most {HIGHEST_SCALE:g}, not"
+            f" {float(log_out.exp())}"
         )
     return NormCodes(
         epsilon=min(max(round(epsilon * width * width), 1), (1 << 32) - 1),

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from nas.data import ImageSet
 from nas.numerics.codes import round_half_up
+from nas.space import Arch
 from nas.supernet.layers import ElasticLinear
 from nas.supernet.steps import best_step
 from nas.supernet.supernet import Supernet
@@ -21,7 +22,9 @@ Permutation = dict[str, list[tuple[int, Tensor]]]
 """Per parameter name the axes to reorder: new[i] = old[order[i]] along each."""
 
 
-def row_sensitivity(net: Supernet, images: ImageSet, batch: int = 32) -> dict[str, Tensor]:
+def row_sensitivity(
+    net: Supernet, images: ImageSet, arch: Arch | None = None, batch: int = 32
+) -> dict[str, Tensor]:
     """Expected loss from giving a row 4 bits rather than 8: Fisher x noise, summed over the row.
 
     Parameters
@@ -30,6 +33,9 @@ def row_sensitivity(net: Supernet, images: ImageSet, batch: int = 32) -> dict[st
         Trained in float mode.
     images : ImageSet
         Training images, as they are; a few hundred suffice.
+    arch : Arch, optional
+        The subnet whose loss it is; by default the largest. Rows that it does not have count 0.
+    batch : int
 
     Returns
     -------
@@ -39,10 +45,11 @@ def row_sensitivity(net: Supernet, images: ImageSet, batch: int = 32) -> dict[st
     layers = {n: m for n, m in net.named_modules() if isinstance(m, ElasticLinear)}
     weights = [layer.weight for layer in layers.values()]
     fisher = [torch.zeros_like(weight) for weight in weights]
-    arch = net.config.space.largest()
+    arch = arch or net.config.space.largest()
     for part in images.batches(batch):
         loss = functional.cross_entropy(net(part.pixels, arch), part.labels)
-        for total, gradient in zip(fisher, torch.autograd.grad(loss, weights), strict=True):
+        gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
+        for total, gradient in zip(fisher, gradients, strict=True):
             total += gradient.square()
     result = {}
     for name, weight, total in zip(layers, weights, fisher, strict=True):
@@ -55,7 +62,8 @@ def row_permutation(net: Supernet, sensitivity: Mapping[str, Tensor]) -> Permuta
     """Gather sensitive rows where a reordering leaves the network's function unchanged.
 
     fc1's hidden units with fc2's columns; within a head, V's rows with proj's columns, and Q's
-    rows with K's. Rows that write the residual stream, and whole heads, keep their places.
+    rows with K's. Rows that write the residual stream, and whole heads, keep their places. Where a
+    row tile holds whole heads, as in the digits' space, the order within a head changes no tile.
     """
     head_dim = net.config.space.head_dim
     moves: Permutation = {}

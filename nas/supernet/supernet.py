@@ -22,7 +22,7 @@ from nas.space import Arch, Space
 from nas.supernet.attention import attention_weights, context
 from nas.supernet.gelu import gelu
 from nas.supernet.layers import ElasticBlock, ElasticLinear, Scale, row_mask
-from nas.supernet.norm import norm
+from nas.supernet.norm import HIGHEST_SCALE, norm
 from rtl.model import numerics
 from rtl.model.shape import NetworkShape
 
@@ -103,7 +103,7 @@ class Supernet(nn.Module):
             )
             for _ in range(space.depths[-1])
         )
-        self.norm_scale = Scale()
+        self.norm_scale = Scale(highest=HIGHEST_SCALE)
         self.head = ElasticLinear(space.classes, width)
 
     # --- shared by both modes ---------------------------------------------------------------
@@ -125,6 +125,12 @@ class Supernet(nn.Module):
     def epsilon(self) -> float:
         """LayerNorm's epsilon in squared codes of the residual stream."""
         return self.EPSILON / self.residual_scale**2
+
+    def limit_scales(self) -> None:
+        """Set the scales that a step of training made too large back to the largest there are."""
+        for module in self.modules():
+            if isinstance(module, Scale):
+                module.limit()
 
     # --- float mode --------------------------------------------------------------------------
 

@@ -1,14 +1,15 @@
 """Recipe of a training run, and the key under which the run is kept."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from nas.data import TrainingData
+from nas.space import Arch
 from nas.supernet.supernet import SupernetConfig
 from nas.training.augment import Augmentation
 from rtl.files import sha256_of
 
-RECIPE = 2  # raise when the code of a step trains differently from the same configuration
+RECIPE = 3  # raise when the code of a step trains differently from the same configuration
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class TrainConfig:
     supernet : SupernetConfig
     augmentation : Augmentation
     seed : int
+    alone : Arch, optional
+        Subnet to train by itself, in both stages and without a teacher, in the place of them all.
     batch : int
         Images per step.
     float_epochs, quantized_epochs : int
@@ -45,6 +48,7 @@ class TrainConfig:
     supernet: SupernetConfig
     augmentation: Augmentation
     seed: int = 0
+    alone: Arch | None = None
     batch: int = 64
     float_epochs: int = 30
     quantized_epochs: int = 30
@@ -63,8 +67,14 @@ class TrainConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
 
+    def shortened(self) -> "TrainConfig":
+        """Return the configuration with one epoch in each stage, to try a command."""
+        return replace(self, float_epochs=1, quantized_epochs=1)
+
     def key(self, data: TrainingData) -> str:
-        """Hash of configuration, recipe and training images: 64 hexadecimal digits."""
-        text = json.dumps({"recipe": RECIPE, **asdict(self)}, sort_keys=True)
-        parts = [data.train.pixels, data.train.labels, data.validation.pixels]
+        """Hash of configuration, recipe and all of the data: 64 hexadecimal digits."""
+        about = {"classes": data.class_names, "preprocessing": asdict(data.preprocessing)}
+        text = json.dumps({"recipe": RECIPE, **about, **asdict(self)}, sort_keys=True)
+        sets = data.train, data.validation
+        parts = [part for images in sets for part in (images.pixels, images.labels)]
         return sha256_of(text, *(part.numpy().tobytes() for part in parts))

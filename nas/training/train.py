@@ -52,7 +52,7 @@ def train_supernet(
     Raises
     ------
     UserError
-        If a checkpoint is in the way that cannot be read.
+        If a checkpoint is in the way that cannot be read, or training diverges.
     KeyboardInterrupt
         After Ctrl-C, once the checkpoint is saved.
     """
@@ -79,8 +79,9 @@ def _run(trainer: Trainer, console: Console) -> None:
         task = progress.add_task("", total=trainer.steps, completed=trainer.step, loss=0.0)
         while trainer.step < trainer.steps:
             losses = trainer.advance()
-            stage = "float stage" if trainer.step <= trainer.float_steps else "quantized supernet"
-            progress.update(task, completed=trainer.step, description=stage, loss=losses["largest"])
+            stage = "float stage" if trainer.step <= trainer.float_steps else "quantized stage"
+            first, *_ = losses.values()
+            progress.update(task, completed=trainer.step, description=stage, loss=first)
             if trainer.step % LOG_STEPS == 0:
                 for name, loss in losses.items():
                     writer.add_scalar(f"loss/{name}", loss, trainer.step)

@@ -5,8 +5,9 @@ state and an interrupted run continues bit for bit.
 """
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict
-from math import cos, pi
+from math import cos, isfinite, pi
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from nas.supernet.supernet import Supernet
 from nas.training.checkpoint import read_checkpoint, write_checkpoint
 from nas.training.evaluate import evaluate_subnet
 from nas.training.recipe import TrainConfig
+from rtl.errors import UserError
 
 CALIBRATION_IMAGES = 512
 SENSITIVITY_IMAGES = 1024
@@ -44,6 +46,8 @@ class Trainer:
         Steps taken so far, and steps of the whole run.
     float_steps, steps_per_epoch : int
         Steps of the first stage, and of an epoch of either.
+    first : Arch
+        The subnet of the float stage.
     net : Supernet
     averages : dict of str to Tensor
         Moving averages by parameter name; empty in the float stage.
@@ -56,6 +60,7 @@ class Trainer:
         self.steps_per_epoch = max(1, len(data.train) // config.batch)
         self.float_steps = config.float_epochs * self.steps_per_epoch
         self.steps = self.float_steps + config.quantized_epochs * self.steps_per_epoch
+        self.first = config.alone or config.supernet.space.largest()
         torch.manual_seed(config.seed)
         self.net = Supernet(config.supernet)
         self.optimizer = torch.optim.AdamW(self._groups(), betas=(0.9, 0.99), fused=True)
@@ -66,7 +71,13 @@ class Trainer:
             self._restore(read_checkpoint(path))
 
     def advance(self) -> dict[str, float]:
-        """Take one step; return the loss of each subnet by name."""
+        """Take one step; return the loss of each subnet by name.
+
+        Raises
+        ------
+        UserError
+            If a loss is infinite or no number.
+        """
         if self.step == self.float_steps:
             self._begin_quantized_stage()
         for group in self.optimizer.param_groups:
@@ -77,30 +88,34 @@ class Trainer:
             losses = self._float_losses(images, labels)
         else:
             losses = self._quantized_losses(images, labels)
+        for name, loss in losses.items():
+            if not isfinite(loss):
+                raise self._diverged(f"the loss of the {name} subnet is {loss}")
         self.optimizer.step()
+        self.net.limit_scales()
         self.step += 1
         if self.averages:
             self._average()
         return losses
 
     def validate(self) -> dict[str, float]:
-        """Accuracy of largest and smallest subnet on the validation set, by name."""
+        """Accuracy of the first and of the smallest subnet on the validation set, by name.
+
+        In the quantized stage it is that of the averages, which become the result.
+        """
         space, quantized = self.config.supernet.space, self.step > self.float_steps
-        archs = {"largest": space.largest(), "smallest": space.smallest()}
-        if not quantized:
-            archs.pop("smallest")
+        net = self._averaged() if quantized else self.net
+        archs = {self._first_name: self.first}
+        if quantized and self.config.alone is None:
+            archs["smallest"] = space.smallest()
         return {
-            name: evaluate_subnet(
-                self.net, arch, self.data.validation, quantized=quantized
-            ).accuracy
+            name: evaluate_subnet(net, arch, self.data.validation, quantized=quantized).accuracy
             for name, arch in archs.items()
         }
 
     def finish(self) -> None:
         """Make the averages the result, and save it."""
-        with torch.no_grad():
-            for name, parameter in self.net.named_parameters():
-                parameter.copy_(self.averages[name])
+        self.net = self._averaged()
         self.finished = True
         self.save()
 
@@ -119,9 +134,8 @@ class Trainer:
         return self.config.augmentation(images.pixels, generator), images.labels
 
     def _float_losses(self, images: Tensor, labels: Tensor) -> dict[str, float]:
-        """Add the gradients of the largest subnet in float mode; return its loss."""
-        logits = self.net(images, self.config.supernet.space.largest())
-        return {"largest": self._backward(logits, labels)}
+        """Add the gradients of the first subnet in float mode; return its loss."""
+        return {self._first_name: self._backward(self.net(images, self.first), labels)}
 
     def _quantized_losses(self, images: Tensor, labels: Tensor) -> dict[str, float]:
         """Add the gradients of this step's subnets in quantized mode; return their losses."""
@@ -145,12 +159,19 @@ class Trainer:
         loss.backward()
         return loss.item()
 
+    @property
+    def _first_name(self) -> str:
+        """Name of the first subnet in the losses."""
+        return "largest" if self.config.alone is None else "only"
+
     def _subnets(self) -> dict[str, Arch]:
         """Return the subnets of this step, the teacher first.
 
         Largest and smallest go through the 8-bit fractions in turn, and the random ones through
         the widths, so that each is trained equally often.
         """
+        if self.config.alone is not None:
+            return {self._first_name: self.first}
         space = self.config.supernet.space
         turn = self.step - self.float_steps
         rng = np.random.default_rng([self.config.seed, 2, self.step])
@@ -195,13 +216,21 @@ class Trainer:
         """Gather the sensitive rows, freeze the tiles' order, set all scales, start averaging."""
         rng = np.random.default_rng([self.config.seed, 3])
         shuffled = self.data.train.take(rng.permutation(len(self.data.train)))
-        sensitivity = row_sensitivity(self.net, _first(shuffled, SENSITIVITY_IMAGES))
+        sensitivity = row_sensitivity(self.net, _first(shuffled, SENSITIVITY_IMAGES), self.first)
         permutation = row_permutation(self.net, sensitivity)
         permute_training(self.net, self.optimizer, self.averages, permutation)
         granularity = self.config.supernet.space.row_granularity
         self.net.order = tile_order(sensitivity, permutation, granularity)
-        calibrate(self.net, _first(shuffled, CALIBRATION_IMAGES).pixels)
+        calibrate(self.net, _first(shuffled, CALIBRATION_IMAGES).pixels, self.first)
         self.averages = {n: p.detach().clone() for n, p in self.net.named_parameters()}
+
+    @torch.no_grad()
+    def _averaged(self) -> Supernet:
+        """Return a copy of the network, with the averages as its parameters."""
+        net = deepcopy(self.net)
+        for name, parameter in net.named_parameters():
+            parameter.copy_(self.averages[name])
+        return net
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -215,7 +244,16 @@ class Trainer:
     # --- checkpoints -------------------------------------------------------------------------
 
     def save(self) -> None:
-        """Write the checkpoint; once finished, only what the result needs."""
+        """Write the checkpoint; once finished, only what the result needs.
+
+        Raises
+        ------
+        UserError
+            If a value is infinite or no number; the last checkpoint stays.
+        """
+        for name, parameter in self.net.named_parameters():
+            if not parameter.isfinite().all():
+                raise self._diverged(f"{name} holds values that are infinite or no numbers")
         state = {
             "config": asdict(self.config),
             "step": self.step,
@@ -225,6 +263,14 @@ class Trainer:
         if not self.finished:
             state |= {"optimizer": self.optimizer.state_dict(), "averages": self.averages}
         write_checkpoint(self.path, state)
+
+    def _diverged(self, reason: str) -> UserError:
+        """Say that training came to nothing, and what is left of it."""
+        left = f"{self.path} is kept as last saved" if self.path.exists() else "nothing was saved"
+        return UserError(
+            f"training diverged at step {self.step} of {self.steps}: {reason}; {left}:"
+            " train with a lower learning rate, or another seed"
+        )
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self.net.load_state_dict(state["net"])

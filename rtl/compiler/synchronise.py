@@ -26,21 +26,6 @@ FED_BY_DRAIN = frozenset({MemorySpace.ACTIVATIONS, MemorySpace.KEYS, MemorySpace
 MOST_CREDITS = (1 << CREDIT_BITS) - 1
 
 
-class Dependency(NamedTuple):
-    """An operation that must be complete before another one starts.
-
-    Parameters
-    ----------
-    operation : int
-        Its place in the program.
-    previous_image : bool
-        Whether it is the one of the image before.
-    """
-
-    operation: int
-    previous_image: bool
-
-
 class Marks(NamedTuple):
     """Waits and signals beside a program's operations, a bit per unit.
 
@@ -87,7 +72,7 @@ def _growing(operations: Sequence[Operation]) -> dict[tuple[int, int], list[_Wai
     """
     latest = [[NEVER] * UNITS for _ in range(UNITS)]  # [consumer][producer]
     grown: dict[tuple[int, int], list[_Wait]] = {}
-    for place, (unit, needs) in enumerate(_needs(operations)):
+    for place, (unit, needs) in enumerate(needed_operations(operations)):
         most = latest[unit]
         for producer, needed in enumerate(needs):
             if needed > most[producer]:
@@ -115,23 +100,6 @@ def _bounded(waits: list[_Wait], count: int) -> list[_Wait]:
 
 NEVER = -1
 """The number of no operation. Those of the image before count from 0, those of this one go on."""
-
-
-def dependencies(operations: Sequence[Operation]) -> list[dict[Unit, Dependency]]:
-    """Per operation and unit, the latest operation that must be complete before it starts.
-
-    Together with what those depend on, this is enough. Whatever an image touches was touched by
-    the image before, too, so nothing older is needed.
-    """
-    count = len(operations)
-    return [
-        {
-            unit: Dependency(needed % count, needed < count)
-            for unit, needed in zip(Unit, needs, strict=True)
-            if needed != NEVER
-        }
-        for _, needs in _needs(operations)
-    ]
 
 
 class _Segment:
@@ -205,10 +173,21 @@ class _FirstAccess(NamedTuple):
     writes: bool
 
 
-def _needs(operations: Sequence[Operation]) -> list[tuple[Unit, list[int]]]:
-    """Each operation's unit, and by unit the number of the latest one that it needs or ``NEVER``.
+def needed_operations(operations: Sequence[Operation]) -> list[tuple[Unit, list[int]]]:
+    """Find each operation's unit, and by unit the latest operation that must be complete before it.
 
-    ``operations`` are those of units: BEGIN and END, which need nothing, are not among them.
+    Together with what those need, this is enough. Whatever an image touches was touched by the
+    image before, too, so nothing older is needed.
+
+    Parameters
+    ----------
+    operations : sequence of Operation
+        Those of units: BEGIN and END, which need nothing, are not among them.
+
+    Returns
+    -------
+    list of (Unit, list of int)
+        Numbers of operations by unit, or :data:`NEVER`.
     """
     spaces = [_Accesses() for _ in MemorySpace]
     first: list[_FirstAccess] = []

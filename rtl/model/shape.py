@@ -1,6 +1,6 @@
 """The sizes of a network, without its weights: what cycles, memory and the program depend on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from rtl.errors import UserError
@@ -122,6 +122,42 @@ class NetworkShape:
         """Tiles of ``row_granularity`` rows that hold ``rows`` rows."""
         return ceil(rows / self.row_granularity)
 
+    def with_row_tiles(self, rows: int, bits8: float = 0.0) -> "NetworkShape":
+        """Return the same sizes in row tiles of ``rows`` rows, with new flags of their widths.
+
+        Parameters
+        ----------
+        rows : int
+            The new ``row_granularity``.
+        bits8 : float
+            Fraction of 8-bit row tiles in each matrix, rounded up to whole tiles. The patch
+            embedding has none.
+
+        Raises
+        ------
+        UserError
+            If ``bits8`` is not a fraction.
+        """
+        if not 0 <= bits8 <= 1:
+            raise UserError(f"the fraction of 8-bit rows must be from 0 to 1, not {bits8:g}")
+
+        def flags(count: int, fraction: float = bits8) -> tuple[bool, ...]:
+            tiles = ceil(count / rows)
+            return tuple(tile < fraction * tiles for tile in range(tiles))
+
+        def block(index: int) -> BlockShape:
+            sizes = self.layer_sizes(index).items()
+            layers = tuple((name, flags(count)) for name, (count, _) in sizes)
+            return replace(self.blocks[index], bits8=layers)
+
+        return replace(
+            self,
+            row_granularity=rows,
+            blocks=tuple(map(block, range(len(self.blocks)))),
+            embed_bits8=flags(self.width, 0.0),
+            head_bits8=flags(self.classes),
+        )
+
 
 def plain_vit(
     *,
@@ -149,35 +185,20 @@ def plain_vit(
     depth : int
         Blocks.
     bits8 : float
-        Fraction of 8-bit row tiles in each matrix, rounded up to whole tiles. The patch embedding
-        has none.
-
-    Raises
-    ------
-    UserError
-        If ``bits8`` is not a fraction.
+        As in :meth:`NetworkShape.with_row_tiles`.
     """
-    if not 0 <= bits8 <= 1:
-        raise UserError(f"the fraction of 8-bit rows must be from 0 to 1, not {bits8:g}")
-    hidden = hidden or 4 * width
-
-    def flags(rows: int, fraction: float = bits8) -> tuple[bool, ...]:
-        tiles = ceil(rows / row_granularity)
-        return tuple(tile < fraction * tiles for tile in range(tiles))
-
-    inner = heads * head_dim
-    rows = (inner, inner, inner, width, hidden, width)
-    layers = tuple((name, flags(count)) for name, count in zip(LAYERS, rows, strict=True))
-    return NetworkShape(
+    block = BlockShape(heads, hidden or 4 * width, bits8=())
+    shape = NetworkShape(
         image=image,
         patch=patch,
         width=width,
         head_dim=head_dim,
         classes=classes,
         row_granularity=row_granularity,
-        blocks=(BlockShape(heads, hidden, layers),) * depth,
-        embed_bits8=flags(width, 0.0),
-        head_bits8=flags(classes),
+        blocks=(block,) * depth,
+        embed_bits8=(),
+        head_bits8=(),
         mean_pool=mean_pool,
         class_token=class_token,
     )
+    return shape.with_row_tiles(row_granularity, bits8)

@@ -8,6 +8,9 @@ import pytest
 import torch
 from rich.console import Console
 
+from nas.cost import HardwareTarget
+from nas.cost.estimate import Estimate
+from nas.cost.networks import NamedNetwork
 from nas.data import ImageSet, TrainingData
 from nas.space import Space
 from nas.supernet.supernet import SupernetConfig
@@ -19,6 +22,7 @@ from rtl.model import Preprocessing
 # Tensors this small gain nothing from threads, which wait for one another on a busy machine.
 torch.set_num_threads(1)
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SPACE = Space(
     image=(8, 8, 1),
     patch=4,
@@ -47,6 +51,25 @@ def _images(count: int, seed: int) -> ImageSet:
         else:
             image[np.arange(8), np.arange(8)] += 180
     return ImageSet(torch.from_numpy(images.astype(np.uint8)), torch.from_numpy(labels))
+
+
+@pytest.fixture(scope="session")
+def zcu102() -> HardwareTarget:
+    return HardwareTarget.load("zcu102")
+
+
+@pytest.fixture(scope="session")
+def deit_tiny(zcu102: HardwareTarget) -> Estimate:
+    """Return the costs of DeiT-Ti on board zcu102."""
+    return Estimate.of(zcu102, NamedNetwork("deit_tiny").shape_on(zcu102.engine))
+
+
+@pytest.fixture(scope="session")
+def digits() -> Estimate:
+    """Return the costs of the example's network on board sim."""
+    hardware = HardwareTarget.load("sim")
+    network = NamedNetwork(str(EXAMPLES / "digits.pulsar"))
+    return Estimate.of(hardware, network.shape_on(hardware.engine))
 
 
 @pytest.fixture(scope="session")

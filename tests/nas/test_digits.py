@@ -1,22 +1,30 @@
 """The digits: the split's properties, and who may see the test set."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 import nas
-from nas.digits import digit_images, digit_split, load_digits
+from nas.digits import SPLITS, digit_images, digit_split, load_digits
 from nas.testset import load_digits_test
 
 TEST_SET = {"nas.testset", "nas.digits.digit_split", "nas.digits.digit_images"}
 """Names through which a test image can be seen."""
-MAY_SEE_TEST = {"nas/search/report.py", "nas/testset.py", "nas/vit/digits.py"}
+MAY_SEE_TEST = {
+    "nas/search/report.py",
+    "nas/studies/alone.py",
+    "nas/testset.py",
+    "nas/vit/digits.py",
+}
 
 
-def test_split_covers_the_digits_without_overlap():
-    split = digit_split()
+@pytest.mark.parametrize("index", range(SPLITS))
+def test_split_covers_the_digits_without_overlap(index):
+    split = digit_split(index)
     assert {name: len(part) for name, part in split.items()} == {
         "train": 3500,
         "validation": 500,
@@ -26,9 +34,15 @@ def test_split_covers_the_digits_without_overlap():
     assert (together == np.arange(5000)).all()
 
 
-def test_split_is_stratified():
+def test_every_digit_is_a_test_image_once():
+    tests = np.concatenate([digit_split(index)["test"] for index in range(SPLITS)])
+    assert (np.sort(tests) == np.arange(5000)).all()
+
+
+@pytest.mark.parametrize("index", range(SPLITS))
+def test_split_is_stratified(index):
     labels = digit_images().labels.numpy()
-    for part in digit_split().values():
+    for part in digit_split(index).values():
         counts = np.bincount(labels[part])
         assert (counts == len(part) // 10).all()
 
@@ -65,8 +79,9 @@ def test_split_is_what_made_it():
         assert (part == digit_split()[name]).all()
 
 
-def test_no_test_image_is_among_the_training_data():
-    data, test = load_digits(), load_digits_test()
+@pytest.mark.parametrize("index", range(SPLITS))
+def test_no_test_image_is_among_the_training_data(index):
+    data, test = load_digits(index), load_digits_test(index)
     assert len(data.train) == 3500 and len(data.validation) == 500 and len(test) == 1000
     seen = {
         image.numpy().tobytes() for image in torch.cat([data.train.pixels, data.validation.pixels])
@@ -74,21 +89,61 @@ def test_no_test_image_is_among_the_training_data():
     assert not any(image.numpy().tobytes() in seen for image in test.pixels)
 
 
-def imported_names(path):
-    """Yield what a module imports: modules, and names with their modules."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def names_used(source: str, package: str) -> Iterator[str]:
+    """Yield what a module of ``package`` imports, and every name that it looks up in something."""
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-            yield node.module
+            above = package.split(".")[: len(package.split(".")) - node.level + 1]
+            module = ".".join([*(above if node.level else []), *filter(None, [node.module])])
+            yield from (module, *(f"{module}.{alias.name}" for alias in node.names))
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value  # of importlib or getattr
+
+
+def may_see_test(source: str, package: str) -> bool:
+    short = {name.rpartition(".")[2] for name in TEST_SET}
+    return bool((TEST_SET | short) & set(names_used(source, package)))
+
+
+@pytest.mark.parametrize(
+    ("package", "source"),
+    [
+        ("nas", "from nas.testset import load_digits_test"),
+        ("nas", "import nas.testset as images"),
+        ("nas", "from nas import testset"),
+        ("nas", "from . import testset"),
+        ("nas", "from .digits import load_digits, digit_images"),
+        ("nas.search", "from ..testset import load_digits_test"),
+        ("nas.search", "from .. import testset"),
+        ("nas.search", "from ..digits import digit_split as split"),
+        ("nas.search", "from nas import digits\ndigits.digit_images()"),
+        ("nas.search", "import nas\nnas.digits.digit_split()"),
+        ("nas.search", "import importlib\nimportlib.import_module('nas.testset')"),
+        ("nas.search", "from nas import digits\ngetattr(digits, 'digit_split')"),
+    ],
+)
+def test_the_guard_sees_every_way_to_the_test_set(package, source):
+    assert may_see_test(source, package)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["from nas.digits import load_digits", "from .digits import DIGITS", "from . import data"],
+)
+def test_the_guard_lets_the_other_images_pass(source):
+    assert not may_see_test(source, "nas")
 
 
 def test_only_the_report_may_see_the_test_set():
     root = Path(nas.__file__).parents[1]
     seeing = {
-        path.relative_to(root).as_posix()
+        name
         for path in Path(nas.__file__).parent.rglob("*.py")
-        if TEST_SET & set(imported_names(path))
+        for name in [path.relative_to(root).as_posix()]
+        if may_see_test(path.read_text(encoding="utf-8"), ".".join(Path(name).parts[:-1]))
     }
     assert seeing == MAY_SEE_TEST

@@ -9,11 +9,8 @@ import pytest
 
 from nas import explain
 from nas.cost import HardwareTarget
-from nas.cost.estimate import Estimate
-from nas.cost.feasible import (
-    NetworkDesign,
-)
-from nas.cost.plain import shape_for
+from nas.cost.feasible import NetworkDesign
+from nas.cost.networks import NamedNetwork
 from rtl.cli import command
 from rtl.config import TINY
 
@@ -22,22 +19,6 @@ DIGITS = str(Path(__file__).parents[2] / "examples" / "digits.pulsar")
 
 def run(*args: str) -> int:
     return command(explain.main, prog="python -m nas.explain", args=args)
-
-
-@pytest.fixture(scope="module")
-def zcu102() -> HardwareTarget:
-    return HardwareTarget.load("zcu102")
-
-
-@pytest.fixture(scope="module")
-def deit_tiny(zcu102) -> Estimate:
-    return Estimate.of(zcu102, shape_for("deit_tiny", zcu102.engine))
-
-
-@pytest.fixture(scope="module")
-def digits() -> Estimate:
-    hardware = HardwareTarget.load("sim")
-    return Estimate.of(hardware, shape_for(DIGITS, hardware.engine))
 
 
 # ------------------------------------------------------------ what blocks a target
@@ -157,9 +138,7 @@ def test_a_network_that_no_engine_of_the_board_runs(capsys):
 def test_what_an_engine_beyond_the_calibration_takes_is_marked(zcu102):
     """It has fewer token lanes than any engine of the calibration."""
     narrow = replace(TINY, token_lanes=2)
-    design = NetworkDesign(
-        0.0, Estimate.of(HardwareTarget(zcu102.board, narrow), shape_for(DIGITS, narrow))
-    )
+    design = NetworkDesign.of(NamedNetwork(DIGITS), HardwareTarget(zcu102.board, narrow))
     assert explain._costs(design).endswith(" (extrapolated)")
 
 

@@ -10,7 +10,7 @@ from nas import fit
 from nas.cost import HardwareTarget, estimate
 from nas.cost.calibration import find
 from nas.cost.estimate import Estimate
-from nas.cost.plain import shape_of
+from nas.cost.networks import NamedNetwork
 from nas.cost.records import PowerModel
 from nas.importer.options import NetworkOptions
 from rtl.board import FOLDER, board_names, load_board
@@ -71,14 +71,14 @@ def test_a_network_of_ones_own(tmp_path):
         assert run(*arguments, "--board", "sim", "--json", str(report)) == 0
         (found,) = json.loads(report.read_text())["boards"]
         options = NetworkOptions(image_size=32, classes=10)
-        shape = shape or shape_of("deit_tiny", TINY.row_lanes, 0.0, options)
+        shape = shape or NamedNetwork("deit_tiny", options=options).shape(TINY.row_lanes)
         expected = Estimate.of(HardwareTarget.load("sim"), shape).cycles
         assert found["estimate"]["cycles_per_image"] == expected
 
 
 @pytest.mark.parametrize("name", [name for name in board_names() if name != "sim"])
 def test_a_board_holds_its_engine_and_that_runs_deit_tiny(name):
-    found = fit.Fit.of("deit_tiny", HardwareTarget.load(name), 0.0)
+    found = fit.Fit.of(NamedNetwork("deit_tiny"), HardwareTarget.load(name))
     assert found.resources is not None and found.problem is None
     assert isfinite(found.estimate.frames_per_second)
 

@@ -8,7 +8,7 @@ from nas.cost import HardwareTarget
 from nas.cost import estimate as estimates
 from nas.cost.calibration import Calibration, find
 from nas.cost.estimate import Estimate, caveats, error_bars, excess, extrapolated, figures
-from nas.cost.plain import shape_for
+from nas.cost.networks import NamedNetwork
 from rtl.board import FOLDER, load_board
 from rtl.build.synthesis import Resources
 from rtl.config import TINY, ULX3S, ZCU102
@@ -19,7 +19,7 @@ DIGITS = str(Path(__file__).parents[3] / "examples" / "digits.pulsar")
 
 def test_cycles_of_an_image_add_up():
     hardware = HardwareTarget.load("sim")
-    estimate = Estimate.of(hardware, shape_for(DIGITS, TINY))
+    estimate = Estimate.of(hardware, NamedNetwork(DIGITS).shape_on(TINY))
     found = figures(estimate)["cycles"]
     parts = [found["multiplying"], found["draining"], *found["waiting"].values()]
     assert sum(sum(part.values()) for part in parts) == pytest.approx(estimate.cycles)

@@ -1,12 +1,13 @@
 """The nearest designs that reach a frame rate: fewer 8-bit rows, other engines, another clock."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nas.cost import HardwareTarget
 from nas.cost import estimate as estimates
-from nas.cost.estimate import Estimate, extrapolated
+from nas.cost.estimate import extrapolated
 from nas.cost.feasible import (
     NetworkDesign,
     candidate_engines,
@@ -15,12 +16,13 @@ from nas.cost.feasible import (
     lower_precision,
     other_engine,
 )
-from nas.cost.plain import shape_for
+from nas.cost.networks import NamedNetwork
 from rtl.board import load_board
 from rtl.build.synthesis import Resources
 from rtl.config import ENGINES, ULX3S, ZCU102, ZCU102_A4, ZCU102_A8
 
-DIGITS = str(Path(__file__).parents[3] / "examples" / "digits.pulsar")
+DIGITS = NamedNetwork(str(Path(__file__).parents[3] / "examples" / "digits.pulsar"))
+DEIT_TINY = NamedNetwork("deit_tiny")
 WIDE_PORT = """
 name = "wide"
 device = "verilator"
@@ -35,22 +37,6 @@ port_bits = 128
 """
 
 
-@pytest.fixture(scope="module")
-def zcu102() -> HardwareTarget:
-    return HardwareTarget.load("zcu102")
-
-
-@pytest.fixture(scope="module")
-def deit_tiny(zcu102) -> Estimate:
-    return Estimate.of(zcu102, shape_for("deit_tiny", zcu102.engine))
-
-
-@pytest.fixture(scope="module")
-def digits() -> Estimate:
-    hardware = HardwareTarget.load("sim")
-    return Estimate.of(hardware, shape_for(DIGITS, hardware.engine))
-
-
 @pytest.fixture
 def wide(tmp_path) -> HardwareTarget:
     """Board sim with memory that TINY cannot exhaust."""
@@ -61,17 +47,17 @@ def wide(tmp_path) -> HardwareTarget:
 
 def test_the_highest_fraction_of_8_bit_rows_that_reaches_the_target(zcu102):
     fps = 800
-    design = lower_precision("deit_tiny", zcu102, 0.5, fps)
-    assert design.reaches(fps) and 0 < design.bits8 < 0.5
-    more = Estimate.of(zcu102, shape_for("deit_tiny", zcu102.engine, design.bits8 + 0.05))
-    assert not NetworkDesign(design.bits8 + 0.05, more).reaches(fps)
+    design = lower_precision(NamedNetwork("deit_tiny", 0.5), zcu102, fps)
+    assert design.reaches(fps) and 0 < design.network.bits8 < 0.5
+    more = replace(design.network, bits8=design.network.bits8 + 0.05)
+    assert not NetworkDesign.of(more, zcu102).reaches(fps)
 
 
 def test_fewer_8_bit_rows_do_not_always_help(zcu102):
-    design = lower_precision("deit_tiny", zcu102, 0.1, 2_000)
-    assert design.bits8 == 0 and not design.reaches(2_000)
-    assert lower_precision("deit_tiny", zcu102, 0.0, 2_000) is None
-    assert lower_precision(DIGITS, HardwareTarget.load("sim"), 0.0, 1e6) is None
+    design = lower_precision(NamedNetwork("deit_tiny", 0.1), zcu102, 2_000)
+    assert design.network.bits8 == 0 and not design.reaches(2_000)
+    assert lower_precision(DEIT_TINY, zcu102, 2_000) is None
+    assert lower_precision(DIGITS, HardwareTarget.load("sim"), 1e6) is None
 
 
 def test_candidates_for_a_board_have_its_multipliers(monkeypatch):
@@ -93,35 +79,35 @@ def test_candidates_have_room_as_far_as_it_is_known(monkeypatch):
 
 def test_the_first_engine_that_reaches_the_target(wide):
     """Of the package: the board has neither limits nor a calibration."""
-    fps = 1.2 * Estimate.of(wide, shape_for(DIGITS, wide.engine)).frames_per_second
-    design = other_engine(DIGITS, wide, 0.0, fps).design
+    fps = 1.2 * NetworkDesign.of(DIGITS, wide).estimate.frames_per_second
+    design = other_engine(DIGITS, wide, fps).design
     assert design is not None and design.reaches(fps)
     assert design.estimate.engine == ZCU102
-    found = other_engine(DIGITS, wide, 0.0, 1e9)
+    found = other_engine(DIGITS, wide, 1e9)
     assert not found.design.reaches(1e9)
     assert found.reason and "an engine search needs a board with limits" in found.reason
 
 
 def test_an_engine_sized_to_the_network(zcu102):
     """The package has none but the board's own with its act_bits that reaches the rate."""
-    found = other_engine("deit_tiny", zcu102, 0.0, 600)
+    found = other_engine(DEIT_TINY, zcu102, 600)
     engine, hardware = found.design.estimate.engine, found.design.estimate.hardware
     assert engine not in ENGINES.values() and engine.act_bits == zcu102.engine.act_bits
     assert fits(engine, zcu102.board) and not extrapolated(engine, zcu102.board)
-    exact = Estimate.of(hardware, shape_for("deit_tiny", engine))
+    exact = NetworkDesign.of(DEIT_TINY, hardware).estimate
     assert found.design.reaches(600) and found.design.estimate.cycles == exact.cycles
     assert engine.products < zcu102.engine.products
 
 
 def test_the_fastest_engine_where_none_reaches_the_target(zcu102):
-    found = other_engine(DIGITS, zcu102, 0.0, 1e9)
+    found = other_engine(DIGITS, zcu102, 1e9)
     rate = found.design.estimate.frames_per_second
     assert found.reason is None
-    assert rate >= other_engine(DIGITS, zcu102, 0.0, 10_000).design.estimate.frames_per_second
+    assert rate >= other_engine(DIGITS, zcu102, 10_000).design.estimate.frames_per_second
 
 
 def test_no_engine_for_what_none_can_run(zcu102):
-    found = other_engine("vit_huge_patch14_224", zcu102, 0.0, 1)
+    found = other_engine(NamedNetwork("vit_huge_patch14_224"), zcu102, 1)
     assert found.design is None
     assert found.reason and "width: 1,280 needed, 1,024 available" in found.reason
 

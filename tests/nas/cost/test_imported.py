@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from nas.cost.plain import shape_of
+from nas.cost.networks import NamedNetwork
 from nas.importer.options import NetworkOptions
 from rtl.errors import UserError
 from rtl.model.shape import plain_vit
@@ -30,19 +30,19 @@ def expected():
 
 def test_an_onnx_file_needs_no_statistics(tmp_path, expected):
     path, _ = export(tmp_path, Style("classes"))
-    assert shape_of(str(path), 8, 0.5) == expected
+    assert NamedNetwork(str(path), 0.5).shape(8) == expected
 
 
 def test_tokens_are_the_output_without_a_classifier(tmp_path, expected):
     path, _ = export(tmp_path, Style("tokens", registers=2))
     tokens = replace(expected, dense=True, classes=0, head_bits8=(), registers=2)
-    assert shape_of(str(path), 8, 0.5) == tokens
+    assert NamedNetwork(str(path), 0.5).shape(8) == tokens
 
 
 def test_a_folder_and_a_checkpoint(tmp_path):
     saved(tmp_path, "vit_medium_patch16_gap_240", num_classes=5)
-    found = shape_of(str(tmp_path), 8)
+    found = NamedNetwork(str(tmp_path)).shape(8)
     assert (found.classes, found.mean_pool, found.class_token) == (5, True, False)
     options = NetworkOptions(checkpoint=tmp_path / "model.safetensors", classes=5)
     with pytest.raises(UserError, match=r"has positions of 4 x 4 patches, the model 14 x 14"):
-        shape_of("vit_tiny", 8, 0.0, options)
+        NamedNetwork("vit_tiny", options=options).shape(8)

@@ -1,28 +1,8 @@
 """The roofline: points by hand, and an image that figures alone decide."""
 
-from pathlib import Path
-
 import pytest
 
-from nas.cost import HardwareTarget
-from nas.cost.estimate import Estimate
-from nas.cost.plain import shape_for
 from nas.cost.roofline import plot, points
-from rtl.model.shape import plain_vit
-
-DIGITS = str(Path(__file__).parents[3] / "examples" / "digits.pulsar")
-
-
-@pytest.fixture(scope="module")
-def deit_tiny() -> Estimate:
-    shape = plain_vit(width=192, heads=3, row_granularity=32)
-    return Estimate.of(HardwareTarget.load("zcu102"), shape)
-
-
-@pytest.fixture(scope="module")
-def digits() -> Estimate:
-    hardware = HardwareTarget.load("sim")
-    return Estimate.of(hardware, shape_for(DIGITS, hardware.engine))
 
 
 def test_points_of_the_roofline(deit_tiny):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nas.cost.plain import shape_of
+from nas.cost.networks import NamedNetwork
 from nas.importer.options import NetworkOptions
 from rtl.errors import UserError
 from rtl.model.shape import plain_vit
@@ -10,13 +10,13 @@ from rtl.model.shape import plain_vit
 
 def test_deit_small_with_a_quarter_of_8_bit_tiles():
     expected = plain_vit(width=384, heads=6, row_granularity=32, bits8=0.25)
-    assert shape_of("deit_small", 32, 0.25) == expected
-    assert shape_of("deit_small_patch16_224", 32, 0.25) == expected
+    assert NamedNetwork("deit_small", 0.25).shape(32) == expected
+    assert NamedNetwork("deit_small_patch16_224", 0.25).shape(32) == expected
 
 
 def test_sizes_come_from_the_modules_not_from_the_name():
     """Heads of 72 dimensions, hidden units that are no multiple of the width, a mean, no token."""
-    assert shape_of("vit_so400m_patch14_siglip_gap_224", 16) == plain_vit(
+    assert NamedNetwork("vit_so400m_patch14_siglip_gap_224").shape(16) == plain_vit(
         patch=14,
         width=1152,
         heads=16,
@@ -30,20 +30,20 @@ def test_sizes_come_from_the_modules_not_from_the_name():
 
 
 def test_a_model_without_a_classifier_gets_1000_classes():
-    assert shape_of("vit_small_patch14_dinov2", 32).classes == 1000
-    assert shape_of("vit_base_patch16_224.augreg_in21k", 32).classes == 21843
+    assert NamedNetwork("vit_small_patch14_dinov2").shape(32).classes == 1000
+    assert NamedNetwork("vit_base_patch16_224.augreg_in21k").shape(32).classes == 21843
 
 
 def test_variants():
     """Another image size and number of classes; registers; DeiT III; no classifier."""
     options = NetworkOptions(classes=5, image_size=112)
     small = plain_vit(image=(112, 112, 3), width=384, heads=6, classes=5, row_granularity=32)
-    assert shape_of("deit3_small", 32, 0.0, options) == small
+    assert NamedNetwork("deit3_small", options=options).shape(32) == small
     options = NetworkOptions(classes=0, image_size=224)
-    found = shape_of("vit_small_patch14_reg4_dinov2", 32, 0.0, options)
+    found = NamedNetwork("vit_small_patch14_reg4_dinov2", options=options).shape(32)
     assert (found.tokens, found.registers, found.dense, found.classes) == (261, 4, True, 0)
     with pytest.raises(UserError, match=r"--image-size 220 is not a multiple of the patch's 16"):
-        shape_of("deit_small", 32, 0.0, NetworkOptions(image_size=220))
+        NamedNetwork("deit_small", options=NetworkOptions(image_size=220)).shape(32)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_variants():
 )
 def test_what_the_engine_has_not_is_refused_by_name(name, missing):
     with pytest.raises(UserError) as error:
-        shape_of(name, 32)
+        NamedNetwork(name).shape(32)
     assert str(error.value) == f"timm model '{name}' has what the engine has not: {missing}"
 
 
@@ -76,5 +76,5 @@ def test_what_the_engine_has_not_is_refused_by_name(name, missing):
 )
 def test_unknown_names(name, close):
     with pytest.raises(UserError, match="unknown model") as error:
-        shape_of(name, 32)
+        NamedNetwork(name).shape(32)
     assert close in str(error.value)

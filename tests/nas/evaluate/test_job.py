@@ -108,6 +108,27 @@ def test_a_decoder_on_the_host(tmp_path):
     assert np.abs(answers(images).outputs["output"] - wanted).max() < 1e-4
 
 
+def test_a_classifier_on_the_host(tmp_path, monkeypatch, capsys):
+    """Its classes are those of the folders, if they are numbered; they need no names."""
+    exact = replace(network(0), class_names=())
+    model = quantized(exact)
+    model.save(tmp_path / "a.pulsar")
+    monkeypatch.setattr(job, "_host", lambda options, model: lambda x: {"logits": x[:, :3]})
+    features = job.integer_answers(model)(IMAGES).features
+    assert features is not None
+    labels = features[:, :3].argmax(1)
+    save_images(IMAGES, tmp_path / "numbered", [str(label) for label in labels])
+    found = written(tmp_path, "--data", tmp_path / "numbered")
+    assert (found["top1"]["integer"], found["matching"]) == (1.0, "by number")
+    save_images(IMAGES, tmp_path / "named", ["ant" if label else "bee" for label in labels])
+    assert evaluate(tmp_path / "a.pulsar", "--data", tmp_path / "named") == 2
+    said = capsys.readouterr().err
+    assert "has no class of this name" in said and "its images count as unlabelled" in said
+    monkeypatch.setattr(job, "read", lambda name, options: exact)
+    found = written(tmp_path, "--data", tmp_path / "named", "--float", "x")
+    assert found["top1"] is None and found["agreement"] > 0.6
+
+
 def refused(capsys, *args: object) -> str:
     assert evaluate(*args) == 2
     message = capsys.readouterr().err.strip().splitlines()[-1]

@@ -68,7 +68,10 @@ def test_a_name_with_a_checkpoint(tmp_path):
     assert network.source["notes"] == [
         "weights are those under 'state_dict'",
         "removed the prefix 'module.'",
+        "mean and std are those of timm's weights 'augreg_in21k_ft_in1k'",
     ]
+    given = load("vit_tiny_patch16_224", checkpoint=path, image_size=32, mean=(0.4,), std=(0.2,))
+    assert len(given.source["notes"]) == 2
     with pytest.raises(UserError, match=r"vit_tiny: no weights: give --checkpoint FILE"):
         load("vit_tiny")
 
@@ -92,6 +95,22 @@ def test_positions_of_another_grid(tmp_path):
     assert load(tmp_path, image_size=48).tokens == 37
     with pytest.raises(UserError, match=r"--image-size 33 is not a multiple of the patch's 8 pix"):
         load(tmp_path, image_size=33)
+
+
+def test_statistics_that_nobody_states_are_asked_for(tmp_path):
+    """By a folder without them, or by a name that timm has no weights of."""
+    model = saved(tmp_path, "vit_small_patch16_36x1_224", {"crop_pct": 0.8})
+    asked = r"does not say how its pixels were normalised: give --mean and --std"
+    with pytest.raises(UserError, match=rf"{tmp_path.name} {asked}"):
+        load(tmp_path)
+    network = load(tmp_path, mean=CONFIG["mean"], std=CONFIG["std"])
+    assert_exact(logits(network, forward(network, pixels())), expected(model, pixels()))
+    assert network.preprocessing.resize == 40
+    model = made("vit_small_patch16_36x1_224", patch_size=16, embed_dim=384, depth=36, num_heads=6)
+    torch.save(model.state_dict(), tmp_path / "a.pth")
+    options = {"checkpoint": tmp_path / "a.pth", "image_size": 32}
+    with pytest.raises(UserError, match=rf"vit_small_patch16_36x1_224 {asked}"):
+        load("vit_small_patch16_36x1_224", **options)
 
 
 def test_grey_images_need_statistics_of_their_own(tmp_path):

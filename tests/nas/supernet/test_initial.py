@@ -1,12 +1,10 @@
 """Initial scales: least error on real values, headroom of the residual stream."""
 
-from math import log2
-
 import pytest
 import torch
 
 from nas.numerics.codes import INT16
-from nas.supernet.initial import RESIDUAL_HEADROOM, SAMPLES, calibrate
+from nas.supernet.initial import RESIDUAL_HEADROOM, SAMPLES, calibrate, sample
 from nas.supernet.steps import best_step
 from nas.supernet.supernet import Supernet
 
@@ -27,9 +25,16 @@ def test_the_residual_stream_has_headroom(calibrated):
     stream = [v for name, v in values.items() if name.endswith(("embed", "attended", "output"))]
     assert len(stream) == 5
     largest = max(float(value.abs().max()) for value in stream)
-    assert log2(net.residual_scale).is_integer()
-    code = largest / net.residual_scale
-    assert INT16[1] / 2 < code * RESIDUAL_HEADROOM <= INT16[1]
+    assert largest / net.residual_scale == pytest.approx(INT16[1] / RESIDUAL_HEADROOM)
+
+
+@pytest.mark.parametrize("channels", [16, 48, 64, 768])
+def test_every_channel_is_sampled_alike(channels):
+    tensor = torch.arange(channels).expand(8 * SAMPLES // channels, channels)
+    counts = torch.bincount(sample(tensor), minlength=channels)
+    mean = SAMPLES / channels
+    assert counts.sum() == SAMPLES and (counts - mean).abs().max() < 5 * mean**0.5
+    assert torch.equal(sample(tensor), sample(tensor))
 
 
 @pytest.mark.parametrize(
@@ -37,8 +42,7 @@ def test_the_residual_stream_has_headroom(calibrated):
 )
 def test_scales_have_the_least_error(calibrated, name, limits):
     net, values = calibrated
-    tensor = values[f"blocks.1.{name}"].flatten()
-    tensor = tensor[:: max(1, tensor.numel() // SAMPLES)]
+    tensor = sample(values[f"blocks.1.{name}"])
     scale = getattr(net.block(1), f"{name}_scale").log.exp()
     torch.testing.assert_close(scale, best_step(tensor.reshape(1, -1), *limits).squeeze(0))
 

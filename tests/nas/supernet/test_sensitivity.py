@@ -64,6 +64,25 @@ def test_tiles_are_ranked_by_sensitivity(tiny_config, tiny_data):
     assert bits8_tiles(2, 0.5, order["embed"]).count(True) == 1
 
 
+def test_gathering_within_heads_makes_tiles_differ(tiny_config, tiny_data):
+    """A head of 8 rows has two tiles of 4: one takes the sensitive rows, and gets the 8 bits."""
+    net, _ = trained(tiny_config, tiny_data)
+    sensitivity = row_sensitivity(net, tiny_data.train)
+    permutation = row_permutation(net, sensitivity)
+    gathered = tile_order(sensitivity, permutation, 4)
+    [order] = [order for _, order in permutation["blocks.0.v.weight"]]
+    tiles = sensitivity["blocks.0.v"][order].view(2, 2, 4)  # (heads, tiles of a head, rows)
+    assert (tiles[:, 0].amin(1) >= tiles[:, 1].amax(1)).all()
+    assert [tile for tile in gathered["blocks.0.v"] if tile < 2] == [0, 1]  # of the first head
+    most = sensitivity["blocks.0.v"].view(2, 2, 4).sum(2)
+    assert tiles.sum(2).max() > most.max()  # apart, no tile is as sensitive as the gathered one
+    # With tiles of whole heads the ranking is that of rows in their old places.
+    assert (
+        tile_order(sensitivity, permutation, 8)["blocks.0.v"]
+        == (tile_order(sensitivity, {}, 8)["blocks.0.v"])
+    )
+
+
 def test_8_bits_are_nearly_free_and_4_bits_are_not(tiny_config, tiny_data):
     net, _ = trained(tiny_config, tiny_data)
     for rows in row_sensitivity(net, tiny_data.train).values():

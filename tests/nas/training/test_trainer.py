@@ -2,13 +2,15 @@
 
 from copy import deepcopy
 from dataclasses import replace
-from math import cos, pi
+from math import cos, log, pi
 
 import pytest
 import torch
 from torch.nn import functional
 
+from nas.supernet.norm import HIGHEST_SCALE
 from nas.training.trainer import Trainer
+from rtl.errors import UserError
 
 
 @pytest.fixture
@@ -225,3 +227,69 @@ def test_validation_names_the_subnets(trainer):
     accuracies = trainer.validate()
     assert list(accuracies) == ["largest", "smallest"]
     assert all(0 <= accuracy <= 1 for accuracy in accuracies.values())
+
+
+def test_validation_looks_at_the_averages(trainer):
+    advance(trainer, trainer.float_steps + 2)
+    for average in trainer.averages.values():
+        average.zero_()
+    # With all parameters 0 all logits are equal, and the first class is the answer.
+    share = float((trainer.data.validation.labels == 0).float().mean())
+    assert trainer.validate() == pytest.approx({"largest": share, "smallest": share})
+
+
+# ------------------------------------------------------------ one subnet alone
+
+
+def test_a_subnet_alone_is_all_that_is_trained(short, tiny_data, tmp_path):
+    space = short.supernet.space
+    arch = space.smallest(0.5)
+    trainer = Trainer(replace(short, alone=arch, weight_decay=0), tiny_data, tmp_path / "run.pt")
+    before = parameters(trainer)
+    assert [list(losses) for losses in advance(trainer, trainer.steps)] == [["only"]] * 12
+    assert list(trainer.validate()) == ["only"]
+    changed = {name for name, value in parameters(trainer).items() if (value != before[name]).any()}
+    assert "blocks.0.q.weight" in changed
+    assert not any(name.startswith("blocks.1.") and "log_step" not in name for name in changed)
+    trainer.finish()
+    rows = trainer.net.head.weight.detach()[:, arch.width :]
+    assert torch.equal(rows, before["head.weight"][:, arch.width :])
+
+
+def test_a_subnet_alone_learns(tiny_config, tiny_data, tmp_path):
+    arch = tiny_config.supernet.space.smallest(1.0)
+    trainer = Trainer(replace(tiny_config, alone=arch), tiny_data, tmp_path / "run.pt")
+    advance(trainer, trainer.steps)
+    assert trainer.validate()["only"] > 0.6  # chance is 1/3
+
+
+# ------------------------------------------------------------ divergence
+
+
+@pytest.mark.parametrize("steps", [2, 8])
+def test_a_loss_that_is_no_number_stops_the_run(trainer, steps):
+    advance(trainer, steps)
+    trainer.save()
+    saved = trainer.path.read_bytes()
+    with torch.no_grad():
+        trainer.net.head.weight[0, 0] = torch.nan
+    with pytest.raises(
+        UserError,
+        match=rf"training diverged at step {steps} of 12: the loss of the largest subnet is nan;"
+        r" \S+run\.pt is kept as last saved: train with a lower learning rate, or another seed",
+    ):
+        trainer.advance()
+    with pytest.raises(UserError, match=r"head\.weight holds values that are infinite"):
+        trainer.save()
+    assert trainer.path.read_bytes() == saved
+
+
+def test_a_norm_s_scale_stays_within_what_the_format_expresses(trainer):
+    advance(trainer, trainer.float_steps + 1)
+    scales = [trainer.net.norm_scale, trainer.net.block(0).norm1_scale]
+    for scale in scales:
+        with torch.no_grad():
+            scale.log.fill_(log(HIGHEST_SCALE))
+        scale.log.register_hook(lambda gradient: torch.full_like(gradient, -1.0))  # upwards
+    advance(trainer, 3)
+    assert all(float(scale.log.detach()) == pytest.approx(log(HIGHEST_SCALE)) for scale in scales)

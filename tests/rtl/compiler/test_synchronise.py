@@ -1,5 +1,7 @@
 """Marks keep every hazard, in every order of events that an engine may choose."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,9 +12,9 @@ from rtl.compiler.operations import MemorySpace, Operation, Program, Span, Subje
 from rtl.compiler.synchronise import (
     FED_BY_DRAIN,
     MOST_CREDITS,
-    Dependency,
+    NEVER,
     check_semaphores,
-    dependencies,
+    needed_operations,
     synchronise,
 )
 from rtl.config import TINY
@@ -46,6 +48,26 @@ programs = st.lists(
     ),
     max_size=30,
 )
+
+
+class Dependency(NamedTuple):
+    """An operation, of this image or of the one before, that must be complete."""
+
+    operation: int
+    previous_image: bool
+
+
+def dependencies(operations):
+    """Per operation, what it needs of each unit."""
+    count = len(operations)
+    return [
+        {
+            unit: Dependency(needed % count, needed < count)
+            for unit, needed in zip(Unit, needs, strict=True)
+            if needed != NEVER
+        }
+        for _, needs in needed_operations(operations)
+    ]
 
 
 def overlap(a, b):

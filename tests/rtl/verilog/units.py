@@ -8,12 +8,9 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
+from rtl.engine import MEMORIES
 from rtl.matmul.unit import MatmulUnit
 from rtl.memory.load.unit import LoadUnit
-from rtl.memory.scratchpads.activations import ActivationMemory
-from rtl.memory.scratchpads.attention import KeyMemory, ScoreMemory, ValueMemory
-from rtl.memory.scratchpads.loaded import ExponentMemory, ParameterMemory, PixelMemory, WeightMemory
-from rtl.memory.scratchpads.residual import ResidualMemory
 from rtl.memory.store import StoreUnit
 from rtl.vector.layernorm import NormUnit
 from rtl.vector.softmax import SoftmaxUnit
@@ -70,18 +67,7 @@ class SideBySide(wiring.Component):
 
 def scratchpads() -> SideBySide:
     """All memories of one engine."""
-    memories = {
-        "activations": ActivationMemory,
-        "pixels": PixelMemory,
-        "keys": KeyMemory,
-        "values": ValueMemory,
-        "scores": ScoreMemory,
-        "residual": ResidualMemory,
-        "weights": WeightMemory,
-        "parameters": ParameterMemory,
-        "exponents": ExponentMemory,
-    }
-    return SideBySide({name: memory(test_scratchpad.SMALL) for name, memory in memories.items()})
+    return SideBySide({name: memory(test_scratchpad.SMALL) for name, memory in MEMORIES.items()})
 
 
 UNITS = {

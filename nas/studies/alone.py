@@ -1,0 +1,185 @@
+"""Subnets with the supernet's weights, beside the same subnets trained alone.
+
+Both are integer models, measured on the test images. Nothing is chosen by these measurements.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from nas.cost import ExactCosts, HardwareTarget, SubnetCosts
+from nas.data import ImageSet, TrainingData, thinned
+from nas.digits import DIGITS, load_digits, recipe
+from nas.intervals import Difference
+from nas.numerics.integer import IntegerNetwork
+from nas.space import Arch
+from nas.studies.options import StudyOptions
+from nas.studies.resampling import crossed_mean
+from nas.supernet.export import export
+from nas.supernet.supernet import Supernet
+from nas.testset import load_digits_test
+from nas.training.checkpoint import load_supernet
+from nas.training.evaluate import Result, evaluate
+from nas.training.train import train_supernet
+from rtl.console import print_tables, table
+from rtl.files import atomic_write, require_writable
+
+SCHEMA = 1
+SUPERNETS = "supernets"  # folder of trained networks
+DRAWN_PER_SUBNET = 40  # random subnets, of which one is taken
+QUICK_EVERY = 7  # one image in seven
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A subnet with shared weights and with its own, on the same test images.
+
+    Parameters
+    ----------
+    arch : Arch
+    cycles : int
+        Cycles per image.
+    shared, alone : Result
+    """
+
+    arch: Arch
+    cycles: int
+    shared: Result
+    alone: Result
+
+
+def run(options: StudyOptions) -> dict[str, Any]:
+    """Do the study; return what it writes.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written, or training diverges.
+    """
+    torch.set_num_threads(1)
+    path = options.out / f"alone-{options.seed}.json"
+    require_writable(path)
+    console = Console(stderr=True)
+    hardware = HardwareTarget.load(options.board)
+    data, test = load_digits(), load_digits_test()
+    config = recipe(
+        DIGITS.tiled(hardware.engine.row_lanes),
+        act_bits=hardware.engine.act_bits,
+        seed=options.seed,
+    )
+    if options.quick:
+        data, config = thinned(data, QUICK_EVERY), config.shortened()
+    folder = options.out / SUPERNETS
+    shared = load_supernet(train_supernet(config, folder, data, console=console))
+    pairs: list[Pair] = []
+    costs = SubnetCosts(hardware, shared.config.space, ExactCosts(), shared.order)
+    for arch, cycles in spread_by_cycles(costs, options.subnets, options.seed):
+        console.print(f"subnet {len(pairs) + 1} of {options.subnets}, {cycles:,} cycles")
+        own = replace(config, alone=arch)
+        alone = load_supernet(train_supernet(own, folder, data, console=console))
+        answers = (integer_answers(net, arch, data, test) for net in (shared, alone))
+        pairs.append(Pair(arch, cycles, *answers))
+    report = summarize(options, pairs)
+    with atomic_write(path, "w") as file:
+        json.dump(report, file, indent=2)
+    print_tables(comparison(pairs, report))
+    print(f"Wrote {path}")
+    return report
+
+
+def spread_by_cycles(costs: SubnetCosts, count: int, seed: int) -> list[tuple[Arch, int]]:
+    """Choose subnets evenly over the distribution of cycles, the fastest first, with their cycles.
+
+    Of random subnets in the order of their cycles, ``count`` parts of equal size are made, and the
+    middle one of each part is taken.
+    """
+    rng = np.random.default_rng([seed, 6])
+    drawn = [costs.space.sample(rng) for _ in range(count * DRAWN_PER_SUBNET)]
+    cycles = [cost.cycles for cost in costs.of(drawn)]
+    order = np.argsort(cycles, kind="stable")
+    middles = order[DRAWN_PER_SUBNET // 2 :: DRAWN_PER_SUBNET]
+    return [(drawn[i], int(cycles[i])) for i in middles]
+
+
+def integer_answers(net: Supernet, arch: Arch, data: TrainingData, images: ImageSet) -> Result:
+    """Classify images by the integer model of a subnet."""
+    model = export(net, arch, class_names=data.class_names, preprocessing=data.preprocessing)
+    network, scale = IntegerNetwork(model), model.classifier.output_scale
+    return evaluate(lambda part: network.run(part) * scale, images)
+
+
+def summarize(options: StudyOptions, pairs: Sequence[Pair]) -> dict[str, Any]:
+    """Collect JSON values: of each subnet, and means with 95 % intervals.
+
+    Differences are shared minus alone; intervals resample subnets and images.
+    """
+    accuracy, loss = (
+        crossed_mean(np.stack([read(pair.shared) - read(pair.alone) for pair in pairs]))
+        for read in (_correct, _loss)
+    )
+    return {
+        "schema": SCHEMA,
+        "seed": options.seed,
+        "quick": options.quick,
+        "accuracy_difference": asdict(accuracy),
+        "cross_entropy_difference": asdict(loss),
+        "subnets": [
+            {
+                "cycles": pair.cycles,
+                "accuracy_shared": pair.shared.accuracy,
+                "accuracy_alone": pair.alone.accuracy,
+                "cross_entropy_shared": float(pair.shared.cross_entropy.mean()),
+                "cross_entropy_alone": float(pair.alone.cross_entropy.mean()),
+                "arch": pair.arch.to_json(),
+            }
+            for pair in pairs
+        ],
+    }
+
+
+def comparison(pairs: Sequence[Pair], report: dict[str, Any]) -> Table:
+    """Make the table of a study."""
+    result = table(
+        "cycles", "accuracy %\nshared", "\nalone", "\ndifference",
+        "cross-entropy\nshared", "\nalone", "\ndifference",
+        text=(),
+        title="Subnets with the supernet's weights, and trained alone for as many steps",
+        caption="integer models on the 1,000 test images; differences are shared minus alone;"
+        " 95 % intervals resample subnets and images",
+        box=box.SIMPLE_HEAD,
+    )  # fmt: skip
+    for pair in pairs:
+        right = [100 * each.accuracy for each in (pair.shared, pair.alone)]
+        losses = [float(each.cross_entropy.mean()) for each in (pair.shared, pair.alone)]
+        result.add_row(
+            f"{pair.cycles:,}",
+            *(f"{each:.1f}" for each in right),
+            f"{right[0] - right[1]:+.1f}",
+            *(f"{each:.4f}" for each in losses),
+            f"{losses[0] - losses[1]:+.4f}",
+        )
+    accuracy = Difference(**report["accuracy_difference"])
+    loss = Difference(**report["cross_entropy_difference"])
+    result.add_section()
+    result.add_row(
+        "mean", "", "",
+        f"{100 * accuracy.mean:+.2f}\n{100 * accuracy.low:+.2f}..{100 * accuracy.high:+.2f}",
+        "", "",
+        f"{loss.mean:+.4f}\n{loss.low:+.4f}..{loss.high:+.4f}",
+    )  # fmt: skip
+    return result
+
+
+def _correct(result: Result) -> np.ndarray:
+    return result.correct.astype(float)
+
+
+def _loss(result: Result) -> np.ndarray:
+    return result.cross_entropy.astype(float)

@@ -1,0 +1,43 @@
+"""Options of ``python -m nas.studies``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from rtl.cli import BoardName, Flag
+from rtl.errors import UserError
+
+Study = Literal["alone"]
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """Study the method on the digits; a study that was interrupted continues.
+
+    alone: does sharing weights cost accuracy? Subnets of the supernet, spread evenly over the
+    cycles that subnets take, beside the same subnets trained alone by the same recipe for as many
+    steps, on the test images. Writes OUT/alone-SEED.json. 12 subnets take half an hour on an idle
+    core, after the supernet.
+    """
+
+    study: Annotated[Study, tyro.conf.Positional]
+    """Which study."""
+    out: Path = Path("runs")
+    """Folder of the result. Trained networks are kept in OUT/supernets, as those of nas.search."""
+    board: BoardName = "sim"
+    """Board whose cycles spread the subnets."""
+    subnets: int = 12
+    """Number of subnets."""
+    seed: int = 0
+    """Seed of everything random, training included."""
+    quick: Flag = False
+    """Try the command: hardly any training. Accuracies mean nothing."""
+
+    def __post_init__(self) -> None:
+        for name, least, most in (("subnets", 2, 1000), ("seed", 0, 2**32 - 1)):
+            if not least <= getattr(self, name) <= most:
+                raise UserError(
+                    f"--{name} must be from {least} to {most}, not {getattr(self, name)}"
+                )

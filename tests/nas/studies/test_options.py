@@ -1,0 +1,21 @@
+"""The command line of studies: what it refuses, in one line."""
+
+import pytest
+
+from nas.studies.__main__ import main
+from rtl.cli import command
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("alone", "--subnets", "1"), "--subnets must be from 2 to 1000, not 1"),
+        (("alone", "--seed", "-1"), "--seed must be from 0 to 4294967295, not -1"),
+        (("apart",), "apart"),
+        ((), "is missing: Which study"),
+    ],
+)
+def test_mistakes_are_one_line(args, said, capsys):
+    assert command(main, prog="python -m nas.studies", args=args) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and said in error
