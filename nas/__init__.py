@@ -1,14 +1,19 @@
-"""Neural architecture search for the accelerator: supernet, training, costs, search, export.
+"""Networks for the accelerator: searched, or trained elsewhere and quantized; and their costs.
 
 - :mod:`nas.data`, :mod:`nas.digits`: images with labels; the handwritten digits
 - :mod:`nas.folder`: images of a folder, perhaps with classes
+- :mod:`nas.intervals`: intervals of accuracies; :mod:`nas.producer`: the name in a model file
 - :mod:`nas.testset`: the test set, which only the final report imports
 - :mod:`nas.space`: the search space
 - :mod:`nas.numerics`: codes and factors in PyTorch, and the whole integer model in integers
+- :mod:`nas.importer`: trained networks from elsewhere, in one canonical form
+- :mod:`nas.quantize`: ``python -m nas.quantize``, such a network to an integer model
 - :mod:`nas.supernet`: the network whose subnets share weights, and its export
 - :mod:`nas.training`: its training
 - :mod:`nas.cost`: what a network costs on a board; calibration; the search for an engine
 - :mod:`nas.search`: ``python -m nas.search``, the main job
+- :mod:`nas.studies`: ``python -m nas.studies``, studies of the method on the digits
 - :mod:`nas.evaluate`: ``python -m nas.evaluate``, an integer model beside its float network
+- :mod:`nas.vit`: ``python -m nas.vit``, the example with a trained network
 - :mod:`nas.fit`, :mod:`nas.explain`, :mod:`nas.calibrate`: commands about costs
 """

@@ -11,5 +11,6 @@
 - :mod:`sim.run`: ``python -m sim.run``, images to classes
 - :mod:`sim.bench`: ``python -m sim.bench``, cycles of a network, with :mod:`sim.timeline`
 - :mod:`sim.calibration`: cycles of the RTL beside those of the timing model
-- :mod:`sim.random_model`, :mod:`sim.workloads`: networks with random weights
+- :mod:`sim.random_model`, :mod:`sim.random_layers`, :mod:`sim.workloads`: networks with random
+  weights
 """

@@ -113,6 +113,19 @@ def test_names_beside_files_are_in_them(page):
     assert [pair for pair in named if pair[1] not in top_level_names(ROOT / pair[0])] == []
 
 
+PACKAGES = sorted(file for top in OURS for file in (ROOT / top).rglob("__init__.py"))
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=relative_name)
+def test_a_list_of_modules_is_complete(package):
+    """Where a package's docstring lists its modules, each is among them."""
+    text = ast.get_docstring(ast.parse(package.read_text(encoding="utf-8"))) or ""
+    files = {file.stem for file in package.parent.glob("[a-z]*.py")}
+    folders = {file.parent.name for file in package.parent.glob("*/__init__.py")}
+    listed = set(re.findall(r"\w+", text))
+    assert "\n- " not in text or files | folders <= listed
+
+
 def test_every_page_is_in_the_index():
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     listed = {(ROOT / "docs" / target).resolve() for target in LINK.findall(index)}

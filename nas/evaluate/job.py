@@ -18,6 +18,7 @@ from nas.evaluate.result import Evaluation
 from nas.folder import ImageFolder, open_folder
 from nas.importer.network import FloatNetwork, converted
 from nas.importer.source import described, read
+from nas.numerics.device import usable_device
 from rtl.console import print_tables, progress_bars
 from rtl.errors import UserError
 from rtl.files import atomic_write, require_writable
@@ -107,7 +108,7 @@ def _evaluate(
     images: ImageFolder,
     network: FloatNetwork | None,
 ) -> Evaluation:
-    device = _device(options.device)
+    device = usable_device(options.device)
     integer = integer_answers(model, host, device)
     exact = network and float_answers(converted(network, torch.float32, device), host)
     batches = images.batches(model.preprocessing, model.image, options.batch, options.workers)
@@ -132,14 +133,6 @@ def _shown(batches: Iterable[Tensor], images: int, what: str) -> Iterator[Tensor
         for batch in batches:
             yield batch
             bars.advance(task, len(batch))
-
-
-def _device(name: str) -> torch.device:
-    try:
-        return torch.zeros(1, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"--device {name} cannot be used: {reason}") from None
 
 
 def _report(

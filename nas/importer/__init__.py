@@ -5,6 +5,7 @@
 - ``source``: :func:`load`, from a file or a name; ``options``: what else there is to say
 - ``timm_source``: timm's models; ``timm_parts``: what the engine has not; ``weights``: their files
 - ``onnx_source``: ONNX files; ``onnx_graph``, ``onnx_parts``, ``onnx_blocks``, ``onnx_host``
+- ``resample``: positions for another image size
 - ``pixels``: from images to pixels; ``known``: files that do not say what they need
 - ``activations``: kinds of GELU; ``checks``: of any network
 """

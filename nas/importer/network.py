@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from rtl.model import Preprocessing
+from rtl.model.shape import BlockShape, NetworkShape
 
 Part = TypeVar("Part")
 
@@ -159,6 +160,25 @@ class FloatNetwork:
     @property
     def patches(self) -> int:
         return (self.image[0] // self.patch) * (self.image[1] // self.patch)
+
+    @property
+    def sizes(self) -> NetworkShape:
+        """All sizes, not yet in row tiles. Without a classifier, all tokens are the output."""
+        return NetworkShape(
+            image=self.image,
+            patch=self.patch,
+            width=self.width,
+            head_dim=self.head_dim,
+            classes=0 if self.head is None else len(self.head.bias),
+            row_granularity=1,
+            blocks=tuple(BlockShape(each.heads, each.hidden, bits8=()) for each in self.blocks),
+            embed_bits8=(),
+            head_bits8=(),
+            mean_pool=self.head is not None and self.pool == "mean",
+            class_token=self.class_token,
+            registers=self.registers,
+            dense=self.head is None,
+        )
 
 
 def affine(weight: Tensor, bias: Tensor | None = None) -> Affine:

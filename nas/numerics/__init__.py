@@ -2,4 +2,5 @@
 
 - ``codes``, ``dyadic``, ``reshape``: rounding and ranges; factors; pixels, patches and heads
 - ``integer``: the whole integer model, in integers: no gradients, every code as in golden
+- ``device``: the device that computes
 """

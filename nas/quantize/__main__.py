@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 import tyro
 from rich.table import Table
 
@@ -16,6 +15,7 @@ from nas.importer import ImportOptions
 from nas.importer.checks import tensors
 from nas.importer.network import FloatNetwork
 from nas.importer.source import described, read
+from nas.numerics.device import usable_device
 from nas.quantize.images import LEAST, MOST, image_files, load_images
 from nas.quantize.job import Quantization, quantize
 from nas.quantize.method import Method
@@ -47,7 +47,7 @@ class QuantizeOptions:
     """Name of a timm model (with --checkpoint), a folder as timm saves one, or an ONNX file."""
 
     images: Path
-    """Folder of pictures like those that the network will see; no labels are needed."""
+    """Folder of images like those that the network will see; no labels are needed."""
 
     out: Path
     """Model file to write, NAME.pulsar. A decoder that follows the transformer in an ONNX file goes
@@ -176,17 +176,6 @@ def wanted(options: QuantizeOptions, hardware: HardwareTarget) -> tuple[str, int
     if weights != "mixed" and limit is not None:
         raise UserError(f"--weights {weights} leaves no choice: drop it, or --fps and --cycles")
     return weights, limit
-
-
-def usable_device(name: str) -> torch.device:
-    """Return a device by its name, if this machine has it."""
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"--device {name} cannot be used: {reason}") from None
-    return device
 
 
 def summary(options: QuantizeOptions, hardware: HardwareTarget, result: Quantization) -> Table:

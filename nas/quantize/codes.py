@@ -73,7 +73,11 @@ class BlockCodes:
 
     def tensors(self) -> dict[str, Code]:
         """Codes by the name of their tensor."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.type is Code}
+        return {name: getattr(self, name) for name in CODED}
+
+
+CODED = tuple(field.name for field in fields(BlockCodes) if field.type is Code)
+"""Names of a block's tensors that have a code."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Images to calibrate with: any folder of pictures, no labels."""
+"""Images to calibrate with: any folder of them, no labels."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,12 +18,12 @@ MOST = 64
 
 
 def image_files(folder: Path) -> list[Path]:
-    """List the pictures in a folder and the folders in it, sorted.
+    """List the images in a folder and the folders in it, sorted.
 
     Raises
     ------
     UserError
-        If there is no such folder, or fewer than :data:`LEAST` pictures are in it.
+        If there is no such folder, or fewer than :data:`LEAST` images are in it.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
@@ -38,7 +38,7 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def _is_image(path: Path) -> bool:
-    """Whether it is a file by the name of a picture, which those that macOS hides are not."""
+    """Whether it is a file by the name of an image, which those that macOS hides are not."""
     named = path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
     return named and path.is_file()
 
@@ -51,7 +51,7 @@ def load_images(
     most: int = MOST,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tensor:
-    """Prepare pictures as the integer model will.
+    """Prepare images as the integer model will.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def load_images(
     Raises
     ------
     UserError
-        If a picture cannot be read, if all are of a single colour, or all are the same.
+        If an image cannot be read, if all are of a single colour, or all are the same.
     """
     chosen = np.linspace(0, len(files) - 1, min(most, len(files))).round().astype(int)
     pixels = []
@@ -80,12 +80,12 @@ def load_images(
     images = torch.stack(pixels)
     if (images == images[:, :1, :1]).all():
         raise UserError(
-            f"{files[0].parent}: every image is of a single colour: give pictures of the kind that"
+            f"{files[0].parent}: every image is of a single colour: give images of the kind that"
             " the network will see"
         )
     if len(images.unique(dim=0)) < LEAST:
         raise UserError(
-            f"{files[0].parent}: every image is the same: give different pictures of the kind that"
+            f"{files[0].parent}: every image is the same: give different images of the kind that"
             " the network will see"
         )
     return images

@@ -275,31 +275,17 @@ def four_bits(
     method : Method, optional
         Says where there are two GELU tables; one each, otherwise.
     """
+    shape = network.sizes.with_row_tiles(granularity)
 
-    def tiles(rows: int, value: bool) -> tuple[bool, ...]:
-        return (value,) * -(-rows // granularity)
-
-    def block(of: Any) -> BlockShape:
+    def block(of: BlockShape) -> BlockShape:
         units = table_units(of.hidden, method, granularity) if method else ()
-        bits8 = tuple((name, tiles(len(getattr(of, name).bias), False)) for name in LAYERS)
-        first = units[0] if len(units) == 2 else None
-        return BlockShape(of.heads, of.hidden, bits8, first)
+        return replace(of, first_table_units=units[0] if len(units) == 2 else None)
 
-    head = network.head
-    return NetworkShape(
-        image=network.image,
-        patch=network.patch,
-        width=network.width,
-        head_dim=network.head_dim,
-        classes=0 if head is None else len(head.bias),
-        row_granularity=granularity,
-        blocks=tuple(map(block, network.blocks)),
-        embed_bits8=tiles(network.width, True),
-        head_bits8=() if head is None else tiles(len(head.bias), True),
-        mean_pool=head is not None and network.pool == "mean",
-        class_token=network.class_token,
-        registers=network.registers,
-        dense=head is None,
+    return replace(
+        shape,
+        blocks=tuple(map(block, shape.blocks)),
+        embed_bits8=(True,) * len(shape.embed_bits8),
+        head_bits8=(True,) * len(shape.head_bits8),
     )
 
 

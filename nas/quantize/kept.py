@@ -14,14 +14,13 @@ from torch import Tensor
 from nas.importer.checks import tensors
 from nas.importer.network import Affine, FloatBlock, FloatNetwork
 from nas.quantize.block import INPUT_OF, QuantizedBlock
-from nas.quantize.codes import BlockCodes, Code
+from nas.quantize.codes import CODED, BlockCodes, Code
 from nas.quantize.method import Method
 from nas.quantize.rounding import Rows
 from rtl.files import atomic_write
 from rtl.model.file import canonical_json
 from rtl.model.shape import LAYERS
 
-CODES = ("norm1", "q", "k", "v", "context", "norm2", "fc1", "hidden")
 VERSION = 2
 """Goes up when the pipeline gives other blocks for the same inputs, or files look different."""
 
@@ -42,8 +41,7 @@ class KeptBlocks:
     def save(self, index: int, done: QuantizedBlock) -> None:
         """Write a block; its file appears whole or not at all."""
         found = {}
-        for name in CODES:
-            code = getattr(done.codes, name)
+        for name, code in done.codes.tensors().items():
             found |= {f"code.{name}.scale": code.scale, f"code.{name}.zero": code.zero}
             found[f"code.{name}.limits"] = torch.tensor([code.low, code.high])
         for name, rows in done.rows.items():
@@ -67,7 +65,7 @@ class KeptBlocks:
                 found[f"code.{name}.zero"],
                 *found[f"code.{name}.limits"].tolist(),
             )
-            for name in CODES
+            for name in CODED
         }
         rows = {
             name: Rows(

@@ -20,7 +20,7 @@ from nas.quantize.network import QuantizedNetwork
 
 FOLDS = 3
 PIECES = 12
-"""Runs of consecutive files that are left out together: crops of one picture lie side by side."""
+"""Runs of consecutive files that are left out together: crops of one image lie side by side."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """The example with a trained network from elsewhere: ``nox -s vit``.
 
-- ``wheels``, ``photographs``: the network and the pictures, out of pinned packages; crops of them
+- ``wheels``, ``photographs``: the network and photographs, out of pinned packages; crops of them
 - ``inputs``: hashes of all that goes in
-- ``rows``: quantized networks; ``maps``: their saliency maps and scores; ``engine``: on the RTL
+- ``rows``: quantized networks; ``engine``: on the RTL
+- ``maps``, ``drawing``: their saliency maps and scores
 - ``job``: the example; ``figures``: every figure of the published table, resumable
 - ``ladder``: what each step of the quantization is worth
-- ``probe``, ``noise``, ``digits``: further figures; ``summary``: the file of them
+- ``probe``, ``noise``, ``digits``, ``digit_network``: further figures
+- ``summary``: the file of all figures
 """
