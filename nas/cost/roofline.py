@@ -8,10 +8,6 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import StrMethodFormatter
-
 from nas.cost.estimate import Estimate
 from rtl.files import atomic_write
 
@@ -63,6 +59,11 @@ def plot(path: Path, estimate: Estimate, target_fps: float, title: str) -> None:
         Target in frames per second.
     title : str
     """
+    # Imported here: only a drawing needs matplotlib.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import StrMethodFormatter
+
     found = points(estimate)
     clock = estimate.board.clock_hz
     peak = estimate.engine.products * clock
