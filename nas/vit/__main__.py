@@ -32,7 +32,7 @@ class VitOptions:
     """
 
     figures: Flag = False
-    """Measure every figure of the published table as well: up to 100 minutes on two idle cores."""
+    """Measure every published figure as well: half an hour on two idle cores."""
 
     ladder: Flag = False
     """Measure what each step of the quantization is worth, on photographs left out, and end."""
