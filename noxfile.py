@@ -75,7 +75,7 @@ def sim(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def zcu102(session: nox.Session) -> None:
-    """Simulate networks of many shapes on the ZCU102 engine: about half an hour.
+    """Simulate networks of many shapes on the ZCU102 engine: ten minutes on two idle cores.
 
     Apart from the other tests because of its length.
     """

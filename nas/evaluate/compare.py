@@ -1,6 +1,7 @@
 """An integer model and its float network on the same images, measured image by image."""
 
 from collections.abc import Iterable, Iterator
+from time import perf_counter
 
 import numpy as np
 from torch import Tensor
@@ -20,7 +21,7 @@ def measure(
     exact: Answer | None,
     patches: int,
 ) -> Iterator[Measured]:
-    """Yield what is measured of each batch.
+    """Yield what is measured of each batch, and ``integer.seconds`` per image.
 
     Parameters
     ----------
@@ -35,7 +36,11 @@ def measure(
     for images in batches:
         part = None if labels is None else labels[first : first + len(images)]
         first += len(images)
-        yield measured(part, integer(images), exact and exact(images), patches)
+        began = perf_counter()
+        answers = integer(images)
+        seconds = np.full(len(images), (perf_counter() - began) / len(images))
+        found = measured(part, answers, exact and exact(images), patches)
+        yield found | {"integer.seconds": seconds}
 
 
 def joined(parts: Iterable[Measured]) -> Measured:

@@ -25,7 +25,7 @@ from rtl.files import atomic_write, require_writable
 from rtl.model import Features, IntegerModel
 from sim.host import Host, open_host
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def run(options: EvaluateOptions) -> Evaluation:

@@ -100,6 +100,8 @@ class Evaluation:
     agreement_interval : (low, high), optional
     likenesses : dict of str to Likeness
         Of ``features``, and of the host's outputs.
+    seconds : float
+        Time of the integer model, and of its host network, for an image.
     """
 
     images: int
@@ -107,6 +109,7 @@ class Evaluation:
     agreement: float | None
     agreement_interval: tuple[float, float] | None
     likenesses: dict[str, Likeness]
+    seconds: float
 
     @classmethod
     def of(cls, found: Measured, images: int, classes: int) -> "Evaluation":
@@ -123,6 +126,7 @@ class Evaluation:
             None if agree is None else float(agree.mean()),
             None if agree is None else wilson(int(agree.sum()), images),
             {name: Likeness.of(name, found) for name in names},
+            float(found["integer.seconds"].mean()),
         )
 
     def report(self) -> dict[str, Any]:
@@ -134,6 +138,7 @@ class Evaluation:
         }
         return {
             "images": self.images,
+            "seconds_per_image": self.seconds,
             **{f"top{top}": tops.get(f"top{top}") for top in TOPS},
             "agreement": self.agreement,
             "agreement_interval": self.agreement_interval and list(self.agreement_interval),

@@ -38,6 +38,7 @@ def likeness_table(found: Evaluation) -> Table:
 
 def sentences(found: Evaluation) -> Iterator[str]:
     """Yield what no table holds."""
+    yield f"integer model: {found.seconds:.3g} s per image"
     if found.agreement is not None and found.agreement_interval:
         yield (
             f"same first class as the float network: {found.agreement:.2%} of {found.images:,}"

@@ -12,14 +12,18 @@ from rich.table import Table
 
 from nas.cost import HardwareTarget
 from nas.importer import ImportOptions
+from nas.importer.checks import tensors
+from nas.importer.network import FloatNetwork
 from nas.importer.source import described, read
 from nas.numerics.device import usable_device
 from nas.quantize.images import LEAST, MOST, image_files, load_images
 from nas.quantize.job import Quantization, quantize
+from nas.quantize.method import Method
+from nas.quantize.trials import FOLDS, candidates
 from rtl.cli import BoardName, EngineName, command
 from rtl.console import print_tables, progress_bars
 from rtl.errors import UserError
-from rtl.files import atomic_write, require_writable
+from rtl.files import atomic_write, require_space, require_writable
 from rtl.model import IntegerModel
 
 ENDING = ".pulsar"
@@ -116,6 +120,7 @@ def main(options: QuantizeOptions) -> None:
         task = bars.add_task("starting", total=1)
         require_writable(options.out)  # now, as it makes folders: the rest has been found
         require_writable(host_file)
+        require_space(options.out.parent, megabytes(network))
 
         def show(what: str, step: int, steps: int) -> None:
             bars.update(task, description=what, completed=step, total=steps)
@@ -145,6 +150,12 @@ def save(model: IntegerModel, out: Path, host: bytes | None, host_file: Path) ->
         if host:
             stack.enter_context(atomic_write(host_file)).write(host)
         model.save(out)
+
+
+def megabytes(network: FloatNetwork) -> int:
+    """Return what the disk must have room for: the model, and the blocks of each trial."""
+    weights = sum(part.numel() for _, part in tensors(network))
+    return 1 + (2 + len(candidates(Method())) * FOLDS) * weights * 11 // 10 // 10**6
 
 
 def wanted(options: QuantizeOptions, hardware: HardwareTarget) -> tuple[str, int | None]:

@@ -21,8 +21,8 @@ from rtl.files import atomic_write
 from rtl.model.file import canonical_json
 from rtl.model.shape import LAYERS
 
-VERSION = 1
-"""Goes up when the pipeline gives other blocks for the same inputs."""
+VERSION = 2
+"""Goes up when the pipeline gives other blocks for the same inputs, or files look different."""
 
 
 class KeptBlocks:
@@ -45,7 +45,7 @@ class KeptBlocks:
             found |= {f"code.{name}.scale": code.scale, f"code.{name}.zero": code.zero}
             found[f"code.{name}.limits"] = torch.tensor([code.low, code.high])
         for name, rows in done.rows.items():
-            found |= {f"{name}.codes": rows.codes, f"{name}.bits": rows.bits}
+            found |= {f"{name}.codes": rows.codes.to(torch.int8), f"{name}.bits": rows.bits}
             found |= {f"{name}.step": rows.step, f"{name}.bias": getattr(done.block, name).bias}
         first = done.codes.first_table_units
         found["first_table_units"] = torch.tensor([0 if first is None else first])
@@ -68,7 +68,11 @@ class KeptBlocks:
             for name in CODED
         }
         rows = {
-            name: Rows(found[f"{name}.codes"], found[f"{name}.bits"], found[f"{name}.step"])
+            name: Rows(
+                found[f"{name}.codes"].to(block.scale1.dtype),
+                found[f"{name}.bits"],
+                found[f"{name}.step"],
+            )
             for name in LAYERS
         }
         layers = {

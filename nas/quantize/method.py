@@ -50,7 +50,7 @@ class Method:
     seed: int = 0
     rounding: str = "descended"
     least_squares: bool = True
-    ridge: float = 1.0
+    ridge: float = 3.0
     damping: float = 0.01
     class_share: float = 0.1
     centre: bool = True

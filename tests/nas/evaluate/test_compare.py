@@ -58,5 +58,7 @@ def test_batches_have_their_own_labels():
 
     batches = [torch.eye(3)[:2], torch.eye(3)[2:]]
     parts = measure(batches, np.array([0, 1, 2]), answer, None, 0)
-    assert joined(parts)["integer.rank"].tolist() == [0, 0, 0]
+    found = joined(parts)
+    assert found["integer.rank"].tolist() == [0, 0, 0]
+    assert found["integer.seconds"].shape == (3,) and (found["integer.seconds"] > 0).all()
     assert seen == [2, 1]

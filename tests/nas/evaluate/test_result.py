@@ -6,7 +6,8 @@ import pytest
 from nas.evaluate.result import Evaluation
 from nas.intervals import paired_difference, wilson
 
-RANKS = {"integer.rank": np.array([0, 4, 5, 0]), "float.rank": np.array([0, 0, 6, 1])}
+SECONDS = {"integer.seconds": np.array([0.1, 0.3])}
+RANKS = SECONDS | {"integer.rank": np.array([0, 4, 5, 0]), "float.rank": np.array([0, 0, 6, 1])}
 
 
 def test_top_1_and_top_5():
@@ -18,20 +19,20 @@ def test_top_1_and_top_5():
 
 
 def test_without_the_float_network_there_is_no_difference():
-    (top1,) = Evaluation.of({"integer.rank": np.array([0, 1])}, 2, 5).accuracies
+    (top1,) = Evaluation.of(SECONDS | {"integer.rank": np.array([0, 1])}, 2, 5).accuracies
     assert (top1.top, top1.exact, top1.difference) == (1, None, None)
     assert top1.report()["difference_interval"] is None
 
 
 def test_agreement_and_no_labels():
-    found = Evaluation.of({"agree": np.array([True, True, False])}, 3, 10)
+    found = Evaluation.of(SECONDS | {"agree": np.array([True, True, False])}, 3, 10)
     assert found.accuracies == () and found.agreement == pytest.approx(2 / 3)
     assert found.agreement_interval == wilson(2, 3)
     assert found.report()["top1"] is None
 
 
 def test_likeness_is_of_all_images_together():
-    measured = {
+    measured = SECONDS | {
         "features.error": np.array([1.0, 3.0]),
         "features.length": np.array([1.0, 99.0]),
         "features.cosine": np.array([0.8, 1.0]),
@@ -40,7 +41,7 @@ def test_likeness_is_of_all_images_together():
         "map.correlation": np.array([1.0, 0.5]),
     }
     found = Evaluation.of(measured, 2, 0)
-    assert found.agreement is None
+    assert found.agreement is None and found.seconds == pytest.approx(0.2)
     assert found.report()["likeness"] == {
         "features": {"relative_error": pytest.approx(0.2), "cosine": pytest.approx(0.9)},
         "map": {"relative_error": 0.0, "correlation": 0.75},

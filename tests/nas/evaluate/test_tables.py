@@ -17,6 +17,7 @@ FOUND = Evaluation(
     agreement=0.97,
     agreement_interval=(0.95, 0.99),
     likenesses={"features": Likeness(0.1012, 0.9953), "map": Likeness(0.2, correlation=0.9961)},
+    seconds=0.1732,
 )
 
 
@@ -40,9 +41,10 @@ def test_likeness():
     assert rows["map"] == ["0.2000", "-", "0.9961"]
 
 
-def test_agreement_is_a_sentence():
-    (line,) = sentences(FOUND)
-    assert line.endswith("97.00% of 200 images (95 %: 95.00% to 99.00%)")
+def test_time_and_agreement_are_sentences():
+    time, agreement = sentences(FOUND)
+    assert time == "integer model: 0.173 s per image"
+    assert agreement.endswith("97.00% of 200 images (95 %: 95.00% to 99.00%)")
 
 
 def test_the_largest_noise_is_first():

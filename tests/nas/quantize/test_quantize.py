@@ -1,6 +1,7 @@
 """``python -m nas.quantize``: from a saved network and a folder of pictures to a model file."""
 
 import hashlib
+import shutil
 
 import numpy as np
 import pytest
@@ -132,4 +133,15 @@ def test_a_model_that_cannot_be_written_leaves_no_host_network(tmp_path, monkeyp
     model = IntegerModel.load("tests/conformance/tokens.pulsar")
     with pytest.raises(OSError, match="No space left"):
         quantize.save(model, tmp_path / "e.pulsar", b"host", tmp_path / "e.host.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_found_before_the_work(classifier, pictures, tmp_path, capsys, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage._replace(free=900_000))
+    monkeypatch.setattr(quantize, "quantize", lambda *args, **options: pytest.fail("began"))
+    out = tmp_path / "full.pulsar"
+    assert run(classifier, "--images", pictures, "--board", "sim", "--out", out) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "No space left on device: 0 MB free, " in line and str(tmp_path) in line
     assert not list(tmp_path.iterdir())
