@@ -37,6 +37,15 @@ def vit(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def splits(session: nox.Session) -> None:
+    """Do the main job on five splits, so that each digit is a test image once: over an hour.
+
+    Writes to runs/; goes on where it was interrupted. Further arguments go to the study.
+    """
+    run(session, "nas.studies", "splits", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def studies(session: nox.Session) -> None:
     """Compare the supernet's subnets with the same ones trained alone: half an hour on two cores.
 

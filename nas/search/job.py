@@ -106,6 +106,7 @@ def run(options: SearchOptions) -> Summary:
             measurements = measure_winners(best, models, console)
             summary = Summary(
                 seed=options.seed,
+                split=options.split,
                 wall_s=round(time.monotonic() - started, 1),
                 costing_s=round(costs.timer.seconds, 1),
                 versions=versions(),
@@ -291,6 +292,7 @@ def measure_winners(
                     target_fps=target,
                     file=run_folder.model_file(target),
                     hardware=best.hardware,
+                    split=setup.options.split,
                     images=setup.options.images,
                     advance=advance,
                 )

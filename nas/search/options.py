@@ -30,6 +30,7 @@ OBJECTIVES_HELP = (
 LIMITS = {
     "images": (0, TEST_IMAGES),
     "seed": (0, 2**32 - 1),
+    "split": (0, 4),
     "generations": (0, 10_000),
     "population": (4, 10_000),
     "threads": (1, 256),
@@ -102,6 +103,8 @@ class SearchOptions:
     """Number of test images that each winner classifies on the RTL (0 to 1000)."""
     seed: int = 0
     """Seed of everything random, training included."""
+    split: int = 0
+    """Split of the digits, 0 to 4. Each digit is a test image in one of the five."""
     generations: int = 10
     """Number of generations of the search, for each frame rate."""
     population: int = 16

@@ -70,6 +70,7 @@ def measure_winner(
     target_fps: float,
     file: str,
     hardware: HardwareTarget,
+    split: int,
     images: int,
     advance: Advance,
 ) -> MeasuredWinner:
@@ -86,11 +87,13 @@ def measure_winner(
     file : str
         File name of the model, for the summary.
     hardware : HardwareTarget
+    split : int
+        Split of the digits whose test images count.
     images : int
         Number of test images to run on the RTL.
     advance : callable
     """
-    test = load_digits_test()
+    test = load_digits_test(split)
     candidate, network = outcome.winner.candidate, IntegerNetwork(model)
     advance("accuracy on the test images")
     qat = evaluate_subnet(net, candidate.arch, test)

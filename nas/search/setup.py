@@ -16,7 +16,7 @@ from nas.cost.calibration import power_model
 from nas.cost.estimate import caveats
 from nas.cost.sweep import workers
 from nas.data import ImageSet, TrainingData, thinned
-from nas.digits import AUGMENTATION, DIGITS, PIXEL_MEAN, PIXEL_STD, load_digits
+from nas.digits import DIGITS, load_digits, recipe
 from nas.search import run_folder
 from nas.search.band import Band
 from nas.search.candidate_engines import CandidateEngines, candidate_engines
@@ -24,12 +24,10 @@ from nas.search.evolution import EvolutionConfig
 from nas.search.evolution_state import EvolutionState
 from nas.search.options import SUPERNETS, SearchOptions
 from nas.space import NATURAL_ORDER, Space, TileOrder
-from nas.supernet.supernet import SupernetConfig
 from nas.training.recipe import TrainConfig
 from rtl.board import load_board
 from rtl.timing.fingerprint import fingerprint
 
-QUICK_EPOCHS = 1
 QUICK_EVERY = 7  # one image in seven
 QUICK_EVOLUTION = {"generations": 2, "population": 6}
 
@@ -183,7 +181,7 @@ def prepare(options: SearchOptions, costs: ExactCosts, console: Console) -> tupl
         generations=options.generations,
         seed=options.seed,
     )
-    data = load_digits()
+    data = load_digits(options.split)
     if options.quick:
         limits = {
             name: min(most, getattr(evolution, name)) for name, most in QUICK_EVOLUTION.items()
@@ -196,11 +194,13 @@ def prepare(options: SearchOptions, costs: ExactCosts, console: Console) -> tupl
 
 
 def _recipe(options: SearchOptions, candidates: CandidateEngines) -> TrainConfig:
-    supernet = SupernetConfig(candidates.space, PIXEL_MEAN, PIXEL_STD, act_bits=candidates.act_bits)
-    recipe = TrainConfig(supernet, AUGMENTATION, seed=options.seed, threads=options.threads)
-    if options.quick:
-        return replace(recipe, float_epochs=QUICK_EPOCHS, quantized_epochs=QUICK_EPOCHS)
-    return recipe
+    config = recipe(
+        candidates.space,
+        act_bits=candidates.act_bits,
+        seed=options.seed,
+        threads=options.threads,
+    )
+    return config.shortened() if options.quick else config
 
 
 def cost_workers(options: SearchOptions) -> AbstractContextManager[Executor | None]:

@@ -190,6 +190,8 @@ class Summary(_SummaryPart):
     schema_ : int
         Version of the file, there called ``schema``: 7.
     seed : int
+    split : int
+        Split of the digits.
     wall_s : float
         Seconds of the invocation that finished the run.
     costing_s : float
@@ -231,6 +233,7 @@ class Summary(_SummaryPart):
 
     schema_: Literal[7] = Field(default=SCHEMA, alias="schema")
     seed: int
+    split: int
     wall_s: float
     costing_s: float
     versions: dict[str, str]

@@ -15,24 +15,22 @@ from rich.console import Console
 from rich.table import Table
 
 from nas.cost import ExactCosts, HardwareTarget, SubnetCosts
-from nas.data import ImageSet, TrainingData, thinned
+from nas.data import thinned
 from nas.digits import DIGITS, load_digits, recipe
 from nas.intervals import Difference
-from nas.numerics.integer import IntegerNetwork
+from nas.search.options import SUPERNETS
 from nas.space import Arch
+from nas.studies.answers import integer_answers
 from nas.studies.options import StudyOptions
 from nas.studies.resampling import crossed_mean
-from nas.supernet.export import export
-from nas.supernet.supernet import Supernet
 from nas.testset import load_digits_test
 from nas.training.checkpoint import load_supernet
-from nas.training.evaluate import Result, evaluate
+from nas.training.evaluate import Result
 from nas.training.train import train_supernet
 from rtl.console import print_tables, table
 from rtl.files import atomic_write, require_writable
 
 SCHEMA = 1
-SUPERNETS = "supernets"  # folder of trained networks
 DRAWN_PER_SUBNET = 40  # random subnets, of which one is taken
 QUICK_EVERY = 7  # one image in seven
 
@@ -106,13 +104,6 @@ def spread_by_cycles(costs: SubnetCosts, count: int, seed: int) -> list[tuple[Ar
     order = np.argsort(cycles, kind="stable")
     middles = order[DRAWN_PER_SUBNET // 2 :: DRAWN_PER_SUBNET]
     return [(drawn[i], int(cycles[i])) for i in middles]
-
-
-def integer_answers(net: Supernet, arch: Arch, data: TrainingData, images: ImageSet) -> Result:
-    """Classify images by the integer model of a subnet."""
-    model = export(net, arch, class_names=data.class_names, preprocessing=data.preprocessing)
-    network, scale = IntegerNetwork(model), model.classifier.output_scale
-    return evaluate(lambda part: network.run(part) * scale, images)
 
 
 def summarize(options: StudyOptions, pairs: Sequence[Pair]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import tyro
 from rtl.cli import BoardName, Flag
 from rtl.errors import UserError
 
-Study = Literal["alone"]
+Study = Literal["alone", "splits"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,10 @@ class StudyOptions:
     cycles that subnets take, beside the same subnets trained alone by the same recipe for as many
     steps, on the test images. Writes OUT/alone-SEED.json. 12 subnets take half an hour on an idle
     core, after the supernet.
+
+    splits: does the search help? The main job (nas.search) on five splits, so that each digit is a
+    test image once: accuracy of the winners, and what they are better than the best uniform network
+    and random ones. Writes OUT/splits-SEED.json. About an hour on two idle cores.
     """
 
     study: Annotated[Study, tyro.conf.Positional]
@@ -27,9 +31,9 @@ class StudyOptions:
     out: Path = Path("runs")
     """Folder of the result. Trained networks are kept in OUT/supernets, as those of nas.search."""
     board: BoardName = "sim"
-    """Board whose cycles spread the subnets."""
+    """Board whose cycles count."""
     subnets: int = 12
-    """Number of subnets."""
+    """Number of subnets that are trained alone."""
     seed: int = 0
     """Seed of everything random, training included."""
     quick: Flag = False

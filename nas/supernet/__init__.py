@@ -20,7 +20,9 @@ The network:
 - ``layers``: elastic layers and the transformer block
 - ``supernet``: the whole network, in float mode and in quantized mode
 - ``initial``: scales to begin the quantized mode with
+- ``importance``: which channels and heads a smaller subnet keeps
 - ``sensitivity``: which row tiles get 8 bits first
+- ``permutation``: reordering of channels, heads and rows, with the optimizer's state
 - ``export``: the integer model of a subnet
 - ``contract``: quantized mode against golden, operation by operation
 """

@@ -96,7 +96,6 @@ class ElasticLinear(nn.Module):
         log_in: Tensor,
         log_out: Tensor,
         limits: tuple[float, float] = INT16,
-        exact: bool = False,
     ) -> Tensor:
         """Quantized mode: (..., depth) centred codes to (..., rows) codes.
 
@@ -113,7 +112,6 @@ class ElasticLinear(nn.Module):
             log_out=log_out,
             bits8=bits8,
             limits=limits,
-            exact=exact,
         )
 
     @torch.no_grad()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nas.numerics.codes import round_half_up
+from nas.numerics.codes import INT8, round_half_up
 from nas.numerics.dyadic import dyadic_value
 
 
@@ -74,12 +74,14 @@ def linear_codes(
 
 class _LinearFunction(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, weight, bias, log_step, log_in, log_out, bits8, low, high, exact):
+    def forward(ctx, x, weight, bias, log_step, log_in, log_out, bits8, low, high):
         codes = linear_codes(weight, bias, log_step, log_in, log_out, bits8)
         factor = codes.factor
         flat = x.reshape(-1, x.shape[-1])  # (tokens of all images, depth)
         acc = torch.addmm(codes.bias, flat, codes.weight.t())  # (tokens, rows)
-        shifted = (acc.double() if exact else acc).mul_(factor).add_(0.5)
+        # Codes in the thousands in float64: float32 has too few bits left behind the point.
+        wide = high > INT8[1]
+        shifted = (acc.double() if wide else acc).mul_(factor).add_(0.5)
         y = torch.floor(shifted).clamp_(low, high).float()
         shifted = shifted.float()
         ctx.save_for_backward(
@@ -120,7 +122,6 @@ class _LinearFunction(torch.autograd.Function):
             None,
             None,
             None,
-            None,
         )
 
 
@@ -134,7 +135,6 @@ def linear(
     log_out: Tensor,
     bits8: Tensor,
     limits: tuple[float, float],
-    exact: bool = False,
 ) -> Tensor:
     """Matrix product and requantization (numerics section 2).
 
@@ -144,8 +144,6 @@ def linear(
         (..., depth) centred codes.
     limits : tuple of float
         Lowest and highest centred code of the output.
-    exact : bool
-        Requantize in float64: for codes in the thousands, where float32 rounds too many away.
     weight, bias, log_step, log_in, log_out, bits8 : Tensor
         As in :func:`linear_codes`.
 
@@ -154,4 +152,4 @@ def linear(
     Tensor
         (..., rows) codes.
     """
-    return _LinearFunction.apply(x, weight, bias, log_step, log_in, log_out, bits8, *limits, exact)
+    return _LinearFunction.apply(x, weight, bias, log_step, log_in, log_out, bits8, *limits)

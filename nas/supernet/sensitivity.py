@@ -4,7 +4,6 @@ Computed once, at full size, after the float stage and before elasticity; then f
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,12 +13,10 @@ from nas.data import ImageSet
 from nas.numerics.codes import round_half_up
 from nas.space import Arch
 from nas.supernet.layers import ElasticLinear
+from nas.supernet.permutation import Permutation, PermutationBuilder
 from nas.supernet.steps import best_step
 from nas.supernet.supernet import Supernet
 from rtl.model import numerics
-
-Permutation = dict[str, list[tuple[int, Tensor]]]
-"""Per parameter name the axes to reorder: new[i] = old[order[i]] along each."""
 
 
 def row_sensitivity(
@@ -65,57 +62,19 @@ def row_permutation(net: Supernet, sensitivity: Mapping[str, Tensor]) -> Permuta
     rows with K's. Rows that write the residual stream, and whole heads, keep their places. Where a
     row tile holds whole heads, as in the digits' space, the order within a head changes no tile.
     """
-    head_dim = net.config.space.head_dim
-    moves: Permutation = {}
-
-    def move(parameter: str, axis: int, order: Tensor) -> None:
-        moves.setdefault(parameter, []).append((axis, order))
-
-    def move_rows(layer: str, order: Tensor) -> None:
-        move(f"{layer}.weight", 0, order)
-        move(f"{layer}.log_step", 1, order)
-        if net.get_submodule(layer).bias is not None:
-            move(f"{layer}.bias", 0, order)
-
+    moves, head_dim = PermutationBuilder(net), net.config.space.head_dim
     for i in range(len(net.blocks)):
         block = f"blocks.{i}."
         hidden = sensitivity[block + "fc1"].argsort(descending=True, stable=True)
-        move_rows(block + "fc1", hidden)
-        move(block + "fc2.weight", 1, hidden)
+        moves.rows(block + "fc1", hidden)
+        moves.columns(block + "fc2", hidden)
         values = _within_heads(sensitivity[block + "v"], head_dim)
-        move_rows(block + "v", values)
-        move(block + "proj.weight", 1, values)
+        moves.rows(block + "v", values)
+        moves.columns(block + "proj", values)
         keys = _within_heads(sensitivity[block + "q"] + sensitivity[block + "k"], head_dim)
-        move_rows(block + "q", keys)
-        move_rows(block + "k", keys)
-    return moves
-
-
-def permute(tensors: Mapping[str, Tensor], permutation: Permutation) -> None:
-    """Reorder tensors in place: weights, averages of them, or one kind of optimizer state.
-
-    Names are those of the supernet's parameters; tensors that are missing are skipped.
-    """
-    with torch.no_grad():
-        for name, moves in permutation.items():
-            if name in tensors:
-                for axis, order in moves:
-                    tensors[name].copy_(tensors[name].index_select(axis, order))
-
-
-def permute_training(
-    net: Supernet,
-    optimizer: torch.optim.Optimizer,
-    averages: Mapping[str, Tensor],
-    permutation: Permutation,
-) -> None:
-    """Reorder weights, optimizer state and averages together."""
-    parameters = dict(net.named_parameters())
-    permute(parameters, permutation)
-    permute(averages, permutation)
-    state: dict[str, Any] = {n: optimizer.state.get(p, {}) for n, p in parameters.items()}
-    for kind in ("exp_avg", "exp_avg_sq"):
-        permute({n: values[kind] for n, values in state.items() if kind in values}, permutation)
+        moves.rows(block + "q", keys)
+        moves.rows(block + "k", keys)
+    return moves.permutation
 
 
 def tile_order(

@@ -191,9 +191,7 @@ class Supernet(nn.Module):
         x = norm(r[:, -1], log_out=self.norm_scale.log, epsilon=self.epsilon, limits=signed)
         x = tap("norm", x)
         log_out = self.log_logit(width, bits8["head"])
-        y = self.head.quantized(
-            x, bits8["head"], log_in=self.norm_scale.log, log_out=log_out, exact=True
-        )
+        y = self.head.quantized(x, bits8["head"], log_in=self.norm_scale.log, log_out=log_out)
         return tap("logits", y) * log_out.exp()
 
     def _quantized_block(

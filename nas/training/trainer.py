@@ -18,8 +18,10 @@ from torch.nn import functional
 
 from nas.data import ImageSet, TrainingData
 from nas.space import Arch
+from nas.supernet.importance import importance, importance_permutation
 from nas.supernet.initial import calibrate
-from nas.supernet.sensitivity import permute_training, row_permutation, row_sensitivity, tile_order
+from nas.supernet.permutation import permute_training
+from nas.supernet.sensitivity import row_permutation, row_sensitivity, tile_order
 from nas.supernet.supernet import Supernet
 from nas.training.checkpoint import read_checkpoint, write_checkpoint
 from nas.training.evaluate import evaluate_subnet
@@ -27,7 +29,7 @@ from nas.training.recipe import TrainConfig
 from rtl.errors import UserError
 
 CALIBRATION_IMAGES = 512
-SENSITIVITY_IMAGES = 1024
+RANKING_IMAGES = 1024
 
 
 class Trainer:
@@ -213,10 +215,14 @@ class Trainer:
     # --- averages, and between the stages ----------------------------------------------------
 
     def _begin_quantized_stage(self) -> None:
-        """Gather the sensitive rows, freeze the tiles' order, set all scales, start averaging."""
+        """Sort what becomes elastic, freeze the tiles' order, set all scales, start averaging."""
         rng = np.random.default_rng([self.config.seed, 3])
         shuffled = self.data.train.take(rng.permutation(len(self.data.train)))
-        sensitivity = row_sensitivity(self.net, _first(shuffled, SENSITIVITY_IMAGES), self.first)
+        few = _first(shuffled, RANKING_IMAGES)
+        if self.config.alone is None:
+            permutation = importance_permutation(self.net, importance(self.net, few))
+            permute_training(self.net, self.optimizer, self.averages, permutation)
+        sensitivity = row_sensitivity(self.net, few, self.first)
         permutation = row_permutation(self.net, sensitivity)
         permute_training(self.net, self.optimizer, self.averages, permutation)
         granularity = self.config.supernet.space.row_granularity

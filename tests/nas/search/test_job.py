@@ -139,7 +139,7 @@ def test_bytes_as_an_objective(runs, capsys):
 
 
 def test_search_never_touches_the_test_set(runs, monkeypatch):
-    def poison():
+    def poison(split=0):
         raise AssertionError("the test set was loaded")
 
     monkeypatch.setattr(report, "load_digits_test", poison)
@@ -156,8 +156,8 @@ def test_search_never_touches_the_test_set(runs, monkeypatch):
 def test_random_labels_end_at_chance_and_help_no_search(runs, monkeypatch):
     """With nothing to be learned, no winner is better than the best uniform network."""
 
-    def shuffled() -> TrainingData:
-        data = load_digits()
+    def shuffled(split: int) -> TrainingData:
+        data = load_digits(split)
         rng = np.random.default_rng(0)
         parts = (
             replace(part, labels=part.labels[rng.permutation(len(part))])

@@ -2,6 +2,8 @@
 
 import pytest
 
+from nas.digits import SPLITS
+from nas.search.options import LIMITS
 from tests.nas.search.runs import PROG, run
 
 
@@ -16,6 +18,7 @@ from tests.nas.search.runs import PROG, run
         (["--images", "1001"], "--images must be from 0 to 1000, not 1001"),
         (["--population", "3"], "--population must be from 4 to 10000, not 3"),
         (["--seed", "-1"], "--seed must be from 0 to 4294967295, not -1"),
+        (["--split", "5"], "--split must be from 0 to 4, not 5"),
         (["--threads", "0"], "--threads must be from 1 to 256, not 0"),
         (["--tolerance", "-1"], "--tolerance must be from 0 to 100, not -1"),
         (
@@ -45,3 +48,7 @@ def test_refused_in_one_line(arguments, message, tmp_path, capsys):
     assert len(lines) == 1
     assert lines[0].startswith(f"{PROG}: error: {message.replace('OUT', str(tmp_path))}")
     assert not any(tmp_path.iterdir())
+
+
+def test_every_split_can_be_chosen():
+    assert LIMITS["split"] == (0, SPLITS - 1)
