@@ -25,6 +25,7 @@ from nas.cost.subnets import sample_subnets
 from rtl.board import FOLDER, load_board
 from rtl.build.synthesis import Module, Resources, Utilization
 from rtl.cli import command
+from rtl.compiler import lower, plan
 from rtl.config import ENGINES, TINY
 from rtl.errors import UserError
 from rtl.model import IntegerModel
@@ -53,7 +54,7 @@ class Workplace:
         monkeypatch.setattr(measurements.testbench, "generate", self.generate)
         monkeypatch.setattr(calibration_run, "workers", self.workers)
         # Deterministic, and of networks that were measured.
-        monkeypatch.setattr(calibration_run, "_prediction_seconds", lambda sample, engine: 0.5)
+        monkeypatch.setattr(calibration_run, "repeat", lambda predict, number, repeat: [0.5])
         monkeypatch.setattr(calibrate, "SEED_QUICK", SEED_HELD_OUT)
         monkeypatch.setattr(calibrate, "QUICK_SUBNETS", 9)
 
@@ -78,7 +79,7 @@ class Workplace:
     def writes(self, sample, board, engine):
         """As if every instruction wrote in cycle 100, if it writes at all."""
         self.count("writes")
-        operations = calibration_run.lower(calibration_run.plan(sample.shape, engine)).operations
+        operations = lower(plan(sample.shape, engine)).operations
         return [100.0 if operation.writes else None for operation in operations]
 
     def engine(self, engine, device, cells):
