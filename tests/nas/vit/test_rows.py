@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nas.quantize.method import NAIVE
-from nas.vit.rows import BASELINES, TABLE, Row, RowJob, peak_bytes
+from nas.vit.rows import BASELINES, TABLE, Row, RowJob
 from rtl.errors import UserError
 from rtl.model import IntegerModel
 from tests.nas.vit.conftest import W8A6
