@@ -1,5 +1,7 @@
 """Tables that the main job prints."""
 
+from typing import Any
+
 import numpy as np
 from rich import box
 from rich.table import Table
@@ -8,6 +10,9 @@ from nas.search.candidate_engines import NO_BINDING, left_out
 from nas.search.summary import Baseline, Summary, Winner
 from nas.space import Arch
 from rtl.console import table
+
+NARROW: dict[str, Any] = {"box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0)}
+"""Look of a table that has to fit 80 columns."""
 
 
 def winners_table(summary: Summary) -> Table:
@@ -24,8 +29,7 @@ def winners_table(summary: Summary) -> Table:
         caption="8-bit: mean share of row tiles; accuracy: integer model on the 1,000 test images,"
         " 95 % interval; minus QAT: points above quantized training mode, paired; differ from"
         " golden: codes in PyTorch, instructions + logits on the RTL",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        **NARROW,
     )
     for winner in summary.winners:
         result.add_row(*_cells(winner))
@@ -61,8 +65,7 @@ def baselines_table(summary: Summary) -> Table:
         caption="search: subnets that it evaluated; uniform: the largest that fit with one choice"
         " for all blocks; random: draws of the same cycles; all chosen on the same images; entropy:"
         " cross-entropy on the 1,000 test images, winner minus baseline paired, 95 % interval",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        **NARROW,
     )
     for winner in summary.winners:
         result.add_row(

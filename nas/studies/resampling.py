@@ -1,10 +1,14 @@
 """Intervals of a mean over two kinds of things that were drawn, by the bootstrap."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from nas.intervals import Difference
 
 DRAWS = 2000
+Draw = Callable[[np.random.Generator], float]
+"""The mean of one sample that was drawn with replacement."""
 
 
 def crossed_mean(differences: np.ndarray) -> Difference:
@@ -17,15 +21,13 @@ def crossed_mean(differences: np.ndarray) -> Difference:
     differences : (networks, images) float
         Of a first model minus a second.
     """
-    rng = np.random.default_rng(0)
     networks, images = differences.shape
-    draws = [
-        np.bincount(rng.integers(networks, size=networks), minlength=networks)
-        @ differences
-        @ np.bincount(rng.integers(images, size=images), minlength=images)
-        for _ in range(DRAWS)
-    ]
-    return _difference(differences, np.array(draws) / differences.size)
+
+    def draw(rng: np.random.Generator) -> float:
+        some = rng.integers(networks, size=networks), rng.integers(images, size=images)
+        return float(differences[np.ix_(*some)].mean())
+
+    return _bootstrapped(differences, draw)
 
 
 def nested_mean(differences: np.ndarray) -> Difference:
@@ -39,20 +41,18 @@ def nested_mean(differences: np.ndarray) -> Difference:
     differences : (splits, images) float
         Of a first model minus a second.
     """
-    rng = np.random.default_rng(0)
     splits, images = differences.shape
-    draws = [
-        np.mean(
-            [
-                differences[split, rng.integers(images, size=images)].mean()
-                for split in rng.integers(splits, size=splits)
-            ]
+
+    def draw(rng: np.random.Generator) -> float:
+        some = rng.integers(splits, size=splits)
+        return float(
+            np.mean([differences[each, rng.integers(images, size=images)].mean() for each in some])
         )
-        for _ in range(DRAWS)
-    ]
-    return _difference(differences, np.array(draws))
+
+    return _bootstrapped(differences, draw)
 
 
-def _difference(differences: np.ndarray, draws: np.ndarray) -> Difference:
-    low, high = np.quantile(draws, (0.025, 0.975))
+def _bootstrapped(differences: np.ndarray, draw: Draw) -> Difference:
+    rng = np.random.default_rng(0)
+    low, high = np.quantile([draw(rng) for _ in range(DRAWS)], (0.025, 0.975))
     return Difference(float(differences.mean()), float(low), float(high))

@@ -275,7 +275,7 @@ class Trainer:
         left = f"{self.path} is kept as last saved" if self.path.exists() else "nothing was saved"
         return UserError(
             f"training diverged at step {self.step} of {self.steps}: {reason}; {left}:"
-            " train with a lower learning rate, or another seed"
+            " train with another seed (--seed), or a lower learning rate"
         )
 
     def _restore(self, state: Mapping[str, Any]) -> None:

@@ -276,7 +276,8 @@ def test_a_loss_that_is_no_number_stops_the_run(trainer, steps):
     with pytest.raises(
         UserError,
         match=rf"training diverged at step {steps} of 12: the loss of the largest subnet is nan;"
-        r" \S+run\.pt is kept as last saved: train with a lower learning rate, or another seed",
+        r" \S+run\.pt is kept as last saved: train with another seed \(--seed\), or a lower"
+        r" learning rate",
     ):
         trainer.advance()
     with pytest.raises(UserError, match=r"head\.weight holds values that are infinite"):
