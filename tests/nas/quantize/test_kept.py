@@ -16,7 +16,9 @@ METHOD = Method()
 NETWORK = converted(folded(random_network(classes=0, depth=3), METHOD), torch.float32)
 IMAGES = random_images(10)
 SEEN = statistics(NETWORK, IMAGES)
-BITS = all_bits(NETWORK, 4)
+BITS = all_bits(NETWORK, 4) | {
+    name: bits for name, bits in all_bits(NETWORK, 8).items() if name.endswith("fc2")
+}
 
 
 def quantized(kept=None, progress=lambda *step: None):

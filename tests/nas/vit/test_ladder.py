@@ -1,9 +1,11 @@
 """The ladder of ablations, in small."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from nas.quantize.method import NAIVE
 from nas.vit import ladder
@@ -36,17 +38,24 @@ def test_each_rung_is_compared_with_the_last_one_that_stays(climbed):
 
 
 def test_what_is_measured_was_left_out(fresh, monkeypatch):
-    used = []
+    images, used, measured = fresh.calibration_images, [], []
 
     def quantize(network, images, hardware, *, weights, method):
         used.append(images)
-        raise InterruptedError
+        return SimpleNamespace(quantized=len(used) - 1)
+
+    def relative_error(network, fold, images):
+        measured.append((fold, images))
+        return 1.0 + len(measured)
 
     monkeypatch.setattr(ladder, "quantize", quantize)
-    with pytest.raises(InterruptedError):
-        ladder.errors_left_out(fresh, "4", NAIVE, 2, 4)
-    images = fresh.calibration_images
-    assert len(used[0]) == 6 and np.array_equal(used[0], images[2:])
+    monkeypatch.setattr(ladder, "relative_error", relative_error)
+    errors = ladder.errors_left_out(fresh, "4", NAIVE, 2, 4)
+    assert np.array_equal(torch.cat([left_out for _, left_out in measured]), images)
+    for fold, left_out in measured:
+        assert len(used[fold]) == 6
+        assert not (used[fold][:, None] == left_out[None]).flatten(2).all(2).any()
+    assert errors == [2.0, 3.0, 4.0, 5.0]
 
 
 def test_a_finished_ladder_is_only_read(example, climbed, monkeypatch):
