@@ -9,11 +9,12 @@ import numpy as np
 
 from nas.cost import SubnetCosts
 from nas.search.evolution_state import Genes
+from nas.search.trend import Trend
 from nas.space import BLOCK_GENES, NETWORK_GENES, Arch, Space
 
 WIDTH = 0.1  # of a band, as a fraction of its upper end
 DRAWS = 50  # random subnets for each that is wanted, before steps help
-LOOSEST = 2.0  # exact cycles over their lower bound: no subnet of the digits reaches it
+MARGIN = 0.12  # of estimated cycles; the digits' subnets in the bands of TINY miss by less
 BATCH = 16  # subnets that are costed at a time
 
 Choose = Callable[[np.ndarray, int], int]
@@ -87,7 +88,7 @@ class Band:
     def inside(self, candidates: Iterable[Genes]) -> Iterator[Genes]:
         """Yield the subnets that lie in the band, by their exact costs.
 
-        The exact cost is computed only where the lower bound leaves it open.
+        The exact cost is computed only where the lower bound and an estimate leave it open.
         """
         bounded = (genes for genes in candidates if self._open(genes))
         while batch := list(islice(bounded, BATCH)):
@@ -134,6 +135,13 @@ class Band:
         costed = zip(genes, self._cycles(genes), strict=True)
         return sorted((each for each in costed if each[1] <= self.limit), key=lambda each: -each[1])
 
+    @cached_property
+    def _excess(self) -> Trend:
+        """Trend of the exact cycles over their lower bound, of the uniform subnets that fit."""
+        genes, cycles = zip(*self._uniform, strict=True)
+        bounds = [self.costs.least_cycles(self.space.decode(each)) for each in genes]
+        return Trend(genes, np.subtract(cycles, bounds))
+
     def _movable(self, genes: np.ndarray, depth: int, step: int) -> np.ndarray:
         """Return the positions of the genes of present blocks that can take a step."""
         active = genes[: NETWORK_GENES + BLOCK_GENES * depth]
@@ -141,9 +149,12 @@ class Band:
         return np.flatnonzero(active != ends)
 
     def _open(self, genes: Genes) -> bool:
-        """Tell whether the lower bound leaves open that a subnet lies in the band."""
+        """Tell whether a subnet may lie in the band, by its lower bound and an estimate."""
         bound = self.costs.least_cycles(self.space.decode(genes))
-        return bound <= self.limit and LOOSEST * bound >= self.lowest
+        if bound > self.limit or not self._uniform:
+            return False
+        estimate = bound + self._excess(genes)
+        return self.lowest <= (1 + MARGIN) * estimate and (1 - MARGIN) * estimate <= self.limit
 
     def _cycles(self, candidates: Iterable[Genes]) -> list[float]:
         archs = [self.space.decode(genes) for genes in candidates]

@@ -1,4 +1,4 @@
-"""Trend of the score over the genes: a ridge regression on the subnets that were evaluated."""
+"""Trend of a value over the genes: a ridge regression on subnets whose value is known."""
 
 from collections.abc import Sequence
 
@@ -10,22 +10,22 @@ RIDGE = 4.0  # on genes that count steps; about the squared ratio of noise to a 
 
 
 class Trend:
-    """Linear estimate of the cross-entropy from the genes.
+    """Linear estimate of a subnet's value, such as its cross-entropy, from its genes.
 
     Parameters
     ----------
     genes : sequence of tuple of int
-        Subnets that were evaluated, at least one.
+        Subnets whose value is known, at least one.
     values : sequence of float
-        Their cross-entropies, in nats.
+        Their values.
 
     Attributes
     ----------
     steps : ndarray
-        (genes,) how much a step up of each gene adds to the cross-entropy; negative is a gain.
+        (genes,) how much a step up of each gene adds to the value.
     """
 
-    def __init__(self, genes: Sequence[Genes], values: Sequence[float]) -> None:
+    def __init__(self, genes: Sequence[Genes], values: Sequence[float] | np.ndarray) -> None:
         x, y = np.array(genes, dtype=float), np.array(values)
         self._genes, self._value = x.mean(0), y.mean()
         centred = x - self._genes
@@ -33,5 +33,5 @@ class Trend:
         self.steps = np.linalg.solve(gram, centred.T @ (y - self._value))
 
     def __call__(self, genes: Genes) -> float:
-        """Estimate the cross-entropy of a subnet, in nats."""
+        """Estimate the value of a subnet."""
         return float(self._value + (np.array(genes) - self._genes) @ self.steps)
