@@ -11,6 +11,8 @@ from rtl.errors import UserError
 
 Study = Literal["alone", "splits"]
 
+LIMITS = (("subnets", 2, 1000), ("seed", 0, 2**31), ("seeds", 1, 100))
+
 
 @dataclass(frozen=True)
 class StudyOptions:
@@ -23,7 +25,8 @@ class StudyOptions:
 
     splits: does the search help? The main job (nas.search) on five splits, so that each digit is a
     test image once: accuracy of the winners, and what they are better than the best uniform network
-    and random ones. Writes OUT/splits-SEED.json. About an hour on two idle cores.
+    and random ones. On the first split with more seeds, too. Writes OUT/splits-SEED.json. Seven
+    runs of about eight minutes on an idle core.
     """
 
     study: Annotated[Study, tyro.conf.Positional]
@@ -34,13 +37,21 @@ class StudyOptions:
     """Board whose cycles count."""
     subnets: int = 12
     """Number of subnets that are trained alone."""
+    targets: Annotated[tuple[float, ...], tyro.conf.arg(metavar="FPS [FPS ...]")] = (
+        9100,
+        16000,
+        26000,
+    )
+    """Frame rates of the splits' searches, in frames per second."""
     seed: int = 0
     """Seed of everything random, training included."""
+    seeds: int = 3
+    """Number of seeds on the first split, from SEED on."""
     quick: Flag = False
     """Try the command: hardly any training. Accuracies mean nothing."""
 
     def __post_init__(self) -> None:
-        for name, least, most in (("subnets", 2, 1000), ("seed", 0, 2**32 - 1)):
+        for name, least, most in LIMITS:
             if not least <= getattr(self, name) <= most:
                 raise UserError(
                     f"--{name} must be from {least} to {most}, not {getattr(self, name)}"

@@ -1,7 +1,10 @@
-"""The main job on five splits of the digits, so that each digit is a test image once."""
+"""The main job on five splits of the digits, so that each digit is a test image once.
+
+On the first split it is done with further seeds, too.
+"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,7 +20,7 @@ from nas.search.summary import Summary
 from nas.space import Arch
 from nas.studies.answers import integer_answers
 from nas.studies.options import StudyOptions
-from nas.studies.resampling import nested_mean
+from nas.studies.resampling import crossed_mean, nested_mean
 from nas.testset import load_digits_test
 from nas.training.checkpoint import load_supernet
 from nas.training.evaluate import Result
@@ -26,6 +29,7 @@ from rtl.files import atomic_write, require_writable
 
 SCHEMA = 1
 WINNER, BASELINES = "winner", ("uniform", "random")
+Mean = Callable[[np.ndarray], Difference]
 QUICK = {"quick": True, "generations": 1, "population": 4}
 
 
@@ -45,7 +49,9 @@ class SplitAnswers:
 
 
 def run(options: StudyOptions) -> dict[str, Any]:
-    """Do the main job on every split, or continue; return what is written.
+    """Do the main job on every split, and on the first one with each seed; return what is written.
+
+    An interrupted study continues.
 
     Raises
     ------
@@ -54,25 +60,32 @@ def run(options: StudyOptions) -> dict[str, Any]:
     """
     path = options.out / f"splits-{options.seed}.json"
     require_writable(path)
-    splits: list[list[SplitAnswers]] = []
-    for index in range(SPLITS):
-        print(f"Split {index + 1} of {SPLITS}")
-        splits.append(answers(options, index, job.run(search_options(options, index))))
-    report = summarize(options, splits)
+    seeds = range(options.seed, options.seed + options.seeds)
+    runs = [(index, options.seed) for index in range(SPLITS)] + [(0, each) for each in seeds[1:]]
+    found = {}
+    for number, (index, seed) in enumerate(runs, 1):
+        print(f"Run {number} of {len(runs)}: split {index}, seed {seed}")
+        summary = job.run(search_options(options, index, seed))
+        found[index, seed] = answers(options, index, summary)
+    splits = [found[index, options.seed] for index in range(SPLITS)]
+    report = summarize(options, splits, {seed: found[0, seed] for seed in seeds})
     with atomic_write(path, "w") as file:
         json.dump(report, file, indent=2)
     print_tables(results_table(report))
+    if options.seeds > 1:
+        print_tables(seeds_table(report))
     print(f"Wrote {path}")
     return report
 
 
-def search_options(options: StudyOptions, index: int) -> SearchOptions:
+def search_options(options: StudyOptions, index: int, seed: int) -> SearchOptions:
     """Return the options of the main job on one split; nothing runs on the RTL."""
     return SearchOptions(
-        name=f"split{index}-seed{options.seed}",
+        name=f"split{index}-seed{seed}",
         out=options.out,
         board=options.board,
-        seed=options.seed,
+        targets=options.targets,
+        seed=seed,
         split=index,
         images=0,
         **(QUICK if options.quick else {}),
@@ -95,61 +108,91 @@ def answers(options: StudyOptions, index: int, summary: Summary) -> list[SplitAn
     return found
 
 
-def summarize(options: StudyOptions, splits: Sequence[Sequence[SplitAnswers]]) -> dict[str, Any]:
+def summarize(
+    options: StudyOptions,
+    splits: Sequence[Sequence[SplitAnswers]],
+    seeds: Mapping[int, Sequence[SplitAnswers]],
+) -> dict[str, Any]:
     """Collect JSON values: by frame rate and over all, means with 95 % intervals.
 
-    Differences are winner minus baseline, in cross-entropy; intervals resample splits and images.
+    Differences are winner minus baseline, in cross-entropy. Intervals resample splits and images
+    or, on the first split, seeds and images.
+
+    Parameters
+    ----------
+    options : StudyOptions
+    splits : sequence of sequence of SplitAnswers
+        Of each split, of each frame rate.
+    seeds : mapping of int to sequence of SplitAnswers
+        On the first split, by seed.
     """
-    targets = [
-        {
-            "target_fps": of_target[0].target_fps,
-            "accuracy_integer": float(_accuracies(of_target).mean()),
-            "accuracy_by_split": _accuracies(of_target).tolist(),
-            "cross_entropy": float(_losses(of_target, WINNER).mean()),
-            "difference": {
-                name: asdict(nested_mean(_minus(of_target, name))) for name in BASELINES
-            },
-        }
-        for of_target in zip(*splits, strict=True)
-    ]
-    overall = {
-        name: asdict(
-            nested_mean(np.mean([_minus(each, name) for each in zip(*splits, strict=True)], axis=0))
-        )
-        for name in BASELINES
-    }
     return {
         "schema": SCHEMA,
         "seed": options.seed,
         "quick": options.quick,
-        "splits": len(splits),
-        "targets": targets,
-        "difference": overall,
+        **_collected("split", splits, nested_mean),
+        "first_split": {
+            "seeds": list(seeds),
+            **_collected("seed", list(seeds.values()), crossed_mean),
+        },
     }
 
 
 def results_table(report: dict[str, Any]) -> Table:
-    """Make the table of a report."""
+    """Make the table of all splits."""
+    splits = len(report["targets"][0]["accuracy_by_split"])
+    return _table(
+        report, "split", f"Winners on {splits} splits, each digit a test image once", "splits"
+    )
+
+
+def seeds_table(report: dict[str, Any]) -> Table:
+    """Make the table of the seeds on the first split."""
+    seeds = ", ".join(map(str, report["first_split"]["seeds"]))
+    return _table(report["first_split"], "seed", f"Winners on split 0, seeds {seeds}", "seeds")
+
+
+def _table(values: dict[str, Any], by: str, title: str, resampled: str) -> Table:
     result = table(
-        "target\nfps", "accuracy %\nmean", "\nsplits", "cross-\nentropy",
+        "target\nfps", "accuracy %\nmean", f"\n{resampled}", "cross-\nentropy",
         "winner minus\nuniform", "\nrandom",
         text=(),
-        title=f"Winners on {report['splits']} splits, each digit a test image once",
+        title=title,
         caption="integer models; differences in cross-entropy, paired; 95 % intervals resample"
-        " splits and images",
+        f" {resampled} and images",
         box=box.SIMPLE_HEAD,
     )  # fmt: skip
-    for target in report["targets"]:
+    for target in values["targets"]:
         result.add_row(
             f"{target['target_fps']:g}",
             f"{100 * target['accuracy_integer']:.2f}",
-            " ".join(f"{100 * each:.1f}" for each in target["accuracy_by_split"]),
+            " ".join(f"{100 * each:.1f}" for each in target[f"accuracy_by_{by}"]),
             f"{target['cross_entropy']:.4f}",
             *(_cell(target["difference"][name]) for name in BASELINES),
         )
     result.add_section()
-    result.add_row("all", "", "", "", *(_cell(report["difference"][name]) for name in BASELINES))
+    result.add_row("all", "", "", "", *(_cell(values["difference"][name]) for name in BASELINES))
     return result
+
+
+def _collected(by: str, runs: Sequence[Sequence[SplitAnswers]], mean: Mean) -> dict[str, Any]:
+    targets = [
+        {
+            "target_fps": of_target[0].target_fps,
+            "accuracy_integer": float(_accuracies(of_target).mean()),
+            f"accuracy_by_{by}": _accuracies(of_target).tolist(),
+            "cross_entropy": float(_losses(of_target, WINNER).mean()),
+            "difference": {name: asdict(mean(_minus(of_target, name))) for name in BASELINES},
+        }
+        for of_target in zip(*runs, strict=True)
+    ]
+    overall = {
+        name: asdict(
+            mean(np.mean([_minus(each, name) for each in zip(*runs, strict=True)], axis=0))
+        )
+        for name in BASELINES
+    }
+    return {"targets": targets, "difference": overall}
 
 
 def _accuracies(of_target: Sequence[SplitAnswers]) -> np.ndarray:

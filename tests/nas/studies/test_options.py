@@ -10,7 +10,7 @@ from rtl.cli import command
     ("args", "said"),
     [
         (("alone", "--subnets", "1"), "--subnets must be from 2 to 1000, not 1"),
-        (("alone", "--seed", "-1"), "--seed must be from 0 to 4294967295, not -1"),
+        (("alone", "--seed", "-1"), "--seed must be from 0 to 2147483648, not -1"),
         (("apart",), "apart"),
         ((), "is missing: Which study"),
     ],

@@ -25,10 +25,8 @@ def of_split(*losses: float, right: int = 30) -> splits.SplitAnswers:
 
 
 def test_means_over_splits():
-    options = StudyOptions("splits")
-    report = splits.summarize(
-        options, [[of_split(0.2, 0.3, 0.1, right=30)], [of_split(0.4, 0.5, 0.3, right=34)]]
-    )
+    runs = [[of_split(0.2, 0.3, 0.1, right=30)], [of_split(0.4, 0.5, 0.3, right=34)]]
+    report = splits.summarize(StudyOptions("splits"), runs, {0: runs[0], 1: runs[1]})
     [target] = report["targets"]
     assert target["accuracy_by_split"] == [0.75, 0.85] and target["accuracy_integer"] == 0.8
     assert target["cross_entropy"] == pytest.approx(0.3)
@@ -36,12 +34,16 @@ def test_means_over_splits():
         {"mean": -0.1, "low": -0.1, "high": -0.1}
     )
     assert report["difference"]["random"]["mean"] == pytest.approx(0.1)
+    seeds = report["first_split"]
+    assert seeds["seeds"] == [0, 1]
+    assert seeds["targets"][0]["accuracy_by_seed"] == [0.75, 0.85]
+    assert "9000" in str(splits.seeds_table(report).columns[0]._cells)
     assert "9000" in str(splits.results_table(report).columns[0]._cells)
 
 
 def test_every_split_has_a_run_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr(splits, "SPLITS", 2)
-    args = ("splits", "--quick", "--out", str(tmp_path))
+    args = ("splits", "--quick", "--seeds", "2", "--out", str(tmp_path))
     assert command(main, prog="python -m nas.studies", args=args) == 0
     report = json.loads((tmp_path / "splits-0.json").read_text())
     summaries = [
@@ -53,10 +55,15 @@ def test_every_split_has_a_run_of_its_own(tmp_path, monkeypatch):
     for index, summary in enumerate(summaries):
         for target, winner in zip(report["targets"], summary["winners"], strict=True):
             assert target["accuracy_by_split"][index] == winner["accuracy_integer"]
+    assert [each["target_fps"] for each in report["targets"]] == [9100, 16000, 26000]
+    other = json.loads((tmp_path / "split0-seed1" / "summary.json").read_text())
+    assert other["supernet"] not in keys
+    for target, winner in zip(report["first_split"]["targets"], other["winners"], strict=True):
+        assert target["accuracy_by_seed"][1] == winner["accuracy_integer"]
 
 
 def test_the_options_name_the_split():
-    options = splits.search_options(StudyOptions("splits", seed=3), 4)
+    options = splits.search_options(StudyOptions("splits"), 4, 3)
     assert (options.split, options.seed, options.images) == (4, 3, 0)
-    assert len({options.name, splits.search_options(StudyOptions("splits", seed=4), 4).name}) == 2
+    assert len({options.name, splits.search_options(StudyOptions("splits"), 4, 4).name}) == 2
     assert len(digit_split(options.split)["test"]) == 1000
