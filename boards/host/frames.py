@@ -32,7 +32,7 @@ UNANSWERED_READS = 4
 OPEN_BIT, LAST_BIT = 8, 16  # of STATE's value
 
 
-class Operation(IntEnum):
+class LinkOperation(IntEnum):
     """Kinds of requests."""
 
     STATE = 0
@@ -85,7 +85,7 @@ class Header:
     @property
     def payload_bytes(self) -> int:
         """Bytes of the payload that follows, without its check sum."""
-        carries = Operation.WRITE_BLOCK if self.mark == REQUEST else Operation.READ_BLOCK
+        carries = LinkOperation.WRITE_BLOCK if self.mark == REQUEST else LinkOperation.READ_BLOCK
         return self.value if self.operation == carries and self.status == LinkStatus.OK else 0
 
 

@@ -6,21 +6,21 @@ from pathlib import Path
 import pytest
 
 from boards.host import frames
-from boards.host.frames import Header, LinkStatus, Operation
+from boards.host.frames import Header, LinkOperation, LinkStatus
 
 PAGE = (Path(__file__).parents[3] / "docs" / "serial.md").read_text(encoding="utf-8")
-IDENTITY = Header(frames.REQUEST, 7, Operation.READ32, 0, frames.REGISTERS)
+IDENTITY = Header(frames.REQUEST, 7, LinkOperation.READ32, 0, frames.REGISTERS)
 
 
 def test_the_example_of_the_page():
     request, answer = re.findall(r"^((?:[0-9a-f]{2} ){15}[0-9a-f]{2})$", PAGE, re.MULTILINE)
     assert IDENTITY.encode() == bytes.fromhex(request)
     value = int.from_bytes(b"PVIT", "little")
-    expected = Header(frames.ANSWER, 7, Operation.READ32, 0, frames.REGISTERS, value)
+    expected = Header(frames.ANSWER, 7, LinkOperation.READ32, 0, frames.REGISTERS, value)
     assert frames.decode(bytes.fromhex(answer)) == expected
 
 
-@pytest.mark.parametrize("names", [Operation, LinkStatus])
+@pytest.mark.parametrize("names", [LinkOperation, LinkStatus])
 def test_the_tables_of_the_page(names):
     for member in names:
         assert f"| {member.value} | {member.name} |" in PAGE
@@ -49,12 +49,13 @@ def test_a_flipped_bit_is_found():
 def test_payloads():
     sizes = {
         Header(frames.REQUEST, 0, operation, 0, 0, 64).payload_bytes: operation
-        for operation in (Operation.READ_BLOCK, Operation.WRITE_BLOCK)
+        for operation in (LinkOperation.READ_BLOCK, LinkOperation.WRITE_BLOCK)
     }
-    assert sizes == {0: Operation.READ_BLOCK, 64: Operation.WRITE_BLOCK}
-    assert Header(frames.ANSWER, 0, Operation.READ_BLOCK, 0, 0, 64).payload_bytes == 64
+    assert sizes == {0: LinkOperation.READ_BLOCK, 64: LinkOperation.WRITE_BLOCK}
+    assert Header(frames.ANSWER, 0, LinkOperation.READ_BLOCK, 0, 0, 64).payload_bytes == 64
     assert (
-        Header(frames.ANSWER, 0, Operation.READ_BLOCK, LinkStatus.RANGE, 0, 64).payload_bytes == 0
+        Header(frames.ANSWER, 0, LinkOperation.READ_BLOCK, LinkStatus.RANGE, 0, 64).payload_bytes
+        == 0
     )
 
 
