@@ -91,7 +91,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format with ruff, in an environment that holds nothing else."""
-    session.install("ruff>=0.6")
+    session.install("ruff>=0.10")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
 

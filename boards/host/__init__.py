@@ -1,0 +1,6 @@
+"""The host driver: classify images on an engine, from a board's own Python or over a cable.
+
+Python 3.9 and NumPy, nothing else; Pillow only where picture files are opened.
+
+- :mod:`boards.host.frames`: the frames of the serial link
+"""
