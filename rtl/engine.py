@@ -1,6 +1,6 @@
 """The engine: control, units, scratchpads and memory port. Wiring only."""
 
-from amaranth.hdl import Cat, Module, ResetInserter
+from amaranth.hdl import Cat, Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,6 +8,7 @@ from rtl.config import EngineConfig
 from rtl.control.unit import NAMES, ControlUnit
 from rtl.isa.layouts import NUMBER_BITS
 from rtl.isa.unit_port import connect_unit
+from rtl.lib.reset import ResetTree
 from rtl.lib.streams import connect
 from rtl.matmul.unit import MatmulUnit
 from rtl.memory.axi import Axi4, Axi4Lite
@@ -34,6 +35,8 @@ MEMORIES = {
     "parameters": ParameterMemory,
     "exponents": ExponentMemory,
 }
+LARGE = {"matmul": ("feed", "drain"), "norm": ("issue",)}
+"""Parts of units that get a copy of the reset of their own."""
 EVENT = data.StructLayout({"number": NUMBER_BITS})
 STALLS = {  # what each unit reports, bit by bit; docs/registers.md: stall_0, stall_1
     "load": ("stall",),
@@ -113,8 +116,9 @@ class Engine(wiring.Component):
         faults = [part.fault for part in (*memories.values(), units["load"], units["store"])]
         m.submodules.control = control = ControlUnit(config, faults=len(faults))
         m.submodules.dma = dma = Dma(config)
+        tree = ResetTree(m, control.reset, platform)
         for name, part in (units | memories).items():
-            m.submodules[name] = ResetInserter(control.clear)(part)
+            m.submodules[name] = tree.part(name, part, LARGE.get(name, ()))
 
         connect(m, producer=wiring.flipped(self.control), consumer=control.host)
         connect(m, producer=dma.memory, consumer=wiring.flipped(self.memory))

@@ -130,6 +130,7 @@ def test_every_event_of_every_unit_is_counted_while_the_engine_runs():
             counts = [ctx.get(count) for count in dut.counts[unit]]
             assert counts == [6 * (activity >> event & 1) for event in range(len(EVENTS))]
         await pulse(ctx, dut.start)
+        await ctx.tick()
         assert all(ctx.get(count) == 0 for unit in dut.counts for count in unit)
 
     simulate(dut, bench)
