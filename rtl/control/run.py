@@ -81,6 +81,7 @@ class RunStatus(wiring.Component):
         The status, but for ``resetting``.
     images_done, cycles, cycles_first, cycles_last : Out
     irq : Out(1)
+        A register: a cycle after ``status.irq``.
     """
 
     control: In(Control)
@@ -109,8 +110,8 @@ class RunStatus(wiring.Component):
             status.done.eq(done),
             status.error.eq(self.failed),
             status.irq.eq(pending),
-            self.irq.eq(pending & self.irq_enable.any()),
         ]
+        m.d.sync += self.irq.eq(pending & self.irq_enable.any())
         with m.If(self.control.start & (busy | self.failed)):
             m.d.sync += status.ignored.eq(1)
         with m.If(self.control.irq_clear):

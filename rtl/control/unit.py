@@ -27,7 +27,9 @@ from rtl.memory.regions import REGIONS_IN_FLIGHT
 
 NAMES = tuple(unit.name.lower() for unit in Unit)
 """Names of the ports of the units, in the order of :class:`rtl.isa.instructions.Unit`."""
-RESETTING = Status.as_shape()["resetting"].offset
+RESETTING, IGNORED = (Status.as_shape()[name].offset for name in ("resetting", "ignored"))
+LARGE = {"fetch": ("loop",)}
+"""Parts of parts that get a copy of the reset of their own."""
 OPCODES = {unit: opcode for opcode, unit in UNIT_OF.items()}
 
 
@@ -176,7 +178,7 @@ class ControlUnit(wiring.Component):
         units = tuple(UnitControl(self.config, OPCODES[unit]) for unit in Unit)
         tree = self._reset(m, soft_reset, platform)
         for name, part in (parts | dict(zip(NAMES, units, strict=True))).items():
-            m.submodules[name] = tree.part(f"control_{name}", part)
+            m.submodules[name] = tree.part(f"control_{name}", part, LARGE.get(name, ()))
         p = _Parts(bus=bus, soft_reset=soft_reset, units=units, **parts)
 
         connect(m, producer=wiring.flipped(self.host), consumer=bus.host)
@@ -185,6 +187,7 @@ class ControlUnit(wiring.Component):
             soft_reset.request.eq(p.run.control.reset),
             soft_reset.quiet.eq(self.quiet),
             bus.resetting.eq(self.clear),
+            bus.forget.eq(p.run.control.reset),
             self.regions.eq(p.fetch.regions),
             self.irq.eq(p.run.irq),
         ]
@@ -208,6 +211,7 @@ class ControlUnit(wiring.Component):
     def _connect_bus(self, m: Module, p: _Parts) -> None:
         m.d.comb += [
             p.registers.word.eq(p.bus.word),
+            p.registers.read.eq(p.bus.read),
             p.registers.write.eq(p.bus.write),
             p.registers.data.eq(p.bus.data),
             p.registers.strobe.eq(p.bus.strobe),
@@ -220,7 +224,9 @@ class ControlUnit(wiring.Component):
             registers.identity.eq(IDENTITY),
             registers.version.eq(VERSION),
             registers.engine.eq(self.config.hash),
-            registers.status.eq(p.run.status.as_value() | self.clear << RESETTING),
+            registers.status.eq(
+                p.run.status.as_value() | self.clear << RESETTING | p.bus.ignored << IGNORED
+            ),
             registers.error.eq(Cat(error.code, Const(0, 1), error.unit, Const(0, 1), error.number)),
             registers.waits.eq(Cat(p.watchdog.waits)),
             p.watchdog.cycles.eq(registers.watchdog_cycles),
