@@ -9,9 +9,9 @@ from rtl.cli import command
 def main(options: StudyOptions) -> None:
     """Do one study."""
     # Imported here: torch takes seconds to load, and --help or a wrong option does not need it.
-    from nas.studies import alone, splits
+    from nas.studies import alone, ranking, splits
 
-    (alone if options.study == "alone" else splits).run(options)
+    {"alone": alone, "ranking": ranking, "splits": splits}[options.study].run(options)
 
 
 if __name__ == "__main__":
