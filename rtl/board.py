@@ -118,6 +118,22 @@ class Board(_BoardRecord):
         bandwidth = self.memory.gigabytes_per_second * 1e9 / (clock_hz or self.clock_hz)
         return min(bandwidth, self.memory.port_bytes_per_cycle)
 
+    def require_ports(self, memory_bytes: int) -> None:
+        """Check that the board's ports together are as wide as an engine's memory port.
+
+        Raises
+        ------
+        UserError
+            If they are narrower: names both widths.
+        """
+        carried = self.memory.port_bytes_per_cycle
+        if memory_bytes > carried:
+            raise UserError(
+                f"does not fit the ports of board {self.name!r}: memory_bytes {memory_bytes} >"
+                f" {carried}, {self.memory.ports} x {self.memory.port_bits} bits: a width converter"
+                " has to lie between"
+            )
+
     def frames_per_second(self, cycles: float) -> float:
         """Return the frame rate of a network that takes ``cycles`` per image."""
         return self.clock_hz / cycles

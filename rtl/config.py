@@ -290,7 +290,7 @@ def engine(name: str) -> EngineConfig:
     UserError
         If there is none of that name (lists those that exist), or its file is wrong.
     """
-    if name.endswith(".json"):
+    if name.lower().endswith(".json"):
         return _read(Path(name))
     try:
         return ENGINES[name.lower()]
@@ -303,7 +303,8 @@ def engine(name: str) -> EngineConfig:
 
 def _read(file: Path) -> EngineConfig:
     try:
-        sizes = json.loads(file.read_text(encoding="utf-8"))
+        # Some editors begin a file with a byte-order mark, which JSON does not know.
+        sizes = json.loads(file.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise UserError(f"{file}: not a JSON file: {error}") from None
     if not isinstance(sizes, dict):

@@ -21,7 +21,7 @@ from rtl.cli import ENGINE_METAVAR, Flag, command
 from rtl.config import ENGINE_HELP, EngineConfig
 from rtl.engine import Engine
 from rtl.files import atomic_write, sha256_of
-from rtl.lib.emit import Primitives
+from rtl.lib.devices import Primitives
 from sim.toolchain import builder
 from sim.toolchain.cache import cache_directory, locked
 from sim.toolchain.simulation import Build

@@ -24,7 +24,8 @@ from rtl.config import EngineConfig
 from rtl.engine import Engine
 from rtl.errors import ToolError
 from rtl.files import sha256_of
-from rtl.lib.emit import emit_rtlil, primitives_of
+from rtl.lib.devices import primitives_of
+from rtl.lib.emit import emit_rtlil
 from sim import runner, testbench
 from sim.calibration import instruction_times, model_of
 from sim.random_model import random_images

@@ -1,5 +1,6 @@
 """A float network by the name that a user gives."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,9 @@ def read(name: str, options: ImportOptions) -> "FloatNetwork":
     if path.suffix == ".pulsar":
         raise UserError(f"{path.name} is quantized already: give the float network it was made of")
     if path.suffix in WEIGHTS:
-        raise UserError(f"{path.name} has weights alone: give timm's name, and --checkpoint {name}")
+        raise UserError(
+            f"{path.name} has weights alone: give timm's name, and --checkpoint {shlex.quote(name)}"
+        )
     if path.suffix == ".onnx":
         from nas.importer.onnx_source import load_onnx  # onnx and onnxruntime
 

@@ -2,6 +2,7 @@
 
 - ``options``: the command line of ``python -m nas.studies``
 - ``alone``: subnets with the supernet's weights, beside the same subnets trained alone
+- ``ranking``: scores that select subnets, held against the test's cross-entropy
 - ``splits``: the main job on five splits of the digits
 - ``supernet``: recipes of the supernet, beside the one that is used
 - ``rows``: which rows of a trained ViT-S get 8 bits; ``scores``: other ways to choose them

@@ -9,9 +9,9 @@ import tyro
 from rtl.cli import BoardName, Flag
 from rtl.errors import UserError
 
-Study = Literal["alone", "splits", "supernet", "rows"]
+Study = Literal["alone", "supernet", "ranking", "splits", "rows"]
 
-LIMITS = (("subnets", 2, 1000), ("seed", 0, 2**31), ("seeds", 1, 100))
+LIMITS = (("subnets", 2, 1000), ("ranked", 32, 10_000), ("seed", 0, 2**31), ("seeds", 1, 100))
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,10 @@ class StudyOptions:
     cycles that subnets take, beside the same subnets trained alone by the same recipe for as many
     steps, on the test images. Writes OUT/alone-SEED.json. 12 subnets take half an hour on an idle
     core, after the supernet.
+
+    ranking: does the search select by the right score? Rank correlation of scores with the
+    cross-entropy on the test images, over subnets of the bands. Writes OUT/ranking-SEED.json. A
+    quarter of an hour, after the supernet.
 
     splits: does the search help? The main job (nas.search) on five splits, so that each digit is a
     test image once: accuracy of the winners, and what they are better than the best uniform network
@@ -52,7 +56,9 @@ class StudyOptions:
         16000,
         26000,
     )
-    """Frame rates of the splits' searches, in frames per second."""
+    """Frame rates of splits and ranking, in frames per second."""
+    ranked: int = 96
+    """Number of subnets of each band that are ranked, 16 uniform ones among them."""
     seed: int = 0
     """Seed of everything random, training included."""
     seeds: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None

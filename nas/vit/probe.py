@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from boards.host.features import features
 from nas.importer.forward import features as float_features
 from nas.importer.forward import forward
 from nas.importer.network import FloatNetwork, converted
@@ -22,7 +23,6 @@ from nas.vit.digits import DigitSets, RowAccuracy, prepared, write_pictures
 from nas.vit.example import Example
 from nas.vit.rows import Row
 from rtl.model import Features, IntegerModel
-from rtl.model.features import features
 
 IMAGE = 112
 """Pixels of height and width: 65 tokens."""

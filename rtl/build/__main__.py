@@ -1,10 +1,9 @@
 """``python -m rtl.build``: an engine's Verilog, a script for Vivado, and a count of resources."""
 
 import json
-import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,23 +14,32 @@ from rich.console import Console
 import boards
 from rtl import config
 from rtl.board import Board, load_board
+from rtl.build.netlist.fanout import FanOut, fan_outs
 from rtl.build.netlist.flat import Graph
 from rtl.build.netlist.levels import Levels, measure
 from rtl.build.netlist.outputs import Unregistered, unregistered
 from rtl.build.synthesis import Utilization, family_of, synthesise
-from rtl.build.tables import blocks_line, levels_table, path_lines, resources_table
+from rtl.build.tables import (
+    blocks_line,
+    fan_out_table,
+    levels_table,
+    path_lines,
+    resources_table,
+)
 from rtl.build.verilog import require_yosys, verilog_of
 from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
 from rtl.console import print_tables
 from rtl.engine import Engine
 from rtl.errors import UserError
 from rtl.files import atomic_write, require_writable, sha256_of
-from rtl.lib.emit import emit_rtlil, primitives_of
+from rtl.lib.devices import kind_of, primitives_of
+from rtl.lib.emit import emit_rtlil
 
 PROG = "python -m rtl.build"
 TEMPLATES = Path(boards.__file__).parent / "templates"
 SCHEMA = 1
 TRACED = 100  # paths in the report
+FAN_OUTS = 10  # nets with the most loads, in the table and in the report
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,8 @@ class BuildOptions:
 
     A second table counts levels of logic between registers, which limit the clock: LUTs, with a
     carry chain as one. Below it come the longest paths, module by module, and the DSPs and block
-    memories that have no register at their outputs.
+    memories that have no register at their outputs. A third table has the ten nets with the most
+    loads.
 
     The same engine gives the same Verilog, byte for byte, on devices with the same primitives. It
     is yours, without conditions.
@@ -109,6 +118,7 @@ def main(options: BuildOptions) -> None:
         "device": board.device,
         "engine": asdict(engine) | {"hash": f"{engine.hash:016x}"},
         "verilog_sha256": sha256_of(verilog),
+        "narrow_ports": _problem(board.require_ports, engine.memory_bytes),
     }
     if options.synthesis:
         with watch.step("synthesis_s", f"Synthesising for {board.device} (Yosys), some minutes"):
@@ -117,11 +127,17 @@ def main(options: BuildOptions) -> None:
             graph = Graph(synthesis.netlist, design)
             levels = measure(graph, max(options.paths, TRACED))
             blocks = unregistered(graph)
-        report |= _counts(synthesis.used, board) | _timing(levels, blocks)
-        print_tables(resources_table(synthesis.used, board, engine), levels_table(levels, design))
+            widest = fan_outs(graph)[:FAN_OUTS]
+        report |= _counts(synthesis.used, board) | _timing(levels, blocks, widest)
+        print_tables(
+            resources_table(synthesis.used, board, engine),
+            levels_table(levels, design),
+            fan_out_table(widest),
+        )
         print(*path_lines(levels, options.paths), blocks_line(blocks), sep="\n")
-        if report["excess"]:
-            print(f"{PROG}: warning: {report['excess']}", file=sys.stderr)
+    for problem in (report.get("excess"), report["narrow_ports"]):
+        if problem:
+            print(f"{PROG}: warning: {problem}", file=sys.stderr)
     report |= watch.seconds | {"elapsed_s": round(sum(watch.seconds.values()), 1)}
     for target in reports:
         with atomic_write(target, "w") as file:
@@ -132,14 +148,9 @@ def main(options: BuildOptions) -> None:
 
 def _counts(used: Utilization, board: Board) -> dict:
     """Return the resources as part of the report."""
-    try:
-        board.require(**asdict(used.total))
-        excess = None
-    except UserError as error:
-        excess = str(error)
     return asdict(used.total) | {
         "limits": board.limits.model_dump(),
-        "excess": excess,
+        "excess": _problem(board.require, **asdict(used.total)),
         "units": {name: asdict(unit) for name, unit in used.units.items()},
         "modules": {
             name: {"instances": module.instances} | asdict(module.own)
@@ -148,7 +159,16 @@ def _counts(used: Utilization, board: Board) -> dict:
     }
 
 
-def _timing(levels: Levels, blocks: Unregistered) -> dict:
+def _problem(check: Callable[..., None], *args: int, **kwargs: int) -> str | None:
+    """Return what a check of the board objects to, which is no reason to stop."""
+    try:
+        check(*args, **kwargs)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def _timing(levels: Levels, blocks: Unregistered, widest: list[FanOut]) -> dict:
     """Return the levels of logic, which limit the clock, as part of the report."""
     return {
         "max_lut_levels": levels.levels,
@@ -157,6 +177,7 @@ def _timing(levels: Levels, blocks: Unregistered) -> dict:
         "combinational_through": [asdict(way) for way in levels.through],
         "worst_paths": [asdict(path) for path in levels.paths],
         "without_output_register": asdict(blocks),
+        "fan_outs": [asdict(net) for net in widest],
     }
 
 
@@ -168,7 +189,8 @@ def _write_files(out: Path, design: str, verilog: str, board: Board) -> list[Pat
         "period_ns": f"{1e9 / board.clock_hz:.3f}",
     }
     texts = {f"{design}.v": verilog}
-    if re.match("x[acq]", board.device.lower()):  # AMD, which Vivado's script is for
+    kind = kind_of(board.device)
+    if kind and kind.is_amd:
         for suffix, template in (("tcl", "vivado.tcl"), ("xdc", "timing.xdc")):
             text = Template((TEMPLATES / template).read_text()).substitute(values)
             texts[f"{design}.{suffix}"] = text

@@ -11,7 +11,7 @@ from pathlib import Path
 from rtl.arith.ultrascale import PAIRED
 from rtl.build.verilog import yosys
 from rtl.errors import ToolError, UserError
-from rtl.lib.emit import Primitives, primitives_of
+from rtl.lib.devices import NO_DEVICE, kind_of
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,6 @@ class DeviceFamily:
     script: str
     cells: Mapping[str, Resources]
 
-
-NO_DEVICE = "verilator"  # the device of boards that are simulated alone
 
 FAMILIES = {
     "xilinx": DeviceFamily(
@@ -149,13 +147,15 @@ def family_of(device: str) -> str:
     UserError
         If the part is of another family: its cells would be counted wrongly.
     """
-    if device.upper().startswith("LFE5"):
-        return "ecp5"
-    if device == NO_DEVICE or primitives_of(device) is Primitives.ULTRASCALE:
+    kind = kind_of(device)
+    if kind and kind.synthesis:
+        return kind.synthesis
+    if device == NO_DEVICE:
         return "xilinx"
+    what = f"it is of {kind.name}; only" if kind else "only"
     raise UserError(
-        f"resources of device {device!r} cannot be counted: only those of AMD UltraScale and"
-        " UltraScale+ (xczu, xck, xcau, xcku, xcvu, xcu) and of Lattice ECP5 (LFE5)"
+        f"resources of device {device!r} cannot be counted: {what} those of AMD UltraScale and"
+        " UltraScale+ (xczu, xck, xcau, xcku, xcvu, xcsu, xcu) and of Lattice ECP5 (LFE5) can be"
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from rich.table import Table
 
 from rtl.board import Board
+from rtl.build.netlist.fanout import FanOut
 from rtl.build.netlist.levels import Levels
 from rtl.build.netlist.outputs import Unregistered
 from rtl.build.synthesis import Resources, Utilization
@@ -66,6 +67,18 @@ def levels_table(levels: Levels, design: str) -> Table:
         )
     result.add_section()
     result.add_row("most", str(levels.levels), str(levels.apart), style="bold")
+    return result
+
+
+def fan_out_table(widest: list[FanOut]) -> Table:
+    """Return the nets with the most loads."""
+    title = "Nets with the most loads, clocks apart"
+    result = table(
+        "net", "driver", "loads", "enables", "resets", text=["net", "driver"], title=title
+    )
+    for net in widest:
+        counts = (f"{count:,}" for count in (net.loads, net.enables, net.resets))
+        result.add_row(net.net, net.driver, *counts)
     return result
 
 

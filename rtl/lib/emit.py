@@ -8,7 +8,6 @@ Amaranth's simulator above all, :func:`once` changes nothing.
 A component with a variant made of a device's own primitives asks :func:`primitives` for them.
 """
 
-import enum
 import gc
 import importlib.metadata
 import re
@@ -22,6 +21,8 @@ from amaranth.hdl._ast import SignalDict
 from amaranth.hdl._ir import PortDirection, build_netlist
 from amaranth.lib import wiring
 
+from rtl.lib.devices import Primitives
+
 if importlib.metadata.version("amaranth") != "0.5.10":
     raise ImportError(
         "rtl.lib.emit uses parts of amaranth 0.5.10 that are not its public API; found "
@@ -29,19 +30,6 @@ if importlib.metadata.version("amaranth") != "0.5.10":
     )
 
 _DIRECTIONS = {wiring.In: PortDirection.Input, wiring.Out: PortDirection.Output}
-
-
-class Primitives(enum.Enum):
-    """Families of devices whose primitives components can be made of."""
-
-    ULTRASCALE = "ultrascale"
-    """AMD UltraScale and UltraScale+: DSP48E2, LUTs, CARRY8."""
-
-
-def primitives_of(device: str) -> Primitives | None:
-    """Primitives of a vendor's part, by its name; None where everything is inferred."""
-    is_ultrascale = re.match(r"x[acq](zu|[akv]u|k\d|u\d)", device.lower())  # xck: Kria, xcu: Alveo
-    return Primitives.ULTRASCALE if is_ultrascale else None
 
 
 class Emitter:

@@ -74,6 +74,13 @@ def test_require_names_every_excess():
     assert str(error.value) == "does not fit board 'zcu102': dsp 2,521 > 2,520, bram36 920 > 912"
 
 
+def test_ports_carry_a_beat_of_the_engine():
+    zcu102 = load_board("zcu102")
+    zcu102.require_ports(64)
+    with pytest.raises(UserError, match=r"board 'sim': memory_bytes 64 > 16, 1 x 128 bits: a wid"):
+        load_board("sim").require_ports(64)
+
+
 def test_require_knows_its_resources():
     with pytest.raises(ValueError, match="'uram' is no resource: dsp, lut, ff, bram36"):
         load_board("sim").require(uram=1)

@@ -84,6 +84,16 @@ def test_engines_from_files(name, tmp_path):
     assert engine(str(file)) == ENGINES[name]
 
 
+@pytest.mark.parametrize("name", ["tiny.json", "my engine.JSON", "é.Json"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_files_of_other_systems(tmp_path, name, mark, end):
+    file = tmp_path / name
+    text = json.dumps(asdict(TINY), indent=1).replace("\n", end)
+    file.write_bytes((mark + text).encode())
+    assert engine(str(file)) == TINY
+
+
 def test_sizes_with_a_default_may_be_missing_in_a_file(tmp_path):
     file = tmp_path / "engine.json"
     sizes = asdict(TINY)

@@ -5,5 +5,6 @@
 - :mod:`rtl.build.netlist.slices`: cells that share a slice
 - :mod:`rtl.build.netlist.module`, :mod:`rtl.build.netlist.flat`: one module, then all, as a graph
 - :mod:`rtl.build.netlist.levels`: the longest paths
+- :mod:`rtl.build.netlist.fanout`: pins that a net drives
 - :mod:`rtl.build.netlist.outputs`: blocks without output registers
 """

@@ -12,6 +12,7 @@ from rtl.build import verilog as emit
 from rtl.build.__main__ import PROG, main
 from rtl.build.synthesis import Module, Resources, Synthesis, Utilization
 from rtl.cli import command
+from rtl.config import TINY
 from tests.rtl.build.netlist.netlists import Cells, design
 from tests.rtl.sizes import SMALL
 
@@ -139,11 +140,39 @@ def test_levels_are_reported(monkeypatch, tmp_path, capsys):
     blocks = report["without_output_register"]
     assert (blocks["bram"], blocks["bram_absorbable"], blocks["dsp"]) == (1, 0, 0)
     assert blocks["modules"] == {"pulsar_small.matmul": {"bram": 1}}
+    assert report["fan_outs"] == [
+        {"net": "matmul.n6", "driver": "LUT1", "loads": 2, "enables": 0, "resets": 0},
+        {"net": "matmul.n0", "driver": "RAMB36E2", "loads": 2, "enables": 0, "resets": 0},
+        {"net": "matmul.row", "driver": "FDRE", "loads": 2, "enables": 0, "resets": 0},
+    ]
     assert report["levels_s"] + report["synthesis_s"] <= report["elapsed_s"]
     output = capsys.readouterr().out
     assert re.search(r"matmul +│ +6 │ +6 │ +0 │ +7 │ +│ +1 │", output)
     assert "6 levels to 1 bit: matmul.row (FDRE) -> matmul.count.D\n    matmul: LUT1 n1," in output
     assert "0 DSPs (0 can take in the flip-flops behind them), 1 BRAMs (0)" in output
+
+
+def test_ports_that_are_too_narrow_are_a_warning(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(build.config.ENGINES, "wide", replace(TINY, name="wide", memory_bytes=32))
+    monkeypatch.setattr(build, "Engine", lambda engine: engine)  # no Verilog is needed here
+    monkeypatch.setattr(build, "emit_rtlil", lambda *_: "")
+    monkeypatch.setattr(build, "verilog_of", lambda *_, **__: "")
+    assert run("--engine", "wide", "--no-synthesis", "--out", str(tmp_path)) == 0
+    warning = "does not fit the ports of board 'sim': memory_bytes 32 > 16, 1 x 128 bits"
+    assert f"{PROG}: warning: {warning}" in capsys.readouterr().err
+    report = json.loads((tmp_path / "pulsar_wide.json").read_text())
+    assert report["narrow_ports"].startswith(warning)
+
+
+def test_the_script_for_vivado_works_from_everywhere(built):
+    """It names each file by its own folder, and keeps the copies of registers."""
+    script = (built / "pulsar_small.tcl").read_text()
+    commands = [line for line in script.splitlines() if not line.startswith(("#", "set here"))]
+    files = [re.search(r"\S*pulsar_small\S*\.\w+", line) for line in commands]
+    assert sum(file is not None for file in files) == 6
+    for line, file in zip(commands, files, strict=True):
+        assert file is None or f"[file join $here {file[0]}" in line
+    assert "-keep_equivalent_registers" in script
 
 
 def test_paths_that_are_printed(monkeypatch, tmp_path, capsys):

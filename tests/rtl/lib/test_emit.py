@@ -13,7 +13,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.lib import emit
-from rtl.lib.emit import Primitives, emit_rtlil, once, primitives, primitives_of
+from rtl.lib.devices import Primitives
+from rtl.lib.emit import emit_rtlil, once, primitives
 
 
 class Step(wiring.Component):
@@ -55,19 +56,6 @@ def test_the_same_component_gives_the_same_text():
 def test_components_are_told_the_device_s_primitives():
     plain, ultrascale = (emit_rtlil(Step(8), "step", p) for p in (None, Primitives.ULTRASCALE))
     assert "4'0010" not in plain and plain != ultrascale
-
-
-@pytest.mark.parametrize(
-    ("device", "expected"),
-    [
-        ("xczu9eg-ffvb1156-2-e", Primitives.ULTRASCALE),
-        ("XCKU5P", Primitives.ULTRASCALE),
-        ("xc7z020", None),
-        ("LFE5U-85F", None),
-    ],
-)
-def test_primitives_of_a_part(device, expected):
-    assert primitives_of(device) is expected
 
 
 def test_another_amaranth_is_refused(monkeypatch):

@@ -5,7 +5,8 @@ from amaranth.lib import wiring
 from nas.cost.kept import KeptResults
 from nas.cost.module_cells import measure
 from rtl.build.synthesis import Utilization
-from rtl.lib.emit import emit_rtlil, primitives_of
+from rtl.lib.devices import primitives_of
+from rtl.lib.emit import emit_rtlil
 
 DEVICES = {"xilinx": "xczu9eg-ffvb1156-2-e", "ecp5": "LFE5U-85F-6BG381C"}
 

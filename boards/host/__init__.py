@@ -1,0 +1,9 @@
+"""The host driver: classify images on an engine, from a board's own Python or over a cable.
+
+Python 3.9 and NumPy, nothing else; Pillow only where picture files are opened.
+
+- :mod:`boards.host.preprocessing`, :mod:`boards.host.pictures`: a picture file becomes pixels
+- :mod:`boards.host.features`: tokens become features
+- :mod:`boards.host.frames`: the frames of the serial link
+- :mod:`boards.host.errors`, :mod:`boards.host.checks`: one clear line for what is wrong
+"""
