@@ -36,6 +36,10 @@ TESTED_ELSEWHERE = {
     "rtl/memory/scratchpads/attention.py": "tests/rtl/memory/scratchpads/test_scratchpad.py",
     "rtl/memory/scratchpads/loaded.py": "tests/rtl/memory/scratchpads/test_scratchpad.py",
     "rtl/memory/scratchpads/residual.py": "tests/rtl/memory/scratchpads/test_scratchpad.py",
+    # Stages of the bridge, which its pins tell apart.
+    "rtl/soc/answers.py": "tests/rtl/soc/test_bridge.py",
+    "rtl/soc/blocks.py": "tests/rtl/soc/test_bridge.py",
+    "rtl/soc/requests.py": "tests/rtl/soc/test_bridge.py",
     # Signatures and layouts: every unit's bench speaks them.
     "rtl/isa/layouts.py": "tests/rtl/isa/test_instructions.py",
     "rtl/isa/unit_port.py": "tests/rtl/matmul/test_unit.py",

@@ -2,6 +2,10 @@
 
 Python 3.9 and NumPy, nothing else; Pillow only where picture files are opened.
 
+- :mod:`boards.host.registers`: the registers, generated
+- :mod:`boards.host.package`: the one file that it reads
+- :mod:`boards.host.meaning`, :mod:`boards.host.table`: outputs as logits or tokens, and as text
+- :mod:`boards.host.plugins`: transports of other packages
 - :mod:`boards.host.preprocessing`, :mod:`boards.host.pictures`: a picture file becomes pixels
 - :mod:`boards.host.features`: tokens become features
 - :mod:`boards.host.frames`: the frames of the serial link
