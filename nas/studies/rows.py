@@ -1,4 +1,4 @@
-"""Where 4 bits hurt: which rows of a trained ViT-S get 8 bits, and by which score.
+"""Rows of a trained ViT-S that should have 8 bits where 4 hurt, and the score that finds them.
 
 A linear probe on the class token (:mod:`nas.vit.probe`) makes a classifier of handwritten digits of
 the network, whose cross-entropy is measured, and the cosine of the patch tokens with those of the
