@@ -1,6 +1,6 @@
 """A folder of images, perhaps with a folder for each class, read batch by batch.
 
-Finding the files is torchvision's; pixels come from :func:`sim.preprocessing.prepare`.
+Finding the files is torchvision's; pixels come from :func:`boards.host.pictures.prepare`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
+from boards.host.pictures import prepare
 from rtl.errors import UserError
 from rtl.model import Preprocessing
-from sim.preprocessing import prepare
 
 INLINE = 64  # images up to which starting processes takes longer than reading
 

@@ -13,5 +13,6 @@
 - :mod:`rtl.matmul`: operand feed, multiplier array, drain
 - :mod:`rtl.vector`: LayerNorm, softmax, GELU, residual addition
 - :mod:`rtl.arith`, :mod:`rtl.lib`: arithmetic and small parts that units are made of
+- :mod:`rtl.soc`: the engine on a board of its own: serial bridge, memory on the chip, pins
 - :mod:`rtl.build`: Verilog, synthesis, levels of logic
 """

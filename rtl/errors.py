@@ -1,12 +1,8 @@
-"""The two exceptions that a command turns into a message instead of a traceback."""
+"""The exceptions that a command turns into a message instead of a traceback."""
 
+from boards.host.errors import DeviceError, UserError
 
-class UserError(Exception):
-    """A mistake that the user can put right: exit code 2.
-
-    The message is one line and says what is wrong, the value, the limit and the remedy:
-    ``unknown board 'zcu104': choose one of sim, ulx3s, zcu102``.
-    """
+__all__ = ["DeviceError", "ToolError", "UserError"]
 
 
 class ToolError(Exception):

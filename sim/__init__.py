@@ -1,6 +1,5 @@
 """The simulation: golden model, Verilator toolchain, whole networks on the RTL. Needs no torch.
 
-- :mod:`sim.preprocessing`: an image file becomes pixels
 - :mod:`sim.golden`: the reference interpreter of an integer model
 - :mod:`sim.host`: the network behind the features
 - :mod:`sim.toolchain`: Verilator, found and run; builds in a cache

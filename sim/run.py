@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from boards.host.features import features
 from rtl import config
 from rtl.board import Board, load_board
 from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
@@ -19,7 +20,6 @@ from rtl.compiler import plan_model
 from rtl.errors import ToolError, UserError
 from rtl.files import atomic_write, require_writable
 from rtl.model import Features, IntegerModel, repack
-from rtl.model.features import features
 from sim import runner
 from sim.host import Host, open_host
 
@@ -61,7 +61,7 @@ class RunOptions:
 def main(options: RunOptions) -> None:
     """Run the engine on the images."""
     # Imported here: should Pillow be missing, the command says how to get it.
-    from sim.preprocessing import prepare
+    from boards.host.pictures import prepare
 
     board = load_board(options.board)
     engine = config.engine(options.engine or board.engine)

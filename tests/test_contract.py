@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from boards.host.pictures import prepare
 from nas.digits import load_digits
 from nas.numerics.integer import IntegerNetwork
 from rtl.board import load_board
 from rtl.model import IntegerModel
 from sim import golden, runner
-from sim.preprocessing import prepare
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

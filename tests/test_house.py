@@ -16,6 +16,8 @@ MOST_ELABORATE = 60
 SMALL = 40  # lines up to which a module needs no test module of its own
 
 TESTED_ELSEWHERE = {
+    # An interface: its defaults are what the driver uses on a model.
+    "boards/host/transport.py": "tests/boards/host/test_accelerator.py",
     # Commands' front ends, with the command.
     "rtl/compiler/__main__.py": "tests/rtl/compiler/test_command.py",
     "rtl/build/tables.py": "tests/rtl/build/test_build.py",
@@ -36,6 +38,10 @@ TESTED_ELSEWHERE = {
     "rtl/memory/scratchpads/attention.py": "tests/rtl/memory/scratchpads/test_scratchpad.py",
     "rtl/memory/scratchpads/loaded.py": "tests/rtl/memory/scratchpads/test_scratchpad.py",
     "rtl/memory/scratchpads/residual.py": "tests/rtl/memory/scratchpads/test_scratchpad.py",
+    # Stages of the bridge, which its pins tell apart.
+    "rtl/soc/answers.py": "tests/rtl/soc/test_bridge.py",
+    "rtl/soc/blocks.py": "tests/rtl/soc/test_bridge.py",
+    "rtl/soc/requests.py": "tests/rtl/soc/test_bridge.py",
     # Signatures and layouts: every unit's bench speaks them.
     "rtl/isa/layouts.py": "tests/rtl/isa/test_instructions.py",
     "rtl/isa/unit_port.py": "tests/rtl/matmul/test_unit.py",

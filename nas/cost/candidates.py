@@ -61,6 +61,7 @@ class SubnetCosts:
         self.objectives = tuple(objectives)
         self.power = power_model(hardware.board) if "energy_joules" in objectives else None
         self._known: dict[Arch, SubnetCost] = {}
+        self._bounds: dict[Arch, float] = {}
 
     def of(self, archs: Sequence[Arch]) -> list[SubnetCost]:
         """Compute the exact costs of subnets, in their order."""
@@ -78,7 +79,9 @@ class SubnetCosts:
         Infinite where the engine refuses the subnet.
         """
         with self.exact.timer:
-            return self.hardware.least_cycles(self.space.shape(arch, self.order))
+            if arch not in self._bounds:
+                self._bounds[arch] = self.hardware.least_cycles(self.space.shape(arch, self.order))
+            return self._bounds[arch]
 
     def _value(self, name: Objective, cost: ImageCost) -> float:
         if name != "energy_joules":

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from boards.host.features import features as host_features
 from nas.importer.forward import Tap, forward, look, output
 from nas.importer.network import FloatNetwork
 from nas.numerics.integer import IntegerNetwork
 from rtl.errors import UserError
 from rtl.model import Features, IntegerModel
-from rtl.model.features import features as host_features
 from sim.host import Host
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from boards.host.pictures import prepare
 from rtl.errors import UserError
 from rtl.model import Preprocessing
-from sim.preprocessing import prepare
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 LEAST = 2

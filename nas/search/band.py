@@ -15,7 +15,7 @@ from nas.space import BLOCK_GENES, NETWORK_GENES, Arch, Space
 WIDTH = 0.1  # of a band, as a fraction of its upper end
 DRAWS = 50  # random subnets for each that is wanted, before steps help
 MARGIN = 0.12  # of estimated cycles; the digits' subnets in the bands of TINY miss by less
-BATCH = 16  # subnets that are costed at a time
+BATCH = 4  # subnets that are costed at a time, so hardly more than are wanted
 
 Choose = Callable[[np.ndarray, int], int]
 """Picks one of several genes, given by their positions, to change by a step of +1 or -1."""

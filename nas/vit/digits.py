@@ -9,13 +9,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from boards.host.pictures import prepare
 from nas.data import ImageSet
 from nas.digits import load_digits
 from nas.importer.network import FloatNetwork
 from nas.intervals import paired_difference
 from nas.testset import load_digits_test
 from rtl.files import atomic_write
-from sim.preprocessing import prepare
 
 SEED = 112
 FIT, CALIBRATE = 2000, 64

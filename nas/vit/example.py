@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from boards.host.pictures import prepare
 from nas.cost.kept import KeptResults
 from nas.importer import load
 from nas.importer.network import FloatNetwork
@@ -21,7 +22,6 @@ from nas.vit.maps import Closeness, Tokens, float_tokens, integer_tokens
 from nas.vit.rows import BOARD, Cost, Row, RowJob
 from rtl.files import sha256_of
 from rtl.model import IntegerModel
-from sim.preprocessing import prepare
 
 KEPT = "kept.txt"
 

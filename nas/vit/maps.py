@@ -9,12 +9,12 @@ import onnxruntime
 import torch
 from torch import Tensor
 
+from boards.host.features import features
 from nas.importer.forward import features as float_features
 from nas.importer.forward import forward
 from nas.importer.network import FloatNetwork, converted
 from nas.numerics.integer import IntegerNetwork
 from rtl.model import Features, IntegerModel
-from rtl.model.features import features
 from sim.host import load_host
 
 BATCH = 8

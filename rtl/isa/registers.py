@@ -53,6 +53,7 @@ class Register:
 
 
 CONTROL_BITS = ("start", "reset", "irq_clear")
+ERROR_FIELDS = {"code": 4, "unit": 4, "number": NUMBER_BITS}  # bits of each, from the lowest
 STATUS_BITS = ("busy", "done", "error", "ignored", "resetting", "irq")
 
 _REGIONS = [
@@ -74,7 +75,7 @@ REGISTERS: tuple[Register, ...] = (
     Register("status", len(STATUS_BITS), "ro", "bits: " + ", ".join(STATUS_BITS)),
     Register(
         "error",
-        4 + 4 + NUMBER_BITS,
+        sum(ERROR_FIELDS.values()),
         "ro",
         "first fault: code (bits 3:0, 0 is none), unit (7:4; 5 is the fetcher), "
         "instruction number (31:8)",

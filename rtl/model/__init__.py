@@ -2,20 +2,19 @@
 
 - :mod:`rtl.model.numerics`: constants and tables that all interpreters share
 - :mod:`rtl.model.model`: the model, which checks itself; :mod:`rtl.model.parts`,
-  :mod:`rtl.model.block`, :mod:`rtl.model.preprocessing`: its parts
+  :mod:`rtl.model.block`, and :mod:`boards.host.preprocessing`: its parts
 - :mod:`rtl.model.features`: tokens as the output, and what a host makes of them
 - :mod:`rtl.model.shape`: its sizes alone, without weights
 - :mod:`rtl.model.file`: the file; :mod:`rtl.model.fields`: its JSON header, key by key;
   :mod:`rtl.model.decode`: both to a model
 - :mod:`rtl.model.dyadic`: real scales as multiplier and shift
-- :mod:`rtl.model.checks`: checks that name the value and the limit
 """
 
+from boards.host.preprocessing import Preprocessing
 from rtl.model.block import Block
 from rtl.model.features import Features, HostNetwork
 from rtl.model.model import IntegerModel, repack
 from rtl.model.parts import Classifier, HeadScales, Linear, Norm, Pool
-from rtl.model.preprocessing import Preprocessing
 
 __all__ = [
     "Block",

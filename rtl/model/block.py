@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from boards.host import checks
 from rtl.errors import UserError
-from rtl.model import checks
 from rtl.model.file import Header
 from rtl.model.numerics import KV_BITS, MULTIPLIER_BITS, SHIFT_MAX, code_range
 from rtl.model.parts import HeadScales, Linear, Norm, check_code, check_no_residual, magnitude

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from boards.host import checks
+from boards.host.preprocessing import Preprocessing
 from rtl.errors import UserError
-from rtl.model import checks
 from rtl.model.block import Block
 from rtl.model.features import KEYS as FEATURE_TENSORS
 from rtl.model.features import POOLS, Features, HostNetwork
@@ -24,7 +25,6 @@ from rtl.model.parts import (
     Norm,
     Pool,
 )
-from rtl.model.preprocessing import Preprocessing
 
 
 def decode(header: Header, tensors: Tensors) -> dict[str, Any]:

@@ -1,15 +1,15 @@
 """Tokens as a network's output, and the features that a host makes of them.
 
-Source: docs/format.md, section Features. :func:`features` is the one function that computes them:
-for golden, a simulated engine, a board's host and exporters.
+Source: docs/format.md, section Features. :func:`boards.host.features.features` is the one function
+that computes them: for golden, a simulated engine, a board's host and exporters.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from boards.host import checks
 from rtl.errors import UserError
-from rtl.model import checks
 from rtl.model.file import Header, Tensors
 from rtl.model.parts import SIZE_MAX
 
@@ -96,33 +96,3 @@ class Features:
             checks.finite(name, value)
             if not shape and value <= 0:
                 raise UserError(f"tensor {name} is {value}: it must be greater than 0")
-
-
-def features(output: Features, tokens: np.ndarray, patches: int) -> np.ndarray:
-    """Apply the final LayerNorm and pool.
-
-    ``f = matrix @ ((x - mean x) / sqrt(variance x + epsilon)) + bias`` with ``x = r * scale``, in
-    float64; of the class token, averaged over the patches, or of every token.
-
-    Parameters
-    ----------
-    output : Features
-    tokens : (batch, tokens, width) integers
-        Residual words behind the last block.
-    patches : int
-        How many of the tokens, the first ones, are patches.
-
-    Returns
-    -------
-    (batch, features) float32; (batch, tokens, features) with pool ``"all"``
-    """
-    if output.pool == "token":
-        tokens = tokens[:, -1:]
-    elif output.pool == "mean":
-        tokens = tokens[:, :patches]
-    x = tokens * np.float64(output.scale)
-    x = x - x.mean(axis=-1, keepdims=True)
-    variance = (x * x).mean(axis=-1, keepdims=True)
-    normal = x / np.sqrt(variance + np.float64(output.epsilon))
-    found = normal @ output.matrix.T.astype(np.float64) + output.bias  # (batch, tokens, features)
-    return (found if output.pool == "all" else found.mean(axis=1)).astype(np.float32)

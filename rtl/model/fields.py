@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from boards.host.checks import shown
 from rtl.errors import UserError
-from rtl.model.checks import shown
 
 
 class Fields:

@@ -12,9 +12,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from boards.host.checks import shown
 from rtl.errors import UserError
 from rtl.files import atomic_write
-from rtl.model.checks import shown
 
 FORMAT = 2  # the highest that is read
 HEADER = "pulsar"  # the metadata entry

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from boards.host import checks
+from boards.host.preprocessing import Preprocessing
 from rtl.errors import UserError
-from rtl.model import checks
 from rtl.model import file as model_file
 from rtl.model.block import Block
 from rtl.model.decode import decode
@@ -23,7 +24,6 @@ from rtl.model.features import Features
 from rtl.model.file import Header, Tensors
 from rtl.model.numerics import ACT_BITS, KV_BITS, MAX_TOKENS, MAX_WIDTH, SCORE_BITS
 from rtl.model.parts import LINEAR_DTYPES, SIZE_MAX, Classifier, Linear
-from rtl.model.preprocessing import Preprocessing
 from rtl.model.shape import BlockShape, NetworkShape
 
 PIXEL_MAX = 255

@@ -9,8 +9,8 @@ from math import isfinite
 
 import numpy as np
 
+from boards.host import checks
 from rtl.errors import UserError
-from rtl.model import checks
 from rtl.model.file import Header, Tensors
 from rtl.model.numerics import (
     ACC_BITS,

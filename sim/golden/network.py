@@ -33,7 +33,7 @@ def run(
     -------
     (batch, classes) int32
         Logits. Where the model's output is tokens: their residual words, (batch, tokens, width),
-        of which :func:`rtl.model.features.features` makes features.
+        of which :func:`boards.host.features.features` makes features.
 
     Raises
     ------

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from boards.host.features import features
+from boards.host.pictures import prepare
 from rtl.cli import command
 from rtl.files import atomic_write
 from rtl.model import (
@@ -26,10 +28,8 @@ from rtl.model import (
     Linear,
     Preprocessing,
 )
-from rtl.model.features import features
 from rtl.model.numerics import code_range
 from sim import golden
-from sim.preprocessing import prepare
 from sim.random_model import random_images, random_model
 
 PROG = "python -m tests.conformance.make"

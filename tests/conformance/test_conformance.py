@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from boards.host.pictures import prepare
 from rtl.board import load_board
 from rtl.cli import command
 from rtl.config import engine
 from rtl.model import Features, IntegerModel, repack
 from rtl.model.numerics import code_range
 from sim import runner
-from sim.preprocessing import prepare
 from tests.conformance import make as conformance
 
 FOLDER = Path(__file__).parent

@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
+from boards.host.pictures import prepare
 from nas import folder as module
 from nas.folder import open_folder
 from rtl.errors import UserError
 from rtl.model import Preprocessing
-from sim.preprocessing import prepare
 
 RECIPE, SHAPE = Preprocessing(crop=(4, 6), mode="RGB"), (4, 6, 3)
 NAMES = ("cat", "dog", "eel")

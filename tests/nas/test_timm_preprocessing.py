@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from timm.data.transforms_factory import create_transform
 
+from boards.host.pictures import prepare
 from rtl.model import Preprocessing
-from sim.preprocessing import prepare
 from sim.random_model import random_images
 
 SIZES = [(500, 375), (640, 481), (331, 500), (224, 225), (60, 97), (37, 31)]

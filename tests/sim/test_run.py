@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from boards.host.features import features
+from boards.host.pictures import prepare
 from rtl.cli import command
 from rtl.files import atomic_write
 from rtl.model import Features, HostNetwork
-from rtl.model.features import features
 from sim import golden, runner, testbench
-from sim.preprocessing import prepare
 from sim.random_model import random_model
 from sim.run import main
 

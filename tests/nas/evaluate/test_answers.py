@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from boards.host.features import features as host_features
 from nas.evaluate.answers import float_answers, integer_answers, matching, result
 from nas.importer.network import Affine, converted
 from rtl.errors import UserError
 from rtl.model import Features
-from rtl.model.features import features as host_features
 from sim import golden
 from tests.nas.evaluate.models import network, quantized
 from tests.nas.quantize.networks import random_images

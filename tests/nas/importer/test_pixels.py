@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from timm.data.transforms_factory import create_transform
 
+from boards.host.pictures import prepare
 from nas.importer.options import ImportOptions
 from nas.importer.pixels import from_timm, statistics
 from rtl.errors import UserError
-from sim.preprocessing import prepare
 
 
 @pytest.mark.parametrize("size", [(500, 375), (640, 481), (331, 500), (52, 49)])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from boards.host.features import features as host_features
 from nas.importer.forward import features, forward, logits, look
 from nas.importer.network import converted
 from nas.numerics.integer import IntegerNetwork
@@ -14,7 +15,6 @@ from nas.quantize.export import export
 from nas.quantize.method import NAIVE, Method
 from nas.quantize.pipeline import quantize_network
 from rtl.model import Features
-from rtl.model.features import features as host_features
 from sim import golden
 from tests.nas.quantize.networks import all_bits, random_images, random_network
 

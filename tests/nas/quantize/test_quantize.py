@@ -8,14 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
+from boards.host.features import features
+from boards.host.pictures import prepare
 from nas.importer import load
 from nas.importer.forward import forward, output
 from nas.quantize import __main__ as quantize
 from rtl.cli import command
 from rtl.model import Features, IntegerModel
-from rtl.model.features import features
 from sim import golden
-from sim.preprocessing import prepare
 from tests.nas.importer import tiny
 from tests.nas.importer.timm_models import saved
 

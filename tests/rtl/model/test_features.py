@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from boards.host.features import features
 from rtl.errors import UserError
 from rtl.model import Features, HostNetwork, IntegerModel, repack
-from rtl.model.features import features
 from sim.random_model import random_model
 from tests.rtl.model.files import SIZES, add, cut, delete, header_edit, recast, refusal_of
 from tests.rtl.model.files import tensor_edit as edited

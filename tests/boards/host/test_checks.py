@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from boards.host import checks
 from rtl.errors import UserError
-from rtl.model import checks
 
 
 def refusal(check, *arguments):

@@ -1,14 +1,15 @@
 """The recipe from an image file to a network's pixels.
 
-Source: docs/format.md, section Preprocessing. What follows the recipe is in the package ``sim``:
-its module ``preprocessing``.
+Source: docs/format.md, section Preprocessing. :func:`boards.host.pictures.prepare` follows it.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-from rtl.errors import UserError
-from rtl.model import checks
-from rtl.model.file import Header
+from dataclasses import dataclass
+from typing import Any
+
+from boards.host import checks
+from boards.host.errors import UserError
 
 RESIZE_MAX = 4096
 CROP_MAX = 1 << 16
@@ -57,7 +58,7 @@ class Preprocessing:
         plain = self.margin == "floor" and self.pad is None and not isinstance(self.resize, tuple)
         return 1 if plain else 2
 
-    def header(self, format_number: int | None = None) -> Header:
+    def header(self, format_number: int | None = None) -> dict[str, Any]:
         """The header's object in a file of that format; without one, of the lowest possible."""
         keys = FORMAT_1 if (format_number or self.format) == 1 else FORMAT_1 + FORMAT_2
         values = {key: getattr(self, key) for key in keys}

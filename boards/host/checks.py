@@ -1,8 +1,10 @@
 """Checks that say in one line what is wrong, the value and the limit."""
 
+from __future__ import annotations
+
 import numpy as np
 
-from rtl.errors import UserError
+from boards.host.errors import UserError
 
 SHOWN_CHARS = 60  # of an offending value: a message stays one line whatever the file holds
 

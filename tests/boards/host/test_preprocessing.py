@@ -1,12 +1,11 @@
-"""Recipes of format 2: round trip and refusals; those of format 1 are in test_model.py."""
+"""Recipes of format 2: headers and refusals; tests/rtl/model has files with them."""
 
 from dataclasses import replace
 
 import pytest
 
-from rtl.errors import UserError
-from rtl.model import IntegerModel, Preprocessing
-from tests.rtl.model.files import header_edit, refusal_of
+from boards.host.errors import UserError
+from boards.host.preprocessing import Preprocessing
 
 PLAIN = Preprocessing(crop=(8, 8), mode="L")
 NEW = {
@@ -15,15 +14,6 @@ NEW = {
     "pair": replace(PLAIN, resize=(9, 10)),
     "small": replace(PLAIN, resize=5, pad=255),
 }
-
-
-@pytest.mark.parametrize("name", NEW)
-def test_round_trip(model, path, name):
-    written = replace(model, preprocessing=NEW[name])
-    written.save(path)
-    loaded = IntegerModel.load(path)
-    assert loaded.preprocessing == NEW[name]
-    assert loaded.hash == written.hash and loaded.header()["format"] == 2
 
 
 def test_headers_of_both_formats():
@@ -48,8 +38,3 @@ def test_refused_by_name(change, message):
     with pytest.raises(UserError) as error:
         replace(PLAIN, **change).check((8, 8, 1))
     assert str(error.value).startswith(message)
-
-
-def test_format_1_has_one_number(model, path):
-    message = refusal_of(path, model, header_edit("preprocessing", "resize", [9, 10]))
-    assert message == "preprocessing.resize must be an integer from 8 to 4096, not [9, 10]"

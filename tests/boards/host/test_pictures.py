@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from boards.host.pictures import prepare
 from rtl.errors import UserError
 from rtl.model import Preprocessing
-from sim.preprocessing import prepare
 
 GREY = (28, 28, 1)
 PLAIN = Preprocessing(crop=(28, 28), mode="L")

@@ -3,6 +3,8 @@
 Source: docs/format.md, section Preprocessing.
 """
 
+from __future__ import annotations
+
 import struct
 import warnings
 import zlib
@@ -12,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rtl.errors import UserError
-from rtl.model.preprocessing import CHANNELS, Preprocessing
+from boards.host.errors import UserError
+from boards.host.preprocessing import CHANNELS, Preprocessing
 
 INTERPOLATION = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -62,8 +64,8 @@ def prepare(
         8 bits per channel, or is smaller than the crop where nothing is padded.
     """
     preprocessing.check(shape)
-    name = str(image) if isinstance(image, Path | str) else "image"
-    source = _opened(Path(image)) if isinstance(image, Path | str) else image
+    name = str(image) if isinstance(image, (Path, str)) else "image"
+    source = _opened(Path(image)) if isinstance(image, (Path, str)) else image
     _require_eight_bits(source, name)
     try:
         converted = _converted(source, preprocessing.mode)

@@ -1,0 +1,142 @@
+"""Radiona's ULX3S: its pins, its clock, and the top module of its bitstream."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from amaranth.hdl import ClockDomain, Instance, Module
+from amaranth.lib import wiring
+from amaranth.lib.cdc import ResetSynchronizer
+from amaranth.lib.wiring import In, Out
+
+from rtl.config import EngineConfig
+from rtl.soc.system import SerialSystem
+
+OSCILLATOR_HZ = 25_000_000
+CLOCK_HZ = 50_000_000
+MEMORY_WORDS = 9 * 1024  # of 16 bytes: 147,456 bytes in 72 block RAMs
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A pin of the package, and the electrical standard of its bank."""
+
+    port: str
+    site: str
+    standard: str = "LVCMOS33"
+
+
+PINS = (
+    Pin("oscillator", "G2"),
+    Pin("rx", "M1"),  # from the FTDI chip
+    Pin("tx", "L4"),
+    Pin("wifi_gpio0", "L2"),
+)
+"""The board's pins, by the top's port."""
+
+
+def constraints() -> str:
+    """Return the pins and the oscillator's frequency as an .lpf file for nextpnr-ecp5."""
+    lines = [f'LOCATE COMP "{pin.port}" SITE "{pin.site}";' for pin in PINS]
+    lines += [f'IOBUF PORT "{pin.port}" IO_TYPE={pin.standard};' for pin in PINS]
+    lines += [f'FREQUENCY PORT "oscillator" {OSCILLATOR_HZ / 1e6:g} MHZ;']
+    return "\n".join(lines) + "\n"
+
+
+class PhaseLockedLoop(wiring.Component):
+    """The ECP5's EHXPLLL: the oscillator's frequency doubled, in phase with it.
+
+    The oscillator in the loop runs at 600 MHz, in the middle of what it can do (400 to 800).
+
+    Members
+    -------
+    i, o : In(1), Out(1)
+        Clocks.
+    locked : Out(1)
+
+    Source: what ecppll gives for 25 MHz in and 50 MHz out.
+    """
+
+    DIVIDER = 12
+
+    i: In(1)
+    o: Out(1)
+    locked: Out(1)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.loop = Instance(
+            "EHXPLLL",
+            p_CLKI_DIV=1,
+            p_CLKFB_DIV=CLOCK_HZ // OSCILLATOR_HZ,
+            p_CLKOP_ENABLE="ENABLED",
+            p_CLKOP_DIV=self.DIVIDER,
+            p_CLKOP_CPHASE=self.DIVIDER // 2 - 1,
+            p_CLKOP_FPHASE=0,
+            p_FEEDBK_PATH="CLKOP",
+            a_FREQUENCY_PIN_CLKI=f"{OSCILLATOR_HZ / 1e6:g}",
+            a_FREQUENCY_PIN_CLKOP=f"{CLOCK_HZ / 1e6:g}",
+            a_ICP_CURRENT="12",
+            a_LPF_RESISTOR="8",
+            a_MFG_ENABLE_FILTEROPAMP="1",
+            a_MFG_GMCREF_SEL="2",
+            i_CLKI=self.i,
+            i_CLKFB=self.o,
+            i_RST=0,
+            i_STDBY=0,
+            i_PHASESEL0=0,
+            i_PHASESEL1=0,
+            i_PHASEDIR=1,
+            i_PHASESTEP=1,
+            i_PHASELOADREG=1,
+            i_PLLWAKESYNC=0,
+            i_ENCLKOP=0,
+            o_CLKOP=self.o,
+            o_LOCK=self.locked,
+        )
+        return m
+
+
+class Ulx3s(wiring.Component):
+    """The ULX3S with the largest ECP5: everything between its pins.
+
+    Parameters
+    ----------
+    config : EngineConfig
+    init : sequence of int
+        Words of the memory when the device is configured.
+
+    Members
+    -------
+    oscillator : In(1)
+        25 MHz.
+    rx : In(1)
+    tx : Out(1)
+    wifi_gpio0 : Out(1)
+        1, or else the ESP32 beside the FPGA takes the board over.
+    """
+
+    oscillator: In(1)
+    rx: In(1)
+    tx: Out(1)
+    wifi_gpio0: Out(1)
+
+    def __init__(self, config: EngineConfig, init: Sequence[int] = ()):
+        self.config, self.content = config, init
+        super().__init__()
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.domains.sync = clock = ClockDomain()
+        m.submodules.pll = pll = PhaseLockedLoop()
+        m.submodules.reset = ResetSynchronizer(~pll.locked)
+        m.submodules.system = system = SerialSystem(
+            self.config, CLOCK_HZ, MEMORY_WORDS, self.content
+        )
+        m.d.comb += [
+            pll.i.eq(self.oscillator),
+            clock.clk.eq(pll.o),
+            system.rx.eq(self.rx),
+            self.tx.eq(system.tx),
+            self.wifi_gpio0.eq(1),
+        ]
+        return m
