@@ -11,7 +11,7 @@ from rtl.isa.unit_port import connect_unit
 from rtl.lib.reset import ResetTree
 from rtl.lib.streams import connect
 from rtl.matmul.unit import MatmulUnit
-from rtl.memory.axi import NORMAL, Attributes, Axi4, Axi4Lite
+from rtl.memory.axi import NORMAL, Axi4, Axi4Lite, AxiAttributes
 from rtl.memory.dma import Dma
 from rtl.memory.load.unit import LoadUnit
 from rtl.memory.ports import gelu_write
@@ -63,7 +63,7 @@ class Engine(wiring.Component):
     config : EngineConfig
     tap : bool
         Show every write to every scratchpad, for simulation.
-    attributes : Attributes
+    attributes : AxiAttributes
         AxCACHE and AxPROT of the memory port.
 
     Members
@@ -80,7 +80,9 @@ class Engine(wiring.Component):
     Source: docs/design/0001-engine.md.
     """
 
-    def __init__(self, config: EngineConfig, *, tap: bool = False, attributes: Attributes = NORMAL):
+    def __init__(
+        self, config: EngineConfig, *, tap: bool = False, attributes: AxiAttributes = NORMAL
+    ):
         self.config = config
         self.tap = tap
         self.attributes = attributes

@@ -20,7 +20,7 @@ INCR = 1
 
 
 @dataclass(frozen=True)
-class Attributes:
+class AxiAttributes:
     """Signals of the address channels that the host's system decides on.
 
     Parameters
@@ -35,7 +35,7 @@ class Attributes:
     prot: int = 0b000
 
 
-NORMAL = Attributes()
+NORMAL = AxiAttributes()
 
 
 class Response(enum.Enum, shape=2):
@@ -148,7 +148,7 @@ def pass_through(m: Module, outer: wiring.PureInterface, inner: wiring.PureInter
 
 
 def drive_address(
-    m: Module, port: wiring.PureInterface, prefix: str, data_bytes: int, attributes: Attributes
+    m: Module, port: wiring.PureInterface, prefix: str, data_bytes: int, attributes: AxiAttributes
 ) -> None:
     """The constant signals of an address channel: incrementing bursts of whole beats, ID 0."""
     constants = {

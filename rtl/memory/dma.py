@@ -23,7 +23,7 @@ class Dma(wiring.Component):
     Parameters
     ----------
     config : EngineConfig
-    attributes : Attributes
+    attributes : AxiAttributes
 
     Members
     -------
@@ -38,7 +38,7 @@ class Dma(wiring.Component):
     memory : Out(Axi4)
     """
 
-    def __init__(self, config: EngineConfig, attributes: axi.Attributes = axi.NORMAL):
+    def __init__(self, config: EngineConfig, attributes: axi.AxiAttributes = axi.NORMAL):
         self.config = config
         self.attributes = attributes
         super().__init__(

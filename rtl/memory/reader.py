@@ -177,7 +177,7 @@ class Reader(wiring.Component):
     OUTSTANDING = 32
     ROOM = {"program": 32, "load": 256}  # beats; the load unit's cover 256 cycles of latency
 
-    def __init__(self, config: EngineConfig, attributes: axi.Attributes):
+    def __init__(self, config: EngineConfig, attributes: axi.AxiAttributes):
         self.data_bytes = config.memory_bytes
         self.attributes = attributes
         client = In(ReadClient(self.data_bytes))

@@ -32,7 +32,7 @@ class Writer(wiring.Component):
 
     OUTSTANDING = 16
 
-    def __init__(self, config: EngineConfig, attributes: axi.Attributes):
+    def __init__(self, config: EngineConfig, attributes: axi.AxiAttributes):
         self.data_bytes = config.memory_bytes
         self.attributes = attributes
         super().__init__(
