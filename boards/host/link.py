@@ -24,7 +24,7 @@ ALONE = (LinkOperation.WRITE32, LinkOperation.PERIOD, LinkOperation.SYNC, LinkOp
 
 
 @dataclass
-class Request:
+class LinkRequest:
     """A request, and its answer.
 
     Parameters
@@ -55,7 +55,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
+class LinkAnswer:
     """The value of an answer, and its payload."""
 
     header: Header
@@ -90,10 +90,10 @@ class SerialLink:
     def open(self) -> None:
         """Open the link: from here on, requests are numbered."""
         self._quiet()
-        self._exchange(Request(LinkOperation.SYNC), self._last, TRIES)
+        self._exchange(LinkRequest(LinkOperation.SYNC), self._last, TRIES)
         self._certain = True
 
-    def ask(self, requests: Sequence[Request]) -> list[Answer]:
+    def ask(self, requests: Sequence[LinkRequest]) -> list[LinkAnswer]:
         """Send requests, several at a time where that is allowed; return their answers in order.
 
         Raises
@@ -111,9 +111,9 @@ class SerialLink:
         self._certain = True
         return answers
 
-    def _answered(self, requests: Sequence[Request]) -> list[Answer]:
+    def _answered(self, requests: Sequence[LinkRequest]) -> list[LinkAnswer]:
         """Send again what was lost, until there is an answer to each request."""
-        answers: list[Answer] = []
+        answers: list[LinkAnswer] = []
         tries = 0
         while len(answers) < len(requests):
             count = len(answers)
@@ -141,11 +141,11 @@ class SerialLink:
         baud : int
             The same as a rate that the line knows.
         """
-        self.ask([Request(LinkOperation.PERIOD, value=period)])
+        self.ask([LinkRequest(LinkOperation.PERIOD, value=period)])
         if self.line.set_baud(baud):
             self.baud = baud
             try:
-                self._exchange(Request(LinkOperation.STATE), self._last, FAST_TRIES)
+                self._exchange(LinkRequest(LinkOperation.STATE), self._last, FAST_TRIES)
                 return True
             except DeviceError:
                 pass
@@ -154,7 +154,7 @@ class SerialLink:
 
     # ------------------------------------------------------------ sending and receiving
 
-    def _stream(self, requests: Sequence[Request], answers: list[Answer]) -> None:
+    def _stream(self, requests: Sequence[LinkRequest], answers: list[LinkAnswer]) -> None:
         """Send what has no answer yet, and take answers until all are there.
 
         Raises
@@ -192,7 +192,7 @@ class SerialLink:
         self._last = last
         raise LostAnswer("a request was lost")
 
-    def _may_send(self, requests: Sequence[Request], first: int, index: int) -> bool:
+    def _may_send(self, requests: Sequence[LinkRequest], first: int, index: int) -> bool:
         """Whether a request may follow those that have no answer yet."""
         open_ = requests[first:index]
         if not open_:
@@ -202,12 +202,12 @@ class SerialLink:
         reads = any(each.operation in READS for each in (*open_, requests[index]))
         return len(open_) < (frames.UNANSWERED_READS if reads else frames.UNANSWERED)
 
-    def _send(self, request: Request, sequence: int) -> None:
+    def _send(self, request: LinkRequest, sequence: int) -> None:
         data = request.encode(sequence % SEQUENCES)
         self.line.write(data)
         self._sent_at = max(self._sent_at, self.line.now()) + self._seconds(len(data))
 
-    def _receive(self, waiting: Sequence[Request]) -> Answer:
+    def _receive(self, waiting: Sequence[LinkRequest]) -> LinkAnswer:
         """Take the next answer.
 
         Raises
@@ -224,13 +224,13 @@ class SerialLink:
             raise LostAnswer("its answers are damaged")
         count = header.payload_bytes
         if not count:
-            return Answer(header)
+            return LinkAnswer(header)
         if count > frames.PAYLOAD_MAX:
             raise LostAnswer("its answers are damaged")
         payload = frames.unchecked(self._take(count + frames.CHECK_BYTES, limit))
         if payload is None:
             raise LostAnswer("its answers are damaged")
-        return Answer(header, payload)
+        return LinkAnswer(header, payload)
 
     def _take(self, count: int, limit: float) -> bytes:
         while len(self._input) < count:
@@ -244,7 +244,7 @@ class SerialLink:
         del self._input[:count]
         return taken
 
-    def _require_ok(self, request: Request, header: Header) -> None:
+    def _require_ok(self, request: LinkRequest, header: Header) -> None:
         if header.status == LinkStatus.CLOSED:
             raise DeviceError(CLOSED)
         if header.status != LinkStatus.OK:
@@ -278,12 +278,14 @@ class SerialLink:
 
     def _state(self) -> int:
         """Ask for the bridge's state, and make sure that it is open."""
-        state = self._exchange(Request(LinkOperation.STATE), self._last, FAST_TRIES).header.value
+        state = self._exchange(
+            LinkRequest(LinkOperation.STATE), self._last, FAST_TRIES
+        ).header.value
         if not state >> frames.OPEN_BIT & 1:
             raise DeviceError(CLOSED)
         return state
 
-    def _exchange(self, request: Request, sequence: int, tries: int) -> Answer:
+    def _exchange(self, request: LinkRequest, sequence: int, tries: int) -> LinkAnswer:
         """Ask STATE or SYNC, which any sequence will do for."""
         lost = LostAnswer()
         for _ in range(tries):

@@ -11,7 +11,7 @@ from boards.host import frames
 from boards.host.errors import DeviceError, UserError
 from boards.host.frames import LinkOperation
 from boards.host.line import Line, TerminalLine
-from boards.host.link import Request, SerialLink
+from boards.host.link import LinkRequest, SerialLink
 from boards.host.package import Package
 from boards.host.transport import Transport
 
@@ -60,7 +60,7 @@ class SerialTransport(Transport):
         return self._word(frames.REGISTERS + offset)
 
     def write32(self, offset: int, value: int) -> None:
-        self._ask(Request(LinkOperation.WRITE32, frames.REGISTERS + offset, value))
+        self._ask(LinkRequest(LinkOperation.WRITE32, frames.REGISTERS + offset, value))
 
     def put(self, offset: int, data: bytes) -> None:
         self._inside(offset, len(data))
@@ -68,12 +68,12 @@ class SerialTransport(Transport):
             (offset + at, data[at : at + frames.PAYLOAD_MAX])
             for at in range(0, len(data), frames.PAYLOAD_MAX)
         )
-        self._ask(*(Request(LinkOperation.WRITE_BLOCK, at, len(p), p) for at, p in pieces))
+        self._ask(*(LinkRequest(LinkOperation.WRITE_BLOCK, at, len(p), p) for at, p in pieces))
 
     def get(self, offset: int, count: int) -> bytes:
         self._inside(offset, count)
         requests = [
-            Request(LinkOperation.READ_BLOCK, at, min(frames.PAYLOAD_MAX, offset + count - at))
+            LinkRequest(LinkOperation.READ_BLOCK, at, min(frames.PAYLOAD_MAX, offset + count - at))
             for at in range(offset, offset + count, frames.PAYLOAD_MAX)
         ]
         return b"".join(answer.payload for answer in self._ask(*requests))
@@ -83,7 +83,7 @@ class SerialTransport(Transport):
         self._inside(offset, len(data))
         for at in range(0, len(data), frames.CRC_MAX):
             piece = data[at : at + frames.CRC_MAX]
-            answer = self._ask(Request(LinkOperation.CRC, offset + at, len(piece)))[0]
+            answer = self._ask(LinkRequest(LinkOperation.CRC, offset + at, len(piece)))[0]
             if answer.header.value != zlib.crc32(piece):
                 return offset + at
         return None
@@ -98,9 +98,9 @@ class SerialTransport(Transport):
         self.line.close()
 
     def _word(self, address: int) -> int:
-        return self._ask(Request(LinkOperation.READ32, address))[0].header.value
+        return self._ask(LinkRequest(LinkOperation.READ32, address))[0].header.value
 
-    def _ask(self, *requests: Request):
+    def _ask(self, *requests: LinkRequest):
         if self.rates and self.link.baud == frames.FIRST_BAUD and self._clock_hz:
             self._speed_up()
         return self.link.ask(requests)

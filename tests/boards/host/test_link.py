@@ -8,7 +8,7 @@ import pytest
 from boards.host import frames
 from boards.host.errors import DeviceError
 from boards.host.frames import Header, LinkOperation
-from boards.host.link import Request, SerialLink
+from boards.host.link import LinkRequest, SerialLink
 from tests.boards.host.bridge import BridgeModel, VirtualLine
 
 SILENCE_S = frames.SILENCE_BITS / frames.FIRST_BAUD
@@ -58,23 +58,23 @@ def once(index: int, kind: str, bit: int = 0):
 
 
 def write32(offset, value):
-    return Request(LinkOperation.WRITE32, frames.REGISTERS + offset, value)
+    return LinkRequest(LinkOperation.WRITE32, frames.REGISTERS + offset, value)
 
 
 def block(address, payload):
-    return Request(LinkOperation.WRITE_BLOCK, address, len(payload), payload)
+    return LinkRequest(LinkOperation.WRITE_BLOCK, address, len(payload), payload)
 
 
 def test_reads_and_writes(link, bridge):
     link.ask([write32(4, 99)])
-    (answer,) = link.ask([Request(LinkOperation.READ32, frames.REGISTERS + 4)])
+    (answer,) = link.ask([LinkRequest(LinkOperation.READ32, frames.REGISTERS + 4)])
     assert answer.header.value == 99 and bridge.registers.writes == [(4, 99)]
     data = np.random.default_rng(0).bytes(4096)
     link.ask([block(at, data[at : at + 256]) for at in range(0, 4096, 256)])
     assert bridge.memory[:4096].tobytes() == data
-    reads = [Request(LinkOperation.READ_BLOCK, at, 256) for at in range(0, 4096, 256)]
+    reads = [LinkRequest(LinkOperation.READ_BLOCK, at, 256) for at in range(0, 4096, 256)]
     assert b"".join(answer.payload for answer in link.ask(reads)) == data
-    (answer,) = link.ask([Request(LinkOperation.CRC, 16, 4080)])
+    (answer,) = link.ask([LinkRequest(LinkOperation.CRC, 16, 4080)])
     assert answer.header.value == zlib.crc32(data[16:4096])
     assert link.repeats == 0 and not bridge.overflowed
 
@@ -104,7 +104,7 @@ def test_blocks_in_a_row(link, line, bridge, kind, way):
         data = generator.bytes(20 * 64)
         setattr(line, way, once(int(generator.integers(20 * 84)), kind, trial % 8))
         link.ask([block(at, data[at : at + 64]) for at in range(0, len(data), 64)])
-        reads = [Request(LinkOperation.READ_BLOCK, at, 64) for at in range(0, len(data), 64)]
+        reads = [LinkRequest(LinkOperation.READ_BLOCK, at, 64) for at in range(0, len(data), 64)]
         assert b"".join(answer.payload for answer in link.ask(reads)) == data
     assert link.repeats >= 15 and not bridge.overflowed
 
@@ -202,15 +202,15 @@ def test_another_program(link, line, bridge):
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
-        (Request(LinkOperation.READ32, frames.REGISTERS + 2), "RANGE"),
-        (Request(LinkOperation.READ32, frames.REGISTERS + 4096), "RANGE"),
-        (Request(LinkOperation.WRITE32, frames.CLOCK_HZ), "RANGE"),
-        (Request(LinkOperation.READ_BLOCK, 0, 272), "RANGE"),
-        (Request(LinkOperation.READ_BLOCK, (1 << 15) - 16, 32), "RANGE"),
-        (Request(LinkOperation.WRITE_BLOCK, 8, 16, bytes(16)), "RANGE"),
-        (Request(LinkOperation.WRITE_BLOCK, 0, 8, bytes(8)), "RANGE"),
-        (Request(LinkOperation.PERIOD, 0, 3), "RANGE"),
-        (Request(LinkOperation.READ32, frames.REGISTERS + 0x800), "BUS"),
+        (LinkRequest(LinkOperation.READ32, frames.REGISTERS + 2), "RANGE"),
+        (LinkRequest(LinkOperation.READ32, frames.REGISTERS + 4096), "RANGE"),
+        (LinkRequest(LinkOperation.WRITE32, frames.CLOCK_HZ), "RANGE"),
+        (LinkRequest(LinkOperation.READ_BLOCK, 0, 272), "RANGE"),
+        (LinkRequest(LinkOperation.READ_BLOCK, (1 << 15) - 16, 32), "RANGE"),
+        (LinkRequest(LinkOperation.WRITE_BLOCK, 8, 16, bytes(16)), "RANGE"),
+        (LinkRequest(LinkOperation.WRITE_BLOCK, 0, 8, bytes(8)), "RANGE"),
+        (LinkRequest(LinkOperation.PERIOD, 0, 3), "RANGE"),
+        (LinkRequest(LinkOperation.READ32, frames.REGISTERS + 0x800), "BUS"),
     ],
 )
 def test_what_a_bridge_refuses(link, bridge, request_, status):
