@@ -10,7 +10,7 @@ from pathlib import Path
 from rtl.errors import UserError
 from rtl.model import numerics
 
-INSTRUCTION_SET_VERSION = 3
+INSTRUCTION_SET_VERSION = 4
 MULTIPLIERS = ("dsp48e2", "mult18x18")
 MIN_SCORE_SLOTS, MAX_SCORE_SLOTS = 2, 4
 PARTS = ("softmax_parts", "norm_parts")

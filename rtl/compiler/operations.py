@@ -8,7 +8,15 @@ from typing import NamedTuple
 from rtl.compiler.runs import RowRun
 from rtl.compiler.sizes import Plan
 from rtl.compiler.tiles import TokenTile
-from rtl.isa.instructions import INSTRUCTION_BYTES, UNIT_OF, Instruction, Opcode, Unit, UnitSet
+from rtl.isa.instructions import (
+    INSTRUCTION_BYTES,
+    UNIT_OF,
+    Instruction,
+    Opcode,
+    Unit,
+    UnitSet,
+    assemble,
+)
 
 
 class MemorySpace(IntEnum):
@@ -165,5 +173,5 @@ class Program:
 
     @property
     def code(self) -> bytes:
-        """The instructions, with 0 where a model's constants are not filled in yet."""
-        return b"".join(instruction.encode() for instruction in self.instructions())
+        """The instructions, sealed; 0 where a model's constants are not filled in yet."""
+        return assemble(self.instructions())

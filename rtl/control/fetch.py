@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
+from rtl.control.check import ProgramCheck
 from rtl.control.decode import Decoder, Inspected, Inspector, queue_members, queues_of
 from rtl.isa.faults import FETCH, Fault, FaultCode, FirstFault, fault
 from rtl.isa.instructions import IMAGES_IN_FLIGHT, INSTRUCTION_BYTES, Base
@@ -208,7 +209,8 @@ class Fetch(wiring.Component):
         m.submodules.inspector = inspector = Inspector(self.config)
         m.submodules.skid = skid = ResetInserter(loop.begin)(Skid(Inspected))
         m.submodules.decoder = decoder = Decoder()
-        m.submodules.faults = faults = FirstFault(2)
+        m.submodules.check = check = ProgramCheck(self.config)
+        m.submodules.faults = faults = FirstFault(3)
         connect(m, producer=loop.command, consumer=wiring.flipped(self.reader.command))
         connect(m, producer=wiring.flipped(self.reader.beats), consumer=words.i)
         connect(m, producer=words.o, consumer=inspector.i)
@@ -242,7 +244,15 @@ class Fetch(wiring.Component):
             self.credits.eq(decoder.credits),
             faults.sources[0].eq(loop.fault),
             faults.sources[1].eq(decoder.fault),
+            faults.sources[2].eq(check.fault),
             self.fault.eq(faults.o),
             self.moved.eq(words.o.valid & words.o.ready),
+            check.begin.eq(loop.begin),
+            check.beat.eq(words.i.p.data),
+            check.beat_moves.eq(words.i.valid & words.i.ready),
+            check.instruction.eq(words.o.p.data),
+            check.number.eq(inspector.o.p.number),
+            check.last.eq(inspector.o.p.last),
+            check.moves.eq(self.moved),
         ]
         return m

@@ -227,7 +227,7 @@ class ControlUnit(wiring.Component):
             registers.status.eq(
                 p.run.status.as_value() | self.clear << RESETTING | p.bus.ignored << IGNORED
             ),
-            registers.error.eq(Cat(error.code, Const(0, 1), error.unit, Const(0, 1), error.number)),
+            registers.error.eq(Cat(error.code, error.unit, Const(0, 1), error.number)),
             registers.waits.eq(Cat(p.watchdog.waits)),
             p.watchdog.cycles.eq(registers.watchdog_cycles),
             p.run.control.eq(registers.control),

@@ -8,17 +8,18 @@ from rtl.isa.instructions import UNITS
 from rtl.isa.layouts import NUMBER_BITS
 
 
-class FaultCode(enum.IntEnum, shape=3):
+class FaultCode(enum.IntEnum, shape=4):
     """Reasons why the engine stopped; 0 is no fault."""
 
     NONE = 0
-    OPCODE = 1  # unknown opcode, or BEGIN and END out of place
+    OPCODE = 1  # unknown opcode, BEGIN or END out of place, bits set that have no meaning
     ADDRESS = 2  # outside a memory region or a scratchpad
     READ = 3  # error response on AXI's read channel
     WRITE = 4  # error response on AXI's write channel
     ENGINE = 5  # the program is for another engine, or of another length
     SEMAPHORE = 6  # overflow, or not back at their credits behind the last image
     WATCHDOG = 7  # no progress
+    CHECKSUM = 8  # the program is not what its END says
 
 
 UNIT_BITS = 3

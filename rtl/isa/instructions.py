@@ -13,7 +13,8 @@ In the first image none was there; BEGIN's *credits* are what the semaphores sta
 and what a balanced program leaves in them (docs/design/0006-image-overlap.md).
 """
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
@@ -23,6 +24,7 @@ INSTRUCTION_BITS = 256
 INSTRUCTION_BYTES = INSTRUCTION_BITS // 8
 SEMAPHORE_BITS = 8
 CREDIT_BITS = 5
+CHECKSUM_BITS = 32
 IMAGES_IN_FLIGHT = 2  # at most; their parities tell them apart
 
 
@@ -255,13 +257,19 @@ INSTRUCTIONS: dict[Opcode, tuple[Field, ...]] = {
         Field("more_words", 13, "words of the tokens that follow the first one"),
         Field("int16", 1, "store words as int16; else as int32"),
     ),
-    Opcode.END: (),
+    Opcode.END: (
+        Field("checksum", CHECKSUM_BITS, "CRC-32 of zlib over the whole program, this field as 0"),
+    ),
 }
 
 
 def fields_of(opcode: Opcode) -> tuple[Field, ...]:
     """Fields of an instruction, header and operands, lowest bits first."""
     return HEADER + INSTRUCTIONS[opcode]
+
+
+CHECKSUM_OFFSET = sum(field.bits for field in HEADER)
+"""Lowest bit of END's checksum, its first operand."""
 
 
 for _opcode in Opcode:
@@ -355,6 +363,22 @@ class Instruction:
         waits = f" wait={_units(self.wait)}" if self.wait else ""
         signals = f" signal={_units(self.signal)}" if self.signal else ""
         return f"{self.opcode.name:<7} {operands}{waits}{signals}".rstrip()
+
+
+def assemble(instructions: Iterable[Instruction]) -> bytes:
+    """Encode a program, with the checksum in its END."""
+    return seal(b"".join(instruction.encode() for instruction in instructions))
+
+
+def seal(code: bytes) -> bytes:
+    """Put the checksum of a program into its last instruction, if that is an END."""
+    end = code[-INSTRUCTION_BYTES:]
+    if not end or end[0] & 0xF != Opcode.END:
+        return code
+    place = len(code) - INSTRUCTION_BYTES + CHECKSUM_OFFSET // 8
+    before, behind = code[:place], code[place + CHECKSUM_BITS // 8 :]
+    checksum = zlib.crc32(before + bytes(CHECKSUM_BITS // 8) + behind)
+    return before + checksum.to_bytes(CHECKSUM_BITS // 8, "little") + behind
 
 
 def _show(field: Field, value: int) -> str:

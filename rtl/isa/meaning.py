@@ -63,6 +63,7 @@ for w in row_words + more_words:
 # Whole beats are written: where int16 words end in the midst of one, its rest is undefined.
 """,
     Opcode.END: """
+assert checksum == crc32(the program's bytes, this field as 0)
 if this is the last image:
     wait until every unit is idle; assert every semaphore is back at BEGIN's operand
     raise the interrupt, if it is enabled

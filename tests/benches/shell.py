@@ -12,7 +12,7 @@ from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
 
 from rtl.config import TINY
 from rtl.isa.faults import FETCH, FaultCode
-from rtl.isa.instructions import Base, Instruction, Opcode, Target, Unit, UnitSet, credit
+from rtl.isa.instructions import Base, Instruction, Opcode, Target, Unit, UnitSet, assemble, credit
 from rtl.isa.registers import IDENTITY, OFFSETS, REGISTERS
 from tests.benches.axi_rules import AxiRules
 
@@ -31,7 +31,7 @@ def program(instructions, *, engine=CONFIG.hash, count=None, credits=None):
     operands = {"engine": engine, "instructions": count, STORE_TO_LOAD: credits}
     begin = Instruction(Opcode.BEGIN, operands)
     whole = [begin, *instructions, Instruction(Opcode.END, {})]
-    return b"".join(i.encode() for i in whole)
+    return assemble(whole)
 
 
 def load(offset, tokens, *, base=Base.MODEL, token=0, **more):

@@ -13,7 +13,7 @@ from rtl import config
 from rtl.board import load_board
 from rtl.compiler import compile_model
 from rtl.errors import ToolError, UserError
-from rtl.isa.instructions import INSTRUCTION_BYTES, Instruction, Opcode, UnitSet
+from rtl.isa.instructions import INSTRUCTION_BYTES, Instruction, Opcode, UnitSet, seal
 from rtl.model import IntegerModel
 from sim import golden, runner
 from sim.random_model import random_images, random_model
@@ -198,9 +198,14 @@ def run_corrupted(model, corruption, images=1, **options):
     compiled = compile_model(model, config.engine(SIM.engine))
     start, count = compiled.memory.program_offset, len(compiled.program.operations)
     pixels = random_images(model.image, images, seed=9)
-    return runner.run(
-        model, pixels, SIM, corrupt=lambda memory: corruption(memory, start, count), **options
-    )
+
+    def corrupt(memory):
+        """Change the program, and make its checksum right again."""
+        corruption(memory, start, count)
+        end = start + INSTRUCTION_BYTES * count
+        memory[start:end] = seal(bytes(memory[start:end]))
+
+    return runner.run(model, pixels, SIM, corrupt=corrupt, **options)
 
 
 FAULTY = {

@@ -13,7 +13,15 @@ import pytest
 from rtl.config import TINY, ZCU102
 from rtl.control.fetch import Fetch
 from rtl.isa.faults import FETCH, FaultCode
-from rtl.isa.instructions import INSTRUCTION_BYTES, UNIT_OF, Instruction, Opcode, Unit, UnitSet
+from rtl.isa.instructions import (
+    INSTRUCTION_BYTES,
+    UNIT_OF,
+    Instruction,
+    Opcode,
+    Unit,
+    UnitSet,
+    assemble,
+)
 from rtl.timing import UnitLatencies
 from rtl.timing.fetch import FetchTiming
 from rtl.timing.port import NEVER
@@ -51,7 +59,7 @@ def run(engine, instructions, *, images=1, stall=0.0, failing=None):
     The program's last beat is filled up with more LOADs. Each image is done when its END was seen.
     """
     dut, seen, rng = Fetch(engine), Seen(), random.Random(1)
-    text = b"".join(instruction.encode() for instruction in instructions)
+    text = assemble(instructions)
     size, filler = len(text), Instruction(Opcode.LOAD, {}).encode()
     text += filler * (-size % engine.memory_bytes // INSTRUCTION_BYTES)
     width = engine.memory_bytes
