@@ -213,11 +213,14 @@ class SimulationJob:
         if corrupt:
             corrupt(memory)
         (self.folder / "memory.bin").write_bytes(memory)
-        job = self._job(settings or {}, registers or {})
+        job = self.description(settings or {}, registers or {})
         (self.folder / "job.json").write_text(json.dumps(job))
         self.taps.mkdir()
 
-    def _job(self, settings: Mapping[str, int], registers: Mapping[str, int]) -> dict[str, Any]:
+    def description(
+        self, settings: Mapping[str, int], registers: Mapping[str, int]
+    ) -> dict[str, Any]:
+        """Return the job as a bench reads it."""
         memory = self.compiled.memory
         return {
             "memory": {

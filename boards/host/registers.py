@@ -35,6 +35,7 @@ FAULTS = (
     "ENGINE",
     "SEMAPHORE",
     "WATCHDOG",
+    "CHECKSUM",
 )
 CONTROL_BITS = (
     "start",

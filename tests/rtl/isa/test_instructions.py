@@ -1,13 +1,14 @@
 """Instructions encode, decode and print; what does not fit is refused."""
 
 import random
+import zlib
 
 import pytest
 from amaranth.lib import data
 
 from rtl.isa import instructions as isa
 from rtl.isa import layouts as layout
-from rtl.isa.instructions import Instruction, Opcode, UnitSet
+from rtl.isa.instructions import Instruction, Opcode, UnitSet, assemble, seal
 
 
 def random_instruction(opcode: Opcode, rng: random.Random) -> Instruction:
@@ -36,6 +37,16 @@ def test_the_hardware_layout_finds_the_same_fields(opcode):
     assert word.header.signal == instruction.signal
     for name, value in instruction.operands.items():
         assert getattr(word.operands, name) == value
+
+
+def test_a_program_is_sealed_with_the_checksum_of_all_its_bytes():
+    """The END's own field counts as 0; sealing again changes nothing."""
+    begin, end = Instruction(Opcode.BEGIN, {"instructions": 2}), Instruction(Opcode.END, {})
+    code = assemble([begin, end])
+    assert code[:36] == begin.encode() + end.encode()[:4] and not any(code[40:])
+    expected = zlib.crc32(begin.encode() + end.encode())
+    assert Instruction.decode(code[32:])["checksum"] == expected == 0x91B4A42C
+    assert seal(code) == code and seal(begin.encode()) == begin.encode() and seal(b"") == b""
 
 
 def test_too_large_an_operand_is_named():
