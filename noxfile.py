@@ -76,6 +76,16 @@ def sim(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def hostile(session: nox.Session) -> None:
+    """Simulate the hardware as ``sim`` does, with memories as bad as a device's may be.
+
+    Scratchpads start with anything, and a read that collides with a write returns the inverse of
+    what was there. CI does so with a few networks.
+    """
+    run(session, "pytest", "-n", "auto", "-m", "sim", *session.posargs, PULSAR_HOSTILE="1")
+
+
+@nox.session(venv_backend="none")
 def zcu102(session: nox.Session) -> None:
     """Simulate networks of many shapes on the ZCU102 engine: ten minutes on two idle cores.
 
@@ -109,8 +119,10 @@ def torchless(session: nox.Session) -> None:
     )  # fmt: skip
 
 
-def run(session: nox.Session, module: str, *arguments: str) -> None:
+def run(session: nox.Session, module: str, *arguments: str, **variables: str) -> None:
     """Run a module of the shared environment, which is made first where it is missing.
+
+    Further keywords are environment variables.
 
     Modules, because a script's first line cannot name a Python whose path has a space.
     """
@@ -126,6 +138,6 @@ def run(session: nox.Session, module: str, *arguments: str) -> None:
     path = f"{environment / 'bin'}:{os.environ['PATH']}"
     session.run(
         python, "-m", module, *arguments,
-        env={"PATH": path, "VIRTUAL_ENV": str(environment)},
+        env={"PATH": path, "VIRTUAL_ENV": str(environment), **variables},
         external=True,
     )  # fmt: skip

@@ -93,6 +93,7 @@ def run(
     registers: Mapping[str, int] | None = None,
     corrupt: Callable[[bytearray], None] | None = None,
     progress: Progress | None = None,
+    hostile: bool | None = None,
 ) -> EngineRun:
     """Run images on the engine in Verilator, in one run: they overlap.
 
@@ -113,6 +114,8 @@ def run(
         Changes the memory before the run: how tests inject faults.
     progress : callable, optional
         Called with how many images are done, and of how many.
+    hostile : bool, optional
+        Memories as bad as a device's may be: :func:`rtl.build.verilog.emit_verilog`.
 
     Raises
     ------
@@ -125,7 +128,7 @@ def run(
     engine = engine or engine_of(board)
     compiled = compile_model(model, engine)
     started = time.monotonic()
-    build = testbench.build(engine, tap=check)
+    build = testbench.build(engine, tap=check, hostile=hostile)
     built = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="pulsar-network-") as name:
         job = SimulationJob(compiled, images, board, engine, Path(name))

@@ -16,7 +16,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Signature
 
 from rtl import config
-from rtl.build.verilog import emit_verilog
+from rtl.build.verilog import emit_verilog, hostile_memories
 from rtl.cli import ENGINE_METAVAR, Flag, command
 from rtl.config import ENGINE_HELP, EngineConfig
 from rtl.engine import Engine
@@ -50,17 +50,19 @@ def build(
     tap: bool = True,
     trace: bool = False,
     primitives: Primitives | None = None,
+    hostile: bool | None = None,
 ) -> Build:
     """Compile engine, memory and taps, or find them in the cache.
 
     With ``primitives`` the engine is the one for devices that have them, and these are models. It
-    does the same in the same cycles; by default it is plain, which is faster.
+    does the same in the same cycles; by default it is plain, which is faster. ``hostile`` memories
+    are those of :func:`rtl.build.verilog.emit_verilog`.
 
     The top module ``testbench`` has ``clk``, ``rst``, ``irq``, the AXI4-Lite port ``s_axil_*``
     and the settings of the memory (sim/hardware/memory.sv) as inputs.
     """
     builder.require()
-    sources = generate(engine, tap=tap, primitives=primitives)
+    sources = generate(engine, tap=tap, primitives=primitives, hostile=hostile)
     models = [HARDWARE / f"{primitives.value}.sv"] if primitives else []
     return builder.build(
         [WAIVERS, *sources, *models, HARDWARE / "memory.sv", HARDWARE / "memory.cpp"],
@@ -72,7 +74,11 @@ def build(
 
 
 def generate(
-    engine: EngineConfig, *, tap: bool = True, primitives: Primitives | None = None
+    engine: EngineConfig,
+    *,
+    tap: bool = True,
+    primitives: Primitives | None = None,
+    hostile: bool | None = None,
 ) -> list[Path]:
     """Emit the Verilog of the engine and of the testbench around it, or find it in the cache."""
     rtl = Path(__file__).parents[1] / "rtl"
@@ -80,13 +86,14 @@ def generate(
         file for file in sorted(rtl.rglob("*.py")) if file.relative_to(rtl).parts[0] not in SOFTWARE
     ]
     code = sha256_of(*modules, Path(__file__))
-    kind = f"-{primitives.value}" if primitives else ""
+    hostile = hostile_memories() if hostile is None else hostile
+    kind = (f"-{primitives.value}" if primitives else "") + ("-hostile" if hostile else "")
     folder = cache_directory() / "verilog" / f"{engine.hash:016x}-{tap:d}{kind}-{code[:16]}"
     files = folder / "engine.v", folder / "testbench.sv"
     with locked(folder.with_suffix(".lock")):
         if not all(file.is_file() for file in files):
             component = Engine(engine, tap=tap)
-            verilog = emit_verilog(component, "engine", primitives)
+            verilog = emit_verilog(component, "engine", primitives, hostile=hostile)
             texts = verilog, _testbench(component.signature, engine)
             for file, text in zip(files, texts, strict=True):
                 with atomic_write(file, "w") as target:

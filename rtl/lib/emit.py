@@ -13,6 +13,7 @@ import importlib.metadata
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial, reduce
 from typing import Any
 
 from amaranth.back import rtlil
@@ -40,10 +41,13 @@ class Emitter:
     primitives : Primitives, optional
         Emit what these devices' primitives are for as instances of them. Values and cycles are
         the same as without, where Verilog is plain and tools infer what they can.
+    hostile : bool
+        For simulation: a read that collides with a write returns inverted data.
     """
 
-    def __init__(self, primitives: Primitives | None = None) -> None:
+    def __init__(self, primitives: Primitives | None = None, *, hostile: bool = False) -> None:
         self.primitives = primitives
+        self.hostile = hostile
         self.modules: dict[str, str] = {}
 
     def instance(self, component: wiring.Component) -> Instance:
@@ -115,8 +119,72 @@ class _ModuleEmitter(rtlil.ModuleEmitter):
             super().emit_memory(cell_idx, cell)
 
 
+class _HostileEmitter(_ModuleEmitter):
+    """Makes memories as bad as a device's may be: a read that collides with a write is inverted.
+
+    That is a read, at a clock edge, of a word of which any part is written at the same edge.
+    """
+
+    def emit_read_port(self, cell_idx: int, cell: _nir.AsyncReadPort | _nir.SyncReadPort) -> None:
+        if isinstance(cell, _nir.AsyncReadPort):
+            super().emit_read_port(cell_idx, cell)  # reads what was there before the edge
+            return
+        data, read = self.cell_wires[cell_idx], self.builder.wire(cell.width)
+        self.cell_wires[cell_idx] = read
+        super().emit_read_port(cell_idx, cell)
+        self.cell_wires[cell_idx] = data
+        collisions = [
+            self._gate("$and", self._same(cell, port), self._any(port))
+            for port in self.netlist.cells
+            if isinstance(port, _nir.SyncWritePort) and port.memory == cell.memory
+        ]
+        if not collisions:
+            self.builder.connect(data.name, read.name)
+            return
+        collided = self.builder.wire(1)
+        ports = {
+            "CLK": self.sigspec(cell.clk),
+            "EN": self.sigspec(cell.en),
+            "D": reduce(partial(self._gate, "$or"), collisions),
+            "Q": collided.name,
+        }
+        parameters = {"WIDTH": 1, "CLK_POLARITY": True, "EN_POLARITY": True}
+        self.builder.cell("$dffe", ports=ports, parameters=parameters)
+        inverted = f"{{ {' '.join([collided.name] * cell.width)} }}"
+        self._cell("$xor", read.name, inverted, data.name, cell.width)
+
+    def _same(self, read: _nir.SyncReadPort, write: _nir.SyncWritePort) -> str:
+        addresses = self.sigspec(read.addr), self.sigspec(write.addr)
+        same = self.builder.wire(1)
+        self._cell("$eq", *addresses, same.name, len(read.addr), 1)
+        return same.name
+
+    def _any(self, write: _nir.SyncWritePort) -> str:
+        enabled, width = self.builder.wire(1), len(write.en)
+        ports = {"A": self.sigspec(write.en), "Y": enabled.name}
+        parameters = {"A_SIGNED": False, "A_WIDTH": width, "Y_WIDTH": 1}
+        self.builder.cell("$reduce_or", ports=ports, parameters=parameters)
+        return enabled.name
+
+    def _gate(self, kind: str, a: str, b: str) -> str:
+        out = self.builder.wire(1)
+        self._cell(kind, a, b, out.name, 1)
+        return out.name
+
+    def _cell(self, kind: str, a: str, b: str, y: str, width: int, out: int | None = None) -> None:
+        parameters = {
+            "A_SIGNED": False,
+            "B_SIGNED": False,
+            "A_WIDTH": width,
+            "B_WIDTH": width,
+            "Y_WIDTH": out or width,
+        }
+        self.builder.cell(kind, ports={"A": a, "B": b, "Y": y}, parameters=parameters)
+
+
 def _convert(component: wiring.Component, name: str, emitter: Emitter, *, top: bool) -> str:
-    """RTLIL of one component: ``rtlil.convert`` with :class:`_ModuleEmitter`."""
+    """RTLIL of one component: ``rtlil.convert`` with an emitter of this file."""
+    kind = _HostileEmitter if emitter.hostile else _ModuleEmitter
     ports = {
         "__".join(map(str, path)): (Value.cast(value), _DIRECTIONS[member.flow])
         for path, member, value in component.signature.flatten(component)
@@ -129,7 +197,7 @@ def _convert(component: wiring.Component, name: str, emitter: Emitter, *, top: b
             builder = design.module(".".join(module.name))
             if index == 0 and top:
                 builder.attribute("top", 1)
-            _ModuleEmitter(builder, netlist, module, names, empty_checker=empty).emit()
+            kind(builder, netlist, module, names, empty_checker=empty).emit()
     return str(design)
 
 
@@ -145,9 +213,15 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def emit_rtlil(component: wiring.Component, name: str, primitives: Primitives | None = None) -> str:
+def emit_rtlil(
+    component: wiring.Component,
+    name: str,
+    primitives: Primitives | None = None,
+    *,
+    hostile: bool = False,
+) -> str:
     """RTLIL text of ``component`` as module ``name``, shared modules first."""
-    emitter = Emitter(primitives)
+    emitter = Emitter(primitives, hostile=hostile)
     with _without_collector():
         top = _convert(component, name, emitter, top=True)
     return "\n".join([*emitter.modules.values(), top])

@@ -110,6 +110,16 @@ def test_every_word_is_golden(name):
     assert all(cycles < run.cycles[0] for cycles in run.cycles[1:])  # they overlap
 
 
+@pytest.mark.parametrize("name", ["digits", "50 tokens, odd sizes", "tokens"])
+def test_memories_as_bad_as_a_device_s_change_nothing(name):
+    """Scratchpads start with anything; a read that collides with a write gives its inverse."""
+    model = make(**NETWORKS[name])
+    images = random_images(model.image, 3, seed=7)
+    run = runner.run(model, images, SIM, hostile=True)
+    assert run.exact, run.first_mismatch
+    assert run.cycles == runner.run(model, images, SIM).cycles
+
+
 NARROW = replace(config.TINY, name="narrow", softmax_parts=2, norm_parts=2)
 
 

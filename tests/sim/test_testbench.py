@@ -61,7 +61,7 @@ def test_verilog_is_kept_by_engine_taps_and_code(monkeypatch, tmp_path):
     monkeypatch.setenv("PULSAR_CACHE", str(tmp_path / "a b"))
     emitted = []
 
-    def emit(component, name, primitives):
+    def emit(component, name, primitives, *, hostile):
         not_elaborated(component)
         emitted.append(name)
         return f"module {name}; endmodule"
@@ -72,6 +72,11 @@ def test_verilog_is_kept_by_engine_taps_and_code(monkeypatch, tmp_path):
     assert testbench.generate(SMALL, tap=False) != first
     assert testbench.generate(replace(SMALL, score_slots=3)) != first
     assert len(emitted) == 3
+    hostile = testbench.generate(SMALL, hostile=True)
+    assert hostile != first
+    monkeypatch.setenv("PULSAR_HOSTILE", "1")
+    assert testbench.generate(SMALL) == hostile and len(emitted) == 4
+    monkeypatch.delenv("PULSAR_HOSTILE")
     monkeypatch.setattr(testbench, "SOFTWARE", {*testbench.SOFTWARE, "arith"})
     assert testbench.generate(SMALL) != first  # other code, another place
 

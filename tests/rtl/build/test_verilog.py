@@ -10,6 +10,7 @@ from amaranth.sim import Simulator
 
 from rtl.build.verilog import emit_verilog
 from rtl.lib.emit import emit_rtlil, once
+from rtl.memory.scratchpads.bank import Bank
 
 
 class Adder(wiring.Component):
@@ -78,3 +79,15 @@ def test_in_the_simulator_nothing_changes():
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
+
+
+def test_hostile_memories_invert_what_collides_and_start_with_anything():
+    """What they do to an engine: tests/rtl/test_engine.py."""
+    plain, hostile = (emit_verilog(Bank(4, 2, 3), "bank", hostile=h) for h in (False, True))
+    assert re.search(r"block_0\[\S+ \] = 0;", plain) and "^" not in plain
+    assert re.search(r"block_0\[\S+ \] = 6'\(\{1\{32'd2654435769 \* \(", hostile)
+    (collided,) = re.findall(r"read__data = \S+ +\^ \{ \{6\{(\S+) \}\} \};", hostile)
+    (cause,) = re.findall(rf"if \(read_enable\) {re.escape(collided)}  <= (\S+) ;", hostile)
+    (same, written) = re.findall(rf"assign {re.escape(cause)}  = (\S+)  & (\S+) ;", hostile)[0]
+    assert f"assign {same}  = read_word == write_word;" in hostile
+    assert re.search(rf"assign {re.escape(written)}  = \| .*write_enable", hostile)
