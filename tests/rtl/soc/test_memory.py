@@ -76,7 +76,7 @@ def test_bursts_return_their_words_in_order(refuse):
     async def bench(ctx):
         for word, count in bursts:
             await read_burst(ctx, memory.bus, word, count)
-        await ctx.tick().repeat(60)
+        await ctx.tick().repeat(400)
 
     simulate(memory, bench, processes=[beats_of(memory.bus, beats, refuse=refuse)])
     expected = [
@@ -94,7 +94,7 @@ def test_latency_and_throughput():
         await ctx.tick().repeat(3)
         for burst in range(4):
             await read_burst(ctx, memory.bus, 16 * burst, 16)
-        await ctx.tick().repeat(40)
+        await ctx.tick().repeat(120)
 
     async def watch(ctx):
         cycle = 0
@@ -135,7 +135,7 @@ def test_a_write_between_reads_that_are_refused_loses_nothing():
     async def reader(ctx):
         for burst in range(8):
             await read_burst(ctx, memory.bus, 16 * burst, 5)
-        await ctx.tick().repeat(80)
+        await ctx.tick().repeat(160)
 
     async def writer(ctx):
         await ctx.tick().repeat(7)
@@ -146,6 +146,27 @@ def test_a_write_between_reads_that_are_refused_loses_nothing():
     assert [word for _, word, *_ in beats] == [
         words[16 * b + i] for b in range(8) for i in range(5)
     ]
+
+
+def test_a_write_whose_data_is_late_delays_no_read():
+    words = content()
+    memory, beats = BlockMemory(WORDS, words), []
+
+    async def bench(ctx):
+        ctx.set(memory.bus.awaddr, 0)
+        ctx.set(memory.bus.awvalid, 1)
+        await ctx.tick().until(memory.bus.awready)
+        ctx.set(memory.bus.awvalid, 0)
+        for burst in range(2):
+            await read_burst(ctx, memory.bus, 16 * burst, 16)
+        await ctx.tick().repeat(120)
+        assert len(beats) == 32
+        ctx.set(memory.bus.wvalid, 1)
+        ctx.set(memory.bus.wlast, 1)
+        await ctx.tick().until(memory.bus.bvalid)
+
+    simulate(memory, bench, processes=[beats_of(memory.bus, beats)])
+    assert [word for _, word, *_ in beats] == words[:32]
 
 
 def test_beyond_the_end_is_an_error_and_writes_nothing():
@@ -172,7 +193,7 @@ def test_the_host_s_port_reads_and_writes_while_the_bus_does():
     async def bench(ctx):
         for burst in range(6):
             await read_burst(ctx, memory.bus, 16 * burst, 16)
-        await ctx.tick().repeat(40)
+        await ctx.tick().repeat(120)
 
     async def host(ctx):
         for address in (0, 1023, 1024, 2047, 7):
