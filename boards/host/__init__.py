@@ -12,6 +12,7 @@ Python 3.9 and NumPy, nothing else; Pillow only where picture files are opened.
 - :mod:`boards.host.plugins`: transports of other packages
 - :mod:`boards.host.preprocessing`, :mod:`boards.host.pictures`: a picture file becomes pixels
 - :mod:`boards.host.features`: tokens become features
-- :mod:`boards.host.frames`: the frames of the serial link
+- :mod:`boards.host.serial`: the serial transport; :mod:`boards.host.link`: numbered requests;
+  :mod:`boards.host.frames`: their frames; :mod:`boards.host.line`: a port of the system
 - :mod:`boards.host.errors`, :mod:`boards.host.checks`: one clear line for what is wrong
 """

@@ -5,6 +5,7 @@ gets wrong logits, or none.
 """
 
 from collections.abc import MutableSequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -124,13 +125,23 @@ class EngineModel:
         images, stride = v["images"], v["image_stride"]
         image = region("image")[: images * stride]
         assert len(image) == images * stride
-        host = HostMemory(region("model"), image, v["program_address"] - v["model_base"], images)
-        interpreter = Interpreter(Scratchpads(self.engine), golden, host)
-        begin, end = interpreter.program[0], interpreter.program[-1]
-        if begin["engine"] != self.engine.hash or 32 * begin["instructions"] != v["program_bytes"]:
-            return None
-        assert (begin.opcode, end.opcode) == (Opcode.BEGIN, Opcode.END)
-        return interpreter.run()
+        offset = v["program_address"] - v["model_base"]
+        program = region("model"), offset, v["program_bytes"]
+        return execute(self.engine, *program, image, images)
+
+
+@lru_cache(maxsize=64)
+def execute(
+    engine: EngineConfig, model: bytes, offset: int, program_bytes: int, image: bytes, images: int
+) -> np.ndarray | None:
+    """Execute a program on images; what was executed before is remembered."""
+    host = HostMemory(model, image, offset, images)
+    interpreter = Interpreter(Scratchpads(engine), golden, host)
+    begin, end = interpreter.program[0], interpreter.program[-1]
+    if begin["engine"] != engine.hash or 32 * begin["instructions"] != program_bytes:
+        return None
+    assert (begin.opcode, end.opcode) == (Opcode.BEGIN, Opcode.END)
+    return interpreter.run()
 
 
 class ModelTransport(Transport):
