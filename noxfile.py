@@ -47,11 +47,13 @@ def splits(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def studies(session: nox.Session) -> None:
-    """Compare the supernet's subnets with the same ones trained alone: half an hour on two cores.
+    """Study the method: subnets alone, recipes of the supernet, scores that select, 8-bit rows.
 
-    Writes to runs/. Further arguments go to the study: nox -s studies -- --seed 1
+    One after the other, some hours; goes on where it was interrupted. Writes to runs/. Further
+    arguments go to every study: nox -s studies -- --seed 1
     """
-    run(session, "nas.studies", "alone", *session.posargs)
+    for study in ("alone", "supernet", "ranking", "rows"):
+        run(session, "nas.studies", study, *session.posargs)
 
 
 @nox.session(venv_backend="none")

@@ -16,6 +16,8 @@ MOST_ELABORATE = 60
 SMALL = 40  # lines up to which a module needs no test module of its own
 
 TESTED_ELSEWHERE = {
+    # An interface: its defaults are what the driver uses on a model.
+    "boards/host/transport.py": "tests/boards/host/test_accelerator.py",
     # Commands' front ends, with the command.
     "rtl/compiler/__main__.py": "tests/rtl/compiler/test_command.py",
     "rtl/build/tables.py": "tests/rtl/build/test_build.py",

@@ -20,13 +20,13 @@ from nas.quantize.arrange import (
     table_units,
     unit_order,
 )
-from nas.quantize.budget import choose_tiles, rows_of, tile_scores
+from nas.quantize.budget import rows_of, tile_scores
+from nas.quantize.choice import TileChoice
 from nas.quantize.export import export
 from nas.quantize.kept import KeptBlocks, key_of
 from nas.quantize.method import Method
 from nas.quantize.network import QuantizedNetwork
 from nas.quantize.pipeline import Bits, Progress, quantize_network
-from nas.quantize.sensitivity import row_scores
 from nas.quantize.trials import Trial, tried
 from rtl.errors import ToolError, UserError
 from rtl.model import IntegerModel
@@ -35,6 +35,7 @@ from rtl.model.shape import LAYERS, BlockShape, NetworkShape
 PROVEN_IMAGES = 1
 SCORED_IMAGES = 12
 WEIGHTS = ("4", "8", "mixed")
+DEFAULT_CHOICE = TileChoice()
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +64,7 @@ def quantize(
     weights: str = "8",
     cycles: int | None = None,
     method: Method | None = None,
+    choice: TileChoice = DEFAULT_CHOICE,
     host_file: str = "",
     work_folder: Path | None = None,
     device: torch.device | str = "cpu",
@@ -85,6 +87,8 @@ def quantize(
         Most cycles per image, for ``mixed``.
     method : Method, optional
         Without one, the aim of 4-bit rows is tried on images that are left out.
+    choice : TileChoice
+        Of the tiles that get 8 bits, for ``mixed``.
     host_file : str
         Name of the file for what follows the features, if there is one.
     work_folder : Path, optional
@@ -103,7 +107,7 @@ def quantize(
     if (weights == "mixed") != (cycles is not None):
         raise ValueError("mixed weights need a number of cycles, and others take none")
     given = replace(method or Method(), act_bits=hardware.engine.act_bits)
-    work = _Work(network, images, hardware, given, work_folder, device, progress)
+    work = _Work(network, images, hardware, given, choice, work_folder, device, progress)
     try:
         result = work.result(weights, cycles, host_file, search=method is None)
     except (UserError, ToolError):  # would come again, from whatever block
@@ -122,12 +126,13 @@ class _Work:
         images: Tensor,
         hardware: HardwareTarget,
         method: Method,
+        choice: TileChoice,
         work_folder: Path | None,
         device: torch.device | str,
         progress: Progress,
     ) -> None:
         self.hardware, self.method, self.progress = hardware, method, progress
-        self.work_folder = work_folder
+        self.choice, self.work_folder = choice, work_folder
         self.kept: list[KeptBlocks] = []
         self.trials: list[Trial] = []
         self.granularity = hardware.engine.row_lanes
@@ -202,7 +207,7 @@ class _Work:
     def scores(self) -> dict[str, Tensor]:
         self.progress("sensitivity", 0, 1)
         images = _shuffled(self.images)[:SCORED_IMAGES]
-        return row_scores(self.network, images, seed=self.method.seed)
+        return self.choice.scores(self.network, images, self.method.seed)
 
     def bits(self, weights: str, cycles: int | None, scores: Mapping[str, Tensor]) -> Bits:
         network, granularity = self.network, self.granularity
@@ -213,7 +218,7 @@ class _Work:
             assert cycles is not None
             self.progress("budget", 0, 1)
             totals, chance = tile_scores(scores, granularity), self.method.chance
-            flags = choose_tiles(totals, self.mixed_cycles, cycles, chance)
+            flags = self.choice.choose(totals, self.mixed_cycles, cycles, chance)
         else:
             shape = four_bits(network, granularity)
             flags = {

@@ -7,7 +7,8 @@ A score of a row by itself, noise times input power, starves the last blocks and
 chance.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -22,9 +23,27 @@ from rtl.model.shape import LAYERS
 RESULT_OF = {"proj": "attended", "fc2": "output"}
 """The tensor that a layer's result is added to; of the others, it has the layer's name."""
 
+PROBES = 4
+"""Random directions per image."""
+
+Directions = Callable[[int, Tensor], Sequence[Tensor]]
+"""Called with the number of an image and its final tokens or logits, (1, ...). Returns directions
+of the same shape: the squares of a change along each add up to what it counts."""
+
+
+def random_signs(seed: int = 0, probes: int = PROBES) -> Directions:
+    """Make ``probes`` directions per image, so that a change counts its squared length."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(number: int, final: Tensor) -> list[Tensor]:
+        draws = (torch.randint(0, 2, final.shape, generator=generator) for _ in range(probes))
+        return [(each.to(final) * 2 - 1) / probes**0.5 for each in draws]
+
+    return draw
+
 
 def row_scores(
-    network: FloatNetwork, images: Tensor, *, probes: int = 4, seed: int = 0
+    network: FloatNetwork, images: Tensor, seed: int = 0, *, directions: Directions | None = None
 ) -> dict[str, Tensor]:
     """Score the rows of all blocks' layers.
 
@@ -33,31 +52,32 @@ def row_scores(
     network : FloatNetwork
         Folded, float32.
     images : (images, height, width, channels) uint8
-    probes : int
-        Random directions per image.
     seed : int
+        Of the directions, if there are none given.
+    directions : callable, optional
+        By default :func:`random_signs`.
 
     Returns
     -------
     dict of str to (rows,)
         By the layer's full name: the squared change of the final tokens or logits, relative to
-        their own squared length, that 4-bit codes cause.
+        their own squared length, that 4-bit codes cause; or what it counts by the directions.
     """
-    inputs, length = _inputs(network, images)
-    errors = {name: _rounding_error(network, name, inputs[name]) for name in inputs}
+    directions = directions or random_signs(seed)
+    inputs, length = layer_inputs(network, images)
+    errors = {name: rounding_error(network, name, inputs[name]) for name in inputs}
     scores = {name: error.new_zeros(len(error)) for name, error in errors.items()}
-    generator = torch.Generator().manual_seed(seed)
     for number, image in enumerate(images):
-        for name, gradient in _gradients(network, image[None], probes, generator):
+        for name, gradient in _gradients(network, image[None], partial(directions, number)):
             x = inputs[name][number] - inputs[name].mean((0, 1))
             change = x @ errors[name].T  # (tokens, rows): a bias makes up for the mean
             scores[name] += (gradient[0] * change).sum(0).square()
-    return {name: score.cpu() / (probes * length) for name, score in scores.items()}
+    return {name: score.cpu() / length for name, score in scores.items()}
 
 
 @torch.no_grad()
-def _inputs(network: FloatNetwork, images: Tensor) -> tuple[dict[str, Tensor], float]:
-    """Inputs of each layer, (images, tokens, depth), and the squared length of all results."""
+def layer_inputs(network: FloatNetwork, images: Tensor) -> tuple[dict[str, Tensor], float]:
+    """Compute inputs of each layer, (images, tokens, depth), and all results' squared length."""
     found: dict[str, Tensor] = {}
 
     def keep(name: str, tensor: Tensor) -> Tensor:
@@ -73,8 +93,8 @@ def _inputs(network: FloatNetwork, images: Tensor) -> tuple[dict[str, Tensor], f
     return names, float(result.square().sum())
 
 
-def _rounding_error(network: FloatNetwork, name: str, inputs: Tensor) -> Tensor:
-    """Error that 4-bit rounding with compensation adds to a layer's weight: (rows, depth)."""
+def rounding_error(network: FloatNetwork, name: str, inputs: Tensor) -> Tensor:
+    """Compute the error of a layer's weight, (rows, depth), at 4 bits with compensation."""
     layer = _layer(network, name)
     sums = MomentSums(cross=False)
     sums.add(inputs, inputs[..., :1])
@@ -84,9 +104,9 @@ def _rounding_error(network: FloatNetwork, name: str, inputs: Tensor) -> Tensor:
 
 
 def _gradients(
-    network: FloatNetwork, image: Tensor, probes: int, generator: torch.Generator
+    network: FloatNetwork, image: Tensor, directions: Callable[[Tensor], Sequence[Tensor]]
 ) -> Iterator[tuple[str, Tensor]]:
-    """Gradients (1, tokens, rows) of each layer's results, for random directions of the output."""
+    """Gradients (1, tokens, rows) of each layer's results, for each direction of the output."""
     results: dict[str, Tensor] = {}
 
     def watch(name: str, tensor: Tensor) -> Tensor:
@@ -102,10 +122,9 @@ def _gradients(
             for index in range(len(network.blocks))
             for layer in LAYERS
         ]
-        for _ in range(probes):
-            signs = torch.randint(0, 2, final.shape, generator=generator).to(final) * 2 - 1
+        for direction in directions(final.detach()):
             gradients = torch.autograd.grad(
-                final, [tensor for _, tensor in names], signs, retain_graph=True
+                final, [tensor for _, tensor in names], direction, retain_graph=True
             )
             yield from zip((name for name, _ in names), gradients, strict=True)
 

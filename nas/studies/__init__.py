@@ -1,9 +1,12 @@
-"""Studies of the method on the digits, each one command that can be interrupted and continued.
+"""Studies of the method, each one command that can be interrupted and continued.
 
 - ``options``: the command line of ``python -m nas.studies``
 - ``alone``: subnets with the supernet's weights, beside the same subnets trained alone
 - ``ranking``: scores that select subnets, held against the test's cross-entropy
 - ``splits``: the main job on five splits of the digits
+- ``supernet``: recipes of the supernet, beside the one that is used
+- ``rows``: which rows of a trained ViT-S get 8 bits; ``scores``: other ways to choose them
 - ``answers``: answers of subnets on the test images, as integer models
+- ``spread``: subnets spread over the cycles
 - ``resampling``: intervals of means over two kinds of things that were drawn
 """

@@ -1,6 +1,7 @@
-"""``python -m nas.studies``: studies of the method on the digits."""
+"""``python -m nas.studies``: studies of the method."""
 
 import sys
+from importlib import import_module
 
 from nas.studies.options import StudyOptions
 from rtl.cli import command
@@ -9,9 +10,7 @@ from rtl.cli import command
 def main(options: StudyOptions) -> None:
     """Do one study."""
     # Imported here: torch takes seconds to load, and --help or a wrong option does not need it.
-    from nas.studies import alone, ranking, splits
-
-    {"alone": alone, "ranking": ranking, "splits": splits}[options.study].run(options)
+    import_module(f"nas.studies.{options.study}").run(options)
 
 
 if __name__ == "__main__":

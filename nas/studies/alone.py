@@ -17,12 +17,12 @@ from rich.table import Table
 from nas.cost import ExactCosts, HardwareTarget, SubnetCosts
 from nas.data import thinned
 from nas.digits import DIGITS, load_digits, recipe
-from nas.intervals import Difference
 from nas.search.options import SUPERNETS
 from nas.space import Arch
 from nas.studies.answers import integer_answers
 from nas.studies.options import StudyOptions
-from nas.studies.resampling import crossed_mean
+from nas.studies.resampling import cell, crossed_mean
+from nas.studies.spread import spread_by_cycles
 from nas.testset import load_digits_test
 from nas.training.checkpoint import load_supernet
 from nas.training.evaluate import Result
@@ -31,7 +31,7 @@ from rtl.console import print_tables, table
 from rtl.files import atomic_write, require_writable
 
 SCHEMA = 1
-DRAWN_PER_SUBNET = 40  # random subnets, of which one is taken
+SUBNETS = 12  # if not said otherwise
 QUICK_EVERY = 7  # one image in seven
 
 
@@ -78,8 +78,9 @@ def run(options: StudyOptions) -> dict[str, Any]:
     shared = load_supernet(train_supernet(config, folder, data, console=console))
     pairs: list[Pair] = []
     costs = SubnetCosts(hardware, shared.config.space, ExactCosts(), shared.order)
-    for arch, cycles in spread_by_cycles(costs, options.subnets, options.seed):
-        console.print(f"subnet {len(pairs) + 1} of {options.subnets}, {cycles:,} cycles")
+    subnets = options.subnets or SUBNETS
+    for arch, cycles in spread_by_cycles(costs, subnets, options.seed):
+        console.print(f"subnet {len(pairs) + 1} of {subnets}, {cycles:,} cycles")
         own = replace(config, alone=arch)
         alone = load_supernet(train_supernet(own, folder, data, console=console))
         answers = (integer_answers(net, arch, data, test) for net in (shared, alone))
@@ -90,20 +91,6 @@ def run(options: StudyOptions) -> dict[str, Any]:
     print_tables(comparison(pairs, report))
     print(f"Wrote {path}")
     return report
-
-
-def spread_by_cycles(costs: SubnetCosts, count: int, seed: int) -> list[tuple[Arch, int]]:
-    """Choose subnets evenly over the distribution of cycles, the fastest first, with their cycles.
-
-    Of random subnets in the order of their cycles, ``count`` parts of equal size are made, and the
-    middle one of each part is taken.
-    """
-    rng = np.random.default_rng([seed, 6])
-    drawn = [costs.space.sample(rng) for _ in range(count * DRAWN_PER_SUBNET)]
-    cycles = [cost.cycles for cost in costs.of(drawn)]
-    order = np.argsort(cycles, kind="stable")
-    middles = order[DRAWN_PER_SUBNET // 2 :: DRAWN_PER_SUBNET]
-    return [(drawn[i], int(cycles[i])) for i in middles]
 
 
 def summarize(options: StudyOptions, pairs: Sequence[Pair]) -> dict[str, Any]:
@@ -156,15 +143,10 @@ def comparison(pairs: Sequence[Pair], report: dict[str, Any]) -> Table:
             *(f"{each:.4f}" for each in losses),
             f"{losses[0] - losses[1]:+.4f}",
         )
-    accuracy = Difference(**report["accuracy_difference"])
-    loss = Difference(**report["cross_entropy_difference"])
+    points = {name: 100 * value for name, value in report["accuracy_difference"].items()}
+    loss = cell(report["cross_entropy_difference"])
     result.add_section()
-    result.add_row(
-        "mean", "", "",
-        f"{100 * accuracy.mean:+.2f}\n{100 * accuracy.low:+.2f}..{100 * accuracy.high:+.2f}",
-        "", "",
-        f"{loss.mean:+.4f}\n{loss.low:+.4f}..{loss.high:+.4f}",
-    )  # fmt: skip
+    result.add_row("mean", "", "", cell(points, 2), "", "", loss)
     return result
 
 

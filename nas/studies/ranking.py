@@ -48,7 +48,7 @@ class RankCorrelation:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well scores rank the subnets of a band.
+    """Rank correlations of scores with the test, over the subnets of a band.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Intervals of a mean over two kinds of things that were drawn, by the bootstrap."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -50,6 +50,12 @@ def nested_mean(differences: np.ndarray) -> Difference:
         )
 
     return _bootstrapped(differences, draw)
+
+
+def cell(values: Mapping[str, float], digits: int = 4) -> str:
+    """Show a :class:`Difference`, as JSON has it, in a table: the mean above its interval."""
+    mean, low, high = (f"{values[name]:+.{digits}f}" for name in ("mean", "low", "high"))
+    return f"{mean}\n{low}..{high}"
 
 
 def _bootstrapped(differences: np.ndarray, draw: Draw) -> Difference:

@@ -20,7 +20,7 @@ from nas.search.summary import Summary
 from nas.space import Arch
 from nas.studies.answers import integer_answers
 from nas.studies.options import StudyOptions
-from nas.studies.resampling import crossed_mean, nested_mean
+from nas.studies.resampling import cell, crossed_mean, nested_mean
 from nas.testset import load_digits_test
 from nas.training.checkpoint import load_supernet
 from nas.training.evaluate import Result
@@ -29,6 +29,7 @@ from rtl.files import atomic_write, require_writable
 
 SCHEMA = 1
 WINNER, BASELINES = "winner", ("uniform", "random")
+SEEDS = 3  # on the first split, if not said otherwise
 Mean = Callable[[np.ndarray], Difference]
 QUICK = {"quick": True, "generations": 1, "population": 4}
 
@@ -60,7 +61,7 @@ def run(options: StudyOptions) -> dict[str, Any]:
     """
     path = options.out / f"splits-{options.seed}.json"
     require_writable(path)
-    seeds = range(options.seed, options.seed + options.seeds)
+    seeds = range(options.seed, options.seed + (options.seeds or SEEDS))
     runs = [(index, options.seed) for index in range(SPLITS)] + [(0, each) for each in seeds[1:]]
     found = {}
     for number, (index, seed) in enumerate(runs, 1):
@@ -72,7 +73,7 @@ def run(options: StudyOptions) -> dict[str, Any]:
     with atomic_write(path, "w") as file:
         json.dump(report, file, indent=2)
     print_tables(results_table(report))
-    if options.seeds > 1:
+    if len(seeds) > 1:
         print_tables(seeds_table(report))
     print(f"Wrote {path}")
     return report
@@ -168,10 +169,10 @@ def _table(values: dict[str, Any], by: str, title: str, resampled: str) -> Table
             f"{100 * target['accuracy_integer']:.2f}",
             " ".join(f"{100 * each:.1f}" for each in target[f"accuracy_by_{by}"]),
             f"{target['cross_entropy']:.4f}",
-            *(_cell(target["difference"][name]) for name in BASELINES),
+            *(cell(target["difference"][name]) for name in BASELINES),
         )
     result.add_section()
-    result.add_row("all", "", "", "", *(_cell(values["difference"][name]) for name in BASELINES))
+    result.add_row("all", "", "", "", *(cell(values["difference"][name]) for name in BASELINES))
     return result
 
 
@@ -206,8 +207,3 @@ def _losses(of_target: Sequence[SplitAnswers], name: str) -> np.ndarray:
 
 def _minus(of_target: Sequence[SplitAnswers], name: str) -> np.ndarray:
     return _losses(of_target, WINNER) - _losses(of_target, name)
-
-
-def _cell(values: dict[str, float]) -> str:
-    difference = Difference(**values)
-    return f"{difference.mean:+.4f}\n{difference.low:+.4f}..{difference.high:+.4f}"

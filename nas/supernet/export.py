@@ -111,8 +111,9 @@ class _Exporter:
         s1, s2, log_context = block.norm1_scale.log, block.norm2_scale.log, block.context_scale.log
         log_q, log_k, log_v = block.q_scale.log, block.k_scale.log, block.v_scale.log
         log_fc1, log_hidden = block.fc1_scale.log, block.hidden_scale.log
-        attended = self.net.log_residual - block.log_attention_gain[:width]
-        output = self.net.log_residual - block.log_mlp_gain[:width]
+        attended, output = (
+            self.net.log_residual - gain for gain in self.net.gains(index, self.arch)
+        )
         table, _, _ = gelu_table(log_fc1, log_hidden, block.hidden_limits)
         zero = block.hidden_zero
         return Block(

@@ -83,5 +83,5 @@ def importance_permutation(net: Supernet, found: Importance) -> Permutation:
         moves.columns(block + "fc1", channels)
         for layer, gain in (("proj", "log_attention_gain"), ("fc2", "log_mlp_gain")):
             moves.rows(block + layer, channels)
-            moves.move(block + gain, 0, channels)
+            moves.move(block + gain, -1, channels)
     return moves.permutation

@@ -6,7 +6,7 @@ Scales are stored as natural logarithms, so that they stay positive.
 """
 
 from collections.abc import Sequence
-from math import inf, log
+from math import log
 
 import torch
 from timm.layers.weight_init import trunc_normal_
@@ -16,7 +16,7 @@ from torch.nn import functional
 from nas.numerics.codes import INT16
 from nas.supernet import gelu
 from nas.supernet.linear import LinearCodes, linear, linear_codes
-from nas.supernet.norm import HIGHEST_SCALE
+from nas.supernet.norm import SCALES
 from nas.supernet.steps import best_step
 from rtl.model import numerics
 
@@ -28,13 +28,13 @@ class Scale(nn.Module):
     ----------
     initial : float
         Scale until it is calibrated on real values.
-    highest : float
-        Largest scale that the integer model can express.
+    limits : tuple of float, optional
+        Lowest and highest scale that the integer model can express.
     """
 
-    def __init__(self, initial: float = 0.05, *, highest: float = inf) -> None:
+    def __init__(self, initial: float = 0.05, *, limits: tuple[float, float] | None = None) -> None:
         super().__init__()
-        self.highest = highest
+        self.limits = limits
         self.log = nn.Parameter(torch.tensor(initial).log())
 
     @torch.no_grad()
@@ -45,8 +45,9 @@ class Scale(nn.Module):
 
     @torch.no_grad()
     def limit(self) -> None:
-        """Set a scale that a step of training took beyond ``highest`` back to it."""
-        self.log.clamp_(max=log(self.highest))
+        """Set a scale that a step of training took beyond a limit back to it."""
+        if self.limits:
+            self.log.clamp_(*map(log, self.limits))
 
 
 class ElasticLinear(nn.Module):
@@ -139,6 +140,8 @@ class ElasticBlock(nn.Module):
         Bits of hidden activations.
     signed_hidden : bool
         Whether the code after GELU is signed instead of having a zero point.
+    switches : tuple of int
+        Shape of the choices of layer scaling; () has one for all subnets.
     """
 
     def __init__(
@@ -150,6 +153,7 @@ class ElasticBlock(nn.Module):
         *,
         act_bits: int,
         signed_hidden: bool = False,
+        switches: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
         inner = heads * head_dim
@@ -162,10 +166,9 @@ class ElasticBlock(nn.Module):
         self.fc1 = ElasticLinear(hidden, width, init_std=spread)
         self.fc2 = ElasticLinear(width, hidden, init_std=hidden**-0.5)
         # Layer scaling: a positive factor per channel, which folds into the row's multiplier.
-        self.log_attention_gain = nn.Parameter(torch.zeros(width))
-        self.log_mlp_gain = nn.Parameter(torch.zeros(width))
-        self.norm1_scale = Scale(highest=HIGHEST_SCALE)
-        self.norm2_scale = Scale(highest=HIGHEST_SCALE)
+        self.log_attention_gain = nn.Parameter(torch.zeros(*switches, width))
+        self.log_mlp_gain = nn.Parameter(torch.zeros(*switches, width))
+        self.norm1_scale, self.norm2_scale = Scale(limits=SCALES), Scale(limits=SCALES)
         self.q_scale, self.k_scale, self.v_scale = Scale(), Scale(), Scale()
         self.context_scale, self.fc1_scale, self.hidden_scale = Scale(), Scale(), Scale()
 

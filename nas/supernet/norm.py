@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 
 from nas.numerics.codes import look_up
-from nas.numerics.dyadic import dyadic
+from nas.numerics.dyadic import dyadic, dyadic_value
 from rtl.model import numerics
 
 GAIN_BITS = 16  # of the constant G
-HIGHEST_SCALE = 2.0  # of the output: gain and shift cannot express more
+INVERSES = 0.5, ((1 << GAIN_BITS) - 1) / 2  # of the output scale: what gain and shift express
+SCALES = 1 / INVERSES[1], 1 / INVERSES[0]
+"""Lowest and highest output scale, about 2**-15 and 2."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,16 @@ def norm_codes(width: int, epsilon: float, log_out: Tensor) -> NormCodes:
     Raises
     ------
     ValueError
-        If the output scale is above :data:`HIGHEST_SCALE`.
+        If the output scale is not within :data:`SCALES`.
     """
-    gain, shift = dyadic(torch.exp(-log_out.detach()), GAIN_BITS, shifts=(1, 16))
-    if not 1 << (GAIN_BITS - 1) <= int(gain) < 1 << GAIN_BITS:
+    inverse = dyadic_value(torch.exp(-log_out.detach()), GAIN_BITS)
+    if not INVERSES[0] <= float(inverse) <= INVERSES[1]:
+        lowest, highest = SCALES
         raise ValueError(
-            f"a LayerNorm's output scale must be at most {HIGHEST_SCALE:g}, not"
-            f" {float(log_out.exp())}"
+            f"a LayerNorm's output scale must be from {lowest:.4g} to {highest:g}, not"
+            f" {float(log_out.exp()):.4g}"
         )
+    gain, shift = dyadic(inverse, GAIN_BITS, shifts=(1, 16))
     return NormCodes(
         epsilon=min(max(round(epsilon * width * width), 1), (1 << 32) - 1),
         gain=int(gain),

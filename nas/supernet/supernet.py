@@ -22,7 +22,7 @@ from nas.space import Arch, Space
 from nas.supernet.attention import attention_weights, context
 from nas.supernet.gelu import gelu
 from nas.supernet.layers import ElasticBlock, ElasticLinear, Scale, row_mask
-from nas.supernet.norm import HIGHEST_SCALE, norm
+from nas.supernet.norm import SCALES, norm
 from rtl.model import numerics
 from rtl.model.shape import NetworkShape
 
@@ -47,6 +47,9 @@ class SupernetConfig:
         Bits of hidden activations: 4, 6 or 8.
     signed_hidden : bool
         Whether the code after GELU is signed instead of having a zero point.
+    switched_gains : bool
+        Whether each pair of width and depth has a layer scaling of its own; until subnets are
+        elastic, all have that of the largest.
     """
 
     space: Space
@@ -54,6 +57,7 @@ class SupernetConfig:
     pixel_std: float
     act_bits: int = 6
     signed_hidden: bool = False
+    switched_gains: bool = False
 
     def __post_init__(self) -> None:
         if self.act_bits not in numerics.ACT_BITS:
@@ -100,10 +104,11 @@ class Supernet(nn.Module):
                 round(space.mlp_ratios[-1] * width),
                 act_bits=config.act_bits,
                 signed_hidden=config.signed_hidden,
+                switches=(len(space.widths), len(space.depths)) if config.switched_gains else (),
             )
             for _ in range(space.depths[-1])
         )
-        self.norm_scale = Scale(highest=HIGHEST_SCALE)
+        self.norm_scale = Scale(limits=SCALES)
         self.head = ElasticLinear(space.classes, width)
 
     # --- shared by both modes ---------------------------------------------------------------
@@ -121,13 +126,30 @@ class Supernet(nn.Module):
         mean = torch.tensor(self.config.pixel_mean, dtype=torch.float32, device=images.device)
         return patches_of(images.float() - mean, self.config.space.patch)
 
+    def gains(self, index: int, arch: Arch) -> tuple[Tensor, Tensor]:
+        """Logarithms of a block's layer scaling behind attention and MLP: (width,) each."""
+        block, space, place = self.block(index), self.config.space, ()
+        if self.config.switched_gains:
+            place = space.widths.index(arch.width), space.depths.index(arch.depth)
+        gains = block.log_attention_gain, block.log_mlp_gain
+        attention, mlp = (gain[(*place, slice(arch.width))] for gain in gains)
+        return attention, mlp
+
+    @torch.no_grad()
+    def spread_gains(self) -> None:
+        """Give all widths and depths the layer scaling of the largest subnet."""
+        if self.config.switched_gains:
+            for block in map(self.block, range(len(self.blocks))):
+                for gain in (block.log_attention_gain, block.log_mlp_gain):
+                    gain.copy_(gain[-1, -1].clone())
+
     @property
     def epsilon(self) -> float:
         """LayerNorm's epsilon in squared codes of the residual stream."""
         return self.EPSILON / self.residual_scale**2
 
     def limit_scales(self) -> None:
-        """Set the scales that a step of training made too large back to the largest there are."""
+        """Set the scales that a step of training took beyond their limits back to them."""
         for module in self.modules():
             if isinstance(module, Scale):
                 module.limit()
@@ -148,6 +170,7 @@ class Supernet(nn.Module):
         for i, size in enumerate(arch.blocks):
             block = self.block(i)
             name, inner = f"blocks.{i}.", size.heads * head_dim
+            attention_gain, mlp_gain = self.gains(i, arch)
             x = tap(name + "norm1", _layer_norm(r))
             last = i == arch.depth - 1
             # Behind the last block only the class token is read.
@@ -158,11 +181,11 @@ class Supernet(nn.Module):
             q, k, v = (split_heads(t, head_dim) for t in (q, k, v))
             x = join_heads(functional.scaled_dot_product_attention(q, k, v))
             x = tap(name + "context", x)
-            r = r + block.proj(x, width) * block.log_attention_gain[:width].exp()
+            r = r + block.proj(x, width) * attention_gain.exp()
             x = tap(name + "norm2", _layer_norm(tap(name + "attended", r)))
             x = tap(name + "fc1", block.fc1(x, arch.hidden(i)))
             x = tap(name + "hidden", functional.gelu(x))
-            r = r + block.fc2(x, width) * block.log_mlp_gain[:width].exp()
+            r = r + block.fc2(x, width) * mlp_gain.exp()
             r = tap(name + "output", r)
         x = tap("norm", _layer_norm(r[:, -1]))
         return tap("logits", self.head(x, self.config.space.classes))
@@ -186,7 +209,7 @@ class Supernet(nn.Module):
         r = tap("embed", (position + functional.pad(y, (0, 0, 0, 1))).clamp(*INT16))
         for i in range(arch.depth):
             last = i == arch.depth - 1
-            r = self._quantized_block(self.block(i), r, f"blocks.{i}.", bits8, last, tap)
+            r = self._quantized_block(i, r, arch, bits8, last, tap)
         signed = numerics.code_range(self.config.act_bits, signed=True)
         x = norm(r[:, -1], log_out=self.norm_scale.log, epsilon=self.epsilon, limits=signed)
         x = tap("norm", x)
@@ -196,14 +219,16 @@ class Supernet(nn.Module):
 
     def _quantized_block(
         self,
-        block: ElasticBlock,
+        index: int,
         r: Tensor,
-        name: str,
+        arch: Arch,
         bits8: Mapping[str, Tensor],
         last: bool,
         tap: Tap,
     ) -> Tensor:
-        width, head_dim, signed = r.shape[-1], block.head_dim, block.signed_limits
+        block, name = self.block(index), f"blocks.{index}."
+        head_dim, signed = block.head_dim, block.signed_limits
+        attention_gain, mlp_gain = self.gains(index, arch)
         s1, s2 = block.norm1_scale.log, block.norm2_scale.log
         log_q, log_k, log_v = block.q_scale.log, block.k_scale.log, block.v_scale.log
         x = norm(r, log_out=s1, epsilon=self.epsilon, limits=signed)
@@ -222,7 +247,7 @@ class Supernet(nn.Module):
         log_context = block.context_scale.log
         x = context(e, v, log_v=log_v, log_out=log_context, limits=signed)
         x = tap(name + "context", join_heads(x))
-        log_out = self.log_residual - block.log_attention_gain[:width]
+        log_out = self.log_residual - attention_gain
         y = block.proj.quantized(x, bits8[name + "proj"], log_in=log_context, log_out=log_out)
         r = tap(name + "attended", (r + y).clamp(*INT16))
         x = norm(r, log_out=s2, epsilon=self.epsilon, limits=signed)
@@ -232,7 +257,7 @@ class Supernet(nn.Module):
         x = tap(name + "fc1", x)
         x = gelu(x, log_in=log_fc1, log_out=log_hidden, limits=block.hidden_limits)
         x = tap(name + "hidden", x)
-        log_out = self.log_residual - block.log_mlp_gain[:width]
+        log_out = self.log_residual - mlp_gain
         y = block.fc2.quantized(x, bits8[name + "fc2"], log_in=log_hidden, log_out=log_out)
         return tap(name + "output", (r + y).clamp(*INT16))
 

@@ -10,11 +10,17 @@ from nas.training.augment import Augmentation
 from rtl.files import sha256_of
 
 RECIPE = 4  # raise when the code of a step trains differently from the same configuration
+LATER = {"sort_channels": True, "elastic_epochs": 0, "chained": False}
+"""Options that came after runs had been kept: at these values they are not in the key."""
+LATER_SUPERNET = {"switched_gains": False}
+"""Likewise those of :class:`nas.supernet.supernet.SupernetConfig`."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Configuration of a training run: with the images, it decides every bit of the result.
+
+    The last three options are set by :mod:`nas.studies.supernet` alone, which compares recipes.
 
     Parameters
     ----------
@@ -43,6 +49,12 @@ class TrainConfig:
     threads : int
         Threads of PyTorch. They decide the last bits of every sum, hence belong here. One is nearly
         as fast as two for tensors of this size, and many times faster on a busy machine.
+    sort_channels : bool
+        Whether channels and heads are sorted by their importance before they become elastic.
+    elastic_epochs : int
+        Epochs at the end of the float stage in which random subnets are trained, too.
+    chained : bool
+        Whether each subnet of a step learns from the next larger one instead of the largest.
     """
 
     supernet: SupernetConfig
@@ -61,20 +73,34 @@ class TrainConfig:
     distillation: float = 1.0
     average: float = 0.99
     threads: int = 1
+    sort_channels: bool = True
+    elastic_epochs: int = 0
+    chained: bool = False
 
     def __post_init__(self) -> None:
         for name in ("batch", "float_epochs", "quantized_epochs", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 <= self.elastic_epochs <= self.float_epochs:
+            raise ValueError(
+                f"elastic_epochs must be 0 ... {self.float_epochs}, those of the float stage, not"
+                f" {self.elastic_epochs}"
+            )
 
     def shortened(self) -> "TrainConfig":
         """Return the configuration with one epoch in each stage, to try a command."""
-        return replace(self, float_epochs=1, quantized_epochs=1)
+        elastic = min(self.elastic_epochs, 1)
+        return replace(self, float_epochs=1, quantized_epochs=1, elastic_epochs=elastic)
 
     def key(self, data: TrainingData) -> str:
         """Hash of configuration, recipe and all of the data: 64 hexadecimal digits."""
         about = {"classes": data.class_names, "preprocessing": asdict(data.preprocessing)}
-        text = json.dumps({"recipe": RECIPE, **about, **asdict(self)}, sort_keys=True)
+        values = asdict(self)
+        for part, later in ((values, LATER), (values["supernet"], LATER_SUPERNET)):
+            for name, value in later.items():
+                if part[name] == value:
+                    del part[name]
+        text = json.dumps({"recipe": RECIPE, **about, **values}, sort_keys=True)
         sets = data.train, data.validation
         parts = [part for images in sets for part in (images.pixels, images.labels)]
         return sha256_of(text, *(part.numpy().tobytes() for part in parts))

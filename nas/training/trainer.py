@@ -27,6 +27,7 @@ from nas.training.checkpoint import read_checkpoint, write_checkpoint
 from nas.training.evaluate import evaluate_subnet
 from nas.training.recipe import TrainConfig
 from rtl.errors import UserError
+from rtl.timing.bound import array_work
 
 CALIBRATION_IMAGES = 512
 RANKING_IMAGES = 1024
@@ -48,6 +49,8 @@ class Trainer:
         Steps taken so far, and steps of the whole run.
     float_steps, steps_per_epoch : int
         Steps of the first stage, and of an epoch of either.
+    elastic_step : int
+        The first step in which random subnets are trained.
     first : Arch
         The subnet of the float stage.
     net : Supernet
@@ -61,6 +64,7 @@ class Trainer:
         self.config, self.data, self.path = config, data, path
         self.steps_per_epoch = max(1, len(data.train) // config.batch)
         self.float_steps = config.float_epochs * self.steps_per_epoch
+        self.elastic_step = self.float_steps - config.elastic_epochs * self.steps_per_epoch
         self.steps = self.float_steps + config.quantized_epochs * self.steps_per_epoch
         self.first = config.alone or config.supernet.space.largest()
         torch.manual_seed(config.seed)
@@ -80,16 +84,14 @@ class Trainer:
         UserError
             If a loss is infinite or no number.
         """
+        if self.step == self.elastic_step:
+            self._begin_elasticity()
         if self.step == self.float_steps:
             self._begin_quantized_stage()
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate() * group["factor"]
         self.optimizer.zero_grad(set_to_none=True)
-        images, labels = self._batch()
-        if self.step < self.float_steps:
-            losses = self._float_losses(images, labels)
-        else:
-            losses = self._quantized_losses(images, labels)
+        losses = self._losses(*self._batch())
         for name, loss in losses.items():
             if not isfinite(loss):
                 raise self._diverged(f"the loss of the {name} subnet is {loss}")
@@ -135,17 +137,14 @@ class Trainer:
         generator = torch.Generator().manual_seed(int(seed))
         return self.config.augmentation(images.pixels, generator), images.labels
 
-    def _float_losses(self, images: Tensor, labels: Tensor) -> dict[str, float]:
-        """Add the gradients of the first subnet in float mode; return its loss."""
-        return {self._first_name: self._backward(self.net(images, self.first), labels)}
-
-    def _quantized_losses(self, images: Tensor, labels: Tensor) -> dict[str, float]:
-        """Add the gradients of this step's subnets in quantized mode; return their losses."""
+    def _losses(self, images: Tensor, labels: Tensor) -> dict[str, float]:
+        """Add the gradients of this step's subnets in the stage's mode; return their losses."""
+        run = self.net if self.step < self.float_steps else self.net.quantized
         losses, teacher = {}, None
         for name, arch in self._subnets().items():
-            logits = self.net.quantized(images, arch)
+            logits = run(images, arch)
             losses[name] = self._backward(logits, labels, teacher)
-            if teacher is None:
+            if teacher is None or self.config.chained:
                 teacher = logits.detach().softmax(1)
         return losses
 
@@ -167,12 +166,12 @@ class Trainer:
         return "largest" if self.config.alone is None else "only"
 
     def _subnets(self) -> dict[str, Arch]:
-        """Return the subnets of this step, the teacher first.
+        """Return the subnets of this step, the teacher first; in a chain, the largest first.
 
         Largest and smallest go through the 8-bit fractions in turn, and the random ones through
         the widths, so that each is trained equally often.
         """
-        if self.config.alone is not None:
+        if self.config.alone is not None or self.step < self.elastic_step:
             return {self._first_name: self.first}
         space = self.config.supernet.space
         turn = self.step - self.float_steps
@@ -183,7 +182,10 @@ class Trainer:
             width = space.widths[(turn * self.config.random_subnets + i) % len(space.widths)]
             archs[f"random{i}"] = space.sample(rng, width=width)
         archs["smallest"] = space.smallest(fractions[(turn + 1) % len(fractions)])
-        return archs
+        if not self.config.chained:
+            return archs
+        work = {name: array_work(self.net.shape(arch)) for name, arch in archs.items()}
+        return {name: archs[name] for name in sorted(work, key=lambda name: -work[name])}
 
     def _rate(self) -> float:
         """One-cycle learning rate of the current stage: up over 30 %, down to nothing."""
@@ -214,12 +216,10 @@ class Trainer:
 
     # --- averages, and between the stages ----------------------------------------------------
 
-    def _begin_quantized_stage(self) -> None:
-        """Sort what becomes elastic, freeze the tiles' order, set all scales, start averaging."""
-        rng = np.random.default_rng([self.config.seed, 3])
-        shuffled = self.data.train.take(rng.permutation(len(self.data.train)))
-        few = _first(shuffled, RANKING_IMAGES)
-        if self.config.alone is None:
+    def _begin_elasticity(self) -> None:
+        """Sort what becomes elastic, and freeze the tiles' order."""
+        few = self._shuffled(RANKING_IMAGES)
+        if self.config.alone is None and self.config.sort_channels:
             permutation = importance_permutation(self.net, importance(self.net, few))
             permute_training(self.net, self.optimizer, self.averages, permutation)
         sensitivity = row_sensitivity(self.net, few, self.first)
@@ -227,8 +227,18 @@ class Trainer:
         permute_training(self.net, self.optimizer, self.averages, permutation)
         granularity = self.config.supernet.space.row_granularity
         self.net.order = tile_order(sensitivity, permutation, granularity)
-        calibrate(self.net, _first(shuffled, CALIBRATION_IMAGES).pixels, self.first)
+        if self.config.alone is None:
+            self.net.spread_gains()
+
+    def _begin_quantized_stage(self) -> None:
+        """Set all scales, and start averaging."""
+        calibrate(self.net, self._shuffled(CALIBRATION_IMAGES).pixels, self.first)
         self.averages = {n: p.detach().clone() for n, p in self.net.named_parameters()}
+
+    def _shuffled(self, count: int) -> ImageSet:
+        """Return ``count`` training images, or all, in an order of the seed's."""
+        order = np.random.default_rng([self.config.seed, 3]).permutation(len(self.data.train))
+        return self.data.train.take(order[:count])
 
     @torch.no_grad()
     def _averaged(self) -> Supernet:
@@ -284,8 +294,3 @@ class Trainer:
         if not self.finished:
             self.optimizer.load_state_dict(state["optimizer"])
             self.averages = state["averages"]
-
-
-def _first(images: ImageSet, count: int) -> ImageSet:
-    """Return the first ``count`` images, or all."""
-    return images.take(np.arange(min(count, len(images))))

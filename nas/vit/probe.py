@@ -61,7 +61,7 @@ def measure(
 
         def answers(model: IntegerModel = made.model) -> list[int]:
             images = prepared(digits.test, example.network)
-            return answer(probe, integer_features(model, images))
+            return answer(probe, integer_features(model, images)[:, -1])
 
         given = example.once(f"probe on {row.name}", [made.model.hash, *counts], answers)
         found.append(RowAccuracy.of(row.name, given, probe["answers"], labels))
@@ -70,38 +70,36 @@ def measure(
 
 def fit(network: FloatNetwork, digits: DigitSets) -> dict[str, list]:
     """Fit the probe: its ``weight`` and ``bias``, and its ``answers`` to the test digits."""
-    seen = class_features(network, prepared(digits.fit, network))
+    seen = float_features_of(network, prepared(digits.fit, network))[:, -1]
     scaler = StandardScaler()
     classifier = LogisticRegression(C=STRENGTH, max_iter=ITERATIONS)
     make_pipeline(scaler, classifier).fit(seen, digits.fit.labels.numpy())
     weight = classifier.coef_ / scaler.scale_
     bias = classifier.intercept_ - weight @ scaler.mean_
     probe = {"weight": weight.tolist(), "bias": bias.tolist()}
-    test = class_features(network, prepared(digits.test, network))
+    test = float_features_of(network, prepared(digits.test, network))[:, -1]
     return probe | {"answers": answer(probe, test)}
 
 
 def answer(probe: dict[str, list], found: np.ndarray) -> list[int]:
-    """Classify features, (images, width)."""
+    """Classify features of class tokens, (images, width)."""
     scores = found.astype(np.float64) @ np.asarray(probe["weight"]).T + np.asarray(probe["bias"])
     return scores.argmax(1).tolist()
 
 
 @torch.no_grad()
-def class_features(network: FloatNetwork, images: Tensor) -> np.ndarray:
-    """Compute the class token's features in floating point: (images, width) float32."""
+def float_features_of(network: FloatNetwork, images: Tensor) -> np.ndarray:
+    """Compute features in floating point: (images, tokens, width) float32, class tokens last."""
     single = converted(network, torch.float32)
     chunks = images.split(BATCH)
-    return torch.cat(
-        [float_features(single, forward(single, chunk))[:, -1] for chunk in chunks]
-    ).numpy()
+    return torch.cat([float_features(single, forward(single, chunk)) for chunk in chunks]).numpy()
 
 
 def integer_features(model: IntegerModel, images: Tensor) -> np.ndarray:
-    """Compute the class token's features of an integer model: (images, width) float32."""
+    """Compute the same of an integer model."""
     assert isinstance(model.output, Features)
     network, parts = IntegerNetwork(model), []
     for chunk in images.split(BATCH):
         tokens = network.run(chunk).numpy()
-        parts.append(features(model.output, tokens, model.shape.patches)[:, -1])
+        parts.append(features(model.output, tokens, model.shape.patches))
     return np.concatenate(parts)

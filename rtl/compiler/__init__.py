@@ -31,6 +31,7 @@ matrices in tiles), ``sizes`` (:class:`Plan`), ``operations`` (:class:`Operation
 :class:`Program`), ``runs`` (matrices cut for ring and instruction), ``requests`` (constants and
 pixels to be loaded), ``constants`` (their places in memory), ``allocator`` (their places on the
 chip), ``matrices`` (padding). ``collector`` makes Python faster.
+``package`` writes what a board's host reads.
 
 ``symbols`` and ``divergence`` lead back: from an instruction to the tensor elements that it must
 write, and to the first one that an engine got wrong.
@@ -42,6 +43,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from boards.host.meaning import RESIDUAL, FeatureMeaning, LogitMeaning
 from rtl.compiler.bind import bind
 from rtl.compiler.divergence import Divergence, Expected, compare
 from rtl.compiler.image import MemoryMap, content_hash, model_region
@@ -52,7 +54,7 @@ from rtl.compiler.sizes import Plan
 from rtl.compiler.symbols import Symbols, symbol_table
 from rtl.compiler.synchronise import check_semaphores
 from rtl.config import EngineConfig
-from rtl.model import IntegerModel
+from rtl.model import Features, IntegerModel
 
 __all__ = [
     "Compiled",
@@ -111,13 +113,25 @@ class Compiled:
         -------
         (images, classes) or (images, tokens, width) int32
         """
-        plan, shape = self.program.plan, self.program.plan.shape
-        count = plan.tokens * plan.token_bytes if shape.dense else plan.output_bytes
-        content = np.ascontiguousarray(regions[:, :count])
-        if not shape.dense:
-            return content.view("<i4")[:, : shape.classes].astype(np.int32)
-        tokens = content.view("<i2").reshape(len(content), plan.tokens, -1)
-        return tokens[..., : shape.width].astype(np.int32)
+        return self.meaning.decode(regions)
+
+    @property
+    def meaning(self) -> LogitMeaning | FeatureMeaning:
+        """The meaning of an OUTPUT region."""
+        output, plan = self.model.output, self.program.plan
+        if not isinstance(output, Features):
+            return LogitMeaning(self.model.class_names, float(output.output_scale))
+        return FeatureMeaning(
+            tokens=plan.tokens,
+            patches=plan.shape.patches,
+            width=plan.shape.width,
+            row_values=plan.token_bytes // RESIDUAL.itemsize,
+            matrix=output.matrix,
+            bias=output.bias,
+            epsilon=float(output.epsilon),
+            scale=float(output.scale),
+            pool=output.pool,
+        )
 
     def symbols(self) -> Symbols:
         """Expected writes of each instruction, given golden's tensors."""

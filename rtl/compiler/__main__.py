@@ -13,6 +13,7 @@ from rtl import config
 from rtl.board import load_board
 from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
 from rtl.compiler import Compiled, compile_model, symbol_table
+from rtl.compiler.package import package_of, reference, write_package
 from rtl.files import atomic_write
 from rtl.isa.instructions import Base
 from rtl.model import IntegerModel, repack
@@ -51,6 +52,9 @@ class CompileOptions:
     out: OptionalPath = None
     """Directory for the files."""
 
+    package: OptionalPath = None
+    """Also write the one file that a board's host reads (docs/package.md)."""
+
     disassemble: Flag = False
     """Print the program, one instruction per line."""
 
@@ -63,6 +67,7 @@ def main(options: CompileOptions) -> None:
     board = load_board(options.board)
     engine = config.engine(options.engine or board.engine)
     model = IntegerModel.load(options.model)
+    golden = reference() if options.package else None
     compiled = compile_model(repack(model, engine.row_lanes) if options.repack else model, engine)
     memory = MemoryTiming(board.bytes_per_cycle(), board.memory.latency_cycles)
     program, latencies = compiled.program, unit_latencies(engine)
@@ -73,6 +78,9 @@ def main(options: CompileOptions) -> None:
     figures |= {"model": str(options.model), "board": board.name, "hash": compiled.hash}
     if options.out:
         _write(compiled, figures, options.out)
+    if options.package and golden:
+        package = package_of(compiled, board, engine, options.model.name, golden)
+        write_package(package, options.package)
     if options.json:
         with atomic_write(options.json, "w") as file:
             file.write(json.dumps(figures, indent=2) + "\n")

@@ -17,6 +17,7 @@ TEST_SET = {"nas.testset", "nas.digits.digit_split", "nas.digits.digit_images"}
 MAY_SEE_TEST = {
     "nas/search/report.py",
     "nas/studies/alone.py",
+    "nas/studies/ranking.py",
     "nas/studies/splits.py",
     "nas/testset.py",
     "nas/vit/digits.py",

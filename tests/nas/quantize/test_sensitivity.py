@@ -12,7 +12,7 @@ from nas.quantize.block import INPUT_OF
 from nas.quantize.method import Method
 from nas.quantize.moments import MomentSums
 from nas.quantize.rounding import compensated
-from nas.quantize.sensitivity import row_scores
+from nas.quantize.sensitivity import random_signs, row_scores
 from rtl.model.shape import LAYERS
 from tests.nas.quantize.networks import random_images, random_network
 
@@ -44,7 +44,7 @@ def network():
 
 def test_scores_predict_the_change_of_the_features(network):
     images = random_images(12)
-    scores = row_scores(network, images, probes=16)
+    scores = row_scores(network, images, directions=random_signs(probes=16))
     assert set(scores) == {f"blocks.{i}.{layer}" for i in range(3) for layer in LAYERS}
     before = features(network, forward(network, images))
     for name in NAMES:

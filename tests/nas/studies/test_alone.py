@@ -5,8 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from nas.cost import ExactCosts, HardwareTarget, SubnetCosts
-from nas.digits import DIGITS
 from nas.studies import alone
 from nas.studies.__main__ import main
 from nas.training.trainer import Trainer
@@ -23,20 +21,6 @@ def report(folder) -> dict:
     args = ("alone", "--quick", "--subnets", "2", "--out", str(folder))
     assert command(main, prog="python -m nas.studies", args=args) == 0
     return json.loads((folder / "alone-0.json").read_text())
-
-
-def test_subnets_are_spread_over_the_cycles():
-    costs = SubnetCosts(HardwareTarget.load("sim"), DIGITS, ExactCosts())
-    chosen = alone.spread_by_cycles(costs, 4, seed=0)
-    cycles = [each for _, each in chosen]
-    assert cycles == sorted(cycles) and cycles == [
-        c.cycles for c in costs.of([a for a, _ in chosen])
-    ]
-    rng = np.random.default_rng(1)
-    others = sorted(c.cycles for c in costs.of([DIGITS.sample(rng) for _ in range(160)]))
-    shares = np.searchsorted(others, cycles) / 160
-    np.testing.assert_allclose(shares, [0.125, 0.375, 0.625, 0.875], atol=0.1)
-    assert alone.spread_by_cycles(costs, 4, seed=0) == chosen != alone.spread_by_cycles(costs, 4, 1)
 
 
 def test_the_report_compares_pairs(report, folder):

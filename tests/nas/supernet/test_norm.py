@@ -1,5 +1,6 @@
 """LayerNorm of codes: golden's codes, autograd's gradients."""
 
+import re
 from math import log
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from nas.supernet.norm import norm, norm_codes, rsqrt_codes
+from nas.supernet.norm import SCALES, norm, norm_codes, rsqrt_codes
 from sim.golden import ops
 from tests.nas.supernet.gradients import ACT, assert_same, coded, integers
 
@@ -46,9 +47,17 @@ def test_norm_equals_golden(width: int):
     assert (y.numpy() == expected).mean() >= 0.9999
 
 
-def test_norm_refuses_a_scale_out_of_range():
-    with pytest.raises(ValueError, match=r"a LayerNorm's output scale must be at most 2, not 3.0"):
-        norm_codes(64, 1.0, torch.tensor(log(3.0)))
+@pytest.mark.parametrize("scale", [3.0, 2.001, 2.0**-15, 1e-6])
+def test_norm_refuses_a_scale_out_of_range(scale):
+    said = f"a LayerNorm's output scale must be from 3.052e-05 to 2, not {scale:.4g}"
+    with pytest.raises(ValueError, match=re.escape(said)):
+        norm_codes(64, 1.0, torch.tensor(log(scale)))
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_limits_of_the_scale_are_expressed_exactly(scale):
+    codes = norm_codes(64, 1.0, torch.tensor(log(scale)))
+    assert 1 / scale == pytest.approx(codes.gain * 2.0 ** -(codes.shift + 1), rel=1e-12)
 
 
 def test_rsqrt_equals_golden():

@@ -1,9 +1,13 @@
 """Supernet: subnets share weights, quantized mode follows float mode, state survives."""
 
+from dataclasses import replace
+from math import exp
+
 import pytest
 import torch
 
 from nas.space import Space
+from nas.supernet.export import export
 from nas.supernet.initial import calibrate
 from nas.supernet.supernet import Supernet, SupernetConfig
 
@@ -80,3 +84,27 @@ def test_config_refuses_what_it_cannot_be(tiny_space):
         SupernetConfig(tiny_space, (40,), 60.0, act_bits=5)
     with pytest.raises(ValueError, match="pixel_mean must have 1 channels, not 3"):
         SupernetConfig(tiny_space, (1, 2, 3), 60.0)
+
+
+def test_layer_scaling_of_its_own_for_each_width_and_depth(tiny_config, tiny_data):
+    torch.manual_seed(0)
+    net = Supernet(replace(tiny_config.supernet, switched_gains=True))
+    calibrate(net, tiny_data.train.pixels)
+    images, space = tiny_data.validation.pixels[:4], net.config.space
+    archs = space.largest(), space.smallest()
+
+    def results(arch):
+        model = export(
+            net, arch, class_names=("a", "b", "c"), preprocessing=tiny_data.preprocessing
+        )
+        proj = model.blocks[0].proj
+        factor = torch.from_numpy(proj.multiplier / 2.0**proj.shift)
+        return net(images, arch), net.quantized(images, arch), factor
+
+    before = [results(arch) for arch in archs]
+    with torch.no_grad():
+        net.gains(0, archs[1])[0].fill_(0.5)
+    large, small = (results(arch) for arch in archs)
+    assert all(torch.equal(a, b) for a, b in zip(large, before[0], strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(small, before[1], strict=True))
+    torch.testing.assert_close(small[2], before[1][2] * exp(0.5), rtol=1e-4, atol=0)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from nas import digits
 from nas.training import recipe
 
 
@@ -22,6 +23,30 @@ def test_key_depends_on_configuration_recipe_and_data(tiny_config, tiny_data, mo
     monkeypatch.setattr(recipe, "RECIPE", recipe.RECIPE + 1)
     keys.add(tiny_config.key(tiny_data))
     assert len(keys) == 3 + len(others)
+
+
+def test_kept_supernets_of_the_digits_stay_valid():
+    """Anew where RECIPE rises; a new option must not change it."""
+    assert recipe.RECIPE == 4
+    assert digits.recipe().key(digits.load_digits())[:12] == "d623ef7ff3e7"
+
+
+def test_other_recipes_have_other_keys(tiny_config, tiny_data):
+    switched = replace(tiny_config.supernet, switched_gains=True)
+    others = [
+        {"sort_channels": False},
+        {"chained": True},
+        {"elastic_epochs": 1},
+        {"supernet": switched},
+    ]
+    keys = {replace(tiny_config, **other).key(tiny_data) for other in others}
+    assert len(keys | {tiny_config.key(tiny_data)}) == 5
+
+
+@pytest.mark.parametrize("epochs", [-1, 3])
+def test_config_refuses_elastic_epochs_beyond_the_float_stage(tiny_config, epochs):
+    with pytest.raises(ValueError, match=f"elastic_epochs must be 0 ... 2, .*not {epochs}"):
+        replace(tiny_config, float_epochs=2, elastic_epochs=epochs)
 
 
 def test_config_refuses_no_epochs(tiny_config):

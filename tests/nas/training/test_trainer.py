@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from nas.supernet.norm import HIGHEST_SCALE
+from nas.supernet.norm import SCALES
 from nas.training.trainer import Trainer
 from rtl.errors import UserError
+from rtl.timing.bound import array_work
 
 
 @pytest.fixture
@@ -238,6 +239,78 @@ def test_validation_looks_at_the_averages(trainer):
     assert trainer.validate() == pytest.approx({"largest": share, "smallest": share})
 
 
+# ------------------------------------------------------------ other recipes
+
+
+def other(trainer, **options):
+    """Return the same run by another recipe."""
+    return Trainer(replace(trainer.config, **options), trainer.data, trainer.path)
+
+
+def test_unsorted_channels_stay_where_they_are(trainer):
+    moved = {}
+    for sort in (True, False):
+        run = other(trainer, sort_channels=sort)
+        advance(run, run.float_steps)
+        before = run.net.embed.weight.detach().clone()
+        run._begin_elasticity()
+        moved[sort] = not torch.equal(before, run.net.embed.weight)
+        assert run.net.order["embed"]
+    assert moved == {True: True, False: False}
+
+
+def test_in_a_chain_each_subnet_learns_from_the_next_larger_one(trainer, monkeypatch):
+    run, taught = other(trainer, chained=True), []
+    advance(run, run.float_steps)
+    backward, answers = run._backward, []
+
+    def watch(logits, labels, teacher=None):
+        answers.append(logits.detach().softmax(1))
+        taught.append(teacher)
+        return backward(logits, labels, teacher)
+
+    monkeypatch.setattr(run, "_backward", watch)
+    [losses] = advance(run, 1)
+    assert taught[0] is None
+    assert all(torch.equal(a, b) for a, b in zip(taught[1:], answers[:-1], strict=True))
+    run.step -= 1
+    work = [array_work(run.net.shape(arch)) for arch in run._subnets().values()]
+    assert work == sorted(work, reverse=True) and len(losses) == 4
+
+
+def test_elastic_epochs_end_the_float_stage(tiny_config, tiny_data, tmp_path):
+    config = replace(tiny_config, float_epochs=2, quantized_epochs=1, elastic_epochs=1)
+    run = Trainer(config, tiny_data, tmp_path / "run.pt")
+    steps = run.steps_per_epoch
+    assert run.elastic_step == steps and run.float_steps == 2 * steps
+    losses = advance(run, steps)
+    assert all(list(each) == ["largest"] for each in losses) and run.net.order == {}
+    [first] = advance(run, 1)
+    assert list(first) == ["largest", "random0", "random1", "smallest"]
+    order, scale = run.net.order, run.net.residual_scale
+    assert order and scale == 2.0**-10 and run.averages == {}  # sorted, but not quantized yet
+    advance(run, steps)
+    assert run.net.order is order and run.net.residual_scale != scale and run.averages
+
+
+def test_layer_scaling_that_switches_begins_with_that_of_the_largest(trainer):
+    config = replace(trainer.config.supernet, switched_gains=True)
+    run = other(trainer, supernet=config)
+    plain = other(trainer)
+    assert advance(run, 6) == advance(plain, 6)  # the float stage knows no other
+    archs = config.space.largest(), config.space.smallest()
+    for each in (run, plain):
+        each._begin_elasticity()
+    for arch in archs:
+        for index in range(arch.depth):
+            found, expected = (each.net.gains(index, arch) for each in (run, plain))
+            assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert run.net.gains(0, archs[0])[0].abs().max() > 0
+    advance(run, 3)
+    large, small = (run.net.gains(0, arch)[0][: archs[1].width] for arch in archs)
+    assert not torch.equal(large, small)
+
+
 # ------------------------------------------------------------ one subnet alone
 
 
@@ -285,12 +358,13 @@ def test_a_loss_that_is_no_number_stops_the_run(trainer, steps):
     assert trainer.path.read_bytes() == saved
 
 
-def test_a_norm_s_scale_stays_within_what_the_format_expresses(trainer):
+@pytest.mark.parametrize(("limit", "slope"), [(SCALES[0], 1.0), (SCALES[1], -1.0)])
+def test_a_norm_s_scale_stays_within_what_the_format_expresses(trainer, limit, slope):
     advance(trainer, trainer.float_steps + 1)
     scales = [trainer.net.norm_scale, trainer.net.block(0).norm1_scale]
     for scale in scales:
         with torch.no_grad():
-            scale.log.fill_(log(HIGHEST_SCALE))
-        scale.log.register_hook(lambda gradient: torch.full_like(gradient, -1.0))  # upwards
+            scale.log.fill_(log(limit))
+        scale.log.register_hook(lambda gradient: torch.full_like(gradient, slope))  # outwards
     advance(trainer, 3)
-    assert all(float(scale.log.detach()) == pytest.approx(log(HIGHEST_SCALE)) for scale in scales)
+    assert all(float(scale.log.detach()) == pytest.approx(log(limit)) for scale in scales)

@@ -22,7 +22,8 @@ def test_the_probe_is_scikit_learns(made, digits):
     network = made[0].network
     found = probe.fit(network, digits)
     seen, test = (
-        probe.class_features(network, prepared(part, network)) for part in (digits.fit, digits.test)
+        probe.float_features_of(network, prepared(part, network))[:, -1]
+        for part in (digits.fit, digits.test)
     )
     scaler = StandardScaler().fit(seen)
     classifier = LogisticRegression(C=0.1, max_iter=1000)
@@ -34,9 +35,9 @@ def test_the_probe_is_scikit_learns(made, digits):
 def test_integer_features_are_near_the_floats(made):
     example, row = made
     images = example.test_images
-    expected = probe.class_features(example.network, images)
+    expected = probe.float_features_of(example.network, images)
     found = probe.integer_features(row.model, images)
-    assert found.shape == expected.shape == (3, 24)
+    assert found.shape == expected.shape == (3, example.network.tokens, 24)
     assert np.linalg.norm(found - expected) < 0.05 * np.linalg.norm(expected)
 
 

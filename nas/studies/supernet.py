@@ -1,0 +1,184 @@
+"""Recipes of the supernet, each beside the one that is used, with the same seeds.
+
+Measured in quantized mode on the validation images, as design note 16 says; no test image is seen.
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from nas.cost import ExactCosts, HardwareTarget, SubnetCosts
+from nas.data import TrainingData, thinned
+from nas.digits import DIGITS, load_digits, recipe
+from nas.search.options import SUPERNETS
+from nas.space import Arch
+from nas.studies.options import StudyOptions
+from nas.studies.resampling import cell, crossed_mean
+from nas.studies.spread import spread_by_cycles
+from nas.supernet.supernet import Supernet
+from nas.training.checkpoint import load_supernet
+from nas.training.evaluate import evaluate_subnet
+from nas.training.recipe import TrainConfig
+from nas.training.train import train_supernet
+from rtl.console import print_tables, table
+from rtl.files import atomic_write, require_writable
+
+SCHEMA = 1
+SUBNETS, SEEDS = 24, 2  # if not said otherwise
+QUICK_EVERY = 7  # one image in seven
+USED = "recipe"
+PARTS = 3  # of the subnets, by their cycles
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Answers of the subnets of one recipe.
+
+    Parameters
+    ----------
+    name : str
+    losses : (seeds, subnets, images) float64
+        Cross-entropies, in nats.
+    correct : (seeds, subnets, images) bool
+    """
+
+    name: str
+    losses: np.ndarray
+    correct: np.ndarray
+
+
+def recipes(config: TrainConfig) -> dict[str, TrainConfig]:
+    """Return the recipe that is used and the others, by name; each is changed in one way."""
+    switched = replace(config.supernet, switched_gains=True)
+    return {
+        USED: config,
+        "channels and heads unsorted": replace(config, sort_channels=False),
+        "each taught by the next larger": replace(config, chained=True),
+        "elastic before quantization": replace(
+            config, elastic_epochs=(config.float_epochs + 1) // 2
+        ),
+        "layer scaling switches": replace(config, supernet=switched),
+    }
+
+
+def run(options: StudyOptions) -> dict[str, Any]:
+    """Do the study; return what it writes.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written, or training diverges.
+    """
+    torch.set_num_threads(1)
+    path = options.out / f"supernet-{options.seed}.json"
+    require_writable(path)
+    console = Console(stderr=True)
+    hardware = HardwareTarget.load(options.board)
+    space, data = DIGITS.tiled(hardware.engine.row_lanes), load_digits()
+    if options.quick:
+        data = thinned(data, QUICK_EVERY)
+    # Tiles in their natural order: a trained network's own would change what is compared.
+    costs = SubnetCosts(hardware, space, ExactCosts())
+    subnets = spread_by_cycles(costs, options.subnets or SUBNETS, options.seed)
+    archs = [arch for arch, _ in subnets]
+    seeds = range(options.seed, options.seed + (options.seeds or SEEDS))
+    answers: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    for seed in seeds:
+        config = recipe(space, act_bits=hardware.engine.act_bits, seed=seed)
+        if options.quick:
+            config = config.shortened()
+        for name, each in recipes(config).items():
+            console.print(f"seed {seed}: {name}")
+            trained = train_supernet(each, options.out / SUPERNETS, data, console=console)
+            answers.setdefault(name, []).append(measured(load_supernet(trained), archs, data))
+    found = [Trained(name, *map(np.stack, zip(*of, strict=True))) for name, of in answers.items()]
+    report = summarize(options, list(seeds), subnets, found)
+    with atomic_write(path, "w") as file:
+        json.dump(report, file, indent=2)
+    print_tables(recipes_table(report))
+    print(f"Wrote {path}")
+    return report
+
+
+def measured(net: Supernet, archs: list[Arch], data: TrainingData) -> tuple[np.ndarray, np.ndarray]:
+    """Measure subnets on the validation images: cross-entropies and right answers.
+
+    Returns
+    -------
+    losses, correct : (subnets, images) float64, bool
+    """
+    results = [evaluate_subnet(net, arch, data.validation) for arch in archs]
+    return (
+        np.stack([each.cross_entropy.astype(float) for each in results]),
+        np.stack([each.correct for each in results]),
+    )
+
+
+def summarize(
+    options: StudyOptions,
+    seeds: list[int],
+    subnets: list[tuple[Arch, int]],
+    found: list[Trained],
+) -> dict[str, Any]:
+    """Collect JSON values: of each recipe, and its cross-entropy minus that of the used one.
+
+    Intervals resample subnets and images; several seeds are averaged first, and not resampled.
+    """
+    used = next(each for each in found if each.name == USED)
+    return {
+        "schema": SCHEMA,
+        "seeds": seeds,
+        "quick": options.quick,
+        "images": used.losses.shape[-1],
+        "recipes": [_of_recipe(each, used) for each in found],
+        "subnets": [{"cycles": cycles, "arch": arch.to_json()} for arch, cycles in subnets],
+    }
+
+
+def _of_recipe(each: Trained, used: Trained) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "name": each.name,
+        "cross_entropy": float(each.losses.mean()),
+        "cross_entropy_by_seed": each.losses.mean((1, 2)).tolist(),
+        "accuracy": float(each.correct.mean()),
+        "difference": None,
+    }
+    if each is used:
+        return values
+    differences = each.losses - used.losses
+    parts = np.array_split(differences.mean(0), PARTS)
+    return values | {
+        "difference": asdict(crossed_mean(differences.mean(0))),
+        "difference_by_seed": [asdict(crossed_mean(of_seed)) for of_seed in differences],
+        "difference_by_cycles": [float(part.mean()) for part in parts],
+        "accuracy_difference": float(each.correct.mean() - used.correct.mean()),
+    }
+
+
+def recipes_table(report: dict[str, Any]) -> Table:
+    """Make the table of a study."""
+    result = table(
+        "recipe", "accuracy %", "cross-\nentropy", "minus the\nrecipe", "by seed",
+        "by cycles:\nlow, middle, high",
+        text=("recipe",),
+        title=f"Recipes of the supernet, seeds {', '.join(map(str, report['seeds']))}",
+        caption=f"means of {len(report['subnets'])} subnets in quantized mode on"
+        f" {report['images']} validation images; 95 % intervals resample subnets and images",
+        box=box.SIMPLE_HEAD,
+    )  # fmt: skip
+    for each in report["recipes"]:
+        cells = [each["name"], f"{100 * each['accuracy']:.2f}", f"{each['cross_entropy']:.4f}"]
+        if each["difference"]:
+            cells += [
+                cell(each["difference"]),
+                "\n".join(f"{of_seed['mean']:+.4f}" for of_seed in each["difference_by_seed"]),
+                "\n".join(f"{part:+.4f}" for part in each["difference_by_cycles"]),
+            ]
+        result.add_row(*cells)
+    return result

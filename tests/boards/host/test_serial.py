@@ -1,0 +1,174 @@
+"""The serial transport: a network over a byte-level bridge, on a line that damages bytes."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+
+from boards.host import frames
+from boards.host.accelerator import Accelerator
+from boards.host.errors import DeviceError, UserError
+from boards.host.registers import REGISTERS
+from boards.host.serial import RATES, SerialTransport, open_transport
+from rtl.config import TINY
+from tests.boards.host.bridge import BridgeModel, VirtualLine
+from tests.boards.host.engine_model import EngineModel
+from tests.boards.host.networks import small
+
+TRIALS = 1000
+CONTROL = REGISTERS["control"][0]
+
+
+class Damage:
+    """Damages a byte now and then: flips a bit of it, loses it or doubles it.
+
+    Parameters
+    ----------
+    generator : Generator
+    at : iterable of int
+        Numbers of the bytes.
+    """
+
+    def __init__(self, generator: np.random.Generator, at: Iterable[int]):
+        self.generator, self.at = generator, set(at)
+        self.count = self.done = 0
+
+    def __call__(self, byte: int) -> tuple[int, ...]:
+        self.count += 1
+        if self.count - 1 not in self.at:
+            return (byte,)
+        self.done += 1
+        kinds = ((byte ^ 1 << int(self.generator.integers(8)),), (), (byte, byte))
+        return kinds[self.generator.integers(3)]
+
+
+@pytest.fixture
+def bridge():
+    memory = np.zeros(1 << 16, np.uint8)
+    return BridgeModel(EngineModel(TINY, memory), memory)
+
+
+@pytest.fixture
+def line(bridge):
+    return VirtualLine(bridge)
+
+
+def good(engine: Accelerator) -> None:
+    np.testing.assert_array_equal(engine.classify(small().images).outputs, small().logits)
+
+
+def test_logits_at_the_best_rate(line, bridge):
+    with Accelerator(SerialTransport(line)) as engine:
+        engine.load(small().package)
+        good(engine)
+        assert (line.baud, bridge.period) == (RATES[0], 25)
+    assert line.closed and bridge.registers.starts == 2 and not bridge.overflowed
+
+
+def test_a_thousand_damaged_bytes(line, bridge):
+    """No wrong logits, and hardly a run that is not recovered; a start is never done twice."""
+    generator = np.random.default_rng(0)
+    engine = Accelerator(SerialTransport(line))
+    engine.load(small().package)
+    good(engine)
+    case, damaged, failed, wrong, runs = small(), 0, 0, 0, bridge.registers.starts
+    traffic = {"to_bridge": 1300, "to_host": 700}  # bytes of a run, about
+    for trial in range(TRIALS):
+        image = trial % len(case.images)
+        damages = []
+        for way, count in traffic.items():
+            damage = Damage(generator, generator.integers(0, count, generator.integers(1, 3)))
+            setattr(line, way, damage)
+            damages.append(damage)
+        try:
+            outputs = engine.classify(case.images[image]).outputs
+            wrong += not np.array_equal(outputs[0], case.logits[image])
+            runs += 1
+            assert bridge.registers.starts == runs
+        except DeviceError:
+            failed += 1
+            runs = bridge.registers.starts
+        damaged += sum(damage.done for damage in damages)
+    assert damaged >= TRIALS
+    assert wrong == 0
+    assert failed <= TRIALS // 100
+    assert not bridge.overflowed
+
+
+def test_a_load_with_damaged_bytes(line):
+    generator = np.random.default_rng(1)
+    line.to_bridge = Damage(generator, generator.integers(0, 12_000, 20))
+    with Accelerator(SerialTransport(line)) as engine:
+        engine.load(small().package)
+        good(engine)
+    assert line.to_bridge.done > 10
+
+
+def test_a_board_that_was_switched_off(line, bridge):
+    engine = Accelerator(SerialTransport(line))
+    engine.load(small().package)
+    bridge.power_on()
+    bridge.memory[:] = 0
+    with pytest.raises(DeviceError, match="was reset or configured anew: open it again"):
+        engine.classify(small().images)
+    engine.close()
+    line.closed = False
+    again = Accelerator(SerialTransport(line))
+    again.load(small().package)
+    good(again)
+
+
+def test_an_unplugged_cable(line, bridge):
+    engine = Accelerator(SerialTransport(line))
+    engine.load(small().package)
+    line.plugged = False
+    with pytest.raises(DeviceError, match="virtual has gone"):
+        engine.classify(small().images)
+    engine.close()
+    line.plugged = True
+    engine = Accelerator(SerialTransport(line))
+    engine.load(small().package)
+    good(engine)
+
+
+def test_a_rate_that_the_cable_does_not_carry(line, bridge):
+    line.to_host = lambda byte: (byte ^ 0x11,) if line.baud > 1_000_000 else (byte,)
+    with Accelerator(SerialTransport(line)) as engine:
+        engine.load(small().package)
+        good(engine)
+        assert line.baud == 1_000_000
+
+
+def test_a_rate_that_the_clock_does_not_divide_into(bridge, line):
+    SerialTransport(line, (30_000_000, 1_400_000))
+    assert (line.baud, bridge.period) == (1_400_000, 36)
+    SerialTransport(line, ())
+    assert bridge.clock_hz // bridge.period == pytest.approx(1_400_000, rel=0.01)
+
+
+def test_what_is_not_in_memory(line):
+    with SerialTransport(line, ()) as transport:
+        with pytest.raises(DeviceError, match="are not in the board's memory of 65,536"):
+            transport.put(65_536 - 16, bytes(32))
+        for offset, count in ((8, 16), (0, 8), (0, 0)):
+            with pytest.raises(ValueError, match="are no whole words of memory"):
+                transport.get(offset, count)
+        transport.put(0, bytes(range(256)) * 2)
+        assert transport.difference(0, bytes(range(256)) * 2) is None
+        assert transport.difference(256, bytes(256)) == 256
+        assert transport.get(16, 32) == bytes(range(16, 48))
+
+
+def test_what_a_port_must_be(tmp_path):
+    for argument, message in (
+        ("", "serial needs a port: --device serial:/dev/ttyUSB0"),
+        ("/dev/ttyUSB0@fast", "serial:/dev/ttyUSB0@fast: the rate must be a number, not 'fast'"),
+        (f"{tmp_path}/absent", f"{tmp_path}/absent: No such file or directory"),
+    ):
+        with pytest.raises(UserError) as error:
+            open_transport(argument, small().package)
+        assert str(error.value) == message
+
+
+def test_the_first_rate_is_that_of_the_page():
+    assert frames.FIRST_BAUD == 115_200
