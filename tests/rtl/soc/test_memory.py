@@ -5,12 +5,16 @@ import random
 
 import pytest
 
+from rtl.board import load_board
+from rtl.build.synthesis import synthesise
+from rtl.lib.emit import emit_rtlil
 from rtl.memory.axi import Response
 from rtl.soc.blocks import WAIT_CYCLES, WORD_BYTES
 from rtl.soc.memory import BANK_WORDS, BlockMemory
 from tests.rtl.simulation import simulate
 
 WORDS = 2 * BANK_WORDS
+ECP5 = load_board("ulx3s").device
 
 
 def content(words=WORDS, seed=0):
@@ -211,6 +215,15 @@ def test_the_host_s_port_reads_and_writes_while_the_bus_does():
     simulate(memory, bench, host, processes=[beats_of(memory.bus, beats)])
     assert seen == [words[0], words[1023], words[1024], words[2047], words[7], 42]
     assert [word for _, word, *_ in beats] == words[:96]
+
+
+def test_an_ecp5_holds_it_in_its_block_rams_and_nothing_else():
+    """No logic that keeps what a read and a write of one word give, and no second copy."""
+    total = synthesise(emit_rtlil(BlockMemory(WORDS), "memory"), "memory", ECP5).used.total
+    blocks = 2 * total.bram36  # of 18 kbit
+    assert blocks == WORDS * WORD_BYTES * 8 / (1024 * 16)
+    assert total.ff < 700
+    assert total.dsp == 0
 
 
 @pytest.mark.parametrize("words", [0, 1000, -1024])
