@@ -122,6 +122,7 @@ class Engine(wiring.Component):
         m.submodules.control = control = ControlUnit(config, faults=len(faults))
         m.submodules.dma = dma = Dma(config, self.attributes)
         tree = ResetTree(m, control.reset, platform)
+        m.d.sync += dma.reset.eq(control.reset)
         for name, part in (units | memories).items():
             m.submodules[name] = tree.part(name, part, LARGE.get(name, ()))
 

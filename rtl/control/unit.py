@@ -201,11 +201,13 @@ class ControlUnit(wiring.Component):
     def _reset(self, m: Module, soft_reset: SoftReset, platform: object) -> ResetTree:
         """Make the root of the reset tree; ``clear`` lasts until its copies have fallen."""
         root, copies = Signal(reset_less=True, attrs=COPY), Signal(reset_less=True)
+        clear = Signal(init=1)  # in reset as well
         m.d.sync += [
             root.eq(soft_reset.clear | ResetSignal(allow_reset_less=True)),
             copies.eq(root),
+            clear.eq(soft_reset.clear | root | copies),
         ]
-        m.d.comb += [self.reset.eq(root), self.clear.eq(soft_reset.clear | root | copies)]
+        m.d.comb += [self.reset.eq(root), self.clear.eq(clear)]
         return ResetTree(m, root, platform)
 
     def _connect_bus(self, m: Module, p: _Parts) -> None:

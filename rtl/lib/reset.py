@@ -37,12 +37,15 @@ class ResetTree:
         A register that is high in reset, whatever the cause.
     platform : object
         That of the parent's ``elaborate``.
+    copies : bool
+        Else the root is itself a copy that drives its parts.
     """
 
-    def __init__(self, m: Module, root: Value, platform: object):
+    def __init__(self, m: Module, root: Value, platform: object, *, copies: bool = True):
         self.m = m
         self.root = root
         self.platform = platform
+        self.copies = copies
 
     def part(
         self, name: str, part: Elaboratable, branches: Iterable[str] = ()
@@ -80,7 +83,9 @@ class ResetTree:
         ]
         return domain.name
 
-    def _copy(self, name: str) -> Signal:
+    def _copy(self, name: str) -> Value:
+        if not self.copies:
+            return self.root
         copy = Signal(name=name, reset_less=True, attrs=COPY)
         self.m.d.sync += copy.eq(self.root)
         return copy

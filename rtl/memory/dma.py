@@ -31,6 +31,8 @@ class Dma(wiring.Component):
     store : In(WriteClient)
     clear : In(1)
         Forget everything; hold for two cycles at least, and until ``quiet``.
+    reset : In(1)
+        Reset of what holds commands and beats: a register that is high while ``clear`` is, or less.
     quiet : Out(1)
         Nothing was outstanding in the cycle before.
     moved : Out(1)
@@ -47,6 +49,7 @@ class Dma(wiring.Component):
                 "load": In(ReadClient(config.memory_bytes)),
                 "store": In(WriteClient(config.memory_bytes)),
                 "clear": In(1),
+                "reset": In(1),
                 "quiet": Out(1),
                 "moved": Out(1),
                 "memory": Out(axi.Axi4(config.memory_bytes)),
@@ -64,6 +67,7 @@ class Dma(wiring.Component):
         axi.pass_through(m, self.memory, writer.axi)
         m.d.comb += [
             reader.clear.eq(self.clear),
+            reader.reset.eq(self.reset),
             writer.clear.eq(self.clear),
         ]
         m.d.sync += [

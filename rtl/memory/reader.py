@@ -1,10 +1,11 @@
 """Reads of memory: AXI4 channels AR and R, shared by several clients."""
 
-from amaranth.hdl import Module, ResetInserter, Signal, unsigned
+from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
+from rtl.lib.reset import ResetTree
 from rtl.lib.streams import Queue, Skid, connect
 from rtl.memory import axi
 from rtl.memory.bursts import Burst, Burster
@@ -161,12 +162,15 @@ class Reader(wiring.Component):
     """Reads memory for the instruction fetcher and the load unit.
 
     In-order bursts with one ID, up to ``OUTSTANDING`` at a time and as many beats as the client's
-    buffer holds. ``clear`` forgets all commands; beats still on their way are taken and dropped.
+    buffer holds. ``reset`` forgets all commands; beats still on their way are taken and dropped.
 
     Members
     -------
     program, load : In(ReadClient)
     clear : In(1)
+        Issue no burst: while there is ``reset``.
+    reset : In(1)
+        A register.
     quiet : Out(1)
         Nothing is outstanding.
     moved : Out(1)
@@ -185,6 +189,7 @@ class Reader(wiring.Component):
             dict.fromkeys(self.ROOM, client)
             | {
                 "clear": In(1),
+                "reset": In(1),
                 "quiet": Out(1),
                 "moved": Out(1),
                 "axi": Out(axi.Axi4Read(self.data_bytes)),
@@ -194,15 +199,15 @@ class Reader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         clients = len(self.ROOM)
-        cleared = ResetInserter(self.clear)
+        tree = ResetTree(m, self.reset, platform, copies=False)
         m.submodules.issue = issue = AddressIssue(self.data_bytes, clients)
         m.submodules.tags = tags = Queue(tag_layout(clients), self.OUTSTANDING)
         m.submodules.router = router = BeatRouter(self.data_bytes, clients)
         ports = {"program": self.program, "load": self.load}
         for index, (name, room) in enumerate(self.ROOM.items()):
             burster, beats = Burster(self.data_bytes, room), BeatBuffer(self.data_bytes, room)
-            m.submodules[f"{name}_burster"] = cleared(burster)
-            m.submodules[f"{name}_beats"] = cleared(beats)
+            m.submodules[f"{name}_burster"] = tree.part(f"{name}_burster", burster)
+            m.submodules[f"{name}_beats"] = tree.part(f"{name}_beats", beats)
             client = ports[name]
             connect(m, producer=wiring.flipped(client.command), consumer=burster.command)
             connect(m, producer=burster.bursts, consumer=issue.bursts[index])

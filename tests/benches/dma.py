@@ -44,9 +44,9 @@ class DmaBench:
             self.set(name, "command__valid", 0)
             self.set(name, "beats__valid" if name == "store" else "beats__ready", 0)
         self.dut.clear.value = 0
-        self.dut.rst.value = 1
+        self.dut.rst.value = self.dut.reset.value = 1
         await ClockCycles(self.dut.clk, 4)
-        self.dut.rst.value = 0
+        self.dut.rst.value = self.dut.reset.value = 0
         await ClockCycles(self.dut.clk, 2)
         cocotb.start_soon(self.rules.watch())
 
@@ -211,7 +211,7 @@ async def cleared_in_mid_stream(dut, memory):
         await bench.give("store", "command", 0x8000 | 50 << 40, random, 0)
         await bench.give("store", "beats", 0x55, random, 0)
         await ClockCycles(dut.clk, wait)
-        dut.clear.value = 1
+        dut.clear.value = dut.reset.value = 1
         await ClockCycles(dut.clk, 2)
         for _ in range(2000):
             await RisingEdge(dut.clk)
@@ -219,7 +219,7 @@ async def cleared_in_mid_stream(dut, memory):
                 break
         else:
             raise AssertionError("never quiet")
-        dut.clear.value = 0
+        dut.clear.value = dut.reset.value = 0
         await RisingEdge(dut.clk)
         assert (
             bench.ram.read(0x8000 + BEAT, 50 * BEAT) == bench.content[0x8000 + BEAT :][: 50 * BEAT]

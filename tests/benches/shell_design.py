@@ -53,6 +53,7 @@ class Shell(wiring.Component):
             control.moved.eq(dma.moved),
             control.quiet.eq(dma.quiet),
             dma.clear.eq(control.clear),
+            dma.reset.eq(control.clear),
         ]
         for index, unit in enumerate((load, store, residual)):
             m.d.comb += control.faults[index].eq(unit.fault)

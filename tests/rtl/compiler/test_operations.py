@@ -3,7 +3,7 @@
 from rtl.compiler.operations import Operation, Program, Subject
 from rtl.compiler.sizes import Plan
 from rtl.config import TINY
-from rtl.isa.instructions import Instruction, Opcode, Unit, UnitSet, credit
+from rtl.isa.instructions import Instruction, Opcode, Unit, UnitSet, assemble, credit
 from sim.random_model import random_model
 
 NOTHING = ((), (), Subject("", "", ""))
@@ -32,7 +32,7 @@ def test_code_holds_all_instructions_in_order():
     code = PROGRAM.code
     assert len(code) == PROGRAM.program_bytes == 3 * 32
     decoded = [Instruction.decode(code[i : i + 32]) for i in range(0, len(code), 32)]
-    assert [each.encode() for each in decoded] == [i.encode() for i in PROGRAM.instructions()]
+    assert code == assemble(PROGRAM.instructions()) == assemble(decoded)
 
 
 def test_credits_are_those_of_begin():
