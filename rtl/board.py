@@ -61,12 +61,17 @@ class BoardMemory(_BoardRecord):
         AXI4 ports, 1 to 4.
     port_bits : int
         Data width of a port: 32, 64, 128 or 256.
+    axi_cache, axi_prot : int
+        AxCACHE and AxPROT of what the engine reads and writes, for ports that want others than
+        0b0011 and 0b000.
     """
 
     gigabytes_per_second: Annotated[float, Field(ge=0.01, allow_inf_nan=False)]
     latency_cycles: Annotated[int, Field(ge=1, le=0xFFFF)]
     ports: Annotated[int, Field(ge=1, le=4)] = 1
     port_bits: Annotated[int, Field(ge=32, le=256, multiple_of=32)] = 128
+    axi_cache: Annotated[int, Field(ge=0, le=0b1111)] = 0b0011
+    axi_prot: Annotated[int, Field(ge=0, le=0b111)] = 0b000
 
     @property
     def port_bytes_per_cycle(self) -> int:

@@ -1,6 +1,6 @@
 """The engine: control, units, scratchpads and memory port. Wiring only."""
 
-from amaranth.hdl import Cat, Module, ResetInserter
+from amaranth.hdl import Cat, Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,9 +8,10 @@ from rtl.config import EngineConfig
 from rtl.control.unit import NAMES, ControlUnit
 from rtl.isa.layouts import NUMBER_BITS
 from rtl.isa.unit_port import connect_unit
+from rtl.lib.reset import ResetTree
 from rtl.lib.streams import connect
 from rtl.matmul.unit import MatmulUnit
-from rtl.memory.axi import Axi4, Axi4Lite
+from rtl.memory.axi import NORMAL, Axi4, Axi4Lite, AxiAttributes
 from rtl.memory.dma import Dma
 from rtl.memory.load.unit import LoadUnit
 from rtl.memory.ports import gelu_write
@@ -34,6 +35,8 @@ MEMORIES = {
     "parameters": ParameterMemory,
     "exponents": ExponentMemory,
 }
+LARGE = {"load": ("check",), "matmul": ("feed", "drain"), "norm": ("issue",)}
+"""Parts of units that get a copy of the reset of their own."""
 EVENT = data.StructLayout({"number": NUMBER_BITS})
 STALLS = {  # what each unit reports, bit by bit; docs/registers.md: stall_0, stall_1
     "load": ("stall",),
@@ -60,6 +63,8 @@ class Engine(wiring.Component):
     config : EngineConfig
     tap : bool
         Show every write to every scratchpad, for simulation.
+    attributes : AxiAttributes
+        AxCACHE and AxPROT of the memory port.
 
     Members
     -------
@@ -75,9 +80,12 @@ class Engine(wiring.Component):
     Source: docs/design/0001-engine.md.
     """
 
-    def __init__(self, config: EngineConfig, *, tap: bool = False):
+    def __init__(
+        self, config: EngineConfig, *, tap: bool = False, attributes: AxiAttributes = NORMAL
+    ):
         self.config = config
         self.tap = tap
+        self.attributes = attributes
         self._memories = {name: kind(config, tap=tap) for name, kind in MEMORIES.items()}
         taps = {}
         if tap:
@@ -112,9 +120,10 @@ class Engine(wiring.Component):
         }
         faults = [part.fault for part in (*memories.values(), units["load"], units["store"])]
         m.submodules.control = control = ControlUnit(config, faults=len(faults))
-        m.submodules.dma = dma = Dma(config)
+        m.submodules.dma = dma = Dma(config, self.attributes)
+        tree = ResetTree(m, control.reset, platform)
         for name, part in (units | memories).items():
-            m.submodules[name] = ResetInserter(control.clear)(part)
+            m.submodules[name] = tree.part(name, part, LARGE.get(name, ()))
 
         connect(m, producer=wiring.flipped(self.control), consumer=control.host)
         connect(m, producer=dma.memory, consumer=wiring.flipped(self.memory))

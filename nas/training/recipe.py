@@ -20,6 +20,8 @@ LATER_SUPERNET = {"switched_gains": False}
 class TrainConfig:
     """Configuration of a training run: with the images, it decides every bit of the result.
 
+    The last three options are set by :mod:`nas.studies.supernet` alone, which compares recipes.
+
     Parameters
     ----------
     supernet : SupernetConfig

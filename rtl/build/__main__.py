@@ -34,6 +34,7 @@ from rtl.errors import UserError
 from rtl.files import atomic_write, require_writable, sha256_of
 from rtl.lib.devices import kind_of, primitives_of
 from rtl.lib.emit import emit_rtlil
+from rtl.memory.axi import AxiAttributes
 
 PROG = "python -m rtl.build"
 TEMPLATES = Path(boards.__file__).parent / "templates"
@@ -108,7 +109,9 @@ def main(options: BuildOptions) -> None:
         family_of(board.device)  # refuses devices whose cells nobody counts
     watch = Stopwatch()
     with watch.step("elaboration_s", f"Elaborating engine '{engine.name}'"):
-        rtlil = emit_rtlil(Engine(engine), design, primitives_of(board.device))
+        attributes = AxiAttributes(board.memory.axi_cache, board.memory.axi_prot)
+        component = Engine(engine, attributes=attributes)
+        rtlil = emit_rtlil(component, design, primitives_of(board.device))
     with watch.step("verilog_s", "Writing Verilog"):
         verilog = verilog_of(rtlil, assertions=False)
         files = _write_files(options.out, design, verilog, board)

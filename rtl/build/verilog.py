@@ -31,8 +31,8 @@ def verilog_of(rtlil_text: str, *, assertions: bool = True) -> str:
         return _REPEATED.sub(_replicated, _MEMORY.sub(_cleared, text))
 
 
-# An attribute on a line of its own, unless it says where a cell has to be.
-_ATTRIBUTE = re.compile(r"^ *\(\* (?!HLUTNM ).*? \*\)\n", re.M)
+# An attribute on a line of its own, unless it says where a cell has to be, or that it has to stay.
+_ATTRIBUTE = re.compile(r"^ *\(\* (?!HLUTNM |keep ).*? \*\)\n", re.M)
 
 # A memory without content, as write_verilog declares it.
 _MEMORY = re.compile(r"^  reg (\[\d+:0\] )?(\w+|\\\S+ ) ?\[(\d+):0\];\n(?!  initial begin)", re.M)

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from rtl.isa.registers import LITE_ADDRESS_BITS, OFFSETS, REGISTERS, WORD_BITS, WORD_BYTES, WORDS
-from rtl.memory.axi import Axi4Lite, Response
+from rtl.memory.axi import Axi4Lite
 
 
 class RegisterBus(wiring.Component):
@@ -18,11 +18,19 @@ class RegisterBus(wiring.Component):
     A read takes ``READ_CYCLES`` from address to data. A write is answered when it has had its
     effect: a cycle for the register, one more for the start of a run.
 
+    The answer is always OKAY. An access to no register, and a write while ``resetting``, does
+    nothing but set ``ignored``.
+
     Members
     -------
     host : In(Axi4Lite)
     resetting : In(1)
-        Refuse writes.
+        Ignore writes.
+    forget : In(1)
+        Clear ``ignored``.
+    ignored : Out(1)
+    read : Out(1)
+        ``word`` is read in this cycle.
     word : Out
         Index of the word that is read or written.
     write : Out(1)
@@ -37,6 +45,9 @@ class RegisterBus(wiring.Component):
 
     host: In(Axi4Lite())
     resetting: In(1)
+    forget: In(1)
+    ignored: Out(1)
+    read: Out(1)
     word: Out(ceil_log2(WORDS))
     write: Out(1)
     data: Out(WORD_BITS)
@@ -49,6 +60,8 @@ class RegisterBus(wiring.Component):
         index, known = Signal(LITE_ADDRESS_BITS - 2), Signal()
         m.d.comb += self.word.eq(index)
         m.d.sync += known.eq(index < WORDS)
+        with m.If(self.forget):
+            m.d.sync += self.ignored.eq(0)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [
@@ -65,9 +78,9 @@ class RegisterBus(wiring.Component):
                 m.d.comb += [host.awready.eq(1), host.wready.eq(1)]
                 m.next = "WRITE"
             with m.State("WRITE"):
-                refused = ~known | self.resetting
-                m.d.comb += self.write.eq(~refused)
-                m.d.sync += host.bresp.eq(_response(refused))
+                m.d.comb += self.write.eq(known & ~self.resetting)
+                with m.If(~self.write):
+                    m.d.sync += self.ignored.eq(1)
                 m.next = "REGISTER"
             with m.State("REGISTER"):
                 m.next = "START"
@@ -78,15 +91,14 @@ class RegisterBus(wiring.Component):
                 with m.If(host.bready):
                     m.next = "IDLE"
             with m.State("TAKE_READ"):
-                m.d.comb += host.arready.eq(1)
+                m.d.comb += [host.arready.eq(1), self.read.eq(1)]
                 m.next = "WAIT"
             with m.State("WAIT"):
                 m.next = "VALUE"
             with m.State("VALUE"):
-                m.d.sync += [
-                    host.rdata.eq(self.value & known.replicate(WORD_BITS)),
-                    host.rresp.eq(_response(~known)),
-                ]
+                m.d.sync += host.rdata.eq(self.value & known.replicate(WORD_BITS))
+                with m.If(~known):
+                    m.d.sync += self.ignored.eq(1)
                 m.next = "READ"
             with m.State("READ"):
                 m.d.comb += host.rvalid.eq(1)
@@ -95,18 +107,15 @@ class RegisterBus(wiring.Component):
         return m
 
 
-def _response(refused: object) -> object:
-    return Cat(Const(Response.OKAY.value, 1), refused)
-
-
 class RegisterFile(wiring.Component):
     """The registers, a member for each: rw ones come out, ro ones go in, wo ones pulse.
 
-    A word is written in the cycle after ``write``.
+    A word is written in the cycle after ``write``. Of a register that counts, a read of the lower
+    word keeps the upper one of the same cycle, and a read of the upper word returns what was kept.
 
     Members, beyond the registers
     -----------------------------
-    word, write, data, strobe, value
+    word, read, write, data, strobe, value
         The other ends of those of RegisterBus.
     """
 
@@ -124,6 +133,7 @@ class RegisterFile(wiring.Component):
             registers
             | {
                 "word": In(ceil_log2(WORDS)),
+                "read": In(1),
                 "write": In(1),
                 "data": In(WORD_BITS),
                 "strobe": In(WORD_BYTES),
@@ -140,6 +150,8 @@ class RegisterFile(wiring.Component):
             for part in range(register.words):
                 index = OFFSETS[register.name] // WORD_BYTES + part
                 bits = member[part * WORD_BITS : (part + 1) * WORD_BITS]
+                if register.counts and part:
+                    bits = self._kept(m, bits, self.read & (self.word == index - 1))
                 values.append(Const(0, WORD_BITS) if register.access == "wo" else bits)
                 if register.access == "ro":
                     continue
@@ -152,6 +164,13 @@ class RegisterFile(wiring.Component):
                     m.d.comb += bits.eq(self.data & enabled & chosen.replicate(WORD_BITS))
         self._read(m, values)
         return m
+
+    def _kept(self, m: Module, bits: Value, now: Value) -> Signal:
+        """Make a register that takes ``bits`` ``now``."""
+        kept = Signal(len(bits), name="kept", reset_less=True)
+        with m.If(now):
+            m.d.sync += kept.eq(bits)
+        return kept
 
     def _read(self, m: Module, values: list[ValueLike]) -> None:
         """Two levels of multiplexer, a register each; readable in reset too (``resetting``)."""

@@ -8,6 +8,7 @@ from rtl.isa.faults import FETCH, Fault, FaultCode, fault
 from rtl.isa.instructions import UNITS
 from rtl.isa.layouts import NUMBER_BITS
 from rtl.isa.registers import COUNTER_BITS, EVENTS, STALLS, WATCHDOG_BITS
+from rtl.lib.pipeline import COPY
 
 CYCLES = unsigned(64)
 
@@ -80,6 +81,7 @@ class RunStatus(wiring.Component):
         The status, but for ``resetting``.
     images_done, cycles, cycles_first, cycles_last : Out
     irq : Out(1)
+        A register: a cycle after ``status.irq``.
     """
 
     control: In(Control)
@@ -108,8 +110,8 @@ class RunStatus(wiring.Component):
             status.done.eq(done),
             status.error.eq(self.failed),
             status.irq.eq(pending),
-            self.irq.eq(pending & self.irq_enable.any()),
         ]
+        m.d.sync += self.irq.eq(pending & self.irq_enable.any())
         with m.If(self.control.start & (busy | self.failed)):
             m.d.sync += status.ignored.eq(1)
         with m.If(self.control.irq_clear):
@@ -234,6 +236,8 @@ class Activity(data.Struct):
 class Counters(wiring.Component):
     """Counts each bit of each unit's activity while the engine runs.
 
+    Counters are zero from the second cycle of a reset, and two cycles after ``start``.
+
     Members
     -------
     activities : In(Activity) x UNITS
@@ -255,8 +259,13 @@ class Counters(wiring.Component):
         ran = Signal()
         m.d.sync += ran.eq(self.running)
         for unit, activity in enumerate(self.activities):
-            for event, count in enumerate(self.counts[unit]):
+            # High in reset as well: one register for both, and one for each unit.
+            zero = Signal(init=1, name=f"zero_{unit}", attrs=COPY)
+            m.d.sync += zero.eq(self.start)
+            for event, total in enumerate(self.counts[unit]):
+                count = Signal(COUNTER_BITS, name=f"count_{unit}_{event}", reset_less=True)
+                m.d.comb += total.eq(count)
                 m.d.sync += count.eq(count + (activity.as_value()[event] & ran))
-                with m.If(self.start):
+                with m.If(zero):
                     m.d.sync += count.eq(0)
         return m

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Const, Module, ResetInserter
+from amaranth.hdl import Cat, Const, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,6 +18,8 @@ from rtl.isa.instructions import UNIT_OF, Base, Opcode, Unit
 from rtl.isa.layouts import NUMBER_BITS, queued_layout
 from rtl.isa.registers import EVENTS, IDENTITY, STALLS, VERSION
 from rtl.isa.unit_port import UnitPort
+from rtl.lib.pipeline import COPY
+from rtl.lib.reset import ResetTree
 from rtl.lib.streams import Queue, connect
 from rtl.memory.axi import Axi4Lite
 from rtl.memory.clients import ReadClient
@@ -25,7 +27,9 @@ from rtl.memory.regions import REGIONS_IN_FLIGHT
 
 NAMES = tuple(unit.name.lower() for unit in Unit)
 """Names of the ports of the units, in the order of :class:`rtl.isa.instructions.Unit`."""
-RESETTING = Status.as_shape()["resetting"].offset
+RESETTING, IGNORED = (Status.as_shape()[name].offset for name in ("resetting", "ignored"))
+LARGE = {"fetch": ("loop",)}
+"""Parts of parts that get a copy of the reset of their own."""
 OPCODES = {unit: opcode for opcode, unit in UNIT_OF.items()}
 
 
@@ -130,8 +134,10 @@ class ControlUnit(wiring.Component):
         Something moved on a bus.
     quiet : In(1)
         Nothing is outstanding on a bus.
+    reset : Out(1)
+        The root of the reset tree, for everything but the bus masters. A register.
     clear : Out(1)
-        Everything but the bus masters is held in reset, these forget their commands.
+        Bus masters forget their commands: as long as anything is in reset.
     """
 
     def __init__(self, config: EngineConfig, *, faults: int):
@@ -149,6 +155,7 @@ class ControlUnit(wiring.Component):
                 "faults": In(Fault).array(faults),
                 "moved": In(1),
                 "quiet": In(1),
+                "reset": Out(1),
                 "clear": Out(1),
             }
         )
@@ -169,8 +176,9 @@ class ControlUnit(wiring.Component):
             "first_fault": FirstFault(len(self.faults) + 3),
         }
         units = tuple(UnitControl(self.config, OPCODES[unit]) for unit in Unit)
+        tree = self._reset(m, soft_reset, platform)
         for name, part in (parts | dict(zip(NAMES, units, strict=True))).items():
-            m.submodules[name] = ResetInserter(soft_reset.clear)(part)
+            m.submodules[name] = tree.part(f"control_{name}", part, LARGE.get(name, ()))
         p = _Parts(bus=bus, soft_reset=soft_reset, units=units, **parts)
 
         connect(m, producer=wiring.flipped(self.host), consumer=bus.host)
@@ -178,8 +186,8 @@ class ControlUnit(wiring.Component):
         m.d.comb += [
             soft_reset.request.eq(p.run.control.reset),
             soft_reset.quiet.eq(self.quiet),
-            self.clear.eq(soft_reset.clear),
-            bus.resetting.eq(soft_reset.clear),
+            bus.resetting.eq(self.clear),
+            bus.forget.eq(p.run.control.reset),
             self.regions.eq(p.fetch.regions),
             self.irq.eq(p.run.irq),
         ]
@@ -190,9 +198,20 @@ class ControlUnit(wiring.Component):
         self._connect_faults(m, p)
         return m
 
+    def _reset(self, m: Module, soft_reset: SoftReset, platform: object) -> ResetTree:
+        """Make the root of the reset tree; ``clear`` lasts until its copies have fallen."""
+        root, copies = Signal(reset_less=True, attrs=COPY), Signal(reset_less=True)
+        m.d.sync += [
+            root.eq(soft_reset.clear | ResetSignal(allow_reset_less=True)),
+            copies.eq(root),
+        ]
+        m.d.comb += [self.reset.eq(root), self.clear.eq(soft_reset.clear | root | copies)]
+        return ResetTree(m, root, platform)
+
     def _connect_bus(self, m: Module, p: _Parts) -> None:
         m.d.comb += [
             p.registers.word.eq(p.bus.word),
+            p.registers.read.eq(p.bus.read),
             p.registers.write.eq(p.bus.write),
             p.registers.data.eq(p.bus.data),
             p.registers.strobe.eq(p.bus.strobe),
@@ -205,7 +224,9 @@ class ControlUnit(wiring.Component):
             registers.identity.eq(IDENTITY),
             registers.version.eq(VERSION),
             registers.engine.eq(self.config.hash),
-            registers.status.eq(p.run.status.as_value() | p.soft_reset.clear << RESETTING),
+            registers.status.eq(
+                p.run.status.as_value() | self.clear << RESETTING | p.bus.ignored << IGNORED
+            ),
             registers.error.eq(Cat(error.code, Const(0, 1), error.unit, Const(0, 1), error.number)),
             registers.waits.eq(Cat(p.watchdog.waits)),
             p.watchdog.cycles.eq(registers.watchdog_cycles),

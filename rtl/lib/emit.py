@@ -94,12 +94,21 @@ def _inputs(text: str, name: str) -> set[str]:
 
 
 class _ModuleEmitter(rtlil.ModuleEmitter):
-    """Amaranth's, except that a memory without content takes neither time nor text.
+    """Amaranth's, except for two things.
 
-    For the 20 Mbit of the ZCU102 engine, Amaranth would make a string of zeros, bit by bit. The
-    device clears its memories by itself, and :func:`rtl.build.verilog.emit_verilog` says so in two
-    lines for simulators.
+    A register whose signal has the attribute ``keep`` has it too: Amaranth gives it to the wire
+    alone, and Yosys merges equal registers whatever their wires say.
+
+    A memory without content takes neither time nor text. For the 20 Mbit of the ZCU102 engine,
+    Amaranth would make a string of zeros, bit by bit. The device clears its memories by itself, and
+    :func:`rtl.build.verilog.emit_verilog` says so in two lines for simulators.
     """
+
+    def emit_flip_flop(self, cell_idx: int, cell: _nir.FlipFlop) -> None:
+        super().emit_flip_flop(cell_idx, cell)
+        if "keep" in cell.attributes:
+            register = next(reversed(self.builder.contents.values()))
+            register.attributes["keep"] = cell.attributes["keep"]
 
     def emit_memory(self, cell_idx: int, cell: _nir.Memory) -> None:
         if any(cell.init):

@@ -6,24 +6,35 @@ from typing import Any
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value
 
+COPY = {"keep": 1}
+"""Attribute of a register that is equal to others on purpose: synthesis is to keep each of them."""
 
-def history(m: Module, value: Any, cycles: int, *, name: str, marker: bool = False) -> list[Any]:
+
+def history(
+    m: Module, value: Any, cycles: int, *, name: str, marker: bool = False, copy: bool = False
+) -> list[Any]:
     """``value`` as it was 0, 1, … ``cycles`` cycles ago.
 
     Payloads have no reset, so that synthesis may put the line into shift-register LUTs; a
-    ``marker`` (the valid bit that belongs to a payload) has one: a reset empties the pipeline.
+    ``marker`` (the valid bit that belongs to a payload) has one: a reset empties the pipeline. The
+    registers of a ``copy`` stay, even if others are equal to them.
     """
+    attributes = COPY if copy else None
     stages = [value]
     for stage in range(cycles):
-        register = Signal(value.shape(), name=f"{name}_{stage + 1}", reset_less=not marker)
+        register = Signal(
+            value.shape(), name=f"{name}_{stage + 1}", reset_less=not marker, attrs=attributes
+        )
         m.d.sync += register.eq(stages[-1])
         stages.append(register)
     return stages
 
 
-def delayed(m: Module, value: Any, cycles: int, *, name: str, marker: bool = False) -> Any:
+def delayed(
+    m: Module, value: Any, cycles: int, *, name: str, marker: bool = False, copy: bool = False
+) -> Any:
     """``value`` as it was ``cycles`` cycles ago; see :func:`history`."""
-    return history(m, value, cycles, name=name, marker=marker)[-1]
+    return history(m, value, cycles, name=name, marker=marker, copy=copy)[-1]
 
 
 def halves(values: list) -> Iterator[tuple]:

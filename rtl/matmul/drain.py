@@ -85,12 +85,15 @@ class LaneSelection(wiring.Component):
         by_token = delayed(m, by_token, READ_LATENCY, name="by_token")
         token_scales = self._token_scales(m)
         rows = self.config.row_lanes
+        acc = Signal(self.acc.shape(), reset_less=True)
+        scales = Signal(self.scales.shape(), reset_less=True)
+        m.d.comb += [self.acc.eq(acc), self.scales.eq(scales)]
         for token in range(PAIR):
             for row, parameters in enumerate(self.parameters):
-                scale = self.scales[token * rows + row]
+                scale = scales[token * rows + row]
                 own = token_scales[token]
                 m.d.sync += [
-                    self.acc[token * rows + row].eq(pair[token][row]),
+                    acc[token * rows + row].eq(pair[token][row]),
                     scale.bias.eq(Mux(by_token, 0, parameters.bias)),
                     scale.multiplier.eq(Mux(by_token, own.multiplier, parameters.multiplier)),
                     scale.shift.eq(Mux(by_token, own.shift, parameters.shift)),

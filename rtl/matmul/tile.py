@@ -76,8 +76,10 @@ class Dot(wiring.Component):
         with m.If(word.valid):
             # In this order a bit is one LUT: the carry chain takes the first term as it is.
             m.d.sync += acc.eq(value + base)
+        sums = Signal(ACC, reset_less=True)
         with m.If(self.capture):
-            m.d.sync += self.sums.eq(acc)
+            m.d.sync += sums.eq(acc)
+        m.d.comb += self.sums.eq(sums)
         return m
 
 
@@ -150,7 +152,8 @@ class ArrayTile(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        is_signed = delayed(m, self.is_signed, 1, name="is_signed")
+        # Each tile has its own copies of what all tiles share: one register cannot drive them all.
+        is_signed = delayed(m, self.is_signed, 1, name="is_signed", copy=True)
         cascades = [Cascade(self.packing, self.cascade) for _ in range(self.cascades)]
         for k, cascade in enumerate(cascades):
             m.submodules[f"cascade_{k}"] = once(cascade, platform)
@@ -161,19 +164,22 @@ class ArrayTile(wiring.Component):
                     cascade.weights[n].eq(self.weights[k * self.cascade + n]),
                 ]
 
-        word = delayed(m, self.word, 1, name="word")
+        flags = {
+            name: delayed(m, self.word[name], 1, name=f"word_{name}", copy=True)
+            for name in ("valid", "first", "shift_before", "last")
+        }
         word_is_signed = delayed(
-            m, self.word.w_signed | self.word.a_signed, 1, name="word_is_signed"
+            m, self.word.w_signed | self.word.a_signed, 1, name="word_is_signed", copy=True
         )
-        capture = delayed(m, word.valid & word.last, 1, name="capture")
+        capture = delayed(m, flags["valid"] & flags["last"], 1, name="capture", copy=True)
         for token, sums in enumerate(self.sums):
             for row in range(self.packing.row_pack):
                 dot = Dot(self.cascades, self.packing.field_bits, self.packing.adder_terms)
                 m.submodules[f"dot_{token}_{row}"] = once(dot, platform)
                 field = self.packing.field(token, row)
                 m.d.comb += [dot.fields[k].eq(c.fields[field]) for k, c in enumerate(cascades)]
+                m.d.comb += [dot.word[name].eq(flag) for name, flag in flags.items()]
                 m.d.comb += [
-                    dot.word.eq(word),
                     dot.is_signed.eq(word_is_signed),
                     dot.capture.eq(capture),
                     sums[row].eq(dot.sums),

@@ -125,9 +125,9 @@ class ScoreWriter(wiring.Component):
         rows = [RowMaximum(self.config.row_lanes) for _ in range(QUAD)]
         for k, row in enumerate(rows):
             m.submodules[f"row_{k}"] = once(row, platform)
-            m.d.sync += [
-                score.eq(sums) for score, sums in zip(beat.scores[k], self.quad[k], strict=True)
-            ]
+            scores = Signal(beat.scores[k].shape(), name=f"scores_{k}", reset_less=True)
+            m.d.comb += beat.scores[k].eq(scores)
+            m.d.sync += [score.eq(sums) for score, sums in zip(scores, self.quad[k], strict=True)]
             m.d.comb += [row.scores.eq(beat.scores[k]), row.valid.eq(keys)]
 
         cycles = self.LATENCY + RowMaximum.latency(self.config.row_lanes)

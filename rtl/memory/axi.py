@@ -3,6 +3,8 @@
 Amaranth names a port ``<member>__<signal>``: a member ``memory`` gives ``memory__araddr``.
 """
 
+from dataclasses import dataclass
+
 from amaranth.hdl import Module
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out, Signature
@@ -15,8 +17,25 @@ BOUNDARY_BYTES = 4096
 LITE_BYTES = 4
 
 INCR = 1
-NORMAL = 0b0011  # AxCACHE: bufferable, modifiable
-UNPRIVILEGED = 0b000  # AxPROT
+
+
+@dataclass(frozen=True)
+class AxiAttributes:
+    """Signals of the address channels that the host's system decides on.
+
+    Parameters
+    ----------
+    cache : int
+        AxCACHE, 4 bits: bufferable and modifiable. Coherent ports want 0b1011 or 0b1111.
+    prot : int
+        AxPROT, 3 bits: data, secure, unprivileged. A coherent port under Linux wants 0b010.
+    """
+
+    cache: int = 0b0011
+    prot: int = 0b000
+
+
+NORMAL = AxiAttributes()
 
 
 class Response(enum.Enum, shape=2):
@@ -128,15 +147,17 @@ def pass_through(m: Module, outer: wiring.PureInterface, inner: wiring.PureInter
         m.d.comb += getattr(sink, name).eq(getattr(source, name))
 
 
-def drive_address(m: Module, port: wiring.PureInterface, prefix: str, data_bytes: int) -> None:
+def drive_address(
+    m: Module, port: wiring.PureInterface, prefix: str, data_bytes: int, attributes: AxiAttributes
+) -> None:
     """The constant signals of an address channel: incrementing bursts of whole beats, ID 0."""
     constants = {
         "id": 0,
         "size": data_bytes.bit_length() - 1,
         "burst": INCR,
         "lock": 0,
-        "cache": NORMAL,
-        "prot": UNPRIVILEGED,
+        "cache": attributes.cache,
+        "prot": attributes.prot,
     }
     for name, value in constants.items():
         m.d.comb += getattr(port, prefix + name).eq(value)

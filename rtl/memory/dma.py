@@ -20,6 +20,11 @@ from rtl.memory.writer import Writer
 class Dma(wiring.Component):
     """Reader and writer on one AXI4 port.
 
+    Parameters
+    ----------
+    config : EngineConfig
+    attributes : AxiAttributes
+
     Members
     -------
     program, load : In(ReadClient)
@@ -33,8 +38,9 @@ class Dma(wiring.Component):
     memory : Out(Axi4)
     """
 
-    def __init__(self, config: EngineConfig):
+    def __init__(self, config: EngineConfig, attributes: axi.AxiAttributes = axi.NORMAL):
         self.config = config
+        self.attributes = attributes
         super().__init__(
             {
                 "program": In(ReadClient(config.memory_bytes)),
@@ -49,8 +55,8 @@ class Dma(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.reader = reader = Reader(self.config)
-        m.submodules.writer = writer = Writer(self.config)
+        m.submodules.reader = reader = Reader(self.config, self.attributes)
+        m.submodules.writer = writer = Writer(self.config, self.attributes)
         connect(m, producer=wiring.flipped(self.program), consumer=reader.program)
         connect(m, producer=wiring.flipped(self.load), consumer=reader.load)
         connect(m, producer=wiring.flipped(self.store), consumer=writer.store)

@@ -177,8 +177,9 @@ class Reader(wiring.Component):
     OUTSTANDING = 32
     ROOM = {"program": 32, "load": 256}  # beats; the load unit's cover 256 cycles of latency
 
-    def __init__(self, config: EngineConfig):
+    def __init__(self, config: EngineConfig, attributes: axi.AxiAttributes):
         self.data_bytes = config.memory_bytes
+        self.attributes = attributes
         client = In(ReadClient(self.data_bytes))
         super().__init__(
             dict.fromkeys(self.ROOM, client)
@@ -219,7 +220,7 @@ class Reader(wiring.Component):
 
     def _connect_bus(self, m: Module, address: wiring.PureInterface, router: BeatRouter) -> None:
         bus = self.axi
-        axi.drive_address(m, bus, "ar", self.data_bytes)
+        axi.drive_address(m, bus, "ar", self.data_bytes, self.attributes)
         m.d.comb += [
             bus.araddr.eq(address.p.address),
             bus.arlen.eq(address.p.beats - 1),

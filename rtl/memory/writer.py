@@ -32,8 +32,9 @@ class Writer(wiring.Component):
 
     OUTSTANDING = 16
 
-    def __init__(self, config: EngineConfig):
+    def __init__(self, config: EngineConfig, attributes: axi.AxiAttributes):
         self.data_bytes = config.memory_bytes
+        self.attributes = attributes
         super().__init__(
             {
                 "store": In(WriteClient(self.data_bytes)),
@@ -54,7 +55,7 @@ class Writer(wiring.Component):
         final, failed = Signal(), Signal()  # its last burst has begun; an answer was an error
         free, begins, answered = Signal(), Signal(), Signal()
         unanswered = count_flags(m, begins, answered, most=self.OUTSTANDING, name="unanswered")
-        axi.drive_address(m, bus, "aw", self.data_bytes)
+        axi.drive_address(m, bus, "aw", self.data_bytes, self.attributes)
         m.d.comb += [
             generator.command.p.address.eq(command.p.address),
             generator.command.p.bytes.eq(command.p.beats << exact_log2(self.data_bytes)),

@@ -134,6 +134,11 @@ def test_missing_file_is_an_os_error(tmp_path):
         ("dsp = 100", "dsp = -3", "limits.dsp = -3: input should be greater than 0"),
         ("dsp = 100", "dsp = 2.5", "limits.dsp = 2.5: input should be a valid integer"),
         ("dsp = 100", "dps = 100", "limits.dps = 100: no such field"),
+        (
+            "= 50",
+            "= 50\naxi_cache = 0b10011",
+            "memory.axi_cache = 19: input should be less than or equal to 15",
+        ),
         ("latency_cycles = 50", "", "memory.latency_cycles is missing"),
         ("= 50", "= 50\nports = 5", "memory.ports = 5: input should be less than or equal to 4"),
         (

