@@ -152,12 +152,9 @@ class SimulatedTransport(Transport):
             line = ""
         if not line:
             raise self._gone()
-        value, error, self._cycle = json.loads(line)
-        if error:
-            raise DeviceError(f"the simulated engine: {error}")
+        value, self._cycle = json.loads(line)
         return value
 
-    def _gone(self) -> DeviceError:
+    def _gone(self) -> Exception:
         self._simulation.join()
-        said = str(self._ended).partition("\n")[0] if self._ended else "it was closed"
-        return DeviceError(f"the simulation has ended: {said}")
+        return self._ended or DeviceError("the simulation was closed: open it again")
