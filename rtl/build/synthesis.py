@@ -129,7 +129,11 @@ FAMILIES = {
 
 # Nothing here depends on what a read returns of a word that is being written (as the scratchpads
 # say; Amaranth's queues never do it): without this, ECP5's memories get logic that returns the old.
-COLLISIONS = "setparam -set COLLISION_X_MASK 1'1 r:CLK_ENABLE=1 r:TRANSPARENCY_MASK=1'0 %i"
+# The second line is for a memory with two write ports (rtl.soc.memory).
+COLLISIONS = """
+            setparam -set COLLISION_X_MASK 1'1 r:CLK_ENABLE=1 r:TRANSPARENCY_MASK=1'0 %i
+            setparam -set COLLISION_X_MASK 2'b11 r:CLK_ENABLE=1 r:TRANSPARENCY_MASK=2'b00 %i
+"""
 
 
 # Two functions that share the place of one LUT (rtl.arith.ultrascale): one of them counts.

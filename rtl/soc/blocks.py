@@ -13,7 +13,7 @@ WORDS = CRC_MAX // WORD_BYTES  # that a block may have, and a memory
 WAIT_CYCLES = 2  # from an address to its word
 
 
-class Block(data.Struct):
+class WordRange(data.Struct):
     """A range of memory in words."""
 
     first: ceil_log2(WORDS)
@@ -48,7 +48,7 @@ class BlockReader(wiring.Component):
 
     Members
     -------
-    i : In(stream of Block)
+    i : In(stream of WordRange)
         Taken after the last byte; constant until then.
     o : Out(stream of 8 bits)
     address : Out
@@ -56,7 +56,7 @@ class BlockReader(wiring.Component):
         Of a WordPort.
     """
 
-    i: In(stream.Signature(Block))
+    i: In(stream.Signature(WordRange))
     o: Out(stream.Signature(8))
     address: Out(ceil_log2(WORDS))
     word: In(WORD_BITS)
@@ -96,7 +96,7 @@ class BlockWriter(wiring.Component):
 
     Members
     -------
-    i : In(stream of Block)
+    i : In(stream of WordRange)
         Taken after the last word; constant until then. It has no more words than a payload.
     index : Out
     byte : In(8)
@@ -105,7 +105,7 @@ class BlockWriter(wiring.Component):
         Of a WordPort.
     """
 
-    i: In(stream.Signature(Block))
+    i: In(stream.Signature(WordRange))
     index: Out(range(PAYLOAD_MAX))
     byte: In(8)
     address: Out(ceil_log2(WORDS))

@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 
 from amaranth.hdl import Module, Mux, Signal, Value
-from amaranth.lib import memory, wiring
+from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
+from rtl.isa.registers import ADDRESS_BITS
 from rtl.lib.pipeline import choose
-from rtl.lib.streams import connect
+from rtl.lib.streams import Queue, connect
 from rtl.memory.axi import Axi4, Response
 from rtl.soc.blocks import WORD_BITS, WORD_BYTES, WordPort
 
 BANK_WORDS = 1024  # a bank is 8 of the ECP5's block RAMs, 16 bits wide
+WAITING = 8  # bursts of reads that wait for the one before
 BANK_BITS = exact_log2(BANK_WORDS)
 
 
@@ -77,10 +79,18 @@ class MemoryBank(wiring.Component):
         return m
 
 
-class BurstPort(wiring.Component):
-    """AXI4 bursts to words: one at a time, a beat per cycle, the next one without a pause.
+class ReadBurst(data.Struct):
+    """What channel AR says of a burst: its first byte, and the beats behind the first one."""
 
-    Writes go first. A burst beyond the end is answered with DECERR and writes nothing.
+    start: ADDRESS_BITS
+    more: 8
+
+
+class BurstPort(wiring.Component):
+    """AXI4 bursts to words: a beat per cycle, bursts of reads one behind the other without a pause.
+
+    A beat to write goes before one to read; a burst whose beats have not come yet delays nobody. A
+    burst beyond the end is answered with DECERR and writes nothing.
 
     Parameters
     ----------
@@ -114,36 +124,60 @@ class BurstPort(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        writes, write_address = self._write(m)
+        read_address = self._read(m, writes)
+        m.d.comb += self.address.eq(Mux(writes, write_address, read_address))
+        return m
+
+    def _write(self, m: Module) -> tuple[Signal, Signal]:
+        """Channels AW, W and B: whether a beat is written in this cycle, and where."""
         bus = self.bus
-        left, reading, writing = Signal(8), Signal(), Signal()
-        outside, free, moves, writes = Signal(), Signal(), Signal(), Signal()
+        address, outside = Signal.like(self.address), Signal()
+        writing, writes = Signal(), Signal()
         m.d.comb += [
-            moves.eq(~bus.rvalid | bus.rready),
-            self.enable.eq(reading & moves),
-            free.eq(~writing & (~reading | (moves & (left == 0)))),
-            bus.awready.eq(free & (~bus.bvalid | bus.bready)),
-            bus.arready.eq(free & ~bus.awvalid),
+            bus.awready.eq(~writing & (~bus.bvalid | bus.bready)),
             bus.wready.eq(writing),
-            writes.eq(bus.wvalid & bus.wready),
+            writes.eq(writing & bus.wvalid),
             self.strobe.eq(bus.wstrb & (writes & ~outside).replicate(WORD_BYTES)),
         ]
-        with m.If(self.enable | writes):
-            m.d.sync += [self.address.eq(self.address + 1), left.eq(left - 1)]
-        with m.If(self.enable & (left == 0)):
-            m.d.sync += reading.eq(0)
         with m.If(bus.bready):
             m.d.sync += bus.bvalid.eq(0)
-        with m.If(writes & bus.wlast):
-            m.d.sync += [writing.eq(0), bus.bvalid.eq(1), bus.bresp.eq(_response(outside))]
-        for channel, state in (("aw", writing), ("ar", reading)):
-            address = getattr(bus, f"{channel}addr") >> exact_log2(WORD_BYTES)
-            with m.If(getattr(bus, f"{channel}valid") & getattr(bus, f"{channel}ready")):
-                m.d.sync += [
-                    state.eq(1),
-                    self.address.eq(address),
-                    left.eq(getattr(bus, f"{channel}len")),
-                    outside.eq(address >= self.words),
-                ]
+        with m.If(bus.awvalid & bus.awready):
+            m.d.sync += [writing.eq(1), *self._begin(bus.awaddr, address, outside)]
+        with m.If(writes):
+            m.d.sync += address.eq(address + 1)
+            with m.If(bus.wlast):
+                m.d.sync += [writing.eq(0), bus.bvalid.eq(1), bus.bresp.eq(_response(outside))]
+        return writes, address
+
+    def _read(self, m: Module, writes: Signal) -> Signal:
+        """Channels AR and R; the address of the next beat.
+
+        Addresses wait in a queue: the manager makes the next ones meanwhile.
+        """
+        bus = self.bus
+        m.submodules.waiting = waiting = Queue(ReadBurst, WAITING)
+        m.d.comb += [
+            waiting.i.valid.eq(bus.arvalid),
+            waiting.i.p.start.eq(bus.araddr),
+            waiting.i.p.more.eq(bus.arlen),
+            bus.arready.eq(waiting.i.ready),
+        ]
+        address, outside = Signal.like(self.address), Signal()
+        reading, left, moves = Signal(), Signal(8), Signal()
+        m.d.comb += [
+            moves.eq(~bus.rvalid | bus.rready),
+            self.enable.eq(reading & moves & ~writes),
+            waiting.o.ready.eq(~reading | (self.enable & (left == 0))),
+        ]
+        with m.If(self.enable):
+            m.d.sync += [address.eq(address + 1), left.eq(left - 1), reading.eq(left != 0)]
+        with m.If(waiting.o.valid & waiting.o.ready):
+            m.d.sync += [
+                reading.eq(1),
+                left.eq(waiting.o.p.more),
+                *self._begin(waiting.o.p.start, address, outside),
+            ]
         came, last, response = Signal(), Signal(), Signal.like(bus.rresp)
         with m.If(moves):  # two registers: block RAM's, and the one on the bus
             m.d.sync += [
@@ -155,7 +189,12 @@ class BurstPort(wiring.Component):
                 bus.rresp.eq(response),
                 bus.rdata.eq(self.word),
             ]
-        return m
+        return address
+
+    def _begin(self, start: Value, address: Signal, outside: Signal) -> list:
+        """Assignments that take over a burst's first byte."""
+        word = start >> exact_log2(WORD_BYTES)
+        return [address.eq(word), outside.eq(word >= self.words)]
 
 
 def _response(outside: Value) -> Value:
@@ -187,7 +226,7 @@ class BlockMemory(wiring.Component):
         If ``words`` is no multiple of ``BANK_WORDS``.
     """
 
-    LATENCY = 2
+    LATENCY = 2 + Queue.LATENCY
 
     def __init__(self, words: int, init: Sequence[int] = ()):
         if words <= 0 or words % BANK_WORDS:

@@ -5,12 +5,16 @@ import random
 
 import pytest
 
+from rtl.board import load_board
+from rtl.build.synthesis import synthesise
+from rtl.lib.emit import emit_rtlil
 from rtl.memory.axi import Response
 from rtl.soc.blocks import WAIT_CYCLES, WORD_BYTES
 from rtl.soc.memory import BANK_WORDS, BlockMemory
 from tests.rtl.simulation import simulate
 
 WORDS = 2 * BANK_WORDS
+ECP5 = load_board("ulx3s").device
 
 
 def content(words=WORDS, seed=0):
@@ -76,7 +80,7 @@ def test_bursts_return_their_words_in_order(refuse):
     async def bench(ctx):
         for word, count in bursts:
             await read_burst(ctx, memory.bus, word, count)
-        await ctx.tick().repeat(60)
+        await ctx.tick().repeat(400)
 
     simulate(memory, bench, processes=[beats_of(memory.bus, beats, refuse=refuse)])
     expected = [
@@ -94,7 +98,7 @@ def test_latency_and_throughput():
         await ctx.tick().repeat(3)
         for burst in range(4):
             await read_burst(ctx, memory.bus, 16 * burst, 16)
-        await ctx.tick().repeat(40)
+        await ctx.tick().repeat(120)
 
     async def watch(ctx):
         cycle = 0
@@ -135,7 +139,7 @@ def test_a_write_between_reads_that_are_refused_loses_nothing():
     async def reader(ctx):
         for burst in range(8):
             await read_burst(ctx, memory.bus, 16 * burst, 5)
-        await ctx.tick().repeat(80)
+        await ctx.tick().repeat(160)
 
     async def writer(ctx):
         await ctx.tick().repeat(7)
@@ -146,6 +150,27 @@ def test_a_write_between_reads_that_are_refused_loses_nothing():
     assert [word for _, word, *_ in beats] == [
         words[16 * b + i] for b in range(8) for i in range(5)
     ]
+
+
+def test_a_write_whose_data_is_late_delays_no_read():
+    words = content()
+    memory, beats = BlockMemory(WORDS, words), []
+
+    async def bench(ctx):
+        ctx.set(memory.bus.awaddr, 0)
+        ctx.set(memory.bus.awvalid, 1)
+        await ctx.tick().until(memory.bus.awready)
+        ctx.set(memory.bus.awvalid, 0)
+        for burst in range(2):
+            await read_burst(ctx, memory.bus, 16 * burst, 16)
+        await ctx.tick().repeat(120)
+        assert len(beats) == 32
+        ctx.set(memory.bus.wvalid, 1)
+        ctx.set(memory.bus.wlast, 1)
+        await ctx.tick().until(memory.bus.bvalid)
+
+    simulate(memory, bench, processes=[beats_of(memory.bus, beats)])
+    assert [word for _, word, *_ in beats] == words[:32]
 
 
 def test_beyond_the_end_is_an_error_and_writes_nothing():
@@ -172,7 +197,7 @@ def test_the_host_s_port_reads_and_writes_while_the_bus_does():
     async def bench(ctx):
         for burst in range(6):
             await read_burst(ctx, memory.bus, 16 * burst, 16)
-        await ctx.tick().repeat(40)
+        await ctx.tick().repeat(120)
 
     async def host(ctx):
         for address in (0, 1023, 1024, 2047, 7):
@@ -190,6 +215,15 @@ def test_the_host_s_port_reads_and_writes_while_the_bus_does():
     simulate(memory, bench, host, processes=[beats_of(memory.bus, beats)])
     assert seen == [words[0], words[1023], words[1024], words[2047], words[7], 42]
     assert [word for _, word, *_ in beats] == words[:96]
+
+
+def test_an_ecp5_holds_it_in_its_block_rams_and_nothing_else():
+    """No logic that keeps what a read and a write of one word give, and no second copy."""
+    total = synthesise(emit_rtlil(BlockMemory(WORDS), "memory"), "memory", ECP5).used.total
+    blocks = 2 * total.bram36  # of 18 kbit
+    assert blocks == WORDS * WORD_BYTES * 8 / (1024 * 16)
+    assert total.ff < 700
+    assert total.dsp == 0
 
 
 @pytest.mark.parametrize("words", [0, 1000, -1024])

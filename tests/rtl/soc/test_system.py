@@ -1,0 +1,93 @@
+# amaranth: UnusedElaboratable=no
+"""The whole of a board but clock and pins: a network over two wires equals golden."""
+
+import json
+import zlib
+
+import numpy as np
+import pytest
+
+from boards.host.frames import first_period
+from rtl.build.verilog import emit_verilog
+from rtl.compiler import compile_model
+from rtl.config import TINY
+from rtl.errors import UserError
+from rtl.isa.registers import IDENTITY
+from rtl.soc.memory import BANK_WORDS, BlockMemory
+from rtl.soc.system import SerialSystem
+from rtl.timing import MemoryTiming, simulate
+from sim import golden
+from sim.random_model import random_images, random_model
+from sim.testbench import WAIVERS
+from sim.toolchain.builder import build
+from tests.benches.serial_pins import PERIOD
+from tests.rtl.sizes import SMALL
+
+CLOCK_HZ = 115_200 * PERIOD
+WORDS = 2 * BANK_WORDS
+IMAGE, IMAGES = (14, 14, 1), 2
+
+
+def aligned(value, to=256):
+    return -(-value // to) * to
+
+
+@pytest.mark.sim
+def test_a_network_over_two_wires_equals_golden(tmp_path):
+    assert first_period(CLOCK_HZ) == PERIOD
+    model = random_model(
+        image=IMAGE, patch=7, width=16, blocks=[(1, 16)], head_dim=16, classes=10, seed=3
+    )
+    images = random_images(IMAGE, IMAGES, seed=4)
+    compiled = compile_model(model, TINY)
+    region, stride = compiled.region, aligned(images[0].size)
+    images_at = aligned(len(region))
+    outputs_at = images_at + IMAGES * stride
+    output_stride = aligned(compiled.memory.output_bytes)
+    memory = bytearray(outputs_at)
+    memory[: len(region)] = region
+    for index, image in enumerate(images):
+        start = images_at + index * stride
+        memory[start : start + image.size] = image.tobytes()
+    job = {
+        "memory": str(tmp_path / "memory.bin"),
+        "registers": {
+            "program_address": compiled.memory.program_offset,
+            "program_bytes": len(compiled.code),
+            "model_limit": len(region),
+            "image_base": images_at,
+            "image_limit": outputs_at,
+            "image_stride": stride,
+            "output_base": outputs_at,
+            "output_limit": outputs_at + IMAGES * output_stride,
+            "output_stride": output_stride,
+            "images": IMAGES,
+        },
+        "output": [outputs_at, IMAGES * output_stride],
+    }
+    (tmp_path / "memory.bin").write_bytes(memory)
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    verilog = tmp_path / "system.v"
+    verilog.write_text(emit_verilog(SerialSystem(TINY, CLOCK_HZ, WORDS), "system"))
+    simulation = build([WAIVERS, verilog], "system", arguments=["-Wall"], optimize="-O1")
+    simulation.run(
+        "tests.benches.serial_pins",
+        env={"PULSAR_JOB": str(tmp_path / "job.json")},
+        directory=tmp_path,
+    )
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert (result["identity"], result["engine"]) == (IDENTITY, TINY.hash)
+    assert result["checksum"] == zlib.crc32(memory)
+    assert not result["error"]
+    output = np.frombuffer(bytes.fromhex(result["output"]), np.uint8)
+    logits = compiled.output(output.reshape(IMAGES, output_stride))
+    assert np.array_equal(logits, golden.run(model, images))
+    timing = MemoryTiming(16.0, BlockMemory.LATENCY)
+    predicted = simulate(compiled.program, timing, images=IMAGES)
+    assert result["cycles_first"] == pytest.approx(predicted.cycles, rel=0.01)
+
+
+def test_a_port_of_another_width_is_refused():
+    message = "engine 'small': memory_bytes must be 16 where the memory is on the chip, not 8"
+    with pytest.raises(UserError, match=message):
+        SerialSystem(SMALL, CLOCK_HZ, WORDS)
