@@ -298,7 +298,6 @@ class SimulationJob:
         plusargs = [
             f"+memory={self.folder / 'memory.bin'}",
             f"+memory_bytes={self.bytes}",
-            f"+dump={self.folder / 'dump.bin'}",
         ]
         return build.run(
             bench,
@@ -310,8 +309,8 @@ class SimulationJob:
 
     def output(self) -> np.ndarray:
         """Return the logits or tokens of all images from the memory after the run."""
-        dump = np.fromfile(self.folder / "dump.bin", np.uint8)
-        regions = dump[self.outputs_at :].reshape(len(self.images), self.output_stride)
+        memory = np.fromfile(self.folder / "memory.bin", np.uint8)
+        regions = memory[self.outputs_at :].reshape(len(self.images), self.output_stride)
         return self.compiled.output(regions)
 
 
