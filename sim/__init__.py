@@ -10,6 +10,7 @@
 - :mod:`sim.device`: a simulated engine as a device of the host driver
 - :mod:`sim.run`: ``python -m sim.run``, images to classes
 - :mod:`sim.bench`: ``python -m sim.bench``, cycles of a network, with :mod:`sim.timeline`
+- :mod:`sim.flips`: ``python -m sim.flips``, programs with flipped bits
 - :mod:`sim.calibration`: cycles of the RTL beside those of the timing model
 - :mod:`sim.random_model`, :mod:`sim.random_layers`, :mod:`sim.workloads`: networks with random
   weights

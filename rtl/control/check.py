@@ -1,4 +1,4 @@
-"""What can be wrong with a program that no single instruction shows: checked beside the stream."""
+"""Checks of a program beside the stream of its instructions: checksum, bits without meaning."""
 
 from itertools import pairwise
 

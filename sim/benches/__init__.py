@@ -2,5 +2,6 @@
 
 - :mod:`sim.benches.host`: the host, which reads and writes the registers
 - :mod:`sim.benches.network`: a run of a compiled network
+- :mod:`sim.benches.flips`: many damaged programs, one after another
 - :mod:`sim.benches.device`: an engine that a driver outside the simulation uses
 """
