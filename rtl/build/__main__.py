@@ -36,6 +36,8 @@ from rtl.files import atomic_write, require_writable, sha256_of
 from rtl.lib.devices import kind_of, primitives_of
 from rtl.lib.emit import emit_rtlil
 from rtl.memory.axi import AxiAttributes
+from rtl.resources.room import require_room
+from rtl.soc.ulx3s import BLOCK_RAMS
 
 PROG = "python -m rtl.build"
 TEMPLATES = Path(boards.__file__).parent / "templates"
@@ -117,7 +119,8 @@ def main(options: BuildOptions) -> int:
     if options.synthesis:
         family_of(board.device)  # refuses devices whose cells nobody counts
     if options.bitstream:
-        require_bitstream(board, engine)
+        require_bitstream(board)
+        require_room(board, engine, BLOCK_RAMS)
     watch = Stopwatch()
     with watch.step("elaboration_s", f"Elaborating engine '{engine.name}'"):
         attributes = AxiAttributes(board.memory.axi_cache, board.memory.axi_prot)

@@ -17,11 +17,7 @@ from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.lib.devices import primitives_of
 from rtl.lib.emit import emit_rtlil
-from rtl.resources.memories import block_memories
-from rtl.resources.structure import dsps
 from rtl.soc import ulx3s
-
-FAMILY = "ecp5"
 
 TOPS = {"ulx3s": (ulx3s.Ulx3s, ulx3s.constraints)}
 """Top module and constraints, by the board's name."""
@@ -33,30 +29,18 @@ Step = Callable[[str, str], AbstractContextManager]
 """Measures and announces a step: its name in the report, and what it does."""
 
 
-def require_bitstream(board: Board, engine: EngineConfig) -> None:
+def require_bitstream(board: Board) -> None:
     """Check before long work that a later :func:`build_bitstream` can run.
 
     Raises
     ------
     UserError
-        If the board has no top module here, its device is unknown, a package is missing, or the
-        engine has more block RAMs or multipliers than the top leaves it.
+        If the board has no top module here, its device is unknown, or a package is missing.
     """
     if board.name not in TOPS:
         raise UserError(f"no bitstream for board {board.name!r}: only for {', '.join(TOPS)}")
     part_options(board.device)
     require_nextpnr()
-    own = {
-        "block RAMs": (2 * sum(block_memories(engine, FAMILY).values()), ulx3s.BLOCK_RAMS),
-        "multipliers": (sum(dsps(engine, FAMILY).values()), 0),
-    }
-    limits = {"block RAMs": 2 * (board.limits.bram36 or 0), "multipliers": board.limits.dsp or 0}
-    for name, (needed, around) in own.items():
-        if needed + around > limits[name]:
-            raise UserError(
-                f"engine '{engine.name}' does not fit board '{board.name}' with what is around it:"
-                f" {name} {needed:g} + {around} > {limits[name]}; give smaller sizes with --engine"
-            )
 
 
 def build_bitstream(
@@ -83,7 +67,7 @@ def build_bitstream(
     ToolError
         If a tool fails: the design does not fit, or cannot be routed.
     """
-    require_bitstream(board, engine)
+    require_bitstream(board)
     top, constraints = TOPS[board.name]
     design = f"pulsar_{engine.name}"
     folder = out / f"{design}_bitstream"

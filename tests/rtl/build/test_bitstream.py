@@ -5,20 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from rtl import config
-from rtl.board import load_board
 from rtl.build import __main__ as build
 from rtl.build import bitstream, route
 from rtl.build.__main__ import PROG, main
 from rtl.build.bitstream import summary
 from rtl.build.route import Routed
 from rtl.cli import command
-from rtl.resources.memories import block_memories
-from rtl.soc.ulx3s import BLOCK_RAMS
 from tests.rtl.build.test_route import Blinker
 from tests.rtl.sizes import SMALL
-
-EXAMPLE = Path(__file__).parents[3] / "examples" / "ulx3s_ebr.json"
 
 
 class BlinkerTop(Blinker):
@@ -92,13 +86,6 @@ def test_an_engine_that_does_not_fit_is_refused_before_anything_is_built(tmp_pat
         f"{PROG}: error: engine 'ulx3s' does not fit board 'ulx3s' with what is around it: block"
         " RAMs 173 + 74 > 208; give smaller sizes with --engine\n"
     )
-
-
-def test_the_example_s_engine_fits():
-    engine = config.engine(str(EXAMPLE))
-    bitstream.require_bitstream(load_board("ulx3s"), engine)
-    used = 2 * sum(block_memories(engine, "ecp5").values()) + BLOCK_RAMS
-    assert used == 165  # as nextpnr counts them: docs/design/0017-ulx3s.md
 
 
 def test_summary_leaves_out_cells_that_there_are_none_of():
