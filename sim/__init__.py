@@ -7,6 +7,7 @@
 - :mod:`sim.benches`: what runs inside a simulation
 - :mod:`sim.runner`: networks on the simulated engine, with :mod:`sim.taps` and :mod:`sim.check`,
   which compare every write with golden
+- :mod:`sim.device`: a simulated engine as a device of the host driver
 - :mod:`sim.run`: ``python -m sim.run``, images to classes
 - :mod:`sim.bench`: ``python -m sim.bench``, cycles of a network, with :mod:`sim.timeline`
 - :mod:`sim.calibration`: cycles of the RTL beside those of the timing model

@@ -9,14 +9,15 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from boards.host.features import features
+from boards.host.meaning import FeatureMeaning, LogitMeaning
+from boards.host.table import results, title
 from rtl import config
 from rtl.board import Board, load_board
 from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
-from rtl.compiler import plan_model
+from rtl.compiler import meaning_of, plan_model
 from rtl.errors import ToolError, UserError
 from rtl.files import atomic_write, require_writable
 from rtl.model import Features, IntegerModel, repack
@@ -70,7 +71,7 @@ def main(options: RunOptions) -> None:
     model = IntegerModel.load(options.model)
     if options.repack:
         model = repack(model, engine.row_lanes)
-    plan_model(model, engine)
+    meaning = meaning_of(model, plan_model(model, engine))
     images = np.stack([prepare(p, model.preprocessing, model.image) for p in options.images])
     host = _host(options, model)
     if options.json:
@@ -79,8 +80,10 @@ def main(options: RunOptions) -> None:
         f"Simulating {len(images)} images on engine '{engine.name}' (the first time: building)"
     ):
         run = runner.run(model, images, board, engine=engine, check=options.check)
-    Console().print(_table(options, model, board, run))
-    output = _output(model, run.output, host)
+    names = [str(path) for path in options.images]
+    heading = title(options.model.name, board.name, board.clock_hz)
+    print(results(heading, meaning, names, run.output, run.cycles, board.clock_hz), end="")
+    output = _output(meaning, run.output, host)
     for name, values in (output.get("host") or {}).items():
         Console().print(Text(f"{name} of the host network: {np.shape(values)}"))
     Console().print(_verdict(run))
@@ -89,36 +92,6 @@ def main(options: RunOptions) -> None:
             json.dump(_report(options, model, board, engine, run) | output, file, indent=2)
     if not run.exact:
         raise ToolError(f"the engine differs from the golden model: {run.first_mismatch}")
-
-
-def _table(options: RunOptions, model: IntegerModel, board: Board, run: runner.EngineRun) -> Table:
-    # Names of files and classes are Text: in plain strings rich would look for markup.
-    title = f"{options.model.name} on board {board.name}, {board.clock_hz / 1e6:g} MHz"
-    table = Table(title=Text(title))
-    headings = ("image", *_headings(model), "cycles", "frames/s")
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading in ("image", "class") else "right")
-    for path, output, cycles in zip(options.images, run.output, run.cycles, strict=True):
-        rate = f"{board.frames_per_second(cycles):,.0f}"
-        table.add_row(Text(str(path)), *_cells(model, output), f"{cycles:,}", rate)
-    return table
-
-
-def _headings(model: IntegerModel) -> tuple[str, ...]:
-    tokens = isinstance(model.output, Features)
-    return ("features", "lowest", "mean", "highest") if tokens else ("class", "logit", "next")
-
-
-def _cells(model: IntegerModel, output: np.ndarray) -> tuple[Text | str, ...]:
-    """Show an image's output: the best class, or how many features and their range."""
-    if isinstance(model.output, Features):
-        found = features(model.output, output[None], model.shape.patches)[0]
-        size = " x ".join(map(str, found.shape))
-        return size, *(f"{value:.3f}" for value in (found.min(), found.mean(), found.max()))
-    best, *others = np.argsort(-output, kind="stable")
-    values = output * model.output.output_scale
-    following = [f"{model.class_names[i]} {values[i]:.2f}" for i in others[:1]]
-    return Text(model.class_names[best]), f"{values[best]:.2f}", Text("".join(following))
 
 
 def _verdict(run: runner.EngineRun) -> str:
@@ -164,14 +137,15 @@ def _host(options: RunOptions, model: IntegerModel) -> Host | None:
     return host
 
 
-def _output(model: IntegerModel, output: np.ndarray, host: Host | None) -> dict[str, Any]:
+def _output(
+    meaning: LogitMeaning | FeatureMeaning, output: np.ndarray, host: Host | None
+) -> dict[str, Any]:
     """List classes and logits; or features, and what the host network makes of them."""
-    if isinstance(model.output, Features):
-        found = features(model.output, output, model.shape.patches)
-        behind = {name: value.tolist() for name, value in host(found).items()} if host else None
-        return {"pool": model.output.pool, "features": found.tolist(), "host": behind}
-    names = [model.class_names[i] for i in output.argmax(axis=1)]
-    return {"classes": names, "logits": output.tolist()}
+    report = meaning.report(output)
+    if isinstance(meaning, FeatureMeaning):
+        found = features(meaning, output, meaning.patches)
+        report["host"] = {n: v.tolist() for n, v in host(found).items()} if host else None
+    return report
 
 
 if __name__ == "__main__":

@@ -292,7 +292,6 @@ class SimulationJob:
         plusargs = [
             f"+memory={self.folder / 'memory.bin'}",
             f"+memory_bytes={self.bytes}",
-            f"+dump={self.folder / 'dump.bin'}",
         ]
         return build.run(
             bench,
@@ -304,8 +303,8 @@ class SimulationJob:
 
     def output(self) -> np.ndarray:
         """Return the logits or tokens of all images from the memory after the run."""
-        dump = np.fromfile(self.folder / "dump.bin", np.uint8)
-        regions = dump[self.outputs_at :].reshape(len(self.images), self.output_stride)
+        memory = np.fromfile(self.folder / "memory.bin", np.uint8)
+        regions = memory[self.outputs_at :].reshape(len(self.images), self.output_stride)
         return self.compiled.output(regions)
 
 

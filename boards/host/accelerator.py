@@ -21,6 +21,7 @@ from boards.host.registers import CONTROL_BITS, EVENTS, REGISTERS, UNITS
 from boards.host.transport import Transport
 
 LIMIT_S = 2.0
+RESET_S = 20e-6  # some thousand cycles; a reset takes 128, if memory is quiet
 WORD_BITS = 32
 START, RESET = (1 << CONTROL_BITS.index(bit) for bit in ("start", "reset"))
 
@@ -185,7 +186,7 @@ class Accelerator:
                     f"register status is {_shown(status)} {self.limit_s:g} s after a reset:"
                     " memory does not answer; switch the board off and on"
                 )
-            self.transport.wait(left)
+            self.transport.wait(min(left, RESET_S))  # no interrupt will come
         self._values = {name: value for name, (_, _, value) in REGISTERS.items()}
 
     def close(self) -> None:

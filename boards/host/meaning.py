@@ -6,6 +6,7 @@ Both kinds have the same methods, so that whoever holds one need not ask which i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +54,11 @@ class LogitMeaning:
         following = [f"{self.class_names[i]} {values[i]:.2f}" for i in others[:1]]
         return self.class_names[best], f"{values[best]:.2f}", "".join(following)
 
+    def report(self, outputs: np.ndarray) -> dict[str, Any]:
+        """Put images' logits as JSON has them."""
+        names = [self.class_names[i] for i in outputs.argmax(axis=1)]
+        return {"classes": names, "logits": outputs.tolist()}
+
 
 @dataclass(frozen=True, eq=False)
 class FeatureMeaning:
@@ -90,3 +96,7 @@ class FeatureMeaning:
         found = features(self, output[None], self.patches)[0]
         size = " x ".join(map(str, found.shape))
         return (size, *(f"{value:.3f}" for value in (found.min(), found.mean(), found.max())))
+
+    def report(self, outputs: np.ndarray) -> dict[str, Any]:
+        """Put images' features as JSON has them."""
+        return {"pool": self.pool, "features": features(self, outputs, self.patches).tolist()}

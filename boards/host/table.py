@@ -11,8 +11,13 @@ from boards.host.meaning import FeatureMeaning, LogitMeaning
 LEFT = ("image", "class")
 
 
+def title(model: str, board: str, clock_hz: int) -> str:
+    """Head a table with the model, the board and its clock."""
+    return f"{model} on board {board}, {clock_hz / 1e6:g} MHz"
+
+
 def results(
-    title: str,
+    heading: str,
     meaning: LogitMeaning | FeatureMeaning,
     names: Sequence[str],
     outputs: np.ndarray,
@@ -23,7 +28,7 @@ def results(
 
     Parameters
     ----------
-    title : str
+    heading : str
     meaning : LogitMeaning or FeatureMeaning
     names : sequence of str
         Of the images.
@@ -44,7 +49,7 @@ def results(
         (name, *meaning.cells(output), f"{count:,.0f}", f"{clock_hz / count:,.0f}")
         for name, output, count in zip(names, outputs, cycles)
     ]
-    lines = [title, *aligned([headings, *rows], [heading in LEFT for heading in headings])]
+    lines = [heading, *aligned([headings, *rows], [heading in LEFT for heading in headings])]
     return "\n".join(lines) + "\n"
 
 

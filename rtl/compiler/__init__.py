@@ -68,6 +68,7 @@ __all__ = [
     "compare",
     "compile_model",
     "lower",
+    "meaning_of",
     "plan",
     "plan_model",
     "symbol_table",
@@ -118,24 +119,29 @@ class Compiled:
     @property
     def meaning(self) -> LogitMeaning | FeatureMeaning:
         """The meaning of an OUTPUT region."""
-        output, plan = self.model.output, self.program.plan
-        if not isinstance(output, Features):
-            return LogitMeaning(self.model.class_names, float(output.output_scale))
-        return FeatureMeaning(
-            tokens=plan.tokens,
-            patches=plan.shape.patches,
-            width=plan.shape.width,
-            row_values=plan.token_bytes // RESIDUAL.itemsize,
-            matrix=output.matrix,
-            bias=output.bias,
-            epsilon=float(output.epsilon),
-            scale=float(output.scale),
-            pool=output.pool,
-        )
+        return meaning_of(self.model, self.program.plan)
 
     def symbols(self) -> Symbols:
         """Expected writes of each instruction, given golden's tensors."""
         return Symbols(self.program, self.region, self.model.position)
+
+
+def meaning_of(model: IntegerModel, plan: Plan) -> LogitMeaning | FeatureMeaning:
+    """Return the meaning of an OUTPUT region of a model that was planned."""
+    output = model.output
+    if not isinstance(output, Features):
+        return LogitMeaning(model.class_names, float(output.output_scale))
+    return FeatureMeaning(
+        tokens=plan.tokens,
+        patches=plan.shape.patches,
+        width=plan.shape.width,
+        row_values=plan.token_bytes // RESIDUAL.itemsize,
+        matrix=output.matrix,
+        bias=output.bias,
+        epsilon=float(output.epsilon),
+        scale=float(output.scale),
+        pool=output.pool,
+    )
 
 
 def compile_model(model: IntegerModel, engine: EngineConfig) -> Compiled:

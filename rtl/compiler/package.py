@@ -13,7 +13,7 @@ import numpy as np
 
 from boards.host.package import BoardFacts, Package
 from boards.host.plugins import offered
-from rtl.board import Board
+from rtl.board import Board, load_board
 from rtl.compiler import Compiled, compile_model
 from rtl.config import EngineConfig
 from rtl.config import engine as engine_of
@@ -80,12 +80,12 @@ def package_of(
     )
 
 
-def package_file(path: Path, board: Board, engine: str | None = None) -> Package:
-    """Compile and package an integer model's file for a board's engine, or another one."""
-    chosen, golden = engine_of(engine or board.engine), reference()
-    return package_of(
-        compile_model(IntegerModel.load(path), chosen), board, chosen, path.name, golden
-    )
+def package_file(path: Path, board: str, engine: str | None = None) -> Package:
+    """Compile and package an integer model's file, for a board's engine or another one."""
+    golden, place = reference(), load_board(board)
+    chosen = engine_of(engine or place.engine)
+    model = IntegerModel.load(path)
+    return package_of(compile_model(model, chosen), place, chosen, path.name, golden)
 
 
 def write_package(package: Package, path: Path) -> None:

@@ -51,12 +51,12 @@ class Host:
     async def write(self, name: str, value: int) -> None:
         """Write a register, all its words."""
         for part in range(REGISTER[name].words):
-            await self._write_word(OFFSETS[name] + 4 * part, value >> 32 * part & 0xFFFFFFFF)
+            await self.write_word(OFFSETS[name] + 4 * part, value >> 32 * part & 0xFFFFFFFF)
 
     async def read(self, name: str) -> int:
         """Read a register, all its words."""
         words = [
-            await self._read_word(OFFSETS[name] + 4 * part) for part in range(REGISTER[name].words)
+            await self.read_word(OFFSETS[name] + 4 * part) for part in range(REGISTER[name].words)
         ]
         return sum(word << 32 * part for part, word in enumerate(words))
 
@@ -83,7 +83,8 @@ class Host:
         if await First(RisingEdge(self.dut.irq), limit) is limit:
             raise TimeoutError(f"no interrupt within {cycles} cycles")
 
-    async def _write_word(self, address: int, value: int) -> None:
+    async def write_word(self, address: int, value: int) -> None:
+        """Write 32 bits at a byte address."""
         dut = self.dut
         await RisingEdge(dut.clk)
         dut.s_axil_awaddr.value = address
@@ -100,7 +101,8 @@ class Host:
         await FallingEdge(dut.clk)
         dut.s_axil_bready.value = 0
 
-    async def _read_word(self, address: int) -> int:
+    async def read_word(self, address: int) -> int:
+        """Read 32 bits at a byte address."""
         dut = self.dut
         await RisingEdge(dut.clk)
         dut.s_axil_araddr.value = address

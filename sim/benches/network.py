@@ -11,7 +11,7 @@ from typing import Any
 
 import cocotb
 
-from rtl.isa.faults import FETCH, FaultCode
+from boards.host.faults import fault_text
 from rtl.isa.instructions import Unit
 from sim.benches.host import Host
 
@@ -56,7 +56,7 @@ async def _result(host: Host, status: set[str]) -> dict[str, Any]:
     """Counters of the run that has just ended, and the fault if there was one."""
     result: dict[str, Any] = {"error": None}
     if "error" in status:
-        result["error"] = _describe(await host.read("error"))
+        result["error"] = fault_text(await host.read("error"))
     result["counters"] = {
         unit.name.lower(): {
             event: await host.read(f"{unit.name.lower()}_{event}") for event in COUNTED
@@ -64,10 +64,3 @@ async def _result(host: Host, status: set[str]) -> dict[str, Any]:
         for unit in Unit
     }
     return result
-
-
-def _describe(error: int) -> str:
-    """Return the error register in words."""
-    unit = error >> 4 & 15
-    where = "fetch" if unit == FETCH else Unit(unit).name.lower()
-    return f"fault {FaultCode(error & 15).name} in {where}, instruction {error >> 8}"

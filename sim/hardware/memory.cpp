@@ -1,16 +1,20 @@
-// Contents of the simulated memory, and the files that the taps write.
+// Contents of the simulated memory, in a file, and the files that the taps write.
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <vector>
 
 #include "svdpi.h"
 
 namespace {
 
-std::vector<uint8_t> contents;
+uint8_t* contents;  // a file, shared with whoever maps it
+size_t content_bytes;
 constexpr int CHANNELS = 32;
 FILE* taps[CHANNELS];
 
@@ -33,32 +37,25 @@ constexpr size_t BEAT_BYTES = MEMORY_BYTES;
 extern "C" {
 
 void memory_open(const char* file, long long bytes) {
-    contents.assign(bytes, 0);
-    FILE* source = std::fopen(file, "rb");
-    if (!source) fail("cannot read", file);
-    const size_t read = std::fread(contents.data(), 1, contents.size(), source);
-    (void)read;
-    std::fclose(source);
-}
-
-void memory_dump(const char* file) {
-    FILE* target = std::fopen(file, "wb");
-    if (!target) fail("cannot write", file);
-    if (std::fwrite(contents.data(), 1, contents.size(), target) != contents.size())
-        fail("cannot write", file);
-    std::fclose(target);
+    const int source = open(file, O_RDWR);
+    if (source < 0 || ftruncate(source, bytes)) fail("cannot open", file);
+    void* place = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, source, 0);
+    if (place == MAP_FAILED) fail("cannot map", file);
+    close(source);
+    contents = static_cast<uint8_t*>(place);
+    content_bytes = bytes;
 }
 
 void memory_read(long long address, svBitVecVal* data) {
-    if (address < 0 || address + BEAT_BYTES > contents.size()) {
+    if (address < 0 || address + BEAT_BYTES > content_bytes) {
         std::memset(data, 0xA5, BEAT_BYTES);
         return;
     }
-    std::memcpy(data, contents.data() + address, BEAT_BYTES);
+    std::memcpy(data, contents + address, BEAT_BYTES);
 }
 
 void memory_write(long long address, const svBitVecVal* data, const svBitVecVal* strobe) {
-    if (address < 0 || address + BEAT_BYTES > contents.size()) return;
+    if (address < 0 || address + BEAT_BYTES > content_bytes) return;
     const uint8_t* bytes = reinterpret_cast<const uint8_t*>(data);
     for (size_t i = 0; i < BEAT_BYTES; i++)
         if (strobe[i / 32] >> (i % 32) & 1) contents[address + i] = bytes[i];

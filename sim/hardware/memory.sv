@@ -173,14 +173,13 @@ module axi_memory #(
 endmodule
 
 
-// Files at the beginning and the end of a simulation: +memory=FILE is loaded at address 0, of
-// +memory_bytes=N bytes in all; what lies there at the end goes to +dump=FILE.
+// The memory's content is the file +memory=FILE, from address 0 on, +memory_bytes=N bytes in all: who
+// maps the file, too, sees every write at once.
 module memory_files;
   import "DPI-C" function void memory_open(
     input string file,
     input longint bytes
   );
-  import "DPI-C" function void memory_dump(input string file);
   string file;
   longint bytes;
 
@@ -188,7 +187,6 @@ module memory_files;
     if ($value$plusargs("memory=%s", file) && $value$plusargs("memory_bytes=%d", bytes))
       memory_open(file, bytes);
   end
-  final if ($value$plusargs("dump=%s", file)) memory_dump(file);
 endmodule
 
 

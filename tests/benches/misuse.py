@@ -80,10 +80,10 @@ async def identifies_itself(dut: Any) -> None:
     assert await host.read("identity") == IDENTITY
     assert await host.read("engine") == job["engine"]
     assert await host.status() == set()
-    assert await host._read_word(0xFFC) == 0
+    assert await host.read_word(0xFFC) == 0
     assert await host.status() == {"ignored"}
     await _clean_run(host, job)
-    await host._write_word(0xFFC, 1)
+    await host.write_word(0xFFC, 1)
     assert await host.status() == {"done", "irq", "ignored"}
 
 

@@ -64,7 +64,7 @@ def test_logits_come_from_the_outputs(job, tmp_path):
     for index, logits in enumerate(expected):
         at = job.outputs_at + index * job.output_stride
         memory[at : at + logits.nbytes] = logits.tobytes()
-    (tmp_path / "dump.bin").write_bytes(memory)
+    (tmp_path / "memory.bin").write_bytes(memory)
     assert np.array_equal(job.output(), expected)
 
 
@@ -80,7 +80,7 @@ def test_tokens_come_from_the_outputs(tmp_path):
         at = job.outputs_at + index * job.output_stride
         padded = np.pad(tokens, ((0, 0), (0, 8)), constant_values=7).astype("<i2")
         memory[at : at + job.output_bytes] = padded.reshape(-1).view(np.uint8)
-    (tmp_path / "dump.bin").write_bytes(memory.tobytes())
+    (tmp_path / "memory.bin").write_bytes(memory.tobytes())
     assert np.array_equal(job.output(), expected)
     changed = expected.copy()
     changed[1, 16, 39] += 1

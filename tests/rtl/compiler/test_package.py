@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from boards.host.package import Package
-from rtl.board import load_board
 from rtl.cli import command
 from rtl.compiler import package as package_module
 from rtl.compiler.__main__ import main
@@ -29,7 +28,7 @@ def test_a_package_holds_what_the_engine_takes(model, tmp_path):
     assert run(model, "--package", tmp_path / "a.package", "--out", tmp_path / "out") == 0
     package = Package.load(tmp_path / "a.package")
     assert package.region == (tmp_path / "out" / "model.bin").read_bytes()
-    assert package.encode() == package_file(model, load_board("sim")).encode()
+    assert package.encode() == package_file(model, "sim").encode()
     expected = golden.run(IntegerModel.load(model), package.sample[None])[0]
     np.testing.assert_array_equal(package.expected, expected)
     assert len(set(package.sample.reshape(-1).tolist())) > 100
