@@ -3,6 +3,7 @@
 - :mod:`rtl.build.verilog`: Verilog
 - :mod:`rtl.build.synthesis`: resources, counted by Yosys
 - :mod:`rtl.build.netlist`: levels of logic between registers
+- :mod:`rtl.build.route`, :mod:`rtl.build.bitstream`: an ECP5, placed and routed, without a vendor
 - :mod:`rtl.build.utilization`: resources, counted by Vivado
 - :mod:`rtl.build.tables`: tables of the command
 """

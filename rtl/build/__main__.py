@@ -14,6 +14,7 @@ from rich.console import Console
 import boards
 from rtl import config
 from rtl.board import Board, load_board
+from rtl.build.bitstream import build_bitstream, require_bitstream, summary
 from rtl.build.netlist.fanout import FanOut, fan_outs
 from rtl.build.netlist.flat import Graph
 from rtl.build.netlist.levels import Levels, measure
@@ -35,6 +36,8 @@ from rtl.files import atomic_write, require_writable, sha256_of
 from rtl.lib.devices import kind_of, primitives_of
 from rtl.lib.emit import emit_rtlil
 from rtl.memory.axi import AxiAttributes
+from rtl.resources.room import require_room
+from rtl.soc.ulx3s import BLOCK_RAMS
 
 PROG = "python -m rtl.build"
 TEMPLATES = Path(boards.__file__).parent / "templates"
@@ -61,6 +64,10 @@ class BuildOptions:
     The same engine gives the same Verilog, byte for byte, on devices with the same primitives. It
     is yours, without conditions.
 
+    With --bitstream, a board whose tools are all open (ulx3s) gets pulsar_ENGINE.bit, too: engine,
+    memory on the chip and serial bridge, placed and routed by the nextpnr that comes with pip. If
+    the clock is missed, the exit code is 1.
+
     Synthesis on the vendor's side: cd build && vivado -mode batch -source pulsar_zcu102.tcl
     """
 
@@ -76,6 +83,10 @@ class BuildOptions:
     flatten: Flag = False
     """Dissolve each unit's modules in it before synthesis, as vendors' tools do: fewer LUTs, other
     levels, but no numbers for the modules."""
+    bitstream: Flag = False
+    """Place and route the board's top module, and make its bitstream; it takes long."""
+    seed: int = 1
+    """Seed of the placer."""
     paths: int = 5
     """How many of the longest paths to print, one for each register; the report has 100 or more."""
 
@@ -94,8 +105,8 @@ class Stopwatch:
         self.seconds[name] = round(time.monotonic() - started, 1)
 
 
-def main(options: BuildOptions) -> None:
-    """Build one engine."""
+def main(options: BuildOptions) -> int:
+    """Build one engine; 1 if its bitstream missed the clock."""
     if options.paths < 0:
         raise UserError(f"--paths must be at least 0, not {options.paths}")
     board = load_board(options.board)
@@ -107,6 +118,9 @@ def main(options: BuildOptions) -> None:
     require_yosys()
     if options.synthesis:
         family_of(board.device)  # refuses devices whose cells nobody counts
+    if options.bitstream:
+        require_bitstream(board)
+        require_room(board, engine, BLOCK_RAMS)
     watch = Stopwatch()
     with watch.step("elaboration_s", f"Elaborating engine '{engine.name}'"):
         attributes = AxiAttributes(board.memory.axi_cache, board.memory.axi_prot)
@@ -141,12 +155,19 @@ def main(options: BuildOptions) -> None:
     for problem in (report.get("excess"), report["narrow_ports"]):
         if problem:
             print(f"{PROG}: warning: {problem}", file=sys.stderr)
+    routed = None
+    if options.bitstream:
+        target, routed = build_bitstream(board, engine, options.out, options.seed, watch.step)
+        files.append(target)
+        report["bitstream"] = routed.report()
+        print(f"Bitstream: {summary(routed)}")
     report |= watch.seconds | {"elapsed_s": round(sum(watch.seconds.values()), 1)}
     for target in reports:
         with atomic_write(target, "w") as file:
             json.dump(report, file, indent=2)
     times = ", ".join(f"{name[:-2]} {value:g} s" for name, value in watch.seconds.items())
     print(f"Wrote {', '.join(map(str, [*files, *reports]))} ({times})")
+    return int(routed is not None and not routed.timing_met)
 
 
 def _counts(used: Utilization, board: Board) -> dict:

@@ -80,7 +80,7 @@ class MemoryBank(wiring.Component):
 
 
 class ReadBurst(data.Struct):
-    """What channel AR says of a burst: its first byte, and the beats behind the first one."""
+    """Channel AR of a burst: its first byte, and the number of beats behind the first one."""
 
     start: ADDRESS_BITS
     more: 8

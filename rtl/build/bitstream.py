@@ -1,0 +1,96 @@
+"""The bitstream of a board whose tools are all open: an engine in the board's top module."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from rtl.board import Board
+from rtl.build.route import (
+    Routed,
+    flat_netlist,
+    pack,
+    part_options,
+    place_and_route,
+    require_nextpnr,
+)
+from rtl.config import EngineConfig
+from rtl.errors import UserError
+from rtl.lib.devices import primitives_of
+from rtl.lib.emit import emit_rtlil
+from rtl.soc import ulx3s
+
+TOPS = {"ulx3s": (ulx3s.Ulx3s, ulx3s.constraints)}
+"""Top module and constraints, by the board's name."""
+
+SHOWN = ("TRELLIS_COMB", "TRELLIS_FF", "DP16KD", "MULT18X18D")
+"""Cells in the summary: look-up tables, flip-flops, block RAMs, multipliers."""
+
+Step = Callable[[str, str], AbstractContextManager]
+"""Measures and announces a step: its name in the report, and what it does."""
+
+
+def require_bitstream(board: Board) -> None:
+    """Check before long work that a later :func:`build_bitstream` can run.
+
+    Raises
+    ------
+    UserError
+        If the board has no top module here, its device is unknown, or a package is missing.
+    """
+    if board.name not in TOPS:
+        raise UserError(f"no bitstream for board {board.name!r}: only for {', '.join(TOPS)}")
+    part_options(board.device)
+    require_nextpnr()
+
+
+def build_bitstream(
+    board: Board, engine: EngineConfig, out: Path, seed: int, step: Step
+) -> tuple[Path, Routed]:
+    """Synthesise, place, route and pack ``pulsar_ENGINE.bit`` in the folder ``out``.
+
+    What the tools leave lies in the folder ``pulsar_ENGINE_bitstream`` beside it: netlists before
+    and after, nextpnr's log and report, and ``design.config``, of which ecppack made the bitstream.
+
+    Parameters
+    ----------
+    board : Board
+    engine : EngineConfig
+    out : Path
+    seed : int
+        Of the placer's random numbers.
+    step : callable
+
+    Raises
+    ------
+    UserError
+        As :func:`require_bitstream`, and if engine and top module do not go together.
+    ToolError
+        If a tool fails: the design does not fit, or cannot be routed.
+    """
+    require_bitstream(board)
+    top, constraints = TOPS[board.name]
+    design = f"pulsar_{engine.name}"
+    folder = out / f"{design}_bitstream"
+    folder.mkdir(parents=True, exist_ok=True)
+    with step("top_s", f"Synthesising the top of board '{board.name}' (Yosys), minutes"):
+        rtlil = emit_rtlil(top(engine), design, primitives_of(board.device))
+        flat_netlist(rtlil, design, folder)
+    with step("route_s", f"Placing and routing for {board.device} (nextpnr), a long while"):
+        routed = place_and_route(folder, board.device, constraints(), board.clock_hz, seed=seed)
+    with step("pack_s", "Packing the bitstream"):
+        pack(folder, f"{design}.bit")
+    target = out / f"{design}.bit"
+    (folder / f"{design}.bit").replace(target)
+    return target, routed
+
+
+def summary(routed: Routed) -> str:
+    """Return the clock and the use of the device in a line."""
+    cells = [
+        f"{name} {routed.used[name]:,} of {routed.available[name]:,}"
+        for name in SHOWN
+        if name in routed.used
+    ]
+    verdict = "met" if routed.timing_met else "missed"
+    clock = f"{routed.fmax_mhz:g} MHz after routing, {routed.clock_mhz:g} MHz {verdict}"
+    return f"{clock} (seed {routed.seed}); {', '.join(cells)}"

@@ -1,0 +1,92 @@
+"""The way to a bitstream through the command: what it writes, what it says, what it refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rtl.build import __main__ as build
+from rtl.build import bitstream, route
+from rtl.build.__main__ import PROG, main
+from rtl.build.bitstream import summary
+from rtl.build.route import Routed
+from rtl.cli import command
+from tests.rtl.build.test_route import Blinker
+from tests.rtl.sizes import SMALL
+
+
+class BlinkerTop(Blinker):
+    """A board's top module takes an engine; this one has no use for it."""
+
+    def __init__(self, engine):
+        assert engine is SMALL
+        super().__init__()
+
+
+@pytest.fixture
+def small_top(monkeypatch):
+    """A counter in place of the engine, for which the same tools take seconds."""
+    _, constraints = bitstream.TOPS["ulx3s"]
+    monkeypatch.setitem(bitstream.TOPS, "ulx3s", (BlinkerTop, constraints))
+    monkeypatch.setitem(build.config.ENGINES, "small", SMALL)
+
+
+def run(*args):
+    return command(
+        main,
+        prog=PROG,
+        args=("--board", "ulx3s", "--engine", "small", "--no-synthesis", "--bitstream", *args),
+    )
+
+
+def test_a_bitstream_and_its_report(small_top, tmp_path, capsys):
+    assert run("--out", str(tmp_path), "--seed", "7") == 0
+    assert (tmp_path / "pulsar_small.bit").stat().st_size > 100_000
+    assert (tmp_path / "pulsar_small_bitstream" / "design.config").is_file()
+    report = json.loads((tmp_path / "pulsar_small.json").read_text())
+    found = report["bitstream"]
+    assert (found["clock_mhz"], found["seed"], found["timing_met"]) == (50, 7, True)
+    assert found["fmax_mhz"] > 50
+    assert found["critical_path"] and found["utilisation"]["TRELLIS_FF"]["used"] == 24
+    assert report["route_s"] > 0
+    assert "MHz after routing, 50 MHz met (seed 7); TRELLIS_COMB" in capsys.readouterr().out
+
+
+def test_a_clock_that_is_missed_gives_exit_code_1(small_top, tmp_path, monkeypatch, capsys):
+    slow = Routed(1, 50.0, 42.5, [], {"DP16KD": 165}, {"DP16KD": 208})
+    target = tmp_path / "pulsar_small.bit"
+    monkeypatch.setattr(build, "build_bitstream", lambda *_: (target, slow))
+    assert run("--out", str(tmp_path)) == 1
+    assert (
+        "42.5 MHz after routing, 50 MHz missed (seed 1); DP16KD 165 of 208"
+        in capsys.readouterr().out
+    )
+
+
+def test_a_board_without_open_tools_is_refused(tmp_path, capsys):
+    args = ("--board", "zcu102", "--bitstream", "--out", str(tmp_path))
+    assert command(main, prog=PROG, args=args) == 2
+    expected = f"{PROG}: error: no bitstream for board 'zcu102': only for ulx3s\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_a_missing_tool_is_named_before_anything_is_built(small_top, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(route, "PACKAGE", "yowasp-nextpnr-missing")
+    monkeypatch.setattr(route, "MODULE", "yowasp_nextpnr_missing")
+    assert run("--out", str(tmp_path)) == 2
+    expected = "yowasp-nextpnr-missing not found: pip install 'pulsar-vit[ulx3s]'"
+    assert expected in capsys.readouterr().err
+    assert list(Path(tmp_path).iterdir()) == []
+
+
+def test_an_engine_that_does_not_fit_is_refused_before_anything_is_built(tmp_path, capsys):
+    args = ("--board", "ulx3s", "--engine", "ulx3s", "--bitstream", "--out", str(tmp_path))
+    assert command(main, prog=PROG, args=args) == 2
+    assert capsys.readouterr().err == (
+        f"{PROG}: error: engine 'ulx3s' does not fit board 'ulx3s' with what is around it: block"
+        " RAMs 173 + 74 > 208; give smaller sizes with --engine\n"
+    )
+
+
+def test_summary_leaves_out_cells_that_there_are_none_of():
+    assert summary(Routed(2, 50.0, 60.0, [], {}, {})).endswith("50 MHz met (seed 2); ")

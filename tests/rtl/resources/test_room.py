@@ -1,0 +1,36 @@
+"""Room on a board: the engine that is meant for it, one that is too large, and by how much."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rtl import config
+from rtl.board import load_board
+from rtl.errors import UserError
+from rtl.resources.memories import block_memories
+from rtl.resources.room import FAMILY, require_room
+from rtl.soc.ulx3s import BLOCK_RAMS
+
+BOARD = load_board("ulx3s")
+EXAMPLE = config.engine(str(Path(__file__).parents[3] / "examples" / "ulx3s_ebr.json"))
+
+
+def test_the_example_s_engine_has_room():
+    require_room(BOARD, EXAMPLE, BLOCK_RAMS)
+    used = 2 * sum(block_memories(EXAMPLE, FAMILY).values()) + BLOCK_RAMS
+    assert used == 165  # as nextpnr counts them: docs/design/0017-ulx3s.md
+
+
+@pytest.mark.parametrize(
+    ("engine", "excess"),
+    [
+        (config.ULX3S, "block RAMs 173 + 74 > 208"),
+        (replace(EXAMPLE, token_lanes=8), "multipliers 201 + 0 > 156"),
+    ],
+)
+def test_what_is_too_large(engine, excess):
+    message = f"engine '{engine.name}' does not fit board 'ulx3s' with what is around it: {excess};"
+    with pytest.raises(UserError, match=f"^{re.escape(message)}"):
+        require_room(BOARD, engine, BLOCK_RAMS)
