@@ -8,12 +8,15 @@ from functools import cache
 from pathlib import Path
 
 from nas.cost import calibration
-from nas.cost.calibration import PROBES, Calibration
+from nas.cost.calibration import Calibration
 from nas.cost.records import SEED_HELD_OUT, predicted
 from nas.cost.subnets import sample_subnets
 from rtl.board import FOLDER, load_board
 from rtl.config import engine as engine_of
 
+STALE = "the RTL has changed for hardware: python -m nas.calibrate for sim, ulx3s and zcu102"
+"""Reason of tests that fail, strictly, until the calibrations are renewed; then this file goes."""
+PROBES = 6  # more than any test looks at
 _load = calibration._load
 
 

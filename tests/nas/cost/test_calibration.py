@@ -16,9 +16,8 @@ from rtl.errors import UserError
 from rtl.files import sha256_of
 from rtl.resources.model import ResourceModel
 from sim import testbench
+from tests.nas.renewed import STALE
 
-STALE = "the RTL has changed for hardware: python -m nas.calibrate for sim, ulx3s and zcu102"
-"""Strict: whoever renews the calibrations removes this, and tests/nas/renewed.py."""
 UTILIZATION = Path(__file__).parents[2] / "rtl" / "build" / "flat.rpt"
 
 
