@@ -164,6 +164,20 @@ class Accelerator:
         outputs = np.concatenate([part.outputs for part in parts])
         return RunOutput(outputs, tuple(cycles for part in parts for cycles in part.cycles))
 
+    def check(self) -> None:
+        """Compare the MODEL region with the package, between runs.
+
+        Raises
+        ------
+        DeviceError
+            If a byte differs; the next run writes the region again.
+        """
+        package = self._loaded()
+        with self._discarding():
+            at = self.transport.difference(0, package.region)
+            if at is not None:
+                raise DeviceError(f"memory has changed: first at byte 0x{at:x} of the model")
+
     def counters(self) -> dict[str, dict[str, int]]:
         """Cycles of the last run, by unit and event."""
         return {

@@ -171,23 +171,30 @@ class SerialLink:
                 sent += 1
             index = len(answers)
             answer = self._receive(requests[index:sent])
-            number = (answer.header.sequence - (base + 1)) % SEQUENCES
-            if number >= sent:
-                continue  # late: to something that was answered long ago
-            if number < index:
-                continue  # a repetition's
+            ahead = (answer.header.sequence - (base + 1 + index)) % SEQUENCES
+            if ahead >= sent - index:
+                continue  # late: to something that was answered before
             if answer.header.status == LinkStatus.ORDER:
-                self._resume(answer.header.value, base, index, sent)
-            if number > index or answer.header.operation != requests[index].operation:
+                self._resume(answer.header.value, base + index, sent - index)
+            if ahead or answer.header.operation != requests[index].operation:
                 raise LostAnswer("an answer is missing")
             self._require_ok(requests[index], answer.header)
             answers.append(answer)
             self._last = (self._last + 1) % SEQUENCES
 
-    def _resume(self, last: int, base: int, index: int, sent: int) -> None:
-        """Number what has no answer anew, behind the last request that the bridge took."""
-        taken = (last - (base + 1)) % SEQUENCES
-        if (taken < index and taken + 1 != index) or (taken >= sent and taken != SEQUENCES - 1):
+    def _resume(self, last: int, answered: int, waiting: int) -> None:
+        """Number what has no answer anew, behind the last request that the bridge took.
+
+        Parameters
+        ----------
+        last : int
+            Sequence of that, as the bridge says.
+        answered : int
+            Sequence of the last request that was answered.
+        waiting : int
+            How many were sent behind it.
+        """
+        if (last - answered) % SEQUENCES > waiting:
             raise DeviceError("the board takes requests of another program: close that one")
         self._last = last
         raise LostAnswer("a request was lost")

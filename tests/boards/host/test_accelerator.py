@@ -135,6 +135,16 @@ def test_a_damaged_program_is_written_again(engine, transport):
     good(engine)
 
 
+def test_constants_that_have_changed(engine, transport):
+    engine.check()
+    generator = np.random.default_rng(0)
+    for bit in generator.integers(0, 8 * len(small().package.region), 50).tolist():
+        transport.memory[bit // 8] ^= 1 << bit % 8
+        assert failure(engine.check).startswith(f"memory has changed: first at byte 0x{bit // 8:x}")
+        good(engine)
+        engine.check()
+
+
 def test_an_engine_that_is_busy_or_hangs(engine, transport):
     transport.model.flag("busy")
     assert "status is busy" in failure(engine.classify, small().images)

@@ -109,6 +109,18 @@ def test_blocks_in_a_row(link, line, bridge, kind, way):
     assert link.repeats >= 15 and not bridge.overflowed
 
 
+@pytest.mark.parametrize("way", ["to_bridge", "to_host"])
+def test_more_requests_than_there_are_numbers(link, line, bridge, way):
+    data = np.random.default_rng(2).bytes(700 * 16)
+    for place in (0, 5000, 8200):  # of 700 requests of 36 bytes, or answers of 16
+        setattr(line, way, once(place, "flip"))
+        requests = [block(at, data[at : at + 16]) for at in range(0, len(data), 16)]
+        assert len(link.ask(requests)) == 700
+        assert bridge.memory[: len(data)].tobytes() == data
+        bridge.memory[:] = 0
+    assert link.repeats >= 3
+
+
 def test_garbage_before_the_first_request(line, bridge):
     line.write(b"\xa5AT\r\n" * 3)
     link = SerialLink(line)
