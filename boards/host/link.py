@@ -63,7 +63,18 @@ class LinkAnswer:
 
 
 class LostAnswer(Exception):
-    """No good answer in time: send again."""
+    """No good answer in time: send again.
+
+    Parameters
+    ----------
+    said : str
+    taken : bool
+        The bridge says that it took more requests than were answered: it does answer.
+    """
+
+    def __init__(self, said: str = "", taken: bool = False):
+        super().__init__(said)
+        self.taken = taken
 
 
 class SerialLink:
@@ -127,6 +138,8 @@ class SerialLink:
                     self.bad.add(self.baud)
                     self._fall_back()
                     tries = TRIES - FAST_TRIES
+                if lost.taken:  # and perhaps more of them since
+                    self._last = self._state() >> frames.LAST_BIT & (SEQUENCES - 1)
                 elif tries >= TRIES:
                     raise DeviceError(f"the board does not answer ({lost})") from None
         return answers
@@ -194,10 +207,10 @@ class SerialLink:
         waiting : int
             How many were sent behind it.
         """
-        if (last - answered) % SEQUENCES > waiting:
+        taken = (last - answered) % SEQUENCES
+        if taken > waiting:
             raise DeviceError("the board takes requests of another program: close that one")
-        self._last = last
-        raise LostAnswer("a request was lost")
+        raise LostAnswer("a request was lost", taken > 0)
 
     def _may_send(self, requests: Sequence[LinkRequest], first: int, index: int) -> bool:
         """Whether a request may follow those that have no answer yet."""

@@ -52,7 +52,7 @@ class SerialBridge(wiring.Component):
     ValueError
         If a memory has more words than an address of a WordPort tells apart.
 
-    Source: docs/serial.md. Reference: the model in tests/boards/host.
+    Source: docs/serial.md. Reference: tests/boards/host/bridge.py.
     """
 
     def __init__(self, clock_hz: int, memory_words: int):
