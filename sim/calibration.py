@@ -25,6 +25,7 @@ from sim import runner, taps, testbench
 from sim.check import tap_layouts
 from sim.random_model import random_images, random_model
 
+IRQ_CYCLES = 1  # from the end of an image to its interrupt, which is a register
 Settings = Mapping[str, int]
 
 
@@ -129,6 +130,6 @@ def instruction_times(
                     np.maximum.at(last, beats.fields["number"], beats.cycle)
     first[np.isinf(first)] = last[np.isinf(last)] = np.nan
     (cycles,) = result["done"]
-    start = result["last_cycle"] - cycles
+    start = result["last_cycle"] - IRQ_CYCLES - cycles
     prediction = simulate(program, memory_timing(board, settings), unit_latencies(engine))
     return InstructionTimes(program, prediction, cycles, first - start, last - start)

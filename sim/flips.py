@@ -93,8 +93,8 @@ def flip_bits(bits: list[int], compiled: Compiled, image: np.ndarray) -> FlipRes
         memory[place : place + len(code)] = damaged
         runs.append((place, outputs_at + index * stride))
     with tempfile.TemporaryDirectory(prefix="pulsar-flips-") as name:
-        errors, dump = _simulate(Path(name), memory, job, runs)
-    regions = np.stack([dump[output:][: job.output_bytes] for _, output in runs])
+        errors, after = _simulate(Path(name), memory, job, runs)
+    regions = np.stack([after[output:][: job.output_bytes] for _, output in runs])
     expected = golden.run(compiled.model, image[None])[0]
     same = (compiled.output(regions) == expected).all(axis=1)
     codes = [FaultCode(error & 15) for error in errors]
@@ -124,12 +124,11 @@ def _simulate(
         plusargs=[
             f"+memory={folder / 'memory.bin'}",
             f"+memory_bytes={len(memory)}",
-            f"+dump={folder / 'dump.bin'}",
         ],
         directory=folder,
     )
     errors = json.loads((folder / "result.json").read_text())
-    return errors, np.fromfile(folder / "dump.bin", np.uint8)
+    return errors, np.fromfile(folder / "memory.bin", np.uint8)
 
 
 def small_network() -> tuple[Compiled, np.ndarray]:

@@ -23,7 +23,8 @@ from rtl.build.netlist.levels import measure
 from rtl.build.netlist.outputs import unregistered
 from rtl.build.synthesis import Resources, synthesise
 from rtl.build.verilog import emit_verilog, yosys
-from rtl.lib.emit import Primitives, emit_rtlil, primitives_of
+from rtl.lib.devices import Primitives, primitives_of
+from rtl.lib.emit import emit_rtlil
 from rtl.matmul.tile import ArrayTile
 from sim.testbench import HARDWARE, WAIVERS
 from sim.toolchain.builder import build
