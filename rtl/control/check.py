@@ -109,14 +109,16 @@ class ProgramCheck(wiring.Component):
             (self.beat, self.beat_moves) if self.by_beats else (self.instruction, self.moves)
         )
         chunks = INSTRUCTION_BITS // self.chunk_bits
-        index, was_end, is_end = Signal(range(chunks)), Signal(), Signal()
-        has_opcode = index == 0
-        opcode = source[: Opcode.as_shape().width]
-        m.d.comb += is_end.eq(Mux(has_opcode, opcode == Opcode.END, was_end))
-        with m.If(moves):
-            m.d.sync += [was_end.eq(is_end), index.eq(index + 1)]
-        with m.If(self.begin):
-            m.d.sync += index.eq(0)
+        is_end, index = Signal(), Const(0, 1)
+        starts_end = source[: Opcode.as_shape().width] == Opcode.END
+        m.d.comb += is_end.eq(starts_end)
+        if chunks > 1:  # Verilog has no signals without bits
+            index, was_end = Signal(range(chunks)), Signal()
+            m.d.comb += is_end.eq(Mux(index == 0, starts_end, was_end))
+            with m.If(moves):
+                m.d.sync += [was_end.eq(is_end), index.eq(index + 1)]
+            with m.If(self.begin):
+                m.d.sync += index.eq(0)
         at, offset = divmod(CHECKSUM_OFFSET, self.chunk_bits)
         field = Const((1 << CHECKSUM_BITS) - 1 << offset, self.chunk_bits)
         m.d.comb += [
