@@ -3,7 +3,8 @@
 Python 3.9 and NumPy, nothing else; Pillow only where picture files are opened.
 
 - :mod:`boards.host.accelerator`: the driver; :mod:`boards.host.layout`: memory as it divides it
-- :mod:`boards.host.transport`: what it needs of a device, five primitives
+- :mod:`boards.host.transport`: what it needs of a device, five primitives;
+  :mod:`boards.host.closing`: both close at the end of a ``with`` block
 - :mod:`boards.host.devices`: transports by their names; :mod:`boards.host.uio`,
   :mod:`boards.host.pynq`: two of them
 - :mod:`boards.host.registers`: the registers, generated; :mod:`boards.host.faults`: them in words

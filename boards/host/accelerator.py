@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
 
 import numpy as np
 
 from boards.host import registers
+from boards.host.closing import Closing
 from boards.host.errors import DeviceError, UserError
 from boards.host.faults import fault_text, status_bits
 from boards.host.layout import BATCH, Layout
@@ -42,7 +42,7 @@ class RunOutput:
     cycles: tuple[float, ...]
 
 
-class Accelerator:
+class Accelerator(Closing):
     """An engine with a network in its memory.
 
     ::
@@ -83,17 +83,6 @@ class Accelerator:
         self._layout = Layout(0, 0, 0, 0, 0)
         self._clean = False  # reset, registers written, memory compared
         self._values: dict[str, int] = {}  # of the registers, as they were written
-
-    def __enter__(self) -> Accelerator:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def identify(self) -> int:
         """Return the engine's hash.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
-from types import TracebackType
+from abc import abstractmethod
+
+from boards.host.closing import Closing
 
 
-class Transport(ABC):
+class Transport(Closing):
     """A way to an engine's registers and to the memory that it reads and writes.
 
     Members
@@ -58,18 +59,3 @@ class Transport(ABC):
             return None
         pairs = enumerate(zip(found, data))
         return offset + next((i for i, (here, there) in pairs if here != there), len(found))
-
-    @abstractmethod
-    def close(self) -> None:
-        """Let go of the device; twice does no harm."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

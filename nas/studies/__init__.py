@@ -1,6 +1,7 @@
 """Studies of the method, each one command that can be interrupted and continued.
 
 - ``options``: the command line of ``python -m nas.studies``
+- ``setup``: images and recipe of the studies on the digits
 - ``alone``: subnets with the supernet's weights, beside the same subnets trained alone
 - ``ranking``: scores that select subnets, held against the test's cross-entropy
 - ``splits``: the main job on five splits of the digits

@@ -15,13 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 from nas.cost import ExactCosts, HardwareTarget, SubnetCosts
-from nas.data import thinned
-from nas.digits import DIGITS, load_digits, recipe
 from nas.search.options import SUPERNETS
 from nas.space import Arch
 from nas.studies.answers import integer_answers
 from nas.studies.options import StudyOptions
 from nas.studies.resampling import cell, crossed_mean
+from nas.studies.setup import study_data, study_recipe
 from nas.studies.spread import spread_by_cycles
 from nas.testset import load_digits_test
 from nas.training.checkpoint import load_supernet
@@ -32,7 +31,6 @@ from rtl.files import atomic_write, require_writable
 
 SCHEMA = 1
 SUBNETS = 12  # if not said otherwise
-QUICK_EVERY = 7  # one image in seven
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,14 +64,8 @@ def run(options: StudyOptions) -> dict[str, Any]:
     require_writable(path)
     console = Console(stderr=True)
     hardware = HardwareTarget.load(options.board)
-    data, test = load_digits(), load_digits_test()
-    config = recipe(
-        DIGITS.tiled(hardware.engine.row_lanes),
-        act_bits=hardware.engine.act_bits,
-        seed=options.seed,
-    )
-    if options.quick:
-        data, config = thinned(data, QUICK_EVERY), config.shortened()
+    data, test = study_data(options), load_digits_test()
+    config = study_recipe(options, hardware, options.seed)
     folder = options.out / SUPERNETS
     shared = load_supernet(train_supernet(config, folder, data, console=console))
     pairs: list[Pair] = []

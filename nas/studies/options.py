@@ -34,9 +34,9 @@ class StudyOptions:
 
     supernet: does another recipe train better subnets? Channels and heads unsorted, each subnet
     taught by the next larger one, elastic before quantization, layer scaling of its own for each
-    width and depth: each beside the recipe that is used, with the same seeds, subnets and
-    validation images. Writes OUT/supernet-SEED.json. A training takes about four minutes on an
-    idle core, and there are five for each seed.
+    width and depth, a longer quantized stage: each beside the recipe that is used, with the same
+    seeds, subnets and validation images. Writes OUT/supernet-SEED.json. A training takes four to
+    eight minutes on an idle core, and there are seven for each seed.
 
     rows: which rows should have 8 bits? The trained ViT-S of nox -s vit at equal cycles: rows
     against whole layers, and the score that chooses them, on the zcu102's engine whatever --board.

@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.table import Table
 
 from nas.cost import ExactCosts, HardwareTarget, SubnetCosts
-from nas.data import TrainingData, thinned
-from nas.digits import DIGITS, load_digits, recipe
+from nas.data import TrainingData
 from nas.search.options import SUPERNETS
 from nas.space import Arch
 from nas.studies.options import StudyOptions
 from nas.studies.resampling import cell, crossed_mean
+from nas.studies.setup import study_data, study_recipe
 from nas.studies.spread import spread_by_cycles
 from nas.supernet.supernet import Supernet
 from nas.training.checkpoint import load_supernet
@@ -31,7 +31,6 @@ from rtl.files import atomic_write, require_writable
 
 SCHEMA = 1
 SUBNETS, SEEDS = 24, 2  # if not said otherwise
-QUICK_EVERY = 7  # one image in seven
 USED = "recipe"
 PARTS = 3  # of the subnets, by their cycles
 
@@ -64,7 +63,13 @@ def recipes(config: TrainConfig) -> dict[str, TrainConfig]:
             config, elastic_epochs=(config.float_epochs + 1) // 2
         ),
         "layer scaling switches": replace(config, supernet=switched),
+        "quantized stage 1.5 times as long": _longer(config, 1.5),
+        "quantized stage twice as long": _longer(config, 2),
     }
+
+
+def _longer(config: TrainConfig, factor: float) -> TrainConfig:
+    return replace(config, quantized_epochs=round(factor * config.quantized_epochs))
 
 
 def run(options: StudyOptions) -> dict[str, Any]:
@@ -80,9 +85,8 @@ def run(options: StudyOptions) -> dict[str, Any]:
     require_writable(path)
     console = Console(stderr=True)
     hardware = HardwareTarget.load(options.board)
-    space, data = DIGITS.tiled(hardware.engine.row_lanes), load_digits()
-    if options.quick:
-        data = thinned(data, QUICK_EVERY)
+    data = study_data(options)
+    space = study_recipe(options, hardware, options.seed).supernet.space
     # Tiles in their natural order: a trained network's own would change what is compared.
     costs = SubnetCosts(hardware, space, ExactCosts())
     subnets = spread_by_cycles(costs, options.subnets or SUBNETS, options.seed)
@@ -90,9 +94,7 @@ def run(options: StudyOptions) -> dict[str, Any]:
     seeds = range(options.seed, options.seed + (options.seeds or SEEDS))
     answers: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for seed in seeds:
-        config = recipe(space, act_bits=hardware.engine.act_bits, seed=seed)
-        if options.quick:
-            config = config.shortened()
+        config = study_recipe(options, hardware, seed)
         for name, each in recipes(config).items():
             console.print(f"seed {seed}: {name}")
             trained = train_supernet(each, options.out / SUPERNETS, data, console=console)

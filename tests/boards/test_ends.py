@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from boards.host.accelerator import Accelerator
-from boards.host.errors import DeviceError, UserError
+from boards.host.errors import DeviceError
 from tests.boards.ends import CONTROL, AxiEnd, SerialEnd, UioEnd, driver
+from tests.boards.host.answers import failure, good
 from tests.boards.host.networks import small
 
 ENDS = {"axi": AxiEnd, "uio": UioEnd, "serial": SerialEnd}
@@ -16,18 +15,6 @@ ENDS = {"axi": AxiEnd, "uio": UioEnd, "serial": SerialEnd}
 @pytest.fixture(params=ENDS)
 def end(request, tmp_path, monkeypatch):
     return ENDS[request.param](tmp_path, monkeypatch)
-
-
-def good(engine: Accelerator) -> None:
-    np.testing.assert_array_equal(engine.classify(small().images).outputs, small().logits)
-
-
-def failure(call, *arguments) -> str:
-    with pytest.raises(UserError) as error:
-        call(*arguments)
-    message = str(error.value)
-    assert "\n" not in message
-    return message
 
 
 def test_one_driver(end):

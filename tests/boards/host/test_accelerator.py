@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from boards.host.accelerator import Accelerator
-from boards.host.errors import DeviceError, UserError
+from boards.host.errors import DeviceError
 from boards.host.registers import REGISTERS
 from rtl.config import TINY
 from rtl.isa.faults import FaultCode
+from tests.boards.host.answers import failure, good
 from tests.boards.host.engine_model import CYCLES, ModelTransport
 from tests.boards.host.networks import small
 
@@ -26,19 +27,6 @@ def engine(transport):
     with Accelerator(transport) as engine:
         engine.load(small().package)
         yield engine
-
-
-def good(engine: Accelerator) -> None:
-    """Run all images and compare the logits."""
-    np.testing.assert_array_equal(engine.classify(small().images).outputs, small().logits)
-
-
-def failure(call, *arguments) -> str:
-    with pytest.raises(UserError) as error:
-        call(*arguments)
-    message = str(error.value)
-    assert "\n" not in message
-    return message
 
 
 def test_logits_and_cycles(engine):
@@ -71,8 +59,14 @@ def test_more_images_than_memory_has_room_for(transport):
 
 
 def test_a_region_that_is_there_is_not_written_again(engine, transport, monkeypatch):
-    monkeypatch.setattr(transport, "put", None)
+    written = []
+    monkeypatch.setattr(transport, "put", lambda offset, data: written.append(offset))
     engine.load(small().package, self_test=False)
+    assert written == []
+    transport.model.memory[8] ^= 1
+    with pytest.raises(DeviceError, match="does not hold what was written"):
+        engine.load(small().package, self_test=False)
+    assert written == [0]
 
 
 def test_counters(engine):

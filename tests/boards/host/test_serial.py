@@ -11,6 +11,7 @@ from boards.host.errors import DeviceError, UserError
 from boards.host.registers import REGISTERS
 from boards.host.serial import RATES, SerialTransport, open_transport
 from rtl.config import TINY
+from tests.boards.host.answers import good
 from tests.boards.host.bridge import BridgeModel, VirtualLine
 from tests.boards.host.engine_model import EngineModel
 from tests.boards.host.networks import small
@@ -51,10 +52,6 @@ def bridge():
 @pytest.fixture
 def line(bridge):
     return VirtualLine(bridge)
-
-
-def good(engine: Accelerator) -> None:
-    np.testing.assert_array_equal(engine.classify(small().images).outputs, small().logits)
 
 
 def test_logits_at_the_best_rate(line, bridge):

@@ -40,7 +40,7 @@ def test_a_finished_study_trains_nothing_again(report, folder, monkeypatch):
 
 
 def test_a_folder_that_cannot_be_written_is_refused_first(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(alone, "load_digits", lambda: pytest.fail("too late"))
+    monkeypatch.setattr(alone, "study_data", lambda: pytest.fail("too late"))
     (tmp_path / "file").write_text("")
     args = ("alone", "--out", str(tmp_path / "file" / "runs"))
     assert command(main, prog="python -m nas.studies", args=args) == 2

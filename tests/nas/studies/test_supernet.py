@@ -34,7 +34,7 @@ def test_each_recipe_differs_in_one_option():
     assert used == recipe()
     for other in others:
         assert sum(asdict(used)[name] != value for name, value in asdict(other).items()) == 1
-    assert len({each.key(load_digits()) for each in (used, *others)}) == 5
+    assert len({each.key(load_digits()) for each in (used, *others)}) == 7
     quick = recipes(recipe().shortened())
     assert len({json.dumps(asdict(each), sort_keys=True) for each in quick.values()}) == 5
 
