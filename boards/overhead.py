@@ -1,4 +1,4 @@
-"""``python -m boards.overhead``: the driver's own time per image, on a device that takes none."""
+"""``python -m boards.overhead``: the time that the driver itself takes for an image."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from boards.host.transport import Transport
 PROG = "python -m boards.overhead"
 SCHEMA = 1
 MEMORY_BYTES = 1 << 24
+ABOUT = """Measure the time that the driver itself takes for an image: that of a run on a device which
+answers at once and computes nothing. Prints the median.
+"""
 OFFSETS = {name: offset for name, (offset, _, _) in REGISTERS.items()}
 
 
@@ -68,13 +71,15 @@ def measure(package: Package, runs: int) -> list[float]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the median, and write it where ``--json`` says; 2 where the package is none."""
-    parser = argparse.ArgumentParser(PROG, description=__doc__)
-    parser.add_argument("package", type=Path, metavar="PACKAGE")
-    parser.add_argument("--runs", type=int, default=1000, help="of one image each (1000)")
-    parser.add_argument("--json", type=Path, metavar="PATH")
+    parser = argparse.ArgumentParser(PROG, description=ABOUT)
+    parser.add_argument("package", type=Path, metavar="PACKAGE", help="file from rtl.compiler")
+    parser.add_argument("--runs", type=int, default=1000, help="runs of one image each (1000)")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write the median, too")
     options = parser.parse_args(arguments)
     try:
-        seconds = measure(Package.load(options.package), max(1, options.runs))
+        if options.runs < 1:
+            raise UserError(f"--runs must be at least 1, not {options.runs}")
+        seconds = measure(Package.load(options.package), options.runs)
         median = statistics.median(seconds)
         print(f"{median * 1e6:.0f} us per image, the median of {len(seconds)} runs of one image")
         if options.json:

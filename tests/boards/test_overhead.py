@@ -22,3 +22,8 @@ def test_a_report(tmp_path, capsys):
 def test_no_package(tmp_path, capsys):
     assert main([str(tmp_path / "absent")]) == 2
     assert capsys.readouterr().err.endswith("absent: no such file\n")
+
+
+def test_no_runs(tmp_path, capsys):
+    assert main([str(tmp_path / "absent"), "--runs", "0"]) == 2
+    assert "--runs must be at least 1, not 0" in capsys.readouterr().err
