@@ -6,6 +6,7 @@ from math import inf
 import numpy as np
 import pytest
 
+from nas.cost import ExactCosts, HardwareTarget, SubnetCosts
 from nas.digits import DIGITS
 from nas.search.band import DRAWS, Band
 from tests.nas.search.toy import EXACT, GivenCosts, cycles
@@ -119,3 +120,21 @@ def test_a_space_with_one_subnet():
     only = tuple(single.encode(single.smallest()))
     assert alone.uniform(16) == alone.draw(4, np.random.default_rng(0)) == [only]
     assert alone.step_into(single.smallest(), 1.0, first) == only
+
+
+@pytest.mark.parametrize("fps", [9100, 16000, 26000])
+def test_the_estimate_loses_none_of_the_band(fps, tmp_path):
+    """On the engine TINY, whose exact costs are 1.1 to 1.9 times their lower bounds."""
+    hardware = HardwareTarget.load("sim")
+    space = DIGITS.tiled(hardware.engine.row_lanes)
+    costs = SubnetCosts(hardware, space, ExactCosts(folder=tmp_path))
+    real = Band(space, costs, hardware.cycle_limit(fps))
+    rng = np.random.default_rng(3)
+    archs = [space.sample(rng) for _ in range(200)]
+    inside = [
+        tuple(int(gene) for gene in space.encode(arch))
+        for arch, cost in zip(archs, costs.of(archs), strict=True)
+        if real.lowest <= cost.cycles <= real.limit
+    ]
+    drawn = [tuple(int(gene) for gene in space.encode(arch)) for arch in archs]
+    assert list(real.inside(drawn)) == inside and len(inside) > 4
