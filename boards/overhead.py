@@ -18,8 +18,8 @@ from boards.host.transport import Transport
 PROG = "python -m boards.overhead"
 SCHEMA = 1
 MEMORY_BYTES = 1 << 24
-ABOUT = """Measure the time that the driver itself takes for an image: that of a run on a device which
-answers at once and computes nothing. Prints the median.
+ABOUT = """Measure the time that the driver itself takes for an image: that of a run on a device
+which answers at once and computes nothing. Prints the median.
 """
 OFFSETS = {name: offset for name, (offset, _, _) in REGISTERS.items()}
 

@@ -45,6 +45,7 @@ class BridgeModel:
     def power_on(self) -> None:
         self.period = frames.first_period(self.clock_hz)
         self.open, self.last = False, 0
+        self.refused = False  # the last write of a register
         self.frame, self.ignoring = bytearray(), False
         self.fifo: deque[tuple[float, int]] = deque()
         self.free_at = self.arrived_at = self.good_at = 0.0
@@ -178,13 +179,22 @@ class BridgeModel:
             if address in own:
                 return own[address], b"", 0
             return self.registers.read32(address - frames.REGISTERS), b"", 0
-        if operation == LinkOperation.WRITE32 and new:
-            self.registers.write32(address - frames.REGISTERS, value)
+        if operation == LinkOperation.WRITE32:
+            self.write_register(address - frames.REGISTERS, value, new)
         if operation == LinkOperation.WRITE_BLOCK and new:
             self.memory[part] = np.frombuffer(payload, np.uint8)
         if operation == LinkOperation.CRC:
             return zlib.crc32(self.memory[part].tobytes()), b"", value / CRC_BYTES_PER_S
         return value, self.memory[part].tobytes() * (operation == LinkOperation.READ_BLOCK), 0
+
+    def write_register(self, offset: int, value: int, new: bool) -> None:
+        """Write once; a repetition that was refused is refused again."""
+        if new:
+            self.refused = True
+            self.registers.write32(offset, value)
+            self.refused = False
+        elif self.refused:
+            raise ValueError
 
     def answer(
         self, header: Header, status: LinkStatus, value: int, now: float, content: bytes = b""

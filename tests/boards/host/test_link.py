@@ -7,7 +7,7 @@ import pytest
 
 from boards.host import frames
 from boards.host.errors import DeviceError
-from boards.host.frames import Header, LinkOperation
+from boards.host.frames import Header, LinkOperation, LinkStatus
 from boards.host.link import LinkRequest, SerialLink
 from tests.boards.host.bridge import BridgeModel, VirtualLine
 
@@ -24,6 +24,8 @@ class Registers:
         return self.values[offset]
 
     def write32(self, offset, value):
+        if offset >= 0x800:
+            raise KeyError(offset)
         self.writes.append((offset, value))
         self.values[offset] = value
 
@@ -240,3 +242,15 @@ def test_a_request_that_came_long_ago_is_not_answered_twice(link, line, bridge):
     )
     link.ask([write32(4, 3)])
     assert bridge.registers.writes == [(4, 1), (4, 2), (4, 3)]
+
+
+def test_a_write_that_was_refused_is_refused_again(link, bridge):
+    sequence = (bridge.last + 1) % frames.SEQUENCES
+    address = frames.REGISTERS + 0x800
+    header = Header(frames.REQUEST, sequence, LinkOperation.WRITE32, 0, address, 1)
+    for _ in range(2):
+        bridge.sent.clear()
+        bridge.request(header, b"", bridge.free_at)
+        answer = frames.decode(bytes(byte for _, byte, _ in bridge.sent))
+        assert answer is not None and answer.status == LinkStatus.BUS
+    assert bridge.registers.writes == []
