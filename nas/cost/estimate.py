@@ -182,7 +182,8 @@ def caveats(hardware: HardwareTarget, *shapes: NetworkShape) -> list[str]:
         ]
     warning = found.warning(board)
     said = [warning] if warning else []
-    if not found.is_of(hardware.engine):
+    # Of the board's own engine, the warning has said so.
+    if not found.is_of(hardware.engine) and not (warning and hardware.is_default):
         said.append(
             f"cycles of engine '{hardware.engine.name}' extrapolate: board '{board.name}' is"
             f" calibrated with engine '{found.latency.engine}'"

@@ -39,6 +39,11 @@ class HardwareTarget:
         found = load_board(board)
         return cls(found, config.engine(engine or found.engine))
 
+    @property
+    def is_default(self) -> bool:
+        """Whether the engine is the board's own."""
+        return self.engine == config.engine(self.board.engine)
+
     def at(self, clock_hz: int) -> "HardwareTarget":
         """Return the target at another clock, where memory gives other bytes per cycle."""
         return HardwareTarget(self.board.model_copy(update={"clock_hz": clock_hz}), self.engine)

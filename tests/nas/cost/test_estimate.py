@@ -68,6 +68,14 @@ def test_no_caveat_of_a_network_like_those_of_the_calibration():
     assert extrapolated(hardware.engine, hardware.board) == []
 
 
+def test_an_engine_that_has_changed_is_one_caveat(monkeypatch):
+    monkeypatch.setattr(Calibration, "is_of", lambda self, engine: False)
+    (said,) = caveats(HardwareTarget.load("sim"))
+    assert "was made with another engine" in said
+    others = caveats(HardwareTarget.load("sim", "ulx3s"))
+    assert any("cycles of engine 'ulx3s' extrapolate" in each for each in others)
+
+
 def test_an_outdated_calibration_is_a_caveat(monkeypatch):
     monkeypatch.setattr(Calibration, "outdated", lambda self, board: ["another timing model"])
     (said,) = caveats(HardwareTarget.load("sim"))
