@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from nas.importer import pixels
 from nas.importer.activations import GELU_GRID, kind_of
+from nas.importer.names import full_name
 from nas.importer.network import Affine, FloatBlock, FloatNetwork, LayerNorm, affine
 from nas.importer.options import ImportOptions
-from nas.importer.timm_parts import build, full_name, refuse
+from nas.importer.timm_parts import build, refuse
 from nas.importer.weights import CheckpointWeights, read_weights
 from rtl.errors import UserError
 
