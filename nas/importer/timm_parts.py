@@ -88,6 +88,11 @@ def refuse(name: str, model: nn.Module) -> None:
         raise UserError(f"timm model '{name}' has what the engine has not: {missing}")
 
 
+def has_front(model: Any) -> bool:
+    """Say whether a timm model that is not refused has a LayerNorm in front of its blocks."""
+    return not isinstance(model.norm_pre, nn.Identity)
+
+
 def _missing(model: Any) -> Iterator[str]:
     """Name the parts of a timm model that the engine has not."""
     kinds = {
