@@ -1,7 +1,8 @@
 """Networks for the accelerator: searched, or trained elsewhere and quantized; and their costs.
 
 - :mod:`nas.data`, :mod:`nas.digits`: images with labels; the handwritten digits
-- :mod:`nas.folder`: images of a folder, perhaps with classes
+- :mod:`nas.folder`: images of a folder, perhaps with classes; :mod:`nas.image_files` finds them,
+  :mod:`nas.labels` their classes
 - :mod:`nas.intervals`: intervals of accuracies; :mod:`nas.producer`: the name in a model file
 - :mod:`nas.testset`: the test set, which only the final report imports
 - :mod:`nas.space`: the search space

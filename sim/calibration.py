@@ -53,6 +53,7 @@ def model_of(shape: NetworkShape, act_bits: int = 6, seed: int = 0) -> IntegerMo
         class_token=shape.class_token,
         registers=shape.registers,
         output="tokens" if shape.dense else "logits",
+        front=shape.front_bits8 is not None,
     )
 
     def flagged(layer: Linear, flags: tuple[bool, ...]) -> Linear:
@@ -71,14 +72,17 @@ def model_of(shape: NetworkShape, act_bits: int = 6, seed: int = 0) -> IntegerMo
             second_zero=block.hidden_zero,
         )
 
-    output = model.output
+    output, front = model.output, model.front
     if not isinstance(output, Features):
         output = replace(output, head=flagged(output.head, shape.head_bits8))
+    if front is not None and shape.front_bits8 is not None:
+        front = replace(front, layer=flagged(front.layer, shape.front_bits8))
     return replace(
         model,
         blocks=tuple(map(block_of, model.blocks, shape.blocks)),
         embed=flagged(model.embed, shape.embed_bits8),
         output=output,
+        front=front,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rtl.model import Block, Classifier, Features, HeadScales, Linear, Norm, Pool
+from rtl.model import Block, Classifier, Features, Front, HeadScales, Linear, Norm, Pool
 from rtl.model.dyadic import dyadic
 from rtl.model.numerics import code_range
 from sim.golden import ops
@@ -63,6 +63,12 @@ class LayerMaker:
         residual = np.repeat(position[None].astype(np.int64), len(images), axis=0)
         residual[:, patches] = _add(residual[:, patches], pixels, layer)
         return layer, position, residual
+
+    def front(self, residual: np.ndarray, rms: float) -> tuple[Front, np.ndarray]:
+        """Make a LayerNorm and a matrix, and return them with the stream that they give."""
+        norm, x = self.norm(residual)
+        layer = self.layer("front", x, self.width, norm.zero, self.standout * rms)
+        return Front(norm, layer), _linear(x, layer, ops.INT16)
 
     def block(
         self,

@@ -21,6 +21,7 @@ from rtl.model import (
     Block,
     Classifier,
     Features,
+    Front,
     HeadScales,
     IntegerModel,
     Linear,
@@ -56,6 +57,7 @@ class IntegerNetwork:
         self._position = _tensor(model.position, self.device).double()
         pixels = code_range(8, signed=False)
         self._embed = _Linear(model.embed, pixels, INT16, self.device)
+        self._front = model.front and _Front(model.front, model.act_bits, self.device)
         self._blocks = [_Block(block, model.act_bits, self.device) for block in model.blocks]
         self._classifier = (
             None
@@ -114,6 +116,8 @@ class IntegerNetwork:
 
     def _compute(self, images: Tensor, record: Record) -> None:
         residual = self._preload(images, record)  # (batch, tokens, width)
+        if self._front:
+            residual = self._front(residual, record)
         for i, block in enumerate(self._blocks):
 
             def record_in_block(name: str, tensor: Tensor, prefix: str = f"blocks.{i}") -> None:
@@ -230,6 +234,22 @@ class _Norm:
         y0 = self.table[index]
         p = (mantissa * ((y0 * y0) >> 17)) >> 21
         return (y0 * ((3 << 20) - p)) >> 22, e
+
+
+class _Front:
+    """LayerNorm and matrix in front of the blocks (section 3)."""
+
+    def __init__(self, front: Front, act_bits: int, device: torch.device) -> None:
+        self.norm = _Norm(front.norm, act_bits, device)
+        self.layer = _Linear(front.layer, front.norm.range(act_bits), INT16, device)
+
+    def __call__(self, residual: Tensor, record: Record) -> Tensor:
+        """(batch, tokens, width) to what takes its place, float64."""
+        normal = self.norm(residual)
+        record("front.norm", normal)
+        residual = self.layer(normal).double()
+        record("front", residual)
+        return residual
 
 
 class _Classifier:

@@ -77,7 +77,7 @@ def _content(chunk: Chunk, model: IntegerModel, plan: Plan) -> np.ndarray:
         tables = np.atleast_2d(model.blocks[int(name.split(".")[1])].gelu)
         return _gelu_bytes(tables[chunk.parts[0][1]], model.act_bits)
     if chunk.content == "exponents":
-        return _exponent_beats(_norm(model, name), plan)
+        return _exponent_beats(model.norms()[name], plan)
     linears = model.linears() | pool_matrices(model, plan)
     pack = _weight_words if chunk.content == "weights" else _parameter_records
     parts = [
@@ -85,15 +85,6 @@ def _content(chunk: Chunk, model: IntegerModel, plan: Plan) -> np.ndarray:
         for layer, first, count in chunk.parts
     ]
     return np.concatenate(parts)
-
-
-def _norm(model: IntegerModel, name: str) -> Norm:
-    """``norm``, or ``blocks.0.norm1`` and the like."""
-    _, _, rest = name.partition("blocks.")
-    if not rest:
-        return model.classifier.norm
-    block, norm = rest.split(".")
-    return getattr(model.blocks[int(block)], norm)
 
 
 def _weight_words(

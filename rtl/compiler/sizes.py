@@ -176,6 +176,15 @@ class Plan:
         return TiledMatrix("embed", -1, shape.width, shape.patch_values, self.patch_words, flags)
 
     @cached_property
+    def front(self) -> TiledMatrix | None:
+        """The matrix between the patch embedding and the blocks, if there is one."""
+        shape = self.shape
+        if shape.front_bits8 is None:
+            return None
+        flags = self._flags(shape.front_bits8, shape.width)
+        return TiledMatrix("front", -1, shape.width, shape.width, self.width_depth, flags)
+
+    @cached_property
     def head(self) -> TiledMatrix:
         shape = self.shape
         flags = self._flags(shape.head_bits8, shape.classes)
@@ -226,8 +235,9 @@ class Plan:
     def all_layers(self) -> dict[str, TiledMatrix]:
         """Every matrix by its name."""
         inner = (layer for layers in self._layers for layer in layers.values())
+        fronts = () if self.front is None else (self.front,)
         heads = () if self.shape.dense else (self.head,)
-        layers = (self.embed, *inner, *self.pool_layers.values(), *heads)
+        layers = (self.embed, *fronts, *inner, *self.pool_layers.values(), *heads)
         return {layer.name: layer for layer in layers}
 
     def _flags(self, flags: tuple[bool, ...], rows: int) -> tuple[bool, ...]:

@@ -20,6 +20,7 @@ from rtl.model.parts import (
     SCALE_DTYPES,
     SIZE_MAX,
     Classifier,
+    Front,
     HeadScales,
     Linear,
     Norm,
@@ -75,6 +76,8 @@ class _Decoder:
             model[key] = top.take(key)
         if self._format > 1:
             model["registers"] = top.take("registers")
+        if self._format > 2:
+            model["front"] = self.front(top)
         top.finish()
         for name in self._tensors:
             raise UserError(f"tensor {checks.shown(name)} does not belong to this model")
@@ -120,6 +123,15 @@ class _Decoder:
         values = {key: entry.take(key) for key in keys}
         entry.finish()
         return Norm(**values, exponent=self.tensor(f"{name}.exponent"))
+
+    def front(self, top: Fields) -> Front | None:
+        """What is between the patch embedding and the blocks; null where nothing is."""
+        if (value := top.take("front")) is None:
+            return None
+        entry = Fields("header.front", value)
+        front = Front(self.norm("front.norm", entry), self.linear("front"))
+        entry.finish()
+        return front
 
     def second_table(self, name: str, code: Fields) -> dict[str, Any]:
         """Fields of a block with two GELU tables; none where there is one."""

@@ -62,6 +62,9 @@ class NetworkShape:
     dense : bool
         Whether the residual words of all tokens are the output. There is no classifier then, and no
         final LayerNorm: ``classes`` is 0, ``head_bits8`` empty, ``mean_pool`` false.
+    front_bits8 : tuple of bool, optional
+        Width flags of the matrix between the patch embedding and the blocks, behind a LayerNorm of
+        its own; None where there is none.
     """
 
     image: tuple[int, int, int]
@@ -77,6 +80,7 @@ class NetworkShape:
     class_token: bool = True
     registers: int = 0
     dense: bool = False
+    front_bits8: tuple[bool, ...] | None = None
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -131,7 +135,7 @@ class NetworkShape:
             The new ``row_granularity``.
         bits8 : float
             Fraction of 8-bit row tiles in each matrix, rounded up to whole tiles. The patch
-            embedding has none.
+            embedding has none, and the matrix in front of the blocks no others.
 
         Raises
         ------
@@ -156,6 +160,7 @@ class NetworkShape:
             blocks=tuple(map(block, range(len(self.blocks)))),
             embed_bits8=flags(self.width, 0.0),
             head_bits8=flags(self.classes),
+            front_bits8=None if self.front_bits8 is None else flags(self.width, 1.0),
         )
 
 

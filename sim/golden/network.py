@@ -66,6 +66,11 @@ def _chunk_images(model: IntegerModel) -> int:
 
 def _compute(model: IntegerModel, images: np.ndarray, record: Record) -> None:
     residual = _embed(model, images, record)
+    if model.front is not None:
+        norm = _norm(residual, model.front.norm, model.act_bits)
+        record("front.norm", norm)
+        residual = _linear(norm, model.front.layer, *ops.INT16)  # in place of what was there
+        record("front", residual)
     for i, block in enumerate(model.blocks):
 
         def record_in_block(name: str, tensor: np.ndarray, prefix: str = f"blocks.{i}") -> None:

@@ -230,6 +230,22 @@ def tokens_all() -> IntegerModel:
     return replace(model, preprocessing=recipe)
 
 
+def front() -> IntegerModel:
+    """A LayerNorm and a matrix in front of the blocks, registers, channels that fill no tile."""
+    return random_model(
+        image=(8, 12, 3), patch=4, width=20, head_dim=8, blocks=[(2, 24), (2, 16)], classes=4,
+        row_granularity=8, registers=2, front=True, seed=13,
+    )  # fmt: skip
+
+
+def front_tokens() -> IntegerModel:
+    """A LayerNorm in front of the blocks with an unsigned code of 8 bits; tokens as the output."""
+    return random_model(
+        image=(8, 8, 1), patch=4, width=16, head_dim=8, blocks=[(2, 24)], act_bits=8,
+        row_granularity=8, output="tokens", front=True, seed=14,
+    )  # fmt: skip
+
+
 def with_ends(layer: Linear) -> np.ndarray:
     """Give the first row of each width both ends of its range."""
     weight = layer.weight.copy()
@@ -264,6 +280,8 @@ MODELS: dict[str, Callable[[], IntegerModel]] = {
         tokens,
         tokens_mean,
         tokens_all,
+        front,
+        front_tokens,
     )
 }
 """The models by the names of their files."""

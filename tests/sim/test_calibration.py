@@ -35,6 +35,7 @@ NETWORKS = {
         },
         {"latency": 60},
     ),
+    "a norm in front": ({"width": 48, "blocks": [(3, 96)] * 2, "front": True}, {}),
     "many classes": ({"width": 64, "blocks": [(2, 128)] * 2, "classes": 200}, {"latency": 200}),
 }
 
@@ -63,6 +64,7 @@ def errors_of(engine, images):
         {"pool": "mean", "class_token": False, "registers": 2},
         {"output": "tokens", "two_tables": True},
         {"output": "tokens", "pool": "all", "class_token": False},
+        {"front": True},
     ],
     ids=str,
 )

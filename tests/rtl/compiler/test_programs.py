@@ -213,6 +213,19 @@ SHAPES = {
             "output": "tokens",
         },
     ),
+    "a norm in front": (TINY, SMALL | {"front": True}),
+    "a norm in front, registers in tiles of their own, padded width": (
+        TINY,
+        SMALL | {"width": 40, "registers": 9, "front": True},
+    ),
+    "a norm in front, ring smaller than a layer": (
+        replace(TINY, weight_words=60, parameter_words=5, exponent_words=5),
+        SMALL | {"blocks": ((2, 100),) * 2, "width": 48, "front": True, "bits8_fraction": 1.0},
+    ),
+    "a norm in front on zcu102, tokens": (
+        ZCU102,
+        WIDE32 | {"blocks": ((2, 64),), "output": "tokens", "pool": "mean", "front": True},
+    ),
     "logits in parts": (replace(TINY, residual_words=20), SMALL | {"classes": 300}),
     "logits in parts, one place": (replace(TINY, residual_words=12), SMALL | {"classes": 300}),
     "logits in parts, over tokens": (replace(TINY, residual_words=5), SMALL | {"classes": 300}),
@@ -272,7 +285,9 @@ def test_any_interleaving_gives_the_same_output(name, seed):
     np.testing.assert_array_equal(program.output(result), output)
 
 
-@pytest.mark.parametrize("name", ["digits", "ring smaller than a layer", "tokens", "two tables"])
+@pytest.mark.parametrize(
+    "name", ["digits", "ring smaller than a layer", "tokens", "two tables", "a norm in front"]
+)
 def test_images_one_after_the_other(name):
     """In program order, the semaphores checked on the way."""
     model, program, images = compiled(name, images=3)

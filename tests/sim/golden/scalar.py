@@ -115,6 +115,10 @@ def classify(model, image):
         y = linear(patch, model.embed, int16)
         residual[p] = add(residual[p], y, model.embed.residual_shift)
     tensors["embed"] = residual
+    if model.front:
+        tensors["front.norm"] = [layer_norm(r, model.front.norm, a) for r in residual]
+        residual = [linear(x, model.front.layer, int16) for x in tensors["front.norm"]]
+        tensors["front"] = residual
 
     for i, block in enumerate(model.blocks):
         first, stop = 0, len(residual)

@@ -45,6 +45,7 @@ SIZES = {
     "everything new": {
         **COLOUR, "output": "tokens", "pool": "mean", "registers": 1, "two_tables": True,
     },
+    "front": {**COLOUR, "front": True},
 }  # fmt: skip
 
 
