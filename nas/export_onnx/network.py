@@ -7,7 +7,7 @@ import numpy as np
 
 from nas.export_onnx import operations as ops
 from nas.export_onnx.graph import GraphWriter, Operand, Tap
-from rtl.model import Block, Classifier, Features, IntegerModel, Linear, Norm, Pool
+from rtl.model import Block, Classifier, Features, Front, IntegerModel, Linear, Norm, Pool
 from rtl.model.numerics import code_range
 
 IMAGES = "images"
@@ -38,6 +38,8 @@ class NetworkWriter:
         self._final = model.shape.final_tokens
         self.outputs: tuple[str, ...] = (model.output_tensor,)
         residual = self._embed()
+        if model.front is not None:
+            residual = self._front(model.front, residual)
         for i, block in enumerate(model.blocks):
             queries = self._final if i == len(model.blocks) - 1 else range(model.tokens)
             residual = self._block(f"blocks.{i}", block, residual, queries)
@@ -67,6 +69,15 @@ class NetworkWriter:
             position = model.position.astype(np.int64)
             residual = ops.add_codes(g, position, embedded, model.embed.residual_shift)
         return g.tap("embed", residual, (model.tokens, model.width))
+
+    def _front(self, front: Front, residual: str) -> str:
+        """The stream that takes the residual stream's place, (batch, tokens, width)."""
+        model, g = self.model, self.graph
+        normal = self._norm("front.norm", residual, front.norm, model.tokens)
+        with g.scope("front"):
+            codes = front.norm.range(model.act_bits)
+            residual = ops.linear(g, normal, front.layer, codes, ops.INT16)
+        return g.tap("front", residual, (model.tokens, model.width))
 
     def _block(self, name: str, block: Block, residual: str, queries: range) -> str:
         """One transformer block, (batch, tokens, width) to (batch, queries, width)."""

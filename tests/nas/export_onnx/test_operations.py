@@ -178,7 +178,7 @@ def test_attention_weights_and_context(scale, act_bits):
     scales = HeadScales((scale[0],), (scale[1],))
     g = GraphWriter()
     weights = g.named(ops.softmax(g, "x", scales, act_bits, 300))
-    expected = reference.softmax_weights(scores, *scale, act_bits)
+    expected = reference.softmax_weights(scores, scale[0], scale[1], act_bits)
     np.testing.assert_array_equal(run(g, weights, scores), expected)
 
     value = rng.integers(-128, 128, (2, 1, 300, 4))
