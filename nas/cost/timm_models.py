@@ -7,6 +7,8 @@ of the activation) do not matter; a part that the engine cannot run is refused b
 
 from functools import cache
 
+from torch import nn
+
 from nas.importer.options import NetworkOptions
 from nas.importer.timm_parts import build, full_name, refuse
 from rtl.model.shape import BlockShape, NetworkShape
@@ -42,4 +44,5 @@ def timm_sizes(name: str, options: NetworkOptions) -> NetworkShape:
         class_token=model.has_class_token,
         registers=model.num_reg_tokens,
         dense=dense,
+        front_bits8=() if isinstance(model.norm_pre, nn.LayerNorm) else None,
     )

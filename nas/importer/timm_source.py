@@ -14,7 +14,14 @@ from torch import Tensor, nn
 
 from nas.importer import pixels
 from nas.importer.activations import GELU_GRID, kind_of
-from nas.importer.network import Affine, FloatBlock, FloatNetwork, LayerNorm, affine
+from nas.importer.network import (
+    Affine,
+    FloatBlock,
+    FloatFront,
+    FloatNetwork,
+    LayerNorm,
+    affine,
+)
 from nas.importer.options import ImportOptions
 from nas.importer.timm_parts import build, full_name, refuse
 from nas.importer.weights import CheckpointWeights, read_weights
@@ -175,7 +182,7 @@ def canonical(
     source : dict
         What there is to report.
     """
-    name, conv = source.get("name", "model"), model.patch_embed.proj
+    name, conv, before = source.get("name", "model"), model.patch_embed.proj, model.norm_pre
     image = (*model.patch_embed.img_size, conv.in_channels)
     known = (tuple(config["mean"]), tuple(config["std"])) if config.get("mean") else None
     mean, std = pixels.statistics(name, options, known, image[2])
@@ -205,6 +212,7 @@ def canonical(
         preprocessing=pixels.from_timm(name, config, image),
         class_names=options.names(),
         source={**source, "epsilon": model.norm.eps},
+        front=FloatFront(_norm(before)) if isinstance(before, nn.LayerNorm) else None,
     )
 
 
