@@ -15,6 +15,7 @@
 - :mod:`nas.search`: ``python -m nas.search``, the main job
 - :mod:`nas.studies`: ``python -m nas.studies``, studies of the method on the digits
 - :mod:`nas.evaluate`: ``python -m nas.evaluate``, an integer model beside its float network
+- :mod:`nas.export_onnx`: ``python -m nas.export_onnx``, an integer model as an ONNX file
 - :mod:`nas.vit`: ``python -m nas.vit``, the example with a trained network
 - :mod:`nas.fit`, :mod:`nas.explain`, :mod:`nas.calibrate`: commands about costs
 """

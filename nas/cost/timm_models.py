@@ -7,10 +7,10 @@ of the activation) do not matter; a part that the engine cannot run is refused b
 
 from functools import cache
 
-from nas.importer.checks import check_tokens
 from nas.importer.names import full_name
 from nas.importer.options import NetworkOptions
-from nas.importer.timm_parts import build, refuse
+from nas.importer.sizes import check_tokens
+from nas.importer.timm_parts import build, has_front, refuse
 from rtl.model.shape import BlockShape, NetworkShape
 
 CLASSES = 1000  # of a model that comes without a classifier: ImageNet's
@@ -45,6 +45,7 @@ def timm_sizes(name: str, options: NetworkOptions) -> NetworkShape:
         class_token=model.has_class_token,
         registers=model.num_reg_tokens,
         dense=dense,
+        front_bits8=() if has_front(model) else None,
     )
     check_tokens(name, sizes)
     return sizes

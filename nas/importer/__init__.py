@@ -8,7 +8,7 @@
 - ``onnx_source``: ONNX files; ``onnx_graph``, ``onnx_parts``, ``onnx_blocks``, ``onnx_host``
 - ``resample``: positions for another image size
 - ``pixels``: from images to pixels; ``known``: files that do not say what they need
-- ``activations``: kinds of GELU; ``checks``: of any network
+- ``activations``: kinds of GELU; ``checks``, ``sizes``: of any network
 """
 
 from nas.importer.options import ImportOptions

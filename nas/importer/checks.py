@@ -2,17 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from math import isqrt
 from typing import Any
 
 from torch import Tensor
 
 from nas.importer.network import FloatNetwork
+from nas.importer.sizes import check_tokens
 from rtl.errors import UserError
-from rtl.model.shape import NetworkShape
-
-TOKENS_MAX = 1024  # docs/format.md
-USUAL_SIZE = 224  # pixels
 
 
 def check(network: FloatNetwork) -> None:
@@ -40,20 +36,6 @@ def check(network: FloatNetwork) -> None:
         raise UserError(f"{name}: {names} class names for {len(head.bias)} classes")
     if names and head is None and network.host is None:
         raise UserError(f"{name}: {names} class names, but it has no classes: drop --class-names")
-
-
-def check_tokens(name: str, sizes: NetworkShape) -> None:
-    """Refuse too many tokens, with image sizes that fit: the largest one, and the usual one."""
-    if sizes.tokens <= TOKENS_MAX:
-        return
-    patch, (height, width, _) = sizes.patch, sizes.image
-    side = isqrt(TOKENS_MAX - (sizes.tokens - sizes.patches))
-    usual = USUAL_SIZE % patch == 0 and USUAL_SIZE < side * patch
-    raise UserError(
-        f"{name}: {sizes.tokens:,} tokens at {height} x {width} pixels, at most {TOKENS_MAX:,} fit:"
-        f" give --image-size {side * patch}, the largest that fits"
-        + (f", or the usual --image-size {USUAL_SIZE}" if usual else "")
-    )
 
 
 def tensors(part: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:

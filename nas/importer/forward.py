@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas.importer.network import Affine, FloatBlock, FloatNetwork, LayerNorm
+from nas.importer.network import Affine, FloatBlock, FloatFront, FloatNetwork, LayerNorm
 from nas.numerics.reshape import join_heads, patches_of, split_heads
 
 Tap = Callable[[str, Tensor], Tensor]
@@ -36,6 +36,8 @@ def forward(network: FloatNetwork, images: Tensor, tap: Tap = look) -> Tensor:
     (batch, tokens, width)
     """
     residual = tap("embed", embed(network, images))
+    if network.front is not None:
+        residual = run_front(network.front, residual, tap)
     for index, block in enumerate(network.blocks):
         residual = run_block(block, residual, network.head_dim, partial(_inside, tap, index))
     return residual
@@ -50,6 +52,12 @@ def embed(network: FloatNetwork, images: Tensor) -> Tensor:
     patches = linear(network.embed, (pixels / 255 - mean) / std)
     others = patches.new_zeros(len(images), network.tokens - network.patches, network.width)
     return torch.cat([patches, others], 1) + position
+
+
+def run_front(front: FloatFront, residual: Tensor, tap: Tap = look) -> Tensor:
+    """The stream in front of the blocks to theirs, (batch, tokens, width)."""
+    normal = tap("front.norm", layer_norm(front.norm, residual))
+    return tap("front", normal if front.layer is None else linear(front.layer, normal))
 
 
 def run_block(block: FloatBlock, residual: Tensor, head_dim: int, tap: Tap = look) -> Tensor:

@@ -1,8 +1,9 @@
 """The canonical float network: what every importer makes, and every fold and quantizer reads.
 
-It is a plain vision transformer: patches, blocks of attention and MLP, a final LayerNorm, perhaps a
-classifier. Parts that a source writes differently (one matrix for Q, K and V; convolutions; the
-class token in front) are brought into the order of docs/numerics.md by the importer.
+It is a plain vision transformer: patches, perhaps a LayerNorm in front of the blocks, blocks of
+attention and MLP, a final LayerNorm, perhaps a classifier. Parts that a source writes differently
+(one matrix for Q, K and V; convolutions; the class token in front) are brought into the order of
+docs/numerics.md by the importer.
 """
 
 from dataclasses import dataclass, field, fields, replace
@@ -92,6 +93,21 @@ class FloatBlock:
 
 
 @dataclass(frozen=True, eq=False)
+class FloatFront:
+    """What makes the blocks' stream of patches and positions: ``layer(norm(x))``.
+
+    Parameters
+    ----------
+    norm : LayerNorm
+    layer : Affine, optional
+        (width, width); the identity where it is None.
+    """
+
+    norm: LayerNorm
+    layer: Affine | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class FloatNetwork:
     """A trained vision transformer, in float64.
 
@@ -128,6 +144,8 @@ class FloatNetwork:
         stated, ``epsilon``, and what else the importer has to report; JSON values.
     features : Affine, optional
         Without a classifier: what multiplies the final LayerNorm; the identity where it is None.
+    front : FloatFront, optional
+        A LayerNorm between the patch embedding and the blocks.
     """
 
     image: tuple[int, int, int]
@@ -148,6 +166,7 @@ class FloatNetwork:
     host: bytes | None = None
     source: dict[str, Any] = field(default_factory=dict)
     features: Affine | None = None
+    front: FloatFront | None = None
 
     @property
     def width(self) -> int:
@@ -178,6 +197,7 @@ class FloatNetwork:
             class_token=self.class_token,
             registers=self.registers,
             dense=self.head is None,
+            front_bits8=None if self.front is None else (),
         )
 
 
@@ -193,7 +213,7 @@ def converted(part: Part, dtype: torch.dtype, device: torch.device | str = "cpu"
         return cast(Part, part.to(device, dtype))
     if isinstance(part, tuple):
         return cast(Part, tuple(converted(each, dtype, device) for each in part))
-    if isinstance(part, Affine | LayerNorm | FloatBlock | FloatNetwork):
+    if isinstance(part, Affine | LayerNorm | FloatBlock | FloatFront | FloatNetwork):
         values = {f.name: converted(getattr(part, f.name), dtype, device) for f in fields(part)}
         return replace(cast(Any, part), **values)
     return part

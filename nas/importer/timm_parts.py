@@ -64,6 +64,11 @@ def refuse(name: str, model: nn.Module) -> None:
         raise UserError(f"timm model '{name}' has what the engine has not: {missing}")
 
 
+def has_front(model: Any) -> bool:
+    """Say whether a timm model that is not refused has a LayerNorm in front of its blocks."""
+    return not isinstance(model.norm_pre, nn.Identity)
+
+
 def _missing(model: Any) -> Iterator[str]:
     """Name the parts of a timm model that the engine has not."""
     kinds = {
@@ -78,8 +83,8 @@ def _missing(model: Any) -> Iterator[str]:
         yield from _missing_in_stem(model.patch_embed)
     else:
         yield f"a hybrid stem ({type(model.patch_embed).__name__})"
-    if not isinstance(model.norm_pre, nn.Identity):
-        yield "a norm in front of the blocks (pre-norm)"
+    if not isinstance(model.norm_pre, nn.Identity | nn.LayerNorm):
+        yield f"{type(model.norm_pre).__name__} in front of the blocks"
     if type(model.blocks[0]) is Block:
         yield from _missing_in_block(model.blocks[0])
     else:

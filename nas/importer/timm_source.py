@@ -15,9 +15,16 @@ from torch import Tensor, nn
 from nas.importer import pixels
 from nas.importer.activations import GELU_GRID, kind_of
 from nas.importer.names import full_name
-from nas.importer.network import Affine, FloatBlock, FloatNetwork, LayerNorm, affine
+from nas.importer.network import (
+    Affine,
+    FloatBlock,
+    FloatFront,
+    FloatNetwork,
+    LayerNorm,
+    affine,
+)
 from nas.importer.options import ImportOptions
-from nas.importer.timm_parts import build, refuse
+from nas.importer.timm_parts import build, has_front, refuse
 from nas.importer.weights import CheckpointWeights, read_weights
 from rtl.errors import UserError
 
@@ -206,6 +213,7 @@ def canonical(
         preprocessing=pixels.from_timm(name, config, image),
         class_names=options.names(),
         source={**source, "epsilon": model.norm.eps},
+        front=FloatFront(_norm(model.norm_pre)) if has_front(model) else None,
     )
 
 

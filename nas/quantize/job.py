@@ -81,8 +81,8 @@ def quantize(
     hardware : HardwareTarget
         Gives the bits of activations, the rows of a tile, and the cycles.
     weights : str
-        ``4`` or ``8`` bits in every row of the blocks, or ``mixed``. The patch embedding and the
-        classifier have 8.
+        ``4`` or ``8`` bits in every row of the blocks, or ``mixed``. The patch embedding, the
+        classifier, and the matrix behind a LayerNorm in front of the blocks have 8.
     cycles : int, optional
         Most cycles per image, for ``mixed``.
     method : Method, optional
@@ -212,6 +212,8 @@ class _Work:
     def bits(self, weights: str, cycles: int | None, scores: Mapping[str, Tensor]) -> Bits:
         network, granularity = self.network, self.granularity
         everywhere = {"embed": 8 * torch.ones(network.width, dtype=torch.int64)}
+        if network.front is not None:
+            everywhere["front"] = everywhere["embed"]
         if network.head is not None:
             everywhere["head"] = 8 * torch.ones(len(network.head.bias), dtype=torch.int64)
         if weights == "mixed":

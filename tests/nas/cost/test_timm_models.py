@@ -1,5 +1,7 @@
 """Sizes of timm's plain vision transformers, and models with parts that the engine has not."""
 
+from dataclasses import replace
+
 import pytest
 
 from nas.cost.networks import NamedNetwork
@@ -58,6 +60,13 @@ def test_too_many_tokens_are_refused_with_sizes_that_fit():
         assert NamedNetwork("vit_small_patch14_dinov2", options=options).shape(32).tokens == tokens
 
 
+def test_a_norm_in_front_of_the_blocks():
+    clip = NamedNetwork("vit_base_patch16_clip_224", 0.25).shape(32)
+    assert clip.front_bits8 == (True,) * 24 and not any(clip.embed_bits8)
+    plain = plain_vit(width=768, heads=12, classes=clip.classes, row_granularity=32, bits8=0.25)
+    assert replace(clip, front_bits8=None) == plain
+
+
 @pytest.mark.parametrize(
     "name, missing",
     [
@@ -66,7 +75,6 @@ def test_too_many_tokens_are_refused_with_sizes_that_fit():
         ("eva02_tiny_patch14_224", "rotary positions"),
         ("vit_base_patch16_rope_224", "rotary positions"),
         ("vit_base_r50_s16_224", "a hybrid stem (HybridEmbed)"),
-        ("vit_base_patch16_clip_224", "a norm in front of the blocks (pre-norm)"),
         ("vit_base_patch16_18x2_224", "blocks of another kind (ParallelThingsBlock)"),
         ("vit_giant_patch14_dinov2", "a gated MLP (GluMlp)"),
         ("vit_base_patch16_siglip_224", "attention pooling (map)"),

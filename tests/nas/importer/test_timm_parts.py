@@ -19,10 +19,10 @@ def test_arguments_that_timm_refuses(arguments):
 
 
 def test_several_parts_are_named_together():
-    model = build("vit_tiny_patch16_224", None, None, "meta", pre_norm=True, qk_norm=True)
+    model = build("vit_tiny_patch16_224", None, None, "meta", final_norm=False, qk_norm=True)
     with pytest.raises(UserError) as error:
         refuse("mine", model)
     assert str(error.value) == (
-        "timm model 'mine' has what the engine has not: a norm in front of the blocks (pre-norm),"
-        " a norm of queries and keys"
+        "timm model 'mine' has what the engine has not: a norm of queries and keys,"
+        " no final LayerNorm"
     )

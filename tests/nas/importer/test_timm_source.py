@@ -31,6 +31,8 @@ def expected(model, images, what="forward"):
         ("vit_medium_patch16_gap_240", {}),
         ("vit_small_patch14_reg4_dinov2", {"num_classes": 3}),
         ("vit_tiny_patch16_224", {"class_token": False, "global_pool": "avg", "fc_norm": False}),
+        ("vit_base_patch16_clip_224", {"num_classes": 4}),
+        ("vit_base_patch32_clip_quickgelu_224", {"num_classes": 2, "reg_tokens": 2}),
     ],
 )
 def test_classes_are_timms(tmp_path, architecture, arguments):
@@ -141,7 +143,7 @@ def test_facts_are_reported(tmp_path):
     "arguments, options, message",
     [
         ({"act_layer": "relu"}, {}, "activation ReLU is no kind of GELU"),
-        ({"pre_norm": True}, {}, "has what the engine has not: a norm in front of the blocks"),
+        ({"qk_norm": True}, {}, "has what the engine has not: a norm of queries and keys"),
         ({}, {"pool": "mean"}, "--pool mean: .* has a classifier, on token: --classes 0"),
         ({}, {"classes": 5}, "has 1,000 classes, the model 5: give --classes 1000"),
         (

@@ -2,7 +2,7 @@
 
 import torch
 
-from nas.importer.network import Affine, FloatBlock, FloatNetwork, LayerNorm
+from nas.importer.network import Affine, FloatBlock, FloatFront, FloatNetwork, LayerNorm
 from rtl.model import Preprocessing
 from rtl.model.shape import LAYERS
 
@@ -17,6 +17,7 @@ def random_network(
     classes: int = 5,
     pool: str = "token",
     registers: int = 0,
+    front: bool = False,
     seed: int = 0,
 ) -> FloatNetwork:
     """Draw a network of 8 x 12 pixels, patches of 4; ``classes`` 0 leaves out the head."""
@@ -64,6 +65,7 @@ def random_network(
         registers=registers,
         preprocessing=Preprocessing(crop=(8, 12), mode="RGB"),
         class_names=tuple(map(str, range(classes))),
+        front=FloatFront(norm()) if front else None,
     )
 
 
@@ -79,6 +81,8 @@ def random_images(count: int, seed: int = 0) -> torch.Tensor:
 def all_bits(network: FloatNetwork, bits: int) -> dict[str, torch.Tensor]:
     """Give all rows of the blocks the same number of bits, and both ends 8."""
     found = {"embed": torch.full((network.width,), 8)}
+    if network.front is not None:
+        found["front"] = torch.full((network.width,), 8)
     if network.head is not None:
         found["head"] = torch.full((len(network.head.bias),), 8)
     for index, block in enumerate(network.blocks):

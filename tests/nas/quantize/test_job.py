@@ -50,6 +50,14 @@ def test_a_classifier_keeps_eight_bits():
     assert model.class_names == network.class_names
 
 
+def test_the_matrix_in_front_keeps_eight_bits():
+    network = random_network(width=32, heads=2, head_dim=16, hidden=64, classes=0, front=True)
+    result = quantize(network, IMAGES, SIM, weights="4")
+    assert (result.model.front.layer.bits == 8).all()
+    assert result.cycles == SIM.cycles(SIM.compile(result.model.shape))
+    assert result.model.info["fold_difference"] < 1e-12
+
+
 def test_the_same_twice():
     hashes = {quantize(NETWORK, IMAGES, SIM, weights="4").model.hash for _ in range(2)}
     assert len(hashes) == 1
