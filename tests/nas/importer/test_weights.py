@@ -128,5 +128,5 @@ def test_tensors_as_they_are(tmp_path, ending):
     path = tmp_path / f"a.{ending}"
     save_file(STEM, path) if ending == "safetensors" else torch.save(STEM, path)
     assert read_tensors(path).keys() == STEM.keys()
-    with pytest.raises(UserError, match="b.bin: no such file"):
+    with pytest.raises(UserError, match=r"b.bin: no such file"):
         read_tensors(tmp_path / "b.bin")
