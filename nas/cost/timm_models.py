@@ -7,8 +7,10 @@ of the activation) do not matter; a part that the engine cannot run is refused b
 
 from functools import cache
 
+from nas.importer.names import full_name
 from nas.importer.options import NetworkOptions
-from nas.importer.timm_parts import build, full_name, has_front, refuse
+from nas.importer.sizes import check_tokens
+from nas.importer.timm_parts import build, has_front, refuse
 from rtl.model.shape import BlockShape, NetworkShape
 
 CLASSES = 1000  # of a model that comes without a classifier: ImageNet's
@@ -21,7 +23,8 @@ def timm_sizes(name: str, options: NetworkOptions) -> NetworkShape:
     Raises
     ------
     UserError
-        If timm has none of that name, or the engine has no counterpart to a part of it.
+        If timm has none of that name, the engine has no counterpart to a part of it, or it has too
+        many tokens.
     """
     model = build(full_name(name), options.classes, options.image_size, device="meta")
     refuse(name, model)
@@ -33,7 +36,7 @@ def timm_sizes(name: str, options: NetworkOptions) -> NetworkShape:
         pool = model.attn_pool
         blocks += (BlockShape(pool.num_heads, pool.mlp.fc1.out_features, bits8=()),)
     dense = options.classes == 0 or pooling
-    return NetworkShape(
+    sizes = NetworkShape(
         image=(*model.patch_embed.img_size, conv.in_channels),
         patch=conv.kernel_size[0],
         width=model.embed_dim,
@@ -50,3 +53,5 @@ def timm_sizes(name: str, options: NetworkOptions) -> NetworkShape:
         front_bits8=() if has_front(model) else None,
         attention_pool=pooling,
     )
+    check_tokens(name, sizes)
+    return sizes

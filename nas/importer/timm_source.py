@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nas.importer import pixels
 from nas.importer.activations import GELU_GRID, kind_of
+from nas.importer.names import full_name
 from nas.importer.network import (
     Affine,
     FloatBlock,
@@ -23,7 +24,7 @@ from nas.importer.network import (
     affine,
 )
 from nas.importer.options import ImportOptions
-from nas.importer.timm_parts import build, full_name, has_front, refuse
+from nas.importer.timm_parts import build, has_front, refuse
 from nas.importer.weights import CheckpointWeights, read_weights
 from rtl.errors import UserError
 
