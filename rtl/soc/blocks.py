@@ -5,9 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, Signature
 from amaranth.utils import ceil_log2, exact_log2
 
-from boards.host.frames import ALIGNMENT, CRC_MAX, PAYLOAD_MAX
+from boards.host.frames import CRC_MAX, PAYLOAD_MAX
 
-WORD_BYTES = ALIGNMENT
+WORD_BYTES = 8
 WORD_BITS = 8 * WORD_BYTES
 WORDS = CRC_MAX // WORD_BYTES  # that a block may have, and a memory
 WAIT_CYCLES = 2  # from an address to its word
@@ -21,15 +21,15 @@ class WordRange(data.Struct):
 
 
 class WordPort(Signature):
-    """One port of a memory of words of 16 bytes, as its user sees it.
+    """One port of a memory of words of 8 bytes, as its user sees it.
 
     Members
     -------
     address : Out
-    read_data : In(128)
+    read_data : In(64)
         The word at the ``address`` of two cycles before; of no meaning if it was written then.
     write_enable : Out(1)
-    write_data : Out(128)
+    write_data : Out(64)
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class BlockReader(wiring.Component):
         Taken after the last byte; constant until then.
     o : Out(stream of 8 bits)
     address : Out
-    word : In(128)
+    word : In(64)
         Of a WordPort.
     """
 

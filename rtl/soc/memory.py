@@ -1,6 +1,8 @@
 """The model's memory on the chip: block RAM behind AXI4, with a second port for the host."""
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, memory, wiring
@@ -13,16 +15,36 @@ from rtl.lib.streams import Queue, connect
 from rtl.memory.axi import Axi4, Response
 from rtl.soc.blocks import WORD_BITS, WORD_BYTES, WordPort
 
-BANK_WORDS = 1024  # a bank is 8 of the ECP5's block RAMs, 16 bits wide
+BANK_WORDS = 8192  # as many as the ECP5's block RAM has with two bits each, so that 32 make a bank
+LEAST_WORDS = 1024  # of a bank
 WAITING = 8  # bursts of reads that wait for the one before
-BANK_BITS = exact_log2(BANK_WORDS)
+
+
+def bank_sizes(words: int) -> list[int]:
+    """Return the words of each bank: powers of two, the largest first, none over ``BANK_WORDS``.
+
+    Few deep banks, each bit of a word in block RAMs of its own, need hardly any wires to choose
+    between banks; wide and shallow ones need a word's from each.
+
+    Raises
+    ------
+    ValueError
+        If ``words`` is no multiple of ``LEAST_WORDS``.
+    """
+    if words <= 0 or words % LEAST_WORDS:
+        raise ValueError(f"words must be a multiple of {LEAST_WORDS}, not {words}")
+    whole, rest = divmod(words, BANK_WORDS)
+    bits = range(exact_log2(BANK_WORDS))
+    return [BANK_WORDS] * whole + [1 << bit for bit in reversed(bits) if rest >> bit & 1]
 
 
 class MemoryBank(wiring.Component):
-    """``BANK_WORDS`` words with two ports, each of which reads or writes in a cycle.
+    """Words with two ports, each of which reads or writes in a cycle.
 
     Parameters
     ----------
+    words : int
+        A power of two.
     init : sequence of int
         Words at the start; the rest is 0.
 
@@ -30,25 +52,25 @@ class MemoryBank(wiring.Component):
     -------
     bus_address : In
     bus_read : In(1)
-    bus_write : In(16)
+    bus_write : In(8)
         By byte; nothing is read then.
-    bus_write_data : In(128)
-    bus_data : Out(128)
+    bus_write_data : In(64)
+    bus_data : Out(64)
         What was read with the last ``bus_read``, from the cycle behind it.
     host_address, host_write, host_write_data, host_data
         Likewise, except that every cycle without a write reads.
     """
 
-    def __init__(self, init: Sequence[int]):
-        self.init = init
+    def __init__(self, words: int, init: Sequence[int]):
+        self.words, self.init = words, init
         super().__init__(
             {
-                "bus_address": In(BANK_BITS),
+                "bus_address": In(exact_log2(words)),
                 "bus_read": In(1),
                 "bus_write": In(WORD_BYTES),
                 "bus_write_data": In(WORD_BITS),
                 "bus_data": Out(WORD_BITS),
-                "host_address": In(BANK_BITS),
+                "host_address": In(exact_log2(words)),
                 "host_write": In(1),
                 "host_write_data": In(WORD_BITS),
                 "host_data": Out(WORD_BITS),
@@ -58,7 +80,7 @@ class MemoryBank(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.words = words = memory.Memory(
-            shape=WORD_BITS, depth=BANK_WORDS, init=self.init
+            shape=WORD_BITS, depth=self.words, init=self.init
         )
         bus_write, bus_read = words.write_port(granularity=8), words.read_port()
         host_write, host_read = words.write_port(), words.read_port()
@@ -97,7 +119,7 @@ class BurstPort(wiring.Component):
     words : int
         A multiple of a burst's.
     bus_bytes : int
-        Of a beat: 16, or a part of a word.
+        Of a beat: 8, or 4.
 
     Members
     -------
@@ -106,9 +128,9 @@ class BurstPort(wiring.Component):
     address : Out
     enable : Out(1)
         Read the word at ``address``.
-    strobe : Out(16)
+    strobe : Out(8)
         Write bytes of it.
-    word : In(128)
+    word : In(64)
         What was read with the last ``enable``, from the cycle behind it.
     """
 
@@ -216,7 +238,7 @@ def _response(outside: Value) -> Value:
 
 
 class BlockMemory(wiring.Component):
-    """A memory of words of 16 bytes: AXI4 on one port, a host on the other.
+    """A memory of words of 8 bytes: AXI4 on one port, a host on the other.
 
     The first beat comes ``LATENCY`` cycles after its address, as a board's file counts them. What a
     port reads of a word that the other one is writing has no meaning.
@@ -224,7 +246,7 @@ class BlockMemory(wiring.Component):
     Parameters
     ----------
     words : int
-        A multiple of ``BANK_WORDS``.
+        A multiple of ``LEAST_WORDS``.
     init : sequence of int
         Words at the start; the rest is 0.
     bus_bytes : int
@@ -239,14 +261,13 @@ class BlockMemory(wiring.Component):
     Raises
     ------
     ValueError
-        If ``words`` is no multiple of ``BANK_WORDS``.
+        As :func:`bank_sizes`.
     """
 
     LATENCY = 2 + Queue.LATENCY
 
     def __init__(self, words: int, init: Sequence[int] = (), bus_bytes: int = WORD_BYTES):
-        if words <= 0 or words % BANK_WORDS:
-            raise ValueError(f"words must be a multiple of {BANK_WORDS}, not {words}")
+        self.sizes = bank_sizes(words)
         self.words, self.init, self.bus_bytes = words, list(init), bus_bytes
         super().__init__({"bus": In(Axi4(bus_bytes)), "port": In(WordPort())})
 
@@ -254,28 +275,40 @@ class BlockMemory(wiring.Component):
         m = Module()
         m.submodules.burst = burst = BurstPort(self.words, self.bus_bytes)
         connect(m, producer=wiring.flipped(self.bus), consumer=burst.bus)
-        banks = []
-        for index, first in enumerate(range(0, self.words, BANK_WORDS)):
-            bank = MemoryBank(self.init[first : first + BANK_WORDS])
+        banks, in_bus, in_host, first = [], [], [], 0
+        for index, size in enumerate(self.sizes):
+            bank = MemoryBank(size, self.init[first : first + size])
             m.submodules[f"bank_{index}"] = bank
             banks.append(bank)
-            bus_is_here = burst.address[BANK_BITS:] == index
-            host_is_here = self.port.address[BANK_BITS:] == index
+            in_bus.append(_is_in_bank(burst.address, first, size))
+            in_host.append(_is_in_bank(self.port.address, first, size))
             m.d.comb += [
                 bank.bus_address.eq(burst.address),
                 bank.bus_read.eq(burst.enable),
-                bank.bus_write.eq(burst.strobe & bus_is_here.replicate(WORD_BYTES)),
+                bank.bus_write.eq(burst.strobe & in_bus[-1].replicate(WORD_BYTES)),
                 bank.bus_write_data.eq(self.bus.wdata.replicate(WORD_BYTES // self.bus_bytes)),
                 bank.host_address.eq(self.port.address),
-                bank.host_write.eq(self.port.write_enable & host_is_here),
+                bank.host_write.eq(self.port.write_enable & in_host[-1]),
                 bank.host_write_data.eq(self.port.write_data),
             ]
-        bus_bank, host_bank = Signal(range(len(banks))), Signal(range(len(banks)))
+            first += size
+        bits = max(1, ceil_log2(len(banks)))
+        bus_bank, host_bank = Signal(bits), Signal(bits)
         with m.If(burst.enable):
-            m.d.sync += bus_bank.eq(burst.address[BANK_BITS:])
+            m.d.sync += bus_bank.eq(_number(in_bus))
         m.d.sync += [
-            host_bank.eq(self.port.address[BANK_BITS:]),
+            host_bank.eq(_number(in_host)),
             self.port.read_data.eq(choose([bank.host_data for bank in banks], host_bank)),
         ]
         m.d.comb += burst.word.eq(choose([bank.bus_data for bank in banks], bus_bank))
         return m
+
+
+def _is_in_bank(address: Value, first: int, size: int) -> Value:
+    """Whether a word lies in a bank, whose first word is a multiple of its size."""
+    return address >> exact_log2(size) == first >> exact_log2(size)
+
+
+def _number(chosen: Sequence[Value]) -> Value:
+    """Number of the one that is chosen; 0 if none is."""
+    return reduce(or_, (Mux(each, number, 0) for number, each in enumerate(chosen)))

@@ -13,8 +13,8 @@ from rtl.soc.system import SerialSystem
 
 OSCILLATOR_HZ = 25_000_000
 CLOCK_HZ = 50_000_000
-MEMORY_WORDS = 9 * 1024  # of 16 bytes: 147,456 bytes
-BLOCK_RAMS = 8 * MEMORY_WORDS // 1024 + 2  # around the engine: memory; payload and queue
+MEMORY_WORDS = 18 * 1024  # of 8 bytes: 147,456 bytes
+BLOCK_RAMS = MEMORY_WORDS // 256 + 2  # around the engine: memory; payload and queue
 
 
 @dataclass(frozen=True)

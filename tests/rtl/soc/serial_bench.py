@@ -8,9 +8,10 @@ from boards.host.frames import ANSWER, HEADER_BYTES, REQUEST, Header, decode, un
 from rtl.lib.streams import connect
 from rtl.memory.axi import Axi4Lite, Response
 from rtl.soc.bridge import SerialBridge
-from rtl.soc.memory import BANK_WORDS, BlockMemory
+from rtl.soc.memory import BlockMemory
 from tests.rtl.simulation import simulate
 
+MEMORY_WORDS = 2048
 PERIOD = 4
 CLOCK_HZ = 115_200 * PERIOD
 SILENCE_BITS = 100  # in place of 8,192: a test waits for it
@@ -25,12 +26,12 @@ class BridgeDesign(wiring.Component):
     registers: Out(Axi4Lite())
 
     def __init__(self, init=()):
-        self.memory = BlockMemory(BANK_WORDS, init)
+        self.memory = BlockMemory(MEMORY_WORDS, init)
         super().__init__()
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.bridge = bridge = SerialBridge(CLOCK_HZ, BANK_WORDS)
+        m.submodules.bridge = bridge = SerialBridge(CLOCK_HZ, MEMORY_WORDS)
         m.submodules.memory = self.memory
         connect(m, producer=bridge.memory, consumer=self.memory.port)
         connect(m, producer=bridge.registers, consumer=wiring.flipped(self.registers))

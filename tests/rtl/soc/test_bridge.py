@@ -18,11 +18,17 @@ from boards.host.frames import (
 from boards.host.frames import (
     CLOCK_HZ as CLOCK_REGISTER,
 )
-from rtl.soc.memory import BANK_WORDS
-from tests.rtl.soc.serial_bench import CLOCK_HZ, PERIOD, REFUSED, SILENCE_BITS, SerialHost
+from tests.rtl.soc.serial_bench import (
+    CLOCK_HZ,
+    MEMORY_WORDS,
+    PERIOD,
+    REFUSED,
+    SILENCE_BITS,
+    SerialHost,
+)
 
 pytestmark = pytest.mark.sim
-BYTES = 16 * BANK_WORDS
+BYTES = 8 * MEMORY_WORDS
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +37,7 @@ def short_silence(monkeypatch):
 
 
 def words_of(content):
-    return [int.from_bytes(content[i : i + 16], "little") for i in range(0, len(content), 16)]
+    return [int.from_bytes(content[i : i + 8], "little") for i in range(0, len(content), 8)]
 
 
 def status_of(answer):

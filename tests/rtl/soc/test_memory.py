@@ -10,10 +10,10 @@ from rtl.build.synthesis import synthesise
 from rtl.lib.emit import emit_rtlil
 from rtl.memory.axi import Response
 from rtl.soc.blocks import WAIT_CYCLES, WORD_BYTES
-from rtl.soc.memory import BANK_WORDS, BlockMemory
+from rtl.soc.memory import BANK_WORDS, BlockMemory, bank_sizes
 from tests.rtl.simulation import simulate
 
-WORDS = 2 * BANK_WORDS
+WORDS = BANK_WORDS + 3072  # banks of 8,192, 2,048 and 1,024 words
 ECP5 = load_board("ulx3s").device
 
 
@@ -116,7 +116,7 @@ def test_writes_by_byte_and_in_bursts():
     words = content()
     memory, beats = BlockMemory(WORDS, words), []
     new, rng = content(16, seed=9), random.Random(3)
-    strobe = 0x0FF1
+    strobe = 0b0110_0001
     first = BANK_WORDS - 16  # the last burst of a bank
 
     async def bench(ctx):
@@ -177,7 +177,7 @@ def test_a_write_between_reads_that_are_refused_loses_nothing():
     async def writer(ctx):
         await ctx.tick().repeat(7)
         for burst in range(4):
-            await write_burst(ctx, memory.bus, 1024 + 16 * burst, [burst] * 3)
+            await write_burst(ctx, memory.bus, BANK_WORDS + 16 * burst, [burst] * 3)
 
     simulate(memory, reader, writer, processes=[beats_of(memory.bus, beats, refuse=0.7)])
     assert [word for _, word, *_ in beats] == [
@@ -233,11 +233,11 @@ def test_the_host_s_port_reads_and_writes_while_the_bus_does():
         await ctx.tick().repeat(120)
 
     async def host(ctx):
-        for address in (0, 1023, 1024, 2047, 7):
+        for address in (0, BANK_WORDS - 1, BANK_WORDS, WORDS - 1, 7):
             ctx.set(memory.port.address, address)
             await ctx.tick().repeat(WAIT_CYCLES)
             seen.append(ctx.get(memory.port.read_data))
-        ctx.set(memory.port.address, 1500)
+        ctx.set(memory.port.address, BANK_WORDS + 2048)
         ctx.set(memory.port.write_data, 42)
         ctx.set(memory.port.write_enable, 1)
         await ctx.tick()
@@ -246,7 +246,9 @@ def test_the_host_s_port_reads_and_writes_while_the_bus_does():
         seen.append(ctx.get(memory.port.read_data))
 
     simulate(memory, bench, host, processes=[beats_of(memory.bus, beats)])
-    assert seen == [words[0], words[1023], words[1024], words[2047], words[7], 42]
+    assert seen == [
+        words[0], words[BANK_WORDS - 1], words[BANK_WORDS], words[-1], words[7], 42
+    ]  # fmt: skip
     assert [word for _, word, *_ in beats] == words[:96]
 
 
@@ -255,8 +257,14 @@ def test_an_ecp5_holds_it_in_its_block_rams_and_nothing_else():
     total = synthesise(emit_rtlil(BlockMemory(WORDS), "memory"), "memory", ECP5).used.total
     blocks = 2 * total.bram36  # of 18 kbit
     assert blocks == WORDS * WORD_BYTES * 8 / (1024 * 16)
-    assert total.ff < 700
+    assert total.ff < 400
     assert total.dsp == 0
+
+
+def test_banks_of_powers_of_two():
+    assert bank_sizes(18 * 1024) == [8192, 8192, 2048]
+    assert bank_sizes(15 * 1024) == [8192, 4096, 2048, 1024]
+    assert bank_sizes(1024) == [1024]
 
 
 @pytest.mark.parametrize("words", [0, 1000, -1024])

@@ -11,10 +11,11 @@ import pytest
 from boards.host.frames import first_period
 from rtl.build.verilog import emit_verilog
 from rtl.compiler import compile_model
-from rtl.config import TINY, ZCU102
+from rtl.config import TINY
 from rtl.errors import UserError
 from rtl.isa.registers import IDENTITY
-from rtl.soc.memory import BANK_WORDS, BlockMemory
+from rtl.soc.blocks import WORD_BYTES
+from rtl.soc.memory import LEAST_WORDS, BlockMemory
 from rtl.soc.system import SerialSystem
 from rtl.timing import MemoryTiming, simulate
 from sim import golden
@@ -24,7 +25,7 @@ from sim.toolchain.builder import build
 from tests.benches.serial_pins import PERIOD
 
 CLOCK_HZ = 115_200 * PERIOD
-WORDS = 2 * BANK_WORDS
+WORDS = 4 * LEAST_WORDS
 IMAGE, IMAGES = (14, 14, 1), 2
 
 
@@ -33,9 +34,8 @@ def aligned(value, to=256):
 
 
 @pytest.mark.sim
-@pytest.mark.parametrize(("width", "within"), [(16, 0.01), (8, 0.04)])
-def test_a_network_over_two_wires_equals_golden(tmp_path, width, within):
-    engine = replace(TINY, memory_bytes=width)
+def test_a_network_over_two_wires_equals_golden(tmp_path):
+    engine = replace(TINY, memory_bytes=WORD_BYTES)
     assert first_period(CLOCK_HZ) == PERIOD
     model = random_model(
         image=IMAGE, patch=7, width=16, blocks=[(1, 16)], head_dim=16, classes=10, seed=3
@@ -84,13 +84,12 @@ def test_a_network_over_two_wires_equals_golden(tmp_path, width, within):
     output = np.frombuffer(bytes.fromhex(result["output"]), np.uint8)
     logits = compiled.output(output.reshape(IMAGES, output_stride))
     assert np.array_equal(logits, golden.run(model, images))
-    timing = MemoryTiming(width, BlockMemory.LATENCY)
+    timing = MemoryTiming(WORD_BYTES, BlockMemory.LATENCY)
     predicted = simulate(compiled.program, timing, images=IMAGES)
-    assert result["cycles_first"] == pytest.approx(predicted.cycles, rel=within)
+    assert result["cycles_first"] == pytest.approx(predicted.cycles, rel=0.04)
 
 
 def test_a_port_wider_than_the_memory_is_refused():
-    engine = replace(ZCU102, name="wide", memory_bytes=32)
-    message = "engine 'wide': memory_bytes must be at most 16 where the memory is on the chip"
+    message = "engine 'tiny': memory_bytes must be at most 8 where the memory is on the chip"
     with pytest.raises(UserError, match=message):
-        SerialSystem(engine, CLOCK_HZ, WORDS)
+        SerialSystem(TINY, CLOCK_HZ, WORDS)
