@@ -218,24 +218,23 @@ TINY = EngineConfig(
     exponent_words=64,
 )
 
-ULX3S = EngineConfig(  # the largest ECP5 holds it, and it runs DeiT-T
+ULX3S = EngineConfig(  # the largest ECP5 holds it beside the memory of a small network
     name="ulx3s",
-    token_lanes=4,
-    row_lanes=8,
+    token_lanes=6,
+    row_lanes=4,
     depth_lanes=4,
     act_bits=6,
     multiplier="mult18x18",
-    activation_words=2560,
-    pixel_words=1344,
-    key_words=256,
-    value_words=512,
-    score_words=64,
-    residual_words=1280,
-    weight_words=512,
-    parameter_words=256,
-    exponent_words=64,
-    softmax_parts=2,
-    norm_parts=2,
+    activation_words=1024,
+    pixel_words=512,
+    key_words=128,
+    value_words=128,
+    score_words=32,
+    residual_words=1024,
+    weight_words=1024,
+    parameter_words=512,
+    exponent_words=32,
+    memory_bytes=8,
 )
 
 ZCU102 = EngineConfig(

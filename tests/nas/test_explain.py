@@ -130,7 +130,7 @@ def test_a_refused_network_and_a_target_out_of_reach(capsys):
 def test_a_network_that_no_engine_of_the_board_runs(capsys):
     assert run("vit_base_patch16_224", "--board", "ulx3s", "--fps", "30") == 2
     error = capsys.readouterr().err
-    assert "4,800 needed, 1,280 available, 3,520 too many" in error
+    assert "9,600 needed, 1,024 available, 8,576 too many" in error
     assert "(engine 'ulx3s' residual_words); " in error
     assert "no other engine known to fit board 'ulx3s' runs it" in error
 

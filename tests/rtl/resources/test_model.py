@@ -8,10 +8,11 @@ import pytest
 from nas.cost.calibration import find
 from rtl.board import load_board
 from rtl.build.synthesis import NOTHING, Resources, Utilization
-from rtl.config import ULX3S, ZCU102, EngineConfig
+from rtl.config import ZCU102, EngineConfig
 from rtl.errors import UserError
 from rtl.resources import structure
 from rtl.resources.model import ResourceModel
+from tests.rtl.sizes import HALVES
 
 HELD = replace(ZCU102, name="other", token_lanes=12, queue_depth=64)
 
@@ -125,7 +126,7 @@ def test_a_report_without_a_unit_is_refused(model):
 
 def test_parts_of_a_word_cost_less():
     """Words in two parts halve the lanes of softmax."""
-    for board, engine in (("ulx3s", ULX3S), ("zcu102", replace(ZCU102, softmax_parts=2))):
+    for board, engine in (("ulx3s", HALVES), ("zcu102", replace(ZCU102, softmax_parts=2))):
         found = calibration(board).resource_model
         whole = replace(engine, softmax_parts=1, norm_parts=1)
         assert found.units(engine)["softmax"].lut < found.units(whole)["softmax"].lut
