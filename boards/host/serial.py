@@ -49,9 +49,9 @@ class SerialTransport(Transport):
         self._clock_hz = 0  # until it is known
         try:
             self.link.open()
-            self.memory_bytes = self._word(frames.MEMORY_BYTES)
             self._clock_hz = self._word(frames.CLOCK_HZ)
             self._speed_up()
+            self.memory_bytes = self._word(frames.MEMORY_BYTES)
         except BaseException:
             line.close()
             raise
