@@ -117,10 +117,10 @@ def read_package(path: Path, board: str, engine: str | None) -> Package:
 def read_images(names: Sequence[str], package: Package) -> np.ndarray:
     """Open and prepare pictures: (images, height, width, channels) uint8."""
     try:
-        from boards.host.pictures import prepare
+        from boards.host.pictures import prepare_all
     except ModuleNotFoundError:
         raise UserError("Python package 'pillow' not found: pip install pillow") from None
-    return np.stack([prepare(name, package.preprocessing, package.image) for name in names])
+    return prepare_all(names, package.preprocessing, package.image)
 
 
 if __name__ == "__main__":

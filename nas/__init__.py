@@ -1,7 +1,8 @@
 """Networks for the accelerator: searched, or trained elsewhere and quantized; and their costs.
 
 - :mod:`nas.data`, :mod:`nas.digits`: images with labels; the handwritten digits
-- :mod:`nas.folder`: images of a folder, perhaps with classes
+- :mod:`nas.folder`: images of a folder, perhaps with classes; :mod:`nas.image_files` finds them,
+  :mod:`nas.labels` their classes
 - :mod:`nas.intervals`: intervals of accuracies; :mod:`nas.producer`: the name in a model file
 - :mod:`nas.testset`: the test set, which only the final report imports
 - :mod:`nas.space`: the search space
@@ -14,6 +15,7 @@
 - :mod:`nas.search`: ``python -m nas.search``, the main job
 - :mod:`nas.studies`: ``python -m nas.studies``, studies of the method on the digits
 - :mod:`nas.evaluate`: ``python -m nas.evaluate``, an integer model beside its float network
+- :mod:`nas.export_onnx`: ``python -m nas.export_onnx``, an integer model as an ONNX file
 - :mod:`nas.vit`: ``python -m nas.vit``, the example with a trained network
 - :mod:`nas.fit`, :mod:`nas.explain`, :mod:`nas.calibrate`: commands about costs
 """

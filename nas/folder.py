@@ -1,6 +1,6 @@
-"""A folder of images, perhaps with a folder for each class, read batch by batch.
+"""A folder of images, perhaps with their classes, read batch by batch.
 
-Finding the files is torchvision's; pixels come from :func:`boards.host.pictures.prepare`.
+Pixels come from :func:`boards.host.pictures.prepare`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
-from boards.host.pictures import prepare
+from boards.host.pictures import ENDINGS, one_error, prepare
+from nas.image_files import find_images
+from nas.labels import labels_of, match_classes, read_table, table_beside
 from rtl.errors import UserError
 from rtl.model import Preprocessing
 
@@ -31,13 +32,16 @@ class ImageFolder:
     labels : ndarray, optional
         (files,) classes of the network; None where there are no class folders.
     matching : str
-        How class folders were matched with the network's classes, in words.
+        How classes were matched with the network's, in words.
+    origin : str
+        Where they are from, in words.
     """
 
     folder: Path
     files: tuple[Path, ...]
     labels: np.ndarray | None = None
     matching: str = "no classes"
+    origin: str = "class folders"
 
     def spread(self, count: int) -> "ImageFolder":
         """Return at most ``count`` of the images, evenly spread."""
@@ -68,19 +72,22 @@ class ImageFolder:
         Raises
         ------
         UserError
-            If an image cannot be read.
+            If images cannot be read: at the end, when all of them are known.
         """
         preprocessing.check(shape)
         loader = DataLoader(
             _Pixels(self.files, preprocessing, shape),
             batch_size=batch,
             num_workers=workers if len(self.files) > INLINE else 0,
-            collate_fn=_stacked,
+            collate_fn=list,
         )
-        for pixels in loader:
-            if isinstance(pixels, UserError):
-                raise pixels
-            yield pixels
+        problems: list[UserError] = []
+        for images in loader:
+            problems += [image for image in images if isinstance(image, UserError)]
+            if not problems:  # otherwise only the others like it are still of interest
+                yield torch.from_numpy(np.stack(images))
+        if problems:
+            raise one_error(problems)
 
 
 @dataclass(frozen=True)
@@ -101,78 +108,56 @@ class _Pixels(Dataset):
             return error
 
 
-def _stacked(images: Sequence[np.ndarray | UserError]) -> Tensor | UserError:
-    """Join images to a batch, unless one of them could not be read."""
-    for image in images:
-        if isinstance(image, UserError):
-            return image
-    return torch.from_numpy(np.stack([np.asarray(image) for image in images]))
-
-
 def open_folder(
-    folder: Path, class_names: Sequence[str] = (), classes: int | None = None
+    folder: Path,
+    class_names: Sequence[str] = (),
+    classes: int | None = None,
+    table: Path | None = None,
 ) -> ImageFolder:
-    """Find a folder's images.
+    """Find a folder's images, and their classes.
 
-    Class folders are named as the network's classes, or numbered from 0; where they are neither,
-    but as many as the classes, sorted order decides.
+    Classes are those of a table (:func:`nas.labels.read_table`) where there is one, else the
+    folders in the folder. They are named as the network's classes, numbered from 0, or WordNet's
+    numbers of ImageNet; where they are neither, but as many as the classes, sorted order decides.
 
     Parameters
     ----------
     folder : Path
-        Holds images, or a folder of images for each class.
+        Holds images, perhaps with a table of classes; or a folder of images for each class.
     class_names : sequence of str
         Of the network.
     classes : int, optional
         Number of classes, where it is known; by default that of ``class_names``. Without classes,
         class folders are just folders.
+    table : Path, optional
+        Table of classes; by default one in the folder.
 
     Raises
     ------
     UserError
         If there is no image, or a class that the network does not have.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}")
+    files = find_images(folder)
+    if not files:
+        raise UserError(f"{folder} holds no image: files that end with {', '.join(ENDINGS)}")
     classes = classes or len(class_names)
-    flat = sorted(file for file in folder.iterdir() if _is_image(file))
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    index = {name: number for number, name in enumerate(names)}
-    found = make_dataset(folder, index, IMG_EXTENSIONS, allow_empty=True) if names else []
-    if not found and not flat:
-        kinds = ", ".join(IMG_EXTENSIONS)
-        raise UserError(f"{folder} holds no image: files that end with {kinds}")
-    files = tuple(Path(file) for file, _ in found)
-    if not classes or not found:
-        return ImageFolder(folder, tuple(flat) + files)
-    if flat:
+    if not classes:
+        if table:
+            raise UserError(f"{table}: the network has no classes: give images alone")
+        return ImageFolder(folder, tuple(files))
+    flat = [file for file in files if file.parent == folder]
+    table = table or table_beside(folder)
+    if table:
+        labels = labels_of(files, folder, read_table(table), str(table))
+    elif len(flat) == len(files):
+        return ImageFolder(folder, tuple(files))
+    elif flat:
         raise UserError(
             f"{folder} holds images beside class folders, such as {flat[0].name}: give them a class"
         )
-    used = [names[number] for number in sorted({number for _, number in found})]
-    numbers, matching = _matched(folder, used, class_names, classes)
-    labels = np.array([numbers[names[number]] for _, number in found], np.int64)
-    return ImageFolder(folder, files, labels, matching)
-
-
-def _is_image(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in IMG_EXTENSIONS
-
-
-def _matched(
-    folder: Path, names: Sequence[str], class_names: Sequence[str], classes: int
-) -> tuple[dict[str, int], str]:
-    """Return the class of each folder, and how it was found."""
-    known = {name: number for number, name in enumerate(class_names)}
-    if known.keys() >= set(names):
-        return {name: known[name] for name in names}, "by name"
-    if all(name.isdecimal() and int(name) < classes for name in names):
-        return {name: int(name) for name in names}, "by number"
-    if len(names) == classes:
-        return {name: number for number, name in enumerate(names)}, "in sorted order"
-    stranger = next(name for name in names if name not in known)
-    raise UserError(
-        f"{folder / stranger}: the network has no class of this name, and {len(names)} folders"
-        f" are not its {classes:,} classes in sorted order: name them after its classes, or number"
-        " them from 0"
-    )
+    else:
+        labels = [file.relative_to(folder).parts[0] for file in files]
+    numbers, matching = match_classes(table or folder, sorted(set(labels)), class_names, classes)
+    order = np.array([numbers[label] for label in labels], np.int64)
+    origin = f"classes of {table.name}" if table else "class folders"
+    return ImageFolder(folder, tuple(files), order, matching, origin)

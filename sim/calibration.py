@@ -38,6 +38,9 @@ def memory_timing(board: Board, settings: Settings | None = None) -> MemoryTimin
 
 def model_of(shape: NetworkShape, act_bits: int = 6, seed: int = 0) -> IntegerModel:
     """Random weights in a given shape: all of 4 bits, also those in rows of 8 bits."""
+    pool = "mean" if shape.mean_pool else "token" if shape.class_token else "all"
+    if shape.attention_pool:
+        pool = "attention"
     model = random_model(
         image=shape.image,
         patch=shape.patch,
@@ -49,10 +52,11 @@ def model_of(shape: NetworkShape, act_bits: int = 6, seed: int = 0) -> IntegerMo
         row_granularity=shape.row_granularity,
         bits8_fraction=0.0,
         seed=seed,
-        pool="mean" if shape.mean_pool else "token" if shape.class_token else "all",
+        pool=pool,
         class_token=shape.class_token,
         registers=shape.registers,
         output="tokens" if shape.dense else "logits",
+        front=shape.front_bits8 is not None,
     )
 
     def flagged(layer: Linear, flags: tuple[bool, ...]) -> Linear:
@@ -71,14 +75,17 @@ def model_of(shape: NetworkShape, act_bits: int = 6, seed: int = 0) -> IntegerMo
             second_zero=block.hidden_zero,
         )
 
-    output = model.output
+    output, front = model.output, model.front
     if not isinstance(output, Features):
         output = replace(output, head=flagged(output.head, shape.head_bits8))
+    if front is not None and shape.front_bits8 is not None:
+        front = replace(front, layer=flagged(front.layer, shape.front_bits8))
     return replace(
         model,
         blocks=tuple(map(block_of, model.blocks, shape.blocks)),
         embed=flagged(model.embed, shape.embed_bits8),
         output=output,
+        front=front,
     )
 
 

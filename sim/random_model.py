@@ -1,7 +1,8 @@
 """Integer models with random weights whose codes use their ranges as a trained network's do.
 
 All features of the file occur: signed and unsigned codes, channel exponents, 4- and 8-bit row
-tiles; and, where they are asked for, the mean, tokens as output, registers, two GELU tables.
+tiles; and, where they are asked for, the mean, tokens as output, registers, two GELU tables, a
+LayerNorm in front of the blocks.
 """
 
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ def random_model(
     registers: int = 0,
     output: str = "logits",
     two_tables: bool = False,
+    front: bool = False,
 ) -> IntegerModel:
     """Make a model with random weights.
 
@@ -47,7 +49,8 @@ def random_model(
     seed : int
         Equal arguments give equal models.
     pool : str
-        Input of the head, ``token`` or ``mean``; with output ``tokens`` also ``all``.
+        Input of the head, ``token`` or ``mean``; with output ``tokens`` also ``all``, or
+        ``attention``, where the last block pools.
     class_token : bool
         There may be none, except with pool ``token``.
     registers : int
@@ -55,6 +58,8 @@ def random_model(
         ``logits`` or ``tokens``, which has no use for ``classes``.
     two_tables : bool
         Whether every block whose hidden units take more than one row tile has two GELU tables.
+    front : bool
+        Whether there are a LayerNorm and a matrix in front of the blocks.
 
     Returns
     -------
@@ -68,9 +73,13 @@ def random_model(
 
     increment = RESIDUAL_RMS / sqrt(2 * len(blocks) + 1)
     embed, position, residual = maker.embedding(images, patch, tokens, increment)
+    before = None
+    if front:
+        before, residual = maker.front(residual, increment)
     made = []
-    for heads, hidden in blocks:
-        block, residual = maker.block(residual, heads, hidden, increment, two_tables)
+    for index, (heads, hidden) in enumerate(blocks):
+        pools = pool == "attention" and index == len(blocks) - 1
+        block, residual = maker.block(residual, heads, hidden, increment, two_tables, pools)
         made.append(block)
     logits = output == "logits"
     return IntegerModel(
@@ -92,6 +101,7 @@ def random_model(
         info={"seed": seed},
         class_token=class_token,
         registers=registers,
+        front=before,
     )
 
 

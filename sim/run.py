@@ -62,7 +62,7 @@ class RunOptions:
 def main(options: RunOptions) -> None:
     """Run the engine on the images."""
     # Imported here: should Pillow be missing, the command says how to get it.
-    from boards.host.pictures import prepare
+    from boards.host.pictures import prepare_all
 
     board = load_board(options.board)
     engine = config.engine(options.engine or board.engine)
@@ -72,7 +72,7 @@ def main(options: RunOptions) -> None:
     if options.repack:
         model = repack(model, engine.row_lanes)
     meaning = meaning_of(model, plan_model(model, engine))
-    images = np.stack([prepare(p, model.preprocessing, model.image) for p in options.images])
+    images = prepare_all(options.images, model.preprocessing, model.image)
     host = _host(options, model)
     if options.json:
         require_writable(options.json)

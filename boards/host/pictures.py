@@ -8,11 +8,12 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
+from collections.abc import Callable, Sequence
 from math import floor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from boards.host.errors import UserError
 from boards.host.preprocessing import CHANNELS, Preprocessing
@@ -21,8 +22,21 @@ INTERPOLATION = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
-"""File formats that are read: those whose bits per channel are known before Pillow reduces them."""
+FORMATS = {
+    "PNG": (".png", ".apng"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+}
+"""File formats that are read: those whose bits per channel are known before Pillow reduces them.
+With the endings of their names, by which images are found in a folder."""
+ENDINGS = tuple(ending for endings in FORMATS.values() for ending in endings)
+WHITE = (255, 255, 255)  # the ground of what is transparent
+ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
+SHOWN = 20  # files that an error names
 RESIZED_PIXELS_MAX = 1 << 26
 # Pillow would clip these to 0 ... 255 instead of scaling them.
 DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
@@ -43,7 +57,7 @@ UNREADABLE = (
 def prepare(
     image: Image.Image | Path | str, preprocessing: Preprocessing, shape: tuple[int, int, int]
 ) -> np.ndarray:
-    """Convert, resize, pad, crop and invert an image as the integer model asks.
+    """Turn upright, convert, resize, pad, crop and invert an image as the integer model asks.
 
     Parameters
     ----------
@@ -68,12 +82,60 @@ def prepare(
     source = _opened(Path(image)) if isinstance(image, (Path, str)) else image
     _require_eight_bits(source, name)
     try:
-        converted = _converted(source, preprocessing.mode)
+        converted = _converted(_upright(source), preprocessing.mode)
     except UNREADABLE as error:
         raise UserError(f"{name}: cannot be read: {error}") from None
     cropped = _cropped(_resized(converted, preprocessing, name), preprocessing, name)
     pixels = np.asarray(cropped).reshape(*preprocessing.crop, CHANNELS[preprocessing.mode])
     return 255 - pixels if preprocessing.invert else pixels.copy()
+
+
+def prepare_all(
+    files: Sequence[Path | str],
+    preprocessing: Preprocessing,
+    shape: tuple[int, int, int],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> np.ndarray:
+    """Prepare the images of several files.
+
+    Parameters
+    ----------
+    files : sequence of Path or str
+        At least one.
+    preprocessing : Preprocessing
+    shape : tuple of int
+        (height, width, channels).
+    progress : callable
+        Is told before each file how many are done, and of how many.
+
+    Returns
+    -------
+    pixels : (files, height, width, channels) uint8
+
+    Raises
+    ------
+    UserError
+        If some cannot be read: names them all at once.
+    """
+    pixels, problems = [], []
+    for number, file in enumerate(files):
+        progress(number, len(files))
+        try:
+            pixels.append(prepare(file, preprocessing, shape))
+        except UserError as error:
+            problems.append(error)
+    if problems:
+        raise one_error(problems)
+    return np.stack(pixels)
+
+
+def one_error(problems: Sequence[UserError]) -> UserError:
+    """Make one error, in one line, of those of several images."""
+    if len(problems) == 1:
+        return problems[0]
+    shown = "; ".join(map(str, problems[:SHOWN]))
+    more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+    return UserError(f"{len(problems)} images are of no use: {shown}{more}")
 
 
 def _opened(path: Path) -> Image.Image:
@@ -85,7 +147,7 @@ def _opened(path: Path) -> Image.Image:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             with path.open("rb") as file:
-                image = Image.open(file, formats=FORMATS)
+                image = Image.open(file, formats=tuple(FORMATS))
                 _require_eight_bits(image, str(path))  # decoding hides how many there were
                 image.load()
         except Image.UnidentifiedImageError:
@@ -123,10 +185,20 @@ def _file_bits(image: Image.Image) -> int:
     return 8
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn and mirror as EXIF's orientation says; EXIF that cannot be read says nothing."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except (*UNREADABLE, KeyError, TypeError):
+        return image
+
+
 def _converted(image: Image.Image, mode: str) -> Image.Image:
-    """Convert to the mode; transparency is dropped."""
-    if image.mode == "P":  # a palette may hold transparency: resolve it, then drop it
-        image = image.convert("RGBA")
+    """Convert to the mode, with a white ground behind what is transparent."""
+    if image.mode in ("P", *ALPHA_MODES) or "transparency" in image.info:
+        whole = image.convert("RGBA")
+        ground = Image.new("RGB", image.size, WHITE)
+        image = Image.composite(whole.convert("RGB"), ground, whole.getchannel("A"))
     return image.convert(mode)
 
 

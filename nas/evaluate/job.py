@@ -69,9 +69,10 @@ def _host(options: EvaluateOptions, model: IntegerModel) -> Host | None:
 
 def _images(options: EvaluateOptions, model: IntegerModel, classes: int) -> ImageFolder:
     try:
-        images = open_folder(options.data, model.class_names if classes else (), classes)
+        names = model.class_names if classes else ()
+        images = open_folder(options.data, names, classes, options.labels)
     except UserError as error:
-        if model.classes or model.class_names:
+        if model.classes or model.class_names or options.labels:
             raise
         # What a host network gives two axes of may be something else than classes.
         images = open_folder(options.data)
@@ -82,11 +83,11 @@ def _images(options: EvaluateOptions, model: IntegerModel, classes: int) -> Imag
         )
     if options.exact is None and images.labels is None:
         raise UserError(
-            f"{options.data} has no class folders: give the float network to compare with by"
-            " --float"
+            f"{options.data} has no class folders, and there are no --labels: give the float"
+            " network to compare with by --float"
         )
     if images.labels is not None:
-        _say(f"{options.data}: class folders are matched {images.matching}")
+        _say(f"{options.data}: {images.origin} are matched {images.matching}")
     return images if options.limit is None else images.spread(options.limit)
 
 

@@ -32,6 +32,10 @@ class EvaluateOptions:
     data: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
     """Images, or a folder of images for each class."""
 
+    labels: OptionalPath = None
+    """Classes of the images: a table of names and classes, such as ImageNet's LOC_val_solution.csv,
+    or the folder of its development kit. By default labels.csv among the images, if it is there."""
+
     exact: Annotated[
         str | None, tyro.conf.arg(name="float", metavar="NAME|FILE", help_behavior_hint="")
     ] = None

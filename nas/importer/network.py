@@ -1,8 +1,9 @@
 """The canonical float network: what every importer makes, and every fold and quantizer reads.
 
-It is a plain vision transformer: patches, blocks of attention and MLP, a final LayerNorm, perhaps a
-classifier. Parts that a source writes differently (one matrix for Q, K and V; convolutions; the
-class token in front) are brought into the order of docs/numerics.md by the importer.
+It is a plain vision transformer: patches, perhaps a LayerNorm in front of the blocks, blocks of
+attention and MLP, a final LayerNorm, perhaps a classifier. Parts that a source writes differently
+(one matrix for Q, K and V; convolutions; the class token in front) are brought into the order of
+docs/numerics.md by the importer.
 """
 
 from dataclasses import dataclass, field, fields, replace
@@ -19,8 +20,9 @@ Part = TypeVar("Part")
 ACTIVATIONS = ("erf", "tanh", "quick")
 """Kinds of GELU: x Φ(x); its approximation by tanh; x sigmoid(1.702 x)."""
 
-POOLS = ("token", "mean", "all")
-"""What the classifier or a host reads: the class token, the mean of the patches, every token."""
+POOLS = ("token", "mean", "all", "attention")
+"""What the classifier or a host reads: the class token, the mean of the patches, every token, the
+one that the last block pools them to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +59,16 @@ class FloatBlock:
     """One transformer block: ``x += scale1 * proj(attention(norm1(x)))``, then
     ``x += scale2 * fc2(gelu(fc1(norm2(x))))``.
 
+    A block that pools has a constant query: one token comes out, and begins with
+    ``x = scale1 * proj(attention(norm1(x)))``.
+
     Parameters
     ----------
     heads : int
     norm1, norm2 : LayerNorm
     q, k, v : Affine
-        (heads * head_dim, width); row h * head_dim + i is dimension i of head h.
+        (heads * head_dim, width); row h * head_dim + i is dimension i of head h. A constant query
+        is the bias of a ``q`` without columns.
     proj : Affine
         (width, heads * head_dim).
     fc1, fc2 : Affine
@@ -90,6 +96,26 @@ class FloatBlock:
     def hidden(self) -> int:
         return len(self.fc1.bias)
 
+    @property
+    def pools(self) -> bool:
+        """Whether its query is constant."""
+        return self.q.weight.shape[1] == 0
+
+
+@dataclass(frozen=True, eq=False)
+class FloatFront:
+    """What makes the blocks' stream of patches and positions: ``layer(norm(x))``.
+
+    Parameters
+    ----------
+    norm : LayerNorm
+    layer : Affine, optional
+        (width, width); the identity where it is None.
+    """
+
+    norm: LayerNorm
+    layer: Affine | None = None
+
 
 @dataclass(frozen=True, eq=False)
 class FloatNetwork:
@@ -108,8 +134,8 @@ class FloatNetwork:
         What the residual stream starts with. Patches first, then registers, the class token last;
         the last two with their own embedding added.
     blocks : tuple of FloatBlock
-    norm : LayerNorm
-        The final one.
+    norm : LayerNorm, optional
+        The final one; None behind a block that pools, whose ``norm1`` it is.
     head : Affine, optional
         (classes, width); without it, the network gives features.
     pool : str
@@ -128,6 +154,8 @@ class FloatNetwork:
         stated, ``epsilon``, and what else the importer has to report; JSON values.
     features : Affine, optional
         Without a classifier: what multiplies the final LayerNorm; the identity where it is None.
+    front : FloatFront, optional
+        A LayerNorm between the patch embedding and the blocks.
     """
 
     image: tuple[int, int, int]
@@ -138,7 +166,7 @@ class FloatNetwork:
     embed: Affine
     position: Tensor
     blocks: tuple[FloatBlock, ...]
-    norm: LayerNorm
+    norm: LayerNorm | None
     head: Affine | None
     pool: str
     class_token: bool
@@ -148,6 +176,7 @@ class FloatNetwork:
     host: bytes | None = None
     source: dict[str, Any] = field(default_factory=dict)
     features: Affine | None = None
+    front: FloatFront | None = None
 
     @property
     def width(self) -> int:
@@ -178,6 +207,8 @@ class FloatNetwork:
             class_token=self.class_token,
             registers=self.registers,
             dense=self.head is None,
+            front_bits8=None if self.front is None else (),
+            attention_pool=self.pool == "attention",
         )
 
 
@@ -193,7 +224,7 @@ def converted(part: Part, dtype: torch.dtype, device: torch.device | str = "cpu"
         return cast(Part, part.to(device, dtype))
     if isinstance(part, tuple):
         return cast(Part, tuple(converted(each, dtype, device) for each in part))
-    if isinstance(part, Affine | LayerNorm | FloatBlock | FloatNetwork):
+    if isinstance(part, Affine | LayerNorm | FloatBlock | FloatFront | FloatNetwork):
         values = {f.name: converted(getattr(part, f.name), dtype, device) for f in fields(part)}
         return replace(cast(Any, part), **values)
     return part

@@ -1,8 +1,6 @@
-"""Parts of timm's plain vision transformers: names, modules, and what the engine has not."""
+"""Parts of timm's plain vision transformers, and what the engine has not."""
 
-import difflib
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import timm
@@ -18,28 +16,6 @@ from torch import nn
 
 from rtl.errors import UserError
 
-FAMILIES = ("vit_", "deit_", "deit3_")
-SHORT = "_patch16_224"  # what a short name such as deit_small leaves out
-
-
-@cache
-def full_name(name: str) -> str:
-    """Return timm's own name of a model, such as ``deit_small_patch16_224`` of ``deit_small``.
-
-    Raises
-    ------
-    UserError
-        If timm has none of that name.
-    """
-    names = [known for known in timm.list_models() if known.startswith(FAMILIES)]
-    tagged = timm.list_models(pretrained=True)  # such as vit_base_patch16_224.augreg_in21k
-    for known in (name, name + SHORT):
-        if known in names or (known in tagged and known.startswith(FAMILIES)):
-            return known
-    short = (known.removesuffix(SHORT) for known in names)
-    close = difflib.get_close_matches(name, short, n=3) or [f"{family}*" for family in FAMILIES]
-    raise UserError(f"unknown model {name!r}: no file, and none of timm's: {', '.join(close)}?")
-
 
 def build(
     name: str, classes: int | None, image_size: int | None, device: str = "cpu", **more: Any
@@ -49,7 +25,7 @@ def build(
     Parameters
     ----------
     name : str
-        As :func:`full_name` returns it.
+        As :func:`nas.importer.names.full_name` returns it.
     classes, image_size : int, optional
         Instead of the model's own.
     device : str
@@ -88,6 +64,11 @@ def refuse(name: str, model: nn.Module) -> None:
         raise UserError(f"timm model '{name}' has what the engine has not: {missing}")
 
 
+def has_front(model: Any) -> bool:
+    """Say whether a timm model that is not refused has a LayerNorm in front of its blocks."""
+    return not isinstance(model.norm_pre, nn.Identity)
+
+
 def _missing(model: Any) -> Iterator[str]:
     """Name the parts of a timm model that the engine has not."""
     kinds = {
@@ -102,8 +83,8 @@ def _missing(model: Any) -> Iterator[str]:
         yield from _missing_in_stem(model.patch_embed)
     else:
         yield f"a hybrid stem ({type(model.patch_embed).__name__})"
-    if not isinstance(model.norm_pre, nn.Identity):
-        yield "a norm in front of the blocks (pre-norm)"
+    if not isinstance(model.norm_pre, nn.Identity | nn.LayerNorm):
+        yield f"{type(model.norm_pre).__name__} in front of the blocks"
     if type(model.blocks[0]) is Block:
         yield from _missing_in_block(model.blocks[0])
     else:
@@ -140,7 +121,7 @@ def _missing_in_block(block: Any) -> Iterator[str]:
 
 def _missing_in_head(model: Any) -> Iterator[str]:
     if model.global_pool == "map":
-        yield "attention pooling (map)"
+        yield from _missing_in_pooling(model)
     elif model.global_pool not in ("token", "avg"):
         yield f"pooling '{model.global_pool}'"
     elif model.global_pool == "avg" and model.pool_include_prefix and model.has_class_token:
@@ -149,3 +130,19 @@ def _missing_in_head(model: Any) -> Iterator[str]:
         yield "a norm behind the pooling (fc_norm)"
     elif not isinstance(model.norm, nn.LayerNorm):
         yield "no final LayerNorm"
+
+
+def _missing_in_pooling(model: Any) -> Iterator[str]:
+    pool, prefix = model.attn_pool, model.num_prefix_tokens
+    if prefix and not model.pool_include_prefix:
+        yield "attention pooling of the patches alone, beside other tokens"
+    if not isinstance(model.head, nn.Identity):
+        yield "a classifier behind attention pooling (--classes 0 leaves it out)"
+    if pool.pos_embed is not None:
+        yield "positions of attention pooling"
+    if pool.latent_len != 1:
+        yield f"attention pooling with {pool.latent_len} queries"
+    if not isinstance(pool.q_norm, nn.Identity):
+        yield "a norm of queries and keys in attention pooling"
+    if type(pool.mlp) is not Mlp or not isinstance(pool.norm, nn.LayerNorm):
+        yield "attention pooling without a LayerNorm and an MLP"

@@ -21,6 +21,7 @@ from rtl.model import (
     Block,
     Classifier,
     Features,
+    Front,
     HeadScales,
     IntegerModel,
     Linear,
@@ -56,6 +57,7 @@ class IntegerNetwork:
         self._position = _tensor(model.position, self.device).double()
         pixels = code_range(8, signed=False)
         self._embed = _Linear(model.embed, pixels, INT16, self.device)
+        self._front = model.front and _Front(model.front, model.act_bits, self.device)
         self._blocks = [_Block(block, model.act_bits, self.device) for block in model.blocks]
         self._classifier = (
             None
@@ -82,7 +84,7 @@ class IntegerNetwork:
         -------
         (batch, classes) int32
             Logits. Where the model's output is tokens: their residual words, (batch, tokens,
-            width).
+            width), or (batch, 1, width) of the pooled one.
 
         Raises
         ------
@@ -114,6 +116,8 @@ class IntegerNetwork:
 
     def _compute(self, images: Tensor, record: Record) -> None:
         residual = self._preload(images, record)  # (batch, tokens, width)
+        if self._front:
+            residual = self._front(residual, record)
         for i, block in enumerate(self._blocks):
 
             def record_in_block(name: str, tensor: Tensor, prefix: str = f"blocks.{i}") -> None:
@@ -142,7 +146,10 @@ class IntegerNetwork:
         record("norm1", norm1)
         needed = slice(queries.start, queries.stop)
         context = self._attention(block, norm1[:, needed], norm1, record)
-        residual = block.proj.add_to(residual[:, needed], context)
+        residual = residual[:, needed]
+        if block.pools:
+            residual = torch.zeros_like(residual)  # of the query, nothing stays
+        residual = block.proj.add_to(residual, context)
         record("attended", residual)
         norm2 = block.norm2(residual)
         record("norm2", norm2)
@@ -154,7 +161,8 @@ class IntegerNetwork:
 
     def _attention(self, block: "_Block", queries: Tensor, keys: Tensor, record: Record) -> Tensor:
         """(batch, queries, width), (batch, keys, width) to (batch, queries, heads * head_dim)."""
-        q, k, v = block.q(queries), block.k(keys), block.v(keys)
+        q = block.q(queries[..., :0] if block.pools else queries)
+        k, v = block.k(keys), block.v(keys)
         for name, tensor in (("q", q), ("k", k), ("v", v)):
             record(name, tensor)
         q, k, v = (split_heads(tensor, self.model.head_dim) for tensor in (q, k, v))
@@ -232,6 +240,22 @@ class _Norm:
         return (y0 * ((3 << 20) - p)) >> 22, e
 
 
+class _Front:
+    """LayerNorm and matrix in front of the blocks (section 3)."""
+
+    def __init__(self, front: Front, act_bits: int, device: torch.device) -> None:
+        self.norm = _Norm(front.norm, act_bits, device)
+        self.layer = _Linear(front.layer, front.norm.range(act_bits), INT16, device)
+
+    def __call__(self, residual: Tensor, record: Record) -> Tensor:
+        """(batch, tokens, width) to what takes its place, float64."""
+        normal = self.norm(residual)
+        record("front.norm", normal)
+        residual = self.layer(normal).double()
+        record("front", residual)
+        return residual
+
+
 class _Classifier:
     """Final LayerNorm, mean of the patch tokens where it is asked for, head (section 7)."""
 
@@ -294,6 +318,7 @@ class _Block:
     """The constants of one transformer block."""
 
     def __init__(self, block: Block, act_bits: int, device: torch.device) -> None:
+        self.pools = block.pools
         self.norm1 = _Norm(block.norm1, act_bits, device)
         outputs = {"q": code_range(act_bits, signed=True), "k": INT8, "v": INT8, "fc1": INT8}
         self.q, self.k, self.v, self.proj, self.fc1, self.fc2 = (

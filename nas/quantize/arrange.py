@@ -27,6 +27,9 @@ def folded(network: FloatNetwork, method: Method) -> FloatNetwork:
     if method.rotate:
         network = fold.rotate_stream(network, fold.random_rotation(network.width, method.seed))
         network = fold.rotate_heads(network)
+        if network.front is not None:
+            another = fold.random_rotation(network.width, method.seed + 1)
+            network = fold.rotate_front(network, another)
     rotation = {ROTATION: method.seed if method.rotate else None}
     return replace(network, source=network.source | rotation)
 
@@ -61,30 +64,38 @@ class Statistics:
         Largest magnitude in the residual stream.
     hidden_tops : tuple of (hidden,)
         Largest value of each hidden unit of each block.
+    front_top : float
+        Largest magnitude in front of a LayerNorm in front of the blocks; 0 without one.
+    pooled_top : float
+        Largest magnitude in the stream of a block that pools; 0 without one.
     """
 
     residual_top: float
     hidden_tops: tuple[Tensor, ...]
+    front_top: float = 0.0
+    pooled_top: float = 0.0
 
 
 def statistics(network: FloatNetwork, images: Tensor) -> Statistics:
     """Run the float network over the images, chunk by chunk."""
-    top = 0.0
+    tops = {"residual": 0.0, "front": 0.0, "pooled": 0.0}
     hidden: dict[str, Tensor] = {}
+    pooling = f"blocks.{len(network.blocks) - 1}." if network.blocks[-1].pools else None
 
     def look(name: str, tensor: Tensor) -> Tensor:
-        nonlocal top
         within = name.rpartition(".")[2]
-        if within in ("embed", "attended", "output"):
-            top = max(top, float(tensor.abs().amax()))
+        if within in ("embed", "front", "attended", "output"):
+            stream = "front" if within == "embed" and network.front else "residual"
+            stream = "pooled" if pooling and name.startswith(pooling) else stream
+            tops[stream] = max(tops[stream], float(tensor.abs().amax()))
         elif within == "hidden":
-            tops = tensor.flatten(0, 1).amax(0).cpu()
-            hidden[name] = torch.maximum(hidden[name], tops) if name in hidden else tops
+            units = tensor.flatten(0, 1).amax(0).cpu()
+            hidden[name] = torch.maximum(hidden[name], units) if name in hidden else units
         return tensor
 
     for chunk in images.split(CHUNK_IMAGES):
         forward(network, chunk, look)
-    return Statistics(top, tuple(hidden.values()))
+    return Statistics(tops["residual"], tuple(hidden.values()), tops["front"], tops["pooled"])
 
 
 def arranged(network: FloatNetwork, orders: list[Tensor]) -> FloatNetwork:

@@ -19,6 +19,7 @@ KINDS = ("residual", "norm", "q", "k", "v", "attention", "context", "fc1", "hidd
 
 KIND_OF = {
     "embed": "residual",
+    "front": "residual",
     "attended": "residual",
     "output": "residual",
     "norm1": "norm",
@@ -88,13 +89,20 @@ class NetworkCodes:
     ----------
     act_bits : int
     residual : Code
-        Of the residual stream, from the patch embedding to the end.
+        Of the residual stream, from the patch embedding to the end, or from the matrix behind a
+        LayerNorm in front of the blocks.
     blocks : tuple of BlockCodes
     norm : Code, optional
         Of the final LayerNorm, in networks with a classifier.
     pool : Code, optional
         Of the mean of the patches behind it.
     logits : Code, optional
+    front : Code, optional
+        Of the stream in front of that LayerNorm.
+    front_norm : Code, optional
+        Of that LayerNorm.
+    pooled : Code, optional
+        Of the stream of the last block, where that pools.
     """
 
     act_bits: int
@@ -103,6 +111,23 @@ class NetworkCodes:
     norm: Code | None = None
     pool: Code | None = None
     logits: Code | None = None
+    front: Code | None = None
+    front_norm: Code | None = None
+    pooled: Code | None = None
+
+    @property
+    def start(self) -> Code:
+        """The code of what patches and positions make."""
+        return self.front or self.residual
+
+    @property
+    def end(self) -> Code:
+        """The code of the stream that the last block writes."""
+        return self.pooled or self.residual
+
+    def written(self, block: int) -> Code:
+        """The code of the stream that a block writes."""
+        return self.end if block == len(self.blocks) - 1 else self.residual
 
     def tap(self, kinds: Iterable[str] = KINDS) -> Tap:
         """Return a tap for :func:`nas.importer.forward.forward` that quantizes.
@@ -119,11 +144,13 @@ class NetworkCodes:
             kind = KIND_OF.get(within, within)
             if kind not in wanted:
                 return tensor
-            if name in ("norm", "pool", "logits"):
-                code = getattr(self, name)
+            if name in ("front.norm", "norm", "pool", "logits"):
+                code = getattr(self, name.replace(".", "_"))
                 return code(tensor) if code else tensor
             if kind == "residual":
-                return self.residual(tensor)
+                if name.startswith("blocks."):
+                    return self.written(int(name.split(".")[1]))(tensor)
+                return (self.start if name == "embed" else self.residual)(tensor)
             if kind == "attention":
                 return rounded_attention(tensor, self.act_bits)
             return getattr(self.blocks[int(name.split(".")[1])], within)(tensor)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nas.importer.forward import gelu
-from nas.importer.network import Affine, FloatBlock, FloatNetwork, LayerNorm
+from nas.importer.network import Affine, FloatBlock, FloatFront, FloatNetwork, LayerNorm
 from nas.numerics.codes import round_half_up
 from nas.quantize.codes import BlockCodes, Code
 from nas.quantize.network import QuantizedNetwork, moved
@@ -19,6 +19,7 @@ from rtl.model import (
     Block,
     Classifier,
     Features,
+    Front,
     HeadScales,
     HostNetwork,
     IntegerModel,
@@ -74,7 +75,7 @@ class _ModelMaker:
     def model(
         self, granularity: int, producer: str, host_file: str, info: dict[str, Any]
     ) -> IntegerModel:
-        network, residual = self.network, self.codes.residual
+        network, start = self.network, self.codes.start
         ones = torch.ones(network.embed.weight.shape[1])
         pixel = Code(ones, 0 * ones, 0, 255)
         return IntegerModel(
@@ -84,8 +85,8 @@ class _ModelMaker:
             patch=network.patch,
             width=network.width,
             head_dim=network.head_dim,
-            embed=linear(network.embed, self.rows["embed"], pixel, residual),
-            position=_array(residual.codes(network.position), np.int16),
+            embed=linear(network.embed, self.rows["embed"], pixel, start),
+            position=_array(start.codes(network.position), np.int16),
             blocks=tuple(map(self.block, range(len(network.blocks)))),
             output=self.classifier() if network.head else self.features(host_file),
             class_names=_class_names(network),
@@ -94,11 +95,20 @@ class _ModelMaker:
             info=info,
             class_token=network.class_token,
             registers=network.registers,
+            front=network.front and self.front(network.front),
+        )
+
+    def front(self, front: FloatFront) -> Front:
+        codes = self.codes
+        assert front.layer and codes.front and codes.front_norm
+        norm = self.norm(front.norm, codes.front_norm, codes.front)
+        return Front(
+            norm, linear(front.layer, self.rows["front"], codes.front_norm, codes.residual)
         )
 
     def block(self, index: int) -> Block:
         block, codes = self.network.blocks[index], self.codes.blocks[index]
-        residual = self.codes.residual
+        residual, written = self.codes.residual, self.codes.written(index)
         tables = gelu_tables(block, codes)
         zeros = [int(codes.hidden.zero[first]) for first in _first_units(codes)]
 
@@ -108,19 +118,19 @@ class _ModelMaker:
         return Block(
             heads=block.heads,
             hidden=block.hidden,
-            norm1=self.norm(block.norm1, codes.norm1),
+            norm1=self.norm(block.norm1, codes.norm1, residual),
             q=layer("q", codes.norm1, codes.q),
             k=layer("k", codes.norm1, codes.k),
             v=layer("v", codes.norm1, codes.v),
             softmax=self.softmax(codes),
             context=self.context(codes),
-            proj=layer("proj", codes.context, residual),
-            norm2=self.norm(block.norm2, codes.norm2),
+            proj=layer("proj", codes.context, written),
+            norm2=self.norm(block.norm2, codes.norm2, written),
             fc1=layer("fc1", codes.norm2, codes.fc1),
             gelu=tables if len(zeros) == 2 else tables[0],
             hidden_signed=codes.hidden.low < 0,
             hidden_zero=zeros[0],
-            fc2=layer("fc2", codes.hidden, residual),
+            fc2=layer("fc2", codes.hidden, written),
             first_units=codes.first_table_units,
             second_zero=zeros[1] if len(zeros) == 2 else 0,
         )
@@ -134,11 +144,11 @@ class _ModelMaker:
         scale = (codes.v.scale / codes.context.scale)[:: self.network.head_dim].double()
         return _head_scales(scale, CONTEXT_BITS, (0, 28))
 
-    def norm(self, norm: LayerNorm, code: Code) -> Norm:
-        """Constants of a LayerNorm without weight and bias, whose codes are signed."""
+    def norm(self, norm: LayerNorm, code: Code, stream: Code) -> Norm:
+        """Constants of a LayerNorm of ``stream`` without weight and bias; its codes are signed."""
         width = self.network.width
         gain, shift = dyadic(float(1 / code.scale[0].double()), NORM_GAIN_BITS, 1, 16)
-        epsilon = norm.epsilon * (width / float(self.codes.residual.scale[0])) ** 2
+        epsilon = norm.epsilon * (width / float(stream.scale[0])) ** 2
         return Norm(
             epsilon=min(max(round(epsilon), 1), (1 << 32) - 1),
             gain=gain,
@@ -150,11 +160,11 @@ class _ModelMaker:
 
     def classifier(self) -> Classifier:
         network, codes = self.network, self.codes
-        assert network.head and codes.norm and codes.logits
+        assert network.head and network.norm and codes.norm and codes.logits
         source = codes.pool or codes.norm
         return Classifier(
             classes=len(network.head.bias),
-            norm=self.norm(network.norm, codes.norm),
+            norm=self.norm(network.norm, codes.norm, codes.residual),
             head=linear(network.head, self.rows["head"], source, codes.logits),
             output_scale=float(codes.logits.scale[0]),
             pool=codes.pool and self.pool(codes.norm, codes.pool),
@@ -175,8 +185,8 @@ class _ModelMaker:
         return Features(
             matrix=_array(behind.weight, np.float32),
             bias=_array(behind.bias, np.float32),
-            epsilon=np.float32(network.norm.epsilon),
-            scale=np.float32(self.codes.residual.scale[0]),
+            epsilon=network.norm and np.float32(network.norm.epsilon),
+            scale=np.float32(self.codes.end.scale[0]),
             pool=network.pool,
             host=host,
         )
@@ -190,7 +200,7 @@ def linear(layer: Affine, rows: Rows, source: Code, result: Code) -> Linear:
     codes, step = rows.codes.double(), rows.step.double()
     scale = result.scale.double()
     bias = (layer.bias.double() + result.zero.double() * scale) / step
-    bias = round_half_up(bias) - codes @ source.zero.double()
+    bias = round_half_up(bias) - codes @ source.zero[: codes.shape[1]].double()
     multiplier, shift = _dyadics(step / scale)
     limit = np.iinfo(np.int32).max
     return Linear(

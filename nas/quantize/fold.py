@@ -10,6 +10,7 @@ what becomes easier is to quantize it. In the order in which they are applied:
    a value is in the context as it is, so the bias of the projection can add it.
 3. :func:`rotate_stream`: an orthogonal Q with Q·1 = 1 commutes with a LayerNorm without weight and
    bias, so the residual stream may be Q times what it was. Outlier channels are spread out.
+   :func:`rotate_front` does the same for the stream in front of a LayerNorm in front of the blocks.
 4. :func:`rotate_heads`: the same for queries with keys, and for values with the projection.
 """
 
@@ -22,7 +23,7 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
-from nas.importer.network import Affine, FloatBlock, FloatNetwork, LayerNorm
+from nas.importer.network import Affine, FloatBlock, FloatFront, FloatNetwork, LayerNorm
 
 
 def absorb_pixels(network: FloatNetwork) -> FloatNetwork:
@@ -42,7 +43,8 @@ def absorb_pixels(network: FloatNetwork) -> FloatNetwork:
 def absorb_norms(network: FloatNetwork) -> FloatNetwork:
     """Move weight and bias of every LayerNorm into the matrix behind it.
 
-    Those of the final one go into the classifier, or into ``features``.
+    Those of the final one go into the classifier, or into ``features``; those of one in front of
+    the blocks into a matrix of its own.
     """
 
     def block(old: FloatBlock) -> FloatBlock:
@@ -57,12 +59,17 @@ def absorb_norms(network: FloatNetwork) -> FloatNetwork:
             fc1=_behind(old.fc1, old.norm2),
         )
 
+    identity = Affine(torch.eye(network.width).to(network.position), network.embed.bias * 0)
     network = replace(network, blocks=tuple(map(block, network.blocks)))
+    if (front := network.front) is not None:
+        layer = _behind(front.layer or identity, front.norm)
+        network = replace(network, front=FloatFront(_plain(front.norm), layer))
+    if (norm := network.norm) is None:
+        return replace(network, features=network.features or identity)
     if network.head is not None:
-        return replace(network, norm=_plain(network.norm), head=_behind(network.head, network.norm))
-    identity = Affine(torch.eye(network.width).to(network.position), network.norm.bias * 0)
-    features = _behind(network.features or identity, network.norm)
-    return replace(network, norm=_plain(network.norm), features=features)
+        return replace(network, norm=_plain(norm), head=_behind(network.head, norm))
+    features = _behind(network.features or identity, norm)
+    return replace(network, norm=_plain(norm), features=features)
 
 
 def absorb_scales(network: FloatNetwork) -> FloatNetwork:
@@ -111,14 +118,30 @@ def rotate_stream(network: FloatNetwork, rotation: Tensor) -> FloatNetwork:
             fc2=_rows(old.fc2, rotation),
         )
 
-    return replace(
+    network = replace(
         network,
-        embed=_rows(network.embed, rotation),
-        position=network.position @ rotation.T,
         blocks=tuple(map(block, network.blocks)),
         head=network.head and _columns(network.head, rotation),
         features=network.features and _columns(network.features, rotation),
     )
+    if (front := network.front) is None:
+        return _rotated_start(network, rotation)
+    assert front.layer is not None
+    return replace(network, front=replace(front, layer=_rows(front.layer, rotation)))
+
+
+def rotate_front(network: FloatNetwork, rotation: Tensor) -> FloatNetwork:
+    """Multiply the stream in front of the first LayerNorm by ``rotation``, likewise."""
+    front = network.front
+    assert front is not None and front.layer is not None
+    layer = _columns(front.layer, rotation)
+    return _rotated_start(replace(network, front=replace(front, layer=layer)), rotation)
+
+
+def _rotated_start(network: FloatNetwork, rotation: Tensor) -> FloatNetwork:
+    """Rotate what the stream begins with."""
+    position = network.position @ rotation.T
+    return replace(network, embed=_rows(network.embed, rotation), position=position)
 
 
 def rotate_heads(network: FloatNetwork) -> FloatNetwork:
@@ -172,6 +195,8 @@ def _plain(norm: LayerNorm) -> LayerNorm:
 
 def _behind(layer: Affine, norm: LayerNorm) -> Affine:
     """Absorb a LayerNorm's weight and bias."""
+    if not layer.weight.shape[1]:  # a constant query
+        return layer
     return Affine(layer.weight * norm.weight, layer.bias + layer.weight @ norm.bias)
 
 
@@ -186,4 +211,6 @@ def _rows(layer: Affine, rotation: Tensor) -> Affine:
 
 def _columns(layer: Affine, rotation: Tensor) -> Affine:
     """Take a rotated input."""
+    if not layer.weight.shape[1]:  # a constant query
+        return layer
     return Affine(layer.weight @ rotation.T, layer.bias)

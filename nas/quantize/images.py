@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from boards.host.pictures import prepare
+from boards.host.pictures import ENDINGS, prepare_all
+from nas.image_files import find_images
 from rtl.errors import UserError
 from rtl.model import Preprocessing
 
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 LEAST = 2
 MOST = 64
 """Images that are used of a larger folder; more help little and take longer."""
@@ -25,22 +25,14 @@ def image_files(folder: Path) -> list[Path]:
     UserError
         If there is no such folder, or fewer than :data:`LEAST` images are in it.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder")
-    files = sorted(filter(_is_image, folder.rglob("*")))
+    files = find_images(folder)
     if len(files) < LEAST:
-        endings = ", ".join(IMAGE_ENDINGS)
+        endings = ", ".join(ENDINGS)
         raise UserError(
             f"{folder}: {len(files)} images, at least {LEAST} are needed ({endings}); some 64"
             " different ones, of the kind that the network will see, are good"
         )
     return files
-
-
-def _is_image(path: Path) -> bool:
-    """Whether it is a file by the name of an image, which those that macOS hides are not."""
-    named = path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
-    return named and path.is_file()
 
 
 def load_images(
@@ -70,14 +62,11 @@ def load_images(
     Raises
     ------
     UserError
-        If an image cannot be read, if all are of a single colour, or all are the same.
+        If images cannot be read, if all are of a single colour, or all are the same.
     """
     chosen = np.linspace(0, len(files) - 1, min(most, len(files))).round().astype(int)
-    pixels = []
-    for number, index in enumerate(chosen):
-        progress(number, len(chosen))
-        pixels.append(torch.from_numpy(prepare(files[index], preprocessing, shape)))
-    images = torch.stack(pixels)
+    some = [files[index] for index in chosen]
+    images = torch.from_numpy(prepare_all(some, preprocessing, shape, progress))
     if (images == images[:, :1, :1]).all():
         raise UserError(
             f"{files[0].parent}: every image is of a single colour: give images of the kind that"

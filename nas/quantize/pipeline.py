@@ -6,8 +6,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from nas.importer.forward import embed, layer_norm, linear
-from nas.importer.network import Affine, FloatNetwork
+from nas.importer.forward import embed, layer_norm, linear, run_front
+from nas.importer.network import Affine, FloatFront, FloatNetwork
 from nas.numerics.reshape import patches_of
 from nas.quantize import scales
 from nas.quantize.arrange import CHUNK_IMAGES, Statistics, table_units
@@ -61,20 +61,30 @@ def quantize_network(
         Where blocks are read from, if they were quantized before, and written to.
     progress : callable
     """
-    headroom = torch.full((network.width,), seen.residual_top * HEADROOM)
-    residual = scales.symmetric(headroom.to(network.position), 16)
+    residual = _stream_code(network, seen.residual_top)
+    all_codes = NetworkCodes(method.act_bits, residual, ())
+    if network.front is not None:
+        all_codes = replace(all_codes, front=_stream_code(network, seen.front_top))
+    if network.blocks[-1].pools:
+        all_codes = replace(all_codes, pooled=_stream_code(network, seen.pooled_top))
     chunks = images.split(CHUNK_IMAGES)
     exact = [embed(network, chunk) for chunk in chunks]
     rows: dict[str, Rows] = {}
     network, rows["embed"] = _embedding(network, chunks, bits["embed"], method)
-    stream = [residual(embed(network, chunk)) for chunk in chunks]
+    stream = [all_codes.start(embed(network, chunk)) for chunk in chunks]
+    if network.front is not None:
+        front, norm, rows["front"] = _front(network.front, exact, stream, bits["front"], method)
+        exact = [run_front(network.front, chunk) for chunk in exact]
+        network, all_codes = replace(network, front=front), replace(all_codes, front_norm=norm)
+        stream = [run_front(front, chunk, all_codes.tap()) for chunk in stream]
     blocks, codes = [], []
     for index, block in enumerate(network.blocks):
         progress("blocks", index, len(network.blocks))
         units = table_units(block.hidden, method, granularity)
         block_bits = {name: bits[f"blocks.{index}.{name}"] for name in LAYERS}
+        written = all_codes.end if block.pools else residual
         work = BlockQuantizer(
-            block, network.head_dim, exact, stream, residual, block_bits, units, method
+            block, network.head_dim, exact, stream, written, block_bits, units, method
         )
         done = kept.load(index, block) if kept else None
         if done is not None:
@@ -88,11 +98,33 @@ def quantize_network(
         codes.append(done.codes)
         rows |= {f"blocks.{index}.{name}": part for name, part in done.rows.items()}
     network = replace(network, blocks=tuple(blocks))
-    all_codes = NetworkCodes(method.act_bits, residual, tuple(codes))
+    all_codes = replace(all_codes, blocks=tuple(codes))
     if network.head is not None:
         network, ends, rows["head"] = _classifier(network, exact, stream, bits["head"], method)
         all_codes = replace(all_codes, **ends)
     return QuantizedNetwork(network, all_codes, rows)
+
+
+def _stream_code(network: FloatNetwork, top: float) -> Code:
+    """Return the code of a residual stream whose largest magnitude is ``top``."""
+    return scales.symmetric(torch.full((network.width,), top * HEADROOM).to(network.position), 16)
+
+
+def _front(
+    front: FloatFront, exact: list[Tensor], stream: list[Tensor], bits: Tensor, method: Method
+) -> tuple[FloatFront, Code, Rows]:
+    """Choose the code of a LayerNorm in front of the blocks, and round the matrix behind it."""
+    assert front.layer is not None
+    normal = [layer_norm(front.norm, chunk) for chunk in stream]
+    sample = torch.cat(normal)[: method.samples]
+    share = scales.token_shares(len(sample), sample.shape[1], method.class_share).to(sample)
+    importance = front.layer.weight.square().sum(0)
+    code = scales.best_symmetric(sample.flatten(0, 1), method.act_bits, share, importance)
+    sums = MomentSums(method.class_share, cross=method.least_squares)
+    for inputs, chunk in zip(normal, exact, strict=True):
+        sums.add(code(inputs), run_front(front, chunk))
+    rows, bias = round_layer(front.layer, bits, sums.moments(), code.scale, method)
+    return replace(front, layer=Affine(rows.weight / code.scale, bias)), code, rows
 
 
 def _embedding(
@@ -112,7 +144,7 @@ def _classifier(
     network: FloatNetwork, exact: list[Tensor], stream: list[Tensor], bits: Tensor, method: Method
 ) -> tuple[FloatNetwork, dict[str, Code], Rows]:
     """Choose the codes behind the last block, and round the classifier."""
-    assert network.head is not None
+    assert network.head is not None and network.norm is not None
     mean = network.pool == "mean"
     final = slice(network.patches) if mean else slice(-1, None)
     normal = torch.cat([layer_norm(network.norm, chunk[:, final]) for chunk in stream])

@@ -12,18 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.importer.network import Affine, FloatBlock, FloatNetwork, LayerNorm
+from nas.importer.network import Affine, FloatBlock, FloatFront, FloatNetwork, LayerNorm
 from nas.quantize.codes import BlockCodes, Code, NetworkCodes
 from nas.quantize.network import QuantizedNetwork
 from nas.quantize.rounding import Rows
 from rtl.errors import UserError
-from rtl.model import Features, IntegerModel, Linear, Norm
+from rtl.model import Features, Front, IntegerModel, Linear, Norm
 
 KEY = "codes"
 """Name in a model's ``info``."""
 ROTATION = "rotation"
 """Name in a network's ``source``: the seed of the residual stream's rotation, or None."""
-ENDS = ("norm", "pool", "logits")
+ENDS = ("front", "front_norm", "norm", "pool", "logits", "pooled")
 
 
 def described(quantized: QuantizedNetwork) -> dict[str, Any]:
@@ -68,8 +68,11 @@ class _Rebuilder:
         model, codes = self.model, self._codes()
         channels = model.image[2]
         pixel = torch.ones(model.embed.depth, dtype=torch.float64)
-        embed, rows = _layer(model.embed, Code(pixel, 0 * pixel, 0, 255), codes.residual)
+        embed, rows = _layer(model.embed, Code(pixel, 0 * pixel, 0, 255), codes.start)
         parts = {"embed": rows}
+        front = None
+        if model.front is not None:
+            front, parts["front"] = self._front(model.front, codes)
         blocks = []
         for index in range(len(model.blocks)):
             block, found = self._block(index, codes)
@@ -77,16 +80,18 @@ class _Rebuilder:
             parts |= found
         output, head, features = model.output, None, None
         if isinstance(output, Features):
-            norm, pool = self._norm(float(output.epsilon)), output.pool
+            norm, pool = None, output.pool
+            if output.epsilon is not None:
+                norm = self._norm(float(output.epsilon))
             features = Affine(torch.tensor(output.matrix), torch.tensor(output.bias))
         else:
             assert codes.norm and codes.logits
             norm, pool = (
-                self._norm(_epsilon(output.norm, codes)),
+                self._norm(_epsilon(output.norm, codes.residual)),
                 "mean" if output.pool else "token",
             )
             head, parts["head"] = _layer(output.head, codes.pool or codes.norm, codes.logits)
-        position = torch.from_numpy(model.position.astype(np.float32)) * codes.residual.scale
+        position = torch.from_numpy(model.position.astype(np.float32)) * codes.start.scale
         network = FloatNetwork(
             image=model.image,
             patch=model.patch,
@@ -104,6 +109,7 @@ class _Rebuilder:
             preprocessing=model.preprocessing,
             class_names=model.class_names,
             features=features,
+            front=front,
         )
         return QuantizedNetwork(network, codes, parts)
 
@@ -119,23 +125,29 @@ class _Rebuilder:
         ends = {name: _read(stored[name]) for name in ENDS if name in stored}
         return NetworkCodes(self.model.act_bits, _read(stored["residual"]), tuple(blocks), **ends)
 
+    def _front(self, front: Front, codes: NetworkCodes) -> tuple[FloatFront, Rows]:
+        assert codes.front and codes.front_norm
+        layer, rows = _layer(front.layer, codes.front_norm, codes.residual)
+        return FloatFront(self._norm(_epsilon(front.norm, codes.front)), layer), rows
+
     def _block(self, index: int, codes: NetworkCodes) -> tuple[FloatBlock, dict[str, Rows]]:
-        block, own, residual = self.model.blocks[index], codes.blocks[index], codes.residual
+        block, own = self.model.blocks[index], codes.blocks[index]
+        residual, written = codes.residual, codes.written(index)
         between = {
             "q": (own.norm1, own.q),
             "k": (own.norm1, own.k),
             "v": (own.norm1, own.v),
-            "proj": (own.context, residual),
+            "proj": (own.context, written),
             "fc1": (own.norm2, own.fc1),
-            "fc2": (own.hidden, residual),
+            "fc2": (own.hidden, written),
         }
         made = {name: _layer(getattr(block, name), *ends) for name, ends in between.items()}
         ones = torch.ones(self.model.width)
         layers = {name: layer for name, (layer, _) in made.items()}
         rebuilt_block = FloatBlock(
             heads=block.heads,
-            norm1=self._norm(_epsilon(block.norm1, codes)),
-            norm2=self._norm(_epsilon(block.norm2, codes)),
+            norm1=self._norm(_epsilon(block.norm1, residual)),
+            norm2=self._norm(_epsilon(block.norm2, written)),
             scale1=ones,
             scale2=ones,
             activation=_stored(self.model)["activations"][index],
@@ -148,10 +160,9 @@ class _Rebuilder:
         return LayerNorm(torch.ones(self.model.width), torch.zeros(self.model.width), epsilon)
 
 
-def _epsilon(norm: Norm, codes: NetworkCodes) -> float:
-    """Return what an integer LayerNorm adds to the variance, in real values."""
-    residual = codes.residual.scale
-    return norm.epsilon * (float(residual[0]) / len(residual)) ** 2
+def _epsilon(norm: Norm, stream: Code) -> float:
+    """Return what an integer LayerNorm of ``stream`` adds to the variance, in real values."""
+    return norm.epsilon * (float(stream.scale[0]) / len(stream.scale)) ** 2
 
 
 def _layer(linear: Linear, source: Code, result: Code) -> tuple[Affine, Rows]:
@@ -159,9 +170,10 @@ def _layer(linear: Linear, source: Code, result: Code) -> tuple[Affine, Rows]:
     factor = linear.multiplier / np.exp2(linear.shift.astype(np.float64))
     step = torch.from_numpy(factor) * result.scale.double()
     codes = torch.from_numpy(linear.weight.astype(np.float64))
-    bias = torch.from_numpy(linear.bias.astype(np.float64)) + codes @ source.zero.double()
+    zero, scale = (part[: linear.depth].double() for part in (source.zero, source.scale))
+    bias = torch.from_numpy(linear.bias.astype(np.float64)) + codes @ zero
     bias = bias * step - result.zero.double() * result.scale.double()
-    weight = codes * step[:, None] / source.scale.double()
+    weight = codes * step[:, None] / scale
     rows = Rows(codes.float(), torch.from_numpy(linear.bits.astype(np.int64)), step.float())
     return Affine(weight.float(), bias.float()), rows
 

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from boards.host.pictures import prepare
+from boards.host.pictures import prepare, prepare_all
 from nas.cost.kept import KeptResults
 from nas.importer import load
 from nas.importer.network import FloatNetwork
@@ -101,7 +101,7 @@ class Example:
     def images(self, files: Sequence[Path]) -> Tensor:
         """Prepare pictures: (images, height, width, channels) uint8."""
         steps, shape = self.network.preprocessing, self.network.image
-        return torch.from_numpy(np.stack([prepare(file, steps, shape) for file in files]))
+        return torch.from_numpy(prepare_all(files, steps, shape))
 
     @cached_property
     def calibration_images(self) -> Tensor:

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from rtl.compiler.operations import Operation, Program, Subject
 from rtl.isa.instructions import Destination, Opcode, Weights
-from rtl.model import Block, Features, IntegerModel, Linear, Norm
+from rtl.model import Block, IntegerModel, Linear, Norm
 
 
 def bind(program: Program, model: IntegerModel) -> Program:
     """Fill in the operands that lowering leaves open; returns a new program."""
-    norms, linears = _norms(model), model.linears()
+    norms, linears = model.norms(), model.linears()
     operations = (_bound(each, model, norms, linears) for each in program.operations)
     return replace(program, operations=tuple(operations))
 
@@ -28,18 +28,10 @@ def _bound(
         operands |= _softmax_operands(model.blocks[subject.block], subject.head)
     elif operation.opcode is Opcode.MATMUL:
         if operands["weights"] == Weights.RING:
-            operands["act_signed"] = int(_input_signed(model, subject))
+            operands["act_signed"] = int(_input_signed(model, norms, subject))
         if operands["destination"] == Destination.RESIDUAL:
             operands["residual_shift"] = linears[subject.layer].residual_shift
     return operation._replace(operands=operands)
-
-
-def _norms(model: IntegerModel) -> dict[str, Norm]:
-    output = model.output
-    norms = {} if isinstance(output, Features) else {"norm": output.norm}
-    for i, block in enumerate(model.blocks):
-        norms |= {f"blocks.{i}.norm1": block.norm1, f"blocks.{i}.norm2": block.norm2}
-    return norms
 
 
 def _norm_operands(norm: Norm) -> dict[str, int]:
@@ -61,19 +53,20 @@ def _softmax_operands(block: Block, head: int) -> dict[str, int]:
     }
 
 
-def _input_signed(model: IntegerModel, subject: Subject) -> bool:
+def _input_signed(model: IntegerModel, norms: Mapping[str, Norm], subject: Subject) -> bool:
     """Whether the codes that enter a layer are signed."""
     name = subject.layer
     if name == "embed":
         return False
+    if name == "front":
+        return norms["front.norm"].signed
     if name == "head":
         return model.classifier.pool is not None or model.classifier.norm.signed
     if name.startswith("pool."):
         return model.classifier.norm.signed
-    block = model.blocks[subject.block]
-    layer = name.rpartition(".")[2]
+    prefix, _, layer = name.rpartition(".")
     if layer == "proj":
         return True
     if layer == "fc2":
-        return block.hidden_signed
-    return block.norm2.signed if layer == "fc1" else block.norm1.signed
+        return model.blocks[subject.block].hidden_signed
+    return norms[f"{prefix}.norm{2 if layer == 'fc1' else 1}"].signed

@@ -77,7 +77,7 @@ def _content(chunk: Chunk, model: IntegerModel, plan: Plan) -> np.ndarray:
         tables = np.atleast_2d(model.blocks[int(name.split(".")[1])].gelu)
         return _gelu_bytes(tables[chunk.parts[0][1]], model.act_bits)
     if chunk.content == "exponents":
-        return _exponent_beats(_norm(model, name), plan)
+        return _exponent_beats(model.norms()[name], plan)
     linears = model.linears() | pool_matrices(model, plan)
     pack = _weight_words if chunk.content == "weights" else _parameter_records
     parts = [
@@ -85,15 +85,6 @@ def _content(chunk: Chunk, model: IntegerModel, plan: Plan) -> np.ndarray:
         for layer, first, count in chunk.parts
     ]
     return np.concatenate(parts)
-
-
-def _norm(model: IntegerModel, name: str) -> Norm:
-    """``norm``, or ``blocks.0.norm1`` and the like."""
-    _, _, rest = name.partition("blocks.")
-    if not rest:
-        return model.classifier.norm
-    block, norm = rest.split(".")
-    return getattr(model.blocks[int(block)], norm)
 
 
 def _weight_words(
@@ -115,6 +106,8 @@ def _padded_weights(
     """(count, row_lanes, padded depth) int8 weights, zeros for padding."""
     rows = row_map(plan, layer)[first * plan.engine.row_lanes :][: count * plan.engine.row_lanes]
     columns = depth_map(plan, layer)
+    if not linear.depth:
+        return np.zeros((count, plan.engine.row_lanes, len(columns)), np.int8)
     padded = linear.weight[rows[:, None], columns[None, :]]
     padded[rows < 0] = 0
     padded[:, columns < 0] = 0

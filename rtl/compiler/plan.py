@@ -34,8 +34,9 @@ def plan(shape: NetworkShape, engine: EngineConfig) -> Plan:
         _check_block(limits, planned, block)
     if shape.mean_pool:
         _check_pool(limits, planned)
-    for layer in (planned.embed, *(() if shape.dense else (planned.head,))):
-        _check_layer(limits, layer)
+    for layer in (planned.embed, planned.front, None if shape.dense else planned.head):
+        if layer is not None:
+            _check_layer(limits, layer)
     return planned
 
 

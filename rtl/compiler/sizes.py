@@ -85,7 +85,7 @@ class Plan:
         if not self.shape.dense:
             return self.class_tiles * self.engine.logit_word_bytes
         beat = self.engine.memory_bytes
-        return divide_up(self.tokens * self.token_bytes, beat) * beat
+        return divide_up(len(self.shape.final_tokens) * self.token_bytes, beat) * beat
 
     @cached_property
     def token_bytes(self) -> int:
@@ -160,7 +160,7 @@ class Plan:
 
         Its keys and values still come from all tokens.
         """
-        if self.shape.dense or not self.is_last(block):
+        if not self.is_last(block) or len(self.shape.final_tokens) == self.tokens:
             return self.all_tiles
         return self.patch_tiles if self.shape.mean_pool else (self.head_tile,)
 
@@ -174,6 +174,15 @@ class Plan:
         shape = self.shape
         flags = self._flags(shape.embed_bits8, shape.width)
         return TiledMatrix("embed", -1, shape.width, shape.patch_values, self.patch_words, flags)
+
+    @cached_property
+    def front(self) -> TiledMatrix | None:
+        """The matrix between the patch embedding and the blocks, if there is one."""
+        shape = self.shape
+        if shape.front_bits8 is None:
+            return None
+        flags = self._flags(shape.front_bits8, shape.width)
+        return TiledMatrix("front", -1, shape.width, shape.width, self.width_depth, flags)
 
     @cached_property
     def head(self) -> TiledMatrix:
@@ -193,6 +202,8 @@ class Plan:
         flags = dict(self.shape.blocks[block].bits8)
         tiles = {name: self._head_flags if name in "qkv" else self._flags for name in flags}
         words = {"proj": self.inner_depth(block), "fc2": self.hidden_depth(block)}
+        if self.shape.pools(block):
+            words["q"] = 1  # of zeros: what is computed is the bias
         return {
             name: TiledMatrix(
                 f"blocks.{block}.{name}",
@@ -226,8 +237,9 @@ class Plan:
     def all_layers(self) -> dict[str, TiledMatrix]:
         """Every matrix by its name."""
         inner = (layer for layers in self._layers for layer in layers.values())
+        fronts = () if self.front is None else (self.front,)
         heads = () if self.shape.dense else (self.head,)
-        layers = (self.embed, *inner, *self.pool_layers.values(), *heads)
+        layers = (self.embed, *fronts, *inner, *self.pool_layers.values(), *heads)
         return {layer.name: layer for layer in layers}
 
     def _flags(self, flags: tuple[bool, ...], rows: int) -> tuple[bool, ...]:

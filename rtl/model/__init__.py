@@ -14,12 +14,13 @@ from boards.host.preprocessing import Preprocessing
 from rtl.model.block import Block
 from rtl.model.features import Features, HostNetwork
 from rtl.model.model import IntegerModel, repack
-from rtl.model.parts import Classifier, HeadScales, Linear, Norm, Pool
+from rtl.model.parts import Classifier, Front, HeadScales, Linear, Norm, Pool
 
 __all__ = [
     "Block",
     "Classifier",
     "Features",
+    "Front",
     "HeadScales",
     "HostNetwork",
     "IntegerModel",

@@ -11,8 +11,7 @@ from boards.host import checks
 from boards.host.preprocessing import Preprocessing
 from rtl.errors import UserError
 from rtl.model.block import Block
-from rtl.model.features import KEYS as FEATURE_TENSORS
-from rtl.model.features import POOLS, Features, HostNetwork
+from rtl.model.features import ATTENTION, POOLS, Features, HostNetwork, keys_of
 from rtl.model.fields import Fields
 from rtl.model.file import Header, Tensors
 from rtl.model.parts import (
@@ -20,6 +19,7 @@ from rtl.model.parts import (
     SCALE_DTYPES,
     SIZE_MAX,
     Classifier,
+    Front,
     HeadScales,
     Linear,
     Norm,
@@ -75,6 +75,8 @@ class _Decoder:
             model[key] = top.take(key)
         if self._format > 1:
             model["registers"] = top.take("registers")
+        if self._format > 2:
+            model["front"] = self.front(top)
         top.finish()
         for name in self._tensors:
             raise UserError(f"tensor {checks.shown(name)} does not belong to this model")
@@ -121,6 +123,15 @@ class _Decoder:
         entry.finish()
         return Norm(**values, exponent=self.tensor(f"{name}.exponent"))
 
+    def front(self, top: Fields) -> Front | None:
+        """What is between the patch embedding and the blocks; null where nothing is."""
+        if (value := top.take("front")) is None:
+            return None
+        entry = Fields("header.front", value)
+        front = Front(self.norm("front.norm", entry), self.linear("front"))
+        entry.finish()
+        return front
+
     def second_table(self, name: str, code: Fields) -> dict[str, Any]:
         """Fields of a block with two GELU tables; none where there is one."""
         keys = ("first_units", "second_zero")
@@ -136,7 +147,9 @@ class _Decoder:
         output = top.take("output") if self._format > 1 else "logits"
         checks.choice("output", output, ("logits", "tokens"))
         pool = top.take("pool")
-        checks.choice("pool", pool, POOLS if output == "tokens" else ("token", "mean"))
+        pools = POOLS if output == "tokens" else ("token", "mean")
+        known = tuple(kind for kind in pools if kind != ATTENTION or self._format > 2)
+        checks.choice("pool", pool, known)
         class_token = True if pool == "token" else top.take("class_token")
         return {
             "class_token": class_token,
@@ -158,7 +171,8 @@ class _Decoder:
         )
 
     def features(self, top: Fields, pool: str) -> Features:
-        tensors: dict[str, Any] = {key: self.tensor(f"features.{key}") for key in FEATURE_TENSORS}
+        tensors: dict[str, Any] = {"epsilon": None}
+        tensors |= {key: self.tensor(f"features.{key}") for key in keys_of(pool)}
         host = None
         if (entry := top.take("host")) is not None:
             keys = Fields("header.host", entry)

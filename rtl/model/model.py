@@ -20,10 +20,10 @@ from rtl.errors import UserError
 from rtl.model import file as model_file
 from rtl.model.block import Block
 from rtl.model.decode import decode
-from rtl.model.features import Features
+from rtl.model.features import ATTENTION, Features
 from rtl.model.file import Header, Tensors
 from rtl.model.numerics import ACT_BITS, KV_BITS, MAX_TOKENS, MAX_WIDTH, SCORE_BITS
-from rtl.model.parts import LINEAR_DTYPES, SIZE_MAX, Classifier, Linear
+from rtl.model.parts import LINEAR_DTYPES, SIZE_MAX, Classifier, Front, Linear, Norm
 from rtl.model.shape import BlockShape, NetworkShape
 
 PIXEL_MAX = 255
@@ -48,7 +48,8 @@ class IntegerModel:
         position, where there is one.
     blocks : tuple of Block
     output : Classifier or Features
-        Logits, or the residual words of all tokens behind the last block.
+        Logits, or the residual words of the tokens behind the last block: of all, or of the one
+        that it pools them to.
     class_names : tuple of str
         One for each class; with :class:`Features`, of the outputs of the network that follows, or
         none.
@@ -60,6 +61,8 @@ class IntegerModel:
         False only where nothing but the patches, or every token, is put out.
     registers : int
         Tokens between patches and class token that have no patch.
+    front : Front, optional
+        LayerNorm and matrix between the patch embedding and the blocks.
 
     Raises
     ------
@@ -83,6 +86,7 @@ class IntegerModel:
     info: dict[str, Any] = field(default_factory=dict)
     class_token: bool = True
     registers: int = 0
+    front: Front | None = None
 
     def __post_init__(self) -> None:
         self._check_sizes()
@@ -122,6 +126,8 @@ class IntegerModel:
     @property
     def format(self) -> int:
         """Lowest format of a file that can hold the model."""
+        if self.front is not None or self.output.pool == ATTENTION:
+            return 3
         tables = any(block.first_units is not None for block in self.blocks)
         new = isinstance(self.output, Features) or tables or self.registers
         return 2 if new else self.preprocessing.format
@@ -155,8 +161,16 @@ class IntegerModel:
             for i, block in enumerate(self.blocks)
             for name, linear in block.linears().items()
         }
+        front = {} if self.front is None else {"front": self.front.layer}
         head = {} if isinstance(self.output, Features) else {"head": self.output.head}
-        return {"embed": self.embed, **blocks, **head}
+        return {"embed": self.embed, **front, **blocks, **head}
+
+    def norms(self) -> dict[str, Norm]:
+        """All LayerNorms of the engine by their full name, in the order of their execution."""
+        found = {} if self.front is None else {"front.norm": self.front.norm}
+        for i, block in enumerate(self.blocks):
+            found |= {f"blocks.{i}.norm1": block.norm1, f"blocks.{i}.norm2": block.norm2}
+        return found if isinstance(self.output, Features) else found | {"norm": self.output.norm}
 
     def header(self) -> Header:
         """The file's JSON header, without ``hash``."""
@@ -179,6 +193,8 @@ class IntegerModel:
         }
         if self.format > 1:
             header |= {"output": "logits", "registers": self.registers}
+        if self.format > 2:
+            header["front"] = self.front and {"norm": self.front.norm.header()}
         return header | self.output.header(self.class_token)
 
     def tensors(self) -> Tensors:
@@ -186,11 +202,8 @@ class IntegerModel:
         tensors = {"position": self.position, **self.output.tensors()}
         for name, linear in self.linears().items():
             tensors |= {f"{name}.{key}": getattr(linear, key) for key in LINEAR_DTYPES}
-        for i, block in enumerate(self.blocks):
-            tensors[f"blocks.{i}.gelu"] = block.gelu
-            tensors[f"blocks.{i}.norm1.exponent"] = block.norm1.exponent
-            tensors[f"blocks.{i}.norm2.exponent"] = block.norm2.exponent
-        return tensors
+        tensors |= {f"{name}.exponent": norm.exponent for name, norm in self.norms().items()}
+        return tensors | {f"blocks.{i}.gelu": block.gelu for i, block in enumerate(self.blocks)}
 
     def _shape(self, bits8: bool = False) -> NetworkShape:
         def flags(linear: Linear) -> tuple[bool, ...]:
@@ -216,10 +229,12 @@ class IntegerModel:
             blocks=blocks,
             embed_bits8=flags(self.embed),
             head_bits8=flags(head.head) if head else (),
+            front_bits8=None if self.front is None else flags(self.front.layer),
             mean_pool=head is not None and head.pool is not None,
             class_token=self.class_token,
             registers=self.registers,
             dense=head is None,
+            attention_pool=self.output.pool == ATTENTION,
         )
 
     def _check_sizes(self) -> None:
@@ -266,6 +281,8 @@ class IntegerModel:
         shape, granularity = self._shape(), self.row_granularity
         checks.tensor("position", self.position, "int16", (shape.tokens, shape.width))
         self.embed.check("embed", (shape.width, shape.patch_values), granularity, PIXEL_MAX)
+        if self.front is not None:
+            self.front.check(shape.width, granularity, self.act_bits)
         for i, block in enumerate(self.blocks):
             block.check(f"blocks.{i}", shape.layer_sizes(i), granularity, self.act_bits)
         if isinstance(self.output, Features):
@@ -301,13 +318,16 @@ def repack(model: IntegerModel, row_granularity: int) -> IntegerModel:
         replace(block, **{name: widened(linear) for name, linear in block.linears().items()})
         for block in filled
     )
-    output = model.output
+    output, front = model.output, model.front
     if not isinstance(output, Features):
         output = replace(output, head=widened(output.head))
+    if front is not None:
+        front = replace(front, layer=widened(front.layer))
     return replace(
         model,
         row_granularity=row_granularity,
         embed=widened(model.embed),
         blocks=blocks,
         output=output,
+        front=front,
     )

@@ -160,6 +160,28 @@ class Norm:
 
 
 @dataclass(frozen=True, eq=False)
+class Front:
+    """A LayerNorm in front of the blocks, and the matrix behind it (numerics section 3).
+
+    Parameters
+    ----------
+    norm : Norm
+        Of the stream that patches and positions make.
+    layer : Linear
+        (width, width); its result takes the place of the residual stream.
+    """
+
+    norm: Norm
+    layer: Linear
+
+    def check(self, width: int, granularity: int, act_bits: int) -> None:
+        self.norm.check("front.norm", width, act_bits)
+        largest = magnitude(self.norm.range(act_bits))
+        self.layer.check("front", (width, width), granularity, largest)
+        check_no_residual({"front": self.layer})
+
+
+@dataclass(frozen=True, eq=False)
 class Pool:
     """The mean of the patch tokens, with one dyadic scale per channel (numerics section 7).
 
@@ -244,11 +266,10 @@ class Classifier:
         }
 
     def tensors(self) -> Tensors:
-        """Tensors of the file without the head's, which is among the model's layers."""
-        found = {"norm.exponent": self.norm.exponent}
-        if self.pool is not None:
-            found |= {f"pool.{key}": getattr(self.pool, key) for key in SCALE_DTYPES}
-        return found
+        """Tensors of the file that belong to no layer or LayerNorm of the model."""
+        if self.pool is None:
+            return {}
+        return {f"pool.{key}": getattr(self.pool, key) for key in SCALE_DTYPES}
 
     def check(self, width: int, patches: int, granularity: int, act_bits: int) -> None:
         checks.integer("classes", self.classes, 1, SIZE_MAX)

@@ -69,6 +69,8 @@ def work_by_kind(shape: NetworkShape, *, pixel_passes: int = 2) -> dict[str, Kin
     tokens, width = shape.tokens, shape.width
     embed = pixel_passes * passes(shape.embed_bits8, width)
     add("embed", shape.patches, shape.patch_values, width, embed)
+    if shape.front_bits8 is not None:
+        add("front", tokens, width, width, passes(shape.front_bits8, width))
     for index, block in enumerate(shape.blocks):
         queries = len(shape.final_tokens) if index == len(shape.blocks) - 1 else tokens
         sizes = shape.layer_sizes(index)
@@ -120,6 +122,8 @@ def matrix_uses(plan: Plan) -> Iterator[MatrixUse]:
     passes = 1 if plan.engine.act_bits == 8 else 2  # pixels in one slice or two
     groups = sum(1 for _ in PixelBanks(plan).groups())
     yield MatrixUse(plan.embed, len(plan.patch_tiles), passes, groups)
+    if plan.front:
+        yield MatrixUse(plan.front, plan.tiles)
     for block in range(len(plan.shape.blocks)):
         queries = len(plan.query_tiles(block))
         groups = divide_up(queries, plan.mlp_tiles(block))

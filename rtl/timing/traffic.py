@@ -18,6 +18,7 @@ PROGRAM = "program"  # the kind of the bytes of instructions
 KINDS = {
     "": "embed",  # pixels
     "position": "embed",
+    "front.norm": "front",
     "norm1": "qkv",
     "q": "qkv",
     "k": "qkv",
@@ -80,7 +81,8 @@ def work_of(program: Program) -> Work:
     for operation in program.operations:
         operands = operation.operands
         if operation.opcode is Opcode.LOAD:
-            layer = operation.subject.layer.rpartition(".")[2]
+            name = operation.subject.layer
+            layer = name if name in KINDS else name.rpartition(".")[2]
             read[KINDS.get(layer, layer)] += operands["bytes"]
         elif operation.opcode is Opcode.STORE:
             written += stored_beats(operands, engine) * engine.memory_bytes

@@ -56,7 +56,7 @@ def test_as_many_folders_as_classes_are_those_in_sorted_order(tmp_path):
 def test_a_class_that_the_network_lacks_is_refused(tmp_path):
     images(tmp_path / "cat")
     images(tmp_path / "emu")
-    message = r"emu: the network has no class of this name, and 2 folders are not its 3 classes"
+    message = r"the network has no class 'emu', and 2 names are not its 3 classes"
     with pytest.raises(UserError, match=message):
         open_folder(tmp_path, NAMES)
 
@@ -109,11 +109,54 @@ def test_batches_are_prepared_images_in_order(workers, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_image_that_cannot_be_read_is_one_line(workers, tmp_path, monkeypatch):
+def test_images_that_cannot_be_read_are_one_line(workers, tmp_path, monkeypatch):
+    """All of them are named; what comes before the first one is there already."""
     monkeypatch.setattr(module, "INLINE", 0)
-    (images(tmp_path, 2) / "bad.png").write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"^\S*bad.png: cannot be read: [^\n]*$"):
-        list(open_folder(tmp_path).batches(RECIPE, SHAPE, 8, workers))
+    images(tmp_path, 6)
+    (tmp_path / "003.png").write_bytes(b"no image")
+    (tmp_path / "005.png").write_bytes((tmp_path / "004.png").read_bytes()[:60])
+    batches = open_folder(tmp_path).batches(RECIPE, SHAPE, 2, workers)
+    assert len(next(batches)) == 2
+    with pytest.raises(UserError, match=r"^2 images [^\n]*003.png: [^\n]*; [^\n]*005.png: [^\n]*$"):
+        next(batches)
+
+
+def test_hidden_class_folders_are_none(tmp_path):
+    images(tmp_path / "cat")
+    images(tmp_path / "dog")
+    images(tmp_path / ".ipynb_checkpoints")
+    images(tmp_path / "__MACOSX" / "cat")
+    (tmp_path / "cat" / "._000.png").write_bytes(b"of macOS")
+    (tmp_path / "dog" / "Thumbs.db").write_bytes(b"of Windows")
+    found = open_folder(tmp_path, classes=2)
+    assert found.labels is not None and found.labels.tolist() == [0, 1]
+    assert found.matching == "in sorted order"
+
+
+def test_classes_of_a_table_beside_the_images(tmp_path):
+    (images(tmp_path, 3) / "labels.csv").write_text(
+        "file,class\n002.png,dog\n000,cat\n001.png,dog\n"
+    )
+    found = open_folder(tmp_path, NAMES)
+    assert found.labels is not None and found.labels.tolist() == [0, 1, 1]
+    assert (found.matching, found.origin) == ("by name", "classes of labels.csv")
+
+
+def test_a_table_comes_before_class_folders(tmp_path):
+    images(tmp_path / "images", 2)
+    (tmp_path / "labels.txt").write_text("images/000.png 2\nimages/001.png 1\n")
+    found = open_folder(tmp_path, NAMES)
+    assert found.labels is not None and found.labels.tolist() == [2, 1]
+
+
+def test_a_table_from_elsewhere_comes_before_folders(tmp_path):
+    images(tmp_path / "data" / "a", 2)
+    table = tmp_path / "mine.csv"
+    table.write_text("a/000.png;2\na/001.png;0\n")
+    found = open_folder(tmp_path / "data", NAMES, table=table)
+    assert found.labels is not None and found.labels.tolist() == [2, 0]
+    with pytest.raises(UserError, match=r"mine.csv: the network has no classes"):
+        open_folder(tmp_path / "data", table=table)
 
 
 def test_some_images_are_spread_evenly(tmp_path):

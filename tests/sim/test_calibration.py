@@ -35,6 +35,11 @@ NETWORKS = {
         },
         {"latency": 60},
     ),
+    "a norm in front": ({"width": 48, "blocks": [(3, 96)] * 2, "front": True}, {}),
+    "attention pooling": (
+        {"width": 48, "blocks": [(3, 96)] * 2, "output": "tokens", "pool": "attention"},
+        {},
+    ),
     "many classes": ({"width": 64, "blocks": [(2, 128)] * 2, "classes": 200}, {"latency": 200}),
 }
 
@@ -63,6 +68,8 @@ def errors_of(engine, images):
         {"pool": "mean", "class_token": False, "registers": 2},
         {"output": "tokens", "two_tables": True},
         {"output": "tokens", "pool": "all", "class_token": False},
+        {"front": True},
+        {"output": "tokens", "pool": "attention", "class_token": False},
     ],
     ids=str,
 )

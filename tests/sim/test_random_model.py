@@ -61,6 +61,16 @@ def test_features_that_are_asked_for():
     assert run(model, random_images(model.image, 2)).shape == (2, 19, 16)
 
 
+def test_a_norm_in_front_uses_the_range_of_the_stream():
+    model = random_model(width=16, blocks=[(1, 8)], front=True)
+    tensors = {}
+    run(model, random_images(model.image, 4), tensors=tensors)
+    assert (
+        500 < tensors["front"].std() < 8000 and (tensors["front"] != tensors["embed"]).all(0).any()
+    )
+    assert set(model.linears()) >= {"embed", "front"} and next(iter(model.norms())) == "front.norm"
+
+
 def test_zero_points_of_both_tables_are_in_the_bias():
     models = [random_model(width=16, blocks=[(1, 40)], seed=seed, **NEW) for seed in range(4)]
     blocks = [model.blocks[0] for model in models if not model.blocks[0].hidden_signed]

@@ -131,17 +131,17 @@ class Layers:
 
     # ------------------------------------------------------------ where results go
 
-    def to_residual(self, run: RowRun, tile: TokenTile) -> Writeback:
-        """Into the residual stream, added to what is there."""
+    def to_residual(self, run: RowRun, tile: TokenTile, *, add: bool = True) -> Writeback:
+        """Into the residual stream, added to what is there or in its place."""
         operands = {
             "destination": Destination.RESIDUAL,
             "format": Format.INT16,
-            "accumulate": 1,
+            "accumulate": int(add),
             "destination_address": self.plan.residual_word(tile.token) + run.first,
             "destination_stride": self.plan.width_tiles,
         }
         tokens = residual_tokens(tile)
-        return Writeback(operands, writes=(tokens,), reads=(tokens,))
+        return Writeback(operands, writes=(tokens,), reads=(tokens,) if add else ())
 
     def to_activations(self, run: RowRun, result: Span) -> Writeback:
         """Into the activations; ``result`` is where all row tiles of the layer go."""

@@ -51,6 +51,8 @@ class NetworkListing:
     def operations(self) -> Iterator[Pending]:
         """List all operations, from the first strip of pixels to the logits or tokens."""
         yield from self.embedding()
+        if self.plan.front:
+            yield from self.front(self.plan.front)
         for block in range(len(self.plan.shape.blocks)):
             yield from BlockAttention(self.layers, block).operations()
             yield from self.projection(block)
@@ -63,7 +65,7 @@ class NetworkListing:
     def embedding(self) -> Iterator[Pending]:
         """Patches times weights, added to the position that was preloaded; the first LayerNorm."""
         plan, layers, pixels = self.plan, self.layers, PixelBanks(self.plan)
-        norm = layers.norm("blocks.0.norm1")
+        norm = layers.norm("front.norm" if plan.front else "blocks.0.norm1")
         blocks = layers.weight_blocks(all_rows(plan.embed))
         chunk = layers.constants.position()
         positions = [PositionRequest(chunk, tile) for tile in plan.all_tiles]
@@ -86,6 +88,18 @@ class NetworkListing:
             operation, requests = norm(tile)
             yield Pending(operation, (*requests, positions[tile.index]))
 
+    def front(self, matrix: TiledMatrix) -> Iterator[Pending]:
+        """A matrix behind a LayerNorm, in the stream's place; the first block's LayerNorm."""
+        layers = self.layers
+
+        def mix(run: RowRun, tile: TokenTile) -> Operation:
+            writeback = layers.to_residual(run, tile, add=False)
+            source = layers.norm_outputs[tile.index]
+            return layers.matmul("front", "front", run, tile, source, writeback)
+
+        blocks = layers.weight_blocks(all_rows(matrix))
+        yield from times(blocks, self.plan.all_tiles, mix, then=layers.norm("blocks.0.norm1"))
+
     def projection(self, block: int) -> Iterator[Pending]:
         """The heads' context back to the residual stream, then the block's second LayerNorm."""
         plan, layers = self.plan, self.layers
@@ -94,7 +108,7 @@ class NetworkListing:
 
         def project(run: RowRun, tile: TokenTile) -> Operation:
             context = layout.queries(tile)  # over Q
-            writeback = layers.to_residual(run, tile)
+            writeback = layers.to_residual(run, tile, add=not plan.shape.pools(block))
             return layers.matmul("proj", tensor, run, tile, context, writeback)
 
         blocks = layers.weight_blocks(all_rows(plan.layers(block)["proj"]))
@@ -171,12 +185,12 @@ class NetworkListing:
 
     def store_tokens(self, tile: TokenTile) -> Pending:
         """The residual words of a tile, which nobody writes any more, to memory."""
-        plan = self.plan
+        plan, first = self.plan, tile.tokens.start
         operands = {
             "base": Base.OUTPUT,
-            "offset": tile.token * plan.token_bytes,
-            "source_address": plan.residual_word(tile.token),
-            "token": tile.token,
+            "offset": (first - plan.shape.final_tokens.start) * plan.token_bytes,
+            "source_address": plan.residual_word(first),
+            "token": first,
             "row_words": plan.width_tiles,
             "more_words": (tile.lane_count - 1) * plan.width_tiles,
             "int16": 1,

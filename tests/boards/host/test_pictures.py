@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from boards.host.pictures import prepare
+from boards.host.pictures import ENDINGS, FORMATS, SHOWN, prepare, prepare_all
 from rtl.errors import UserError
 from rtl.model import Preprocessing
 
 GREY = (28, 28, 1)
 PLAIN = Preprocessing(crop=(28, 28), mode="L")
-FORMATS = "PNG, JPEG, GIF, BMP, WEBP, TIFF, PPM"
+RGB = Preprocessing(crop=(28, 28), mode="RGB")
+KNOWN = "PNG, JPEG, GIF, BMP, WEBP, TIFF, PPM"
 
 
 def random_image(height, width, channels=1, seed=0):
@@ -105,10 +106,88 @@ def test_modes_of_eight_bits_are_converted(mode):
     assert prepare(image, Preprocessing(crop=(28, 28), mode="RGB"), (28, 28, 3)).shape[2] == 3
 
 
-def test_palette_with_transparency(tmp_path):
-    image = random_image(28, 28)[0].convert("P")
-    image.save(tmp_path / "p.png", transparency=bytes(range(256)))
-    assert prepare(tmp_path / "p.png", PLAIN, GREY).shape == GREY
+EXACT = {"webp": {"lossless": True, "exact": True}}
+
+
+def see_through(seed=0):
+    """Red, green, blue and alpha; alpha has its least, its largest and middle values."""
+    image, pixels = random_image(28, 28, 4, seed)
+    pixels = np.array(image)
+    pixels[0, :, 3], pixels[1, :, 3] = 0, 255
+    return Image.fromarray(pixels), pixels.astype(int)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff", "webp", None])
+def test_what_is_transparent_is_on_white(tmp_path, suffix):
+    image, pixels = see_through()
+    if suffix:
+        image.save(
+            tmp_path / f"a.{suffix}",
+            **EXACT.get(suffix, {}),
+        )
+    colour, alpha = pixels[..., :3], pixels[..., 3:]
+    expected = (alpha * colour + (255 - alpha) * 255 + 127) // 255
+    found = prepare(tmp_path / f"a.{suffix}" if suffix else image, RGB, (28, 28, 3))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_grey_on_white_and_then_inverted():
+    grey = np.full((28, 28, 2), (0, 255), np.uint8)
+    grey[:14, :, 1] = 0
+    recipe = Preprocessing(crop=(28, 28), mode="L", invert=True)
+    found = prepare(Image.fromarray(grey, "LA"), recipe, GREY)
+    assert (found[:14] == 0).all() and (found[14:] == 255).all()
+
+
+@pytest.mark.parametrize("suffix", ["png", "gif"])
+def test_palettes_with_transparency(tmp_path, suffix):
+    image = Image.fromarray(np.repeat(np.arange(28, dtype=np.uint8)[None], 28, 0), "P")
+    image.putpalette([value for i in range(28) for value in (5 * i, i, 200 - i)])
+    image.save(tmp_path / f"p.{suffix}", transparency=3)
+    found = prepare(tmp_path / f"p.{suffix}", RGB, (28, 28, 3))
+    assert found[0, 3].tolist() == [255, 255, 255] and found[0, 4].tolist() == [20, 4, 196]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_colour_that_means_nothing_is_white(tmp_path, mode):
+    image = Image.new(mode, (28, 28))
+    image.putpixel((0, 0), 9 if mode == "L" else (9, 9, 9))
+    image.save(tmp_path / "a.png", transparency=0 if mode == "L" else (0, 0, 0))
+    found = prepare(tmp_path / "a.png", PLAIN, GREY)
+    assert found[0, 0] == 9 and found.min() == 9 and (np.delete(found.ravel(), 0) == 255).all()
+
+
+ORIENTATIONS = {
+    1: lambda upright: upright,
+    2: np.fliplr,
+    3: lambda upright: np.rot90(upright, 2),
+    4: np.flipud,
+    5: lambda upright: upright.swapaxes(0, 1),
+    6: lambda upright: np.rot90(upright, 1),
+    7: lambda upright: np.rot90(upright, 2).swapaxes(0, 1),
+    8: lambda upright: np.rot90(upright, -1),
+}
+"""How a file holds an upright image: the camera was turned."""
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+@pytest.mark.parametrize("suffix", ["png", "tiff", "webp"])
+def test_orientation_is_honoured(tmp_path, suffix, orientation):
+    upright = random_image(28, 30, 3)[1]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    held = Image.fromarray(np.ascontiguousarray(ORIENTATIONS[orientation](upright)))
+    held.save(tmp_path / f"a.{suffix}", exif=exif, **EXACT.get(suffix, {}))
+    found = prepare(tmp_path / f"a.{suffix}", RGB, (28, 28, 3))
+    np.testing.assert_array_equal(found, upright[:, 1:29])
+
+
+def test_exif_that_cannot_be_read_says_nothing(tmp_path):
+    image = random_image(28, 28)[0]
+    image.save(tmp_path / "a.jpg")
+    image.save(tmp_path / "b.jpg", exif=b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x09\x01\x12")
+    first, second = (prepare(tmp_path / name, PLAIN, GREY) for name in ("a.jpg", "b.jpg"))
+    np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("mode", ["I", "F", "I;16"])
@@ -188,7 +267,6 @@ def test_deep_files_are_refused(tmp_path, name, mode):
     ("name", "content"),
     {
         "rgb.png": png(8, RGB_PNG, 3),
-        "rgba.png": png(8, RGBA_PNG, 4),
         "two_bits.png": png(2, GREY_PNG, 1),
         "rgb.tiff": tiff(8, 3),
         "grey.tiff": tiff(8, 1),
@@ -212,7 +290,7 @@ def test_deep_image_objects_that_are_open(tmp_path):
 
 def test_formats_that_are_not_named_are_refused(tmp_path):
     random_image(28, 28)[0].save(tmp_path / "a.sgi")
-    assert refusal(tmp_path / "a.sgi").endswith(f"not an image of {FORMATS}")
+    assert refusal(tmp_path / "a.sgi").endswith(f"not an image of {KNOWN}")
 
 
 @pytest.mark.parametrize("suffix", ["gif", "png", "tiff", "webp"])
@@ -257,10 +335,10 @@ def test_unreadable_files(tmp_path):
     assert refusal(tmp_path) == f"{tmp_path}: not a file"
     text = tmp_path / "text.png"
     text.write_text("nothing that Pillow knows")
-    assert refusal(text) == f"{text}: cannot be read: not an image of {FORMATS}"
+    assert refusal(text) == f"{text}: cannot be read: not an image of {KNOWN}"
     empty = tmp_path / "empty.png"
     empty.touch()
-    assert refusal(empty) == f"{empty}: cannot be read: not an image of {FORMATS}"
+    assert refusal(empty) == f"{empty}: cannot be read: not an image of {KNOWN}"
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "gif", "tiff"])
@@ -285,3 +363,31 @@ def test_bombs(tmp_path, monkeypatch):
     assert "exceeds limit of 500 pixels" in refusal(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert "exceeds limit of" in refusal(tmp_path / "a.png")
+
+
+def test_several_files_and_all_that_is_wrong_with_them(tmp_path):
+    names = [str(tmp_path / f"{i}.png") for i in range(4)]
+    for i in (0, 2):
+        random_image(28, 28, seed=i)[0].save(names[i])
+    (tmp_path / "1.png").touch()
+    told = []
+    found = prepare_all([names[0], names[2]], PLAIN, GREY, lambda *step: told.append(step))
+    expected = [prepare(names[0], PLAIN, GREY), prepare(names[2], PLAIN, GREY)]
+    np.testing.assert_array_equal(found, expected)
+    assert told == [(0, 2), (1, 2)]
+    with pytest.raises(UserError) as error:
+        prepare_all(names, PLAIN, GREY)
+    assert str(error.value) == (
+        f"2 images are of no use: {names[1]}: cannot be read: not an image of {KNOWN};"
+        f" {names[3]}: no such file"
+    )
+    with pytest.raises(UserError, match=r"^\S*3.png: no such file$"):
+        prepare_all(names[2:], PLAIN, GREY)
+    with pytest.raises(UserError, match=f"{SHOWN + 2} images .*no such file; and 2 more$"):
+        prepare_all([names[3]] * (SHOWN + 2), PLAIN, GREY)
+
+
+def test_endings_are_those_that_pillow_has_for_the_formats():
+    pillows = {end for end, kind in Image.registered_extensions().items() if kind in FORMATS}
+    assert set(ENDINGS) <= pillows
+    assert pillows - set(ENDINGS) <= {".pfm"}  # numbers with fractions: deeper than 8 bits

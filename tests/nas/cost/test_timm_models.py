@@ -1,5 +1,7 @@
 """Sizes of timm's plain vision transformers, and models with parts that the engine has not."""
 
+from dataclasses import replace
+
 import pytest
 
 from nas.cost.networks import NamedNetwork
@@ -30,7 +32,7 @@ def test_sizes_come_from_the_modules_not_from_the_name():
 
 
 def test_a_model_without_a_classifier_gets_1000_classes():
-    assert NamedNetwork("vit_small_patch14_dinov2").shape(32).classes == 1000
+    assert NamedNetwork("vit_small_patch16_224.dino").shape(32).classes == 1000
     assert NamedNetwork("vit_base_patch16_224.augreg_in21k").shape(32).classes == 21843
 
 
@@ -46,17 +48,44 @@ def test_variants():
         NamedNetwork("deit_small", options=NetworkOptions(image_size=220)).shape(32)
 
 
+def test_too_many_tokens_are_refused_with_sizes_that_fit():
+    with pytest.raises(UserError) as error:
+        NamedNetwork("vit_small_patch14_dinov2").shape(32)
+    assert str(error.value) == (
+        "vit_small_patch14_dinov2: 1,370 tokens at 518 x 518 pixels, at most 1,024 fit: give"
+        " --image-size 434, the largest that fits, or the usual --image-size 224"
+    )
+    for size, tokens in ((434, 962), (224, 257)):
+        options = NetworkOptions(image_size=size)
+        assert NamedNetwork("vit_small_patch14_dinov2", options=options).shape(32).tokens == tokens
+
+
+def test_a_norm_in_front_of_the_blocks():
+    clip = NamedNetwork("vit_base_patch16_clip_224", 0.25).shape(32)
+    assert clip.front_bits8 == (True,) * 24 and not any(clip.embed_bits8)
+    plain = plain_vit(width=768, heads=12, classes=clip.classes, row_granularity=32, bits8=0.25)
+    assert replace(clip, front_bits8=None) == plain
+
+
+def test_attention_pooling_is_a_block():
+    siglip = NamedNetwork("vit_base_patch16_siglip_224").shape(32)
+    plain = plain_vit(width=768, heads=12, depth=13, row_granularity=32, class_token=False)
+    same = replace(plain, classes=0, head_bits8=(), dense=True, attention_pool=True)
+    assert siglip == same.with_row_tiles(32)
+    with pytest.raises(UserError, match=r"a classifier behind attention pooling \(--classes 0"):
+        NamedNetwork("vit_base_patch16_siglip_224", options=NetworkOptions(classes=3)).shape(32)
+
+
 @pytest.mark.parametrize(
     "name, missing",
     [
         ("deit_small_distilled_patch16_224", "a distillation token"),
         ("vit_relpos_base_patch16_224", "relative positions"),
+        ("eva02_tiny_patch14_224", "rotary positions"),
         ("vit_base_patch16_rope_224", "rotary positions"),
         ("vit_base_r50_s16_224", "a hybrid stem (HybridEmbed)"),
-        ("vit_base_patch16_clip_224", "a norm in front of the blocks (pre-norm)"),
         ("vit_base_patch16_18x2_224", "blocks of another kind (ParallelThingsBlock)"),
         ("vit_giant_patch14_dinov2", "a gated MLP (GluMlp)"),
-        ("vit_base_patch16_siglip_224", "attention pooling (map)"),
         ("vit_intern300m_patch14_448", "no final LayerNorm"),
         (
             "vit_base_patch16_rpn_224",
@@ -72,7 +101,7 @@ def test_what_the_engine_has_not_is_refused_by_name(name, missing):
 
 @pytest.mark.parametrize(
     "name, close",
-    [("deit_smal", "deit_small, deit3_small"), ("resnet50", "vit_*, deit_*, deit3_*?")],
+    [("deit_smal", "deit_small, deit3_small"), ("what", "timm.list_models()")],
 )
 def test_unknown_names(name, close):
     with pytest.raises(UserError, match="unknown model") as error:

@@ -123,7 +123,7 @@ def test_a_classifier_on_the_host(tmp_path, monkeypatch, capsys):
     save_images(IMAGES, tmp_path / "named", ["ant" if label else "bee" for label in labels])
     assert evaluate(tmp_path / "a.pulsar", "--data", tmp_path / "named") == 2
     said = capsys.readouterr().err
-    assert "has no class of this name" in said and "its images count as unlabelled" in said
+    assert "the network has no class 'ant'" in said and "its images count as unlabelled" in said
     monkeypatch.setattr(job, "read", lambda name, options: exact)
     found = written(tmp_path, "--data", tmp_path / "named", "--float", "x")
     assert found["top1"] is None and found["agreement"] > 0.6
@@ -143,7 +143,10 @@ def test_what_is_refused(classified, read, monkeypatch, tmp_path, capsys):
     assert "no such folder" in refused(capsys, model, "--data", folder / "none")
     (tmp_path / "empty").mkdir()
     assert "holds no image" in refused(capsys, model, "--data", tmp_path / "empty")
-    message = "flat has no class folders: give the float network to compare with by --float"
+    message = (
+        "flat has no class folders, and there are no --labels: give the float network to compare"
+        " with by --float"
+    )
     assert refused(capsys, model, "--data", flat).endswith(message)
     other = replace(exact, image=(8, 8, 3))
     monkeypatch.setattr(job, "read", lambda name, options: other)

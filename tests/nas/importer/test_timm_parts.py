@@ -1,16 +1,9 @@
-"""Names and modules of timm's models. What is refused is in tests/nas/cost/test_timm_models.py."""
+"""Modules of timm's models. What is refused is in tests/nas/cost/test_timm_models.py."""
 
 import pytest
 
-from nas.importer.timm_parts import build, full_name, refuse
+from nas.importer.timm_parts import build, refuse
 from rtl.errors import UserError
-
-
-def test_names_may_be_short_or_tagged():
-    assert full_name("deit_small") == "deit_small_patch16_224"
-    assert full_name("deit3_small_patch16_224.fb_in22k_ft_in1k").endswith(".fb_in22k_ft_in1k")
-    with pytest.raises(UserError, match=r"unknown model 'deit3_smal': .* deit3_small"):
-        full_name("deit3_smal")
 
 
 def test_a_model_is_built_without_memory_for_its_sizes():
@@ -26,10 +19,10 @@ def test_arguments_that_timm_refuses(arguments):
 
 
 def test_several_parts_are_named_together():
-    model = build("vit_tiny_patch16_224", None, None, "meta", pre_norm=True, qk_norm=True)
+    model = build("vit_tiny_patch16_224", None, None, "meta", final_norm=False, qk_norm=True)
     with pytest.raises(UserError) as error:
         refuse("mine", model)
     assert str(error.value) == (
-        "timm model 'mine' has what the engine has not: a norm in front of the blocks (pre-norm),"
-        " a norm of queries and keys"
+        "timm model 'mine' has what the engine has not: a norm of queries and keys,"
+        " no final LayerNorm"
     )

@@ -34,6 +34,10 @@ NETWORKS = {
         "width": 16, "blocks": ((1, 72), (2, 32)), "two_tables": True, "output": "tokens",
         "registers": 2, "pool": "all", "class_token": False,
     },
+    "front": {"width": 40, "blocks": ((2, 80),) * 2, "front": True},
+    "attention pooling": {
+        "width": 40, "blocks": ((2, 80),) * 3, "output": "tokens", "pool": "attention",
+    },
 }  # fmt: skip
 
 

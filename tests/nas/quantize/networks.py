@@ -2,7 +2,7 @@
 
 import torch
 
-from nas.importer.network import Affine, FloatBlock, FloatNetwork, LayerNorm
+from nas.importer.network import Affine, FloatBlock, FloatFront, FloatNetwork, LayerNorm
 from rtl.model import Preprocessing
 from rtl.model.shape import LAYERS
 
@@ -17,6 +17,7 @@ def random_network(
     classes: int = 5,
     pool: str = "token",
     registers: int = 0,
+    front: bool = False,
     seed: int = 0,
 ) -> FloatNetwork:
     """Draw a network of 8 x 12 pixels, patches of 4; ``classes`` 0 leaves out the head."""
@@ -31,12 +32,12 @@ def random_network(
     def norm() -> LayerNorm:
         return LayerNorm(1 + draw(width, scale=0.3), draw(width, scale=0.3), 1e-6)
 
-    def block() -> FloatBlock:
+    def block(pools: bool = False) -> FloatBlock:
         inner = heads * head_dim
         return FloatBlock(
             heads=heads,
             norm1=norm(),
-            q=affine(inner, width),
+            q=Affine(draw(inner, 0), draw(inner)) if pools else affine(inner, width),
             k=affine(inner, width),
             v=affine(inner, width),
             proj=affine(width, inner),
@@ -56,14 +57,15 @@ def random_network(
         std=torch.tensor([0.2, 0.25, 0.3]).double(),
         embed=affine(width, 48),
         position=draw(tokens, width),
-        blocks=tuple(block() for _ in range(depth)),
-        norm=norm(),
+        blocks=tuple(block(pool == "attention" and index == depth - 1) for index in range(depth)),
+        norm=None if pool == "attention" else norm(),
         head=affine(classes, width) if classes else None,
         pool=pool,
         class_token=True,
         registers=registers,
         preprocessing=Preprocessing(crop=(8, 12), mode="RGB"),
         class_names=tuple(map(str, range(classes))),
+        front=FloatFront(norm()) if front else None,
     )
 
 
@@ -79,6 +81,8 @@ def random_images(count: int, seed: int = 0) -> torch.Tensor:
 def all_bits(network: FloatNetwork, bits: int) -> dict[str, torch.Tensor]:
     """Give all rows of the blocks the same number of bits, and both ends 8."""
     found = {"embed": torch.full((network.width,), 8)}
+    if network.front is not None:
+        found["front"] = torch.full((network.width,), 8)
     if network.head is not None:
         found["head"] = torch.full((len(network.head.bias),), 8)
     for index, block in enumerate(network.blocks):

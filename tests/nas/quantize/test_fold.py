@@ -33,7 +33,11 @@ def rotated(network):
     return fold.rotate_stream(absorbed(network), fold.random_rotation(network.width, seed=3))
 
 
-@pytest.mark.parametrize("classes", [0, 5])
+@pytest.mark.parametrize(
+    "kind",
+    [{}, {"classes": 0}, {"front": True}, {"classes": 0, "pool": "attention"}],
+    ids=str,
+)
 @pytest.mark.parametrize(
     "apply",
     [
@@ -47,9 +51,17 @@ def rotated(network):
         lambda network: centred(fold.rotate_heads(rotated(network))),
     ],
 )
-def test_results_stay(apply, classes):
-    network = random_network(classes=classes)
+def test_results_stay(apply, kind):
+    network = random_network(**kind)
     assert fold.largest_difference(network, apply(network), result) < 1e-12
+
+
+def test_the_stream_in_front_has_a_rotation_of_its_own():
+    network = rotated(random_network(front=True))
+    again = fold.rotate_front(network, fold.random_rotation(network.width, seed=4))
+    assert fold.largest_difference(network, again, result) < 1e-12
+    assert not torch.allclose(network.position, again.position)
+    assert network.blocks == again.blocks and network.front.norm is again.front.norm
 
 
 def test_norms_and_scales_are_gone():

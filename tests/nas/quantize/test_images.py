@@ -24,9 +24,7 @@ def test_pictures_are_found_in_folders_too(tmp_path):
     for name in ("b.png", "a.JPG", "in/c.bmp"):
         picture(tmp_path / name)
     (tmp_path / "notes.txt").write_text("no picture")
-    (tmp_path / "folder.png").mkdir()
     (tmp_path / "._a.JPG").write_bytes(b"of macOS")
-    (tmp_path / "gone.png").symlink_to(tmp_path / "elsewhere.png")
     found = [file.relative_to(tmp_path).as_posix() for file in image_files(tmp_path)]
     assert found == ["a.JPG", "b.png", "in/c.bmp"]
 
@@ -73,3 +71,12 @@ def test_copies_of_one_picture(tmp_path):
         load_images(image_files(tmp_path), CROP, (6, 8, 3))
     picture(tmp_path / "another.png")
     assert len(load_images(image_files(tmp_path), CROP, (6, 8, 3))) == 4
+
+
+def test_all_pictures_that_cannot_be_read_are_named(tmp_path):
+    for name in "abc":
+        picture(tmp_path / f"{name}.png")
+    for name in "xyz":
+        (tmp_path / f"{name}.png").touch()
+    with pytest.raises(UserError, match=r"^3 images [^\n]*x.png[^\n]*y.png[^\n]*z.png[^\n]*$"):
+        load_images(image_files(tmp_path), CROP, (6, 8, 3))

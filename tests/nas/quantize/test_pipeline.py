@@ -61,26 +61,43 @@ def test_quantizing_again_gives_the_same():
 
 @pytest.mark.parametrize("act_bits", [4, 6, 8])
 @pytest.mark.parametrize(
-    ("classes", "pool", "registers"), [(0, "all", 2), (5, "token", 0), (5, "mean", 1)]
+    "kind",
+    [
+        {"classes": 0, "pool": "all", "registers": 2},
+        {"classes": 5, "pool": "token"},
+        {"classes": 5, "pool": "mean", "registers": 1},
+        {"classes": 5, "front": True},
+        {"classes": 0, "pool": "all", "front": True},
+        {"classes": 0, "pool": "attention"},
+    ],
+    ids=str,
 )
-def test_integer_model_computes_the_same(classes, pool, registers, act_bits):
-    network = random_network(
-        width=32, heads=2, head_dim=16, hidden=64, classes=classes, pool=pool, registers=registers
-    )
+def test_integer_model_computes_the_same(kind, act_bits):
+    network = random_network(width=32, heads=2, head_dim=16, hidden=64, **kind)
     done = quantized(network, 8, replace(FULL, act_bits=act_bits))
     model = export(done, granularity=8, producer="test")
     codes = IntegerNetwork(model).run(TEST)
     assert np.array_equal(golden.run(model, TEST.numpy()), codes.numpy())
     wanted = result(done.network, done.codes.tap())
-    if classes:
+    if network.head is not None:
         found = codes * model.output.output_scale
     else:
         assert isinstance(model.output, Features)
-        found = torch.from_numpy(host_features(model.output, codes.numpy(), 6))
+        found = torch.from_numpy(host_features(model.output, codes.numpy(), 6)).view_as(wanted)
     exact = result(network).float()
     # Codes that flip at a tie make the two drift apart, but by less than quantization costs.
     assert (found - wanted).norm() < 1.2 * (wanted - exact).norm()
     assert (found - exact).norm() < 1.2 * (wanted - exact).norm()
+
+
+def test_a_norm_in_front_may_have_another_scale():
+    """The stream in front is 500 times as large as that of the blocks."""
+    network = random_network(width=32, heads=2, head_dim=16, hidden=64, classes=0, front=True)
+    embed = replace(network.embed, weight=500 * network.embed.weight, bias=500 * network.embed.bias)
+    large = replace(network, embed=embed, position=500 * network.position)
+    done = quantized(large, 8)
+    assert done.codes.front.scale[0] > 100 * done.codes.residual.scale[0]
+    assert relative_error(large, done) < 1.2 * relative_error(network, quantized(network, 8))
 
 
 def test_two_tables_are_in_the_model():

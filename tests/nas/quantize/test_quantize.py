@@ -12,10 +12,12 @@ from boards.host.features import features
 from boards.host.pictures import prepare
 from nas.importer import load
 from nas.importer.forward import forward, output
+from nas.numerics.integer import IntegerNetwork
 from nas.quantize import __main__ as quantize
+from rtl.board import load_board
 from rtl.cli import command
 from rtl.model import Features, IntegerModel
-from sim import golden
+from sim import golden, runner
 from tests.nas.importer import tiny
 from tests.nas.importer.timm_models import saved
 
@@ -55,6 +57,30 @@ def test_timm_model_to_golden(classifier, pictures, tmp_path, capsys):
     assert np.corrcoef(logits.ravel(), wanted.ravel())[0, 1] > 0.97
     printed = capsys.readouterr().out
     assert model.hash[:16] in printed and "licence mit" in printed
+
+
+KINDS = {
+    "a norm in front": ("vit_base_patch32_clip_224", {"num_classes": 3}),
+    "attention pooling": ("vit_base_patch16_siglip_224", {}),
+    "registers": ("vit_small_patch14_reg4_dinov2", {"num_classes": 3}),
+}
+"""Kinds of networks: timm's name of one, and arguments that make it small."""
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize(("architecture", "arguments"), KINDS.values(), ids=KINDS)
+def test_every_kind_is_the_same_everywhere(architecture, arguments, pictures, tmp_path):
+    """Random weights in timm's network: golden, integer mode and the RTL give the same codes."""
+    saved(tmp_path, architecture, **arguments)
+    out = tmp_path / "a.pulsar"
+    assert run(tmp_path, "--images", pictures, "--board", "sim", "--out", out) == 0
+    model = IntegerModel.load(out)
+    assert model.info["fold_difference"] < 1e-12
+    images = np.stack([prepare(pictures / "3.png", model.preprocessing, model.image)])
+    output = golden.run(model, images)
+    assert np.array_equal(IntegerNetwork(model).run(torch.from_numpy(images)).numpy(), output)
+    on_engine = runner.run(model, images, load_board("sim"))
+    assert on_engine.exact and np.array_equal(on_engine.output, output)
 
 
 def test_network_with_a_decoder(pictures, tmp_path):

@@ -213,6 +213,59 @@ SHAPES = {
             "output": "tokens",
         },
     ),
+    "a norm in front": (TINY, SMALL | {"front": True}),
+    "a norm in front, registers in tiles of their own, padded width": (
+        TINY,
+        SMALL | {"width": 40, "registers": 9, "front": True},
+    ),
+    "a norm in front, ring smaller than a layer": (
+        replace(TINY, weight_words=60, parameter_words=5, exponent_words=5),
+        SMALL | {"blocks": ((2, 100),) * 2, "width": 48, "front": True, "bits8_fraction": 1.0},
+    ),
+    "a norm in front on zcu102, tokens": (
+        ZCU102,
+        WIDE32 | {"blocks": ((2, 64),), "output": "tokens", "pool": "mean", "front": True},
+    ),
+    "attention pooling": (TINY, SMALL | {"output": "tokens", "pool": "attention"}),
+    "attention pooling, padded heads across row tiles, a beat of two words": (
+        replace(TINY, row_lanes=8, memory_bytes=32, weight_words=4096),
+        {
+            "image": (96, 64, 3),
+            "patch": 16,
+            "width": 40,
+            "head_dim": 24,
+            "blocks": ((3, 100), (2, 60)),
+            "output": "tokens",
+            "pool": "attention",
+            "class_token": False,
+            "two_tables": True,
+            "row_granularity": 8,
+            "bits8_fraction": 0.6,
+        },
+    ),
+    "attention pooling of patches alone, on zcu102": (
+        ZCU102,
+        WIDE32
+        | {
+            "blocks": ((2, 64),) * 2,
+            "output": "tokens",
+            "pool": "attention",
+            "class_token": False,
+            "front": True,
+        },
+    ),
+    "attention pooling and nothing else, one group of keys at a time": (
+        replace(TINY, key_words=4, value_words=6),
+        {
+            "image": (28, 28, 1),
+            "patch": 7,
+            "width": 32,
+            "head_dim": 32,
+            "blocks": ((3, 32),),
+            "output": "tokens",
+            "pool": "attention",
+        },
+    ),
     "logits in parts": (replace(TINY, residual_words=20), SMALL | {"classes": 300}),
     "logits in parts, one place": (replace(TINY, residual_words=12), SMALL | {"classes": 300}),
     "logits in parts, over tokens": (replace(TINY, residual_words=5), SMALL | {"classes": 300}),
@@ -272,7 +325,9 @@ def test_any_interleaving_gives_the_same_output(name, seed):
     np.testing.assert_array_equal(program.output(result), output)
 
 
-@pytest.mark.parametrize("name", ["digits", "ring smaller than a layer", "tokens", "two tables"])
+@pytest.mark.parametrize(
+    "name", ["digits", "ring smaller than a layer", "tokens", "two tables", "a norm in front"]
+)
 def test_images_one_after_the_other(name):
     """In program order, the semaphores checked on the way."""
     model, program, images = compiled(name, images=3)

@@ -10,7 +10,7 @@ from rtl.errors import UserError
 from rtl.model import HostNetwork, IntegerModel
 from rtl.model.decode import decode
 from sim.random_model import random_model
-from tests.rtl.model.files import SIZES, header_edit, refusal_of
+from tests.rtl.model.files import SIZES, cut, delete, header_edit, refusal_of, tensor_edit
 
 ROOT = Path(__file__).parents[3]
 WRITTEN = [
@@ -64,6 +64,50 @@ def test_a_higher_format_than_needed(model, path):
     )
 
 
+def test_format_3_asks_for_its_key(path):
+    model = random_model(**SIZES, front=True)
+    assert model.format == 3 and not {"output", "registers"} - set(model.header())
+    message = refusal_of(path, model, lambda header, tensors: header.pop("front"))
+    assert message == "header lacks the key 'front'"
+    message = refusal_of(path, model, header_edit("format", 2))
+    assert message == "header has an unknown key 'front'"
+
+
+def test_format_3_without_anything_that_needs_it(path):
+    def edit(header, tensors):
+        header |= {"format": 3, "front": None}
+
+    message = refusal_of(path, random_model(**SIZES, registers=1), edit)
+    assert message == "format is 3, but nothing in it needs more than format 2: it must be 2"
+
+
+FRONT_CASES = {
+    "no object": (header_edit("front", 1), "header.front must be an object, not 1"),
+    "no norm": (header_edit("front", {}), "header.front lacks the key 'norm'"),
+    "more": (header_edit("front", "bias", 1), "header.front has an unknown key 'bias'"),
+    "gain": (
+        header_edit("front", "norm", "gain", 1),
+        "front.norm.gain must be an integer from 32768 to 65535, not 1",
+    ),
+    "no exponent": (delete("front.norm.exponent"), "tensor front.norm.exponent is missing"),
+    "no rows": (cut("front.weight"), "tensor front.weight must have shape 16x16, not 15x16"),
+    "no front": (
+        header_edit("front", None),
+        "does not belong to this model",
+    ),
+    "bound": (
+        tensor_edit("front.bias", 3, 1 << 26),
+        "front row 3: |bias| + sum |weight| * 63 is",
+    ),
+}
+
+
+@pytest.mark.parametrize("edit, message", FRONT_CASES.values(), ids=FRONT_CASES)
+def test_what_is_wrong_in_front_of_the_blocks(path, edit, message):
+    model = random_model(**SIZES, front=True, seed=3)
+    assert message in refusal_of(path, model, edit)
+
+
 def places(value, path=()):
     """Every place in a header, its keys and list indices."""
     keys = value.keys() if isinstance(value, dict) else range(len(value))
@@ -76,8 +120,9 @@ def places(value, path=()):
 @pytest.mark.parametrize("value", [None, [], {}, "x", -1, 1.5, True, 1 << 70, [1, "a"]], ids=str)
 def test_any_value_anywhere_is_accepted_or_refused_in_one_line(value):
     model = random_model(
-        **SIZES, output="tokens", pool="mean", class_token=False, registers=1, two_tables=True
-    )
+        **SIZES, output="tokens", pool="mean", class_token=False, registers=1, two_tables=True,
+        front=True,
+    )  # fmt: skip
     model = replace(
         model,
         output=replace(model.output, host=HostNetwork("a.onnx", "0" * 64)),

@@ -73,6 +73,25 @@ def test_mean_by_hand(class_token):
     assert least_array_cycles(plan(shape, TINY)) == total
 
 
+def test_a_norm_in_front_by_hand():
+    """A matrix of 32 rows in two tiles, the second one of 8 bits, on all five token tiles."""
+    shape = replace(ONE_BLOCK, front_bits8=(False, True))
+    more = least_array_cycles(plan(shape, TINY)) - least_array_cycles(plan(ONE_BLOCK, TINY))
+    assert more == 5 * 3 * 4
+    assert work_by_kind(shape)["front"] == (17 * 32 * 32, 17 * 32 * (16 + 2 * 16))
+    assert shape.with_row_tiles(8).front_bits8 == (True,) * 4
+
+
+def test_attention_pooling_by_hand():
+    """As one block, with a query of one word and without a head."""
+    shape = replace(ONE_BLOCK, dense=True, attention_pool=True, classes=0, head_bits8=())
+    same = least_array_cycles(plan(ONE_BLOCK, TINY)) - 4  # without the head
+    assert least_array_cycles(plan(shape, TINY)) == same - 4 + 1
+    work = work_by_kind(shape)
+    assert work["qkv"].macs == (17 + 17) * 32 * 16 and work["head"] == (0, 0)
+    assert work["scores"] == work_by_kind(ONE_BLOCK)["scores"]
+
+
 def test_work_of_the_mean():
     """The last block's other 195 tokens, and the sums."""
     token, mean = deit(192), replace(deit(192), mean_pool=True)
@@ -129,7 +148,7 @@ def random_engine(draw: Random) -> EngineConfig:
 
 def random_shape(draw: Random) -> NetworkShape:
     patch, down, across = draw.choice((4, 7, 8, 14)), draw.randint(1, 9), draw.randint(1, 9)
-    return plain_vit(
+    shape = plain_vit(
         image=(patch * down, patch * across, draw.choice((1, 3))),
         patch=patch,
         width=8 * draw.randint(1, 12),
@@ -142,6 +161,12 @@ def random_shape(draw: Random) -> NetworkShape:
         bits8=draw.choice((0, 0.5, 1)),
         mean_pool=draw.random() < 0.3,
     )
+    if draw.random() < 0.3:
+        shape = replace(shape, front_bits8=()).with_row_tiles(32)
+    if draw.random() < 0.2:
+        shape = replace(shape, dense=True, attention_pool=True, classes=0, mean_pool=False)
+        shape = shape.with_row_tiles(32, draw.choice((0, 0.5)))
+    return shape
 
 
 def random_cases(seed: int) -> Iterator[tuple[NetworkShape, EngineConfig, MemoryTiming]]:

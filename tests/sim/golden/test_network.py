@@ -45,6 +45,10 @@ SIZES = {
     "everything new": {
         **COLOUR, "output": "tokens", "pool": "mean", "registers": 1, "two_tables": True,
     },
+    "front": {**COLOUR, "front": True},
+    "attention pooling": {
+        **COLOUR, "output": "tokens", "pool": "attention", "class_token": False, "front": True,
+    },
 }  # fmt: skip
 
 

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from itertools import pairwise
 
+import pytest
+
 from rtl.compiler import lower, plan
 from rtl.compiler.operations import MemorySpace
 from rtl.config import TINY
@@ -31,11 +33,12 @@ def test_with_the_mean_the_last_block_computes_the_patches():
     assert all(found == set(planned.patch_tiles) for found in tiles.values())
 
 
-def test_a_norm_follows_the_last_matmul_that_writes_its_input():
-    operations = [op for op in lower(plan(SHAPE, TINY)).operations if op.opcode is not Opcode.LOAD]
+@pytest.mark.parametrize("shape", [SHAPE, replace(SHAPE, front_bits8=(True,) * 3)])
+def test_a_norm_follows_the_last_matmul_that_writes_its_input(shape):
+    operations = [op for op in lower(plan(shape, TINY)).operations if op.opcode is not Opcode.LOAD]
     for before, after in pairwise(op.subject for op in operations):
         if after.kind == "norm":
-            assert before.kind in ("embed", "proj", "fc2")
+            assert before.kind in ("embed", "front", "proj", "fc2")
             assert before.tile.index == after.tile.index
 
 
@@ -62,6 +65,29 @@ def test_each_tile_of_tokens_is_stored_behind_the_last_matmul_that_writes_it():
     ]
 
 
+def test_attention_pooling_stores_the_last_token_alone():
+    """Query, context, MLP of the last of 7 tokens: lane 2 of tile 1; the stream is overwritten."""
+    shape = replace(DENSE, attention_pool=True)
+    operations = [op for op in computing(shape) if op.subject.block == 1]
+    *_, store = computing(shape)[:-1]
+    fields = ("offset", "token", "source_address", "row_words", "more_words", "int16")
+    assert [store.operands[name] for name in fields] == [0, 6, 3, 3, 0, 1]
+    lanes = {}
+    for op in operations:
+        if op.opcode is Opcode.MATMUL:
+            kind = op.subject.layer.rpartition(".")[2] or op.subject.kind
+            lanes.setdefault(kind, set()).add((op.subject.tile.index, op.operands["lane_first"]))
+    assert lanes.pop("k") == lanes.pop("v") == {(0, 0), (1, 0)}
+    assert all(found == {(1, 2)} for found in lanes.values())
+    (query,) = {
+        op.operands["depth_words"] for op in operations if op.subject.tensor == "blocks.1.q"
+    }
+    assert query == 1
+    written = {op.subject.kind: op.operands["accumulate"] for op in operations
+               if op.subject.kind in ("proj", "fc2")}  # fmt: skip
+    assert written == {"proj": 0, "fc2": 1}
+
+
 def test_tokens_without_a_patch_get_their_position_and_a_norm():
     """16 tokens in four tiles: 6 patches, 9 registers, the class token."""
     operations = lower(plan(replace(SHAPE, registers=9), TINY)).operations
@@ -72,6 +98,15 @@ def test_tokens_without_a_patch_get_their_position_and_a_norm():
     ]
     assert sorted(tiles) == sorted(2 * [0, 1, 2, 3])
     assert {op.subject.tile.index for op in operations if op.subject.kind == "embed"} == {0, 1}
+
+
+def test_the_matrix_in_front_takes_the_place_of_the_stream():
+    operations = computing(replace(SHAPE, front_bits8=(True,) * 3))
+    kinds = [op.subject.kind for op in operations]
+    first, last = kinds.index("front"), len(kinds) - kinds[::-1].index("front")
+    assert {op.subject.tensor for op in operations[1:first]} == {"embed", "front.norm"}
+    assert {op.subject.tensor for op in operations[first:last]} == {"front", "blocks.0.norm1"}
+    assert {op.operands["accumulate"] for op in operations if op.subject.kind == "front"} == {0}
 
 
 def with_tables(*first_units):
