@@ -50,7 +50,6 @@ TESTED_ELSEWHERE = {
     "sim/benches/host.py": "tests/rtl/test_engine.py",
     "sim/benches/pins.py": "tests/sim/test_pins.py",
     "sim/remote.py": "tests/sim/test_device.py",
-    "sim/netlist/__main__.py": "tests/sim/netlist/test_command.py",
     "nas/cost/hardware.py": "tests/nas/cost/test_estimate.py",
 }
 """Modules without a test module of their own, and the one that tests them, by the reason."""

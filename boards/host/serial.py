@@ -88,6 +88,9 @@ class SerialTransport(Transport):
                 return offset + at
         return None
 
+    def show(self, lights: int) -> None:
+        self._ask(LinkRequest(LinkOperation.WRITE32, frames.LIGHTS, lights))
+
     def wait(self, limit_s: float) -> None:
         self.line.pause(min(self.POLL_S, limit_s))
 

@@ -69,7 +69,7 @@ CONSTANT = {"MULT18X18D": {"CE0": HIGH, "RST0": LOW}}
 
 @dataclass(frozen=True)
 class Absorbed:
-    """What the pass did.
+    """Result of the pass.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ from rtl.soc import ulx3s
 
 @dataclass(frozen=True)
 class BoardTop:
-    """What is around an engine on a board.
+    """A board around an engine.
 
     Parameters
     ----------

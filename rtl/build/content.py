@@ -1,4 +1,4 @@
-"""What the board's memory holds when the device is configured, exchanged after place and route.
+"""The memory's content in a bitstream, exchanged after place and route.
 
 The design is placed and routed with a *placeholder*, random words by which Project Trellis' ecpbram
 finds the memory's bits in any block RAM, and exchanges them in seconds.

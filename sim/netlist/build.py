@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sim.netlist.cells import OWN, yosys_models
+from sim.netlist.cells import OWN, instance_models
 from sim.netlist.routed import TOP, RoutedNetlist
 from sim.toolchain import builder
 from sim.toolchain.simulation import Build
@@ -20,6 +20,6 @@ def build_netlist(netlist: RoutedNetlist, folder: Path) -> Build:
         If a tool fails.
     """
     models, verilog = folder / "cells.v", folder / f"{TOP}.v"
-    models.write_text(yosys_models())
+    models.write_text(instance_models())
     netlist.write_verilog(verilog)
     return builder.build([OWN, models, verilog], TOP, arguments=LENIENT, optimize="-O1")

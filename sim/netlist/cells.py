@@ -18,6 +18,9 @@ CORRECTIONS = {
 """In Yosys 0.70's models."""
 
 
+LUT_RAM = "TRELLIS_COMB_RAM"
+"""The name of TRELLIS_COMB where it is RAM: Yosys would make flip-flops of it."""
+
 DELAYS = re.compile(r"^\s*specify\b.*?\bendspecify\n", re.MULTILINE | re.DOTALL)
 
 
@@ -31,3 +34,8 @@ def yosys_models() -> str:
     for mistake, correction in CORRECTIONS.items():
         text = text.replace(mistake, correction)
     return text
+
+
+def instance_models() -> str:
+    """Return Verilog of the cells of Yosys' that stay instances in a netlist's Verilog."""
+    return yosys_models().replace("module TRELLIS_COMB(", f"module {LUT_RAM}(")

@@ -1,4 +1,4 @@
-"""What a routed netlist's block RAMs hold, exchanged as ecpbram does in the bitstream."""
+"""The content of a routed netlist's block RAMs, exchanged as ecpbram does in the bitstream."""
 
 import re
 from collections.abc import Sequence

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rtl.build.verilog import yosys
 from rtl.errors import UserError
+from sim.netlist.cells import LUT_RAM, yosys_models
 
 HIGH_IF_OPEN = {"TRELLIS_COMB", "DCCA", "DP16KD"}
 """Cells whose open inputs the fabric's pull-ups tie to 1; those of others do nothing at 0."""
@@ -75,7 +76,10 @@ class RoutedNetlist:
         cell["parameters"]["INITVAL"] = content[:at] + flipped + content[at + 1 :]
 
     def write_verilog(self, path: Path) -> None:
-        """Write the netlist as Verilog, in terms of the models; module ``routed``.
+        """Write the netlist as Verilog, module ``routed``.
+
+        Yosys puts its models in the place of look-up tables, carries and registers, as a simulator
+        would, only faster. Other cells stay instances.
 
         Raises
         ------
@@ -89,9 +93,14 @@ class RoutedNetlist:
             for part, content in self._explicit(name, cell):
                 cells[part] = content
         module = {"ports": self.ports, "cells": cells, "netnames": {}}
-        explicit = path.with_suffix(".explicit.json")
+        explicit, models = path.with_suffix(".explicit.json"), path.with_suffix(".models.v")
         explicit.write_text(json.dumps({"creator": self.creator, "modules": {TOP: module}}))
-        script = f"read_json {explicit.name}; write_verilog -noattr {path.name}"
+        models.write_text(yosys_models())
+        script = (
+            f"read_verilog -DNO_INCLUDES {models.name}; read_json {explicit.name};"
+            f" hierarchy -top {TOP}; proc; flatten; opt_expr; clean;"
+            f" write_verilog -noattr {path.name}"
+        )
         yosys(["-q", "-p", script], cwd=path.parent)
 
     def _explicit(self, name: str, cell: dict):
@@ -108,7 +117,7 @@ class RoutedNetlist:
         if kind in BLOCKS:
             yield from self._inverters(name, parameters, nets, directions)
         if kind == "TRELLIS_COMB":
-            self._table(name, parameters, nets)
+            kind = self._table(name, parameters, nets)
             nets = {port: bits for port, bits in nets.items() if bits or port in TABLE_INPUTS}
         for port, bits in nets.items():
             if not bits and directions[port] == "input":
@@ -137,15 +146,19 @@ class RoutedNetlist:
         if not nets.get("LSR") and parameters.get("LSRMUX") == "INV":
             parameters["LSRMUX"] = "LSR"
 
-    def _table(self, name: str, parameters: dict, nets: dict) -> None:
-        """Say which multiplexer a look-up table has; refuse a RAM that Yosys' model gets wrong."""
+    def _table(self, name: str, parameters: dict, nets: dict) -> str:
+        """Say which multiplexer a look-up table has; return its kind, which may be that of a RAM.
+
+        What Yosys' model of a RAM gets wrong is refused.
+        """
         if nets.get("FXA"):
             parameters["IS_Z1"] = "1"  # the multiplexer behind it takes FXA and FXB
         if parameters.get("MODE") != "DPRAM":
-            return
+            return "TRELLIS_COMB"
         if "1" in parameters["INITVAL"] or parameters.get("WREMUX", "WRE") != "WRE":
             raise UserError(f"LUT RAM {name!r} has content or a constant write enable: no model")
         parameters.pop("WCKMUX", None)
+        return LUT_RAM
 
     def _inverters(self, name: str, parameters: dict, nets: dict, directions: dict):
         """Turn the parameters PORTMUX into constants and inverters."""

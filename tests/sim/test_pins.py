@@ -33,6 +33,8 @@ def exercise(transport, content):
         transport.write32(offset, factor & 0xFFFF_FFFF)
     low, high = (transport.read32(offset) for offset in PRODUCT)
     assert high << 32 | low == factors[0] * factors[1] & (1 << 36) - 1
+    transport.show(0x95)
+    assert transport.line.output("lights") == 0x95
     values = [random.Random(i).getrandbits(32) for i in range(TABLE_WORDS)]
     for index, value in enumerate(values):
         transport.write32(TABLE + 4 * index, value)

@@ -12,7 +12,7 @@ from rtl.build.absorb import absorb_in_file
 from rtl.build.route import flat_netlist
 from rtl.lib.emit import emit_rtlil
 from sim.netlist.build import LENIENT
-from sim.netlist.cells import OWN, yosys_models
+from sim.netlist.cells import OWN, instance_models
 from sim.netlist.routed import RoutedNetlist
 from sim.toolchain.builder import build
 
@@ -121,7 +121,7 @@ def test_values_are_the_same_in_every_cycle(netlist, absorbed, tmp_path):
             f"{name}_net {name}_net(.clk(clk), .rst(rst), .data(data), .address(address),"
             f" .control(control), .o({name}));"
         )
-    (tmp_path / "cells.v").write_text(yosys_models())
+    (tmp_path / "cells.v").write_text(instance_models())
     (tmp_path / "twins.v").write_text(
         "module twins(input clk, rst, input [35:0] data, input [4:0] address, input [3:0] control,"
         f" output [35:0] apart, absorbed);\n{chr(10).join(instances)}\nendmodule\n"

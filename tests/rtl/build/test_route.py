@@ -25,6 +25,7 @@ class Blinker(wiring.Component):
     rx: In(1)
     tx: Out(1)
     wifi_gpio0: Out(1)
+    lights: Out(8)
 
     def __init__(self, words=()):
         self.words = words
@@ -40,6 +41,7 @@ class Blinker(wiring.Component):
             pll.i.eq(self.oscillator),
             clock.clk.eq(pll.o),
             self.wifi_gpio0.eq(1),
+            self.lights.eq(0x80),
         ]
         read = 0
         if self.words:

@@ -9,6 +9,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import In, Out
 
+from boards.host.frames import LIGHTS_BITS
 from rtl.lib.streams import connect
 from rtl.memory.axi import Axi4Lite
 from rtl.soc.bridge import SerialBridge
@@ -59,6 +60,7 @@ class SmallBoard(wiring.Component):
     rx: In(1)
     tx: Out(1)
     wifi_gpio0: Out(1)
+    lights: Out(LIGHTS_BITS)
 
     def __init__(self, init):
         self.content = init
@@ -80,5 +82,6 @@ class SmallBoard(wiring.Component):
             bridge.rx.eq(self.rx),
             self.tx.eq(bridge.tx),
             self.wifi_gpio0.eq(1),
+            self.lights.eq(bridge.lights),
         ]
         return m

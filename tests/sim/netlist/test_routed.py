@@ -73,7 +73,7 @@ def test_open_inputs_and_parameters_become_wires(tmp_path):
     content = cells["ram"]["parameters"]["CONTENT"]
     assert len(content) == 20_480 and content[-320:] == "0" * 320 and content[:320] == "1" * 320
     assert (nets["pad"]["A"], nets["pad"]["Z"]) == ([9], [10])
-    assert "module routed(" in verilog and '.CEMUX("1")' in verilog
+    assert "module routed(" in verilog and "DP16KD" in verilog and "TRELLIS_FF" not in verilog
 
 
 def test_a_flipped_bit(tmp_path):
