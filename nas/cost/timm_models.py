@@ -7,10 +7,10 @@ of the activation) do not matter; a part that the engine cannot run is refused b
 
 from functools import cache
 
-from torch import nn
-
+from nas.importer.names import full_name
 from nas.importer.options import NetworkOptions
-from nas.importer.timm_parts import build, full_name, refuse
+from nas.importer.sizes import check_tokens
+from nas.importer.timm_parts import build, has_front, refuse
 from rtl.model.shape import BlockShape, NetworkShape
 
 CLASSES = 1000  # of a model that comes without a classifier: ImageNet's
@@ -23,14 +23,15 @@ def timm_sizes(name: str, options: NetworkOptions) -> NetworkShape:
     Raises
     ------
     UserError
-        If timm has none of that name, or the engine has no counterpart to a part of it.
+        If timm has none of that name, the engine has no counterpart to a part of it, or it has too
+        many tokens.
     """
     model = build(full_name(name), options.classes, options.image_size, device="meta")
     refuse(name, model)
     block, conv = model.blocks[0], model.patch_embed.proj
     heads, hidden = block.attn.num_heads, block.mlp.fc1.out_features
     dense = options.classes == 0
-    return NetworkShape(
+    sizes = NetworkShape(
         image=(*model.patch_embed.img_size, conv.in_channels),
         patch=conv.kernel_size[0],
         width=model.embed_dim,
@@ -44,5 +45,7 @@ def timm_sizes(name: str, options: NetworkOptions) -> NetworkShape:
         class_token=model.has_class_token,
         registers=model.num_reg_tokens,
         dense=dense,
-        front_bits8=() if isinstance(model.norm_pre, nn.LayerNorm) else None,
+        front_bits8=() if has_front(model) else None,
     )
+    check_tokens(name, sizes)
+    return sizes

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from math import isqrt
 from typing import Any
 
 from torch import Tensor
 
 from nas.importer.network import FloatNetwork
+from nas.importer.sizes import check_tokens
 from rtl.errors import UserError
-
-TOKENS_MAX = 1024  # docs/format.md
 
 
 def check(network: FloatNetwork) -> None:
@@ -25,13 +23,7 @@ def check(network: FloatNetwork) -> None:
     for part, tensor in tensors(network):
         if not tensor.isfinite().all():
             raise UserError(f"{name}: {part} holds values that are not finite")
-    if network.tokens > TOKENS_MAX:
-        others = network.tokens - network.patches
-        fits = isqrt(TOKENS_MAX - others) * network.patch
-        raise UserError(
-            f"{name}: {network.tokens:,} tokens, at most {TOKENS_MAX:,} fit: --image-size {fits}"
-            f" with patches of {network.patch} pixels"
-        )
+    check_tokens(name, network.sizes)
     for index, block in enumerate(network.blocks):
         if len(block.q.bias) != block.heads * network.head_dim:
             raise UserError(

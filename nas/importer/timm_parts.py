@@ -1,8 +1,6 @@
-"""Parts of timm's plain vision transformers: names, modules, and what the engine has not."""
+"""Parts of timm's plain vision transformers, and what the engine has not."""
 
-import difflib
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import timm
@@ -18,28 +16,6 @@ from torch import nn
 
 from rtl.errors import UserError
 
-FAMILIES = ("vit_", "deit_", "deit3_")
-SHORT = "_patch16_224"  # what a short name such as deit_small leaves out
-
-
-@cache
-def full_name(name: str) -> str:
-    """Return timm's own name of a model, such as ``deit_small_patch16_224`` of ``deit_small``.
-
-    Raises
-    ------
-    UserError
-        If timm has none of that name.
-    """
-    names = [known for known in timm.list_models() if known.startswith(FAMILIES)]
-    tagged = timm.list_models(pretrained=True)  # such as vit_base_patch16_224.augreg_in21k
-    for known in (name, name + SHORT):
-        if known in names or (known in tagged and known.startswith(FAMILIES)):
-            return known
-    short = (known.removesuffix(SHORT) for known in names)
-    close = difflib.get_close_matches(name, short, n=3) or [f"{family}*" for family in FAMILIES]
-    raise UserError(f"unknown model {name!r}: no file, and none of timm's: {', '.join(close)}?")
-
 
 def build(
     name: str, classes: int | None, image_size: int | None, device: str = "cpu", **more: Any
@@ -49,7 +25,7 @@ def build(
     Parameters
     ----------
     name : str
-        As :func:`full_name` returns it.
+        As :func:`nas.importer.names.full_name` returns it.
     classes, image_size : int, optional
         Instead of the model's own.
     device : str
@@ -86,6 +62,11 @@ def refuse(name: str, model: nn.Module) -> None:
     """Raise ``UserError`` if the engine has no counterpart to a part of a timm model."""
     if missing := ", ".join(_missing(model)):
         raise UserError(f"timm model '{name}' has what the engine has not: {missing}")
+
+
+def has_front(model: Any) -> bool:
+    """Say whether a timm model that is not refused has a LayerNorm in front of its blocks."""
+    return not isinstance(model.norm_pre, nn.Identity)
 
 
 def _missing(model: Any) -> Iterator[str]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nas.importer import pixels
 from nas.importer.activations import GELU_GRID, kind_of
+from nas.importer.names import full_name
 from nas.importer.network import (
     Affine,
     FloatBlock,
@@ -23,7 +24,7 @@ from nas.importer.network import (
     affine,
 )
 from nas.importer.options import ImportOptions
-from nas.importer.timm_parts import build, full_name, refuse
+from nas.importer.timm_parts import build, has_front, refuse
 from nas.importer.weights import CheckpointWeights, read_weights
 from rtl.errors import UserError
 
@@ -182,7 +183,7 @@ def canonical(
     source : dict
         What there is to report.
     """
-    name, conv, before = source.get("name", "model"), model.patch_embed.proj, model.norm_pre
+    name, conv = source.get("name", "model"), model.patch_embed.proj
     image = (*model.patch_embed.img_size, conv.in_channels)
     known = (tuple(config["mean"]), tuple(config["std"])) if config.get("mean") else None
     mean, std = pixels.statistics(name, options, known, image[2])
@@ -212,7 +213,7 @@ def canonical(
         preprocessing=pixels.from_timm(name, config, image),
         class_names=options.names(),
         source={**source, "epsilon": model.norm.eps},
-        front=FloatFront(_norm(before)) if isinstance(before, nn.LayerNorm) else None,
+        front=FloatFront(_norm(model.norm_pre)) if has_front(model) else None,
     )
 
 

@@ -208,7 +208,8 @@ def test_no_error_bars_without_cycles(capsys):
 @pytest.mark.parametrize(
     "args, message",
     [
-        (("resnet50",), "unknown model 'resnet50'"),
+        (("resnet500",), "unknown model 'resnet500'"),
+        (("swin_tiny_patch4_window7_224",), "has what the engine has not: windowed attention"),
         ((DIGITS, "--w8", "0.5"), "--w8 is for float networks"),
         ((DIGITS, "--classes", "5"), "--classes is for timm's models: digits.pulsar has its own"),
         (("deit_tiny", "--image-size", "100"), "--image-size 100 is not a multiple of the patch"),

@@ -32,7 +32,7 @@ def test_sizes_come_from_the_modules_not_from_the_name():
 
 
 def test_a_model_without_a_classifier_gets_1000_classes():
-    assert NamedNetwork("vit_small_patch14_dinov2").shape(32).classes == 1000
+    assert NamedNetwork("vit_small_patch16_224.dino").shape(32).classes == 1000
     assert NamedNetwork("vit_base_patch16_224.augreg_in21k").shape(32).classes == 21843
 
 
@@ -48,6 +48,18 @@ def test_variants():
         NamedNetwork("deit_small", options=NetworkOptions(image_size=220)).shape(32)
 
 
+def test_too_many_tokens_are_refused_with_sizes_that_fit():
+    with pytest.raises(UserError) as error:
+        NamedNetwork("vit_small_patch14_dinov2").shape(32)
+    assert str(error.value) == (
+        "vit_small_patch14_dinov2: 1,370 tokens at 518 x 518 pixels, at most 1,024 fit: give"
+        " --image-size 434, the largest that fits, or the usual --image-size 224"
+    )
+    for size, tokens in ((434, 962), (224, 257)):
+        options = NetworkOptions(image_size=size)
+        assert NamedNetwork("vit_small_patch14_dinov2", options=options).shape(32).tokens == tokens
+
+
 def test_a_norm_in_front_of_the_blocks():
     clip = NamedNetwork("vit_base_patch16_clip_224", 0.25).shape(32)
     assert clip.front_bits8 == (True,) * 24 and not any(clip.embed_bits8)
@@ -60,6 +72,7 @@ def test_a_norm_in_front_of_the_blocks():
     [
         ("deit_small_distilled_patch16_224", "a distillation token"),
         ("vit_relpos_base_patch16_224", "relative positions"),
+        ("eva02_tiny_patch14_224", "rotary positions"),
         ("vit_base_patch16_rope_224", "rotary positions"),
         ("vit_base_r50_s16_224", "a hybrid stem (HybridEmbed)"),
         ("vit_base_patch16_18x2_224", "blocks of another kind (ParallelThingsBlock)"),
@@ -80,7 +93,7 @@ def test_what_the_engine_has_not_is_refused_by_name(name, missing):
 
 @pytest.mark.parametrize(
     "name, close",
-    [("deit_smal", "deit_small, deit3_small"), ("resnet50", "vit_*, deit_*, deit3_*?")],
+    [("deit_smal", "deit_small, deit3_small"), ("what", "timm.list_models()")],
 )
 def test_unknown_names(name, close):
     with pytest.raises(UserError, match="unknown model") as error:

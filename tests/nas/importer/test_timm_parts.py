@@ -1,16 +1,9 @@
-"""Names and modules of timm's models. What is refused is in tests/nas/cost/test_timm_models.py."""
+"""Modules of timm's models. What is refused is in tests/nas/cost/test_timm_models.py."""
 
 import pytest
 
-from nas.importer.timm_parts import build, full_name, refuse
+from nas.importer.timm_parts import build, refuse
 from rtl.errors import UserError
-
-
-def test_names_may_be_short_or_tagged():
-    assert full_name("deit_small") == "deit_small_patch16_224"
-    assert full_name("deit3_small_patch16_224.fb_in22k_ft_in1k").endswith(".fb_in22k_ft_in1k")
-    with pytest.raises(UserError, match=r"unknown model 'deit3_smal': .* deit3_small"):
-        full_name("deit3_smal")
 
 
 def test_a_model_is_built_without_memory_for_its_sizes():
