@@ -16,8 +16,8 @@ from nas.evaluate.noise import NoiseMeter
 from nas.evaluate.pictures import pictures
 from nas.evaluate.result import Evaluation
 from nas.importer.network import FloatNetwork, converted
+from nas.report.axis import percent
 from nas.report.content import Fact, Network, Picture, Point, Quality, Report
-from nas.report.scale import percent
 from nas.report.tiles import eight_bit_share
 from rtl.errors import UserError
 from rtl.model import IntegerModel

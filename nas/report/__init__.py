@@ -2,7 +2,7 @@
 
 - ``content``: what a report can show; ``data``: its figures as JSON, which the page holds as well
 - ``page``: the page and its sections; ``markup``: elements, escaped; ``style.css``: its look
-- ``chart``: axes and marks; ``scale``: numbers to places, ticks, words
+- ``chart``: axes and marks; ``axis``: numbers to places, ticks, words
 - ``accuracy``, ``cycles``, ``roofline``, ``noise``, ``tiles``: figures
 - ``pictures``: images with answers, and what the class token attends to
 """

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from xml.etree.ElementTree import Element
 
+from nas.report.axis import Axis, percent
 from nas.report.chart import (
     BOTTOM,
     LEADING,
@@ -23,9 +24,8 @@ from nas.report.chart import (
     text,
     whisker,
 )
-from nas.report.content import Front, Point, Quality
+from nas.report.content import Evaluated, Point, Quality
 from nas.report.markup import element
-from nas.report.scale import Scale, percent
 
 HEIGHT = 280
 KINDS = {"winner": "winner", "uniform": "best uniform network", "random": "best random network"}
@@ -37,13 +37,13 @@ def quality_figure(quality: Quality) -> Element:
     say = percent if quality.share else (lambda value: f"{value:.4g}")
     values = [end for point in quality.points for end in (point.value, *(point.interval or ()))]
     values += [] if quality.reference is None else [quality.reference]
-    x = Scale.around(
+    x = Axis.around(
         [*(point.cycles for point in quality.points), *quality.marks.values()],
         LEFT,
         WIDTH - RIGHT,
         margin=0.12,
     )
-    y = Scale.around(values, HEIGHT - BOTTOM, TOP + 8, margin=0.15)
+    y = Axis.around(values, HEIGHT - BOTTOM, TOP + 8, margin=0.15)
     if quality.marks:  # room for their names at the foot
         y = replace(y, low=y.low - 0.2 * (y.high - y.low))
     named = [point for point in quality.points if point.name]
@@ -60,7 +60,7 @@ def quality_figure(quality: Quality) -> Element:
     return element("figure", legend(kinds), figure, element("figcaption", quality.caption))
 
 
-def _point(point: Point, x: Scale, y: Scale, say: Callable[[float], str]) -> Iterator[Element]:
+def _point(point: Point, x: Axis, y: Axis, say: Callable[[float], str]) -> Iterator[Element]:
     said = f"{point.name or KINDS.get(point.kind, '')}: {say(point.value)}"
     if point.interval:
         low, high = point.interval
@@ -78,12 +78,12 @@ def _name(point: Point, x: float, y: float) -> Element:
     )
 
 
-def front_figure(front: Front) -> Element:
+def front_figure(front: Evaluated) -> Element:
     """Draw all subnets that were evaluated, the front, the winners and their baselines."""
     everything = [*front.found, *front.drawn, *((p.cycles, p.value) for p in front.chosen)]
-    x = Scale.around((c for c, _ in everything), LEFT, WIDTH - RIGHT, log=True, margin=0.04)
+    x = Axis.around((c for c, _ in everything), LEFT, WIDTH - RIGHT, log=True, margin=0.04)
     # The less cross-entropy, the higher.
-    y = Scale.around((v for _, v in everything), TOP + 8, HEIGHT - BOTTOM, log=True, margin=0.05)
+    y = Axis.around((v for _, v in everything), TOP + 8, HEIGHT - BOTTOM, log=True, margin=0.05)
     chosen = [p for kind in ("random", "uniform", "winner") for p in front.chosen if p.kind == kind]
     parts = [
         *axes(x, y, across="cycles per image", up="cross-entropy, nats", ticks=6),

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from xml.etree.ElementTree import Element
 
+from nas.report.axis import Axis, short
 from nas.report.markup import Content, element
-from nas.report.scale import Scale, short
 
 WIDTH = 400
 LEFT, RIGHT, TOP, BOTTOM = 46, 8, 12, 40
@@ -25,8 +25,8 @@ def drawing(height: float, *content: Content, label: str) -> Element:
 
 
 def axes(
-    x: Scale,
-    y: Scale,
+    x: Axis,
+    y: Axis,
     *,
     across: str,
     up: str,
@@ -56,13 +56,13 @@ def text(
     return element("text", said, x=x, y=y, text_anchor=anchor, class_=class_)
 
 
-def rule(x: float, y: Scale, name: str) -> list[Element]:
+def rule(x: float, y: Axis, name: str) -> list[Element]:
     """Draw an upright line at a place, named at its foot along it."""
     turned = f"translate({x - 4:.1f} {max(y.start, y.end) - 6:.1f}) rotate(-90)"
     return [_line(x, y.start, x, y.end, "rule"), element("text", name, transform=turned)]
 
 
-def level(x: Scale, place: float, name: str) -> list[Element]:
+def level(x: Axis, place: float, name: str) -> list[Element]:
     """Draw a level line, named at its left end."""
     return [_line(x.start, place, x.end, place, "rule"), text(x.start + 4, place - 5, name)]
 

@@ -1,4 +1,4 @@
-"""What a report can show: objects that the commands have made, and figures as they are in JSON."""
+"""Content of a report: objects that the commands have made, and figures as they are in JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,8 +75,8 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class Front:
-    """What a search has evaluated: (cycles, cross-entropy) of each, and of what it chose.
+class Evaluated:
+    """Subnets that a search has evaluated: (cycles, cross-entropy) of each, and of what it chose.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ class Report:
     title, lead : str
     facts : tuple of Fact
     quality : Quality, optional
-    front : Front, optional
+    front : Evaluated, optional
     noise : dict, optional
         As :meth:`nas.evaluate.noise.NoiseBudget.report` gives it.
     networks : tuple of Network
@@ -182,7 +182,7 @@ class Report:
     lead: str
     facts: tuple[Fact, ...] = ()
     quality: Quality | None = None
-    front: Front | None = None
+    front: Evaluated | None = None
     noise: Mapping[str, Any] | None = None
     networks: tuple[Network, ...] = ()
     pictures: tuple[Picture, ...] = ()

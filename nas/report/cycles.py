@@ -3,9 +3,9 @@
 from xml.etree.ElementTree import Element
 
 from nas.cost.estimate import Estimate
+from nas.report.axis import Axis, short
 from nas.report.chart import WIDTH, bar, drawing, legend, text
 from nas.report.markup import element
-from nas.report.scale import Scale, short
 from rtl.timing.breakdown import END, Wait
 
 ROW, BAR = 20, 13
@@ -44,7 +44,7 @@ def cycles_figure(estimate: Estimate) -> Element:
     rows = cycles_by_layer(estimate)
     colours = COLOURS | {str(wait): colour for wait, colour in WAITS.items()}
     most = max(sum(parts.values()) for parts in rows.values())
-    x, parts = Scale(0, most, NAMES, WIDTH - NUMBERS), []
+    x, parts = Axis(0, most, NAMES, WIDTH - NUMBERS), []
     for number, (kind, causes) in enumerate(rows.items()):
         y, begin, total = ROW * number + 4, 0.0, sum(causes.values())
         parts.append(text(NAMES - 8, y + 11, kind, anchor="end", class_="label"))

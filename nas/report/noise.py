@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree.ElementTree import Element
 
+from nas.report.axis import Axis
 from nas.report.chart import WIDTH, bar, drawing, legend, text
 from nas.report.markup import element
-from nas.report.scale import Scale
 
 ROW, BAR = 20, 13
 NAMES, NUMBERS = 104, 44
@@ -18,7 +18,7 @@ def noise_figure(budget: Mapping[str, Any]) -> Element:
     sources = sorted(budget["sources"], key=lambda source: -source["alone"])
     total = budget["total"]
     most = max(total, *(max(s["alone"], s["without"]) for s in sources))
-    x, height = Scale(0, most, NAMES, WIDTH - NUMBERS), ROW * len(sources) + 8
+    x, height = Axis(0, most, NAMES, WIDTH - NUMBERS), ROW * len(sources) + 8
     parts = []
     for number, source in enumerate(sources):
         y, alone, without = ROW * number + 4, source["alone"], source["without"]

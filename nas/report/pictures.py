@@ -7,9 +7,9 @@ from xml.etree.ElementTree import Element
 import numpy as np
 from PIL import Image
 
+from nas.report.axis import percent
 from nas.report.content import Picture
 from nas.report.markup import element
-from nas.report.scale import percent
 
 SMALL = 96  # pixels of a side up to which an image stays as it is, enlarged without smoothing
 LARGE = 320

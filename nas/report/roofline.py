@@ -5,6 +5,7 @@ from xml.etree.ElementTree import Element
 
 from nas.cost.estimate import Estimate
 from nas.cost.roofline import points
+from nas.report.axis import Axis, short
 from nas.report.chart import (
     BOTTOM,
     LEADING,
@@ -18,7 +19,6 @@ from nas.report.chart import (
     text,
 )
 from nas.report.markup import element
-from nas.report.scale import Scale, short
 
 HEIGHT, NAMES = 280, 84
 COLOURS = ("a", "b", "c", "d", "e", "f", "g")
@@ -30,9 +30,9 @@ def roofline_figure(estimate: Estimate) -> Element:
     found, clock = points(estimate), estimate.board.clock_hz
     peak, bandwidth = estimate.engine.products * clock, estimate.memory.bytes_per_cycle * clock
     finite = [each.intensity for each in found.values() if isfinite(each.intensity)]
-    x = Scale(min(finite) / 2, max(*finite, peak / bandwidth) * 8, LEFT, WIDTH - NAMES, True)
+    x = Axis(min(finite) / 2, max(*finite, peak / bandwidth) * 8, LEFT, WIDTH - NAMES, True)
     rates = [peak * 1.3, *(each.rate for each in found.values())]
-    y = Scale.around(rates, HEIGHT - BOTTOM, TOP, log=True, margin=0.06)
+    y = Axis.around(rates, HEIGHT - BOTTOM, TOP, log=True, margin=0.06)
     parts = axes(x, y, across="multiply-accumulates per byte of memory", up="MAC/s", ticks=4)
     for roof, colour in ((peak, "line-ink"), (peak / 2, "line-g")):  # 4-bit, 8-bit weights
         parts.append(polyline(_roof(x, y, roof, bandwidth), colour))
@@ -65,7 +65,7 @@ def roofline_figure(estimate: Estimate) -> Element:
     return element("figure", drawn, element("figcaption", said))
 
 
-def _roof(x: Scale, y: Scale, roof: float, bandwidth: float) -> list[tuple[float, float]]:
+def _roof(x: Axis, y: Axis, roof: float, bandwidth: float) -> list[tuple[float, float]]:
     """Return the corners of a roof within the drawing."""
     begin = max(x.low, y.low / bandwidth)
     corners = [(begin, begin * bandwidth), (roof / bandwidth, roof), (x.high, roof)]

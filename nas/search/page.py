@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from nas.cost import HardwareTarget
 from nas.data import ImageSet
 from nas.evaluate.pictures import pictures
-from nas.report.content import Fact, Front, Network, Point, Quality, Report
-from nas.report.scale import percent
+from nas.report.axis import percent
+from nas.report.content import Evaluated, Fact, Network, Point, Quality, Report
 from nas.search.evolution import Candidate
 from nas.search.ranking import Outcome
 from nas.search.summary import Summary
@@ -55,7 +55,7 @@ def search_report(
         f" {summary.split}; the images show what the winner for {targets[0]} answers.",
         facts=tuple(_facts(summary)),
         quality=_quality(summary),
-        front=Front(
+        front=Evaluated(
             [(each.cycles, each.score.cross_entropy) for each in found],
             [(each.cycles, each.score.cross_entropy) for each in drawn],
             tuple(_chosen(targets, outcomes)),

@@ -43,13 +43,15 @@ def main(options: BrowserOptions) -> None:
     Raises
     ------
     UserError
-        If there is no Chromium.
+        If there is no Chromium, or no such page.
     ToolError
         If a page's console has anything in it, or an error is not found out.
     """
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         raise UserError("no Chromium: apt-get install chromium, as Debian has it")
+    if options.page and not options.page.is_file():
+        raise UserError(f"{options.page}: no such file: a run that was interrupted has no report")
     options.out.mkdir(parents=True, exist_ok=True)
     broken = options.out / "broken.html"
     broken.write_text(BROKEN, encoding="utf-8")
@@ -75,9 +77,7 @@ def framed(page: Path, size: tuple[int, int], folder: Path) -> Path:
     return file
 
 
-def show(
-    browser: str, page: Path, picture: Path, size: tuple[int, int], scheme: str
-) -> list[str]:  # fmt: skip
+def show(browser: str, page: Path, picture: Path, size: tuple[int, int], scheme: str) -> list[str]:
     """Draw a page, and return the lines of its console."""
     arguments = [
         browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
@@ -86,9 +86,7 @@ def show(
         f"--screenshot={picture.resolve()}", page.resolve().as_uri(),
     ]  # fmt: skip
     picture.unlink(missing_ok=True)
-    done = subprocess.run(
-        arguments, capture_output=True, text=True, timeout=SECONDS, check=False
-    )  # fmt: skip
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=SECONDS, check=False)
     if done.returncode or not picture.is_file():
         raise ToolError(f"{browser} drew nothing of {page}: {done.stderr[-400:]}")
     return [line for line in done.stderr.splitlines() if re.search(r"\bCONSOLE\b", line)]

@@ -1,11 +1,13 @@
 """A report with everything in it, of random networks and random results, and hostile names."""
 
 from dataclasses import replace
+from xml.etree.ElementTree import Element
 
 import numpy as np
 
 from nas.cost import HardwareTarget
-from nas.report.content import Fact, Front, Network, Picture, Point, Quality, Report
+from nas.cost.estimate import Estimate
+from nas.report.content import Evaluated, Fact, Network, Picture, Point, Quality, Report
 from sim.random_model import random_images, random_model
 
 HOSTILE = "</script><script>alert('&\"')</script> größe 猫"
@@ -15,6 +17,18 @@ HOSTILE = "</script><script>alert('&\"')</script> größe 猫"
 def network(name: str = "network", fraction: float = 0.4, output: str = "logits") -> Network:
     model = random_model(bits8_fraction=fraction, output=output)
     return Network.of(name, model, HardwareTarget.load("sim"))
+
+
+def titles(figure: Element) -> list[str]:
+    """What a figure says on hovering."""
+    return [title.text or "" for title in figure.iter("title")]
+
+
+def estimated(output: str = "logits") -> Estimate:
+    """Costs of a network."""
+    estimate = network(output=output).estimate
+    assert estimate is not None
+    return estimate
 
 
 def quality() -> Quality:
@@ -28,7 +42,7 @@ def quality() -> Quality:
     return Quality("accuracy", points, 0.975, marks, "A caption.")
 
 
-def front(count: int = 60) -> Front:
+def front(count: int = 60) -> Evaluated:
     rng = np.random.default_rng(0)
     cycles = rng.uniform(3_000, 9_000, count)
     loss = 600 / cycles * rng.uniform(1, 1.6, count)
@@ -37,7 +51,7 @@ def front(count: int = 60) -> Front:
         Point("9 fps", *both[place], None, kind)
         for place, kind in enumerate(("winner", "uniform", "random"))
     )
-    return Front(both[: count // 2], both[count // 2 :], chosen, {"9 fps": 9_100.0})
+    return Evaluated(both[: count // 2], both[count // 2 :], chosen, {"9 fps": 9_100.0})
 
 
 def noise() -> dict:

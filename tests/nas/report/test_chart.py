@@ -4,9 +4,9 @@ from itertools import pairwise
 
 import pytest
 
+from nas.report.axis import Axis
 from nas.report.chart import MARKS, axes, dots, drawing, legend, mark, rule, spread
 from nas.report.markup import written
-from nas.report.scale import Scale
 
 
 @pytest.mark.parametrize(
@@ -32,8 +32,8 @@ def test_marks_say_what_they_are(kind):
 
 
 def test_axes_have_numbers_on_either_side():
-    for y in (Scale(0, 10, 200, 0), Scale(0, 10, 0, 200)):
-        text = written(drawing(240, *axes(Scale(0, 4, 40, 400), y, across="x", up="y"), label="l"))
+    for y in (Axis(0, 10, 200, 0), Axis(0, 10, 0, 200)):
+        text = written(drawing(240, *axes(Axis(0, 4, 40, 400), y, across="x", up="y"), label="l"))
         assert text.count('y="216"') == 5  # numbers at the foot, wherever y begins
         assert ">10<" in text and ">x<" in text and 'aria-label="l"' in text
 
@@ -45,6 +45,6 @@ def test_many_dots_are_one_path():
 
 
 def test_rules_and_legends_have_names():
-    line, name = rule(50, Scale(0, 1, 200, 0), "4 bits")
+    line, name = rule(50, Axis(0, 1, 200, 0), "4 bits")
     assert (line.get("x1"), line.get("x2"), name.text) == ("50", "50", "4 bits")
     assert "waits" in written(legend({"waits": "a"}))

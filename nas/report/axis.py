@@ -8,7 +8,7 @@ STEPS = (1, 2, 5, 10)
 
 
 @dataclass(frozen=True)
-class Scale:
+class Axis:
     """A range of numbers on a range of places, linear or logarithmic.
 
     Parameters
@@ -35,7 +35,7 @@ class Scale:
         *,
         log: bool = False,
         margin: float = 0.08,
-    ) -> "Scale":
+    ) -> "Axis":
         """Return a scale that holds values, with ``margin`` of the range free at either end."""
         found = list(values)
         low, high = min(found), max(found)

@@ -2,26 +2,26 @@
 
 import pytest
 
-from nas.report.scale import Scale, percent, short
+from nas.report.axis import Axis, percent, short
 
 
 def test_places():
-    scale = Scale(0, 10, 100, 200)
+    scale = Axis(0, 10, 100, 200)
     assert (scale(0), scale(5), scale(10)) == (100, 150, 200)
-    assert Scale(1, 100, 0, 50, log=True)(10) == pytest.approx(25)
-    assert Scale(0, 1, 200, 0)(0.25) == 150  # from the foot to the top
+    assert Axis(1, 100, 0, 50, log=True)(10) == pytest.approx(25)
+    assert Axis(0, 1, 200, 0)(0.25) == 150  # from the foot to the top
 
 
 def test_around_leaves_room():
-    scale = Scale.around([3, 5], 0, 100, margin=0.5)
+    scale = Axis.around([3, 5], 0, 100, margin=0.5)
     assert (scale.low, scale.high) == (2, 6)
-    log = Scale.around([10, 1000], 0, 100, log=True, margin=0.5)
+    log = Axis.around([10, 1000], 0, 100, log=True, margin=0.5)
     assert (log.low, log.high) == (pytest.approx(1), pytest.approx(10_000))
 
 
 @pytest.mark.parametrize("values", [[5.0], [0.0], [-2.0, -2.0]])
 def test_a_single_value_has_a_place(values):
-    scale = Scale.around(values, 0, 100)
+    scale = Axis.around(values, 0, 100)
     assert scale(values[0]) == pytest.approx(50)
 
 
@@ -35,7 +35,7 @@ def test_a_single_value_has_a_place(values):
     ],
 )
 def test_round_ticks(low, high, expected):
-    assert Scale(low, high, 0, 1).ticks() == pytest.approx(expected)
+    assert Axis(low, high, 0, 1).ticks() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -47,11 +47,11 @@ def test_round_ticks(low, high, expected):
     ],
 )
 def test_ticks_of_a_logarithmic_scale(low, high, expected):
-    assert Scale(low, high, 0, 1, log=True).ticks() == pytest.approx(expected)
+    assert Axis(low, high, 0, 1, log=True).ticks() == pytest.approx(expected)
 
 
 def test_many_powers_are_thinned():
-    assert len(Scale(1, 1e30, 0, 1, log=True).ticks(4)) <= 5
+    assert len(Axis(1, 1e30, 0, 1, log=True).ticks(4)) <= 5
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_many_powers_are_thinned():
         (1.5e6, "1.5 M"),
         (-2e9, "-2 G"),
         (1.5e12, "1.5 T"),
-    ],  # fmt: skip
+    ],
 )
 def test_short(value, said):
     assert short(value) == said
