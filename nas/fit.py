@@ -50,9 +50,9 @@ class FitOptions:
     """
 
     model: ModelName
-    """Integer model file; ONNX file, or folder of a timm model; or the name of a plain timm model,
-    vit_*, deit_* or deit3_*: deit_small is short for deit_small_patch16_224. A name of one without
-    a classifier gets 1,000 classes."""
+    """Integer model file; ONNX file, or folder of a timm or transformers model; or the name of a
+    plain timm model, vit_*, deit_* or deit3_*: deit_small is short for deit_small_patch16_224. A
+    name of one without a classifier gets 1,000 classes."""
 
     network: NetworkOptions = PLAIN
 

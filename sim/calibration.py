@@ -38,6 +38,9 @@ def memory_timing(board: Board, settings: Settings | None = None) -> MemoryTimin
 
 def model_of(shape: NetworkShape, act_bits: int = 6, seed: int = 0) -> IntegerModel:
     """Random weights in a given shape: all of 4 bits, also those in rows of 8 bits."""
+    pool = "mean" if shape.mean_pool else "token" if shape.class_token else "all"
+    if shape.attention_pool:
+        pool = "attention"
     model = random_model(
         image=shape.image,
         patch=shape.patch,
@@ -49,7 +52,7 @@ def model_of(shape: NetworkShape, act_bits: int = 6, seed: int = 0) -> IntegerMo
         row_granularity=shape.row_granularity,
         bits8_fraction=0.0,
         seed=seed,
-        pool="mean" if shape.mean_pool else "token" if shape.class_token else "all",
+        pool=pool,
         class_token=shape.class_token,
         registers=shape.registers,
         output="tokens" if shape.dense else "logits",

@@ -77,15 +77,23 @@ class LayerMaker:
         hidden: int,
         increment: float,
         two_tables: bool = False,
+        pools: bool = False,
     ) -> tuple[Block, np.ndarray]:
-        """Make a block and return it with its output; all tokens, in the last block too."""
+        """Make a block and return it with its output; all tokens, in the last block too.
+
+        Of a block that pools, with a constant query, one token comes out.
+        """
         inner = heads * self.head_dim
         norm1, x = self.norm(residual)
-        q = self.layer("q", x, inner, norm1.zero, self.code_rms)
+        if pools:
+            q, queries = self.query(inner), x[:, -1:, :0]
+            residual = np.zeros_like(residual[:, -1:])
+        else:
+            q, queries = self.layer("q", x, inner, norm1.zero, self.code_rms), x
         # Keys have no learned bias: softmax would cancel it.
         k = self.layer("k", x, inner, norm1.zero, KV_RMS, learned_bias=False)
         v = self.layer("v", x, inner, norm1.zero, KV_RMS)
-        softmax, context, attended = self.attention(x, q, k, v, heads)
+        softmax, context, attended = self.attention(queries, x, q, k, v, heads)
         proj = self.residual_layer("proj", attended, 0, increment)
         residual = _add(residual, attended, proj)
 
@@ -142,7 +150,7 @@ class LayerMaker:
         return Features(
             matrix=(np.rint(matrix * 4096) / 4096).astype(np.float32),
             bias=(np.rint(bias * 4096) / 4096).astype(np.float32),
-            epsilon=np.float32(1e-6),
+            epsilon=None if pool == "attention" else np.float32(1e-6),
             scale=np.float32(1 / 1024),
             pool=pool,
         )
@@ -204,18 +212,28 @@ class LayerMaker:
         scalars = {key: norm.header()[key] for key in ("epsilon", "gain", "shift", "zero")}
         return norm, ops.layer_norm(residual, exponent=exponent, low=low, high=high, **scalars)
 
-    def attention(
-        self, x: np.ndarray, q: Linear, k: Linear, v: Linear, heads: int
-    ) -> tuple[HeadScales, HeadScales, np.ndarray]:
-        """Scales of softmax and context, and the context ``(batch, tokens, heads * head_dim)``."""
-        batch, tokens, _ = x.shape
+    def query(self, inner: int) -> Linear:
+        """Make a constant query: codes that are the biases of a layer without inputs."""
+        low, high = self.signed
+        codes = np.clip(np.rint(self.rng.standard_normal(inner) * self.code_rms), low, high)
+        return Linear(
+            weight=np.zeros((inner, 0), np.int8),
+            bits=np.full(inner, 4, np.uint8),
+            bias=codes.astype(np.int32),
+            **_rows([(2, 1)] * inner),
+        )
 
-        def by_head(layer: Linear, code: tuple[int, int]) -> np.ndarray:
-            y = _linear(x, layer, code).reshape(batch, tokens, heads, self.head_dim)
+    def attention(
+        self, queries: np.ndarray, x: np.ndarray, q: Linear, k: Linear, v: Linear, heads: int
+    ) -> tuple[HeadScales, HeadScales, np.ndarray]:
+        """Scales of softmax and context, and the context ``(batch, queries, heads * head_dim)``."""
+
+        def by_head(x: np.ndarray, layer: Linear, code: tuple[int, int]) -> np.ndarray:
+            y = _linear(x, layer, code).reshape(*x.shape[:2], heads, self.head_dim)
             return y.swapaxes(1, 2)  # (batch, heads, tokens, head_dim)
 
-        values = by_head(v, ops.INT8)
-        scores = ops.matmul(by_head(q, self.signed), by_head(k, ops.INT8))
+        values = by_head(x, v, ops.INT8)
+        scores = ops.matmul(by_head(queries, q, self.signed), by_head(x, k, ops.INT8))
         softmax = self.softmax_scales(scores)
         weights = ops.softmax_weights(scores, *_per_head(softmax), self.act_bits)
         totals = weights.sum(axis=-1, keepdims=True)
@@ -223,7 +241,7 @@ class LayerMaker:
         context = self.context_scales(acc / totals)
         scale = ops.context_scale(totals, *_per_head(context))
         attended = ops.requantize(acc, 0, *scale, *self.signed)
-        return softmax, context, attended.swapaxes(1, 2).reshape(batch, tokens, -1)
+        return softmax, context, attended.swapaxes(1, 2).reshape(*queries.shape[:2], -1)
 
     def softmax_scales(self, scores: np.ndarray) -> HeadScales:
         """Give each head logits with a standard deviation of 0.7 to 2.5 over the keys."""

@@ -49,7 +49,8 @@ def random_model(
     seed : int
         Equal arguments give equal models.
     pool : str
-        Input of the head, ``token`` or ``mean``; with output ``tokens`` also ``all``.
+        Input of the head, ``token`` or ``mean``; with output ``tokens`` also ``all``, or
+        ``attention``, where the last block pools.
     class_token : bool
         There may be none, except with pool ``token``.
     registers : int
@@ -76,8 +77,9 @@ def random_model(
     if front:
         before, residual = maker.front(residual, increment)
     made = []
-    for heads, hidden in blocks:
-        block, residual = maker.block(residual, heads, hidden, increment, two_tables)
+    for index, (heads, hidden) in enumerate(blocks):
+        pools = pool == "attention" and index == len(blocks) - 1
+        block, residual = maker.block(residual, heads, hidden, increment, two_tables, pools)
         made.append(block)
     logits = output == "logits"
     return IntegerModel(

@@ -14,7 +14,8 @@ def features(output: Any, tokens: np.ndarray, patches: int) -> np.ndarray:
     """Apply the final LayerNorm and pool.
 
     ``f = matrix @ ((x - mean x) / sqrt(variance x + epsilon)) + bias`` with ``x = r * scale``, in
-    float64; of the class token, averaged over the patches, or of every token.
+    float64; of the class token, averaged over the patches, or of every token. Without an epsilon,
+    behind attention pooling, ``f = matrix @ x + bias`` of the one token.
 
     Parameters
     ----------
@@ -33,8 +34,9 @@ def features(output: Any, tokens: np.ndarray, patches: int) -> np.ndarray:
     elif output.pool == "mean":
         tokens = tokens[:, :patches]
     x = tokens * np.float64(output.scale)
-    x = x - x.mean(axis=-1, keepdims=True)
-    variance = (x * x).mean(axis=-1, keepdims=True)
-    normal = x / np.sqrt(variance + np.float64(output.epsilon))
-    found = normal @ output.matrix.T.astype(np.float64) + output.bias  # (batch, tokens, features)
+    if output.epsilon is not None:
+        x = x - x.mean(axis=-1, keepdims=True)
+        variance = (x * x).mean(axis=-1, keepdims=True)
+        x = x / np.sqrt(variance + np.float64(output.epsilon))
+    found = x @ output.matrix.T.astype(np.float64) + output.bias  # (batch, tokens, features)
     return (found if output.pool == "all" else found.mean(axis=1)).astype(np.float32)

@@ -62,13 +62,13 @@ class LogitMeaning:
 
 @dataclass(frozen=True, eq=False)
 class FeatureMeaning:
-    """Residual words of all tokens, and the final LayerNorm that a host applies to them.
+    """Residual words of tokens, and the final LayerNorm that a host applies to them.
 
     Parameters
     ----------
     tokens, patches, width, row_values : int
-        Tokens, those of them that are patches (the first ones), channels, and channels as they lie
-        in memory, padded to whole words.
+        Tokens, patches (of all tokens, the first ones), channels, and channels as they lie in
+        memory, padded to whole words.
     matrix, bias, epsilon, scale, pool
         As of :class:`rtl.model.Features`.
     """
@@ -79,7 +79,7 @@ class FeatureMeaning:
     row_values: int
     matrix: np.ndarray
     bias: np.ndarray
-    epsilon: float
+    epsilon: float | None
     scale: float
     pool: str
 

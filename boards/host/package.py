@@ -21,7 +21,7 @@ from boards.host.meaning import FeatureMeaning, LogitMeaning
 from boards.host.preprocessing import Preprocessing
 
 MAGIC = b"PULSARPK"
-FORMAT = 1
+FORMAT = 2  # the highest that is read
 PREFIX = struct.Struct("<8sII")  # magic, format, bytes of the header
 CHECK = struct.Struct("<I")
 ALIGNMENT = 64
@@ -96,6 +96,12 @@ class Package:
         return int(self.engine["hash"], 16)
 
     @property
+    def format(self) -> int:
+        """The lowest format that holds it: attention pooling, without a LayerNorm, needs 2."""
+        meaning = self.meaning
+        return 2 if isinstance(meaning, FeatureMeaning) and meaning.epsilon is None else 1
+
+    @property
     def image_bytes(self) -> int:
         """Bytes of an image."""
         height, width, channels = self.image
@@ -119,7 +125,7 @@ class Package:
             at += _rounded(len(content))
         header = json.dumps(self._header() | {"sections": places}, sort_keys=True).encode()
         header += b" " * (_rounded(PREFIX.size + len(header)) - PREFIX.size - len(header))
-        data = PREFIX.pack(MAGIC, FORMAT, len(header)) + header
+        data = PREFIX.pack(MAGIC, self.format, len(header)) + header
         for array in sections.values():
             content = array.tobytes()
             data += content + bytes(_rounded(len(content)) - len(content))
@@ -186,8 +192,10 @@ def decode(data: bytes) -> Package:
     if len(data) < PREFIX.size + CHECK.size or not data.startswith(MAGIC):
         raise UserError("not a package: write one with python -m rtl.compiler MODEL --package FILE")
     _, number, header_bytes = PREFIX.unpack_from(data)
-    if number != FORMAT:
-        raise UserError(f"format is {number}, this driver reads {FORMAT}: package the model again")
+    if not 1 <= number <= FORMAT:
+        raise UserError(
+            f"format is {number}, this driver reads 1 to {FORMAT}: package the model again"
+        )
     if CHECK.pack(zlib.crc32(data[: -CHECK.size])) != data[-CHECK.size :]:
         raise UserError("damaged: its CRC-32 is wrong; copy it again")
     first = PREFIX.size + header_bytes
@@ -197,7 +205,7 @@ def decode(data: bytes) -> Package:
         return _package(header, arrays)
     except (KeyError, TypeError, ValueError) as error:
         said = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise UserError(f"not a package of format {FORMAT}: {said}") from None
+        raise UserError(f"not a package of format {number}: {said}") from None
 
 
 def _arrays(sections: dict[str, Any], body: memoryview) -> Iterator[tuple[str, np.ndarray]]:

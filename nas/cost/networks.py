@@ -25,7 +25,7 @@ class NamedNetwork:
     Parameters
     ----------
     name : str
-        An integer model file; an ONNX file, or a folder with a timm model; or the name of a plain
+        An integer model file; an ONNX file, or a folder with a model; or the name of a plain
         timm model ``vit_*``, ``deit_*`` or ``deit3_*``: ``deit_small`` is short for
         ``deit_small_patch16_224``. A name of one without a classifier gets 1,000 classes.
     bits8 : float

@@ -30,7 +30,12 @@ def timm_sizes(name: str, options: NetworkOptions) -> NetworkShape:
     refuse(name, model)
     block, conv = model.blocks[0], model.patch_embed.proj
     heads, hidden = block.attn.num_heads, block.mlp.fc1.out_features
-    dense = options.classes == 0
+    pooling = model.global_pool == "map"
+    blocks = (BlockShape(heads, hidden, bits8=()),) * len(model.blocks)
+    if pooling:
+        pool = model.attn_pool
+        blocks += (BlockShape(pool.num_heads, pool.mlp.fc1.out_features, bits8=()),)
+    dense = options.classes == 0 or pooling
     sizes = NetworkShape(
         image=(*model.patch_embed.img_size, conv.in_channels),
         patch=conv.kernel_size[0],
@@ -38,7 +43,7 @@ def timm_sizes(name: str, options: NetworkOptions) -> NetworkShape:
         head_dim=block.attn.head_dim,
         classes=0 if dense else model.num_classes or CLASSES,
         row_granularity=1,
-        blocks=(BlockShape(heads, hidden, bits8=()),) * len(model.blocks),
+        blocks=blocks,
         embed_bits8=(),
         head_bits8=(),
         mean_pool=model.global_pool == "avg" and not dense,
@@ -46,6 +51,7 @@ def timm_sizes(name: str, options: NetworkOptions) -> NetworkShape:
         registers=model.num_reg_tokens,
         dense=dense,
         front_bits8=() if has_front(model) else None,
+        attention_pool=pooling,
     )
     check_tokens(name, sizes)
     return sizes

@@ -5,6 +5,8 @@
 - ``source``: :func:`load`, from a file or a name; ``options``: what else there is to say
 - ``names``: timm's models by names that people have, and families that are none of these
 - ``timm_source``: timm's models; ``timm_parts``: what the engine has not; ``weights``: their files
+- ``transformers_source``: folders of that library; ``transformers_folder``: their files,
+  ``transformers_names``: names of their tensors
 - ``onnx_source``: ONNX files; ``onnx_graph``, ``onnx_parts``, ``onnx_blocks``, ``onnx_host``
 - ``resample``: positions for another image size
 - ``pixels``: from images to pixels; ``known``: files that do not say what they need

@@ -20,7 +20,7 @@ def look(name: str, tensor: Tensor) -> Tensor:
 
 
 def forward(network: FloatNetwork, images: Tensor, tap: Tap = look) -> Tensor:
-    """Compute the residual stream behind the last block, of all tokens.
+    """Compute the residual stream behind the last block, of all tokens or the pooled one.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def forward(network: FloatNetwork, images: Tensor, tap: Tap = look) -> Tensor:
 
     Returns
     -------
-    (batch, tokens, width)
+    (batch, tokens, width), or (batch, 1, width) where the last block pools
     """
     residual = tap("embed", embed(network, images))
     if network.front is not None:
@@ -61,8 +61,13 @@ def run_front(front: FloatFront, residual: Tensor, tap: Tap = look) -> Tensor:
 
 
 def run_block(block: FloatBlock, residual: Tensor, head_dim: int, tap: Tap = look) -> Tensor:
-    """One transformer block, (batch, tokens, width) to the same; names are those within a block."""
+    """One transformer block, (batch, tokens, width) to the same; names are those within a block.
+
+    One that pools gives (batch, 1, width).
+    """
     normal = tap("norm1", layer_norm(block.norm1, residual))
+    if block.pools:
+        residual = torch.zeros_like(residual[:, -1:])
     context = attention(block, normal, head_dim, tap)
     residual = tap("attended", residual + block.scale1 * linear(block.proj, context))
     normal = tap("norm2", layer_norm(block.norm2, residual))
@@ -72,16 +77,22 @@ def run_block(block: FloatBlock, residual: Tensor, head_dim: int, tap: Tap = loo
 
 def attention(block: FloatBlock, normal: Tensor, head_dim: int, tap: Tap = look) -> Tensor:
     """(batch, tokens, width) to the context, (batch, tokens, heads * head_dim)."""
-    q, k, v = (tap(name, linear(getattr(block, name), normal)) for name in ("q", "k", "v"))
+    q, k, v = (tap(name, x) for name, x in zip("qkv", project(block, normal), strict=True))
     q, k, v = (split_heads(tensor, head_dim) for tensor in (q, k, v))
     scores = tap("scores", q @ k.transpose(-1, -2) / head_dim**0.5)
-    weights = tap("attention", scores.softmax(-1))  # (batch, heads, tokens, tokens)
+    weights = tap("attention", scores.softmax(-1))  # (batch, heads, queries, tokens)
     return tap("context", join_heads(weights @ v))
+
+
+def project(block: FloatBlock, normal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Q, K and V, each (batch, tokens, heads * head_dim); of a constant query, one token."""
+    queries = normal[:, -1:, :0] if block.pools else normal
+    return linear(block.q, queries), linear(block.k, normal), linear(block.v, normal)
 
 
 def features(network: FloatNetwork, residual: Tensor) -> Tensor:
     """The final LayerNorm of all tokens, and what multiplies it: (batch, tokens, features)."""
-    normal = layer_norm(network.norm, residual)
+    normal = residual if network.norm is None else layer_norm(network.norm, residual)
     return normal if network.features is None else linear(network.features, normal)
 
 
@@ -106,11 +117,12 @@ def logits(network: FloatNetwork, residual: Tensor, tap: Tap = look) -> Tensor:
 def output(network: FloatNetwork, residual: Tensor, tap: Tap = look) -> Tensor:
     """Logits, (batch, classes), or without a classifier the features that ``pool`` names.
 
-    Those are (batch, features) of the class token or the mean, (batch, tokens, features) of all.
+    Those are (batch, features) of the class token, the mean or the pooled token, (batch, tokens,
+    features) of all.
     """
     if network.head is not None:
         return logits(network, residual, tap)
-    if network.pool == "token":
+    if network.pool in ("token", "attention"):
         return features(network, residual[:, -1])
     if network.pool == "mean":
         return features(network, residual[:, : network.patches]).mean(1)

@@ -20,8 +20,9 @@ Part = TypeVar("Part")
 ACTIVATIONS = ("erf", "tanh", "quick")
 """Kinds of GELU: x Φ(x); its approximation by tanh; x sigmoid(1.702 x)."""
 
-POOLS = ("token", "mean", "all")
-"""What the classifier or a host reads: the class token, the mean of the patches, every token."""
+POOLS = ("token", "mean", "all", "attention")
+"""What the classifier or a host reads: the class token, the mean of the patches, every token, the
+one that the last block pools them to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,12 +59,16 @@ class FloatBlock:
     """One transformer block: ``x += scale1 * proj(attention(norm1(x)))``, then
     ``x += scale2 * fc2(gelu(fc1(norm2(x))))``.
 
+    A block that pools has a constant query: one token comes out, and begins with
+    ``x = scale1 * proj(attention(norm1(x)))``.
+
     Parameters
     ----------
     heads : int
     norm1, norm2 : LayerNorm
     q, k, v : Affine
-        (heads * head_dim, width); row h * head_dim + i is dimension i of head h.
+        (heads * head_dim, width); row h * head_dim + i is dimension i of head h. A constant query
+        is the bias of a ``q`` without columns.
     proj : Affine
         (width, heads * head_dim).
     fc1, fc2 : Affine
@@ -90,6 +95,11 @@ class FloatBlock:
     @property
     def hidden(self) -> int:
         return len(self.fc1.bias)
+
+    @property
+    def pools(self) -> bool:
+        """Whether its query is constant."""
+        return self.q.weight.shape[1] == 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +134,8 @@ class FloatNetwork:
         What the residual stream starts with. Patches first, then registers, the class token last;
         the last two with their own embedding added.
     blocks : tuple of FloatBlock
-    norm : LayerNorm
-        The final one.
+    norm : LayerNorm, optional
+        The final one; None behind a block that pools, whose ``norm1`` it is.
     head : Affine, optional
         (classes, width); without it, the network gives features.
     pool : str
@@ -156,7 +166,7 @@ class FloatNetwork:
     embed: Affine
     position: Tensor
     blocks: tuple[FloatBlock, ...]
-    norm: LayerNorm
+    norm: LayerNorm | None
     head: Affine | None
     pool: str
     class_token: bool
@@ -198,6 +208,7 @@ class FloatNetwork:
             registers=self.registers,
             dense=self.head is None,
             front_bits8=None if self.front is None else (),
+            attention_pool=self.pool == "attention",
         )
 
 

@@ -11,10 +11,10 @@ from rtl.errors import UserError
 from rtl.model import Preprocessing
 
 
-def at_size(network: FloatNetwork, size: int) -> FloatNetwork:
+def at_size(network: FloatNetwork, size: int, *, antialias: bool = True) -> FloatNetwork:
     """Resample the positions of a network to images of ``size`` x ``size`` pixels.
 
-    Bicubic with antialiasing, as timm does it. What follows the features in the source was made
+    Bicubic, with antialiasing as timm does it. What follows the features in the source was made
     for the old grid, and is left out.
 
     Raises
@@ -28,7 +28,7 @@ def at_size(network: FloatNetwork, size: int) -> FloatNetwork:
         raise UserError(f"--image-size {size} is no multiple of the patch size {patch}: try {near}")
     old, new = [height // patch, width // patch], [size // patch] * 2
     grid = network.position[None, : network.patches]
-    resampled = resample_abs_pos_embed(grid, new, old, num_prefix_tokens=0)[0]
+    resampled = resample_abs_pos_embed(grid, new, old, num_prefix_tokens=0, antialias=antialias)[0]
     others = network.position[network.patches :]
     notes = [f"positions resampled from {old[0]} x {old[1]} to {new[0]} x {new[1]} patches"]
     if network.host:

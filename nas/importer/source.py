@@ -21,7 +21,7 @@ def load(name: str | Path, **options: Any) -> "FloatNetwork":
     ----------
     name : str or Path
         An ONNX file; a timm model ``vit_*``, ``deit_*`` or ``deit3_*``, with a ``checkpoint``; or
-        a folder with weights and configuration, as timm saves a model for a hub.
+        a folder with weights and configuration, as timm or transformers save a model for a hub.
     options
         Fields of :class:`nas.importer.options.ImportOptions`.
 
@@ -37,6 +37,7 @@ def load(name: str | Path, **options: Any) -> "FloatNetwork":
 def read(name: str, options: ImportOptions) -> "FloatNetwork":
     """Import a trained network, as :func:`load` does."""
     from nas.importer.checks import check
+    from nas.importer.transformers_folder import is_of_transformers
 
     path = Path(name)
     if path.suffix == ".pulsar":
@@ -49,6 +50,10 @@ def read(name: str, options: ImportOptions) -> "FloatNetwork":
         from nas.importer.onnx_source import load_onnx  # onnx and onnxruntime
 
         network = load_onnx(path, options)
+    elif path.is_dir() and is_of_transformers(path):
+        from nas.importer.transformers_source import load_transformers
+
+        network = load_transformers(path, options)
     else:
         from nas.importer.timm_source import load_timm  # timm
 

@@ -121,7 +121,7 @@ def _missing_in_block(block: Any) -> Iterator[str]:
 
 def _missing_in_head(model: Any) -> Iterator[str]:
     if model.global_pool == "map":
-        yield "attention pooling (map)"
+        yield from _missing_in_pooling(model)
     elif model.global_pool not in ("token", "avg"):
         yield f"pooling '{model.global_pool}'"
     elif model.global_pool == "avg" and model.pool_include_prefix and model.has_class_token:
@@ -130,3 +130,19 @@ def _missing_in_head(model: Any) -> Iterator[str]:
         yield "a norm behind the pooling (fc_norm)"
     elif not isinstance(model.norm, nn.LayerNorm):
         yield "no final LayerNorm"
+
+
+def _missing_in_pooling(model: Any) -> Iterator[str]:
+    pool, prefix = model.attn_pool, model.num_prefix_tokens
+    if prefix and not model.pool_include_prefix:
+        yield "attention pooling of the patches alone, beside other tokens"
+    if not isinstance(model.head, nn.Identity):
+        yield "a classifier behind attention pooling (--classes 0 leaves it out)"
+    if pool.pos_embed is not None:
+        yield "positions of attention pooling"
+    if pool.latent_len != 1:
+        yield f"attention pooling with {pool.latent_len} queries"
+    if not isinstance(pool.q_norm, nn.Identity):
+        yield "a norm of queries and keys in attention pooling"
+    if type(pool.mlp) is not Mlp or not isinstance(pool.norm, nn.LayerNorm):
+        yield "attention pooling without a LayerNorm and an MLP"

@@ -30,7 +30,7 @@ from rtl.errors import UserError
 
 CONFIG = "config.json"
 FILES = ("model.safetensors", "pytorch_model.bin")  # beside it, in this order
-POOLS = {"token": "token", "avg": "mean", "": "all"}
+POOLS = {"token": "token", "avg": "mean", "": "all", "map": "attention"}
 
 
 def load_timm(name: str, options: ImportOptions) -> FloatNetwork:
@@ -195,7 +195,10 @@ def canonical(
         raise UserError(f"--pool {options.pool}: {name} has a classifier, on {pool}: --classes 0")
     if pool == "token" and not model.has_class_token:
         raise UserError(f"--pool token: {name} has no class token")
-    block = model.blocks[0]
+    block, norm = model.blocks[0], _norm(model.norm)
+    blocks = [_block(name, index, each) for index, each in enumerate(model.blocks)]
+    if pool == "attention":
+        blocks, norm = [*blocks, _pooling(name, model.attn_pool, norm)], None
     return FloatNetwork(
         image=image,
         patch=conv.kernel_size[0],
@@ -204,8 +207,8 @@ def canonical(
         std=std,
         embed=affine(_pixels_last(conv.weight), _of(conv.bias)),
         position=_position(model),
-        blocks=tuple(_block(name, index, each) for index, each in enumerate(model.blocks)),
-        norm=_norm(model.norm),
+        blocks=tuple(blocks),
+        norm=norm,
         head=head,
         pool=pool,
         class_token=model.has_class_token,
@@ -238,10 +241,7 @@ def _position(model: Any) -> Tensor:
 
 def _block(name: str, index: int, block: Any) -> FloatBlock:
     """Return one block."""
-    q, k, v = _split(block.attn.qkv)
-    activation = kind_of(block.mlp.act(GELU_GRID))
-    if activation is None:
-        raise UserError(f"{name}: activation {type(block.mlp.act).__name__} is no kind of GELU")
+    q, k, v = _split(block.attn.qkv, 3)
     return FloatBlock(
         heads=block.attn.num_heads,
         norm1=_norm(block.norm1),
@@ -254,14 +254,45 @@ def _block(name: str, index: int, block: Any) -> FloatBlock:
         fc1=_affine(block.mlp.fc1),
         fc2=_affine(block.mlp.fc2),
         scale2=_scale(block.ls2, block.mlp.fc2),
-        activation=activation,
+        activation=_activation(name, block.mlp.act),
     )
 
 
-def _split(qkv: nn.Linear) -> list[Affine]:
-    """Cut the joint layer of Q, K and V."""
-    joint = _affine(qkv)
-    weights, biases = joint.weight.chunk(3), joint.bias.chunk(3)
+def _pooling(name: str, pool: Any, norm: LayerNorm) -> FloatBlock:
+    """Return attention pooling behind the final LayerNorm, ``norm``, as a block."""
+    query = _affine(pool.q) if isinstance(pool.q, nn.Linear) else None
+    latent = pool.latent[0, 0].detach().double()
+    bias = latent if query is None else query.weight @ latent + query.bias
+    k, v = _split(pool.kv, 2)
+    ones = torch.ones_like(norm.weight)
+    return FloatBlock(
+        heads=pool.num_heads,
+        norm1=norm,
+        q=Affine(bias.new_zeros(len(bias), 0), bias),
+        k=k,
+        v=v,
+        proj=_affine(pool.proj),
+        scale1=ones,
+        norm2=_norm(pool.norm),
+        fc1=_affine(pool.mlp.fc1),
+        fc2=_affine(pool.mlp.fc2),
+        scale2=ones,
+        activation=_activation(name, pool.mlp.act),
+    )
+
+
+def _activation(name: str, act: nn.Module) -> str:
+    """Return the kind of GELU that a module computes."""
+    activation = kind_of(act(GELU_GRID))
+    if activation is None:
+        raise UserError(f"{name}: activation {type(act).__name__} is no kind of GELU")
+    return activation
+
+
+def _split(joint_layer: nn.Linear, parts: int) -> list[Affine]:
+    """Cut the joint layer of Q, K and V, or of K and V."""
+    joint = _affine(joint_layer)
+    weights, biases = joint.weight.chunk(parts), joint.bias.chunk(parts)
     return [Affine(weight, bias) for weight, bias in zip(weights, biases, strict=True)]
 
 

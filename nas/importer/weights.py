@@ -76,6 +76,20 @@ def read_weights(path: Path) -> CheckpointWeights:
     return CheckpointWeights(_joined(tensors), tuple(notes), license_)
 
 
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a file by their names, as they are.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, holds code, or no tensors by name.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    found = _read_safetensors(path)[0] if path.suffix == ".safetensors" else _read_pickle(path)
+    return {str(key): value for key, value in _tensors(path, found)}
+
+
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], str | None]:
     try:
         with safe_open(path, framework="pt") as file:

@@ -84,7 +84,7 @@ class IntegerNetwork:
         -------
         (batch, classes) int32
             Logits. Where the model's output is tokens: their residual words, (batch, tokens,
-            width).
+            width), or (batch, 1, width) of the pooled one.
 
         Raises
         ------
@@ -146,7 +146,10 @@ class IntegerNetwork:
         record("norm1", norm1)
         needed = slice(queries.start, queries.stop)
         context = self._attention(block, norm1[:, needed], norm1, record)
-        residual = block.proj.add_to(residual[:, needed], context)
+        residual = residual[:, needed]
+        if block.pools:
+            residual = torch.zeros_like(residual)  # of the query, nothing stays
+        residual = block.proj.add_to(residual, context)
         record("attended", residual)
         norm2 = block.norm2(residual)
         record("norm2", norm2)
@@ -158,7 +161,8 @@ class IntegerNetwork:
 
     def _attention(self, block: "_Block", queries: Tensor, keys: Tensor, record: Record) -> Tensor:
         """(batch, queries, width), (batch, keys, width) to (batch, queries, heads * head_dim)."""
-        q, k, v = block.q(queries), block.k(keys), block.v(keys)
+        q = block.q(queries[..., :0] if block.pools else queries)
+        k, v = block.k(keys), block.v(keys)
         for name, tensor in (("q", q), ("k", k), ("v", v)):
             record(name, tensor)
         q, k, v = (split_heads(tensor, self.model.head_dim) for tensor in (q, k, v))
@@ -314,6 +318,7 @@ class _Block:
     """The constants of one transformer block."""
 
     def __init__(self, block: Block, act_bits: int, device: torch.device) -> None:
+        self.pools = block.pools
         self.norm1 = _Norm(block.norm1, act_bits, device)
         outputs = {"q": code_range(act_bits, signed=True), "k": INT8, "v": INT8, "fc1": INT8}
         self.q, self.k, self.v, self.proj, self.fc1, self.fc2 = (

@@ -66,22 +66,27 @@ class Statistics:
         Largest value of each hidden unit of each block.
     front_top : float
         Largest magnitude in front of a LayerNorm in front of the blocks; 0 without one.
+    pooled_top : float
+        Largest magnitude in the stream of a block that pools; 0 without one.
     """
 
     residual_top: float
     hidden_tops: tuple[Tensor, ...]
     front_top: float = 0.0
+    pooled_top: float = 0.0
 
 
 def statistics(network: FloatNetwork, images: Tensor) -> Statistics:
     """Run the float network over the images, chunk by chunk."""
-    tops = {"residual": 0.0, "front": 0.0}
+    tops = {"residual": 0.0, "front": 0.0, "pooled": 0.0}
     hidden: dict[str, Tensor] = {}
+    pooling = f"blocks.{len(network.blocks) - 1}." if network.blocks[-1].pools else None
 
     def look(name: str, tensor: Tensor) -> Tensor:
         within = name.rpartition(".")[2]
         if within in ("embed", "front", "attended", "output"):
             stream = "front" if within == "embed" and network.front else "residual"
+            stream = "pooled" if pooling and name.startswith(pooling) else stream
             tops[stream] = max(tops[stream], float(tensor.abs().amax()))
         elif within == "hidden":
             units = tensor.flatten(0, 1).amax(0).cpu()
@@ -90,7 +95,7 @@ def statistics(network: FloatNetwork, images: Tensor) -> Statistics:
 
     for chunk in images.split(CHUNK_IMAGES):
         forward(network, chunk, look)
-    return Statistics(tops["residual"], tuple(hidden.values()), tops["front"])
+    return Statistics(tops["residual"], tuple(hidden.values()), tops["front"], tops["pooled"])
 
 
 def arranged(network: FloatNetwork, orders: list[Tensor]) -> FloatNetwork:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from nas.importer.forward import gelu, layer_norm, linear
+from nas.importer.forward import gelu, layer_norm, linear, project
 from nas.importer.network import Affine, FloatBlock
 from nas.numerics.reshape import join_heads, split_heads
 from nas.quantize import scales
@@ -65,6 +65,7 @@ class BlockQuantizer:
         Chunks (images, tokens, width) of the residual stream in front of the block: the float
         network's, and the quantized one's.
     residual : Code
+        Of the stream that the block writes.
     bits : dict of str to (rows,) int64
         Weight bits of each layer's rows.
     units : tuple of int
@@ -105,8 +106,9 @@ class BlockQuantizer:
         for name, (inputs, exact_inputs) in self._residual_layers().items():
             layer, rounded = getattr(self.float_block, name), getattr(self.block, name)
             for i, (exact, stream) in enumerate(self._chunks()):
-                self.exact[i] = exact + linear(layer, exact_inputs(exact))
-                self.stream[i] = self.residual(stream + linear(rounded, inputs(stream)))
+                self.exact[i] = self._base(name, exact) + linear(layer, exact_inputs(exact))
+                added = self._base(name, stream) + linear(rounded, inputs(stream))
+                self.stream[i] = self.residual(added)
 
     def _residual_layers(self) -> dict[str, tuple[Compute, Compute]]:
         """Layers that write the residual stream, each with how its two inputs are computed."""
@@ -118,14 +120,18 @@ class BlockQuantizer:
     # ------------------------------------------------------------ attention
 
     def _attention(self) -> None:
-        self.codes["norm1"] = self._symmetric(self._sample(self._norm1)[0], ("q", "k", "v"))
+        layers = ("k", "v") if self.block.pools else ("q", "k", "v")
+        self.codes["norm1"] = self._symmetric(self._sample(self._norm1)[0], layers)
         pairs = ((self._norm1(r), layer_norm(self.block.norm1, e)) for e, r in self._chunks())
-        self._round(("q", "k", "v"), pairs)
-        q, k, v = self._sample(lambda r: tuple(self._project(self.block, self._norm1(r))))
+        self._round(layers, pairs)
+        q, k, v = self._sample(lambda r: project(self.block, self._norm1(r)))
         if self.method.centre:
             k, v = self._centre_keys(k), self._centre_values(v)
         for name, sample, bits in (("q", q, self.method.act_bits), ("k", k, 8), ("v", v, 8)):
             self.codes[name] = scales.per_group(sample, self.head_dim, bits)
+        if self.block.pools:  # a query code is a bias
+            constant = self.block.q.weight
+            self.rows["q"] = Rows(constant, self.bits["q"], self.codes["q"].scale.clone())
         group = self.head_dim if self.method.context_per_head else None
         self.codes["context"] = self._symmetric(self._sample(self._context)[0], ("proj",), group)
         self._add("proj")
@@ -143,18 +149,15 @@ class BlockQuantizer:
     def _norm1(self, residual: Tensor) -> Tensor:
         return self._coded("norm1", layer_norm(self.block.norm1, residual))
 
-    def _project(self, block: FloatBlock, normal: Tensor) -> Iterator[Tensor]:
-        return (linear(layer, normal) for layer in (block.q, block.k, block.v))
-
     def _context(self, residual: Tensor) -> Tensor:
-        projected = self._project(self.block, self._norm1(residual))
+        projected = project(self.block, self._norm1(residual))
         q, k, v = (self.codes[name](x) for name, x in zip("qkv", projected, strict=True))
         weights = rounded_attention(self._weights(q, k), self.method.act_bits)
         return self._coded("context", join_heads(weights @ split_heads(v, self.head_dim)))
 
     def _exact_context(self, residual: Tensor) -> Tensor:
         normal = layer_norm(self.float_block.norm1, residual)
-        q, k, v = self._project(self.float_block, normal)
+        q, k, v = project(self.float_block, normal)
         return join_heads(self._weights(q, k) @ split_heads(v, self.head_dim))
 
     def _weights(self, q: Tensor, k: Tensor) -> Tensor:
@@ -194,6 +197,11 @@ class BlockQuantizer:
         """Chunks of the float network's stream and of the quantized one."""
         return zip(self.exact, self.stream, strict=True)
 
+    def _base(self, name: str, stream: Tensor) -> Tensor:
+        """What a layer's result is added to."""
+        begins = self.block.pools and name == "proj"
+        return torch.zeros_like(stream[:, -1:]) if begins else stream
+
     def _add(self, name: str) -> None:
         """Round a layer that writes the residual stream, and let both streams pass it."""
         inputs, exact_inputs = self._residual_layers()[name]
@@ -203,13 +211,13 @@ class BlockQuantizer:
         for i, (exact, stream) in enumerate(self._chunks()):
             x = inputs(stream)
             kept.append(code.codes(x).to(torch.uint8 if code.low == 0 else torch.int8))
-            self.exact[i] = exact + linear(layer, exact_inputs(exact))
-            sums.add(x, self.exact[i] - stream)
+            self.exact[i] = self._base(name, exact) + linear(layer, exact_inputs(exact))
+            sums.add(x, self.exact[i] - self._base(name, stream))
         self._finish((name,), getattr(self.block, name), sums.moments())
         rounded = getattr(self.block, name)
         for i, codes in enumerate(kept):
             x = (codes.to(code.scale) - code.zero) * code.scale
-            self.stream[i] = self.residual(self.stream[i] + linear(rounded, x))
+            self.stream[i] = self.residual(self._base(name, self.stream[i]) + linear(rounded, x))
 
     def _round(self, names: tuple[str, ...], pairs: Iterator[tuple[Tensor, Tensor]]) -> None:
         """Round layers that share their input; ``pairs`` are chunks of it, quantized and exact."""
@@ -236,7 +244,7 @@ class BlockQuantizer:
             part = slice(first, first + len(self.bits[name]))
             first = part.stop
             self.rows[name] = rows.part(part)
-            rounded = Affine(self.rows[name].weight / scale, bias[part])
+            rounded = real_layer(self.rows[name], self.codes[INPUT_OF[name]], bias[part])
             self.block = replace(self.block, **{name: rounded})
 
     def _sample(
@@ -256,8 +264,8 @@ class BlockQuantizer:
     def _symmetric(self, sample: Tensor, layers: tuple[str, ...], group: int | None = None) -> Code:
         """Choose one scale by the error that reaches the results of these layers."""
         weights = torch.cat([getattr(self.block, name).weight for name in layers])
-        tokens = self.stream[0].shape[1]
-        share = scales.token_shares(len(sample) // tokens, tokens, self.method.class_share)
+        images = min(self.method.samples, sum(map(len, self.stream)))
+        share = scales.token_shares(images, len(sample) // images, self.method.class_share)
         importance = weights.square().sum(0)
         group = group or sample.shape[1]
         codes = [
@@ -269,6 +277,11 @@ class BlockQuantizer:
             scale=torch.cat([code.scale for code in codes]),
             zero=torch.cat([code.zero for code in codes]),
         )
+
+
+def real_layer(rows: Rows, source: Code, bias: Tensor) -> Affine:
+    """Return the layer that rows stand for; ``source`` is the code of its inputs, if it has any."""
+    return Affine(rows.weight / source.scale[: rows.codes.shape[1]], bias)
 
 
 def round_layer(

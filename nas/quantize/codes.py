@@ -101,6 +101,8 @@ class NetworkCodes:
         Of the stream in front of that LayerNorm.
     front_norm : Code, optional
         Of that LayerNorm.
+    pooled : Code, optional
+        Of the stream of the last block, where that pools.
     """
 
     act_bits: int
@@ -111,11 +113,21 @@ class NetworkCodes:
     logits: Code | None = None
     front: Code | None = None
     front_norm: Code | None = None
+    pooled: Code | None = None
 
     @property
     def start(self) -> Code:
         """The code of what patches and positions make."""
         return self.front or self.residual
+
+    @property
+    def end(self) -> Code:
+        """The code of the stream that the last block writes."""
+        return self.pooled or self.residual
+
+    def written(self, block: int) -> Code:
+        """The code of the stream that a block writes."""
+        return self.end if block == len(self.blocks) - 1 else self.residual
 
     def tap(self, kinds: Iterable[str] = KINDS) -> Tap:
         """Return a tap for :func:`nas.importer.forward.forward` that quantizes.
@@ -136,6 +148,8 @@ class NetworkCodes:
                 code = getattr(self, name.replace(".", "_"))
                 return code(tensor) if code else tensor
             if kind == "residual":
+                if name.startswith("blocks."):
+                    return self.written(int(name.split(".")[1]))(tensor)
                 return (self.start if name == "embed" else self.residual)(tensor)
             if kind == "attention":
                 return rounded_attention(tensor, self.act_bits)

@@ -108,7 +108,7 @@ class _ModelMaker:
 
     def block(self, index: int) -> Block:
         block, codes = self.network.blocks[index], self.codes.blocks[index]
-        residual = self.codes.residual
+        residual, written = self.codes.residual, self.codes.written(index)
         tables = gelu_tables(block, codes)
         zeros = [int(codes.hidden.zero[first]) for first in _first_units(codes)]
 
@@ -124,13 +124,13 @@ class _ModelMaker:
             v=layer("v", codes.norm1, codes.v),
             softmax=self.softmax(codes),
             context=self.context(codes),
-            proj=layer("proj", codes.context, residual),
-            norm2=self.norm(block.norm2, codes.norm2, residual),
+            proj=layer("proj", codes.context, written),
+            norm2=self.norm(block.norm2, codes.norm2, written),
             fc1=layer("fc1", codes.norm2, codes.fc1),
             gelu=tables if len(zeros) == 2 else tables[0],
             hidden_signed=codes.hidden.low < 0,
             hidden_zero=zeros[0],
-            fc2=layer("fc2", codes.hidden, residual),
+            fc2=layer("fc2", codes.hidden, written),
             first_units=codes.first_table_units,
             second_zero=zeros[1] if len(zeros) == 2 else 0,
         )
@@ -160,7 +160,7 @@ class _ModelMaker:
 
     def classifier(self) -> Classifier:
         network, codes = self.network, self.codes
-        assert network.head and codes.norm and codes.logits
+        assert network.head and network.norm and codes.norm and codes.logits
         source = codes.pool or codes.norm
         return Classifier(
             classes=len(network.head.bias),
@@ -185,8 +185,8 @@ class _ModelMaker:
         return Features(
             matrix=_array(behind.weight, np.float32),
             bias=_array(behind.bias, np.float32),
-            epsilon=np.float32(network.norm.epsilon),
-            scale=np.float32(self.codes.residual.scale[0]),
+            epsilon=network.norm and np.float32(network.norm.epsilon),
+            scale=np.float32(self.codes.end.scale[0]),
             pool=network.pool,
             host=host,
         )
@@ -200,7 +200,7 @@ def linear(layer: Affine, rows: Rows, source: Code, result: Code) -> Linear:
     codes, step = rows.codes.double(), rows.step.double()
     scale = result.scale.double()
     bias = (layer.bias.double() + result.zero.double() * scale) / step
-    bias = round_half_up(bias) - codes @ source.zero.double()
+    bias = round_half_up(bias) - codes @ source.zero[: codes.shape[1]].double()
     multiplier, shift = _dyadics(step / scale)
     limit = np.iinfo(np.int32).max
     return Linear(

@@ -59,15 +59,17 @@ def absorb_norms(network: FloatNetwork) -> FloatNetwork:
             fc1=_behind(old.fc1, old.norm2),
         )
 
-    identity = Affine(torch.eye(network.width).to(network.position), network.norm.bias * 0)
+    identity = Affine(torch.eye(network.width).to(network.position), network.embed.bias * 0)
     network = replace(network, blocks=tuple(map(block, network.blocks)))
     if (front := network.front) is not None:
         layer = _behind(front.layer or identity, front.norm)
         network = replace(network, front=FloatFront(_plain(front.norm), layer))
+    if (norm := network.norm) is None:
+        return replace(network, features=network.features or identity)
     if network.head is not None:
-        return replace(network, norm=_plain(network.norm), head=_behind(network.head, network.norm))
-    features = _behind(network.features or identity, network.norm)
-    return replace(network, norm=_plain(network.norm), features=features)
+        return replace(network, norm=_plain(norm), head=_behind(network.head, norm))
+    features = _behind(network.features or identity, norm)
+    return replace(network, norm=_plain(norm), features=features)
 
 
 def absorb_scales(network: FloatNetwork) -> FloatNetwork:
@@ -193,6 +195,8 @@ def _plain(norm: LayerNorm) -> LayerNorm:
 
 def _behind(layer: Affine, norm: LayerNorm) -> Affine:
     """Absorb a LayerNorm's weight and bias."""
+    if not layer.weight.shape[1]:  # a constant query
+        return layer
     return Affine(layer.weight * norm.weight, layer.bias + layer.weight @ norm.bias)
 
 
@@ -207,4 +211,6 @@ def _rows(layer: Affine, rotation: Tensor) -> Affine:
 
 def _columns(layer: Affine, rotation: Tensor) -> Affine:
     """Take a rotated input."""
+    if not layer.weight.shape[1]:  # a constant query
+        return layer
     return Affine(layer.weight @ rotation.T, layer.bias)

@@ -30,7 +30,7 @@ from nas.quantize.pipeline import Bits, Progress, quantize_network
 from nas.quantize.trials import Trial, tried
 from rtl.errors import ToolError, UserError
 from rtl.model import IntegerModel
-from rtl.model.shape import LAYERS, BlockShape, NetworkShape
+from rtl.model.shape import BlockShape, NetworkShape
 
 PROVEN_IMAGES = 1
 SCORED_IMAGES = 12
@@ -216,18 +216,18 @@ class _Work:
             everywhere["front"] = everywhere["embed"]
         if network.head is not None:
             everywhere["head"] = 8 * torch.ones(len(network.head.bias), dtype=torch.int64)
+        flags = {
+            f"blocks.{index}.{layer}": torch.full((len(tiles),), weights == "8")
+            for index, block in enumerate(four_bits(network, granularity).blocks)
+            for layer, tiles in block.bits8
+        }
         if weights == "mixed":
             assert cycles is not None
             self.progress("budget", 0, 1)
             totals, chance = tile_scores(scores, granularity), self.method.chance
-            flags = self.choice.choose(totals, self.mixed_cycles, cycles, chance)
-        else:
-            shape = four_bits(network, granularity)
-            flags = {
-                f"blocks.{index}.{layer}": torch.full((len(tiles),), weights == "8")
-                for index, block in enumerate(shape.blocks)
-                for layer, tiles in block.bits8
-            }
+            flags |= self.choice.choose(totals, self.mixed_cycles, cycles, chance)
+        if network.blocks[-1].pools:  # a constant query has no weights
+            flags[f"blocks.{len(network.blocks) - 1}.q"][:] = False
         rows = {name: _rows(network, name) for name in flags}
         found = everywhere | {
             name: rows_of(tiles, rows[name], granularity) for name, tiles in flags.items()
@@ -241,7 +241,9 @@ class _Work:
             replace(
                 block,
                 bits8=tuple(
-                    (layer, tuple(flags[f"blocks.{index}.{layer}"].tolist())) for layer in LAYERS
+                    (layer, tuple(chosen.tolist()) if chosen is not None else tiles)
+                    for layer, tiles in block.bits8
+                    for chosen in (flags.get(f"blocks.{index}.{layer}"),)
                 ),
             )
             for index, block in enumerate(shape.blocks)

@@ -12,8 +12,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from nas.importer.checks import tensors
-from nas.importer.network import Affine, FloatBlock, FloatNetwork
-from nas.quantize.block import INPUT_OF, QuantizedBlock
+from nas.importer.network import FloatBlock, FloatNetwork
+from nas.quantize.block import INPUT_OF, QuantizedBlock, real_layer
 from nas.quantize.codes import CODED, BlockCodes, Code
 from nas.quantize.method import Method
 from nas.quantize.rounding import Rows
@@ -76,7 +76,7 @@ class KeptBlocks:
             for name in LAYERS
         }
         layers = {
-            name: Affine(part.weight / codes[INPUT_OF[name]].scale, found[f"{name}.bias"])
+            name: real_layer(part, codes[INPUT_OF[name]], found[f"{name}.bias"])
             for name, part in rows.items()
         }
         first = int(found["first_table_units"]) or None

@@ -65,6 +65,8 @@ def quantize_network(
     all_codes = NetworkCodes(method.act_bits, residual, ())
     if network.front is not None:
         all_codes = replace(all_codes, front=_stream_code(network, seen.front_top))
+    if network.blocks[-1].pools:
+        all_codes = replace(all_codes, pooled=_stream_code(network, seen.pooled_top))
     chunks = images.split(CHUNK_IMAGES)
     exact = [embed(network, chunk) for chunk in chunks]
     rows: dict[str, Rows] = {}
@@ -80,8 +82,9 @@ def quantize_network(
         progress("blocks", index, len(network.blocks))
         units = table_units(block.hidden, method, granularity)
         block_bits = {name: bits[f"blocks.{index}.{name}"] for name in LAYERS}
+        written = all_codes.end if block.pools else residual
         work = BlockQuantizer(
-            block, network.head_dim, exact, stream, residual, block_bits, units, method
+            block, network.head_dim, exact, stream, written, block_bits, units, method
         )
         done = kept.load(index, block) if kept else None
         if done is not None:
@@ -141,7 +144,7 @@ def _classifier(
     network: FloatNetwork, exact: list[Tensor], stream: list[Tensor], bits: Tensor, method: Method
 ) -> tuple[FloatNetwork, dict[str, Code], Rows]:
     """Choose the codes behind the last block, and round the classifier."""
-    assert network.head is not None
+    assert network.head is not None and network.norm is not None
     mean = network.pool == "mean"
     final = slice(network.patches) if mean else slice(-1, None)
     normal = torch.cat([layer_norm(network.norm, chunk[:, final]) for chunk in stream])

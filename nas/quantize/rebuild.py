@@ -23,7 +23,7 @@ KEY = "codes"
 """Name in a model's ``info``."""
 ROTATION = "rotation"
 """Name in a network's ``source``: the seed of the residual stream's rotation, or None."""
-ENDS = ("front", "front_norm", "norm", "pool", "logits")
+ENDS = ("front", "front_norm", "norm", "pool", "logits", "pooled")
 
 
 def described(quantized: QuantizedNetwork) -> dict[str, Any]:
@@ -80,7 +80,9 @@ class _Rebuilder:
             parts |= found
         output, head, features = model.output, None, None
         if isinstance(output, Features):
-            norm, pool = self._norm(float(output.epsilon)), output.pool
+            norm, pool = None, output.pool
+            if output.epsilon is not None:
+                norm = self._norm(float(output.epsilon))
             features = Affine(torch.tensor(output.matrix), torch.tensor(output.bias))
         else:
             assert codes.norm and codes.logits
@@ -129,14 +131,15 @@ class _Rebuilder:
         return FloatFront(self._norm(_epsilon(front.norm, codes.front)), layer), rows
 
     def _block(self, index: int, codes: NetworkCodes) -> tuple[FloatBlock, dict[str, Rows]]:
-        block, own, residual = self.model.blocks[index], codes.blocks[index], codes.residual
+        block, own = self.model.blocks[index], codes.blocks[index]
+        residual, written = codes.residual, codes.written(index)
         between = {
             "q": (own.norm1, own.q),
             "k": (own.norm1, own.k),
             "v": (own.norm1, own.v),
-            "proj": (own.context, residual),
+            "proj": (own.context, written),
             "fc1": (own.norm2, own.fc1),
-            "fc2": (own.hidden, residual),
+            "fc2": (own.hidden, written),
         }
         made = {name: _layer(getattr(block, name), *ends) for name, ends in between.items()}
         ones = torch.ones(self.model.width)
@@ -144,7 +147,7 @@ class _Rebuilder:
         rebuilt_block = FloatBlock(
             heads=block.heads,
             norm1=self._norm(_epsilon(block.norm1, residual)),
-            norm2=self._norm(_epsilon(block.norm2, residual)),
+            norm2=self._norm(_epsilon(block.norm2, written)),
             scale1=ones,
             scale2=ones,
             activation=_stored(self.model)["activations"][index],
@@ -167,9 +170,10 @@ def _layer(linear: Linear, source: Code, result: Code) -> tuple[Affine, Rows]:
     factor = linear.multiplier / np.exp2(linear.shift.astype(np.float64))
     step = torch.from_numpy(factor) * result.scale.double()
     codes = torch.from_numpy(linear.weight.astype(np.float64))
-    bias = torch.from_numpy(linear.bias.astype(np.float64)) + codes @ source.zero.double()
+    zero, scale = (part[: linear.depth].double() for part in (source.zero, source.scale))
+    bias = torch.from_numpy(linear.bias.astype(np.float64)) + codes @ zero
     bias = bias * step - result.zero.double() * result.scale.double()
-    weight = codes * step[:, None] / source.scale.double()
+    weight = codes * step[:, None] / scale
     rows = Rows(codes.float(), torch.from_numpy(linear.bits.astype(np.int64)), step.float())
     return Affine(weight.float(), bias.float()), rows
 

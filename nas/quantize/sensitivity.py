@@ -60,8 +60,9 @@ def row_scores(
     Returns
     -------
     dict of str to (rows,)
-        By the layer's full name: the squared change of the final tokens or logits, relative to
-        their own squared length, that 4-bit codes cause; or what it counts by the directions.
+        By the layer's full name, but for constant queries: the squared change of the final tokens
+        or logits, relative to their own squared length, that 4-bit codes cause; or what it counts
+        by the directions.
     """
     directions = directions or random_signs(seed)
     inputs, length = layer_inputs(network, images)
@@ -87,8 +88,9 @@ def layer_inputs(network: FloatNetwork, images: Tensor) -> tuple[dict[str, Tenso
     result = output(network, forward(network, images, keep))
     names = {
         f"blocks.{index}.{layer}": found[f"blocks.{index}.{source}"]
-        for index in range(len(network.blocks))
+        for index, block in enumerate(network.blocks)
         for layer, source in INPUT_OF.items()
+        if layer != "q" or not block.pools
     }
     return names, float(result.square().sum())
 
@@ -119,8 +121,9 @@ def _gradients(
         final = output(network, forward(network, image, watch))
         names = [
             (f"blocks.{index}.{layer}", results[f"blocks.{index}.{RESULT_OF.get(layer, layer)}"])
-            for index in range(len(network.blocks))
+            for index, block in enumerate(network.blocks)
             for layer in LAYERS
+            if layer != "q" or not block.pools
         ]
         for direction in directions(final.detach()):
             gradients = torch.autograd.grad(

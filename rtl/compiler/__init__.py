@@ -132,13 +132,13 @@ def meaning_of(model: IntegerModel, plan: Plan) -> LogitMeaning | FeatureMeaning
     if not isinstance(output, Features):
         return LogitMeaning(model.class_names, float(output.output_scale))
     return FeatureMeaning(
-        tokens=plan.tokens,
+        tokens=len(plan.shape.final_tokens),
         patches=plan.shape.patches,
         width=plan.shape.width,
         row_values=plan.token_bytes // RESIDUAL.itemsize,
         matrix=output.matrix,
         bias=output.bias,
-        epsilon=float(output.epsilon),
+        epsilon=None if output.epsilon is None else float(output.epsilon),
         scale=float(output.scale),
         pool=output.pool,
     )

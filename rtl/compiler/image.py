@@ -106,6 +106,8 @@ def _padded_weights(
     """(count, row_lanes, padded depth) int8 weights, zeros for padding."""
     rows = row_map(plan, layer)[first * plan.engine.row_lanes :][: count * plan.engine.row_lanes]
     columns = depth_map(plan, layer)
+    if not linear.depth:
+        return np.zeros((count, plan.engine.row_lanes, len(columns)), np.int8)
     padded = linear.weight[rows[:, None], columns[None, :]]
     padded[rows < 0] = 0
     padded[:, columns < 0] = 0

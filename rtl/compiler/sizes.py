@@ -85,7 +85,7 @@ class Plan:
         if not self.shape.dense:
             return self.class_tiles * self.engine.logit_word_bytes
         beat = self.engine.memory_bytes
-        return divide_up(self.tokens * self.token_bytes, beat) * beat
+        return divide_up(len(self.shape.final_tokens) * self.token_bytes, beat) * beat
 
     @cached_property
     def token_bytes(self) -> int:
@@ -160,7 +160,7 @@ class Plan:
 
         Its keys and values still come from all tokens.
         """
-        if self.shape.dense or not self.is_last(block):
+        if not self.is_last(block) or len(self.shape.final_tokens) == self.tokens:
             return self.all_tiles
         return self.patch_tiles if self.shape.mean_pool else (self.head_tile,)
 
@@ -202,6 +202,8 @@ class Plan:
         flags = dict(self.shape.blocks[block].bits8)
         tiles = {name: self._head_flags if name in "qkv" else self._flags for name in flags}
         words = {"proj": self.inner_depth(block), "fc2": self.hidden_depth(block)}
+        if self.shape.pools(block):
+            words["q"] = 1  # of zeros: what is computed is the bias
         return {
             name: TiledMatrix(
                 f"blocks.{block}.{name}",

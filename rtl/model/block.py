@@ -27,6 +27,8 @@ class Block:
     heads, hidden : int
     norm1, norm2 : Norm
     q, k, v, proj, fc1, fc2 : Linear
+        In a block that pools, ``q`` has depth 0: its result is the one query, the same for every
+        image.
     softmax, context : HeadScales
     gelu : (256,) or (2, 256) int16
         Hidden code of each int8 pre-activation: for all hidden units, or for those below
@@ -57,6 +59,11 @@ class Block:
     fc2: Linear
     first_units: int | None = None
     second_zero: int = 0
+
+    @property
+    def pools(self) -> bool:
+        """Whether the query is constant, so that one token comes out (numerics section 7)."""
+        return self.q.depth == 0
 
     def tables(self) -> tuple[tuple[slice, np.ndarray], ...]:
         """Hidden units and the (256,) table that they use, one behind the other."""
@@ -116,7 +123,7 @@ class Block:
         self, name: str, sizes: dict[str, tuple[int, int]], granularity: int, act_bits: int
     ) -> None:
         """Check everything about this block; ``sizes`` are its layers' (rows, depth)."""
-        width = sizes["q"][1]
+        width = sizes["k"][1]
         self.norm1.check(f"{name}.norm1", width, act_bits)
         self.norm2.check(f"{name}.norm2", width, act_bits)
         self.softmax.check(

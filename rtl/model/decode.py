@@ -11,8 +11,7 @@ from boards.host import checks
 from boards.host.preprocessing import Preprocessing
 from rtl.errors import UserError
 from rtl.model.block import Block
-from rtl.model.features import KEYS as FEATURE_TENSORS
-from rtl.model.features import POOLS, Features, HostNetwork
+from rtl.model.features import ATTENTION, POOLS, Features, HostNetwork, keys_of
 from rtl.model.fields import Fields
 from rtl.model.file import Header, Tensors
 from rtl.model.parts import (
@@ -148,7 +147,9 @@ class _Decoder:
         output = top.take("output") if self._format > 1 else "logits"
         checks.choice("output", output, ("logits", "tokens"))
         pool = top.take("pool")
-        checks.choice("pool", pool, POOLS if output == "tokens" else ("token", "mean"))
+        pools = POOLS if output == "tokens" else ("token", "mean")
+        known = tuple(kind for kind in pools if kind != ATTENTION or self._format > 2)
+        checks.choice("pool", pool, known)
         class_token = True if pool == "token" else top.take("class_token")
         return {
             "class_token": class_token,
@@ -170,7 +171,8 @@ class _Decoder:
         )
 
     def features(self, top: Fields, pool: str) -> Features:
-        tensors: dict[str, Any] = {key: self.tensor(f"features.{key}") for key in FEATURE_TENSORS}
+        tensors: dict[str, Any] = {"epsilon": None}
+        tensors |= {key: self.tensor(f"features.{key}") for key in keys_of(pool)}
         host = None
         if (entry := top.take("host")) is not None:
             keys = Fields("header.host", entry)

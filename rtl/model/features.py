@@ -13,7 +13,8 @@ from rtl.errors import UserError
 from rtl.model.file import Header, Tensors
 from rtl.model.parts import SIZE_MAX
 
-POOLS = ("token", "mean", "all")
+ATTENTION = "attention"
+POOLS = ("token", "mean", "all", ATTENTION)
 KEYS = ("matrix", "bias", "epsilon", "scale")
 
 
@@ -56,19 +57,21 @@ class Features:
     matrix : (features, width) float32
         Weights of the LayerNorm, times whatever undoes a rotation of the residual stream.
     bias : (features,) float32
-    epsilon : () float32
-        Added to the variance of real values.
+    epsilon : () float32, optional
+        Added to the variance of real values; None where there is no LayerNorm, with pool
+        ``"attention"``.
     scale : () float32
         Real value of one residual code.
     pool : str
-        Of what tokens: ``"token"``, the class token; ``"mean"`` of the patches; ``"all"``.
+        Of what tokens: ``"token"``, the class token; ``"mean"`` of the patches; ``"all"``; the one
+        that comes out of attention pooling, ``"attention"``.
     host : HostNetwork, optional
         What follows in the source network.
     """
 
     matrix: np.ndarray
     bias: np.ndarray
-    epsilon: np.ndarray | np.float32
+    epsilon: np.ndarray | np.float32 | None
     scale: np.ndarray | np.float32
     pool: str
     host: HostNetwork | None = None
@@ -79,7 +82,7 @@ class Features:
         return {"output": "tokens", "pool": self.pool, **said, "host": host}
 
     def tensors(self) -> Tensors:
-        return {f"features.{key}": np.asarray(getattr(self, key)) for key in KEYS}
+        return {f"features.{key}": np.asarray(getattr(self, key)) for key in keys_of(self.pool)}
 
     def check(self, width: int) -> None:
         checks.choice("pool", self.pool, POOLS)
@@ -90,9 +93,15 @@ class Features:
         rows = self.matrix.shape[0]
         checks.integer("features", rows, 1, SIZE_MAX)
         shapes = {"matrix": (rows, width), "bias": (rows,), "epsilon": (), "scale": ()}
-        for key, shape in shapes.items():
+        for key in keys_of(self.pool):
+            shape = shapes[key]
             name, value = f"features.{key}", np.asarray(getattr(self, key))
             checks.tensor(name, value, "float32", shape)
             checks.finite(name, value)
             if not shape and value <= 0:
                 raise UserError(f"tensor {name} is {value}: it must be greater than 0")
+
+
+def keys_of(pool: str) -> tuple[str, ...]:
+    """Tensors of the features; attention pooling has no LayerNorm behind it."""
+    return tuple(key for key in KEYS if key != "epsilon" or pool != ATTENTION)

@@ -20,7 +20,7 @@ from rtl.errors import UserError
 from rtl.model import file as model_file
 from rtl.model.block import Block
 from rtl.model.decode import decode
-from rtl.model.features import Features
+from rtl.model.features import ATTENTION, Features
 from rtl.model.file import Header, Tensors
 from rtl.model.numerics import ACT_BITS, KV_BITS, MAX_TOKENS, MAX_WIDTH, SCORE_BITS
 from rtl.model.parts import LINEAR_DTYPES, SIZE_MAX, Classifier, Front, Linear, Norm
@@ -48,7 +48,8 @@ class IntegerModel:
         position, where there is one.
     blocks : tuple of Block
     output : Classifier or Features
-        Logits, or the residual words of all tokens behind the last block.
+        Logits, or the residual words of the tokens behind the last block: of all, or of the one
+        that it pools them to.
     class_names : tuple of str
         One for each class; with :class:`Features`, of the outputs of the network that follows, or
         none.
@@ -125,7 +126,7 @@ class IntegerModel:
     @property
     def format(self) -> int:
         """Lowest format of a file that can hold the model."""
-        if self.front is not None:
+        if self.front is not None or self.output.pool == ATTENTION:
             return 3
         tables = any(block.first_units is not None for block in self.blocks)
         new = isinstance(self.output, Features) or tables or self.registers
@@ -233,6 +234,7 @@ class IntegerModel:
             class_token=self.class_token,
             registers=self.registers,
             dense=head is None,
+            attention_pool=self.output.pool == ATTENTION,
         )
 
     def _check_sizes(self) -> None:

@@ -62,6 +62,9 @@ class NetworkShape:
     dense : bool
         Whether the residual words of all tokens are the output. There is no classifier then, and no
         final LayerNorm: ``classes`` is 0, ``head_bits8`` empty, ``mean_pool`` false.
+    attention_pool : bool
+        Whether the last block pools by attention: with a constant query, to one token, which takes
+        the place of the last one. It is the output; ``dense`` is true.
     front_bits8 : tuple of bool, optional
         Width flags of the matrix between the patch embedding and the blocks, behind a LayerNorm of
         its own; None where there is none.
@@ -81,6 +84,7 @@ class NetworkShape:
     registers: int = 0
     dense: bool = False
     front_bits8: tuple[bool, ...] | None = None
+    attention_pool: bool = False
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -99,7 +103,7 @@ class NetworkShape:
     @property
     def final_tokens(self) -> range:
         """Tokens that the last block computes. Of all others it computes K and V."""
-        if self.dense:
+        if self.dense and not self.attention_pool:
             return range(self.tokens)
         return range(self.patches) if self.mean_pool else range(self.tokens - 1, self.tokens)
 
@@ -108,13 +112,17 @@ class NetworkShape:
         """Pixels of one patch, all channels: the depth of the patch embedding."""
         return self.patch * self.patch * self.image[2]
 
+    def pools(self, block: int) -> bool:
+        """Whether a block pools by attention."""
+        return self.attention_pool and block == len(self.blocks) - 1
+
     def layer_sizes(self, block: int) -> dict[str, tuple[int, int]]:
-        """``{layer: (rows, depth)}`` of one block."""
+        """``{layer: (rows, depth)}`` of one block; a constant query has depth 0."""
         inner = self.blocks[block].heads * self.head_dim
         hidden = self.blocks[block].hidden
         attention = (inner, self.width)
         return {
-            "q": attention,
+            "q": (inner, 0) if self.pools(block) else attention,
             "k": attention,
             "v": attention,
             "proj": (self.width, inner),
@@ -151,7 +159,9 @@ class NetworkShape:
 
         def block(index: int) -> BlockShape:
             sizes = self.layer_sizes(index).items()
-            layers = tuple((name, flags(count)) for name, (count, _) in sizes)
+            layers = tuple(
+                (name, flags(rows, bits8 if depth else 0.0)) for name, (rows, depth) in sizes
+            )
             return replace(self.blocks[index], bits8=layers)
 
         return replace(

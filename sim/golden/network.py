@@ -33,7 +33,8 @@ def run(
     -------
     (batch, classes) int32
         Logits. Where the model's output is tokens: their residual words, (batch, tokens, width),
-        of which :func:`boards.host.features.features` makes features.
+        or (batch, 1, width) of the pooled one, of which :func:`boards.host.features.features`
+        makes features.
 
     Raises
     ------
@@ -117,6 +118,8 @@ def _block(
     record("norm1", norm1)
     needed = slice(queries.start, queries.stop)
     residual = residual[:, needed]
+    if block.pools:
+        residual = np.zeros_like(residual)  # of the query, nothing stays
     context = _attention(model, block, norm1, norm1[:, needed], record)
     residual = _add(residual, context, block.proj)
     record("attended", residual)
@@ -137,7 +140,7 @@ def _attention(
     context ``(batch, queries, heads * head_dim)``.
     """
     low, high = code_range(model.act_bits, signed=True)
-    q = _linear(queries, block.q, low, high)
+    q = _linear(queries[..., : block.q.depth], block.q, low, high)
     k = _linear(keys, block.k, *ops.INT8)
     v = _linear(keys, block.v, *ops.INT8)
     for name, tensor in (("q", q), ("k", k), ("v", v)):

@@ -246,6 +246,26 @@ def front_tokens() -> IntegerModel:
     )  # fmt: skip
 
 
+def pooled() -> IntegerModel:
+    """Attention pooling, two tables in the block that pools; 7 features, no class token."""
+    model = random_model(
+        image=(8, 12, 3), patch=4, width=20, head_dim=6, blocks=[(2, 24), (3, 24)],
+        row_granularity=8, output="tokens", pool="attention", class_token=False, two_tables=True,
+        bits8_fraction=0.5, seed=15,
+    )  # fmt: skip
+    assert isinstance(model.output, Features)
+    output = replace(model.output, matrix=model.output.matrix[:7], bias=model.output.bias[:7])
+    return replace(model, output=output)
+
+
+def pooled_front() -> IntegerModel:
+    """Attention pooling beside a class token and a register, a norm in front; 4 bits."""
+    return random_model(
+        image=(8, 8, 1), patch=4, width=16, head_dim=8, blocks=[(1, 16), (2, 24)], act_bits=4,
+        row_granularity=4, output="tokens", pool="attention", registers=1, front=True, seed=16,
+    )  # fmt: skip
+
+
 def with_ends(layer: Linear) -> np.ndarray:
     """Give the first row of each width both ends of its range."""
     weight = layer.weight.copy()
@@ -282,6 +302,8 @@ MODELS: dict[str, Callable[[], IntegerModel]] = {
         tokens_all,
         front,
         front_tokens,
+        pooled,
+        pooled_front,
     )
 }
 """The models by the names of their files."""

@@ -62,7 +62,7 @@ def test_preprocessing(recipe):
 @pytest.mark.sim
 @pytest.mark.parametrize(
     "name",
-    ["plain", "edges", "colour", "registers", "tokens", "front"],
+    ["plain", "edges", "colour", "registers", "tokens", "front", "pooled"],
 )
 def test_the_rtl_agrees(name):
     model, arrays = load(name)
@@ -116,12 +116,15 @@ def test_format_3():
     assert {front.norm.signed for front in fronts} == {True, False}
     assert any(front.norm.exponent.any() for front in fronts)
     assert any(len(front.layer.bits) % 8 for front in fronts)
+    poolers = [model for model, _ in models() if model.blocks[-1].pools]
+    assert {model.class_token for model in poolers} == {True, False}
+    assert {bool(model.registers) for model in poolers} == {True, False}
 
 
 def test_format_2():
     assert values_of(lambda m: m.format) == {1, 2, 3}
     dense = values_of(lambda m: isinstance(m.output, Features) and pool_of(m))
-    assert dense == {False, "token", "mean", "all"}
+    assert dense == {False, "token", "mean", "all", "attention"}
     outputs = [model.output for model, _ in models() if isinstance(model.output, Features)]
     assert {True, False} == {output.host is None for output in outputs}
     assert {True, False} == {output.matrix.shape[0] == output.matrix.shape[1] for output in outputs}

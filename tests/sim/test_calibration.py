@@ -36,6 +36,10 @@ NETWORKS = {
         {"latency": 60},
     ),
     "a norm in front": ({"width": 48, "blocks": [(3, 96)] * 2, "front": True}, {}),
+    "attention pooling": (
+        {"width": 48, "blocks": [(3, 96)] * 2, "output": "tokens", "pool": "attention"},
+        {},
+    ),
     "many classes": ({"width": 64, "blocks": [(2, 128)] * 2, "classes": 200}, {"latency": 200}),
 }
 
@@ -65,6 +69,7 @@ def errors_of(engine, images):
         {"output": "tokens", "two_tables": True},
         {"output": "tokens", "pool": "all", "class_token": False},
         {"front": True},
+        {"output": "tokens", "pool": "attention", "class_token": False},
     ],
     ids=str,
 )

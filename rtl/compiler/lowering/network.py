@@ -108,7 +108,7 @@ class NetworkListing:
 
         def project(run: RowRun, tile: TokenTile) -> Operation:
             context = layout.queries(tile)  # over Q
-            writeback = layers.to_residual(run, tile)
+            writeback = layers.to_residual(run, tile, add=not plan.shape.pools(block))
             return layers.matmul("proj", tensor, run, tile, context, writeback)
 
         blocks = layers.weight_blocks(all_rows(plan.layers(block)["proj"]))
@@ -185,12 +185,12 @@ class NetworkListing:
 
     def store_tokens(self, tile: TokenTile) -> Pending:
         """The residual words of a tile, which nobody writes any more, to memory."""
-        plan = self.plan
+        plan, first = self.plan, tile.tokens.start
         operands = {
             "base": Base.OUTPUT,
-            "offset": tile.token * plan.token_bytes,
-            "source_address": plan.residual_word(tile.token),
-            "token": tile.token,
+            "offset": (first - plan.shape.final_tokens.start) * plan.token_bytes,
+            "source_address": plan.residual_word(first),
+            "token": first,
             "row_words": plan.width_tiles,
             "more_words": (tile.lane_count - 1) * plan.width_tiles,
             "int16": 1,

@@ -53,7 +53,12 @@ def signed(data: bytes) -> bytes:
     return data[: -CHECK.size] + CHECK.pack(zlib.crc32(data[: -CHECK.size]))
 
 
-@pytest.mark.parametrize("kind", ["logits", "tokens"])
+@pytest.fixture(scope="module")
+def pooled():
+    return packaged(output="tokens", pool="attention")
+
+
+@pytest.mark.parametrize("kind", ["logits", "tokens", "pooled"])
 def test_round_trip(kind, request, tmp_path):
     package: Package = request.getfixturevalue(kind)
     (tmp_path / "a").write_bytes(package.encode())
@@ -68,6 +73,13 @@ def test_round_trip(kind, request, tmp_path):
 
 def test_equal_to_the_byte(logits):
     assert packaged(classes=3).encode() == logits.encode()
+
+
+def test_attention_pooling_needs_format_2(logits, tokens, pooled):
+    packages = (logits, tokens, pooled)
+    assert [PREFIX.unpack_from(each.encode())[1] for each in packages] == [1, 1, 2]
+    assert (pooled.meaning.epsilon, pooled.meaning.tokens) == (None, 1)
+    assert pooled.output_bytes == 32 and pooled.expected.shape == (1, 16)
 
 
 def test_sections_are_aligned_and_the_page_names_every_key(logits, tokens):
@@ -96,7 +108,7 @@ def test_refusals(logits, tmp_path):
     assert refusal(b"").startswith("not a package: write one with")
     assert refusal(b"PK" + data).startswith("not a package")
     assert refusal(data[:-1]).startswith("damaged: its CRC-32 is wrong")
-    assert refusal(PREFIX.pack(b"PULSARPK", 2, 0) + data).startswith("format is 2, this driver")
+    assert refusal(PREFIX.pack(b"PULSARPK", 3, 0) + data).startswith("format is 3, this driver")
     lacking = signed(data.replace(b'"producer"', b'"producex"'))
     assert refusal(lacking) == "not a package of format 1: lacks 'producer'"
     first = PREFIX.size + PREFIX.unpack_from(data)[2]

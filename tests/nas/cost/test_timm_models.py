@@ -67,6 +67,15 @@ def test_a_norm_in_front_of_the_blocks():
     assert replace(clip, front_bits8=None) == plain
 
 
+def test_attention_pooling_is_a_block():
+    siglip = NamedNetwork("vit_base_patch16_siglip_224").shape(32)
+    plain = plain_vit(width=768, heads=12, depth=13, row_granularity=32, class_token=False)
+    same = replace(plain, classes=0, head_bits8=(), dense=True, attention_pool=True)
+    assert siglip == same.with_row_tiles(32)
+    with pytest.raises(UserError, match=r"a classifier behind attention pooling \(--classes 0"):
+        NamedNetwork("vit_base_patch16_siglip_224", options=NetworkOptions(classes=3)).shape(32)
+
+
 @pytest.mark.parametrize(
     "name, missing",
     [
@@ -77,7 +86,6 @@ def test_a_norm_in_front_of_the_blocks():
         ("vit_base_r50_s16_224", "a hybrid stem (HybridEmbed)"),
         ("vit_base_patch16_18x2_224", "blocks of another kind (ParallelThingsBlock)"),
         ("vit_giant_patch14_dinov2", "a gated MLP (GluMlp)"),
-        ("vit_base_patch16_siglip_224", "attention pooling (map)"),
         ("vit_intern300m_patch14_448", "no final LayerNorm"),
         (
             "vit_base_patch16_rpn_224",

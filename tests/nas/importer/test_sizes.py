@@ -33,7 +33,8 @@ def test_too_many_tokens(patch, side, tokens, remedy):
     with pytest.raises(UserError) as error:
         check_tokens("net", sizes(patch, side))
     assert str(error.value) == (
-        f"net: {tokens} tokens at {side} x {side} pixels, at most 1,024 fit: give --image-size {remedy}"
+        f"net: {tokens} tokens at {side} x {side} pixels, at most 1,024 fit: give --image-size"
+        f" {remedy}"
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nas.importer import load
-from nas.importer.forward import features, forward, logits
+from nas.importer.forward import features, forward, logits, output
 from nas.importer.source import described
 from rtl.errors import UserError
 from rtl.model import Preprocessing
@@ -55,6 +55,25 @@ def test_tokens_without_a_classifier_are_timms(tmp_path, arguments):
     tokens = torch.cat([tokens[:, first:], tokens[:, 1:first], tokens[:, :1]], 1)
     assert_exact(features(network, forward(network, pixels())), tokens)
     assert (load(tmp_path).pool, load(tmp_path, pool="mean").pool) == ("token", "mean")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "arguments"),
+    [
+        ("vit_base_patch16_siglip_224", {}),
+        ("vit_base_patch16_siglip_224", {"act_layer": "gelu_tanh", "pre_norm": True}),
+    ],
+)
+def test_attention_pooling_is_timms(tmp_path, architecture, arguments):
+    model = saved(tmp_path, architecture, **arguments)
+    network = load(tmp_path)
+    assert (network.pool, network.norm, len(network.blocks)) == ("attention", None, 3)
+    found = output(network, forward(network, pixels()))
+    assert_exact(found, expected(model, pixels()))
+    tokens = load(tmp_path, pool="all")
+    assert not tokens.blocks[-1].pools
+    tokens = features(tokens, forward(tokens, pixels()))
+    assert_exact(tokens, expected(model, pixels(), "forward_features"))
 
 
 def test_a_name_with_a_checkpoint(tmp_path):
@@ -143,6 +162,11 @@ def test_facts_are_reported(tmp_path):
     "arguments, options, message",
     [
         ({"act_layer": "relu"}, {}, "activation ReLU is no kind of GELU"),
+        (
+            {"global_pool": "map"},
+            {},
+            "attention pooling of the patches alone, beside other tokens, a classifier behind",
+        ),
         ({"qk_norm": True}, {}, "has what the engine has not: a norm of queries and keys"),
         ({}, {"pool": "mean"}, "--pool mean: .* has a classifier, on token: --classes 0"),
         ({}, {"classes": 5}, "has 1,000 classes, the model 5: give --classes 1000"),

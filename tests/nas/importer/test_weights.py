@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from nas.importer.weights import read_weights
+from nas.importer.weights import read_tensors, read_weights
 from rtl.errors import UserError
 
 STEM = {"patch_embed.proj.weight": torch.ones(2, 3, 4, 4), "head.bias": torch.zeros(2)}
@@ -121,3 +121,12 @@ def test_forms_of_q_k_and_v():
     names = [f"blocks.0.attn.{each}_proj.weight" for each in "qkv"]
     found = _joined(dict(zip(names, torch.arange(6.0).reshape(3, 1, 2), strict=True)))
     assert found["blocks.0.attn.qkv.weight"].tolist() == [[0, 1], [2, 3], [4, 5]]
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "bin"])
+def test_tensors_as_they_are(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    save_file(STEM, path) if ending == "safetensors" else torch.save(STEM, path)
+    assert read_tensors(path).keys() == STEM.keys()
+    with pytest.raises(UserError, match=r"b.bin: no such file"):
+        read_tensors(tmp_path / "b.bin")

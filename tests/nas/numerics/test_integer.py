@@ -35,6 +35,9 @@ NETWORKS = {
         "registers": 2, "pool": "all", "class_token": False,
     },
     "front": {"width": 40, "blocks": ((2, 80),) * 2, "front": True},
+    "attention pooling": {
+        "width": 40, "blocks": ((2, 80),) * 3, "output": "tokens", "pool": "attention",
+    },
 }  # fmt: skip
 
 

@@ -32,12 +32,12 @@ def random_network(
     def norm() -> LayerNorm:
         return LayerNorm(1 + draw(width, scale=0.3), draw(width, scale=0.3), 1e-6)
 
-    def block() -> FloatBlock:
+    def block(pools: bool = False) -> FloatBlock:
         inner = heads * head_dim
         return FloatBlock(
             heads=heads,
             norm1=norm(),
-            q=affine(inner, width),
+            q=Affine(draw(inner, 0), draw(inner)) if pools else affine(inner, width),
             k=affine(inner, width),
             v=affine(inner, width),
             proj=affine(width, inner),
@@ -57,8 +57,8 @@ def random_network(
         std=torch.tensor([0.2, 0.25, 0.3]).double(),
         embed=affine(width, 48),
         position=draw(tokens, width),
-        blocks=tuple(block() for _ in range(depth)),
-        norm=norm(),
+        blocks=tuple(block(pool == "attention" and index == depth - 1) for index in range(depth)),
+        norm=None if pool == "attention" else norm(),
         head=affine(classes, width) if classes else None,
         pool=pool,
         class_token=True,

@@ -33,8 +33,11 @@ def rotated(network):
     return fold.rotate_stream(absorbed(network), fold.random_rotation(network.width, seed=3))
 
 
-@pytest.mark.parametrize("front", [False, True])
-@pytest.mark.parametrize("classes", [0, 5])
+@pytest.mark.parametrize(
+    "kind",
+    [{}, {"classes": 0}, {"front": True}, {"classes": 0, "pool": "attention"}],
+    ids=str,
+)
 @pytest.mark.parametrize(
     "apply",
     [
@@ -48,8 +51,8 @@ def rotated(network):
         lambda network: centred(fold.rotate_heads(rotated(network))),
     ],
 )
-def test_results_stay(apply, classes, front):
-    network = random_network(classes=classes, front=front)
+def test_results_stay(apply, kind):
+    network = random_network(**kind)
     assert fold.largest_difference(network, apply(network), result) < 1e-12
 
 

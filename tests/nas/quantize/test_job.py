@@ -58,6 +58,20 @@ def test_the_matrix_in_front_keeps_eight_bits():
     assert result.model.info["fold_difference"] < 1e-12
 
 
+def test_attention_pooling_with_mixed_weights(tmp_path):
+    """The constant query has no rows to choose; kept blocks are read back as they were."""
+    network = random_network(
+        width=32, heads=2, head_dim=16, hidden=64, classes=0, pool="attention", depth=3
+    )
+    least, most = (quantize(network, IMAGES, SIM, weights=w).cycles for w in ("4", "8"))
+    limit = (least + most) // 2
+    result = quantize(network, IMAGES, SIM, weights="mixed", cycles=limit, work_folder=tmp_path)
+    assert 0.9 * limit < result.cycles <= limit
+    assert 0.2 < eight_bit_share(result.model) < 0.8
+    assert (result.model.blocks[-1].q.bits == 4).all()
+    assert result.quantized.codes.pooled and not result.quantized.codes.front
+
+
 def test_the_same_twice():
     hashes = {quantize(NETWORK, IMAGES, SIM, weights="4").model.hash for _ in range(2)}
     assert len(hashes) == 1

@@ -68,6 +68,7 @@ def test_quantizing_again_gives_the_same():
         {"classes": 5, "pool": "mean", "registers": 1},
         {"classes": 5, "front": True},
         {"classes": 0, "pool": "all", "front": True},
+        {"classes": 0, "pool": "attention"},
     ],
     ids=str,
 )
@@ -82,7 +83,7 @@ def test_integer_model_computes_the_same(kind, act_bits):
         found = codes * model.output.output_scale
     else:
         assert isinstance(model.output, Features)
-        found = torch.from_numpy(host_features(model.output, codes.numpy(), 6))
+        found = torch.from_numpy(host_features(model.output, codes.numpy(), 6)).view_as(wanted)
     exact = result(network).float()
     # Codes that flip at a tie make the two drift apart, but by less than quantization costs.
     assert (found - wanted).norm() < 1.2 * (wanted - exact).norm()

@@ -59,7 +59,11 @@ def test_timm_model_to_golden(classifier, pictures, tmp_path, capsys):
     assert model.hash[:16] in printed and "licence mit" in printed
 
 
-KINDS = {"a norm in front": ("vit_base_patch32_clip_224", {"num_classes": 3})}
+KINDS = {
+    "a norm in front": ("vit_base_patch32_clip_224", {"num_classes": 3}),
+    "attention pooling": ("vit_base_patch16_siglip_224", {}),
+    "registers": ("vit_small_patch14_reg4_dinov2", {"num_classes": 3}),
+}
 """Kinds of networks: timm's name of one, and arguments that make it small."""
 
 

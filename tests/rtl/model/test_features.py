@@ -8,7 +8,8 @@ import pytest
 from boards.host.features import features
 from rtl.errors import UserError
 from rtl.model import Features, HostNetwork, IntegerModel, repack
-from sim.random_model import random_model
+from sim.golden import run
+from sim.random_model import random_images, random_model
 from tests.rtl.model.files import SIZES, add, cut, delete, header_edit, recast, refusal_of
 from tests.rtl.model.files import tensor_edit as edited
 
@@ -54,6 +55,67 @@ class TestComputation:
         found = features(replace(self.OUTPUT, pool="mean"), self.WORDS, patches=2)
         expected = np.mean([self.by_hand(words) for words in self.WORDS[0, :2]], axis=0)
         np.testing.assert_allclose(found, [expected], rtol=1e-6)
+
+    def test_behind_attention_pooling_there_is_no_norm(self):
+        output = replace(self.OUTPUT, pool="attention", epsilon=None)
+        found = features(output, self.WORDS[:, -1:], patches=2)
+        np.testing.assert_array_equal(found, [[-5 + 0.5, 2.5 - 3 - 1]])
+
+
+class TestAttentionPooling:
+    def test_round_trip(self, path):
+        model = random_model(**SIZES, output="tokens", pool="attention", class_token=False)
+        model.save(path)
+        loaded = IntegerModel.load(path)
+        assert loaded.hash == model.hash and loaded.format == 3
+        assert loaded.output.epsilon is None and "features.epsilon" not in loaded.tensors()
+        assert loaded.blocks[1].pools and not loaded.blocks[0].pools
+        assert loaded.blocks[1].q.weight.shape == (8, 0)
+        shape = loaded.shape
+        assert shape.attention_pool and shape.dense and shape.final_tokens == range(3, 4)
+        assert loaded.header()["front"] is None
+
+    def test_repack_gives_the_same_tokens(self):
+        model = random_model(**SIZES, output="tokens", pool="attention")
+        images = random_images(model.image, 3)
+        np.testing.assert_array_equal(run(repack(model, 16), images), run(model, images))
+
+    CASES = {
+        "format 2": (
+            header_edit("format", 2),
+            "pool must be one of token, mean, all, not 'attention'",
+        ),
+        "another pool": (
+            header_edit("pool", "all"),
+            "tensor features.epsilon is missing",
+        ),
+        "logits": (
+            header_edit("output", "logits"),
+            "pool must be one of token, mean, not 'attention'",
+        ),
+        "epsilon": (
+            add("features.epsilon"),
+            "tensor 'features.epsilon' does not belong to this model",
+        ),
+        "a query that depends on something": (
+            lambda header, tensors: tensors.update(
+                {"blocks.1.q.weight": np.zeros((8, 16), np.int8)}
+            ),
+            "tensor blocks.1.q.weight must have shape 8x0, not 8x16",
+        ),
+    }
+
+    @pytest.mark.parametrize("edit, message", CASES.values(), ids=CASES)
+    def test_refused_by_name(self, path, edit, message):
+        model = random_model(**SIZES, output="tokens", pool="attention", class_token=False)
+        assert refusal_of(path, model, edit) == message
+
+    def test_a_constant_query_belongs_to_it_alone(self, path):
+        model = random_model(**SIZES, output="tokens", pool="all")
+        message = refusal_of(path, model, lambda header, tensors: tensors.update(
+            {"blocks.1.q.weight": np.zeros((8, 0), np.int8)}
+        ))  # fmt: skip
+        assert message == "tensor blocks.1.q.weight must have shape 8x16, not 8x0"
 
 
 class TestFile:

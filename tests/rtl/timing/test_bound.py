@@ -82,6 +82,16 @@ def test_a_norm_in_front_by_hand():
     assert shape.with_row_tiles(8).front_bits8 == (True,) * 4
 
 
+def test_attention_pooling_by_hand():
+    """As one block, with a query of one word and without a head."""
+    shape = replace(ONE_BLOCK, dense=True, attention_pool=True, classes=0, head_bits8=())
+    same = least_array_cycles(plan(ONE_BLOCK, TINY)) - 4  # without the head
+    assert least_array_cycles(plan(shape, TINY)) == same - 4 + 1
+    work = work_by_kind(shape)
+    assert work["qkv"].macs == (17 + 17) * 32 * 16 and work["head"] == (0, 0)
+    assert work["scores"] == work_by_kind(ONE_BLOCK)["scores"]
+
+
 def test_work_of_the_mean():
     """The last block's other 195 tokens, and the sums."""
     token, mean = deit(192), replace(deit(192), mean_pool=True)
@@ -151,8 +161,12 @@ def random_shape(draw: Random) -> NetworkShape:
         bits8=draw.choice((0, 0.5, 1)),
         mean_pool=draw.random() < 0.3,
     )
-    front = draw.random() < 0.3
-    return replace(shape, front_bits8=()).with_row_tiles(32) if front else shape
+    if draw.random() < 0.3:
+        shape = replace(shape, front_bits8=()).with_row_tiles(32)
+    if draw.random() < 0.2:
+        shape = replace(shape, dense=True, attention_pool=True, classes=0, mean_pool=False)
+        shape = shape.with_row_tiles(32, draw.choice((0, 0.5)))
+    return shape
 
 
 def random_cases(seed: int) -> Iterator[tuple[NetworkShape, EngineConfig, MemoryTiming]]:

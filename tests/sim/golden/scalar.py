@@ -142,7 +142,7 @@ def classify(model, image):
 def final_tokens(model, patches):
     tokens = patches + model.registers + model.class_token
     if isinstance(model.output, Features):
-        return 0, tokens
+        return (tokens - 1 if model.output.pool == "attention" else 0), tokens
     return (0, patches) if model.classifier.pool else (tokens - 1, tokens)
 
 
@@ -176,7 +176,10 @@ def run_block(model, block, residual, first, stop):
     k = [linear(x, block.k, int8) for x in norm1]
     v = [linear(x, block.v, int8) for x in norm1]
     residual = residual[first:stop]
-    q = [linear(x, block.q, signed) for x in norm1[first:stop]]
+    if model.output.pool == "attention" and block is model.blocks[-1]:
+        q, residual = [linear([], block.q, signed)], [[0] * model.width]
+    else:
+        q = [linear(x, block.q, signed) for x in norm1[first:stop]]
 
     scores, attention, context = [], [], [[] for _ in q]
     for h in range(block.heads):

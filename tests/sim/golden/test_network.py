@@ -46,6 +46,9 @@ SIZES = {
         **COLOUR, "output": "tokens", "pool": "mean", "registers": 1, "two_tables": True,
     },
     "front": {**COLOUR, "front": True},
+    "attention pooling": {
+        **COLOUR, "output": "tokens", "pool": "attention", "class_token": False, "front": True,
+    },
 }  # fmt: skip
 
 

@@ -65,6 +65,29 @@ def test_each_tile_of_tokens_is_stored_behind_the_last_matmul_that_writes_it():
     ]
 
 
+def test_attention_pooling_stores_the_last_token_alone():
+    """Query, context, MLP of the last of 7 tokens: lane 2 of tile 1; the stream is overwritten."""
+    shape = replace(DENSE, attention_pool=True)
+    operations = [op for op in computing(shape) if op.subject.block == 1]
+    *_, store = computing(shape)[:-1]
+    fields = ("offset", "token", "source_address", "row_words", "more_words", "int16")
+    assert [store.operands[name] for name in fields] == [0, 6, 3, 3, 0, 1]
+    lanes = {}
+    for op in operations:
+        if op.opcode is Opcode.MATMUL:
+            kind = op.subject.layer.rpartition(".")[2] or op.subject.kind
+            lanes.setdefault(kind, set()).add((op.subject.tile.index, op.operands["lane_first"]))
+    assert lanes.pop("k") == lanes.pop("v") == {(0, 0), (1, 0)}
+    assert all(found == {(1, 2)} for found in lanes.values())
+    (query,) = {
+        op.operands["depth_words"] for op in operations if op.subject.tensor == "blocks.1.q"
+    }
+    assert query == 1
+    written = {op.subject.kind: op.operands["accumulate"] for op in operations
+               if op.subject.kind in ("proj", "fc2")}  # fmt: skip
+    assert written == {"proj": 0, "fc2": 1}
+
+
 def test_tokens_without_a_patch_get_their_position_and_a_norm():
     """16 tokens in four tiles: 6 patches, 9 registers, the class token."""
     operations = lower(plan(replace(SHAPE, registers=9), TINY)).operations
