@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 LOW, HIGH = ["0"], ["1"]
+REGISTER = ("TRELLIS_FF", "DI")
 
 
 @dataclass(frozen=True)
@@ -145,9 +146,9 @@ def _objection(cell: dict, port: OutputPort, users: dict, cells: dict) -> str | 
         return "has one"
     if any(len(found) > 1 for found in users.values()):
         return "several loads"
-    registers = [cells.get(found[0][0]) for found in users.values()]
-    pins = {found[0][1] for found in users.values()}
-    if pins != {"DI"} or any(each is None or each["type"] != "TRELLIS_FF" for each in registers):
+    follow = [(cells.get(name), pin) for ((name, pin),) in users.values()]
+    registers = [each for each, pin in follow if each and (each["type"], pin) == REGISTER]
+    if len(registers) < len(follow):
         return "logic"
     if any(each["connections"].get("LSR", LOW) != LOW for each in registers):
         return "reset"
