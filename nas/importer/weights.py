@@ -3,10 +3,10 @@
 import argparse
 import pickle
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -109,7 +109,8 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], str | None]:
 
 def _read_pickle(path: Path) -> Any:
     """Read a file of torch.save, of which nothing is executed."""
-    scalar = np.float64(0).__reduce__()[0]  # NumPy's function, whose module changed its name
+    # NumPy's function that makes a number; its module changed its name.
+    scalar = cast(Callable[..., Any], np.float64(0).__reduce__()[0])
     try:
         with torch.serialization.safe_globals([*HARMLESS, scalar]):
             return torch.load(path, map_location="cpu", weights_only=True)
