@@ -57,6 +57,16 @@ def studies(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def report(session: nox.Session) -> None:
+    """Show a report in headless Chromium, light and dark, on a desk and on a phone.
+
+    Fails on an error in its console, and without Chromium (apt-get install chromium). Writes
+    pictures to runs/report. Another page: nox -s report -- --page runs/digits/report.html
+    """
+    run(session, "tests.nas.report.browser", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
     """Run all tests, simulations included; this is what CI runs.
 

@@ -96,11 +96,13 @@ class BurstPort(wiring.Component):
     ----------
     words : int
         A multiple of a burst's.
+    bus_bytes : int
+        Of a beat: 16, or a part of a word.
 
     Members
     -------
-    bus : In(Axi4(16))
-        Of one manager, whose bursts are of whole words, incrementing, with ID 0.
+    bus : In(Axi4(bus_bytes))
+        Of one manager, whose bursts are of whole beats, incrementing, with ID 0.
     address : Out
     enable : Out(1)
         Read the word at ``address``.
@@ -110,11 +112,12 @@ class BurstPort(wiring.Component):
         What was read with the last ``enable``, from the cycle behind it.
     """
 
-    def __init__(self, words: int):
-        self.words = words
+    def __init__(self, words: int, bus_bytes: int = WORD_BYTES):
+        self.words, self.bus_bytes = words, bus_bytes
+        self.part_bits = exact_log2(WORD_BYTES // bus_bytes)
         super().__init__(
             {
-                "bus": In(Axi4(WORD_BYTES)),
+                "bus": In(Axi4(bus_bytes)),
                 "address": Out(ceil_log2(words)),
                 "enable": Out(1),
                 "strobe": Out(WORD_BYTES),
@@ -124,31 +127,36 @@ class BurstPort(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        writes, write_address = self._write(m)
-        read_address = self._read(m, writes)
-        m.d.comb += self.address.eq(Mux(writes, write_address, read_address))
+        writes, write_beat = self._write(m)
+        read_beat = self._read(m, writes)
+        m.d.comb += self.address.eq(Mux(writes, write_beat, read_beat) >> self.part_bits)
         return m
+
+    def _beat(self) -> Signal:
+        """Return a signal for the number of a beat, counted from the memory's start."""
+        return Signal(len(self.address) + self.part_bits)
 
     def _write(self, m: Module) -> tuple[Signal, Signal]:
         """Channels AW, W and B: whether a beat is written in this cycle, and where."""
         bus = self.bus
-        address, outside = Signal.like(self.address), Signal()
+        beat, outside = self._beat(), Signal()
         writing, writes = Signal(), Signal()
+        strobe = bus.wstrb & (writes & ~outside).replicate(self.bus_bytes)
         m.d.comb += [
             bus.awready.eq(~writing & (~bus.bvalid | bus.bready)),
             bus.wready.eq(writing),
             writes.eq(writing & bus.wvalid),
-            self.strobe.eq(bus.wstrb & (writes & ~outside).replicate(WORD_BYTES)),
+            self.strobe.eq(strobe << self._part(beat) * self.bus_bytes),
         ]
         with m.If(bus.bready):
             m.d.sync += bus.bvalid.eq(0)
         with m.If(bus.awvalid & bus.awready):
-            m.d.sync += [writing.eq(1), *self._begin(bus.awaddr, address, outside)]
+            m.d.sync += [writing.eq(1), *self._begin(bus.awaddr, beat, outside)]
         with m.If(writes):
-            m.d.sync += address.eq(address + 1)
+            m.d.sync += beat.eq(beat + 1)
             with m.If(bus.wlast):
                 m.d.sync += [writing.eq(0), bus.bvalid.eq(1), bus.bresp.eq(_response(outside))]
-        return writes, address
+        return writes, beat
 
     def _read(self, m: Module, writes: Signal) -> Signal:
         """Channels AR and R; the address of the next beat.
@@ -163,7 +171,7 @@ class BurstPort(wiring.Component):
             waiting.i.p.more.eq(bus.arlen),
             bus.arready.eq(waiting.i.ready),
         ]
-        address, outside = Signal.like(self.address), Signal()
+        beat, outside = self._beat(), Signal()
         reading, left, moves = Signal(), Signal(8), Signal()
         m.d.comb += [
             moves.eq(~bus.rvalid | bus.rready),
@@ -171,30 +179,36 @@ class BurstPort(wiring.Component):
             waiting.o.ready.eq(~reading | (self.enable & (left == 0))),
         ]
         with m.If(self.enable):
-            m.d.sync += [address.eq(address + 1), left.eq(left - 1), reading.eq(left != 0)]
+            m.d.sync += [beat.eq(beat + 1), left.eq(left - 1), reading.eq(left != 0)]
         with m.If(waiting.o.valid & waiting.o.ready):
             m.d.sync += [
                 reading.eq(1),
                 left.eq(waiting.o.p.more),
-                *self._begin(waiting.o.p.start, address, outside),
+                *self._begin(waiting.o.p.start, beat, outside),
             ]
         came, last, response = Signal(), Signal(), Signal.like(bus.rresp)
+        part = Signal(max(1, self.part_bits))
         with m.If(moves):  # two registers: block RAM's, and the one on the bus
             m.d.sync += [
                 came.eq(self.enable),
                 last.eq(left == 0),
+                part.eq(self._part(beat)),
                 response.eq(_response(outside)),
                 bus.rvalid.eq(came),
                 bus.rlast.eq(last),
                 bus.rresp.eq(response),
-                bus.rdata.eq(self.word),
+                bus.rdata.eq(self.word.word_select(part, len(bus.rdata))),
             ]
-        return address
+        return beat
 
-    def _begin(self, start: Value, address: Signal, outside: Signal) -> list:
+    def _begin(self, start: Value, beat: Signal, outside: Signal) -> list:
         """Assignments that take over a burst's first byte."""
         word = start >> exact_log2(WORD_BYTES)
-        return [address.eq(word), outside.eq(word >= self.words)]
+        return [beat.eq(start >> exact_log2(self.bus_bytes)), outside.eq(word >= self.words)]
+
+    def _part(self, beat: Signal) -> Value:
+        """Which part of its word a beat is."""
+        return beat[: self.part_bits]
 
 
 def _response(outside: Value) -> Value:
@@ -213,10 +227,12 @@ class BlockMemory(wiring.Component):
         A multiple of ``BANK_WORDS``.
     init : sequence of int
         Words at the start; the rest is 0.
+    bus_bytes : int
+        As of BurstPort.
 
     Members
     -------
-    bus : In(Axi4(16))
+    bus : In(Axi4(bus_bytes))
         As of BurstPort.
     port : In(WordPort)
 
@@ -228,15 +244,15 @@ class BlockMemory(wiring.Component):
 
     LATENCY = 2 + Queue.LATENCY
 
-    def __init__(self, words: int, init: Sequence[int] = ()):
+    def __init__(self, words: int, init: Sequence[int] = (), bus_bytes: int = WORD_BYTES):
         if words <= 0 or words % BANK_WORDS:
             raise ValueError(f"words must be a multiple of {BANK_WORDS}, not {words}")
-        self.words, self.init = words, list(init)
-        super().__init__({"bus": In(Axi4(WORD_BYTES)), "port": In(WordPort())})
+        self.words, self.init, self.bus_bytes = words, list(init), bus_bytes
+        super().__init__({"bus": In(Axi4(bus_bytes)), "port": In(WordPort())})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.burst = burst = BurstPort(self.words)
+        m.submodules.burst = burst = BurstPort(self.words, self.bus_bytes)
         connect(m, producer=wiring.flipped(self.bus), consumer=burst.bus)
         banks = []
         for index, first in enumerate(range(0, self.words, BANK_WORDS)):
@@ -249,7 +265,7 @@ class BlockMemory(wiring.Component):
                 bank.bus_address.eq(burst.address),
                 bank.bus_read.eq(burst.enable),
                 bank.bus_write.eq(burst.strobe & bus_is_here.replicate(WORD_BYTES)),
-                bank.bus_write_data.eq(self.bus.wdata),
+                bank.bus_write_data.eq(self.bus.wdata.replicate(WORD_BYTES // self.bus_bytes)),
                 bank.host_address.eq(self.port.address),
                 bank.host_write.eq(self.port.write_enable & host_is_here),
                 bank.host_write_data.eq(self.port.write_data),

@@ -40,16 +40,16 @@ class SerialSystem(wiring.Component):
     Raises
     ------
     UserError
-        If the engine's memory port has another width than the memory.
+        If the engine's memory port is wider than a word of the memory.
     """
 
     def __init__(
         self, config: EngineConfig, clock_hz: int, memory_words: int, init: Sequence[int] = ()
     ):
-        if config.memory_bytes != WORD_BYTES:
+        if config.memory_bytes > WORD_BYTES:
             raise UserError(
-                f"engine '{config.name}': memory_bytes must be {WORD_BYTES} where the memory is on"
-                f" the chip, not {config.memory_bytes}"
+                f"engine '{config.name}': memory_bytes must be at most {WORD_BYTES} where the"
+                f" memory is on the chip, not {config.memory_bytes}"
             )
         self.config, self.clock_hz = config, clock_hz
         self.memory_words, self.init = memory_words, init
@@ -59,7 +59,9 @@ class SerialSystem(wiring.Component):
         m = Module()
         m.submodules.bridge = bridge = SerialBridge(self.clock_hz, self.memory_words)
         m.submodules.engine = engine = Engine(self.config)
-        m.submodules.memory = memory = BlockMemory(self.memory_words, self.init)
+        m.submodules.memory = memory = BlockMemory(
+            self.memory_words, self.init, self.config.memory_bytes
+        )
         connect(m, producer=bridge.registers, consumer=engine.control)
         connect(m, producer=engine.memory, consumer=memory.bus)
         connect(m, producer=bridge.memory, consumer=memory.port)

@@ -22,18 +22,18 @@ def content(words=WORDS, seed=0):
     return [rng.getrandbits(8 * WORD_BYTES) for _ in range(words)]
 
 
-async def read_burst(ctx, bus, word, beats):
-    """Offer an address until it is taken."""
-    ctx.set(bus.araddr, WORD_BYTES * word)
+async def read_burst(ctx, bus, beat, beats):
+    """Offer an address until it is taken; a beat is as wide as the bus."""
+    ctx.set(bus.araddr, len(bus.rdata) // 8 * beat)
     ctx.set(bus.arlen, beats - 1)
     ctx.set(bus.arvalid, 1)
     await ctx.tick().until(bus.arready)
     ctx.set(bus.arvalid, 0)
 
 
-async def write_burst(ctx, bus, word, beats, *, choose=None, strobe=(1 << WORD_BYTES) - 1):
-    """Write words; return the response."""
-    ctx.set(bus.awaddr, WORD_BYTES * word)
+async def write_burst(ctx, bus, beat, beats, *, choose=None, strobe=(1 << WORD_BYTES) - 1):
+    """Write beats; return the response."""
+    ctx.set(bus.awaddr, len(bus.rdata) // 8 * beat)
     ctx.set(bus.awlen, len(beats) - 1)
     ctx.set(bus.awvalid, 1)
     await ctx.tick().until(bus.awready)
@@ -130,6 +130,39 @@ def test_writes_by_byte_and_in_bursts():
     mask = sum(0xFF << 8 * i for i in range(WORD_BYTES) if strobe >> i & 1)
     mixed = new[0] & mask | words[BANK_WORDS] & ~mask
     assert [word for _, word, *_ in beats] == [*new, mixed, words[BANK_WORDS + 1]]
+
+
+@pytest.mark.parametrize("width", [8, 4])
+def test_a_narrow_bus_moves_parts_of_words(width):
+    """Bursts that begin and end within a word, reads and writes by byte."""
+    parts = WORD_BYTES // width
+    words = b"".join(word.to_bytes(WORD_BYTES, "little") for word in content())
+    memory, beats, rng = BlockMemory(WORDS, content(), width), [], random.Random(4)
+    expected, reads = bytearray(words), []
+
+    async def bench(ctx):
+        for _ in range(30):
+            first, count = 16 * rng.randrange(parts * WORDS // 16), rng.randint(1, 16)
+            skip = rng.randrange(17 - count)
+            if rng.random() < 0.5:
+                new, strobe = rng.randbytes(count * width), rng.getrandbits(width)
+                values = [
+                    int.from_bytes(new[i : i + width], "little") for i in range(0, len(new), width)
+                ]
+                await write_burst(ctx, memory.bus, first + skip, values, strobe=strobe)
+                for index, byte in enumerate(new):
+                    if strobe >> index % width & 1:
+                        expected[(first + skip) * width + index] = byte
+            else:
+                await read_burst(ctx, memory.bus, first + skip, count)
+                at = (first + skip) * width
+                piece = expected[at : at + count * width]
+                reads.extend(piece[i : i + width] for i in range(0, len(piece), width))
+                await ctx.tick().repeat(40)
+
+    simulate(memory, bench, processes=[beats_of(memory.bus, beats, refuse=0.3)])
+    assert [word.to_bytes(width, "little") for _, word, *_ in beats] == reads
+    assert len(reads) > 50
 
 
 def test_a_write_between_reads_that_are_refused_loses_nothing():

@@ -3,6 +3,7 @@
 
 import json
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from boards.host.frames import first_period
 from rtl.build.verilog import emit_verilog
 from rtl.compiler import compile_model
-from rtl.config import TINY
+from rtl.config import TINY, ZCU102
 from rtl.errors import UserError
 from rtl.isa.registers import IDENTITY
 from rtl.soc.memory import BANK_WORDS, BlockMemory
@@ -21,7 +22,6 @@ from sim.random_model import random_images, random_model
 from sim.testbench import WAIVERS
 from sim.toolchain.builder import build
 from tests.benches.serial_pins import PERIOD
-from tests.rtl.sizes import SMALL
 
 CLOCK_HZ = 115_200 * PERIOD
 WORDS = 2 * BANK_WORDS
@@ -33,13 +33,15 @@ def aligned(value, to=256):
 
 
 @pytest.mark.sim
-def test_a_network_over_two_wires_equals_golden(tmp_path):
+@pytest.mark.parametrize(("width", "within"), [(16, 0.01), (8, 0.04)])
+def test_a_network_over_two_wires_equals_golden(tmp_path, width, within):
+    engine = replace(TINY, memory_bytes=width)
     assert first_period(CLOCK_HZ) == PERIOD
     model = random_model(
         image=IMAGE, patch=7, width=16, blocks=[(1, 16)], head_dim=16, classes=10, seed=3
     )
     images = random_images(IMAGE, IMAGES, seed=4)
-    compiled = compile_model(model, TINY)
+    compiled = compile_model(model, engine)
     region, stride = compiled.region, aligned(images[0].size)
     images_at = aligned(len(region))
     outputs_at = images_at + IMAGES * stride
@@ -68,7 +70,7 @@ def test_a_network_over_two_wires_equals_golden(tmp_path):
     (tmp_path / "memory.bin").write_bytes(memory)
     (tmp_path / "job.json").write_text(json.dumps(job))
     verilog = tmp_path / "system.v"
-    verilog.write_text(emit_verilog(SerialSystem(TINY, CLOCK_HZ, WORDS), "system"))
+    verilog.write_text(emit_verilog(SerialSystem(engine, CLOCK_HZ, WORDS), "system"))
     simulation = build([WAIVERS, verilog], "system", arguments=["-Wall"], optimize="-O1")
     simulation.run(
         "tests.benches.serial_pins",
@@ -76,18 +78,19 @@ def test_a_network_over_two_wires_equals_golden(tmp_path):
         directory=tmp_path,
     )
     result = json.loads((tmp_path / "result.json").read_text())
-    assert (result["identity"], result["engine"]) == (IDENTITY, TINY.hash)
+    assert (result["identity"], result["engine"]) == (IDENTITY, engine.hash)
     assert result["checksum"] == zlib.crc32(memory)
     assert not result["error"]
     output = np.frombuffer(bytes.fromhex(result["output"]), np.uint8)
     logits = compiled.output(output.reshape(IMAGES, output_stride))
     assert np.array_equal(logits, golden.run(model, images))
-    timing = MemoryTiming(16.0, BlockMemory.LATENCY)
+    timing = MemoryTiming(width, BlockMemory.LATENCY)
     predicted = simulate(compiled.program, timing, images=IMAGES)
-    assert result["cycles_first"] == pytest.approx(predicted.cycles, rel=0.01)
+    assert result["cycles_first"] == pytest.approx(predicted.cycles, rel=within)
 
 
-def test_a_port_of_another_width_is_refused():
-    message = "engine 'small': memory_bytes must be 16 where the memory is on the chip, not 8"
+def test_a_port_wider_than_the_memory_is_refused():
+    engine = replace(ZCU102, name="wide", memory_bytes=32)
+    message = "engine 'wide': memory_bytes must be at most 16 where the memory is on the chip"
     with pytest.raises(UserError, match=message):
-        SerialSystem(SMALL, CLOCK_HZ, WORDS)
+        SerialSystem(engine, CLOCK_HZ, WORDS)
