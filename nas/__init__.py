@@ -16,6 +16,7 @@
 - :mod:`nas.studies`: ``python -m nas.studies``, studies of the method on the digits
 - :mod:`nas.evaluate`: ``python -m nas.evaluate``, an integer model beside its float network
 - :mod:`nas.export_onnx`: ``python -m nas.export_onnx``, an integer model as an ONNX file
+- :mod:`nas.report`: ``report.html``, a model or a search to look at
 - :mod:`nas.vit`: ``python -m nas.vit``, the example with a trained network
 - :mod:`nas.fit`, :mod:`nas.explain`, :mod:`nas.calibrate`: commands about costs
 """

@@ -39,6 +39,8 @@ def points(estimate: Estimate) -> dict[str, RooflinePoint]:
     clock = estimate.board.clock_hz
     result = {}
     for kind, part in estimate.work_by_kind.items():
+        if not part.macs:  # no classifier
+            continue
         read = work.read_bytes.get(kind, 0)
         waiting = sum(breakdown.waiting.get(kind, {}).values())
         cycles = breakdown.multiplying[kind] + breakdown.draining[kind] + waiting

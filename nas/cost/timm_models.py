@@ -9,7 +9,7 @@ from functools import cache
 
 from nas.importer.names import full_name
 from nas.importer.options import NetworkOptions
-from nas.importer.sizes import check_tokens
+from nas.importer.sizes import check_classes, check_tokens
 from nas.importer.timm_parts import build, has_front, refuse
 from rtl.model.shape import BlockShape, NetworkShape
 
@@ -24,7 +24,7 @@ def timm_sizes(name: str, options: NetworkOptions) -> NetworkShape:
     ------
     UserError
         If timm has none of that name, the engine has no counterpart to a part of it, or it has too
-        many tokens.
+        many tokens or classes.
     """
     model = build(full_name(name), options.classes, options.image_size, device="meta")
     refuse(name, model)
@@ -54,4 +54,5 @@ def timm_sizes(name: str, options: NetworkOptions) -> NetworkShape:
         attention_pool=pooling,
     )
     check_tokens(name, sizes)
+    check_classes(name, sizes)
     return sizes

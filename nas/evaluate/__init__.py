@@ -5,4 +5,5 @@
 - ``compare``: both, image by image; ``result``: accuracies, agreement, likeness of features
 - ``noise``: what each operation's rounding costs
 - ``tables``: both as tables
+- ``report``: all of it as a page; ``pictures``: its images with answers
 """

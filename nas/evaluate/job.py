@@ -9,16 +9,21 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from nas.cost import HardwareTarget
 from nas.evaluate import tables
 from nas.evaluate.answers import classes_of, float_answers, integer_answers, matching
 from nas.evaluate.compare import joined, measure
 from nas.evaluate.noise import NoiseBudget, NoiseMeter
 from nas.evaluate.options import EvaluateOptions
+from nas.evaluate.pictures import pictures
+from nas.evaluate.report import PICTURES, model_report
 from nas.evaluate.result import Evaluation
 from nas.folder import ImageFolder, open_folder
 from nas.importer.network import FloatNetwork, converted
 from nas.importer.source import described, read
 from nas.numerics.device import usable_device
+from nas.report.content import Picture, Report
+from nas.report.page import write_report
 from rtl.console import print_tables, progress_bars
 from rtl.errors import UserError
 from rtl.files import atomic_write, require_writable
@@ -36,8 +41,10 @@ def run(options: EvaluateOptions) -> Evaluation:
     UserError
         If a file or folder is not what it should be, or there is nothing to compare.
     """
-    if options.json:
-        require_writable(options.json)
+    for path in (options.json, options.report):
+        if path:
+            require_writable(path)
+    hardware = HardwareTarget.load(options.board, options.engine)
     began = perf_counter()
     model = IntegerModel.load(options.model)
     host = _host(options, model)
@@ -54,6 +61,10 @@ def run(options: EvaluateOptions) -> Evaluation:
         report = _report(options, model, images, found, noise)
         with atomic_write(options.json, "w") as file:
             json.dump(report | {"seconds": perf_counter() - began}, file, indent=2)
+    if options.report:
+        shown = _pictures(model, network, host, images)
+        write_report(_page(options, model, hardware, found, noise, shown), options.report)
+        print(f"Wrote {options.report}")
     return found
 
 
@@ -134,6 +145,39 @@ def _shown(batches: Iterable[Tensor], images: int, what: str) -> Iterator[Tensor
         for batch in batches:
             yield batch
             bars.advance(task, len(batch))
+
+
+def _page(
+    options: EvaluateOptions,
+    model: IntegerModel,
+    hardware: HardwareTarget,
+    found: Evaluation,
+    noise: NoiseBudget | None,
+    shown: tuple[Picture, ...],
+) -> Report:
+    return model_report(
+        options.model.name,
+        model,
+        hardware,
+        data=str(options.data),
+        evaluation=found.report(),
+        noise=noise and noise.report(),
+        shown=shown,
+    )
+
+
+def _pictures(
+    model: IntegerModel, network: FloatNetwork | None, host: Host | None, images: ImageFolder
+) -> tuple[Picture, ...]:
+    """Return some of the images with both networks' answers."""
+    some = images.spread(PICTURES)
+    labels = []
+    if some.labels is not None:
+        known = dict(enumerate(model.class_names))
+        labels = [known.get(number, str(number)) for number in some.labels.tolist()]
+    pixels = torch.cat(list(some.batches(model.preprocessing, model.image, PICTURES)))
+    names = [file.name for file in some.files]
+    return tuple(pictures(model, network, host, pixels, names, labels))
 
 
 def _report(

@@ -7,10 +7,17 @@ from typing import Annotated
 import tyro
 
 from nas.importer.options import ImportOptions, OptionalInt
-from rtl.cli import Flag, OptionalPath
+from rtl.cli import BoardName, EngineName, Flag, OptionalPath
 from rtl.errors import UserError
 
 BATCH_MAX, WORKERS_MAX = 4096, 64
+PAGE = ".html"
+
+
+def check_report(path: Path | None) -> None:
+    """Refuse another ending than :data:`PAGE`."""
+    if path is not None and path.suffix != PAGE:
+        raise UserError(f"--report {path}: a page's name ends in {PAGE}")
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,14 @@ class EvaluateOptions:
     json: OptionalPath = None
     """Also write all figures to this file."""
 
+    report: OptionalPath = None
+    """Also write a page to look at, FILE.html, with drawings, and some images with answers."""
+
+    board: BoardName = "zcu102"
+    """Board on which the report shows cycles: sim, ulx3s, zcu102, or a file."""
+
+    engine: EngineName = None
+
     def __post_init__(self) -> None:
         for name, value, least, most in (
             ("--limit", self.limit, 1, None),
@@ -74,5 +89,6 @@ class EvaluateOptions:
             if value is not None and (value < least or (most is not None and value > most)):
                 limit = f"at least {least}" if most is None else f"from {least} to {most}"
                 raise UserError(f"{name} must be {limit}, not {value}")
+        check_report(self.report)
         if self.noise and self.exact is None:
             raise UserError("--noise needs the float network: give it with --float")

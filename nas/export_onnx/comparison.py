@@ -17,8 +17,8 @@ FEATURE_TOLERANCE = 1e-5  # of the largest feature: sums in floating point depen
 
 
 @dataclass
-class Comparison:
-    """How many codes of how many images are equal.
+class CodeComparison:
+    """Codes that were compared, all of them equal.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Comparison:
     seconds: float = 0.0
 
 
-def compare(content: bytes, model: IntegerModel, images: Iterable[np.ndarray]) -> Comparison:
+def compare(content: bytes, model: IntegerModel, images: Iterable[np.ndarray]) -> CodeComparison:
     """Run a file of :func:`nas.export_onnx.export.export` and golden on images, one at a time.
 
     Parameters
@@ -53,7 +53,7 @@ def compare(content: bytes, model: IntegerModel, images: Iterable[np.ndarray]) -
     except Exception as error:  # onnxruntime's classes are not public
         raise ToolError(f"onnxruntime refuses the file: {str(error).splitlines()[0]}") from None
     names = [each.name for each in session.get_outputs()]
-    done = Comparison()
+    done = CodeComparison()
     for number, image in enumerate(images, 1):
         began = perf_counter()
         outputs = session.run(names, {IMAGES: image[None]})

@@ -19,7 +19,7 @@ Operand = str | np.ndarray | np.generic | int
 
 
 @dataclass(frozen=True)
-class Tap:
+class NamedOutput:
     """A value that may be an output of the graph.
 
     Parameters
@@ -48,14 +48,14 @@ class GraphWriter:
     ----------
     nodes : list of NodeProto
     constants : dict of str to TensorProto
-    taps : dict of str to Tap
+    taps : dict of str to NamedOutput
         Values with a name and a shape, in the order of execution.
     """
 
     def __init__(self) -> None:
         self.nodes: list[NodeProto] = []
         self.constants: dict[str, TensorProto] = {}
-        self.taps: dict[str, Tap] = {}
+        self.taps: dict[str, NamedOutput] = {}
         self._scope = ""
         self._same: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._count: dict[str, int] = {}
@@ -89,7 +89,7 @@ class GraphWriter:
     def tap(self, name: str, value: str, shape: Sequence[int], dtype: type = np.int64) -> str:
         """Give a value a name under which it may be an output."""
         self.nodes.append(helper.make_node("Identity", [value], [name], name))
-        self.taps[name] = Tap(name, np.dtype(dtype), tuple(shape))
+        self.taps[name] = NamedOutput(name, np.dtype(dtype), tuple(shape))
         return name
 
     def cast(self, x: Operand, dtype: type) -> Operand:

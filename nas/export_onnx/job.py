@@ -8,7 +8,7 @@ import onnxruntime
 from rich.table import Table
 
 from boards.host.pictures import prepare
-from nas.export_onnx.comparison import Comparison, compare
+from nas.export_onnx.comparison import CodeComparison, compare
 from nas.export_onnx.export import OPSET, export
 from nas.folder import open_folder
 from rtl.console import print_tables, progress_bars
@@ -17,7 +17,9 @@ from rtl.model import IntegerModel
 from sim.random_model import random_images
 
 
-def run(source: Path, out: Path, *, taps: bool = False, folder: Path | None = None) -> Comparison:
+def run(
+    source: Path, out: Path, *, taps: bool = False, folder: Path | None = None
+) -> CodeComparison:
     """Export a model file, and print what was written.
 
     Parameters
@@ -57,7 +59,7 @@ def _images(model: IntegerModel, files: tuple[Path, ...]) -> Iterator[np.ndarray
             yield prepare(file, model.preprocessing, model.image)
 
 
-def _summary(out: Path, size: int, source_size: int, compared: Comparison) -> Table:
+def _summary(out: Path, size: int, source_size: int, compared: CodeComparison) -> Table:
     images = "1 image" if compared.images == 1 else f"{compared.images:,} images"
     rows = {
         "file": str(out),

@@ -6,7 +6,7 @@ Source: docs/numerics.md, sections 3 to 8. In the order and with the names of si
 import numpy as np
 
 from nas.export_onnx import operations as ops
-from nas.export_onnx.graph import GraphWriter, Operand, Tap
+from nas.export_onnx.graph import GraphWriter, NamedOutput, Operand
 from rtl.model import Block, Classifier, Features, Front, IntegerModel, Linear, Norm, Pool
 from rtl.model.numerics import code_range
 
@@ -50,8 +50,8 @@ class NetworkWriter:
             self._classify(model.output, residual)
 
     @property
-    def input(self) -> Tap:
-        return Tap(IMAGES, np.dtype(np.uint8), self.model.image)
+    def input(self) -> NamedOutput:
+        return NamedOutput(IMAGES, np.dtype(np.uint8), self.model.image)
 
     def _embed(self) -> str:
         """Pixels to the residual stream, (batch, tokens, width)."""

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from nas.importer.network import FloatNetwork
-from nas.importer.sizes import check_tokens
+from nas.importer.sizes import check_classes, check_tokens
 from rtl.errors import UserError
 
 
@@ -24,6 +24,7 @@ def check(network: FloatNetwork) -> None:
         if not tensor.isfinite().all():
             raise UserError(f"{name}: {part} holds values that are not finite")
     check_tokens(name, network.sizes)
+    check_classes(name, network.sizes)
     for index, block in enumerate(network.blocks):
         if len(block.q.bias) != block.heads * network.head_dim:
             raise UserError(

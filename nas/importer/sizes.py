@@ -6,6 +6,7 @@ from rtl.errors import UserError
 from rtl.model.shape import NetworkShape
 
 TOKENS_MAX = 1024  # docs/format.md
+CLASSES_MAX = 1 << 16
 USUAL_SIZE = 224  # pixels
 
 
@@ -21,3 +22,12 @@ def check_tokens(name: str, sizes: NetworkShape) -> None:
         f" give --image-size {side * patch}, the largest that fits"
         + (f", or the usual --image-size {USUAL_SIZE}" if usual else "")
     )
+
+
+def check_classes(name: str, sizes: NetworkShape) -> None:
+    """Refuse more classes than a model's file holds."""
+    if sizes.classes > CLASSES_MAX:
+        raise UserError(
+            f"{name}: {sizes.classes:,} classes, at most {CLASSES_MAX:,} fit: give --classes 0 for"
+            " features without a classifier"
+        )

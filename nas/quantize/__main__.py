@@ -8,9 +8,12 @@ from typing import Annotated, Literal
 
 import numpy as np
 import tyro
+from rich.console import Console
 from rich.table import Table
 
 from nas.cost import HardwareTarget
+from nas.evaluate.options import check_report
+from nas.evaluate.report import report_beside
 from nas.importer import ImportOptions
 from nas.importer.checks import tensors
 from nas.importer.network import FloatNetwork
@@ -20,11 +23,13 @@ from nas.quantize.images import LEAST, MOST, image_files, load_images
 from nas.quantize.job import Quantization, quantize
 from nas.quantize.method import Method
 from nas.quantize.trials import FOLDS, candidates
-from rtl.cli import BoardName, EngineName, command
+from nas.report.page import write_report
+from rtl.cli import BoardName, EngineName, OptionalPath, command
 from rtl.console import print_tables, progress_bars
 from rtl.errors import UserError
 from rtl.files import atomic_write, require_space, require_writable
 from rtl.model import IntegerModel
+from sim.host import load_host
 
 ENDING = ".pulsar"
 
@@ -79,6 +84,10 @@ class QuantizeOptions:
     most_images: int = MOST
     """Images that are used of a larger folder, evenly spaced."""
 
+    report: OptionalPath = None
+    """Also write a page to look at, FILE.html: the model beside the float network on these images.
+    It takes about as long as 250 passes of the float network."""
+
     device: str = "cpu"
     """Where tensors are computed: cpu, cuda, or another of torch's names."""
 
@@ -89,6 +98,7 @@ class QuantizeOptions:
     def __post_init__(self) -> None:
         if self.out.suffix != ENDING:
             raise UserError(f"--out {self.out}: a model file's name ends in {ENDING}")
+        check_report(self.report)
         if self.most_images < LEAST:
             raise UserError(f"--most-images must be at least {LEAST}, not {self.most_images}")
 
@@ -120,6 +130,8 @@ def main(options: QuantizeOptions) -> None:
         task = bars.add_task("starting", total=1)
         require_writable(options.out)  # now, as it makes folders: the rest has been found
         require_writable(host_file)
+        if options.report:
+            require_writable(options.report)
         require_space(options.out.parent, megabytes(network))
 
         def show(what: str, step: int, steps: int) -> None:
@@ -137,6 +149,12 @@ def main(options: QuantizeOptions) -> None:
             progress=show,
         )
     save(result.model, options.out, network.host, host_file)
+    if options.report:
+        with Console(stderr=True).status("Report"):
+            host = load_host(network.host, host_file.name) if network.host else None
+            name, data = options.out.name, f"{options.images}, which it was calibrated with"
+            page = report_beside(name, result.model, network, host, hardware, images, data)
+            write_report(page, options.report)
     print_tables(*described(network), summary(options, hardware, result))
 
 

@@ -10,5 +10,6 @@ In the order in which a run goes through them:
   its state on disk (``evolution_state``, ``run_folder``).
 - ``ranking``: the winners, and the baselines that they are compared with.
 - ``report``: the winners on the test images and on the RTL.
-- ``summary``, ``table``, ``pareto``: the results as a file, on the terminal, as a plot.
+- ``summary``, ``table``, ``pareto``, ``page``: the results as a file, on the terminal, as a plot,
+  as a page to look at.
 """

@@ -13,12 +13,14 @@ from rich.progress import TaskID
 
 from nas.cost import ExactCosts, HardwareTarget
 from nas.data import ImageSet
+from nas.report.page import write_report
 from nas.search import pareto, run_folder
 from nas.search.evolution import Candidate, Evolution
 from nas.search.evolution_state import EvolutionState, Score
 from nas.search.options import ENGINE_SEARCH, SearchOptions
+from nas.search.page import PICTURES, search_report
 from nas.search.ranking import Outcome, Ranking
-from nas.search.report import MeasuredWinner, measure_winner, refuse_mismatches
+from nas.search.report import MeasuredWinner, measure_winner, refuse_mismatches, some_images
 from nas.search.setup import SearchSetup, cost_workers, prepare
 from nas.search.summary import Summary, versions
 from nas.search.table import baselines_table, summary_lines, winners_table, work_table
@@ -119,6 +121,7 @@ def run(options: SearchOptions) -> Summary:
                 winners=tuple(measurement.winner for measurement in measurements),
             )
             summary.save(folder / run_folder.SUMMARY)
+            write_page(best, models, summary)
     print_summary(summary, folder)
     refuse_mismatches(measurements)
     return summary
@@ -301,6 +304,15 @@ def measure_winners(
     return measurements
 
 
+def write_page(best: EngineResult, models: Sequence[IntegerModel], summary: Summary) -> None:
+    """Write the report to look at."""
+    setup, shown = best.setup, some_images(best.setup.options.split, PICTURES)
+    page = search_report(
+        summary, best.hardware, models, best.found, best.drawn, best.outcomes, shown
+    )
+    write_report(page, setup.folder / run_folder.REPORT)
+
+
 def print_summary(summary: Summary, folder: Path) -> None:
     """Print the tables of the winners, and where everything was written."""
     console = Console()
@@ -310,6 +322,6 @@ def print_summary(summary: Summary, folder: Path) -> None:
         console.print(work_table(summary))
     print(*summary_lines(summary), sep="\n")
     print(
-        f"Wrote {folder}: {run_folder.SUMMARY}, {run_folder.PLOT}, {run_folder.ENGINE},"
+        f"Wrote {folder}: {run_folder.REPORT}, {run_folder.SUMMARY}, {run_folder.ENGINE},"
         f" {len(summary.winners)} models (.pulsar)"
     )

@@ -204,6 +204,12 @@ def spread(count: int, chosen: int) -> np.ndarray:
     return np.arange(chosen) * count // max(chosen, 1)
 
 
+def some_images(split: int, count: int) -> ImageSet:
+    """Return some of the test images, evenly spread, to show them."""
+    test = load_digits_test(split)
+    return test.take(spread(len(test), count))
+
+
 def compare_with_golden(network: IntegerNetwork, images: ImageSet) -> Comparison:
     """Compare PyTorch's integer mode with golden in every code of every tensor."""
     mismatches, first = 0, None

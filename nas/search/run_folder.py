@@ -10,6 +10,7 @@ from nas.search.evolution_state import EvolutionState
 from rtl.errors import UserError
 
 PREDICTIONS, SUMMARY, PLOT = "predictions.json", "summary.json", "pareto.png"
+REPORT = "report.html"
 STATE, MORE_STATES = "search.json", "search-{}.json"  # the second: of further widths of activations
 ENGINE = "engine.json"
 MODEL = "winner-{}fps.pulsar"
@@ -49,7 +50,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 def discard(folder: Path) -> None:
     """Delete the files that a search wrote to its folder, and nothing else."""
-    for name in (STATE, PREDICTIONS, SUMMARY, PLOT, ENGINE):
+    for name in (STATE, PREDICTIONS, SUMMARY, PLOT, REPORT, ENGINE):
         (folder / name).unlink(missing_ok=True)
     for pattern in (MODEL, MORE_STATES):
         for file in folder.glob(pattern.format("*")):

@@ -1,11 +1,15 @@
 """Sizes of timm's plain vision transformers, and models with parts that the engine has not."""
 
+from collections import Counter
 from dataclasses import replace
+from functools import cache
 
 import pytest
+import timm
 
 from nas.cost.networks import NamedNetwork
 from nas.importer.options import NetworkOptions
+from nas.importer.timm_parts import build, refuse
 from rtl.errors import UserError
 from rtl.model.shape import plain_vit
 
@@ -97,6 +101,58 @@ def test_what_the_engine_has_not_is_refused_by_name(name, missing):
     with pytest.raises(UserError) as error:
         NamedNetwork(name).shape(32)
     assert str(error.value) == f"timm model '{name}' has what the engine has not: {missing}"
+
+
+def test_a_tag_with_more_classes_than_a_file_holds():
+    name = "vit_base_patch16_224.bamboo"
+    with pytest.raises(UserError, match="115,217 classes, at most 65,536 fit: give --classes 0"):
+        NamedNetwork(name).shape(32)
+    assert NamedNetwork(name, options=NetworkOptions(classes=0)).shape(32).dense
+
+
+def test_most_of_timms_pretrained_tags_run():
+    """At their default sizes, on torch's meta device; a block stands for all, which are alike."""
+    counts = Counter()
+    for tag in timm.list_models(pretrained=True):
+        if tag.startswith(("vit_", "deit_")):
+            counts[verdict(tag.partition(".")[0], sizes_of(tag))] += 1
+    too_large = counts.pop("too large")
+    assert counts["runs"] >= 152 and sum(counts.values()) >= 243 and too_large > 50
+    reasons = {reason for combined in counts for reason in combined.split(", ")}
+    assert reasons == {
+        "runs",
+        "rotary positions",
+        "a norm behind the pooling (fc_norm)",
+        "a hybrid stem (HybridEmbed)",
+        "relative positions",
+        "a distillation token",
+        "attention of another kind (DiffAttention)",
+        "blocks of another kind (DiffParallelScalingBlock)",
+        "blocks of another kind (ParallelScalingBlock)",
+        "blocks of another kind (ResPostBlock)",
+    }
+
+
+def sizes_of(tag):
+    """What a tag has of its own: the pixels of its images."""
+    config = timm.get_pretrained_cfg(tag)
+    return config.input_size[-1] if config.fixed_input_size else None
+
+
+@cache
+def verdict(architecture, pixels):
+    try:
+        model = build(architecture, None, pixels, device="meta", depth=1)
+    except UserError:  # patches that do not fill the image, or no depth of 1
+        return "too large"
+    tokens = model.patch_embed.num_patches + model.num_prefix_tokens
+    if model.embed_dim > 1024 or tokens > 1024:
+        return "too large"
+    try:
+        refuse(architecture, model)
+    except UserError as error:
+        return str(error).partition("has what the engine has not: ")[2]
+    return "runs"
 
 
 @pytest.mark.parametrize(

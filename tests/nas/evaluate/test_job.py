@@ -85,6 +85,32 @@ def test_noise(classified, read, capsys):
     assert "all together" in capsys.readouterr().out
 
 
+def test_a_page_to_look_at(classified, read, capsys):
+    folder, _ = classified
+    page = folder / "new" / "report.html"
+    args = ("--data", folder / "images", "--float", "x", "--report", page, "--board", "sim")
+    written(folder, *args)
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<article") == 6 and "class: " in text and "Roofline" in text
+    assert f"Wrote {page}" in capsys.readouterr().out
+
+
+def test_a_page_has_the_name_of_one(classified, capsys):
+    folder, _ = classified
+    args = ("--data", folder / "images", "--report", folder / "report.pdf")
+    assert evaluate(folder / "a.pulsar", *args) == 2
+    assert "report.pdf: a page's name ends in .html" in capsys.readouterr().err
+    assert not (folder / "report.pdf").exists()
+
+
+def test_an_interrupted_run_leaves_no_page(classified, monkeypatch):
+    folder, _ = classified
+    monkeypatch.setattr(job, "_evaluate", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    page = folder / "interrupted.html"
+    assert evaluate(folder / "a.pulsar", "--data", folder / "images", "--report", page) == 130
+    assert not page.exists()
+
+
 def test_a_decoder_on_the_host(tmp_path):
     """The importer's ONNX file, its decoder run by onnxruntime for both."""
     path, _ = tiny.export(tmp_path)

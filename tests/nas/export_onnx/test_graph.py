@@ -5,7 +5,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, checker, helper, numpy_helper
 
-from nas.export_onnx.graph import BATCH, GraphWriter, Tap
+from nas.export_onnx.graph import BATCH, GraphWriter, NamedOutput
 
 
 def run(g: GraphWriter, name: str, x: np.ndarray) -> np.ndarray:
@@ -62,7 +62,7 @@ def test_names_say_where_and_are_unique():
 def test_a_tap_has_a_name_and_a_shape():
     g = GraphWriter()
     assert g.tap("codes", g.node("Neg", "x"), (2, 3)) == "codes"
-    assert g.taps == {"codes": Tap("codes", np.dtype(np.int64), (2, 3))}
+    assert g.taps == {"codes": NamedOutput("codes", np.dtype(np.int64), (2, 3))}
     info = g.taps["codes"].info()
     sizes = [size.dim_param or size.dim_value for size in info.type.tensor_type.shape.dim]
     assert sizes == [BATCH, 2, 3]
@@ -72,7 +72,7 @@ def test_a_tap_has_a_name_and_a_shape():
 def test_what_is_written_is_valid():
     g = GraphWriter()
     g.tap("y", g.node("Neg", "x"), (2,))
-    x = Tap("x", np.dtype(np.int64), (2,))
+    x = NamedOutput("x", np.dtype(np.int64), (2,))
     graph = helper.make_graph(g.nodes, "test", [x.info()], [g.taps["y"].info()])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     checker.check_model(model, full_check=True)

@@ -1,8 +1,10 @@
 """Numbers of tokens, and image sizes that fit."""
 
+from dataclasses import replace
+
 import pytest
 
-from nas.importer.sizes import check_tokens
+from nas.importer.sizes import check_classes, check_tokens
 from rtl.errors import UserError
 from rtl.model.shape import plain_vit
 
@@ -40,3 +42,11 @@ def test_too_many_tokens(patch, side, tokens, remedy):
 
 def test_enough_room():
     check_tokens("net", sizes(14, 434))
+
+
+def test_too_many_classes():
+    with pytest.raises(
+        UserError, match=r"^net: 115,217 classes, at most 65,536 fit: give --classes 0"
+    ):
+        check_classes("net", replace(sizes(14, 224), classes=115_217))
+    check_classes("net", replace(sizes(14, 224), classes=65_536))

@@ -83,6 +83,18 @@ def test_every_kind_is_the_same_everywhere(architecture, arguments, pictures, tm
     assert on_engine.exact and np.array_equal(on_engine.output, output)
 
 
+def test_a_page_to_look_at(pictures, tmp_path):
+    """Of a network with a decoder, whose map is among the answers."""
+    source, _ = tiny.export(tmp_path)
+    page = tmp_path / "a.html"
+    arguments = ("--images", pictures, "--board", "sim", "--out", tmp_path / "a.pulsar")
+    flags = [("--mean", *tiny.MEAN), ("--std", *tiny.STD)]
+    assert run(source, *arguments, *(x for f in flags for x in f), "--report", page) == 0
+    text = page.read_text(encoding="utf-8")
+    assert "Error budget" in text and "tokens, float" in text and "output, integer" in text
+    assert "which it was calibrated with" in text
+
+
 def test_network_with_a_decoder(pictures, tmp_path):
     (source, _), out = tiny.export(tmp_path), tmp_path / "b.pulsar"
     statistics = ("--mean", *tiny.MEAN, "--std", *tiny.STD)

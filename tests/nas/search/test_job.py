@@ -74,6 +74,7 @@ def test_nothing_else_is_left_behind(runs):
     models = {f"winner-{rate}fps.pulsar" for rate in RATES}
     assert names == models | {
         "summary.json", "predictions.json", "search.json", "pareto.png", "engine.json",
+        "report.html",
     }  # fmt: skip
 
 
