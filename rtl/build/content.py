@@ -20,16 +20,15 @@ from rtl.build.route import pack, run_tool
 from rtl.cli import command
 from rtl.errors import ToolError, UserError
 from rtl.soc.blocks import WORD_BITS, WORD_BYTES
-from rtl.soc.memory import BANK_WORDS
 
-BLOCKS = 8  # block RAMs of a bank
+BLOCK_BITS = 16 * 1024  # of a block RAM, without those for parity
 SEED = 0x16D8
 BLOCK = re.compile(r"^\.bram_init \d+\n(?:.+\n)+", re.MULTILINE)
 CONFIG, RECORD = "design.config", "content.json"
 
 
 def placeholder(words: int) -> list[int]:
-    """Return the words of 128 bits that a memory of so many is routed with."""
+    """Return the words that a memory of so many is routed with."""
     numbers = random.Random(SEED)
     return [numbers.getrandbits(WORD_BITS) for _ in range(words)]
 
@@ -67,7 +66,7 @@ def exchange(folder: Path, words: Sequence[int], name: str) -> None:
     run_tool("ecpbram", ["--input", CONFIG, "--output", target, *names], folder)
     before, after = (BLOCK.findall((folder / file).read_text()) for file in (CONFIG, target))
     changed = len(set(after) - set(before))
-    expected = BLOCKS * -(-len(words) // BANK_WORDS)
+    expected = len(words) * WORD_BITS // BLOCK_BITS
     if len(before) != len(after) or len(set(before) - set(after)) != expected:
         raise ToolError(
             f"ecpbram changed {changed} block RAMs of {folder / CONFIG}, not {expected}: it was not"

@@ -159,6 +159,7 @@ def place_and_route(
     require_nextpnr()
     (folder / "design.lpf").write_text(constraints)
     arguments = [*part_options(device), "--freq", f"{clock_hz / 1e6:g}", "--seed", str(seed)]
+    arguments += ["--router", "router2"]  # the default one does not come to an end
     files = {
         "--json": "netlist.json",
         "--lpf": "design.lpf",

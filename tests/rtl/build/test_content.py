@@ -15,7 +15,7 @@ ENGINE = "examples/ulx3s_ebr.json"
 
 
 def test_words():
-    assert words_of(bytes(range(17)), 3) == [int.from_bytes(bytes(range(16)), "little"), 16, 0]
+    assert words_of(bytes(range(9)), 3) == [int.from_bytes(bytes(range(8)), "little"), 8, 0]
     with pytest.raises(UserError, match=r"^17 bytes do not fit memory of 16$"):
         words_of(bytes(17), 1)
 
