@@ -14,6 +14,7 @@ from nas import calibrate, explain, fit
 from nas.cost.calibration import find
 from nas.evaluate import job
 from nas.evaluate.__main__ import main as evaluate
+from nas.report.data import report_data
 from nas.search.summary import SCHEMA, Baseline, Baselines, Summary, Winner, WinnerWork
 from nas.vit import summary as vit_summary
 from rtl.board import load_board
@@ -21,12 +22,13 @@ from rtl.cli import command
 from rtl.config import TINY, EngineConfig
 from tests.nas.evaluate.models import network, quantized, save_images
 from tests.nas.quantize.networks import random_images
+from tests.nas.report import samples
 
 ROOT = Path(__file__).parents[2]
 DIGITS = str(ROOT / "examples" / "digits.pulsar")
 PAGE = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
 FIT, EXPLAIN, CALIBRATE, SEARCH, ENGINE = "Fit", "Explain", "Calibrate", "Search", "Engine"
-EVALUATE = "Evaluate"
+EVALUATE, REPORT = "Evaluate", "Report"
 BOARD = "A network on a board"
 VIT = "Vit"
 
@@ -124,6 +126,25 @@ def test_a_board_of_fit(fitted, explained):
     top = {re.split(r"[.\[]", key)[0] for key in keys(BOARD)}
     for report in fitted["boards"]:
         assert report.keys() == top <= explained[0].keys()
+
+
+def test_report():
+    """The element of a page; of a network, what is not that of its board."""
+    report, known = report_data(samples.report()), keys(REPORT)
+    report |= {"noise": None, "measured": None}
+    report["quality"]["points"] = [
+        each | {"interval": None} for each in report["quality"]["points"]
+    ]
+    report["front"] |= {name: [None] for name in ("found", "drawn", "chosen")}
+    of_board = {re.split(r"[.\[]", key)[0] for key in keys(BOARD)}
+    networks = report["networks"]
+    assert of_board <= networks[0].keys()
+    for each in networks:
+        for key in of_board:
+            del each[key]
+        each["tile_bits"] = dict.fromkeys(each["tile_bits"])
+    assert set(found(report, known)) == known
+    assert f"| `schema` | {report['schema']} |" in section(REPORT)
 
 
 def test_search():
