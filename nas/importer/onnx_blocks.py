@@ -6,7 +6,7 @@ import numpy as np
 from onnx import NodeProto
 from torch import Tensor
 
-from nas.importer.network import Affine, FloatBlock, LayerNorm
+from nas.importer.network import Affine, FloatBlock, FloatFront, LayerNorm
 from nas.importer.onnx_graph import OnnxGraph, attribute, passes
 from nas.importer.onnx_parts import (
     MOVES,
@@ -112,6 +112,14 @@ def _first_stream(graph: OnnxGraph) -> str:
     raise graph.refuse(graph.outputs[0], "a transformer with LayerNorm")
 
 
+def read_front(graph: OnnxGraph, stream: str) -> tuple[FloatFront | None, str]:
+    """Return a LayerNorm between stem and blocks, if there is one, and the stream of the blocks."""
+    name = _normalized(graph, stream)
+    if _branch(graph, stream) or name == stream or not _branch(graph, name):
+        return None, stream
+    return FloatFront(take_layer_norm(graph, name)[0]), name
+
+
 def read_blocks(graph: OnnxGraph, stream: str) -> tuple[list[FloatBlock], str]:
     """Return the blocks that start with a residual stream, and the stream behind them.
 
@@ -125,7 +133,7 @@ def read_blocks(graph: OnnxGraph, stream: str) -> tuple[list[FloatBlock], str]:
         block, stream = _block(graph, stream)
         blocks.append(block)
     if not blocks:
-        raise graph.refuse(stream, "followed by blocks: is there a norm in front of them?")
+        raise graph.refuse(stream, "followed by blocks of attention and MLP")
     return blocks, stream
 
 
@@ -236,13 +244,19 @@ def read_final_norm(graph: OnnxGraph, stream: str) -> tuple[LayerNorm, str]:
     UserError
         If there is none.
     """
+    name = _normalized(graph, stream)
+    norm, x = take_layer_norm(graph, name)
+    if x != stream:
+        raise graph.refuse(name, "the final LayerNorm")
+    return norm, name
+
+
+def _normalized(graph: OnnxGraph, stream: str) -> str:
+    """Return the output of what seems to be a LayerNorm of a stream; the stream without one."""
     name = stream
     for kinds in (("Sub", "LayerNormalization"), ("Div",), ("Mul",), ("Add",)):
         for node in graph.consumers(name, *kinds):
             if kinds not in (("Mul",), ("Add",)) or graph.split(node):
                 name = node.output[0]
                 break
-    norm, x = take_layer_norm(graph, name)
-    if x != stream:
-        raise graph.refuse(name, "the final LayerNorm")
-    return norm, name
+    return name

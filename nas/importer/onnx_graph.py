@@ -14,6 +14,7 @@ import onnxruntime
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from nas.importer.onnx_simplify import simplify
 from rtl.errors import UserError
 
 PASSING = ("Identity", "Dropout")
@@ -31,7 +32,7 @@ class OnnxGraph:
     file : str
         Named in errors.
     model : onnx.ModelProto
-        As it was read.
+        As it was read, without nodes that change nothing.
     image : str
         The input.
     constants : dict of str to ndarray
@@ -151,10 +152,14 @@ def read_graph(path: Path, image_size: int | None = None) -> OnnxGraph:
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise UserError(f"{path.name}: '{name}' holds values that are not finite")
     folded, varying = _partition(model, constants)
-    producers = {name: node for node in varying for name in node.output if name}
+    names = [name for node in varying for name in node.output if name]
     images = {image: np.zeros(shape, np.float32)}
-    found, shapes = _run(path, model, images, sorted(folded), list(producers))
-    return OnnxGraph(path.name, model, image, constants | found, shapes | {image: shape}, producers)
+    found, shapes = _run(path, model, images, sorted(folded), names)
+    constants, shapes = constants | found, shapes | {image: shape}
+    simplify(model, constants, shapes)
+    made = {name: node for node in model.graph.node for name in node.output}
+    producers = {name: made[name] for name in made if name in shapes}
+    return OnnxGraph(path.name, model, image, constants, shapes, producers)
 
 
 def _read(path: Path) -> ModelProto:
@@ -192,6 +197,10 @@ def _image_of(
     if len(sizes) != 4 or sizes[1] not in (1, 3):
         raise UserError(
             f"{file}: input '{inputs[0].name}' must be (batch, 1 or 3, height, width), not {sizes}"
+        )
+    if sizes[0] > 1:
+        raise UserError(
+            f"{file} takes {sizes[0]} images at a time: export it for one, or for any number"
         )
     if image_size is None and not (sizes[2] and sizes[3]):
         raise UserError(f"{file} takes images of any size: give --image-size")

@@ -9,7 +9,7 @@ import numpy as np
 from nas.importer import pixels
 from nas.importer.known import KNOWN, KnownFile
 from nas.importer.network import FloatNetwork
-from nas.importer.onnx_blocks import read_blocks, read_final_norm, read_stem
+from nas.importer.onnx_blocks import read_blocks, read_final_norm, read_front, read_stem
 from nas.importer.onnx_graph import OnnxGraph, read_graph
 from nas.importer.onnx_host import read_classifier, read_host
 from nas.importer.options import ImportOptions
@@ -34,6 +34,7 @@ def load_onnx(path: Path, options: ImportOptions) -> FloatNetwork:
     options.refuse_for(path.name, "checkpoint", "classes")
     graph = read_graph(path, options.image_size)
     stem, stream = read_stem(graph)
+    front, stream = read_front(graph, stream)
     blocks, stream = read_blocks(graph, stream)
     norm, tokens = read_final_norm(graph, stream)
     head = read_classifier(graph, tokens, stem.order)
@@ -61,6 +62,7 @@ def load_onnx(path: Path, options: ImportOptions) -> FloatNetwork:
         class_names=options.names(),
         host=None if head else read_host(graph, tokens, stem.order),
         source=_source(path, sha256, known, norm.epsilon, stem.order, graph),
+        front=front,
     )
     size = options.image_size
     return network if size is None or (height, width) == (size, size) else at_size(network, size)

@@ -154,7 +154,7 @@ def _positions(
         return None
     squares = [isqrt(count) for count in counts if count > 0 and isqrt(count) ** 2 == count]
     if not squares:
-        raise UserError(f"{file}: {position.shape[1]} positions are those of no square grid")
+        raise UserError(_strange_grid(file, position.shape[1], model.num_prefix_tokens))
     old, patch = squares[0], model.patch_embed.patch_size[0]
     if options.image_size is None:
         raise UserError(
@@ -163,6 +163,18 @@ def _positions(
             f" {rows * patch} to resample them"
         )
     return f"positions resampled from {old} x {old} to {rows} x {columns} patches"
+
+
+def _strange_grid(file: str, positions: int, others: int) -> str:
+    """Say what a number of positions may be that are no square and the model's other tokens."""
+    for more in range(others + 1, others + 9):
+        side = isqrt(max(positions - more, 0))
+        if side and side**2 == positions - more:
+            return (
+                f"{file} has {positions} positions: {side} x {side} patches, {more} other tokens,"
+                f" of which the model has {others}: is it distilled, or with registers?"
+            )
+    return f"{file}: {positions} positions are those of no square grid"
 
 
 def canonical(

@@ -1,12 +1,14 @@
 """CheckpointWeights out of checkpoint files: tensors alone, never code."""
 
+import argparse
 import pickle
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -19,7 +21,12 @@ NESTED = ("state_dict_ema", "model_ema", "ema", "state_dict", "model", "module",
 STEM = "patch_embed.proj.weight"
 """A weight that every network here has: what is in front of it is a prefix."""
 
+SHOWN = 6  # names of what is ignored
+
 SAVE = "torch.save(model.state_dict(), FILE)"
+
+HARMLESS = (argparse.Namespace, np.dtype, type(np.dtype(np.float64)), type(np.dtype(np.int64)))
+"""Classes that training scripts save beside weights, besides torch's: they only hold values."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +67,8 @@ def read_weights(path: Path) -> CheckpointWeights:
         found = _read_pickle(path)
     notes = []
     while isinstance(found, Mapping) and (keys := [key for key in NESTED if _nested(found, key)]):
-        others = "".join(f", not '{key}'" for key in keys[1:])
-        notes.append(f"weights are those under '{keys[0]}'{others}")
+        others = [*keys[1:], *(str(key) for key in found if key not in keys)]
+        notes.append(f"weights are those under '{keys[0]}'" + _not_those(others))
         found = found[keys[0]]
     tensors = {str(key): value for key, value in _tensors(path, found)}
     prefix = _prefix(path, tensors)
@@ -102,8 +109,11 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], str | None]:
 
 def _read_pickle(path: Path) -> Any:
     """Read a file of torch.save, of which nothing is executed."""
+    # NumPy's function that makes a number; its module changed its name.
+    scalar = cast(Callable[..., Any], np.float64(0).__reduce__()[0])
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([*HARMLESS, scalar]):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise UserError(
             f"{path.name}: holds more than weights, or is none of torch's files; code in it is not"
@@ -138,10 +148,17 @@ def _prefix(path: Path, tensors: Mapping[str, Tensor]) -> str:
     raise UserError(f"{path.name}: several networks in one file: {', '.join(found)}")
 
 
+def _not_those(keys: list[str]) -> str:
+    if not keys:
+        return ""
+    shown = ", ".join(f"'{key}'" for key in keys[:SHOWN])
+    return f", not {shown}" + (", ..." if len(keys) > SHOWN else "")
+
+
 def _left_out(keys: list[str]) -> str:
     if not keys:
         return ""
-    shown = ", ".join(keys[:3]) + (", ..." if len(keys) > 3 else "")
+    shown = ", ".join(keys[:SHOWN]) + (", ..." if len(keys) > SHOWN else "")
     return f"; left out {len(keys)} tensors without it ({shown})"
 
 

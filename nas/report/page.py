@@ -18,6 +18,13 @@ from rtl.files import atomic_write
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Said to browsers, which then refuse whatever a page would load or run."""
+ATTENTION = (
+    "Attention is that of the class token to the patches in the last block, the mean of its heads;"
+    " of a network without a class token there, the mean of the patches'."
+)
+TOKENS = (
+    " Tokens are coloured by the three directions in which those of the float network differ most."
+)
 DATA = "data"
 """Identity of the element with the figures as JSON."""
 
@@ -102,7 +109,12 @@ def _pictures(report: Report) -> list[Content]:
     if not report.pictures:
         return []
     cards = [picture_card(each) for each in report.pictures]
-    return [element("h2", "Images and answers"), element("div", *cards, class_="pictures")]
+    said = ATTENTION + TOKENS * any("tokens" in each.maps for each in report.pictures)
+    return [
+        element("h2", "Images and answers"),
+        element("p", said, class_="note"),
+        element("div", *cards, class_="pictures"),
+    ]
 
 
 def _card(title: str, content: Element) -> Element:

@@ -31,7 +31,6 @@ def test_the_order_of_tokens(tmp_path):
     [
         (Style("tokens", nn.ReLU()), "/blocks.0/activation/Relu .Relu.: not one of the kinds"),
         (Style("tokens", softmax=False), "MatMul.: not attention: a product of softmax"),
-        (Style("tokens", before=nn.LayerNorm), "Conv.*not followed by blocks|norm in front"),
         (Style("tokens", before=lambda width: nn.Linear(width, width)), "/before/"),
     ],
 )

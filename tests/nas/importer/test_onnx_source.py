@@ -4,9 +4,11 @@ import hashlib
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx import helper, numpy_helper
 from torch import nn
 
 from nas.importer import known, load
@@ -32,6 +34,7 @@ def imported(folder, style):
         (Style("tokens"), "erf"),
         (Style("tokens", nn.GELU("tanh"), fused=True), "tanh"),
         (Style("tokens", QuickGelu(), registers=2), "quick"),
+        (Style("tokens", before=nn.LayerNorm), "erf"),
     ],
 )
 def test_tokens_are_the_sources(tmp_path, style, kind):
@@ -43,6 +46,7 @@ def test_tokens_are_the_sources(tmp_path, style, kind):
     assert (network.pool, network.head, network.host) == ("all", None, None)
     assert (network.norm.epsilon, network.blocks[0].norm1.epsilon) == (1e-5, 1e-6)
     assert network.blocks[1].activation == kind
+    assert (network.front is not None) == (style.before is not None)
     assert (network.blocks[0].scale1 < 0).any() and (network.blocks[0].scale1 > 0).any()
     found = features(network, forward(network, pixels()))
     expected = module.double()(normalised(pixels(), torch.float64)).detach()
@@ -57,6 +61,29 @@ def test_tokens_are_the_sources(tmp_path, style, kind):
 def test_a_classifier_on_the_class_token_is_the_networks_own(tmp_path):
     network, module, _ = imported(tmp_path, Style("classes"))
     assert (network.pool, network.host) == ("token", None)
+    found = logits(network, forward(network, pixels()))
+    expected = module.double()(normalised(pixels(), torch.float64)).detach()
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_files_as_torchs_newer_exporter_writes_them(tmp_path):
+    """A mask of zeros in front of each softmax, and a guard behind it, change nothing."""
+    path, module = export(tmp_path, Style("classes"))
+    model = onnx.load(path)
+    zeros = np.zeros((1, 1, 10, 10), np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(zeros, "mask"))
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros((), np.float32), "zero"))
+    for number, softmax in enumerate([n for n in model.graph.node if n.op_type == "Softmax"]):
+        place, weights = list(model.graph.node).index(softmax), softmax.output[0]
+        masked, raw, lost = (f"{kind}{number}" for kind in ("masked", "raw", "lost"))
+        add = helper.make_node("Add", [softmax.input[0], "mask"], [masked])
+        softmax.input[0], softmax.output[0] = masked, raw
+        test = helper.make_node("IsNaN", [raw], [lost])
+        guard = helper.make_node("Where", [lost, "zero", raw], [weights])
+        for offset, node in ((1, guard), (1, test), (0, add)):
+            model.graph.node.insert(place + offset, node)
+    onnx.save(model, path)
+    network = load(path, mean=MEAN, std=STD)
     found = logits(network, forward(network, pixels()))
     expected = module.double()(normalised(pixels(), torch.float64)).detach()
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)

@@ -207,8 +207,12 @@ def altered(folder, change):
             "norm.bias holds values that are not finite",
         ),
         (
-            lambda t: t.update({"pos_embed": torch.ones(1, 13, 24)}),
-            "13 positions are those of no square grid",
+            lambda t: t.update({"pos_embed": torch.ones(1, 18, 24)}),
+            "has 18 positions: 4 x 4 patches, 2 other tokens, of which the model has 1: is it d",
+        ),
+        (
+            lambda t: t.update({"pos_embed": torch.ones(1, 63, 24)}),
+            "63 positions are those of no square grid",
         ),
     ],
 )

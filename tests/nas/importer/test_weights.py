@@ -2,6 +2,7 @@
 
 import argparse
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -20,7 +21,7 @@ def prefixed(prefix, tensors=None):
     "content, notes",
     [
         (STEM, ()),
-        ({"model": STEM, "epoch": 3}, ("weights are those under 'model'",)),
+        ({"model": STEM, "epoch": 3}, ("weights are those under 'model', not 'epoch'",)),
         (
             {"state_dict": prefixed("x."), "state_dict_ema": STEM},
             ("weights are those under 'state_dict_ema', not 'state_dict'",),
@@ -72,11 +73,22 @@ def test_code_is_never_run(tmp_path):
     assert "\n" not in str(error.value) and not (tmp_path / "run").exists()
 
 
-def test_a_training_checkpoint_is_refused(tmp_path):
+def test_what_lies_beside_the_weights_of_a_training_is_ignored_and_named(tmp_path):
     path = tmp_path / "checkpoint.pth"
-    torch.save({"model": STEM, "args": argparse.Namespace(lr=1e-3)}, path)
-    with pytest.raises(UserError, match=r"checkpoint.pth: holds more than weights"):
-        read_weights(path)
+    content = {
+        "model": prefixed("module."),
+        "optimizer": {"state": {0: {"step": torch.ones(1)}}},
+        "args": argparse.Namespace(lr=1e-3, data="images", betas=(0.9, 0.99)),
+        "best": np.float64(0.71),
+        "epoch": 3,
+    }
+    torch.save(content, path)
+    found = read_weights(path)
+    assert found.tensors.keys() == STEM.keys()
+    assert found.notes == (
+        "weights are those under 'model', not 'optimizer', 'args', 'best', 'epoch'",
+        "removed the prefix 'module.'",
+    )
 
 
 @pytest.mark.parametrize(
