@@ -105,6 +105,28 @@ def zcu102(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def silicon(session: nox.Session) -> None:
+    """Place and route a small board, and simulate what nextpnr leaves: some ten minutes.
+
+    Apart from the other tests because of its length. A missing tool fails it.
+    """
+    run(session, "pytest", "-m", "silicon", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def ulx3s(session: nox.Session) -> None:
+    """Make the ULX3S' bitstream, and classify a digit on the netlist it was packed from.
+
+    Writes to build/. It takes an hour or more; further arguments go to rtl.build.
+    """
+    engine = ("--board", "ulx3s", "--engine", "examples/ulx3s_ebr.json")
+    run(session, "rtl.build", *engine, "--no-synthesis", "--bitstream", *session.posargs)
+    images = ("examples/digits.pulsar", "examples/digit-7.png")
+    run(session, "sim.netlist", "build/pulsar_ulx3s_ebr_bitstream", *images, *engine,
+        "--json", "build/netlist.json")  # fmt: skip
+
+
+@nox.session(venv_backend="none")
 def types(session: nox.Session) -> None:
     """Check the types with pyright."""
     run(session, "pyright", *session.posargs)

@@ -48,6 +48,8 @@ TESTED_ELSEWHERE = {
     "rtl/memory/ports.py": "tests/rtl/memory/scratchpads/test_scratchpad.py",
     # What runs inside a simulation.
     "sim/benches/host.py": "tests/rtl/test_engine.py",
+    "sim/benches/pins.py": "tests/sim/test_pins.py",
+    "sim/remote.py": "tests/sim/test_device.py",
     "nas/cost/hardware.py": "tests/nas/cost/test_estimate.py",
 }
 """Modules without a test module of their own, and the one that tests them, by the reason."""

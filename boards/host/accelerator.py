@@ -15,6 +15,7 @@ from boards.host import registers
 from boards.host.closing import Closing
 from boards.host.errors import DeviceError, UserError
 from boards.host.faults import fault_text, status_bits
+from boards.host.frames import LIGHTS_BITS
 from boards.host.layout import BATCH, Layout
 from boards.host.package import Package
 from boards.host.registers import CONTROL_BITS, EVENTS, REGISTERS, UNITS
@@ -23,6 +24,7 @@ from boards.host.transport import Transport
 LIMIT_S = 2.0
 RESET_S = 20e-6  # some thousand cycles; a reset takes 128, if memory is quiet
 WORD_BITS = 32
+ERROR_LIGHT = 1 << LIGHTS_BITS - 1
 START, RESET = (1 << CONTROL_BITS.index(bit) for bit in ("start", "reset"))
 
 
@@ -151,6 +153,8 @@ class Accelerator(Closing):
             for at in range(0, len(images), self._layout.images)
         ]
         outputs = np.concatenate([part.outputs for part in parts])
+        with self._discarding():
+            self.transport.show(package.meaning.lights(outputs[-1]))
         return RunOutput(outputs, tuple(cycles for part in parts for cycles in part.cycles))
 
     def check(self) -> None:
@@ -317,6 +321,7 @@ class Accelerator(Closing):
             done, ends = now, self.transport.now() + self.limit_s
         now = self.read("images_done")
         if "error" in status:
+            self.transport.show(ERROR_LIGHT)
             fault = fault_text(self.read("error"), self.read("waits"))
             raise DeviceError(
                 f"the engine stopped after {now} of {images} images: {fault};"

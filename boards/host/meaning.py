@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from boards.host.features import features
+from boards.host.frames import LIGHTS_BITS
 
 LOGIT = np.dtype("<i4")
 RESIDUAL = np.dtype("<i2")
@@ -54,6 +55,10 @@ class LogitMeaning:
         following = [f"{self.class_names[i]} {values[i]:.2f}" for i in others[:1]]
         return self.class_names[best], f"{values[best]:.2f}", "".join(following)
 
+    def lights(self, output: np.ndarray) -> int:
+        """Show an image's class in seven LEDs."""
+        return int(output.argmax()) % (1 << LIGHTS_BITS - 1)
+
     def report(self, outputs: np.ndarray) -> dict[str, Any]:
         """Put images' logits as JSON has them."""
         names = [self.class_names[i] for i in outputs.argmax(axis=1)]
@@ -96,6 +101,10 @@ class FeatureMeaning:
         found = features(self, output[None], self.patches)[0]
         size = " x ".join(map(str, found.shape))
         return (size, *(f"{value:.3f}" for value in (found.min(), found.mean(), found.max())))
+
+    def lights(self, output: np.ndarray) -> int:
+        """Show nothing: there is no class."""
+        return 0
 
     def report(self, outputs: np.ndarray) -> dict[str, Any]:
         """Put images' features as JSON has them."""

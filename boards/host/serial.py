@@ -49,9 +49,9 @@ class SerialTransport(Transport):
         self._clock_hz = 0  # until it is known
         try:
             self.link.open()
-            self.memory_bytes = self._word(frames.MEMORY_BYTES)
             self._clock_hz = self._word(frames.CLOCK_HZ)
             self._speed_up()
+            self.memory_bytes = self._word(frames.MEMORY_BYTES)
         except BaseException:
             line.close()
             raise
@@ -87,6 +87,9 @@ class SerialTransport(Transport):
             if answer.header.value != zlib.crc32(piece):
                 return offset + at
         return None
+
+    def show(self, lights: int) -> None:
+        self._ask(LinkRequest(LinkOperation.WRITE32, frames.LIGHTS, lights))
 
     def wait(self, limit_s: float) -> None:
         self.line.pause(min(self.POLL_S, limit_s))

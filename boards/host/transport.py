@@ -52,6 +52,9 @@ class Transport(Closing):
         """Seconds of the time in which the engine's own time-outs are meant."""
         return time.monotonic()
 
+    def show(self, lights: int) -> None:
+        """Light eight LEDs, where the board has them."""
+
     def difference(self, offset: int, data: bytes) -> int | None:
         """Offset of the first byte of memory that is not as in ``data``, about; None if equal."""
         found = self.get(offset, len(data))

@@ -4,6 +4,8 @@
 - :mod:`rtl.build.synthesis`: resources, counted by Yosys
 - :mod:`rtl.build.netlist`: levels of logic between registers
 - :mod:`rtl.build.route`, :mod:`rtl.build.bitstream`: an ECP5, placed and routed, without a vendor
+- :mod:`rtl.build.absorb`: registers taken into block RAMs and multipliers, on the way
+- :mod:`rtl.build.content`: ``python -m rtl.build.content``, bitstreams that hold a network
 - :mod:`rtl.build.utilization`: resources, counted by Vivado
 - :mod:`rtl.build.tables`: tables of the command
 """

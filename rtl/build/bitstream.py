@@ -1,14 +1,19 @@
 """The bitstream of a board whose tools are all open: an engine in the board's top module."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from amaranth.lib import wiring
+
 from rtl.board import Board
+from rtl.build.absorb import absorb_in_file
+from rtl.build.content import RECORD, exchange, placeholder, words_of
 from rtl.build.route import (
     Routed,
     flat_netlist,
-    pack,
     part_options,
     place_and_route,
     require_nextpnr,
@@ -19,8 +24,27 @@ from rtl.lib.devices import primitives_of
 from rtl.lib.emit import emit_rtlil
 from rtl.soc import ulx3s
 
-TOPS = {"ulx3s": (ulx3s.Ulx3s, ulx3s.constraints)}
-"""Top module and constraints, by the board's name."""
+
+@dataclass(frozen=True)
+class BoardTop:
+    """A board around an engine.
+
+    Parameters
+    ----------
+    component : callable
+        Takes the engine's sizes and words of memory, and makes the top module.
+    constraints : str
+        Pins and frequencies, as an .lpf file says them.
+    memory_words : int
+    """
+
+    component: Callable[[EngineConfig, Sequence[int]], wiring.Component]
+    constraints: str
+    memory_words: int
+
+
+TOPS = {"ulx3s": BoardTop(ulx3s.Ulx3s, ulx3s.constraints(), ulx3s.MEMORY_WORDS)}
+"""By the board's name."""
 
 SHOWN = ("TRELLIS_COMB", "TRELLIS_FF", "DP16KD", "MULT18X18D")
 """Cells in the summary: look-up tables, flip-flops, block RAMs, multipliers."""
@@ -49,7 +73,8 @@ def build_bitstream(
     """Synthesise, place, route and pack ``pulsar_ENGINE.bit`` in the folder ``out``.
 
     What the tools leave lies in the folder ``pulsar_ENGINE_bitstream`` beside it: netlists before
-    and after, nextpnr's log and report, and ``design.config``, of which ecppack made the bitstream.
+    and after, nextpnr's log and report, and ``design.config``, whose memory holds a placeholder.
+    The bitstream's memory is empty: :mod:`rtl.build.content` makes others of the folder.
 
     Parameters
     ----------
@@ -68,20 +93,24 @@ def build_bitstream(
         If a tool fails: the design does not fit, or cannot be routed.
     """
     require_bitstream(board)
-    top, constraints = TOPS[board.name]
+    top = TOPS[board.name]
     design = f"pulsar_{engine.name}"
     folder = out / f"{design}_bitstream"
     folder.mkdir(parents=True, exist_ok=True)
     with step("top_s", f"Synthesising the top of board '{board.name}' (Yosys), minutes"):
-        rtlil = emit_rtlil(top(engine), design, primitives_of(board.device))
-        flat_netlist(rtlil, design, folder)
+        component = top.component(engine, placeholder(top.memory_words))
+        flat_netlist(emit_rtlil(component, design, primitives_of(board.device)), design, folder)
+    with step("registers_s", "Taking registers into block RAMs and multipliers"):
+        absorbed = absorb_in_file(folder / "netlist.json")
     with step("route_s", f"Placing and routing for {board.device} (nextpnr), a long while"):
-        routed = place_and_route(folder, board.device, constraints(), board.clock_hz, seed=seed)
+        routed = place_and_route(folder, board.device, top.constraints, board.clock_hz, seed=seed)
     with step("pack_s", "Packing the bitstream"):
-        pack(folder, f"{design}.bit")
+        record = {"engine": f"{engine.hash:016x}", "words": top.memory_words}
+        (folder / RECORD).write_text(json.dumps(record))
+        exchange(folder, words_of(b"", top.memory_words), f"{design}.bit")
     target = out / f"{design}.bit"
     (folder / f"{design}.bit").replace(target)
-    return target, routed
+    return target, replace(routed, output_registers=absorbed)
 
 
 def summary(routed: Routed) -> str:

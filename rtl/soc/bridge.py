@@ -9,6 +9,8 @@ from amaranth.utils import exact_log2
 from boards.host.frames import (
     ANSWER,
     CLOCK_HZ,
+    LIGHTS,
+    LIGHTS_BITS,
     MEMORY_BYTES,
     PAYLOAD_MAX,
     LinkOperation,
@@ -44,6 +46,8 @@ class SerialBridge(wiring.Component):
     -------
     rx : In(1)
     tx : Out(1)
+    lights : Out(8)
+        What the host wants to be lit.
     registers : Out(Axi4Lite)
     memory : Out(WordPort)
 
@@ -63,6 +67,7 @@ class SerialBridge(wiring.Component):
             {
                 "rx": In(1, init=1),
                 "tx": Out(1, init=1),
+                "lights": Out(LIGHTS_BITS),
                 "registers": Out(Axi4Lite()),
                 "memory": Out(WordPort()),
             }
@@ -152,7 +157,12 @@ class SerialBridge(wiring.Component):
                             m.next = "REGISTER"
                     with m.Case(LinkOperation.WRITE32):
                         m.d.sync += status.eq(Mux(refused, LinkStatus.BUS, LinkStatus.OK))
-                        with m.If(acts):
+                        with m.If(~is_register(request)):
+                            m.d.sync += [
+                                status.eq(LinkStatus.OK),
+                                self.lights.eq(request.value),
+                            ]
+                        with m.Elif(acts):
                             m.d.sync += status.eq(LinkStatus.OK)
                             m.next = "REGISTER"
                     with m.Case(LinkOperation.WRITE_BLOCK):
@@ -207,5 +217,12 @@ class SerialBridge(wiring.Component):
     def _own_register(self) -> Value:
         """The bridge's register at the request's address."""
         address = self.receiver.o.p.address
-        limit = Mux(address == MEMORY_BYTES, self.memory_bytes, self.period.period)
-        return Mux(address == CLOCK_HZ, self.clock_hz, limit)
+        values = {
+            CLOCK_HZ: self.clock_hz,
+            MEMORY_BYTES: self.memory_bytes,
+            LIGHTS: self.lights,
+        }
+        found = self.period.period
+        for own, value in values.items():
+            found = Mux(address == own, value, found)
+        return found

@@ -11,6 +11,7 @@ from boards.host.frames import (
     CLOCK_HZ,
     FALLBACK_S,
     LAST_BIT,
+    LIGHTS,
     MEMORY_BYTES,
     OPEN_BIT,
     PERIOD_MIN,
@@ -97,7 +98,7 @@ class RequestRules(wiring.Component):
         request = self.request
         allowed = {
             LinkOperation.READ32: is_register(request) | is_own(request),
-            LinkOperation.WRITE32: is_register(request),
+            LinkOperation.WRITE32: is_register(request) | (request.address == LIGHTS),
             LinkOperation.READ_BLOCK: has_payload(request) & self._is_memory(),
             LinkOperation.WRITE_BLOCK: has_payload(request) & self._is_memory(),
             LinkOperation.CRC: (request.value != 0) & self._is_memory(),
@@ -125,7 +126,7 @@ def is_register(request: FrameHeader) -> Value:
 
 def is_own(request: FrameHeader) -> Value:
     """Whether the address is that of one of the bridge's registers."""
-    return Cat(request.address == own for own in (CLOCK_HZ, MEMORY_BYTES, BIT_PERIOD)).any()
+    return Cat(request.address == own for own in (CLOCK_HZ, MEMORY_BYTES, BIT_PERIOD, LIGHTS)).any()
 
 
 def is_period(value: Value) -> Value:

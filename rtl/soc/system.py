@@ -6,6 +6,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from boards.host.frames import LIGHTS_BITS
 from rtl.config import EngineConfig
 from rtl.engine import Engine
 from rtl.errors import UserError
@@ -36,6 +37,8 @@ class SerialSystem(wiring.Component):
     -------
     rx : In(1)
     tx : Out(1)
+    lights : Out(8)
+        Class of the last image and error, as the host says.
 
     Raises
     ------
@@ -53,7 +56,7 @@ class SerialSystem(wiring.Component):
             )
         self.config, self.clock_hz = config, clock_hz
         self.memory_words, self.init = memory_words, init
-        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1)})
+        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "lights": Out(LIGHTS_BITS)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -65,5 +68,9 @@ class SerialSystem(wiring.Component):
         connect(m, producer=bridge.registers, consumer=engine.control)
         connect(m, producer=engine.memory, consumer=memory.bus)
         connect(m, producer=bridge.memory, consumer=memory.port)
-        m.d.comb += [bridge.rx.eq(self.rx), self.tx.eq(bridge.tx)]
+        m.d.comb += [
+            bridge.rx.eq(self.rx),
+            self.tx.eq(bridge.tx),
+            self.lights.eq(bridge.lights),
+        ]
         return m

@@ -8,6 +8,7 @@ from amaranth.lib import wiring
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import In, Out
 
+from boards.host.frames import LIGHTS_BITS
 from rtl.config import EngineConfig
 from rtl.soc.system import SerialSystem
 
@@ -31,8 +32,9 @@ PINS = (
     Pin("rx", "M1"),  # from the FTDI chip
     Pin("tx", "L4"),
     Pin("wifi_gpio0", "L2"),
+    *(Pin(f"lights[{bit}]", site) for bit, site in enumerate("B2 C2 C1 D2 D1 E2 E1 H3".split())),
 )
-"""The board's pins, by the top's port."""
+"""The board's pins, by the top's port; the lights from D0, beside the edge, to D7."""
 
 
 def constraints() -> str:
@@ -114,12 +116,15 @@ class Ulx3s(wiring.Component):
     tx : Out(1)
     wifi_gpio0 : Out(1)
         1, or else the ESP32 beside the FPGA takes the board over.
+    lights : Out(8)
+        LEDs D0 to D7: class of the last image in binary, and D7 for an error.
     """
 
     oscillator: In(1)
     rx: In(1)
     tx: Out(1)
     wifi_gpio0: Out(1)
+    lights: Out(LIGHTS_BITS)
 
     def __init__(self, config: EngineConfig, init: Sequence[int] = ()):
         self.config, self.content = config, init
@@ -139,5 +144,6 @@ class Ulx3s(wiring.Component):
             system.rx.eq(self.rx),
             self.tx.eq(system.tx),
             self.wifi_gpio0.eq(1),
+            self.lights.eq(system.lights),
         ]
         return m

@@ -13,6 +13,7 @@ from boards.host.transport import Transport
 from rtl.config import TINY
 from rtl.isa.faults import FaultCode
 from sim.device import NOWHERE, SimulatedTransport, open_transport
+from sim.remote import RemoteSimulation
 from tests.boards.host.bridge import BridgeModel, VirtualLine
 from tests.boards.host.engine_model import EngineModel
 from tests.boards.host.networks import small
@@ -59,14 +60,14 @@ class AxiEnd(End):
 
     def __init__(self, folder: Path, monkeypatch):
         self.log = []
-        original = SimulatedTransport._call
+        original = RemoteSimulation.call
 
         def call(transport, name, *arguments):
             if name in ("read", "write"):
                 self.log.append((name, arguments[0]))
             return original(transport, name, *arguments)
 
-        monkeypatch.setattr(SimulatedTransport, "_call", call)
+        monkeypatch.setattr(RemoteSimulation, "call", call)
 
     def open(self) -> Transport:
         self.transport = open_transport("", small().package)

@@ -7,7 +7,8 @@ import pytest
 
 from boards.host.accelerator import Accelerator
 from boards.host.errors import UserError
-from sim.device import SimulatedTransport, open_transport
+from sim.device import open_transport
+from sim.remote import RemoteSimulation
 from tests.boards.host.networks import small
 
 
@@ -33,13 +34,13 @@ def good(engine: Accelerator) -> None:
 
 def test_the_driver_waits_for_the_interrupt(engine, monkeypatch):
     log = []
-    original = SimulatedTransport._call
+    original = RemoteSimulation.call
 
     def call(self, *command):
         log.append(command)
         return original(self, *command)
 
-    monkeypatch.setattr(SimulatedTransport, "_call", call)
+    monkeypatch.setattr(RemoteSimulation, "call", call)
     good(engine)
     good(engine)
     waits = [command for command in log if command[0] == "wait"]

@@ -46,6 +46,7 @@ class BridgeModel:
         self.period = frames.first_period(self.clock_hz)
         self.open, self.last = False, 0
         self.refused = False  # the last write of a register
+        self.lights = 0
         self.frame, self.ignoring = bytearray(), False
         self.fifo: deque[tuple[float, int]] = deque()
         self.free_at = self.arrived_at = self.good_at = 0.0
@@ -153,7 +154,7 @@ class BridgeModel:
             register = frames.REGISTERS <= address < frames.REGISTERS + 4096
             own = (frames.CLOCK_HZ, frames.MEMORY_BYTES, frames.BIT_PERIOD)
             readable = operation == LinkOperation.READ32 and address in own
-            return address % 4 == 0 and (register or readable)
+            return address % 4 == 0 and (register or readable or address == frames.LIGHTS)
         if operation == LinkOperation.PERIOD:
             return value == 0 or frames.PERIOD_MIN <= value <= frames.PERIOD_MAX
         if operation in (LinkOperation.STATE, LinkOperation.SYNC):
@@ -175,11 +176,14 @@ class BridgeModel:
                 frames.CLOCK_HZ: self.clock_hz,
                 frames.MEMORY_BYTES: len(self.memory),
                 frames.BIT_PERIOD: self.period,
+                frames.LIGHTS: self.lights,
             }
             if address in own:
                 return own[address], b"", 0
             return self.registers.read32(address - frames.REGISTERS), b"", 0
-        if operation == LinkOperation.WRITE32:
+        if operation == LinkOperation.WRITE32 and address == frames.LIGHTS:
+            self.lights = value & (1 << frames.LIGHTS_BITS) - 1
+        elif operation == LinkOperation.WRITE32:
             self.write_register(address - frames.REGISTERS, value, new)
         if operation == LinkOperation.WRITE_BLOCK and new:
             self.memory[part] = np.frombuffer(payload, np.uint8)

@@ -11,6 +11,7 @@ from boards.host.errors import DeviceError, UserError
 from boards.host.registers import REGISTERS
 from boards.host.serial import RATES, SerialTransport, open_transport
 from rtl.config import TINY
+from rtl.isa.faults import FaultCode
 from tests.boards.host.answers import good
 from tests.boards.host.bridge import BridgeModel, VirtualLine
 from tests.boards.host.engine_model import EngineModel
@@ -60,6 +61,17 @@ def test_logits_at_the_best_rate(line, bridge):
         good(engine)
         assert (line.baud, bridge.period) == (RATES[0], 25)
     assert line.closed and bridge.registers.starts == 2 and not bridge.overflowed
+
+
+def test_the_class_is_shown_and_a_fault_too(line, bridge):
+    with Accelerator(SerialTransport(line)) as engine:
+        engine.load(small().package)
+        good(engine)
+        assert bridge.lights == small().logits[-1].argmax()
+        bridge.registers.fault = FaultCode.WATCHDOG
+        with pytest.raises(DeviceError, match="WATCHDOG"):
+            engine.classify(small().images)
+        assert bridge.lights == 0x80
 
 
 def test_a_thousand_damaged_bytes(line, bridge):

@@ -1,6 +1,7 @@
 """The way to a bitstream through the command: what it writes, what it says, what it refuses."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,23 +12,24 @@ from rtl.build.__main__ import PROG, main
 from rtl.build.bitstream import summary
 from rtl.build.route import Routed
 from rtl.cli import command
+from rtl.soc.memory import BANK_WORDS
 from tests.rtl.build.test_route import Blinker
 from tests.rtl.sizes import SMALL
 
 
 class BlinkerTop(Blinker):
-    """A board's top module takes an engine; this one has no use for it."""
+    """A board's top module takes an engine and memory; this one has a use for the memory alone."""
 
-    def __init__(self, engine):
+    def __init__(self, engine, words):
         assert engine is SMALL
-        super().__init__()
+        super().__init__(words)
 
 
 @pytest.fixture
 def small_top(monkeypatch):
     """A counter in place of the engine, for which the same tools take seconds."""
-    _, constraints = bitstream.TOPS["ulx3s"]
-    monkeypatch.setitem(bitstream.TOPS, "ulx3s", (BlinkerTop, constraints))
+    top = replace(bitstream.TOPS["ulx3s"], component=BlinkerTop, memory_words=BANK_WORDS)
+    monkeypatch.setitem(bitstream.TOPS, "ulx3s", top)
     monkeypatch.setitem(build.config.ENGINES, "small", SMALL)
 
 
@@ -47,7 +49,9 @@ def test_a_bitstream_and_its_report(small_top, tmp_path, capsys):
     found = report["bitstream"]
     assert (found["clock_mhz"], found["seed"], found["timing_met"]) == (50, 7, True)
     assert found["fmax_mhz"] > 50
-    assert found["critical_path"] and found["utilisation"]["TRELLIS_FF"]["used"] == 24
+    assert found["critical_path"] and found["utilisation"]["DP16KD"]["used"] == 8
+    absorbed = {"ports": {"DP16KD": 8}, "flip_flops": 128, "kept": {}}
+    assert found["output_registers"] == absorbed  # one bank needs no multiplexer behind it
     assert report["route_s"] > 0
     assert "MHz after routing, 50 MHz met (seed 7); TRELLIS_COMB" in capsys.readouterr().out
 

@@ -12,18 +12,24 @@ from rtl.build import route
 from rtl.build.route import flat_netlist, pack, part_options, place_and_route
 from rtl.errors import ToolError, UserError
 from rtl.lib.emit import emit_rtlil
+from rtl.soc.memory import BlockMemory
 from rtl.soc.ulx3s import CLOCK_HZ, PhaseLockedLoop, constraints
 
 DEVICE = "LFE5U-85F-6BG381C"
 
 
 class Blinker(wiring.Component):
-    """A counter between the ULX3S' pins."""
+    """A counter between the ULX3S' pins; with words, a memory of them that it reads."""
 
     oscillator: In(1)
     rx: In(1)
     tx: Out(1)
     wifi_gpio0: Out(1)
+    lights: Out(8)
+
+    def __init__(self, words=()):
+        self.words = words
+        super().__init__()
 
     def elaborate(self, platform):
         m = Module()
@@ -34,9 +40,15 @@ class Blinker(wiring.Component):
         m.d.comb += [
             pll.i.eq(self.oscillator),
             clock.clk.eq(pll.o),
-            self.tx.eq(count[-1]),
             self.wifi_gpio0.eq(1),
+            self.lights.eq(0x80),
         ]
+        read = 0
+        if self.words:
+            m.submodules.memory = words = BlockMemory(len(self.words), self.words)
+            m.d.comb += words.port.address.eq(count)
+            read = words.port.read_data.xor()
+        m.d.comb += self.tx.eq(count[-1] ^ read)
         return m
 
 

@@ -43,6 +43,8 @@ def request(rng, sequence):
     step = rng.choice([1, 1, 1, 1, 1, 0, 3])
     sequence = (sequence + step) % 256
     address, value, payload = frames.REGISTERS + rng.choice(REGISTERS), rng.getrandbits(32), b""
+    if rng.random() < 0.1:
+        address = frames.LIGHTS
     if operation in (LinkOperation.READ_BLOCK, LinkOperation.WRITE_BLOCK, LinkOperation.CRC):
         address = 16 * rng.choice([0, 1, 700, BYTES // 16 - 1])
         value = rng.choice([16, 32, 32, 64, 20])

@@ -10,7 +10,11 @@ from rtl.soc.ulx3s import CLOCK_HZ, OSCILLATOR_HZ, PINS, PhaseLockedLoop, Ulx3s,
 
 
 def test_every_port_has_one_pin():
-    ports = list(Ulx3s(TINY).signature.members)
+    ports = [
+        name if len(value) == 1 else f"{name}[{bit}]"
+        for (name,), _, value in Ulx3s(TINY).signature.flatten(Ulx3s(TINY))
+        for bit in range(len(value))
+    ]
     assert sorted(pin.port for pin in PINS) == sorted(ports)
     assert len({pin.site for pin in PINS}) == len(PINS)
 

@@ -1,0 +1,67 @@
+"""A serial line whose other end is a simulated board: the host's driver at the design's pins."""
+
+from boards.host.frames import PERIOD_MIN
+from boards.host.line import Line
+from boards.host.serial import SerialTransport
+from sim.remote import RemoteSimulation
+from sim.toolchain.simulation import Build
+
+
+class PinLine(Line):
+    """A line to the pins of a simulated design, which have the names of rtl/soc/ulx3s.py.
+
+    Time is that of the simulation. The board is switched on with the first byte: silence before
+    that costs nothing.
+
+    Parameters
+    ----------
+    build : Build
+    clock_hz : int
+        Of the engine.
+    """
+
+    def __init__(self, build: Build, clock_hz: int):
+        self.clock_hz = clock_hz
+        self._before = 0.0  # seconds before the board was switched on
+        self._on = False
+        self._remote = RemoteSimulation(build, "sim.benches.pins", {"clock_hz": clock_hz})
+
+    @property
+    def cycles(self) -> int:
+        """Cycles that were simulated."""
+        return round(self._remote.time * 1e-9 * self.clock_hz)
+
+    def write(self, data: bytes) -> None:
+        self._on = True
+        self._remote.call("write", data.hex())
+
+    def read(self, limit_s: float) -> bytes:
+        if not self._on:
+            self._before += limit_s
+            return b""
+        return bytes.fromhex(self._remote.call("read", limit_s))
+
+    def set_baud(self, baud: int) -> bool:
+        self._remote.call("baud", baud)
+        return True
+
+    def close(self) -> None:
+        self._remote.close()
+
+    def now(self) -> float:
+        return self._before + self._remote.time * 1e-9
+
+    def pause(self, seconds: float) -> None:
+        if self._on:
+            self._remote.call("pause", seconds)
+        else:
+            self._before += seconds
+
+    def output(self, name: str) -> int:
+        """Return the value of an output of the design."""
+        return self._remote.call("output", name)
+
+
+def open_pins(build: Build, clock_hz: int) -> SerialTransport:
+    """Open the driver's serial transport at a design's pins, at the bridge's highest rate."""
+    return SerialTransport(PinLine(build, clock_hz), rates=(clock_hz // PERIOD_MIN,))
