@@ -150,6 +150,9 @@ def _opened(path: Path) -> Image.Image:
                 image = Image.open(file, formats=tuple(FORMATS))
                 _require_eight_bits(image, str(path))  # decoding hides how many there were
                 image.load()
+                if image.format == "PNG":  # Pillow doesn't mind if its end is missing
+                    file.seek(0)
+                    Image.open(file, formats=("PNG",)).verify()
         except Image.UnidentifiedImageError:
             known = ", ".join(FORMATS)
             raise UserError(f"{path}: cannot be read: not an image of {known}") from None

@@ -85,8 +85,8 @@ class NetworkWriter:
         tokens, width = len(queries), model.width
         norm1 = self._norm(f"{name}.norm1", residual, block.norm1, model.tokens)
         context = self._attention(name, block, norm1, self._some(norm1, queries), tokens)
-        residual = self._some(residual, queries)
-        residual = self._add(name, "proj", block, residual, context)
+        begins = np.zeros((1, 1, width), np.int64) if block.pools else self._some(residual, queries)
+        residual = self._add(name, "proj", block, begins, context)
         residual = g.tap(f"{name}.attended", residual, (tokens, width))
         norm2 = self._norm(f"{name}.norm2", residual, block.norm2, tokens)
         with g.scope(f"{name}.fc1"):
@@ -101,7 +101,10 @@ class NetworkWriter:
         """Tokens that are attended to, and the ``count`` ones that attend, to the context."""
         model, g = self.model, self.graph
         tokens, inner = model.tokens, block.heads * model.head_dim
-        q = self._rows(name, "q", block, queries, self._activations, count)
+        if block.pools:
+            q = self._query(name, block, keys)
+        else:
+            q = self._rows(name, "q", block, queries, self._activations, count)
         k = self._rows(name, "k", block, keys, ops.INT8, tokens)
         v = self._rows(name, "v", block, keys, ops.INT8, tokens)
         with g.scope(f"{name}.attention"):
@@ -118,6 +121,17 @@ class NetworkWriter:
             joined = g.node("Transpose", context, perm=[0, 2, 1, 3])
             joined = g.node("Reshape", joined, np.array([0, 0, inner]))
         return g.tap(f"{name}.context", joined, (count, inner))
+
+    def _query(self, name: str, block: Block, images: str) -> str:
+        """A constant query for each of the images, (batch, 1, heads * head_dim)."""
+        g = self.graph
+        with g.scope(f"{name}.q"):
+            shape = g.node(
+                "Concat", g.node("Shape", images, start=0, end=1), np.array([1, 1]), axis=0
+            )
+            acc = g.node("Expand", np.zeros((1, 1, 1), np.int64), shape)
+            codes = ops.requantize(g, acc, block.q, self._activations)
+        return g.tap(f"{name}.q", codes, (1, block.q.rows))
 
     def _classify(self, output: Classifier, residual: str) -> None:
         """The last block's tokens to the logits."""
@@ -155,11 +169,13 @@ class NetworkWriter:
         with g.scope("features"):
             some = self._some(residual, tokens.get(output.pool, everything))
             x = g.times(g.cast(some, np.float64), np.float64(output.scale))
-            x = g.minus(x, g.node("ReduceMean", x, last))
-            variance = g.node("ReduceMean", g.times(x, x), last)
-            root = g.node("Sqrt", g.plus(variance, np.float64(output.epsilon)))
+            if output.epsilon is not None:
+                x = g.minus(x, g.node("ReduceMean", x, last))
+                variance = g.node("ReduceMean", g.times(x, x), last)
+                root = g.node("Sqrt", g.plus(variance, np.float64(output.epsilon)))
+                x = g.node("Div", x, root)
             matrix = g.cast(g.named(output.matrix.T, "matrix"), np.float64)
-            found = g.node("MatMul", g.node("Div", x, root), matrix)
+            found = g.node("MatMul", x, matrix)
             found = g.plus(found, output.bias.astype(np.float64))
             shape: tuple[int, ...] = output.bias.shape
             if output.pool == "all":
@@ -187,7 +203,7 @@ class NetworkWriter:
             found = ops.linear(self.graph, x, linear, inputs, codes)
         return self.graph.tap(f"{name}.{layer}", found, (tokens, linear.rows))
 
-    def _add(self, name: str, layer: str, block: Block, residual: str, x: str) -> str:
+    def _add(self, name: str, layer: str, block: Block, residual: Operand, x: str) -> str:
         with self.graph.scope(f"{name}.{layer}"):
             inputs = block.input_range(layer, self.model.act_bits)
             return ops.add_to(self.graph, residual, x, getattr(block, layer), inputs)

@@ -49,10 +49,10 @@ class SearchOptions:
     the golden model. Each winner is compared with the best uniform network and with the best of as
     many random ones. Without options it takes about ten minutes on two cores.
 
-    The folder OUT/NAME then holds summary.json, pareto.png, engine.json, one .pulsar file per
-    winner, predictions.json (written before anything is simulated), and search.json (the state of
-    the search). An interrupted run continues when the same command is given again. The same
-    options give the same results.
+    The folder OUT/NAME then holds report.html (to look at), summary.json, pareto.png, engine.json,
+    one .pulsar file per winner, predictions.json (written before anything is simulated), and
+    search.json (the state of the search). An interrupted run continues when the same command is
+    given again. The same options give the same results.
 
     With --engine free, the engine is searched as well. Those configurations compete that fit the
     board and run the networks fastest, and the one with the most accurate winners is taken:

@@ -357,6 +357,18 @@ def test_damaged_files_never_give_a_traceback(tmp_path, suffix):
             assert re.match(rf"{re.escape(str(path))}: ", str(error))
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "gif", "tiff", "webp", "ppm"])
+def test_files_that_are_cut_off_are_refused(tmp_path, suffix):
+    """Also where all pixels can be guessed, as in a PNG of one colour."""
+    for name, image in (("noise", random_image(28, 28)[0]), ("flat", Image.new("L", (28, 28)))):
+        path = tmp_path / f"{name}.{suffix}"
+        image.save(path)
+        data = path.read_bytes()
+        for missing in (20, len(data) // 2):
+            path.write_bytes(data[:-missing])
+            assert f"{path}: cannot be read: " in refusal(path)
+
+
 def test_bombs(tmp_path, monkeypatch):
     random_image(28, 28)[0].save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
