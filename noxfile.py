@@ -119,10 +119,10 @@ def ulx3s(session: nox.Session) -> None:
 
     Writes to build/. It takes an hour or more; further arguments go to rtl.build.
     """
-    engine = ("--board", "ulx3s", "--engine", "examples/ulx3s_ebr.json")
+    engine = ("--board", "ulx3s")
     run(session, "rtl.build", *engine, "--no-synthesis", "--bitstream", *session.posargs)
     images = ("examples/digits.pulsar", "examples/digit-7.png")
-    run(session, "sim.netlist", "build/pulsar_ulx3s_ebr_bitstream", *images, *engine,
+    run(session, "sim.netlist", "build/pulsar_ulx3s_bitstream", *images, *engine,
         "--json", "build/netlist.json")  # fmt: skip
 
 

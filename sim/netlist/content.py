@@ -8,12 +8,9 @@ import numpy as np
 from rtl.soc.blocks import WORD_BITS
 from sim.netlist.routed import RoutedNetlist
 
-ROWS, ROW_BITS, FILL = (
-    1024,
-    18,
-    20,
-)  # of a block RAM; two bits of a row fill INITVAL
-SLICE = 512  # words by which a column of bits is known
+ROWS, ROW_BITS, FILL = 1024, 18, 20  # of a block RAM; two bits of a row fill INITVAL
+SLICE = 512  # rows by which a column of bits is known
+WORDS_IN_A_ROW = (1, 2, 4, 8)  # of a block RAM with 18, 9, 4 and 2 bits of each word
 INITVAL = re.compile(r"INITVAL_[0-9A-F]{2}")
 
 
@@ -24,12 +21,12 @@ def replace_content(netlist: RoutedNetlist, old: Sequence[int], new: Sequence[in
     ----------
     netlist : RoutedNetlist
     old, new : sequence of int
-        Words of 128 bits, a multiple of 512. The old ones must be random enough to be known by.
+        Words of memory, a multiple of 512. The old ones must be random enough to be known by.
 
     Returns
     -------
     int
-        Columns of 512 bits that were exchanged: 128 for each 512 words, if all were found.
+        Columns of 512 bits that were exchanged: 64 for each 512 words, if all were found.
     """
     columns = dict(zip(_columns(old), _columns(new), strict=True))
     found = 0
@@ -54,7 +51,19 @@ def replace_content(netlist: RoutedNetlist, old: Sequence[int], new: Sequence[in
 
 
 def _columns(words: Sequence[int]) -> list[bytes]:
-    """Columns of bits, as text of 512 digits each."""
+    """Columns of bits, as text of 512 digits each, for every number of words in a row."""
     text = "".join(f"{word:0{WORD_BITS}b}" for word in words)
-    digits = np.frombuffer(text.encode(), np.uint8).reshape(-1, SLICE, WORD_BITS)
-    return [piece[:, bit].tobytes() for piece in digits for bit in range(WORD_BITS)]
+    digits = np.frombuffer(text.encode(), np.uint8).reshape(-1, WORD_BITS)
+    return [
+        piece[:, place, bit].tobytes()
+        for count in WORDS_IN_A_ROW
+        for piece in _rows(digits, count)
+        for place in range(count)
+        for bit in range(WORD_BITS)
+    ]
+
+
+def _rows(digits: np.ndarray, count: int) -> np.ndarray:
+    """Arrange words as slices of rows with ``count`` words each, as many as are whole."""
+    whole = len(digits) // (SLICE * count)
+    return digits[: whole * SLICE * count].reshape(whole, SLICE, count, WORD_BITS)

@@ -6,17 +6,24 @@ import random
 import pytest
 
 from boards.host.errors import DeviceError
+from rtl.build.content import words_of
 from rtl.build.verilog import emit_verilog
 from rtl.soc.blocks import WORD_BYTES
-from rtl.soc.memory import BANK_WORDS
 from rtl.soc.ulx3s import CLOCK_HZ
 from sim.netlist.build import LENIENT
 from sim.netlist.cells import OWN
 from sim.pins import open_pins
 from sim.toolchain.builder import build
-from tests.sim.netlist.design import FACTORS, PRODUCT, TABLE, TABLE_WORDS, SmallBoard
+from tests.sim.netlist.design import (
+    FACTORS,
+    MEMORY_WORDS,
+    PRODUCT,
+    TABLE,
+    TABLE_WORDS,
+    SmallBoard,
+)
 
-MEMORY_BYTES = BANK_WORDS * WORD_BYTES
+MEMORY_BYTES = MEMORY_WORDS * WORD_BYTES
 
 
 def exercise(transport, content):
@@ -44,7 +51,7 @@ def exercise(transport, content):
 @pytest.mark.sim
 def test_the_driver_at_the_pins(tmp_path):
     content = random.Random(1).randbytes(MEMORY_BYTES)
-    words = [int.from_bytes(content[at : at + 16], "little") for at in range(0, MEMORY_BYTES, 16)]
+    words = words_of(content, MEMORY_WORDS)
     (tmp_path / "board.v").write_text(emit_verilog(SmallBoard(words), "board"))
     simulation = build([OWN, tmp_path / "board.v"], "board", arguments=LENIENT, optimize="-O1")
     transport = open_pins(simulation, CLOCK_HZ)

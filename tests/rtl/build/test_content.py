@@ -9,29 +9,29 @@ from rtl.build.content import CONFIG, RECORD, main, placeholder, words_of
 from rtl.cli import command
 from rtl.compiler.package import package_file, write_package
 from rtl.errors import UserError
+from rtl.soc.blocks import WORD_BITS
 
 MODEL = Path("examples/digits.pulsar")
-ENGINE = "examples/ulx3s_ebr.json"
 
 
 def test_words():
     assert words_of(bytes(range(9)), 3) == [int.from_bytes(bytes(range(8)), "little"), 8, 0]
-    with pytest.raises(UserError, match=r"^17 bytes do not fit memory of 16$"):
-        words_of(bytes(17), 1)
+    with pytest.raises(UserError, match=r"^9 bytes do not fit memory of 8$"):
+        words_of(bytes(9), 1)
 
 
 def test_the_placeholder_is_always_the_same_and_its_columns_differ():
     words = placeholder(1024)
     assert words == placeholder(1024) and len(set(words)) == 1024
-    columns = {tuple(word >> bit & 1 for word in words[at : at + 512]) for bit in range(128)
+    columns = {tuple(word >> bit & 1 for word in words[at : at + 512]) for bit in range(WORD_BITS)
                for at in (0, 512)}  # fmt: skip
-    assert len(columns) == 256
+    assert len(columns) == 2 * WORD_BITS
 
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory):
     path = tmp_path_factory.mktemp("package") / "digits.package"
-    write_package(package_file(MODEL, "ulx3s", ENGINE), path)
+    write_package(package_file(MODEL, "ulx3s", None), path)
     return path
 
 

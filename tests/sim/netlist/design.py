@@ -13,11 +13,12 @@ from boards.host.frames import LIGHTS_BITS
 from rtl.lib.streams import connect
 from rtl.memory.axi import Axi4Lite
 from rtl.soc.bridge import SerialBridge
-from rtl.soc.memory import BANK_WORDS, BlockMemory
+from rtl.soc.memory import BlockMemory
 from rtl.soc.ulx3s import CLOCK_HZ, PhaseLockedLoop
 
 FACTORS, PRODUCT, TABLE = (0x00, 0x04), (0x08, 0x0C), 0x40  # offsets
 FACTOR_BITS, TABLE_WORDS = 18, 16
+MEMORY_WORDS = 2048 + 1024  # two banks
 
 
 class ProductRegisters(wiring.Component):
@@ -71,8 +72,8 @@ class SmallBoard(wiring.Component):
         m.domains.sync = clock = ClockDomain()
         m.submodules.pll = pll = PhaseLockedLoop()
         m.submodules.reset = ResetSynchronizer(~pll.locked)
-        m.submodules.bridge = bridge = SerialBridge(CLOCK_HZ, BANK_WORDS)
-        m.submodules.memory = words = BlockMemory(BANK_WORDS, self.content)
+        m.submodules.bridge = bridge = SerialBridge(CLOCK_HZ, MEMORY_WORDS)
+        m.submodules.memory = words = BlockMemory(MEMORY_WORDS, self.content)
         m.submodules.registers = registers = ProductRegisters()
         connect(m, producer=bridge.memory, consumer=words.port)
         connect(m, producer=bridge.registers, consumer=registers.bus)

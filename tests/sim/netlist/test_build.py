@@ -9,18 +9,18 @@ from rtl.build import content
 from rtl.build.route import flat_netlist, place_and_route
 from rtl.errors import ToolError
 from rtl.lib.emit import emit_rtlil
-from rtl.soc.memory import BANK_WORDS
+from rtl.soc.blocks import WORD_BITS
 from rtl.soc.ulx3s import CLOCK_HZ, constraints
 from sim.netlist.build import build_netlist
 from sim.netlist.content import replace_content
 from sim.netlist.routed import RoutedNetlist
 from sim.pins import open_pins
-from tests.sim.netlist.design import SmallBoard
+from tests.sim.netlist.design import MEMORY_WORDS, SmallBoard
 from tests.sim.test_pins import MEMORY_BYTES, exercise
 
 pytestmark = pytest.mark.silicon
 CONTENT = random.Random(6).randbytes(MEMORY_BYTES)
-OLD, NEW = content.placeholder(BANK_WORDS), content.words_of(CONTENT, BANK_WORDS)
+OLD, NEW = content.placeholder(MEMORY_WORDS), content.words_of(CONTENT, MEMORY_WORDS)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def opened(netlist, folder):
 
 def test_the_routed_netlist_does_what_the_rtl_does(routed, tmp_path):
     netlist = RoutedNetlist(routed / "routed.json")
-    assert replace_content(netlist, OLD, NEW) == BANK_WORDS // 512 * 128
+    assert replace_content(netlist, OLD, NEW) == MEMORY_WORDS // 512 * WORD_BITS
     kinds = {cell["type"] for cell in netlist.cells.values()}
     assert kinds == {"TRELLIS_COMB", "TRELLIS_FF", "TRELLIS_RAMW", "DP16KD", "MULT18X18D",
                      "EHXPLLL", "DCCA", "TRELLIS_IO"}  # fmt: skip

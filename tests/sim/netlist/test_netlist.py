@@ -5,7 +5,7 @@ import pytest
 from rtl.cli import command
 from sim.netlist.__main__ import PROG, main
 
-MODEL, IMAGE, ENGINE = "examples/digits.pulsar", "examples/digit-7.png", "examples/ulx3s_ebr.json"
+MODEL, IMAGE = "examples/digits.pulsar", "examples/digit-7.png"
 
 
 def run(*args):
@@ -13,7 +13,7 @@ def run(*args):
 
 
 def test_a_folder_without_a_netlist(tmp_path, capsys):
-    assert run(tmp_path, MODEL, IMAGE, "--engine", ENGINE) == 2
+    assert run(tmp_path, MODEL, IMAGE) == 2
     said = f"{tmp_path / 'routed.json'} not found: python -m rtl.build --bitstream makes it"
     assert capsys.readouterr().err == f"{PROG}: error: {said}\n"
 
@@ -29,5 +29,5 @@ def test_a_flip_that_is_no_bit(tmp_path, capsys, flip):
     (tmp_path / "routed.json").write_text(
         '{"creator": "x", "modules": {"a": {"ports": {}, "cells": {}, "netnames": {}}}}'
     )
-    assert run(tmp_path, MODEL, IMAGE, "--engine", ENGINE, "--flip", flip) == 2
+    assert run(tmp_path, MODEL, IMAGE, "--flip", flip) == 2
     assert capsys.readouterr().err == f"{PROG}: error: --flip {flip}: must be CELL:BIT\n"
