@@ -104,7 +104,7 @@ class FloatBlock:
 
 @dataclass(frozen=True, eq=False)
 class FloatFront:
-    """What makes the blocks' stream of patches and positions: ``layer(norm(x))``.
+    """Step between patches with positions and the blocks: ``layer(norm(x))``.
 
     Parameters
     ----------

@@ -198,7 +198,7 @@ class BlockQuantizer:
         return zip(self.exact, self.stream, strict=True)
 
     def _base(self, name: str, stream: Tensor) -> Tensor:
-        """What a layer's result is added to."""
+        """Stream that a layer's result is added to."""
         begins = self.block.pools and name == "proj"
         return torch.zeros_like(stream[:, -1:]) if begins else stream
 

@@ -124,7 +124,7 @@ class _Decoder:
         return Norm(**values, exponent=self.tensor(f"{name}.exponent"))
 
     def front(self, top: Fields) -> Front | None:
-        """What is between the patch embedding and the blocks; null where nothing is."""
+        """Read what is between the patch embedding and the blocks; null where nothing is."""
         if (value := top.take("front")) is None:
             return None
         entry = Fields("header.front", value)
