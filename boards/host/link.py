@@ -155,6 +155,7 @@ class SerialLink:
             The same as a rate that the line knows.
         """
         self.ask([LinkRequest(LinkOperation.PERIOD, value=period)])
+        self.line.pause(self._seconds(1 / frames.BITS_PER_BYTE))  # the answer's stop bit
         if self.line.set_baud(baud):
             self.baud = baud
             try:

@@ -138,6 +138,19 @@ def test_a_higher_rate(link, line, bridge):
     assert line.now() - before < 0.02
 
 
+def test_the_rate_changes_a_bit_after_the_answer(link, line, monkeypatch):
+    """The answer's stop bit still has the old rate."""
+    read, changed = [], []
+    receive, change = line.read, line.set_baud
+    monkeypatch.setattr(line, "read", lambda limit: (receive(limit), read.append(line.now()))[0])
+    monkeypatch.setattr(
+        line, "set_baud", lambda baud: (changed.append(line.now()), change(baud))[1]
+    )
+    assert link.set_period(25, 2_000_000)
+    last = max(at for at in read if at <= changed[0])
+    assert changed[0] - last == pytest.approx(1 / frames.FIRST_BAUD)
+
+
 def test_idle_for_seconds(link, line, bridge):
     link.set_period(25, 2_000_000)
     for seconds in (0.5, 0.99, 1.1, 1.3, 100):
