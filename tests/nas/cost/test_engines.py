@@ -66,5 +66,5 @@ def test_a_board_with_any_engine_has_ranges(name, token_lanes, tmp_path):
     for size in SIZES:
         low, high = getattr(smallest, size), getattr(largest, size)
         assert high == getattr(engine, size)
-        assert low < high or size in ("token_lanes", "depth_lanes", "memory_bytes")
+        assert low < high or size in ("token_lanes", "row_lanes", "depth_lanes", "memory_bytes")
         assert all(low <= getattr(other, size) <= high for other in engines)
