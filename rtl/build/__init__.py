@@ -6,6 +6,7 @@
 - :mod:`rtl.build.route`, :mod:`rtl.build.bitstream`: an ECP5, placed and routed, without a vendor
 - :mod:`rtl.build.absorb`: registers taken into block RAMs and multipliers, on the way
 - :mod:`rtl.build.content`: ``python -m rtl.build.content``, bitstreams that hold a network
+- :mod:`rtl.build.columns`: words of memory in block RAMs, found and exchanged
 - :mod:`rtl.build.utilization`: resources, counted by Vivado
 - :mod:`rtl.build.tables`: tables of the command
 """

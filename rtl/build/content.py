@@ -1,7 +1,8 @@
 """The memory's content in a bitstream, exchanged after place and route.
 
-The design is placed and routed with a *placeholder*, random words by which Project Trellis' ecpbram
-finds the memory's bits in any block RAM, and exchanges them in seconds.
+The design is placed and routed with a *placeholder*, random words by which the memory's bits are
+found in any block RAM, and exchanged in seconds. Project Trellis' ecpbram does so, too, but does
+not say whether it found them all.
 """
 
 import json
@@ -13,17 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import tyro
 
 from boards.host.package import Package
-from rtl.build.route import pack, run_tool
+from rtl.build.columns import ROW_BITS, ROWS, ContentColumns
+from rtl.build.route import pack
 from rtl.cli import command
 from rtl.errors import ToolError, UserError
 from rtl.soc.blocks import WORD_BITS, WORD_BYTES
 
-BLOCK_BITS = 16 * 1024  # of a block RAM, without those for parity
+HALF_BITS = ROW_BITS // 2
 SEED = 0x16D8
-BLOCK = re.compile(r"^\.bram_init \d+\n(?:.+\n)+", re.MULTILINE)
+BLOCK = re.compile(r"^(?P<name>\.bram_init \d+\n)(?P<values>(?:[0-9a-f ]+\n)+)", re.MULTILINE)
 CONFIG, RECORD = "design.config", "content.json"
 
 
@@ -56,23 +59,42 @@ def exchange(folder: Path, words: Sequence[int], name: str) -> None:
     Raises
     ------
     ToolError
-        If a tool fails, or does not find the placeholder in all of the memory's block RAMs.
+        If a tool fails, or the placeholder is not all there.
     """
-    for file, content in (("placeholder.hex", placeholder(len(words))), ("content.hex", words)):
-        digits = WORD_BITS // 4
-        (folder / file).write_text("".join(f"{word:0{digits}x}\n" for word in content))
-    target = "content.config"
-    names = ["--from", "placeholder.hex", "--to", "content.hex"]
-    run_tool("ecpbram", ["--input", CONFIG, "--output", target, *names], folder)
-    before, after = (BLOCK.findall((folder / file).read_text()) for file in (CONFIG, target))
-    changed = len(set(after) - set(before))
-    expected = len(words) * WORD_BITS // BLOCK_BITS
-    if len(before) != len(after) or len(set(before) - set(after)) != expected:
+    columns = ContentColumns(placeholder(len(words)), words)
+    found = 0
+
+    def changed(block: re.Match) -> str:
+        nonlocal found
+        rows = _rows(block["values"])
+        count = columns.exchange(rows)
+        found += count
+        return block["name"] + _text(rows) if count else block[0]
+
+    config = BLOCK.sub(changed, (folder / CONFIG).read_text())
+    if found != columns.count:
         raise ToolError(
-            f"ecpbram changed {changed} block RAMs of {folder / CONFIG}, not {expected}: it was not"
-            " routed with the placeholder"
+            f"{folder / CONFIG} holds {found:,} of {columns.count:,} columns of the memory: it was"
+            " not routed with the placeholder"
         )
+    target = "content.config"
+    (folder / target).write_text(config)
     pack(folder, name, target)
+
+
+def _rows(text: str) -> np.ndarray:
+    """Read a block RAM's rows: two numbers of 9 bits each, the lower half first."""
+    halves = np.array([int(value, 16) for value in text.split()], np.uint16)
+    bits = halves[:, None] >> np.arange(HALF_BITS, dtype=np.uint16) & 1
+    return (bits.astype(np.uint8) + ord("0")).reshape(ROWS, ROW_BITS)
+
+
+def _text(rows: np.ndarray) -> str:
+    """Write what :func:`_rows` reads, eight numbers in a line."""
+    bits = (rows - ord("0")).astype(np.uint16).reshape(-1, HALF_BITS)
+    halves = (bits << np.arange(HALF_BITS, dtype=np.uint16)).sum(axis=1)
+    lines = halves.reshape(-1, 8)
+    return "".join(" ".join(f"{value:03x}" for value in line) + "\n" for line in lines)
 
 
 @dataclass(frozen=True)

@@ -292,15 +292,15 @@ class BlockMemory(wiring.Component):
                 bank.host_write_data.eq(self.port.write_data),
             ]
             first += size
-        bits = max(1, ceil_log2(len(banks)))
-        bus_bank, host_bank = Signal(bits), Signal(bits)
+        bits = ceil_log2(len(banks))
+        bus_bank, host_bank = Signal(max(1, bits)), Signal(max(1, bits))
         with m.If(burst.enable):
             m.d.sync += bus_bank.eq(_number(in_bus))
         m.d.sync += [
             host_bank.eq(_number(in_host)),
-            self.port.read_data.eq(choose([bank.host_data for bank in banks], host_bank)),
+            self.port.read_data.eq(choose([bank.host_data for bank in banks], host_bank[:bits])),
         ]
-        m.d.comb += burst.word.eq(choose([bank.bus_data for bank in banks], bus_bank))
+        m.d.comb += burst.word.eq(choose([bank.bus_data for bank in banks], bus_bank[:bits]))
         return m
 
 

@@ -1,7 +1,7 @@
 """The way to a bitstream through the command: what it writes, what it says, what it refuses."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,8 @@ from rtl.build.__main__ import PROG, main
 from rtl.build.bitstream import summary
 from rtl.build.route import Routed
 from rtl.cli import command
-from rtl.soc.memory import BANK_WORDS
+from rtl.config import ULX3S
+from rtl.soc.memory import LEAST_WORDS
 from tests.rtl.build.test_route import Blinker
 from tests.rtl.sizes import SMALL
 
@@ -28,7 +29,7 @@ class BlinkerTop(Blinker):
 @pytest.fixture
 def small_top(monkeypatch):
     """A counter in place of the engine, for which the same tools take seconds."""
-    top = replace(bitstream.TOPS["ulx3s"], component=BlinkerTop, memory_words=BANK_WORDS)
+    top = replace(bitstream.TOPS["ulx3s"], component=BlinkerTop, memory_words=LEAST_WORDS)
     monkeypatch.setitem(bitstream.TOPS, "ulx3s", top)
     monkeypatch.setitem(build.config.ENGINES, "small", SMALL)
 
@@ -49,8 +50,8 @@ def test_a_bitstream_and_its_report(small_top, tmp_path, capsys):
     found = report["bitstream"]
     assert (found["clock_mhz"], found["seed"], found["timing_met"]) == (50, 7, True)
     assert found["fmax_mhz"] > 50
-    assert found["critical_path"] and found["utilisation"]["DP16KD"]["used"] == 8
-    absorbed = {"ports": {"DP16KD": 8}, "flip_flops": 128, "kept": {}}
+    assert found["critical_path"] and found["utilisation"]["DP16KD"]["used"] == 4
+    absorbed = {"ports": {"DP16KD": 4}, "flip_flops": 64, "kept": {}}
     assert found["output_registers"] == absorbed  # one bank needs no multiplexer behind it
     assert report["route_s"] > 0
     assert "MHz after routing, 50 MHz met (seed 7); TRELLIS_COMB" in capsys.readouterr().out
@@ -84,11 +85,13 @@ def test_a_missing_tool_is_named_before_anything_is_built(small_top, tmp_path, m
 
 
 def test_an_engine_that_does_not_fit_is_refused_before_anything_is_built(tmp_path, capsys):
-    args = ("--board", "ulx3s", "--engine", "ulx3s", "--bitstream", "--out", str(tmp_path))
+    file = tmp_path / "large.json"
+    file.write_text(json.dumps(asdict(replace(ULX3S, name="large", token_lanes=14))))
+    args = ("--board", "ulx3s", "--engine", str(file), "--bitstream", "--out", str(tmp_path))
     assert command(main, prog=PROG, args=args) == 2
     assert capsys.readouterr().err == (
-        f"{PROG}: error: engine 'ulx3s' does not fit board 'ulx3s' with what is around it: block"
-        " RAMs 173 + 74 > 208; give smaller sizes with --engine\n"
+        f"{PROG}: error: engine 'large' does not fit board 'ulx3s' with what is around it:"
+        " multipliers 169 + 0 > 156; give smaller sizes with --engine\n"
     )
 
 

@@ -5,9 +5,10 @@ import random
 
 import pytest
 
+from rtl.build.columns import ROW_BITS, ROWS
 from rtl.build.content import placeholder
 from rtl.soc.blocks import WORD_BITS
-from sim.netlist.content import ROW_BITS, ROWS, replace_content
+from sim.netlist.content import replace_content
 from sim.netlist.routed import RoutedNetlist
 
 
