@@ -11,7 +11,7 @@ BATCH, PATCHES, OTHERS, WIDTH = 2, 4, 2, 8
 TOKENS = np.random.default_rng(0).integers(-500, 500, (BATCH, PATCHES + OTHERS, WIDTH))
 
 
-def output(pool, epsilon=1e-6):
+def output(pool, epsilon: float | None = 1e-6):
     rng = np.random.default_rng(1)
     return SimpleNamespace(
         pool=pool,
