@@ -89,7 +89,7 @@ REASONS = {
     "volo": "outlook attention",
     "xcit": "attention between channels, talking heads",
 }
-"""What the engine has not, by timm's module; docs/quasar-vit.md says why. Others are no ViTs."""
+"""Reasons of refusal by timm's module, as docs/quasar-vit.md has them. Others are no ViTs."""
 
 
 @cache

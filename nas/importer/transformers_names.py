@@ -112,4 +112,4 @@ REASONS = {
     "segformer": "tokens that become fewer from block to block",
     "vit_hybrid": "a hybrid stem",
 }
-"""What the engine has not, by ``model_type``; docs/quasar-vit.md says why."""
+"""Reasons of refusal by ``model_type``, as docs/quasar-vit.md has them."""

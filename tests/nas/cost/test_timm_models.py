@@ -132,7 +132,7 @@ def test_most_of_timms_pretrained_tags_run():
 
 
 def sizes_of(tag):
-    """What a tag has of its own: the pixels of its images."""
+    """Pixels of a tag's images: they are its own, not its network's."""
     config = timm.get_pretrained_cfg(tag)
     return config.input_size[-1] if config.fixed_input_size else None
 

@@ -20,7 +20,7 @@ def network(name: str = "network", fraction: float = 0.4, output: str = "logits"
 
 
 def titles(figure: Element) -> list[str]:
-    """What a figure says on hovering."""
+    """Texts that a figure shows on hovering."""
     return [title.text or "" for title in figure.iter("title")]
 
 

@@ -1,4 +1,4 @@
-"""What the command refuses, in a line each, before it builds anything."""
+"""Refusals of the command, in a line each, before it builds anything."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What nextpnr leaves open or says in parameters becomes cells and wires."""
+"""Open inputs, and inversions in parameters, of nextpnr's netlist become cells and wires."""
 
 import copy
 import json
