@@ -21,7 +21,7 @@ ACTIVATIONS = ("erf", "tanh", "quick")
 """Kinds of GELU: x Φ(x); its approximation by tanh; x sigmoid(1.702 x)."""
 
 POOLS = ("token", "mean", "all", "attention")
-"""Tokens that the classifier or a host reads: the class token, the mean of the patches, every token, the
+"""Tokens for the classifier or a host: the class token, the mean of the patches, every token, the
 one that the last block pools them to."""
 
 
