@@ -13,6 +13,31 @@ SMALL = {
     "classes": 5,
 }
 WIDE32 = {"row_granularity": 32}
+FINE = {"image": (28, 28, 1), "patch": 7, "width": 32}  # 16 patches
+WIDE_MLP = FINE | {"blocks": ((1, 200), (2, 64))}
+HEAD32 = FINE | {"head_dim": 32}
+ODD = {
+    "image": (96, 96, 3),
+    "patch": 16,
+    "width": 72,
+    "head_dim": 24,
+    "blocks": ((3, 100), (2, 60)),
+    "classes": 37,
+}
+ODD_TOKENS = {
+    "image": (96, 64, 3),
+    "patch": 16,
+    "width": 40,
+    "head_dim": 24,
+    "blocks": ((3, 100), (2, 60)),
+    "output": "tokens",
+    "class_token": False,
+    "row_granularity": 8,
+}
+SHORT_RING = replace(TINY, weight_words=60, parameter_words=5, exponent_words=5)
+FEW_HIDDEN = replace(TINY, activation_words=36)
+FEW_KEYS = replace(TINY, key_words=4, value_words=6)
+BEAT_OF_TWO = replace(TINY, row_lanes=8, memory_bytes=32, weight_words=4096)  # words of weights
 
 SHAPES = {
     "digits": (TINY, {}),
@@ -31,27 +56,12 @@ SHAPES = {
     ),
     "heads across row tiles, blocks of different sizes": (
         TINY,
-        {
-            "image": (96, 96, 3),
-            "patch": 16,
-            "width": 72,
-            "head_dim": 24,
-            "blocks": ((3, 100), (2, 60)),
-            "classes": 37,
-        },
+        ODD,
     ),
     "padded heads": (TINY, SMALL | {"head_dim": 12, "blocks": ((3, 40), (1, 20), (2, 33))}),
     "padded heads, patch of 32": (
         ZCU102,
-        WIDE32
-        | {
-            "image": (96, 96, 3),
-            "patch": 32,
-            "width": 72,
-            "head_dim": 24,
-            "blocks": ((3, 100), (2, 60)),
-            "classes": 37,
-        },
+        WIDE32 | ODD | {"patch": 32},
     ),
     "all rows 8-bit": (TINY, SMALL | {"bits8_fraction": 1.0}),
     "coarse row tiles": (TINY, SMALL | {"row_granularity": 32, "bits8_fraction": 0.5}),
@@ -63,7 +73,7 @@ SHAPES = {
         WIDE32 | {"patch": 14, "width": 32, "blocks": ((1, 64),)},
     ),
     "ring smaller than a layer": (
-        replace(TINY, weight_words=60, parameter_words=5, exponent_words=5),
+        SHORT_RING,
         SMALL | {"blocks": ((2, 100),) * 2, "width": 48},
     ),
     "pixels of one chain at a time": (
@@ -71,25 +81,25 @@ SHAPES = {
         {"image": (56, 56, 1), "patch": 8, "blocks": ((2, 32),), "width": 32},
     ),
     "hidden activations of one tile at a time": (
-        replace(TINY, activation_words=36),
-        {"image": (28, 28, 1), "patch": 7, "width": 32, "blocks": ((1, 200), (2, 64))},
+        FEW_HIDDEN,
+        WIDE_MLP,
     ),
     "one group of keys at a time": (
-        replace(TINY, key_words=4, value_words=6),
-        {"image": (28, 28, 1), "patch": 7, "width": 32, "head_dim": 32, "blocks": ((3, 32),) * 2},
+        FEW_KEYS,
+        HEAD32 | {"blocks": ((3, 32),) * 2},
     ),
     "scores of one tile": (replace(TINY, score_words=2), {"width": 32, "blocks": ((2, 32),) * 2}),
     "three slots, scores of two": (
         replace(TINY, score_slots=3, score_words=4),
-        {"image": (28, 28, 1), "patch": 7, "width": 32, "blocks": ((3, 32),) * 2},
+        FINE | {"blocks": ((3, 32),) * 2},
     ),
     "four slots, room for three": (
         replace(TINY, score_slots=4, activation_words=32),
-        {"image": (28, 28, 1), "patch": 7, "width": 32, "blocks": ((3, 32),) * 2},
+        FINE | {"blocks": ((3, 32),) * 2},
     ),
     "four slots, one group of keys at a time": (
         replace(TINY, score_slots=4, key_words=4, value_words=6),
-        {"image": (28, 28, 1), "patch": 7, "width": 32, "head_dim": 32, "blocks": ((3, 32),) * 2},
+        HEAD32 | {"blocks": ((3, 32),) * 2},
     ),
     "lanes of 2 x 4 x 4": (
         replace(TINY, token_lanes=2, row_lanes=4, depth_lanes=4, memory_bytes=8),
@@ -137,45 +147,22 @@ SHAPES = {
         },
     ),
     "mean, parameters of two row tiles at a time": (
-        replace(TINY, weight_words=60, parameter_words=5, exponent_words=5),
+        SHORT_RING,
         SMALL | {"blocks": ((2, 100),) * 2, "width": 48, "pool": "mean", "class_token": False},
     ),
     "mean, hidden activations of one tile at a time": (
-        replace(TINY, activation_words=36),
-        {
-            "image": (28, 28, 1),
-            "patch": 7,
-            "width": 32,
-            "blocks": ((1, 200), (2, 64)),
-            "pool": "mean",
-        },
+        FEW_HIDDEN,
+        WIDE_MLP | {"pool": "mean"},
     ),
     "tokens": (TINY, SMALL | {"output": "tokens", "pool": "all"}),
     "tokens, a beat of two words, odd sizes": (
-        replace(TINY, row_lanes=8, memory_bytes=32, weight_words=4096),
-        {
-            "image": (96, 64, 3),
-            "patch": 16,
-            "width": 40,
-            "head_dim": 24,
-            "blocks": ((3, 100), (2, 60)),
-            "output": "tokens",
-            "pool": "mean",
-            "class_token": False,
-            "registers": 1,
-            "row_granularity": 8,
-        },
+        BEAT_OF_TWO,
+        ODD_TOKENS | {"pool": "mean", "registers": 1},
     ),
     "tokens on zcu102": (ZCU102, WIDE32 | {"blocks": ((2, 64),), "output": "tokens"}),
     "tokens, hidden activations of one tile at a time": (
-        replace(TINY, activation_words=36),
-        {
-            "image": (28, 28, 1),
-            "patch": 7,
-            "width": 32,
-            "blocks": ((1, 200), (2, 64)),
-            "output": "tokens",
-        },
+        FEW_HIDDEN,
+        WIDE_MLP | {"output": "tokens"},
     ),
     "registers in tiles of their own": (TINY, SMALL | {"registers": 9}),
     "registers and the mean": (TINY, SMALL | {"registers": 6, "pool": "mean"}),
@@ -191,14 +178,7 @@ SHAPES = {
     ),
     "two tables, hidden activations of one tile at a time": (
         replace(TINY, activation_words=36, weight_words=200),
-        {
-            "image": (28, 28, 1),
-            "patch": 7,
-            "width": 32,
-            "blocks": ((1, 200), (2, 64)),
-            "two_tables": True,
-            "output": "tokens",
-        },
+        WIDE_MLP | {"two_tables": True, "output": "tokens"},
     ),
     "a norm in front": (TINY, SMALL | {"front": True}),
     "a norm in front, registers in tiles of their own, padded width": (
@@ -206,7 +186,7 @@ SHAPES = {
         SMALL | {"width": 40, "registers": 9, "front": True},
     ),
     "a norm in front, ring smaller than a layer": (
-        replace(TINY, weight_words=60, parameter_words=5, exponent_words=5),
+        SHORT_RING,
         SMALL | {"blocks": ((2, 100),) * 2, "width": 48, "front": True, "bits8_fraction": 1.0},
     ),
     "a norm in front on zcu102, tokens": (
@@ -215,20 +195,8 @@ SHAPES = {
     ),
     "attention pooling": (TINY, SMALL | {"output": "tokens", "pool": "attention"}),
     "attention pooling, padded heads across row tiles, a beat of two words": (
-        replace(TINY, row_lanes=8, memory_bytes=32, weight_words=4096),
-        {
-            "image": (96, 64, 3),
-            "patch": 16,
-            "width": 40,
-            "head_dim": 24,
-            "blocks": ((3, 100), (2, 60)),
-            "output": "tokens",
-            "pool": "attention",
-            "class_token": False,
-            "two_tables": True,
-            "row_granularity": 8,
-            "bits8_fraction": 0.6,
-        },
+        BEAT_OF_TWO,
+        ODD_TOKENS | {"pool": "attention", "two_tables": True, "bits8_fraction": 0.6},
     ),
     "attention pooling of patches alone, on zcu102": (
         ZCU102,
@@ -242,16 +210,8 @@ SHAPES = {
         },
     ),
     "attention pooling and nothing else, one group of keys at a time": (
-        replace(TINY, key_words=4, value_words=6),
-        {
-            "image": (28, 28, 1),
-            "patch": 7,
-            "width": 32,
-            "head_dim": 32,
-            "blocks": ((3, 32),),
-            "output": "tokens",
-            "pool": "attention",
-        },
+        FEW_KEYS,
+        HEAD32 | {"blocks": ((3, 32),), "output": "tokens", "pool": "attention"},
     ),
     "logits in parts": (replace(TINY, residual_words=20), SMALL | {"classes": 300}),
     "logits in parts, one place": (replace(TINY, residual_words=12), SMALL | {"classes": 300}),
