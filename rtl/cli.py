@@ -52,6 +52,11 @@ EngineName = Annotated[
     ),
 ]
 Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
+ImageFiles = Annotated[
+    tuple[Path, ...],
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="IMAGE [IMAGE ...]", help_behavior_hint="(at least one)"),
+]
 OptionalPath = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
 
 # --- running a command ---------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from boards.host.meaning import FeatureMeaning, LogitMeaning
 from boards.host.table import results, title
 from rtl import config
 from rtl.board import Board, load_board
-from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
+from rtl.cli import BoardName, EngineName, Flag, ImageFiles, OptionalPath, command
 from rtl.compiler import meaning_of, plan_model
 from rtl.errors import ToolError, UserError
 from rtl.files import atomic_write, require_writable
@@ -42,11 +42,7 @@ class RunOptions:
 
     model: Annotated[Path, tyro.conf.Positional]
     """Integer model file, such as runs/digits/winner-9000fps.pulsar."""
-    images: Annotated[
-        tuple[Path, ...],
-        tyro.conf.Positional,
-        tyro.conf.arg(metavar="IMAGE [IMAGE ...]", help_behavior_hint="(at least one)"),
-    ] = ()
+    images: ImageFiles = ()
     """Images (PNG, JPEG, ...); prepared as the model file says."""
     board: BoardName = "sim"
     """Board: sim, ulx3s, zcu102, or a file. Gives clock, memory and engine."""

@@ -14,7 +14,7 @@ from rich.console import Console
 from boards.host.accelerator import Accelerator
 from boards.host.table import results, title
 from rtl.build.content import placeholder, words_of
-from rtl.cli import BoardName, EngineName, OptionalPath, command
+from rtl.cli import BoardName, EngineName, ImageFiles, OptionalPath, command
 from rtl.compiler.package import package_file
 from rtl.errors import ToolError, UserError
 from rtl.files import atomic_write, require_writable, sha256_of
@@ -46,11 +46,7 @@ class NetlistOptions:
     """Folder with routed.json."""
     model: Annotated[Path, tyro.conf.Positional]
     """Integer model file."""
-    images: Annotated[
-        tuple[Path, ...],
-        tyro.conf.Positional,
-        tyro.conf.arg(metavar="IMAGE [IMAGE ...]", help_behavior_hint="(at least one)"),
-    ] = ()
+    images: ImageFiles = ()
     """Images; prepared as the model file says."""
     board: BoardName = "ulx3s"
     """Board."""
