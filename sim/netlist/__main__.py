@@ -51,8 +51,8 @@ class NetlistOptions:
     board: BoardName = "ulx3s"
     """Board."""
     engine: EngineName = None
-    flip: str | None = None
-    """Flip a bit of a look-up table first, CELL:BIT: the command should then fail."""
+    flip: Annotated[str | None, tyro.conf.arg(metavar="CELL:BIT", help_behavior_hint="")] = None
+    """Flip a bit of a look-up table first: the command should then fail."""
     json: OptionalPath = None
     """Also write logits and figures to this file."""
 
