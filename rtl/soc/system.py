@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, ResetSignal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,6 +10,7 @@ from boards.host.frames import LIGHTS_BITS
 from rtl.config import EngineConfig
 from rtl.engine import Engine
 from rtl.errors import UserError
+from rtl.lib.reset import ResetTree
 from rtl.lib.streams import connect
 from rtl.soc.blocks import WORD_BYTES
 from rtl.soc.bridge import SerialBridge
@@ -60,11 +61,12 @@ class SerialSystem(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.bridge = bridge = SerialBridge(self.clock_hz, self.memory_words)
+        bridge = SerialBridge(self.clock_hz, self.memory_words)
+        memory = BlockMemory(self.memory_words, self.init, self.config.memory_bytes)
+        tree = ResetTree(m, ResetSignal(), platform)  # the engine has one of its own
+        m.submodules.bridge = tree.part("bridge", bridge)
+        m.submodules.memory = tree.part("memory", memory)
         m.submodules.engine = engine = Engine(self.config)
-        m.submodules.memory = memory = BlockMemory(
-            self.memory_words, self.init, self.config.memory_bytes
-        )
         connect(m, producer=bridge.registers, consumer=engine.control)
         connect(m, producer=engine.memory, consumer=memory.bus)
         connect(m, producer=bridge.memory, consumer=memory.port)
