@@ -141,7 +141,7 @@ def _ends(module: dict) -> Iterator[tuple[str, str, list]]:
 
 
 def _objection(cell: dict, port: OutputPort, users: dict, cells: dict) -> str | None:
-    """Why a port's flip-flops cannot be taken in; None if they can."""
+    """Reason why a port's flip-flops cannot be taken in; None if they can."""
     if any(cell["parameters"].get(name) == value for name, value in port.parameters.items()):
         return "has one"
     if any(len(found) > 1 for found in users.values()):

@@ -33,7 +33,7 @@ class Registered(wiring.Component):
         write, hold, clear, read = self.control
         words = [SEED * i & (1 << 18) - 1 for i in range(DEPTH)]
         parts = []
-        for name in ("plain", "enabled", "cleared", "used_twice"):
+        for name in ("plain", "enabled", "cleared", "used_twice", "halves", "from_one"):
             ram = memory.Memory(shape=18, depth=DEPTH, init=words)
             m.submodules[name] = ram
             port, out = ram.read_port(), ram.write_port()
@@ -44,13 +44,18 @@ class Registered(wiring.Component):
                 out.data.eq(self.data[18:]),
                 out.en.eq(write & (self.data[:5] != self.address)),
             ]
-            register = Signal(18, name=f"{name}_register", reset_less=True)
+            start = 1 if name == "from_one" else 0
+            register = Signal(18, name=f"{name}_register", init=start, reset_less=True)
             parts.append(register)
-            if name == "plain":
+            if name in ("plain", "from_one"):
                 m.d.sync += register.eq(port.data)
             elif name == "used_twice":
                 m.d.sync += register.eq(port.data)
                 parts.append(port.data)
+            elif name == "halves":
+                for enable, half in ((~hold, slice(9)), (~clear, slice(9, 18))):
+                    with m.If(enable):
+                        m.d.sync += register[half].eq(port.data[half])
             else:
                 with m.If(~hold):
                     m.d.sync += register.eq(port.data)
@@ -90,7 +95,7 @@ def test_registers_that_directly_follow_go_inside(netlist, absorbed):
     assert done["ports"] == {"DP16KD": 2, "MULT18X18D": 1}
     assert done["flip_flops"] == 2 * 18 + 36
     assert done["kept"] == {
-        "DP16KD": {"reset": 1, "several loads": 1},
+        "DP16KD": {"reset": 1, "several loads": 1, "registers differ": 2},
         "MULT18X18D": {"enable": 1},
     }
     before, after = (
