@@ -26,6 +26,27 @@ from rtl.soc.requests import CRC32, FrameReceiver
 from rtl.soc.rules import STATUS_BITS, BitPeriod, RequestRules, is_register
 
 
+class _Pending:
+    """Registers of the request that is answered.
+
+    Attributes
+    ----------
+    status, value, acts : Signal
+        Status and value of the answer; whether the request is a new one, no repetition.
+    is_read : Signal
+        Whether the block was read to its end, so that its CRC-32 follows.
+    refused : Signal
+        Whether the bus refused the last write of a register.
+    """
+
+    def __init__(self) -> None:
+        self.status = Signal(STATUS_BITS)
+        self.value = Signal(32)
+        self.acts = Signal()
+        self.is_read = Signal()
+        self.refused = Signal()
+
+
 class SerialBridge(wiring.Component):
     """Takes requests from a serial line, one after the other, and answers each of them.
 
@@ -127,92 +148,113 @@ class SerialBridge(wiring.Component):
 
     def _answer(self, m: Module) -> None:
         """Decide, act, answer; then take the request from the receiver."""
-        request, sender = self.receiver.o.p, self.sender
-        status, value = Signal(STATUS_BITS), Signal(32)
-        acts, is_read = Signal(), Signal()
-        refused = Signal()  # the last write of a register
+        pending, sender = _Pending(), self.sender
         m.d.comb += [
-            sender.i.p.eq(request),
+            sender.i.p.eq(self.receiver.o.p),
             sender.i.p.mark.eq(ANSWER),
-            sender.i.p.status.eq(status),
-            sender.i.p.value.eq(value),
+            sender.i.p.status.eq(pending.status),
+            sender.i.p.value.eq(pending.value),
         ]
         with m.FSM():
             with m.State("REQUEST"):
-                m.d.sync += [
-                    status.eq(self.rules.status),
-                    value.eq(self.rules.value),
-                    acts.eq(self.rules.acts),
-                ]
-                with m.If(self.receiver.o.valid):
-                    m.d.comb += [self.rules.take.eq(1), self.period.heard.eq(1)]
-                    m.next = "ACT"
+                self._decide(m, pending)
             with m.State("ACT"):
-                m.d.comb += self.crc.start.eq(1)
-                m.next = "ANSWER"
-                with m.If(status == LinkStatus.OK), m.Switch(request.operation):
-                    with m.Case(LinkOperation.READ32):
-                        m.d.sync += value.eq(self._own_register())
-                        with m.If(is_register(request)):
-                            m.next = "REGISTER"
-                    with m.Case(LinkOperation.WRITE32):
-                        m.d.sync += status.eq(Mux(refused, LinkStatus.BUS, LinkStatus.OK))
-                        with m.If(~is_register(request)):
-                            m.d.sync += [
-                                status.eq(LinkStatus.OK),
-                                self.lights.eq(request.value),
-                            ]
-                        with m.Elif(acts):
-                            m.d.sync += status.eq(LinkStatus.OK)
-                            m.next = "REGISTER"
-                    with m.Case(LinkOperation.WRITE_BLOCK):
-                        with m.If(acts):
-                            m.next = "WRITE"
-                    with m.Case(LinkOperation.CRC):
-                        m.next = "CHECK"
+                self._act(m, pending)
             with m.State("REGISTER"):
-                m.d.comb += self.lite.i.valid.eq(1)
-                with m.If(self.lite.i.ready):
-                    m.d.sync += status.eq(Mux(self.lite.error, LinkStatus.BUS, LinkStatus.OK))
-                    with m.If(request.operation == LinkOperation.WRITE32):
-                        m.d.sync += refused.eq(self.lite.error)
-                    with m.Elif(~self.lite.error):
-                        m.d.sync += value.eq(self.lite.value)
-                    m.next = "ANSWER"
+                self._use_register(m, pending)
             with m.State("WRITE"):
                 m.d.comb += self.writer.i.valid.eq(1)
                 with m.If(self.writer.i.ready):
                     m.next = "ANSWER"
             with m.State("CHECK"):
-                m.d.comb += [
-                    self.reader.i.valid.eq(1),
-                    self.reader.o.ready.eq(1),
-                    self.crc.valid.eq(self.reader.o.valid),
-                ]
-                with m.If(self.reader.i.ready):
-                    m.d.sync += value.eq(self.crc.crc)
-                    m.next = "ANSWER"
+                self._check(m, pending)
             with m.State("ANSWER"):
-                reads = (request.operation == LinkOperation.READ_BLOCK) & (status == LinkStatus.OK)
-                m.d.comb += [
-                    sender.i.valid.eq(1),
-                    sender.payload_bytes.eq(Mux(reads, request.value, 0)),
-                    sender.payload.p.eq(self.reader.o.p),
-                    sender.payload.valid.eq(reads & self.reader.o.valid),
-                    self.reader.i.valid.eq(reads & ~is_read),
-                    self.reader.o.ready.eq(sender.payload.ready),
-                ]
-                with m.If(self.reader.i.ready):
-                    m.d.sync += is_read.eq(1)  # what follows is its check sum
-                with m.If(sender.i.ready):
-                    m.next = "SENT"
+                self._send(m, pending)
             with m.State("SENT"):
-                is_period = request.operation == LinkOperation.PERIOD
-                changes = is_period & acts & (status == LinkStatus.OK)
-                m.d.sync += is_read.eq(0)
-                with m.If(~changes | self.line.idle):
-                    m.d.comb += [self.period.change.eq(changes), self.receiver.o.ready.eq(1)]
-                    m.next = "REQUEST"
+                self._finish(m, pending)
+
+    def _decide(self, m: Module, pending: _Pending) -> None:
+        """Take over what the rules say of a request."""
+        m.d.sync += [
+            pending.status.eq(self.rules.status),
+            pending.value.eq(self.rules.value),
+            pending.acts.eq(self.rules.acts),
+        ]
+        with m.If(self.receiver.o.valid):
+            m.d.comb += [self.rules.take.eq(1), self.period.heard.eq(1)]
+            m.next = "ACT"
+
+    def _act(self, m: Module, pending: _Pending) -> None:
+        """Do what has no state of its own, and choose the next state."""
+        request = self.receiver.o.p
+        m.d.comb += self.crc.start.eq(1)
+        m.next = "ANSWER"
+        with m.If(pending.status == LinkStatus.OK), m.Switch(request.operation):
+            with m.Case(LinkOperation.READ32):
+                m.d.sync += pending.value.eq(self._own_register())
+                with m.If(is_register(request)):
+                    m.next = "REGISTER"
+            with m.Case(LinkOperation.WRITE32):
+                m.d.sync += pending.status.eq(Mux(pending.refused, LinkStatus.BUS, LinkStatus.OK))
+                with m.If(~is_register(request)):
+                    m.d.sync += [pending.status.eq(LinkStatus.OK), self.lights.eq(request.value)]
+                with m.Elif(pending.acts):
+                    m.d.sync += pending.status.eq(LinkStatus.OK)
+                    m.next = "REGISTER"
+            with m.Case(LinkOperation.WRITE_BLOCK):
+                with m.If(pending.acts):
+                    m.next = "WRITE"
+            with m.Case(LinkOperation.CRC):
+                m.next = "CHECK"
+
+    def _use_register(self, m: Module, pending: _Pending) -> None:
+        """Read or write a register of the engine."""
+        m.d.comb += self.lite.i.valid.eq(1)
+        with m.If(self.lite.i.ready):
+            m.d.sync += pending.status.eq(Mux(self.lite.error, LinkStatus.BUS, LinkStatus.OK))
+            with m.If(self.receiver.o.p.operation == LinkOperation.WRITE32):
+                m.d.sync += pending.refused.eq(self.lite.error)
+            with m.Elif(~self.lite.error):
+                m.d.sync += pending.value.eq(self.lite.value)
+            m.next = "ANSWER"
+
+    def _check(self, m: Module, pending: _Pending) -> None:
+        """Form the CRC-32 of a block of memory."""
+        m.d.comb += [
+            self.reader.i.valid.eq(1),
+            self.reader.o.ready.eq(1),
+            self.crc.valid.eq(self.reader.o.valid),
+        ]
+        with m.If(self.reader.i.ready):
+            m.d.sync += pending.value.eq(self.crc.crc)
+            m.next = "ANSWER"
+
+    def _send(self, m: Module, pending: _Pending) -> None:
+        """Send the answer, with a block of memory behind it if that was asked for."""
+        request, sender = self.receiver.o.p, self.sender
+        is_block = request.operation == LinkOperation.READ_BLOCK
+        reads = is_block & (pending.status == LinkStatus.OK)
+        m.d.comb += [
+            sender.i.valid.eq(1),
+            sender.payload_bytes.eq(Mux(reads, request.value, 0)),
+            sender.payload.p.eq(self.reader.o.p),
+            sender.payload.valid.eq(reads & self.reader.o.valid),
+            self.reader.i.valid.eq(reads & ~pending.is_read),
+            self.reader.o.ready.eq(sender.payload.ready),
+        ]
+        with m.If(self.reader.i.ready):
+            m.d.sync += pending.is_read.eq(1)
+        with m.If(sender.i.ready):
+            m.next = "SENT"
+
+    def _finish(self, m: Module, pending: _Pending) -> None:
+        """Change the bit period once the answer is out; make room for the next request."""
+        is_period = self.receiver.o.p.operation == LinkOperation.PERIOD
+        changes = is_period & pending.acts & (pending.status == LinkStatus.OK)
+        m.d.sync += pending.is_read.eq(0)
+        with m.If(~changes | self.line.idle):
+            m.d.comb += [self.period.change.eq(changes), self.receiver.o.ready.eq(1)]
+            m.next = "REQUEST"
 
     def _own_register(self) -> Value:
         """The bridge's register at the request's address."""
