@@ -11,7 +11,8 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from boards.host.accelerator import Accelerator
+from boards.host.accelerator import Accelerator, RunOutput
+from boards.host.package import Package
 from boards.host.table import results, title
 from rtl.build.content import placeholder, words_of
 from rtl.cli import BoardName, EngineName, ImageFiles, OptionalPath, command
@@ -57,6 +58,32 @@ class NetlistOptions:
     """Also write logits and figures to this file."""
 
 
+@dataclass(frozen=True, eq=False)
+class Simulated:
+    """Images on the netlist.
+
+    Parameters
+    ----------
+    found : RunOutput
+        Outputs and cycles of the images.
+    inside : bool
+        Whether block RAMs held the model from the start; else it came over the pins.
+    wifi_gpio0 : int
+        The pin, at the end.
+    cycles : int
+        Simulated ones.
+    simulated_s, build_s : float
+        Seconds of simulation, and of building it.
+    """
+
+    found: RunOutput
+    inside: bool
+    wifi_gpio0: int
+    cycles: int
+    simulated_s: float
+    build_s: float
+
+
 def main(options: NetlistOptions) -> None:
     """Run the images; golden's logits or an error."""
     from boards.host.pictures import prepare
@@ -70,13 +97,32 @@ def main(options: NetlistOptions) -> None:
         require_writable(options.json)
     builder.require()
     package = package_file(options.model, options.board, options.engine)
-    model = IntegerModel.load(options.model)
     pixels = np.stack(
         [prepare(path, package.preprocessing, package.image) for path in options.images]
     )
+    done = simulate(options, package, pixels)
+    wrong = int((done.found.outputs != golden.run(IntegerModel.load(options.model), pixels)).sum())
+    print(tables(options, package, done, wrong), end="")
+    if options.json:
+        with atomic_write(options.json, "w") as file:
+            json.dump(report(options, package, done, wrong), file, indent=2)
+    if wrong:
+        raise ToolError("the netlist differs from the golden model")
+
+
+def simulate(options: NetlistOptions, package: Package, pixels: np.ndarray) -> Simulated:
+    """Build the netlist's simulation, and classify images over its pins.
+
+    Raises
+    ------
+    UserError
+        If the file is no routed netlist, or has no such bit to flip.
+    ToolError
+        If a tool fails.
+    """
     started = time.monotonic()
     with Console(stderr=True).status("Building the netlist's simulation, many minutes"):
-        netlist = RoutedNetlist(routed)
+        netlist = RoutedNetlist(options.folder / ROUTED)
         if options.flip:
             cell, _, bit = options.flip.rpartition(":")
             if not bit.isdecimal():
@@ -95,37 +141,40 @@ def main(options: NetlistOptions) -> None:
         found = engine.classify(pixels)
         line = engine.transport.line
         assert isinstance(line, PinLine)
-        cycles, lights = line.cycles, line.output("wifi_gpio0")
-    simulated = time.monotonic() - built
+        cycles, pin = line.cycles, line.output("wifi_gpio0")
+    return Simulated(found, inside, pin, cycles, time.monotonic() - built, built - started)
+
+
+def tables(options: NetlistOptions, package: Package, done: Simulated, wrong: int) -> str:
+    """Return the results as text: a table of images, and a line on the simulation."""
     clock_hz, names = package.board.clock_hz, [str(path) for path in options.images]
     heading = title(package.model, package.board.name, clock_hz)
-    print(results(heading, package.meaning, names, found.outputs, found.cycles, clock_hz), end="")
-    wrong = int((found.outputs != golden.run(model, pixels)).sum())
-    rate = f"{cycles / simulated:,.0f} a second, after {built - started:,.0f} s of building"
-    print(
-        f"{cycles:,} cycles of the netlist in {simulated:,.0f} s ({rate});"
-        f" {wrong} of {found.outputs.size} outputs differ from golden"
+    found = done.found
+    return (
+        results(heading, package.meaning, names, found.outputs, found.cycles, clock_hz)
+        + f"{done.cycles:,} cycles of the netlist in {done.simulated_s:,.0f} s"
+        f" ({done.cycles / done.simulated_s:,.0f} a second, after {done.build_s:,.0f} s of"
+        f" building); {wrong} of {found.outputs.size} outputs differ from golden\n"
     )
-    if options.json:
-        report = {
-            "schema": SCHEMA,
-            "netlist_sha256": sha256_of(routed),
-            "model": package.model_hash,
-            "engine": package.engine["hash"],
-            "images": names,
-            "outputs": found.outputs.tolist(),
-            "wrong_outputs": wrong,
-            "cycles": list(found.cycles),
-            "model_in_block_ram": inside,
-            "wifi_gpio0": lights,
-            "simulated_cycles": cycles,
-            "simulated_s": round(simulated, 1),
-            "build_s": round(built - started, 1),
-        }
-        with atomic_write(options.json, "w") as file:
-            json.dump(report, file, indent=2)
-    if wrong:
-        raise ToolError("the netlist differs from the golden model")
+
+
+def report(options: NetlistOptions, package: Package, done: Simulated, wrong: int) -> dict:
+    """Return all figures, as JSON has them."""
+    return {
+        "schema": SCHEMA,
+        "netlist_sha256": sha256_of(options.folder / ROUTED),
+        "model": package.model_hash,
+        "engine": package.engine["hash"],
+        "images": [str(path) for path in options.images],
+        "outputs": done.found.outputs.tolist(),
+        "wrong_outputs": wrong,
+        "cycles": list(done.found.cycles),
+        "model_in_block_ram": done.inside,
+        "wifi_gpio0": done.wifi_gpio0,
+        "simulated_cycles": done.cycles,
+        "simulated_s": round(done.simulated_s, 1),
+        "build_s": round(done.build_s, 1),
+    }
 
 
 if __name__ == "__main__":
