@@ -153,15 +153,16 @@ class ImageLoop(wiring.Component):
         return m
 
     def _place(self, m: Module, idle: object, asks: object) -> None:
-        """Set the regions of an image when its program is asked for; then move the bases on."""
-        following = Signal(REGIONS)
+        """Set an image's regions a cycle after its program is asked for; then move the bases on."""
+        following, asked = Signal(REGIONS), Signal()
+        m.d.sync += asked.eq(asks)
         for parity, regions in enumerate(self.regions):
-            with m.If(asks & (self.parity == parity)):
+            with m.If(asked & (self.parity == parity)):
                 m.d.sync += regions.eq(following)
         strides = {Base.IMAGE: self.image_stride, Base.OUTPUT: self.output_stride}
         with m.If(idle):
             m.d.sync += following.eq(self.initial)
-        with m.Elif(asks):
+        with m.Elif(asked):
             m.d.sync += [
                 following[base].base.eq(following[base].base + stride)
                 for base, stride in strides.items()

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from rtl.isa.registers import LITE_ADDRESS_BITS, OFFSETS, REGISTERS, WORD_BITS, WORD_BYTES, WORDS
+from rtl.lib.pipeline import delayed
 from rtl.memory.axi import Axi4Lite
 
 
@@ -38,10 +39,10 @@ class RegisterBus(wiring.Component):
     data : Out(32)
     strobe : Out(4)
     value : In(32)
-        Content of ``word``, two cycles later.
+        Content of ``word``, three cycles later.
     """
 
-    READ_CYCLES = 4
+    READ_CYCLES = 5
 
     host: In(Axi4Lite())
     resetting: In(1)
@@ -92,6 +93,8 @@ class RegisterBus(wiring.Component):
                     m.next = "IDLE"
             with m.State("TAKE_READ"):
                 m.d.comb += [host.arready.eq(1), self.read.eq(1)]
+                m.next = "SELECT"
+            with m.State("SELECT"):
                 m.next = "WAIT"
             with m.State("WAIT"):
                 m.next = "VALUE"
@@ -165,24 +168,29 @@ class RegisterFile(wiring.Component):
         self._read(m, values)
         return m
 
-    def _kept(self, m: Module, bits: Value, now: Value) -> Signal:
-        """Make a register that takes ``bits`` ``now``."""
-        kept = Signal(len(bits), name="kept", reset_less=True)
+    def _kept(self, m: Module, bits: Value, reads: Value) -> Signal:
+        """Make a register that takes ``bits`` when :meth:`_read` does."""
+        kept, now = Signal(len(bits), name="kept", reset_less=True), Signal(reset_less=True)
+        m.d.sync += now.eq(reads)
         with m.If(now):
             m.d.sync += kept.eq(bits)
         return kept
 
     def _read(self, m: Module, values: list[ValueLike]) -> None:
-        """Two levels of multiplexer, a register each; readable in reset too (``resetting``)."""
+        """Two levels of multiplexer, a register each; readable in reset too (``resetting``).
+
+        A register of its own selects in each group: one alone would have 650 loads.
+        """
         group_bits = ceil_log2(self.GROUP)
         groups = []
         for first in range(0, len(values), self.GROUP):
+            select = delayed(m, self.word[:group_bits], 1, name=f"select_{first}", copy=True)
             chosen = Signal(WORD_BITS, name=f"group_{first}", reset_less=True)
-            part = values[first : first + self.GROUP]
-            m.d.sync += chosen.eq(_select(part, self.word[:group_bits]))
+            m.d.sync += chosen.eq(_select(values[first : first + self.GROUP], select))
             groups.append(chosen)
         value = Signal(WORD_BITS, reset_less=True)
-        m.d.sync += value.eq(_select(groups, self.word[group_bits:]))
+        group = delayed(m, self.word[group_bits:], 2, name="group")
+        m.d.sync += value.eq(_select(groups, group))
         m.d.comb += self.value.eq(value)
 
 

@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from rtl.lib.counts import count_flags
+from rtl.lib.pipeline import COPY
 
 
 def connect(m: Module, *, consumer: wiring.PureInterface, producer: wiring.PureInterface) -> None:
@@ -96,19 +97,20 @@ class Skid(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        ready, free = Signal(init=1), Signal()
+        ready, free = Signal(init=1, attrs=COPY), Signal()
+        direct = Signal(init=1, attrs=COPY)  # ready, for the payload's many loads
         spare = Signal.like(self.i.p, reset_less=True)  # in use while not ready
         m.d.comb += [self.i.ready.eq(ready), free.eq(~self.o.valid | self.o.ready)]
-        with m.If(ready):
+        with m.If(direct):
             m.d.sync += spare.eq(self.i.p)
         with m.If(free):
             m.d.sync += [
-                self.o.p.eq(Mux(ready, self.i.p, spare)),
+                self.o.p.eq(Mux(direct, self.i.p, spare)),
                 self.o.valid.eq(self.i.valid | ~ready),
-                ready.eq(1),
+                Cat(ready, direct).eq(~0),
             ]
         with m.Elif(self.i.valid):
-            m.d.sync += ready.eq(0)
+            m.d.sync += Cat(ready, direct).eq(0)
         return m
 
 

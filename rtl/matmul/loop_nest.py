@@ -61,15 +61,12 @@ class LoopNest(wiring.Component):
         depth_left, bits8_tiles = Signal.like(operands.depth_words), Signal.like(operands.bits8)
         pass_, row_tile = Signal(2), Signal.like(self.o.tile.row_tile)
 
-        bits8, sliced = Signal(), Signal()
-        words_done, passes_done, tiles_done, last = Signal(), Signal(), Signal(), Signal()
+        bits8, sliced = Signal(), Signal()  # of the row tile, of the instruction
+        words_done, passes_done, tiles_done = Signal(), Signal(), Signal()  # at the last of each
+        last = Signal()
         drain_is_free = self._drain_is_free(m, advance & last, instruction.beats)
         m.d.comb += [
-            bits8.eq((operands.weights != Weights.RING) | bits8_tiles[0]),
-            sliced.eq((operands.activations == Activations.PIXELS) & self.sliced),
-            words_done.eq(depth_left == 1),
             passes_done.eq(pass_ == Cat(bits8 | sliced, bits8 & sliced)),
-            tiles_done.eq(row_tile + 1 == operands.row_tiles),
             last.eq(words_done & passes_done),
             advance.eq(active & (drain_is_free | ~last)),
             self.stall_drain.eq(active & ~advance),
@@ -81,18 +78,29 @@ class LoopNest(wiring.Component):
                 tile_start.eq(last),
                 pass_start.eq(words_done),
                 depth_left.eq(Mux(words_done, operands.depth_words, depth_left - 1)),
+                words_done.eq(Mux(words_done, operands.depth_words == 1, depth_left == 2)),
                 pass_.eq(Mux(last, 0, pass_ + words_done)),
                 row_tile.eq(row_tile + last),
-                bits8_tiles.eq(Mux(last, bits8_tiles >> 1, bits8_tiles)),
+                tiles_done.eq(Mux(last, row_tile + 2 == operands.row_tiles, tiles_done)),
             ]
+            with m.If(last):
+                m.d.sync += [
+                    bits8_tiles.eq(bits8_tiles >> 1),
+                    bits8.eq((operands.weights != Weights.RING) | bits8_tiles[1]),
+                ]
+        following = self.i.p.dispatch.operands
         with m.If(self.i.ready):
             m.d.sync += [
                 active.eq(self.i.valid),
                 instruction.eq(self.i.p),
                 Cat(start, tile_start, pass_start).eq(~0),
                 Cat(pass_, row_tile).eq(0),
-                depth_left.eq(self.i.p.dispatch.operands.depth_words),
-                bits8_tiles.eq(self.i.p.dispatch.operands.bits8),
+                depth_left.eq(following.depth_words),
+                words_done.eq(following.depth_words == 1),
+                tiles_done.eq(following.row_tiles == 1),
+                bits8_tiles.eq(following.bits8),
+                bits8.eq((following.weights != Weights.RING) | following.bits8[0]),
+                sliced.eq((following.activations == Activations.PIXELS) & self.sliced),
             ]
 
         m.d.sync += [
@@ -114,12 +122,12 @@ class LoopNest(wiring.Component):
 
         Its beats start, one per cycle, a fixed time after the ``last`` word of each row tile.
         """
-        beats_left = Signal.like(beats)
+        beats_left, free = Signal.like(beats), Signal(init=1)
         with m.If(last):
-            m.d.sync += beats_left.eq(beats - 1)
-        with m.Elif(beats_left.any()):
-            m.d.sync += beats_left.eq(beats_left - 1)
-        return ~beats_left.any()
+            m.d.sync += [beats_left.eq(beats - 1), free.eq(beats == 1)]
+        with m.Elif(~free):
+            m.d.sync += [beats_left.eq(beats_left - 1), free.eq(beats_left == 1)]
+        return free
 
     def _add_pass(
         self, m: Module, operands: Value, pass_: Value, start: Value, bits8: Value, sliced: Value

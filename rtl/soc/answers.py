@@ -32,35 +32,39 @@ class FrameSender(wiring.Component):
         m = Module()
         m.submodules.crc = crc = CRC32.create()
         count, moves, payload = Signal(COUNT_BITS), Signal(), Signal()
-        length = Mux(payload, self.payload_bytes, FIELDS.size)
+        length, last = Signal(COUNT_BITS), Signal()  # of header, payload or check sum; its last byte
         header = self.i.p.as_value()
-        m.d.comb += [moves.eq(self.o.valid & self.o.ready), crc.data.eq(self.o.p)]
+        m.d.comb += moves.eq(self.o.valid & self.o.ready)
+        m.d.sync += [crc.data.eq(self.o.p), crc.valid.eq(0), crc.start.eq(0)]
         with m.If(moves):
-            m.d.sync += count.eq(count + 1)
+            m.d.sync += [count.eq(count + 1), last.eq(count + 2 == length)]
         with m.FSM():
             with m.State("CONTENT"):
                 m.d.comb += [
+                    length.eq(Mux(payload, self.payload_bytes, FIELDS.size)),
                     self.o.valid.eq(Mux(payload, self.payload.valid, self.i.valid)),
                     self.o.p.eq(Mux(payload, self.payload.p, header.word_select(count[:4], 8))),
                     self.payload.ready.eq(payload & self.o.ready),
-                    crc.start.eq(count == 0),
-                    crc.valid.eq(moves),
                 ]
-                with m.If(moves & (count == length - 1)):
-                    m.d.sync += count.eq(0)
-                    m.next = "CHECK"
+                m.d.sync += [crc.valid.eq(moves), crc.start.eq(count == 0)]
+                with m.If(moves & last):
+                    m.d.sync += [count.eq(0), last.eq(0)]
+                    m.next = "SUM"
+            with m.State("SUM"):
+                m.next = "CHECK"
             with m.State("CHECK"):
                 m.d.comb += [
+                    length.eq(CHECK_BYTES),
                     self.o.valid.eq(1),
                     self.o.p.eq(crc.crc.word_select(count[:2], 8)),
                 ]
-                with m.If(moves & (count == CHECK_BYTES - 1)):
-                    m.d.sync += [count.eq(0), payload.eq(1)]
+                with m.If(moves & last):
+                    m.d.sync += [count.eq(0), last.eq(self.payload_bytes == 1), payload.eq(1)]
                     m.next = "CONTENT"
                     with m.If(payload | (self.payload_bytes == 0)):
                         m.next = "SENT"
             with m.State("SENT"):
                 m.d.comb += self.i.ready.eq(1)
-                m.d.sync += payload.eq(0)
+                m.d.sync += [payload.eq(0), last.eq(0)]
                 m.next = "CONTENT"
         return m

@@ -10,7 +10,7 @@ from boards.host.frames import CRC_MAX, PAYLOAD_MAX
 WORD_BYTES = 8
 WORD_BITS = 8 * WORD_BYTES
 WORDS = CRC_MAX // WORD_BYTES  # that a block may have, and a memory
-WAIT_CYCLES = 2  # from an address to its word
+WAIT_CYCLES = 3  # from an address to its word
 
 
 class WordRange(data.Struct):
@@ -27,7 +27,7 @@ class WordPort(Signature):
     -------
     address : Out
     read_data : In(64)
-        The word at the ``address`` of two cycles before; of no meaning if it was written then.
+        The word at the ``address`` of ``WAIT_CYCLES`` before; of no meaning if it was written then.
     write_enable : Out(1)
     write_data : Out(64)
     """

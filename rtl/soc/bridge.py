@@ -22,7 +22,7 @@ from rtl.soc.answers import FrameSender
 from rtl.soc.blocks import WORD_BYTES, WORDS, BlockReader, BlockWriter, WordPort
 from rtl.soc.line import SerialLine
 from rtl.soc.lite import LiteManager
-from rtl.soc.requests import CRC32, FrameReceiver
+from rtl.soc.requests import COUNT_BITS, CRC32, FrameReceiver
 from rtl.soc.rules import STATUS_BITS, BitPeriod, RequestRules, is_register
 
 
@@ -33,6 +33,8 @@ class _Pending:
     ----------
     status, value, acts : Signal
         Status and value of the answer; whether the request is a new one, no repetition.
+    reads, payload_bytes : Signal
+        Whether a block is read for the answer, and its bytes or 0; a cycle behind ``status``.
     is_read : Signal
         Whether the block was read to its end, so that its CRC-32 follows.
     refused : Signal
@@ -43,6 +45,8 @@ class _Pending:
         self.status = Signal(STATUS_BITS)
         self.value = Signal(32)
         self.acts = Signal()
+        self.reads = Signal()
+        self.payload_bytes = Signal(COUNT_BITS)
         self.is_read = Signal()
         self.refused = Signal()
 
@@ -154,7 +158,12 @@ class SerialBridge(wiring.Component):
             sender.i.p.mark.eq(ANSWER),
             sender.i.p.status.eq(pending.status),
             sender.i.p.value.eq(pending.value),
+            sender.payload_bytes.eq(pending.payload_bytes),
         ]
+        request = self.receiver.o.p
+        is_block = request.operation == LinkOperation.READ_BLOCK
+        reads = is_block & (pending.status == LinkStatus.OK)
+        m.d.sync += [pending.reads.eq(reads), pending.payload_bytes.eq(Mux(reads, request.value, 0))]
         with m.FSM():
             with m.State("REQUEST"):
                 self._decide(m, pending)
@@ -231,12 +240,9 @@ class SerialBridge(wiring.Component):
 
     def _send(self, m: Module, pending: _Pending) -> None:
         """Send the answer, with a block of memory behind it if that was asked for."""
-        request, sender = self.receiver.o.p, self.sender
-        is_block = request.operation == LinkOperation.READ_BLOCK
-        reads = is_block & (pending.status == LinkStatus.OK)
+        sender, reads = self.sender, pending.reads
         m.d.comb += [
             sender.i.valid.eq(1),
-            sender.payload_bytes.eq(Mux(reads, request.value, 0)),
             sender.payload.p.eq(self.reader.o.p),
             sender.payload.valid.eq(reads & self.reader.o.valid),
             self.reader.i.valid.eq(reads & ~pending.is_read),

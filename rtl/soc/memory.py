@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
 from rtl.isa.registers import ADDRESS_BITS
-from rtl.lib.pipeline import choose
+from rtl.lib.pipeline import choose, delayed
 from rtl.lib.streams import Queue, connect
 from rtl.memory.axi import Axi4, Response
 from rtl.soc.blocks import WORD_BITS, WORD_BYTES, WordPort
@@ -195,17 +195,24 @@ class BurstPort(wiring.Component):
         ]
         beat, outside = self._beat(), Signal()
         reading, left, moves = Signal(), Signal(8), Signal()
+        more = Signal()  # left != 0
         m.d.comb += [
             moves.eq(~bus.rvalid | bus.rready),
             self.enable.eq(reading & moves & ~writes),
-            waiting.o.ready.eq(~reading | (self.enable & (left == 0))),
+            waiting.o.ready.eq(~reading | (self.enable & ~more)),
         ]
         with m.If(self.enable):
-            m.d.sync += [beat.eq(beat + 1), left.eq(left - 1), reading.eq(left != 0)]
+            m.d.sync += [
+                beat.eq(beat + 1),
+                left.eq(left - 1),
+                more.eq(left != 1),
+                reading.eq(more),
+            ]
         with m.If(waiting.o.valid & waiting.o.ready):
             m.d.sync += [
                 reading.eq(1),
                 left.eq(waiting.o.p.more),
+                more.eq(waiting.o.p.more != 0),
                 *self._begin(waiting.o.p.start, beat, outside),
             ]
         came, last, response = Signal(), Signal(), Signal.like(bus.rresp)
@@ -213,7 +220,7 @@ class BurstPort(wiring.Component):
         with m.If(moves):  # two registers: block RAM's, and the one on the bus
             m.d.sync += [
                 came.eq(self.enable),
-                last.eq(left == 0),
+                last.eq(~more),
                 part.eq(self._part(beat)),
                 response.eq(_response(outside)),
                 bus.rvalid.eq(came),
@@ -275,21 +282,29 @@ class BlockMemory(wiring.Component):
         m = Module()
         m.submodules.burst = burst = BurstPort(self.words, self.bus_bytes)
         connect(m, producer=wiring.flipped(self.bus), consumer=burst.bus)
+        host_address, host_write, host_data = (
+            delayed(m, value, 1, name=f"host_{name}", marker=name == "write")
+            for name, value in (
+                ("address", self.port.address),
+                ("write", self.port.write_enable),
+                ("data", self.port.write_data),
+            )
+        )
         banks, in_bus, in_host, first = [], [], [], 0
         for index, size in enumerate(self.sizes):
             bank = MemoryBank(size, self.init[first : first + size])
             m.submodules[f"bank_{index}"] = bank
             banks.append(bank)
             in_bus.append(_is_in_bank(burst.address, first, size))
-            in_host.append(_is_in_bank(self.port.address, first, size))
+            in_host.append(_is_in_bank(host_address, first, size))
             m.d.comb += [
                 bank.bus_address.eq(burst.address),
                 bank.bus_read.eq(burst.enable),
                 bank.bus_write.eq(burst.strobe & in_bus[-1].replicate(WORD_BYTES)),
                 bank.bus_write_data.eq(self.bus.wdata.replicate(WORD_BYTES // self.bus_bytes)),
-                bank.host_address.eq(self.port.address),
-                bank.host_write.eq(self.port.write_enable & in_host[-1]),
-                bank.host_write_data.eq(self.port.write_data),
+                bank.host_address.eq(host_address),
+                bank.host_write.eq(host_write & in_host[-1]),
+                bank.host_write_data.eq(host_data),
             ]
             first += size
         bits = ceil_log2(len(banks))

@@ -240,8 +240,9 @@ class NormIssue(wiring.Component):
             codes.o.ready.eq(arbiter.codes_go),
             sums.o.ready.eq(arbiter.sums_go),
             requests.i.valid.eq(arbiter.codes_go | arbiter.sums_go),
-            requests.i.p.codes.eq(arbiter.codes_go),
-            requests.i.p.beat.eq(Mux(arbiter.codes_go, codes.o.p, sums.o.p)),
+            # Not codes_go: where nothing may go, the payload has no meaning.
+            requests.i.p.codes.eq(arbiter.codes.all()),
+            requests.i.p.beat.eq(Mux(arbiter.codes.all(), codes.o.p, sums.o.p)),
             pair_credits.take.eq(arbiter.sums_go & beat.last),
             pair_credits.give.eq(self.pair_used),
             beat_credits.take.eq(arbiter.codes_go),
