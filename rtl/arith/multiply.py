@@ -1,5 +1,7 @@
 """Multipliers with an adder before or behind them, with the registers of a DSP block."""
 
+from itertools import product
+
 from amaranth.hdl import Module, Shape, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -7,6 +9,8 @@ from amaranth.lib.wiring import In, Out
 from rtl.arith import ultrascale
 from rtl.lib.emit import Primitives, primitives
 from rtl.lib.pipeline import delayed
+
+ECP5_BITS = 18  # of a factor of MULT18X18D, signed
 
 
 class MultiplyAdd(wiring.Component):
@@ -50,10 +54,9 @@ class MultiplyAdd(wiring.Component):
             m.d.comb += self.o.eq(ultrascale.dsp48e2(m, "dsp", self.a, self.b, c=c).p)
             return m
         a, b = delayed(m, self.a, 1, name="a"), delayed(m, self.b, 1, name="b")
-        product = Signal((a * b).shape(), reset_less=True)
         addend = delayed(m, c, 1, name="addend") if self.has_addend else 0
         total = Signal.like(self.o, reset_less=True)
-        m.d.sync += [product.eq(a * b), total.eq(product + addend)]
+        m.d.sync += total.eq(_product(m, platform, a, b) + addend)
         m.d.comb += self.o.eq(total)
         return m
 
@@ -96,10 +99,33 @@ class AddMultiply(wiring.Component):
         a, d = delayed(m, self.a, 1, name="a"), delayed(m, self.d, 1, name="d")
         b = delayed(m, self.b, 2, name="b")
         total = Signal.like(self.a, reset_less=True)
-        product = Signal((total * b).shape(), reset_less=True)
-        m.d.sync += [total.eq(a + d), product.eq(total * b)]
-        m.d.comb += self.o.eq(delayed(m, product, 1, name="product"))
+        m.d.sync += total.eq(a + d)
+        m.d.comb += self.o.eq(delayed(m, _product(m, platform, total, b), 1, name="product"))
         return m
+
+
+def _product(m: Module, platform: object, a: Value, b: Value) -> Value:
+    """``a * b`` a cycle later, as a sum of products that one multiplier each makes.
+
+    Their registers can be the multipliers' own, and the sum has the next cycle to itself. On an
+    UltraScale a product that is too wide for a DSP48E2 is left to synthesis.
+    """
+    whole = primitives(platform) is Primitives.ULTRASCALE
+    terms = []
+    for (x, low_x), (y, low_y) in product(*([(v, 0)] if whole else _digits(v) for v in (a, b))):
+        term = Signal((x * y).shape(), name=f"product_{low_x}_{low_y}", reset_less=True)
+        m.d.sync += term.eq(x * y)
+        terms.append(term << low_x + low_y)
+    return sum(terms[1:], terms[0])
+
+
+def _digits(value: Value) -> list[tuple[Value, int]]:
+    """Parts of a number that fit a MULT18X18D, a signed one, and the weight of each: its bits."""
+    shape, digit = value.shape(), ECP5_BITS - 1
+    if shape.width <= digit + shape.signed:
+        return [(value, 0)]
+    rest = value[digit:].as_signed() if shape.signed else value[digit:]
+    return [(value[:digit], 0)] + [(part, low + digit) for part, low in _digits(rest)]
 
 
 def _uses_dsp48e2(platform: object, a: Value, b: Value, o: Value) -> bool:
