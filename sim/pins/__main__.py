@@ -12,16 +12,13 @@ import tyro
 from rich.console import Console
 
 from boards.host.accelerator import Accelerator
-from boards.host.layout import Layout
 from boards.host.package import Package
 from boards.host.table import results, title
 from rtl import config
 from rtl.board import load_board
-from rtl.build.bitstream import TOPS
 from rtl.cli import BoardName, EngineName, ImageFiles, OptionalPath, command
 from rtl.errors import ToolError, UserError
 from rtl.files import atomic_write, require_writable
-from rtl.soc.blocks import WORD_BYTES
 from sim.pins.line import PinLine, open_pins
 from sim.pins.outcome import DEVIATION, PinOutcome, classify_at_pins, compile_for
 from sim.pins.top import build_top, require_top
@@ -66,7 +63,6 @@ def main(options: PinOptions) -> None:
     if options.json:
         require_writable(options.json)
     compiled, package = compile_for(options.model, board, engine)
-    Layout.of(package, TOPS[board.name].memory_words * WORD_BYTES)  # refuses what does not fit
     pixels = prepare_all(options.images, package.preprocessing, package.image)
     status = Console(stderr=True).status
     with status("Building the top's simulation, the first time some minutes"):

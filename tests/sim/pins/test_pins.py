@@ -32,7 +32,7 @@ def test_a_board_without_pins(capsys):
 
 
 def test_a_model_that_memory_does_not_hold(tmp_path, capsys):
-    model = random_model(width=64, blocks=((4, 256),) * 4, row_granularity=16, bits8_fraction=1.0)
+    model = random_model()
     model.save(tmp_path / "large.pulsar")
     said = refused(capsys, tmp_path / "large.pulsar", IMAGE)
     assert said.startswith(f"{PROG}: error: ") and said.count("\n") == 1
