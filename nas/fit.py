@@ -115,7 +115,7 @@ class Fit:
 
     @property
     def excess(self) -> str | None:
-        """What is larger than the board: the engine, the network in memory; None if nothing is."""
+        """The parts that are larger than the board, engine or network; None if none is known to be."""
         memory = self.estimate and self.estimate.memory_excess
         found = [excess(self.hardware.engine, self.hardware.board), memory]
         return "; ".join(filter(None, found)) or None

@@ -15,6 +15,7 @@ import numpy as np
 
 from boards.host.accelerator import Accelerator
 from boards.host.errors import DeviceError
+from rtl.board import Board
 from rtl.config import ULX3S
 from rtl.files import require_writable
 from sim import golden
@@ -69,15 +70,16 @@ class Proof:
         The driver.
     line : DamagedLine
         To the pins.
+    board : Board
     """
 
-    def __init__(self, engine: Accelerator, line: DamagedLine):
-        self.engine, self.line = engine, line
+    def __init__(self, engine: Accelerator, line: DamagedLine, board: Board):
+        self.engine, self.line, self.board = engine, line, board
         self.seconds: dict[str, float] = {}
 
     def exact(self, name: str, pixels: np.ndarray | None = None) -> dict:
         """Load a network and classify images; golden's logits in the predicted cycles."""
-        compiled, package = compile_for(published.MODELS[name], published.ulx3s(), ULX3S)
+        compiled, package = compile_for(published.MODELS[name], self.board, ULX3S)
         if pixels is None:
             pixels = random_images(package.image, OTHER_IMAGES, SEED)
         loaded = self.line.cycles
@@ -85,7 +87,7 @@ class Proof:
             self.engine.load(package)
         loaded = self.line.cycles - loaded
         with self._timed(f"{name}_images"):
-            outcome = classify_at_pins(self.engine, compiled, published.ulx3s(), pixels)
+            outcome = classify_at_pins(self.engine, compiled, self.board, pixels)
         print(f"{name}: {outcome.wrong} wrong, {outcome.deviation:.2%} from the prediction")
         print(outcome.rates.text(), end="", flush=True)
         return {
@@ -98,7 +100,7 @@ class Proof:
     def damaged(self) -> dict:
         """Load a network and classify images while bytes are damaged in both directions."""
         path = published.MODELS["damaged"]
-        compiled, package = compile_for(path, published.ulx3s(), ULX3S)
+        compiled, package = compile_for(path, self.board, ULX3S)
         numbers = np.random.default_rng(SEED)
         images = random_images(package.image, RUNS, SEED)
         expected = golden.run(compiled.model, images)
@@ -153,12 +155,13 @@ class Proof:
 def prove() -> dict:
     """Return the section of the file."""
     board = published.ulx3s()
+    inputs = published.cheap_inputs() | {"verilog": published.verilog_hash()}
     started = time.monotonic()
     build = build_top(board, ULX3S)
     built_s = round(time.monotonic() - started, 1)
     line = DamagedLine(build, board.clock_hz)
     with Accelerator(transport_on(line)) as engine:
-        proof = Proof(engine, line)
+        proof = Proof(engine, line, board)
         parts = {
             "other": proof.exact("other"),
             "damaged": proof.damaged(),
@@ -166,7 +169,7 @@ def prove() -> dict:
         }
         cycles, pin = line.cycles, line.output("wifi_gpio0")
     return {
-        "inputs": published.cheap_inputs() | {"verilog": published.verilog_hash()},
+        "inputs": inputs,
         "versions": published.versions(),
         **parts,
         "wifi_gpio0": pin,
