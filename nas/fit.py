@@ -115,7 +115,7 @@ class Fit:
 
     @property
     def excess(self) -> str | None:
-        """The parts that are larger than the board, engine or network; None if none is known to be."""
+        """The parts, engine or network, that are larger than the board; None if none is known."""
         memory = self.estimate and self.estimate.memory_excess
         found = [excess(self.hardware.engine, self.hardware.board), memory]
         return "; ".join(filter(None, found)) or None

@@ -191,7 +191,8 @@ def problems(section: dict) -> list[str]:
     if damaged["wrong"] or damaged["failed"]:
         found.append(f"damaged: {damaged['wrong']} runs wrong, {damaged['failed']} failed")
     if damaged["bytes"] < 20 or not damaged["bytes_in_load"]:
-        found.append(f"damaged: only {damaged['bytes']} bytes")
+        total, in_load = damaged["bytes"], damaged["bytes_in_load"]
+        found.append(f"damaged: only {total} bytes, {in_load} in the load")
     if section["wifi_gpio0"] != 1:
         found.append("wifi_gpio0 is not 1")
     return found
