@@ -37,11 +37,18 @@ PINS = (
 """The board's pins, by the top's port; the lights from D0, beside the edge, to D7."""
 
 
-def constraints() -> str:
-    """Return the pins and the oscillator's frequency as an .lpf file for nextpnr-ecp5."""
+def constraints(clock_hz: int = CLOCK_HZ) -> str:
+    """Return the pins and the oscillator's frequency as an .lpf file for nextpnr-ecp5.
+
+    Parameters
+    ----------
+    clock_hz : int
+        The engine's clock that the tools are to aim at: they see an oscillator that gives it.
+    """
+    oscillator_hz = clock_hz * OSCILLATOR_HZ / CLOCK_HZ
     lines = [f'LOCATE COMP "{pin.port}" SITE "{pin.site}";' for pin in PINS]
     lines += [f'IOBUF PORT "{pin.port}" IO_TYPE={pin.standard};' for pin in PINS]
-    lines += [f'FREQUENCY PORT "oscillator" {OSCILLATOR_HZ / 1e6:g} MHZ;']
+    lines += [f'FREQUENCY PORT "oscillator" {oscillator_hz / 1e6:g} MHZ;']
     return "\n".join(lines) + "\n"
 
 

@@ -50,6 +50,10 @@ def test_a_bitstream_and_its_report(small_top, tmp_path, capsys):
     found = report["bitstream"]
     assert (found["clock_mhz"], found["seed"], found["timing_met"]) == (50, 7, True)
     assert found["fmax_mhz"] > 50
+    options = found["options"]  # the tool aims higher, so that it looks for shorter ways
+    assert options[options.index("--freq") + 1] == "62" and "--tmg-ripup" in options
+    log = (tmp_path / "pulsar_small_bitstream" / "nextpnr.log").read_text()
+    assert "at 62.00 MHz" in log
     assert found["critical_path"] and found["utilisation"]["DP16KD"]["used"] == 4
     absorbed = {"ports": {"DP16KD": 4}, "flip_flops": 64, "kept": {}}
     assert found["output_registers"] == absorbed  # one bank needs no multiplexer behind it
