@@ -32,7 +32,7 @@ class FrameSender(wiring.Component):
         m = Module()
         m.submodules.crc = crc = CRC32.create()
         count, moves, payload = Signal(COUNT_BITS), Signal(), Signal()
-        length, last = Signal(COUNT_BITS), Signal()  # of header, payload or check sum; its last byte
+        length, last = Signal(COUNT_BITS), Signal()  # of header, payload or sum; its last byte
         header = self.i.p.as_value()
         m.d.comb += moves.eq(self.o.valid & self.o.ready)
         m.d.sync += [crc.data.eq(self.o.p), crc.valid.eq(0), crc.start.eq(0)]

@@ -163,7 +163,10 @@ class SerialBridge(wiring.Component):
         request = self.receiver.o.p
         is_block = request.operation == LinkOperation.READ_BLOCK
         reads = is_block & (pending.status == LinkStatus.OK)
-        m.d.sync += [pending.reads.eq(reads), pending.payload_bytes.eq(Mux(reads, request.value, 0))]
+        m.d.sync += [
+            pending.reads.eq(reads),
+            pending.payload_bytes.eq(Mux(reads, request.value, 0)),
+        ]
         with m.FSM():
             with m.State("REQUEST"):
                 self._decide(m, pending)
