@@ -50,7 +50,7 @@ def ulx3s() -> Board:
 
 
 def cheap_inputs() -> dict[str, str]:
-    """Hash all that goes into the section ``pins`` but the Verilog, in place of which the source."""
+    """Hash all that goes into the section ``pins``, but the source in place of the Verilog."""
     regions = {
         name: compile_for(path, ulx3s(), ULX3S)[0].hash for name, path in sorted(MODELS.items())
     }
