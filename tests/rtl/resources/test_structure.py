@@ -23,7 +23,7 @@ SMALL = {
 
 @pytest.mark.parametrize(
     "engine, family, dsp, bram36",
-    [(ZCU102, "xilinx", 2475, 647.5), (TINY, "xilinx", 219, 160), (ULX3S, "ecp5", 105, 32)],
+    [(ZCU102, "xilinx", 2475, 647.5), (TINY, "xilinx", 219, 160), (ULX3S, "ecp5", 105, 37)],
 )
 def test_engines_that_were_built(engine, family, dsp, bram36):
     """What ``python -m rtl.build`` counts."""
