@@ -7,6 +7,7 @@ Source: https://onnx.ai/onnx/operators/onnx__Attention.html.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
@@ -26,7 +27,9 @@ def expand_attention(model: ModelProto) -> None:
     for node in nodes:
         attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
         plain = node.op_type == KIND and _plain(node, attributes)
-        model.graph.node.extend(_Parts(node, model).nodes(**attributes) if plain else [node])
+        model.graph.node.extend(
+            _AttentionParts(node, model).nodes(**attributes) if plain else [node]
+        )
 
 
 def _plain(node: NodeProto, attributes: dict[str, object]) -> bool:
@@ -41,7 +44,7 @@ def _plain(node: NodeProto, attributes: dict[str, object]) -> bool:
     )
 
 
-class _Parts:
+class _AttentionParts:
     """Nodes in the place of one."""
 
     def __init__(self, node: NodeProto, model: ModelProto) -> None:
@@ -93,7 +96,7 @@ class _Parts:
         self.model.graph.initializer.append(numpy_helper.from_array(array, name))
         return name
 
-    def _add(self, kind: str, *inputs: str, output: str = "", **attributes: object) -> str:
+    def _add(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         output = output or f"{self.node.output[0]}::{kind}{len(self.made)}"
         name = f"{self.node.name or self.node.output[0]}/{kind}{len(self.made)}"
         self.made.append(helper.make_node(kind, inputs, [output], name, **attributes))

@@ -6,6 +6,7 @@ Write them again where it is installed: ``python -m tests.nas.importer.torch_exp
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import onnx
 import timm
@@ -15,7 +16,7 @@ from torch import nn
 NEWER = {opset: Path(__file__).with_name(f"clip_opset{opset}.onnx") for opset in (18, 23)}
 """By opset: from 23 on there is an operator for attention."""
 CLIP = "vit_base_patch16_clip_quickgelu_224"
-SIZES = {
+SIZES: dict[str, Any] = {
     **{"img_size": 12, "patch_size": 4, "embed_dim": 16, "depth": 2, "num_heads": 2},
     **{"mlp_ratio": 2, "num_classes": 5},
 }
