@@ -109,7 +109,7 @@ def silicon(session: nox.Session) -> None:
     """Prove the ULX3S' top at its pins, in RTL; place and route a small board, and simulate that.
 
     Apart from the other tests because of its length: some twenty minutes on two idle cores. A
-    missing tool fails it. The proof writes docs/results/silicon.json, section rtl.
+    missing tool fails it. The proof writes docs/results/silicon.json, section pins.
     """
     run(session, "pytest", "-m", "silicon", *session.posargs)
     run(session, "tests.sim.pins.proof")

@@ -2,7 +2,7 @@
 
 The host's own driver loads the digits model over the serial pins at 4 cycles a bit and classifies
 16 digits, then a network of another shape, then a third one over a line that damages bytes. The
-result is the section ``rtl`` of docs/results/silicon.json. About ten minutes on an idle core, of
+result is the section ``pins`` of docs/results/silicon.json. About ten minutes on an idle core, of
 which the digits model's way over the pins takes four.
 """
 
@@ -205,7 +205,7 @@ def main() -> int:
     if found := problems(section):
         print(*found, sep="\n", file=sys.stderr)
         return 1
-    published.merge("rtl", section)
+    published.merge("pins", section)
     print(f"Wrote {published.RESULTS}")
     return 0
 

@@ -24,7 +24,7 @@ from sim.toolchain.tools import find_verilator
 ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "docs" / "results" / "silicon.json"
 SCHEMA = 1
-SECTIONS = ("rtl", "netlist")
+SECTIONS = ("pins", "netlist")
 DIGITS = ROOT / "examples" / "digits.pulsar"
 OTHER, DAMAGED = (
     ROOT / "tests" / "conformance" / f"{name}.pulsar" for name in ("colour", "pooled")
@@ -50,7 +50,7 @@ def ulx3s() -> Board:
 
 
 def cheap_inputs() -> dict[str, str]:
-    """Hash all that goes into the section ``rtl`` but the Verilog, in place of which the source."""
+    """Hash all that goes into the section ``pins``, but the source in place of the Verilog."""
     regions = {
         name: compile_for(path, ulx3s(), ULX3S)[0].hash for name, path in sorted(MODELS.items())
     }

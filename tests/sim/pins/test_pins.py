@@ -1,19 +1,29 @@
 """Refusals of the command, in a line each, before it builds anything; and what is good enough."""
 
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from boards.host.accelerator import RunOutput
+from rtl.board import load_board
 from rtl.cli import command
+from rtl.config import ULX3S
 from rtl.errors import ToolError
-from sim.pins.__main__ import PROG, main, require_good
-from sim.pins.outcome import PinOutcome
+from sim.pins.__main__ import PROG, SCHEMA, PinOptions, main, report, require_good
+from sim.pins.outcome import PinOutcome, compile_for
 from sim.pins.rates import PinRates
 from sim.random_model import random_model
+from tests.documented import found, keys, section
 
+COLOUR = Path(__file__).parents[2] / "conformance" / "colour.pulsar"
 MODEL, IMAGE = "examples/digits.pulsar", "examples/digit-7.png"
+
+
+def outcome_of(wrong: int, cycles: float) -> PinOutcome:
+    output = RunOutput(np.zeros((2, 10), np.int32), (1000, cycles))
+    rates = PinRates(50_000_000, 1000, 900, 12_500_000)
+    return PinOutcome(output, rates, wrong, (1000, 1000), 5_000, 1.0)
 
 
 def refused(capsys, *args):
@@ -48,14 +58,17 @@ def test_a_model_that_memory_does_not_hold(tmp_path, capsys):
     ],
 )
 def test_what_is_an_error(wrong, cycles, said):
-    found = RunOutput(np.zeros((2, 10), np.int32), (1000, cycles))
-    rates = PinRates(50_000_000, 1000, 900, 12_500_000)
-    outcome = PinOutcome(found, rates, wrong, (1000, 1000), 5_000, 1.0)
     with pytest.raises(ToolError, match=f"^{said}"):
-        require_good(outcome)
+        require_good(outcome_of(wrong, cycles))
 
 
 def test_a_deviation_within_one_percent_is_good():
-    found = SimpleNamespace(cycles=(1000, 1009.9))
-    outcome = PinOutcome(found, None, 0, (1000, 1000), 0, 0.0)  # pyright: ignore
-    require_good(outcome)
+    require_good(outcome_of(0, 1009.9))
+
+
+def test_the_page_names_every_figure():
+    _, package = compile_for(COLOUR, load_board("ulx3s"), ULX3S)
+    options = PinOptions(COLOUR, (Path(IMAGE),))
+    figures = report(options, package, outcome_of(0, 1000), 7_000, 2.0)
+    assert set(found(figures, keys("Pins"))) == keys("Pins")
+    assert f"| `schema` | {SCHEMA} |" in section("Pins")
