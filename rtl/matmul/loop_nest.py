@@ -1,7 +1,7 @@
 """Loop nest of an instruction: its words one by one, and where their operands lie."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.isa.instructions import Activations, Weights
@@ -60,7 +60,6 @@ class LoopNest(wiring.Component):
         start, tile_start, pass_start = Signal(), Signal(), Signal()
         depth_left, bits8_tiles = Signal.like(operands.depth_words), Signal.like(operands.bits8)
         pass_, row_tile = Signal(2), Signal.like(self.o.tile.row_tile)
-
         bits8, sliced = Signal(), Signal()  # of the row tile, of the instruction
         words_done, passes_done, tiles_done = Signal(), Signal(), Signal()  # at the last of each
         last = Signal()
@@ -102,12 +101,8 @@ class LoopNest(wiring.Component):
                 bits8.eq((following.weights != Weights.RING) | following.bits8[0]),
                 sliced.eq((following.activations == Activations.PIXELS) & self.sliced),
             ]
-
+        self._name_tile(m, instruction, row_tile, tiles_done)
         m.d.sync += [
-            self.o.tile.dispatch.eq(instruction.dispatch),
-            self.o.tile.lane_last.eq(instruction.lane_last),
-            self.o.tile.row_tile.eq(row_tile),
-            self.o.tile.final.eq(tiles_done),
             self.o.start.eq(start),
             self.o.tile_start.eq(tile_start),
             self.o.word.valid.eq(advance),
@@ -116,6 +111,15 @@ class LoopNest(wiring.Component):
         ]
         self._add_pass(m, operands, pass_, pass_start, bits8, sliced)
         return m
+
+    def _name_tile(self, m: Module, instruction: data.View, row_tile: Value, final: Value) -> None:
+        """Say which row tile a step belongs to, and whether it is its instruction's last."""
+        m.d.sync += [
+            self.o.tile.dispatch.eq(instruction.dispatch),
+            self.o.tile.lane_last.eq(instruction.lane_last),
+            self.o.tile.row_tile.eq(row_tile),
+            self.o.tile.final.eq(final),
+        ]
 
     def _drain_is_free(self, m: Module, last: Value, beats: Value) -> Value:
         """Whether the drain will be free for a row tile that ends now.
