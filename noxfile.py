@@ -106,11 +106,13 @@ def zcu102(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def silicon(session: nox.Session) -> None:
-    """Place and route a small board, and simulate what nextpnr leaves: some ten minutes.
+    """Prove the ULX3S' top at its pins, in RTL; place and route a small board, and simulate that.
 
-    Apart from the other tests because of its length. A missing tool fails it.
+    Apart from the other tests because of its length: some twenty minutes on two idle cores. A
+    missing tool fails it. The proof writes docs/results/silicon.json, section pins.
     """
     run(session, "pytest", "-m", "silicon", *session.posargs)
+    run(session, "tests.sim.pins.proof")
 
 
 @nox.session(venv_backend="none")

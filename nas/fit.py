@@ -114,15 +114,22 @@ class Fit:
         return self.estimate and error_bars(self.hardware.board, self.hardware.engine)
 
     @property
+    def excess(self) -> str | None:
+        """The parts, engine or network, that are larger than the board; None if none is known."""
+        memory = self.estimate and self.estimate.memory_excess
+        found = [excess(self.hardware.engine, self.hardware.board), memory]
+        return "; ".join(filter(None, found)) or None
+
+    @property
     def problem(self) -> str | None:
         """The reason why the board cannot run the network; None if it can."""
-        return self.refusal or excess(self.hardware.engine, self.hardware.board)
+        return self.refusal or self.excess
 
     def report(self) -> dict[str, Any]:
         """Return all figures, as they are written to JSON."""
         estimate = figures(self.estimate) if self.estimate else None
         board = hardware_figures(self.hardware, *self.shapes)
-        return board | {"refusal": self.refusal, "estimate": estimate}
+        return board | {"excess": self.excess, "refusal": self.refusal, "estimate": estimate}
 
 
 def main(options: FitOptions) -> None:

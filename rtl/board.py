@@ -61,6 +61,8 @@ class BoardMemory(_BoardRecord):
         AXI4 ports, 1 to 4.
     port_bits : int
         Data width of a port: 32, 64, 128 or 256.
+    capacity_bytes : int, optional
+        Size of the memory, for boards that a network may be too large for.
     axi_cache, axi_prot : int
         AxCACHE and AxPROT of what the engine reads and writes, for ports that want others than
         0b0011 and 0b000.
@@ -70,6 +72,7 @@ class BoardMemory(_BoardRecord):
     latency_cycles: Annotated[int, Field(ge=1, le=0xFFFF)]
     ports: Annotated[int, Field(ge=1, le=4)] = 1
     port_bits: Annotated[int, Field(ge=32, le=256, multiple_of=32)] = 128
+    capacity_bytes: PositiveInt | None = None
     axi_cache: Annotated[int, Field(ge=0, le=0b1111)] = 0b0011
     axi_prot: Annotated[int, Field(ge=0, le=0b111)] = 0b000
 
@@ -137,6 +140,21 @@ class Board(_BoardRecord):
                 f"does not fit the ports of board {self.name!r}: memory_bytes {memory_bytes} >"
                 f" {carried}, {self.memory.ports} x {self.memory.port_bits} bits: a width converter"
                 " has to lie between"
+            )
+
+    def require_memory(self, used_bytes: int) -> None:
+        """Check that a network and one image fit the board's memory.
+
+        Raises
+        ------
+        UserError
+            If they are larger: names both sizes.
+        """
+        capacity = self.memory.capacity_bytes
+        if capacity is not None and used_bytes > capacity:
+            raise UserError(
+                f"does not fit the memory of board {self.name!r}: model and one image take"
+                f" {used_bytes:,} bytes > {capacity:,}: take a smaller network, or fewer 8-bit rows"
             )
 
     def frames_per_second(self, cycles: float) -> float:

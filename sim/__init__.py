@@ -8,7 +8,7 @@
 - :mod:`sim.runner`: networks on the simulated engine, with :mod:`sim.taps` and :mod:`sim.check`,
   which compare every write with golden
 - :mod:`sim.device`: a simulated engine as a device of the host driver
-- :mod:`sim.pins`: a simulated board's serial pins as a line of the host driver
+- :mod:`sim.pins`: ``python -m sim.pins``, a board's whole top at its serial pins
 - :mod:`sim.remote`: what both have in common: a simulation that is commanded from outside
 - :mod:`sim.netlist`: ``python -m sim.netlist``, the netlist after place and route at its pins
 - :mod:`sim.run`: ``python -m sim.run``, images to classes

@@ -48,7 +48,7 @@ TESTED_ELSEWHERE = {
     "rtl/memory/ports.py": "tests/rtl/memory/scratchpads/test_scratchpad.py",
     # What runs inside a simulation.
     "sim/benches/host.py": "tests/rtl/test_engine.py",
-    "sim/benches/pins.py": "tests/sim/test_pins.py",
+    "sim/benches/pins.py": "tests/sim/pins/test_line.py",
     "sim/remote.py": "tests/sim/test_device.py",
     "nas/cost/hardware.py": "tests/nas/cost/test_estimate.py",
 }

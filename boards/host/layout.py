@@ -53,7 +53,7 @@ class Layout:
             wanted = cls._aligned(package, 1 << 62, 1, ALIGNMENT).bytes
             raise UserError(
                 f"{package.model} and one image need {wanted:,} bytes of memory,"
-                f" the device has {memory_bytes:,}"
+                f" the device has {memory_bytes:,}: package a smaller one"
             )
         return layout
 

@@ -17,7 +17,15 @@ GROUP = "add your user to the group of the port (dialout, uucp)"
 
 
 class Line(ABC):
-    """Bytes to a bridge and back; time, too, so that a line without a clock can have its own."""
+    """Bytes to a bridge and back; time, too, so that a line without a clock can have its own.
+
+    Members
+    -------
+    latency_s : float
+        Seconds that adapter and system add to an answer, both ways, at most.
+    """
+
+    latency_s = 0.05
 
     @abstractmethod
     def write(self, data: bytes) -> None:

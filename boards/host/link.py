@@ -13,7 +13,6 @@ from boards.host.errors import DeviceError
 from boards.host.frames import HEADER_BYTES, SEQUENCES, Header, LinkOperation, LinkStatus
 from boards.host.line import Line
 
-LATENCY_S = 0.05  # of adapter and system, both ways
 CRC_BYTES_PER_S = 1_000_000
 TRIES = 8
 FAST_TRIES = 3  # before the first rate is taken again, and after
@@ -237,7 +236,7 @@ class SerialLink:
             If none comes in time, or it is damaged.
         """
         busy = sum(each.value for each in waiting if each.operation is LinkOperation.CRC)
-        limit = max(self._sent_at, self.line.now()) + LATENCY_S + busy / CRC_BYTES_PER_S
+        limit = max(self._sent_at, self.line.now()) + self.line.latency_s + busy / CRC_BYTES_PER_S
         limit += sum(self._seconds(each.answer_bytes) for each in waiting)
         data = self._take(HEADER_BYTES, limit)
         header = frames.decode(data)
@@ -281,7 +280,7 @@ class SerialLink:
         """Drop what comes until there was silence on both sides."""
         silence = self._seconds(frames.SILENCE_BITS / frames.BITS_PER_BYTE) * 1.1
         ends = max(self._sent_at, self.line.now()) + silence
-        limit = ends + LATENCY_S + self._seconds(frames.UNANSWERED * HEADER_BYTES)
+        limit = ends + self.line.latency_s + self._seconds(frames.UNANSWERED * HEADER_BYTES)
         while (left := ends - self.line.now()) > 0:
             if self.line.read(left) and self.line.now() < limit:
                 ends = max(ends, self.line.now() + silence)

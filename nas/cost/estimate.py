@@ -10,6 +10,7 @@ from nas.cost.records import extrapolates
 from rtl.board import Board
 from rtl.build.synthesis import Resources, family_of
 from rtl.compiler import Program
+from rtl.compiler.image import MemoryMap
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.isa.instructions import Unit
@@ -90,6 +91,15 @@ class Estimate:
     def work_by_kind(self) -> dict[str, KindWork]:
         """Work without padding, by kind of layer."""
         return work_by_kind(self.shape, pixel_passes=1 if self.engine.act_bits == 8 else 2)
+
+    @property
+    def memory_excess(self) -> str | None:
+        """The reason why the board's memory does not hold the network; None if it does."""
+        try:
+            self.board.require_memory(MemoryMap.of(self.program).least_bytes)
+        except UserError as error:
+            return str(error)
+        return None
 
     @property
     def energy_joules(self) -> float | None:

@@ -70,6 +70,7 @@ def main(options: CompileOptions) -> None:
     golden = reference() if options.package else None
     compiled = compile_model(repack(model, engine.row_lanes) if options.repack else model, engine)
     memory = MemoryTiming(board.bytes_per_cycle(), board.memory.latency_cycles)
+    package = golden and package_of(compiled, board, engine, options.model.name, golden)
     program, latencies = compiled.program, unit_latencies(engine)
     prediction, several = (simulate(program, memory, latencies, images) for images in (1, IMAGES))
     breakdown = breakdown_of(program, prediction, memory)
@@ -78,8 +79,7 @@ def main(options: CompileOptions) -> None:
     figures |= {"model": str(options.model), "board": board.name, "hash": compiled.hash}
     if options.out:
         _write(compiled, figures, options.out)
-    if options.package and golden:
-        package = package_of(compiled, board, engine, options.model.name, golden)
+    if options.package and package:
         write_package(package, options.package)
     if options.json:
         with atomic_write(options.json, "w") as file:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from boards.host.package import ALIGNMENT
 from rtl.compiler.matrices import depth_map, pool_matrices, row_map
 from rtl.compiler.operations import Chunk, Program
 from rtl.compiler.sizes import Plan
@@ -39,6 +40,12 @@ class MemoryMap:
     model_bytes: int
     image_bytes: int
     output_bytes: int
+
+    @property
+    def least_bytes(self) -> int:
+        """Bytes of memory for the model and one image, as a host lays them out."""
+        sizes = self.model_bytes, self.image_bytes, self.output_bytes
+        return sum(-(-size // ALIGNMENT) * ALIGNMENT for size in sizes)
 
     @classmethod
     def of(cls, program: Program) -> "MemoryMap":

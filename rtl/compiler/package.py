@@ -58,7 +58,16 @@ def package_of(
         Of the model, in tables.
     golden : Reference
         Computes the output of the self-test's image.
+
+    Raises
+    ------
+    UserError
+        If the board's memory does not hold model and image; names both sizes.
     """
+    try:
+        board.require_memory(compiled.memory.least_bytes)
+    except UserError as error:
+        raise UserError(f"{name} {error}") from None
     model = compiled.model
     sample = _sample(model.image)
     return Package(

@@ -1,6 +1,6 @@
 """The pins of a board with a serial bridge: a clock, two wires, and what lights up.
 
-The simulator's end of sim/pins.py. The clock that the design gets is that of its engine: the
+The simulator's end of sim/pins/line.py. The clock that the design gets is that of its engine: the
 model of a phase-locked loop passes it on.
 """
 

@@ -11,25 +11,26 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from boards.host.accelerator import Accelerator, RunOutput
+from boards.host.accelerator import Accelerator
 from boards.host.package import Package
 from boards.host.table import results, title
+from rtl import config
+from rtl.board import Board, load_board
 from rtl.build.content import placeholder, words_of
 from rtl.cli import BoardName, EngineName, ImageFiles, OptionalPath, command
-from rtl.compiler.package import package_file
+from rtl.compiler import Compiled
 from rtl.errors import ToolError, UserError
 from rtl.files import atomic_write, require_writable, sha256_of
-from rtl.model import IntegerModel
 from rtl.soc.ulx3s import MEMORY_WORDS
-from sim import golden
 from sim.netlist.build import build_netlist
 from sim.netlist.content import replace_content
 from sim.netlist.routed import RoutedNetlist
-from sim.pins import PinLine, open_pins
+from sim.pins.line import PinLine, open_pins
+from sim.pins.outcome import PinOutcome, classify_at_pins, compile_for
 from sim.toolchain import builder
 
 PROG = "python -m sim.netlist"
-SCHEMA = 1
+SCHEMA = 2
 ROUTED = "routed.json"
 
 
@@ -64,8 +65,8 @@ class Simulated:
 
     Parameters
     ----------
-    found : RunOutput
-        Outputs and cycles of the images.
+    outcome : PinOutcome
+        Outputs and cycles of the images, and rates.
     inside : bool
         Whether block RAMs held the model from the start; else it came over the pins.
     wifi_gpio0 : int
@@ -76,7 +77,7 @@ class Simulated:
         Seconds of simulation, and of building it.
     """
 
-    found: RunOutput
+    outcome: PinOutcome
     inside: bool
     wifi_gpio0: int
     cycles: int
@@ -96,21 +97,24 @@ def main(options: NetlistOptions) -> None:
     if options.json:
         require_writable(options.json)
     builder.require()
-    package = package_file(options.model, options.board, options.engine)
+    board = load_board(options.board)
+    engine = config.engine(options.engine or board.engine)
+    compiled, package = compile_for(options.model, board, engine)
     pixels = np.stack(
         [prepare(path, package.preprocessing, package.image) for path in options.images]
     )
-    done = simulate(options, package, pixels)
-    wrong = int((done.found.outputs != golden.run(IntegerModel.load(options.model), pixels)).sum())
-    print(tables(options, package, done, wrong), end="")
+    done = simulate(options, board, compiled, package, pixels)
+    print(tables(options, package, done), end="")
     if options.json:
         with atomic_write(options.json, "w") as file:
-            json.dump(report(options, package, done, wrong), file, indent=2)
-    if wrong:
+            json.dump(report(options, package, done), file, indent=2)
+    if done.outcome.wrong:
         raise ToolError("the netlist differs from the golden model")
 
 
-def simulate(options: NetlistOptions, package: Package, pixels: np.ndarray) -> Simulated:
+def simulate(
+    options: NetlistOptions, board: Board, compiled: Compiled, package: Package, pixels: np.ndarray
+) -> Simulated:
     """Build the netlist's simulation, and classify images over its pins.
 
     Raises
@@ -135,40 +139,40 @@ def simulate(options: NetlistOptions, package: Package, pixels: np.ndarray) -> S
     print(f"Model {'in block RAM from the start' if inside else 'loaded over the pins'}")
     with (
         Console(stderr=True).status("Simulating the netlist, many minutes"),
-        Accelerator(open_pins(build, package.board.clock_hz)) as engine,
+        Accelerator(open_pins(build, board.clock_hz)) as engine,
     ):
         engine.load(package, self_test=False)
-        found = engine.classify(pixels)
+        outcome = classify_at_pins(engine, compiled, board, pixels)
         line = engine.transport.line
         assert isinstance(line, PinLine)
         cycles, pin = line.cycles, line.output("wifi_gpio0")
-    return Simulated(found, inside, pin, cycles, time.monotonic() - built, built - started)
+    return Simulated(outcome, inside, pin, cycles, time.monotonic() - built, built - started)
 
 
-def tables(options: NetlistOptions, package: Package, done: Simulated, wrong: int) -> str:
+def tables(options: NetlistOptions, package: Package, done: Simulated) -> str:
     """Return the results as text: a table of images, and a line on the simulation."""
     clock_hz, names = package.board.clock_hz, [str(path) for path in options.images]
     heading = title(package.model, package.board.name, clock_hz)
-    found = done.found
+    outcome, found = done.outcome, done.outcome.found
     return (
         results(heading, package.meaning, names, found.outputs, found.cycles, clock_hz)
+        + outcome.rates.text()
         + f"{done.cycles:,} cycles of the netlist in {done.simulated_s:,.0f} s"
         f" ({done.cycles / done.simulated_s:,.0f} a second, after {done.build_s:,.0f} s of"
-        f" building); {wrong} of {found.outputs.size} outputs differ from golden\n"
+        f" building); {outcome.wrong} of {found.outputs.size} outputs differ from golden\n"
     )
 
 
-def report(options: NetlistOptions, package: Package, done: Simulated, wrong: int) -> dict:
+def report(options: NetlistOptions, package: Package, done: Simulated) -> dict:
     """Return all figures, as JSON has them."""
     return {
         "schema": SCHEMA,
         "netlist_sha256": sha256_of(options.folder / ROUTED),
         "model": package.model_hash,
         "engine": package.engine["hash"],
-        "images": [str(path) for path in options.images],
-        "outputs": done.found.outputs.tolist(),
-        "wrong_outputs": wrong,
-        "cycles": list(done.found.cycles),
+        "files": [str(path) for path in options.images],
+        "values": done.outcome.found.outputs.tolist(),
+        **done.outcome.report(),
         "model_in_block_ram": done.inside,
         "wifi_gpio0": done.wifi_gpio0,
         "simulated_cycles": done.cycles,

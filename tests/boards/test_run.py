@@ -11,6 +11,7 @@ import boards.run as command_module
 from boards.host.errors import ToolError
 from boards.run import main
 from rtl.config import TINY
+from sim.random_model import random_model
 from tests.boards.host.engine_model import ModelTransport
 from tests.boards.host.networks import small
 
@@ -65,6 +66,14 @@ def test_an_integer_model_is_packaged(device, picture, capsys):
     arguments = ("--device", "sim", EXAMPLES / "digits.pulsar", EXAMPLES / "digit-7.png")
     assert run(*arguments, "--batch", 1) == 0
     assert f"{EXAMPLES / 'digit-7.png'}  7 " in capsys.readouterr().out
+
+
+def test_a_model_that_the_board_s_memory_does_not_hold(picture, tmp_path, capsys):
+    random_model().save(tmp_path / "large.pulsar")
+    assert run("--device", "sim", "--board", "ulx3s", tmp_path / "large.pulsar", picture) == 2
+    said = capsys.readouterr().err
+    assert "large.pulsar does not fit the memory of board 'ulx3s': model and one image" in said
+    assert "167,488 bytes > 147,456: take a smaller network" in said and said.count("\n") == 1
 
 
 def test_refused_in_one_line(package, picture, monkeypatch, tmp_path, capsys):

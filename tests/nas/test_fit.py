@@ -23,6 +23,7 @@ from rtl.model.shape import plain_vit
 from rtl.timing import MemoryTiming, predict
 from rtl.timing.latencies import unit_latencies
 from rtl.timing.traffic import work_of
+from sim.random_model import random_model
 from tests.nas.importer.tiny import Style, export
 
 DIGITS = str(Path(__file__).parents[2] / "examples" / "digits.pulsar")
@@ -81,6 +82,20 @@ def test_a_board_holds_its_engine_and_that_runs_a_network(board, network):
     found = fit.Fit.of(NamedNetwork(network), HardwareTarget.load(board))
     assert found.resources is not None and found.problem is None
     assert isfinite(found.estimate.frames_per_second)
+
+
+def test_a_network_that_the_board_s_memory_does_not_hold(tmp_path, capsys):
+    random_model().save(tmp_path / "large.pulsar")
+    report = tmp_path / "fit.json"
+    assert run(str(tmp_path / "large.pulsar"), "--json", str(report)) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    said = "does not fit the memory of board 'ulx3s': model and one image take 167,488 bytes"
+    assert f"ulx3s: {said} > 147,456: take a smaller network, or fewer 8-bit rows" in out
+    (found,) = (row for row in json.loads(report.read_text())["boards"] if row["board"] == "ulx3s")
+    assert found["excess"].startswith(said) and found["refusal"] is None
+    assert found["estimate"]["cycles_per_image"] > 0
+    assert run(str(tmp_path / "large.pulsar"), "--board", "ulx3s") == 2
+    assert said in capsys.readouterr().err
 
 
 def test_cycles_in_the_report_add_up(tmp_path):

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
@@ -14,50 +13,24 @@ from nas import calibrate, explain, fit
 from nas.cost.calibration import find
 from nas.evaluate import job
 from nas.evaluate.__main__ import main as evaluate
+from nas.export_onnx.__main__ import main as export
 from nas.report.data import report_data
 from nas.search.summary import SCHEMA, Baseline, Baselines, Summary, Winner, WinnerWork
 from nas.vit import summary as vit_summary
 from rtl.board import load_board
 from rtl.cli import command
 from rtl.config import TINY, EngineConfig
+from tests.documented import found, keys, section
 from tests.nas.evaluate.models import network, quantized, save_images
 from tests.nas.quantize.networks import random_images
 from tests.nas.report import samples
 
 ROOT = Path(__file__).parents[2]
 DIGITS = str(ROOT / "examples" / "digits.pulsar")
-PAGE = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
 FIT, EXPLAIN, CALIBRATE, SEARCH, ENGINE = "Fit", "Explain", "Calibrate", "Search", "Engine"
-EVALUATE, REPORT = "Evaluate", "Report"
+EVALUATE, REPORT, EXPORT = "Evaluate", "Report", "Export"
 BOARD = "A network on a board"
 VIT = "Vit"
-
-
-def section(title: str) -> str:
-    return re.split(r"^## ", PAGE.partition(f"\n## {title}\n")[2], flags=re.MULTILINE)[0]
-
-
-def keys(title: str) -> set[str]:
-    """Those of a section's table."""
-    return set(re.findall(r"^\| `([^`]+)` \|", section(title), re.MULTILINE))
-
-
-def leads(path: str, known: set[str]) -> bool:
-    """Whether a path is documented, or something below it is."""
-    return any(key == path or key.startswith((f"{path}.", f"{path}[]")) for key in known)
-
-
-def found(value: Any, known: set[str], path: str = "") -> Iterator[str]:
-    """Paths to all values, as the page writes them; what it does not know, too."""
-    inner = value if isinstance(value, dict | list) else ()
-    if path in known or not (inner or leads(path, known)):
-        yield path
-    for name in inner:
-        if isinstance(value, list):
-            yield from found(name, known, f"{path}[]")
-        else:
-            below = f"{path}.{name}".lstrip(".")
-            yield from found(value[name], known, below if leads(below, known) else f"{path}.*")
 
 
 def written(main: Any, path: Path, *args: str) -> Any:
@@ -120,6 +93,16 @@ def test_evaluate(tmp_path, monkeypatch):
         shutil.rmtree(tmp_path / "images")
     assert paths <= known and known - paths == {"likeness.*.correlation"}
     assert f"| `schema` | {job.SCHEMA} |" in section(EVALUATE)
+
+
+def test_export(tmp_path):
+    known = keys(EXPORT)
+    report = written(export, tmp_path / "a.json", DIGITS, str(tmp_path / "a.onnx"))
+    assert set(found(report, known)) == known
+    assert f"| `schema` | {report['schema']} |" in section(EXPORT)
+    assert (report["images"], report["codes"]) == (1, 10)
+    assert report["file_bytes"] == (tmp_path / "a.onnx").stat().st_size
+    assert report["model_bytes"] == Path(DIGITS).stat().st_size
 
 
 def test_a_board_of_fit(fitted, explained):

@@ -81,6 +81,18 @@ def test_ports_carry_a_beat_of_the_engine():
         load_board("sim").require_ports(64)
 
 
+def test_memory_of_a_stated_size():
+    board = load_board("ulx3s")
+    board.require_memory(147_456)
+    with pytest.raises(UserError) as error:
+        board.require_memory(147_457)
+    assert str(error.value) == (
+        "does not fit the memory of board 'ulx3s': model and one image take 147,457 bytes >"
+        " 147,456: take a smaller network, or fewer 8-bit rows"
+    )
+    load_board("zcu102").require_memory(1 << 40)  # nothing is stated
+
+
 def test_require_knows_its_resources():
     with pytest.raises(ValueError, match="'uram' is no resource: dsp, lut, ff, bram36"):
         load_board("sim").require(uram=1)
@@ -151,6 +163,11 @@ def test_missing_file_is_an_os_error(tmp_path):
             "latency_cycles = 50",
             "latency_cycles = 65536",
             "memory.latency_cycles = 65536: input should be less than or equal to 65535",
+        ),
+        (
+            "= 50",
+            "= 50\ncapacity_bytes = 0",
+            "memory.capacity_bytes = 0: input should be greater than 0",
         ),
         ('"mine"', '"[b]"', "name = '[b]': string should match pattern '^[\\w.+-]+$'"),
         (

@@ -1,7 +1,5 @@
 """The serial transport: a network over a byte-level bridge, on a line that damages bytes."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import pytest
 
@@ -14,34 +12,12 @@ from rtl.config import TINY
 from rtl.isa.faults import FaultCode
 from tests.boards.host.answers import good
 from tests.boards.host.bridge import BridgeModel, VirtualLine
+from tests.boards.host.damage import Damage
 from tests.boards.host.engine_model import EngineModel
 from tests.boards.host.networks import small
 
 TRIALS = 1000
 CONTROL = REGISTERS["control"][0]
-
-
-class Damage:
-    """Damages a byte now and then: flips a bit of it, loses it or doubles it.
-
-    Parameters
-    ----------
-    generator : Generator
-    at : iterable of int
-        Numbers of the bytes.
-    """
-
-    def __init__(self, generator: np.random.Generator, at: Iterable[int]):
-        self.generator, self.at = generator, set(at)
-        self.count = self.done = 0
-
-    def __call__(self, byte: int) -> tuple[int, ...]:
-        self.count += 1
-        if self.count - 1 not in self.at:
-            return (byte,)
-        self.done += 1
-        kinds = ((byte ^ 1 << int(self.generator.integers(8)),), (), (byte, byte))
-        return kinds[self.generator.integers(3)]
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from rtl.compiler import compile_model
+from rtl.compiler.image import MemoryMap
 from rtl.config import TINY
 from rtl.isa.instructions import Instruction, Opcode
 from sim.random_model import random_model
@@ -84,3 +85,8 @@ def test_chunks_are_aligned_and_apart_and_the_program_follows():
     assert first.opcode is Opcode.BEGIN
     assert first["engine"] == TINY.hash and first["instructions"] * 32 == len(COMPILED.code)
     assert Instruction.decode(COMPILED.code[-32:]).opcode is Opcode.END
+
+
+def test_memory_that_a_host_needs_at_least():
+    sizes = MemoryMap(program_offset=64, model_bytes=130, image_bytes=64, output_bytes=1)
+    assert sizes.least_bytes == 192 + 64 + 64

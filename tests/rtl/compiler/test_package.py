@@ -39,3 +39,16 @@ def test_without_a_golden_model(model, tmp_path, monkeypatch, capsys):
     assert run(model, "--package", tmp_path / "a.package") == 2
     assert "no golden model is installed: pip install 'pulsar-vit[sim]'" in capsys.readouterr().err
     assert not (tmp_path / "a.package").exists()
+
+
+def test_a_model_that_the_board_s_memory_does_not_hold(tmp_path, capsys):
+    random_model().save(tmp_path / "large.pulsar")
+    files = "--package", tmp_path / "a.package", "--out", tmp_path / "out"
+    assert run(tmp_path / "large.pulsar", "--board", "ulx3s", *files) == 2
+    assert capsys.readouterr().err == (
+        "python -m rtl.compiler: error: large.pulsar does not fit the memory of board 'ulx3s':"
+        " model and one image take 167,488 bytes > 147,456: take a smaller network, or fewer 8-bit"
+        " rows\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["large.pulsar"]
+    assert run(tmp_path / "large.pulsar", "--board", "ulx3s") == 0  # its report alone

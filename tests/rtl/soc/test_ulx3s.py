@@ -6,7 +6,16 @@ import re
 from rtl.board import load_board
 from rtl.config import TINY
 from rtl.lib.emit import emit_rtlil
-from rtl.soc.ulx3s import CLOCK_HZ, OSCILLATOR_HZ, PINS, PhaseLockedLoop, Ulx3s, constraints
+from rtl.soc.blocks import WORD_BYTES
+from rtl.soc.ulx3s import (
+    CLOCK_HZ,
+    MEMORY_WORDS,
+    OSCILLATOR_HZ,
+    PINS,
+    PhaseLockedLoop,
+    Ulx3s,
+    constraints,
+)
 
 
 def test_every_port_has_one_pin():
@@ -33,3 +42,7 @@ def test_the_loop_makes_the_board_s_clock():
     made = OSCILLATOR_HZ // sizes["CLKI_DIV"] * sizes["CLKFB_DIV"]
     assert made == CLOCK_HZ == load_board("ulx3s").clock_hz
     assert 400e6 <= made * sizes["CLKOP_DIV"] <= 800e6  # what the loop's oscillator can do
+
+
+def test_the_board_s_file_states_the_memory_that_the_top_has():
+    assert load_board("ulx3s").memory.capacity_bytes == MEMORY_WORDS * WORD_BYTES

@@ -14,9 +14,9 @@ from rtl.soc.ulx3s import CLOCK_HZ, constraints
 from sim.netlist.build import build_netlist
 from sim.netlist.content import replace_content
 from sim.netlist.routed import RoutedNetlist
-from sim.pins import open_pins
+from sim.pins.line import open_pins
 from tests.sim.netlist.design import MEMORY_WORDS, SmallBoard
-from tests.sim.test_pins import MEMORY_BYTES, exercise
+from tests.sim.pins.test_line import MEMORY_BYTES, exercise
 
 pytestmark = pytest.mark.silicon
 CONTENT = random.Random(6).randbytes(MEMORY_BYTES)

@@ -18,10 +18,18 @@ class PinLine(Line):
     build : Build
     clock_hz : int
         Of the engine.
+
+    Attributes
+    ----------
+    sent, received : int
+        Bytes so far.
     """
+
+    latency_s = 200e-6  # no adapter: a bridge begins its answer within 100 µs
 
     def __init__(self, build: Build, clock_hz: int):
         self.clock_hz = clock_hz
+        self.sent = self.received = 0
         self._before = 0.0  # seconds before the board was switched on
         self._on = False
         self._remote = RemoteSimulation(build, "sim.benches.pins", {"clock_hz": clock_hz})
@@ -33,13 +41,16 @@ class PinLine(Line):
 
     def write(self, data: bytes) -> None:
         self._on = True
+        self.sent += len(data)
         self._remote.call("write", data.hex())
 
     def read(self, limit_s: float) -> bytes:
         if not self._on:
             self._before += limit_s
             return b""
-        return bytes.fromhex(self._remote.call("read", limit_s))
+        data = bytes.fromhex(self._remote.call("read", limit_s))
+        self.received += len(data)
+        return data
 
     def set_baud(self, baud: int) -> bool:
         self._remote.call("baud", baud)
@@ -64,4 +75,9 @@ class PinLine(Line):
 
 def open_pins(build: Build, clock_hz: int) -> SerialTransport:
     """Open the driver's serial transport at a design's pins, at the bridge's highest rate."""
-    return SerialTransport(PinLine(build, clock_hz), rates=(clock_hz // PERIOD_MIN,))
+    return transport_on(PinLine(build, clock_hz))
+
+
+def transport_on(line: PinLine) -> SerialTransport:
+    """Put the driver's serial transport on a line to pins, at the bridge's highest rate."""
+    return SerialTransport(line, rates=(line.clock_hz // PERIOD_MIN,))

@@ -12,7 +12,7 @@ from rtl.soc.blocks import WORD_BYTES
 from rtl.soc.ulx3s import CLOCK_HZ
 from sim.netlist.build import LENIENT
 from sim.netlist.cells import OWN
-from sim.pins import open_pins
+from sim.pins.line import open_pins
 from sim.toolchain.builder import build
 from tests.sim.netlist.design import (
     FACTORS,

@@ -1,0 +1,98 @@
+"""docs/results/silicon.json is of what lies in the repository, and says what a proof must say."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.documented import found, keys
+from tests.documented import section as page
+from tests.sim.pins import published
+from tests.sim.pins.proof import problems
+from tests.sim.pins.published import RESULTS, cheap_inputs, digits, merge, verilog_hash
+
+REMEDY = "nox -s silicon makes it anew"
+
+
+@pytest.fixture(scope="module")
+def section() -> dict:
+    return json.loads(RESULTS.read_text())["pins"]
+
+
+def test_inputs_are_those_of_now(section):
+    """The Verilog is emitted, for half a minute, only where the source has changed."""
+    found, now = dict(section["inputs"]), cheap_inputs()
+    verilog = found.pop("verilog")
+    if found.pop("source") != now.pop("source"):
+        assert verilog == verilog_hash(), f"the top's Verilog has changed: {REMEDY}"
+    changed = [name for name in now if found.get(name) != now[name]]
+    assert found.keys() == now.keys() and not changed, f"{changed} have changed: {REMEDY}"
+
+
+def test_the_proof_holds(section):
+    assert problems(section) == []
+    assert (section["digits"]["images"], section["digits"]["outputs"]) == (16, 160)
+    assert section["digits"]["region_bytes"] != section["other"]["region_bytes"]
+    assert section["damaged"]["right"] == section["damaged"]["runs"] == 10
+    assert section["damaged"]["repeats"] >= 5
+
+
+def test_the_page_names_every_figure(section):
+    known = keys("Silicon")
+    assert set(found({"schema": published.SCHEMA, "pins": section}, known)) == known
+    assert f"| `schema` | {published.SCHEMA} |" in page("Silicon")
+
+
+GOOD = {
+    "digits": {"wrong_outputs": 0, "deviation": 0.005},
+    "other": {"wrong_outputs": 0, "deviation": 0.01},
+    "damaged": {"wrong": 0, "failed": 0, "bytes": 20, "bytes_in_load": 4},
+    "wifi_gpio0": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "said"),
+    [
+        ("digits", {"wrong_outputs": 1}, "digits: 1 outputs differ from golden"),
+        ("other", {"deviation": 0.0101}, "other: cycles are 1.01% off the prediction"),
+        ("damaged", {"wrong": 1}, "damaged: 1 runs wrong, 0 failed"),
+        ("damaged", {"failed": 2}, "damaged: 0 runs wrong, 2 failed"),
+        ("damaged", {"bytes": 19}, "damaged: only 19 bytes, 4 in the load"),
+        ("damaged", {"bytes_in_load": 0}, "damaged: only 20 bytes, 0 in the load"),
+    ],
+)
+def test_what_a_proof_must_not_say(part, change, said):
+    assert problems(GOOD) == []
+    assert problems(GOOD | {part: GOOD[part] | change}) == [said]
+    assert problems(GOOD | {"wifi_gpio0": 0}) == ["wifi_gpio0 is not 1"]
+
+
+def test_sixteen_digits():
+    assert digits().shape == (16, 28, 28, 1)
+    assert len({image.tobytes() for image in digits()}) == 16
+
+
+def test_every_input_counts(monkeypatch):
+    before = cheap_inputs()
+    monkeypatch.setattr(published, "rtl_hash", lambda: "0")
+    monkeypatch.setattr(published, "digits", lambda: digits()[:15])
+    monkeypatch.setattr(published, "MODELS", {"other": published.OTHER})
+    after = cheap_inputs()
+    same = {name for name in before if before[name] == after[name]}
+    assert same == {"engine"}
+
+
+def test_a_section_leaves_the_others_as_they_are(tmp_path):
+    path = Path(tmp_path, "silicon.json")
+    merge("netlist", {"clock_mhz": 50}, path)
+    merge("pins", {"wifi_gpio0": 1}, path)
+    merge("netlist", {"clock_mhz": 60}, path)
+    assert json.loads(path.read_text()) == {
+        "schema": published.SCHEMA,
+        "pins": {"wifi_gpio0": 1},
+        "netlist": {"clock_mhz": 60},
+    }
+    assert list(json.loads(path.read_text())) == ["schema", "pins", "netlist"]
+    with pytest.raises(ValueError, match=r"^'rtl' is no section: pins, netlist$"):
+        merge("rtl", {}, path)
