@@ -154,6 +154,13 @@ def match_classes(
     if len(names) == classes:
         return {name: number for number, name in enumerate(names)}, "in sorted order"
     stranger = next(name for name in names if composed(name) not in known)
+    if len(names) == 1:
+        alone = origin / stranger
+        remedy = f"; to measure without classes, give {alone}" if alone.is_dir() else ""
+        raise UserError(
+            f"{origin}: the network has {classes:,} classes, none of them '{stranger}', the only"
+            f" one here: name it after one of them, or number it from 0{remedy}"
+        )
     raise UserError(
         f"{origin}: the network has no class '{stranger}', and {len(names)} names are not its"
         f" {classes:,} classes in sorted order: name them after its classes, or number them from 0"

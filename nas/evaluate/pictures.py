@@ -21,6 +21,7 @@ SHOWN = 3
 """Classes of an image: the likeliest of each network."""
 LEAST_MAP = 8  # rows and columns from which an output of a host network is shown as a map
 COLOURS = 3
+POOLED = "attention"  # one token comes out: there is none of each patch
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class Seen:
         Of the class token to the patches in the last block, the mean of the heads; without a class
         token among those that attend there, the mean of these.
     tokens : (patches, features), optional
-        Of a network without a classifier.
+        Of a network without a classifier, unless they are pooled before they come out.
     """
 
     answers: Answers
@@ -87,7 +88,7 @@ def _integer(model: IntegerModel, host: Host | None, image: Tensor) -> Seen:
     weights = tensors[f"blocks.{len(model.blocks) - 1}.attention"][0].numpy()
     shares = weights / weights.sum(axis=-1, keepdims=True)
     tokens = None
-    if isinstance(model.output, Features):
+    if isinstance(model.output, Features) and model.output.pool != POOLED:
         everything = replace(model.output, pool="all")
         tokens = host_features(everything, codes, model.shape.patches)[0, : model.shape.patches]
     answers = integer_answers(model, host)(image)
@@ -106,7 +107,7 @@ def _float(network: FloatNetwork, host: Host | None, image: Tensor) -> Seen:
     with torch.no_grad():
         forward(network, image, tap)
     answers, tokens = float_answers(network, host)(image), None
-    if network.head is None:
+    if network.head is None and network.pool != POOLED:
         everything = float_answers(replace(network, pool="all"))(image).features
         assert everything is not None
         tokens = everything[0, : network.patches]

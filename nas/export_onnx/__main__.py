@@ -36,6 +36,9 @@ class ExportOptions:
     compare: OptionalPath = None
     """Folder of images to compare on; by default one image of noise."""
 
+    json: OptionalPath = None
+    """File to write the printed figures to, as docs/json.md says."""
+
     def __post_init__(self) -> None:
         if self.out.suffix != ENDING:
             raise UserError(f"{self.out}: an ONNX file's name ends in {ENDING}")
@@ -46,7 +49,8 @@ def main(options: ExportOptions) -> None:
     # Imported here: --help or a wrong option needs neither onnxruntime nor torch.
     from nas.export_onnx.job import run
 
-    run(options.model, options.out, taps=options.taps, folder=options.compare)
+    files = {"folder": options.compare, "json_file": options.json}
+    run(options.model, options.out, taps=options.taps, **files)
 
 
 if __name__ == "__main__":

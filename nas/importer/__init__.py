@@ -7,8 +7,8 @@
 - ``timm_source``: timm's models; ``timm_parts``: what the engine has not; ``weights``: their files
 - ``transformers_source``: folders of that library; ``transformers_folder``: their files,
   ``transformers_names``: names of their tensors
-- ``onnx_source``: ONNX files; ``onnx_graph``, ``onnx_simplify``, ``onnx_parts``, ``onnx_blocks``,
-  ``onnx_host``
+- ``onnx_source``: ONNX files; ``onnx_graph``, ``onnx_attention``, ``onnx_simplify``,
+  ``onnx_parts``, ``onnx_blocks``, ``onnx_host``
 - ``resample``: positions for another image size
 - ``pixels``: from images to pixels; ``known``: files that do not say what they need
 - ``activations``: kinds of GELU; ``checks``, ``sizes``: of any network

@@ -148,7 +148,7 @@ class FloatNetwork:
     class_names : tuple of str
         Of the classifier's rows, or of the host network's outputs; may be empty without both.
     host : bytes, optional
-        An ONNX model of what follows the final LayerNorm in the source.
+        An ONNX model of what follows the features in the source: its input is these.
     source : dict
         Where the network comes from: ``name``, ``sha256`` of the file, ``license`` where it is
         stated, ``epsilon``, and what else the importer has to report; JSON values.

@@ -14,6 +14,7 @@ import onnxruntime
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from nas.importer.onnx_attention import expand_attention
 from nas.importer.onnx_simplify import simplify
 from rtl.errors import UserError
 
@@ -21,6 +22,11 @@ PASSING = ("Identity", "Dropout")
 """Kinds of nodes whose first output is their first input."""
 
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16)
+
+OLDEST_OPSET = 9
+"""The first in which shapes that a graph computes can be folded (ConstantOfShape, Where)."""
+GOOD_OPSET = 18
+"""One that both of torch's exporters write."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,9 +171,12 @@ def read_graph(path: Path, image_size: int | None = None) -> OnnxGraph:
 def _read(path: Path) -> ModelProto:
     try:
         model = onnx.load(path)
+        _check_opset(model, path.name)
         if model.functions:
             model = onnx.inliner.inline_local_functions(model)
         onnx.checker.check_model(model)
+    except UserError:
+        raise
     except (onnx.checker.ValidationError, FileNotFoundError) as error:
         if not path.is_file():
             raise UserError(f"{path}: no such file") from None
@@ -181,7 +190,23 @@ def _read(path: Path) -> ModelProto:
     except Exception as error:  # protobuf's, whose classes differ between its versions
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path.name}: cannot be read as ONNX: {reason}") from None
+    expand_attention(model)
     return model
+
+
+def _check_opset(model: ModelProto, file: str) -> None:
+    """Refuse operators of a version that is too old, or not known yet."""
+    newest = onnx.defs.onnx_opset_version()
+    # Without any opset it is no model, which the checker says.
+    found = max((each.version for each in model.opset_import if not each.domain), default=newest)
+    if not OLDEST_OPSET <= found <= newest:
+        bound = f"the least that is read is {OLDEST_OPSET}"
+        if found > newest:
+            bound = f"the newest that onnx {onnx.__version__} knows is {newest}"
+        raise UserError(
+            f"{file} has operators of opset {found}: {bound}: export it again, with torch by"
+            f" torch.onnx.export(..., opset_version={GOOD_OPSET})"
+        )
 
 
 def _image_of(

@@ -1,6 +1,10 @@
-"""The end of an ONNX file, behind the final LayerNorm: a classifier, or a host network."""
+"""The end of an ONNX file, behind the final LayerNorm: a classifier, or a host network.
+
+A classifier that the engine cannot run becomes a host network, too, whatever its source.
+"""
 
 import numpy as np
+import torch
 from onnx import NodeProto, TensorProto, checker, helper, numpy_helper
 
 from nas.importer.network import Affine
@@ -9,6 +13,10 @@ from nas.importer.onnx_parts import read_affine, read_moved
 
 FEATURES = "features"
 """Input of a host network: (batch, tokens, width) float32, the engine's order of tokens."""
+
+LOGITS = "logits"
+OPSET = 18
+IR_VERSION = 8  # of the same year
 
 
 def read_classifier(graph: OnnxGraph, tokens: str, order: np.ndarray) -> Affine | None:
@@ -62,6 +70,28 @@ def read_host(graph: OnnxGraph, tokens: str, order: np.ndarray) -> bytes | None:
     model = helper.make_model(part, opset_imports=imports, ir_version=graph.model.ir_version)
     checker.check_model(model)
     return model.SerializeToString()
+
+
+def host_classifier(head: Affine) -> bytes:
+    """Return a classifier as a host network: features (batch, width) to logits (batch, classes).
+
+    Without LayerNorm in front of it, as behind attention pooling, the engine cannot run it: what a
+    matrix multiplies there is a LayerNorm's codes.
+    """
+    classes, width = head.weight.shape
+    constants = [
+        numpy_helper.from_array(part.to(torch.float32).numpy(), name)
+        for name, part in (("weight", head.weight), ("bias", head.bias))
+    ]
+    node = helper.make_node("Gemm", [FEATURES, "weight", "bias"], [LOGITS], "classifier", transB=1)
+    make = helper.make_tensor_value_info
+    features = make(FEATURES, TensorProto.FLOAT, ["batch", width])
+    logits = make(LOGITS, TensorProto.FLOAT, ["batch", classes])
+    graph = helper.make_graph([node], "host", [features], [logits], constants)
+    opset = helper.make_opsetid("", OPSET)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
+    checker.check_model(model)
+    return model.SerializeToString(deterministic=True)
 
 
 def _behind(graph: OnnxGraph, tokens: str) -> tuple[list[NodeProto], set[str]]:

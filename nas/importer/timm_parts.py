@@ -136,8 +136,6 @@ def _missing_in_pooling(model: Any) -> Iterator[str]:
     pool, prefix = model.attn_pool, model.num_prefix_tokens
     if prefix and not model.pool_include_prefix:
         yield "attention pooling of the patches alone, beside other tokens"
-    if not isinstance(model.head, nn.Identity):
-        yield "a classifier behind attention pooling (--classes 0 leaves it out)"
     if pool.pos_embed is not None:
         yield "positions of attention pooling"
     if pool.latent_len != 1:

@@ -23,6 +23,7 @@ from nas.importer.network import (
     LayerNorm,
     affine,
 )
+from nas.importer.onnx_host import host_classifier
 from nas.importer.options import ImportOptions
 from nas.importer.timm_parts import build, has_front, refuse
 from nas.importer.weights import CheckpointWeights, read_weights
@@ -30,6 +31,7 @@ from rtl.errors import UserError
 
 CONFIG = "config.json"
 FILES = ("model.safetensors", "pytorch_model.bin")  # beside it, in this order
+ON_HOST = "the classifier behind attention pooling is the host's: no LayerNorm is in front of it"
 POOLS = {"token": "token", "avg": "mean", "": "all", "map": "attention"}
 
 
@@ -207,6 +209,12 @@ def canonical(
         raise UserError(f"--pool {options.pool}: {name} has a classifier, on {pool}: --classes 0")
     if pool == "token" and not model.has_class_token:
         raise UserError(f"--pool token: {name} has no class token")
+    names, host = options.names(), None
+    if head is not None and pool == "attention":
+        if len(names) not in (0, len(head.bias)):
+            raise UserError(f"{name}: {len(names)} class names for {len(head.bias)} classes")
+        notes = [*source.get("notes", ()), ON_HOST]
+        head, host, source = None, host_classifier(head), {**source, "notes": notes}
     block, norm = model.blocks[0], _norm(model.norm)
     blocks = [_block(name, index, each) for index, each in enumerate(model.blocks)]
     if pool == "attention":
@@ -226,7 +234,8 @@ def canonical(
         class_token=model.has_class_token,
         registers=model.num_reg_tokens,
         preprocessing=pixels.from_timm(name, config, image),
-        class_names=options.names(),
+        class_names=names,
+        host=host,
         source={**source, "epsilon": model.norm.eps},
         front=FloatFront(_norm(model.norm_pre)) if has_front(model) else None,
     )

@@ -5,6 +5,7 @@
 - ``rows``: quantized networks; ``engine``: on the RTL
 - ``maps``, ``drawing``: their saliency maps and scores
 - ``job``: the example; ``figures``: every figure of the published table, resumable
+- ``onnx``: the network as ONNX files, compared code by code
 - ``ladder``: what each step of the quantization is worth
 - ``probe``, ``noise``, ``digits``, ``digit_network``: further figures
 - ``summary``: the file of all figures

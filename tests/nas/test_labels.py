@@ -110,5 +110,17 @@ def test_wordnets_numbers_are_imagenets_classes():
     assert numbers == {"n01443537": 1, "n01484850": 2}
     assert how == "by ImageNet's WordNet numbers"
     assert match_classes(Path("data"), FIRST[1:], FIRST[::-1], 3)[0] == {FIRST[1]: 1, FIRST[2]: 0}
-    with pytest.raises(UserError, match="no class 'n00000000', and 1 names are not its 1,000"):
-        match_classes(Path("data"), ["n00000000"], (), 1000)
+    strange = ["n00000000", "n00000001"]
+    with pytest.raises(UserError, match="no class 'n00000000', and 2 names are not its 1,000"):
+        match_classes(Path("data"), strange, (), 1000)
+
+
+def test_one_class_alone(tmp_path):
+    """It counts where it is the network's; otherwise there is a way without classes."""
+    assert match_classes(tmp_path, ["bee"], ["ant", "bee"], 2) == ({"bee": 1}, "by name")
+    said = "has 2 classes, none of them 'cat', the only one here: name it after one of them"
+    with pytest.raises(UserError, match=f"{said}, or number it from 0$"):
+        match_classes(tmp_path, ["cat"], ["ant", "bee"], 2)
+    (tmp_path / "cat").mkdir()
+    with pytest.raises(UserError, match=f"0; to measure without classes, give {tmp_path}/cat$"):
+        match_classes(tmp_path, ["cat"], ["ant", "bee"], 2)

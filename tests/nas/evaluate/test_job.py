@@ -48,6 +48,18 @@ def written(folder, *args: object) -> dict:
     return json.loads((folder / "a.json").read_text())
 
 
+def test_a_folder_of_one_class(classified, tmp_path, capsys):
+    """Accuracy is that of the one class; the network's other classes are no images."""
+    folder, exact = classified
+    answers = result(exact, IMAGES).argmax(1)
+    own = [i for i, answer in enumerate(answers) if answer == answers[0]]
+    save_images(IMAGES[own], tmp_path / "one", [NAMES[answers[0]]] * len(own))
+    found = written(folder, "--data", tmp_path / "one")
+    assert (found["images"], found["matching"]) == (len(own), "by name")
+    assert found["top1"]["integer"] > 0.5 and found["top1"]["float"] is None
+    assert "top-1" in capsys.readouterr().out
+
+
 def test_accuracy_beside_the_float_network(classified, read, capsys):
     folder, _ = classified
     found = written(folder, "--data", folder / "images", "--float", "x", "--batch", "7")

@@ -87,6 +87,20 @@ def test_weights_in_a_file_that_is_missing(file):
     assert "tiny.data" in str(e.value) and "valid" not in str(e.value) and "\n" not in str(e.value)
 
 
+@pytest.mark.parametrize(
+    "opset, bound", [(8, "the least that is read is 9"), (999, "the newest that onnx")]
+)
+def test_operators_of_an_opset_that_is_not_read(file, opset, bound):
+    def stamp(model):
+        model.opset_import[0].version = opset
+
+    changed(file, stamp)
+    said = rf"^tiny.onnx has operators of opset {opset}: {bound}.*: export it again, with torch by"
+    with pytest.raises(UserError, match=said) as error:
+        read_graph(file)
+    assert "opset_version=18" in str(error.value) and "\n" not in str(error.value)
+
+
 def test_several_inputs(file):
     extra = helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1])
     changed(file, lambda model: model.graph.input.append(extra))

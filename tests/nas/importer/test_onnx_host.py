@@ -4,8 +4,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from nas.importer.network import Affine
 from nas.importer.onnx_graph import read_graph
-from nas.importer.onnx_host import read_classifier, read_host
+from nas.importer.onnx_host import host_classifier, read_classifier, read_host
+from nas.importer.onnx_parts import tensor
 from rtl.errors import UserError
 from tests.nas.importer.tiny import Style, export
 
@@ -41,6 +43,15 @@ def test_an_end_that_reads_an_early_block_is_refused(tmp_path):
         UserError, match=r"unsupported node /Transpose_2 .*: not in front of the fin"
     ):
         read_host(graph, final_norm(graph), LAST)
+
+
+def test_a_classifier_as_a_host_network():
+    rng = np.random.default_rng(0)
+    weight, bias = rng.normal(size=(5, 3)), rng.normal(size=5)
+    session = onnxruntime.InferenceSession(host_classifier(Affine(tensor(weight), tensor(bias))))
+    x = rng.normal(size=(4, 3)).astype(np.float32)
+    (logits,) = session.run(["logits"], {"features": x})
+    np.testing.assert_allclose(np.asarray(logits), x @ weight.T + bias, rtol=1e-5, atol=1e-6)
 
 
 def test_a_classifier_on_the_class_token_alone(tmp_path):

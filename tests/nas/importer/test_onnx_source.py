@@ -1,6 +1,8 @@
 """ONNX files: the canonical network computes what the source does, and facts about it."""
 
 import hashlib
+import json
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -9,12 +11,15 @@ import onnxruntime
 import pytest
 import torch
 from onnx import helper, numpy_helper
+from safetensors.torch import save_file
 from torch import nn
 
 from nas.importer import known, load
+from nas.importer.checks import tensors
 from nas.importer.forward import features, forward, logits
 from rtl.errors import UserError
 from rtl.model import Preprocessing
+from tests.nas.importer import timm_models, torch_exports
 from tests.nas.importer.tiny import MEAN, STD, Style, export, normalised, pixels
 
 
@@ -87,6 +92,54 @@ def test_files_as_torchs_newer_exporter_writes_them(tmp_path):
     found = logits(network, forward(network, pixels()))
     expected = module.double()(normalised(pixels(), torch.float64)).detach()
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def assert_same(found, expected):
+    """All tensors of two networks are equal, and what they read."""
+    found, expected = (dict(tensors(network)) for network in (found, expected))
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-6, atol=0, msg=name)
+
+
+def as_timm(folder, model, **config):
+    """The import of a timm model by way of a folder as timm saves it."""
+    save_file(model.state_dict(), folder / "model.safetensors")
+    content = json.dumps(config | {"pretrained_cfg": {"mean": MEAN, "std": STD}})
+    (folder / "config.json").write_text(content)
+    return load(folder)
+
+
+@pytest.mark.parametrize(
+    "exporter", ["older, opset 14", "older, opset 17", "newer, 18", "newer, 23"]
+)
+def test_clips_tower_is_the_same_from_onnx_and_from_timm(tmp_path, exporter):
+    kind, opset = exporter.split(",")[0], int(exporter[-2:])
+    path = torch_exports.NEWER.get(opset) or tmp_path / "clip.onnx"
+    if kind == "older":
+        torch_exports.export_older(path, opset)
+    network = load(path, mean=MEAN, std=STD)
+    names = {"architecture": torch_exports.CLIP, "model_args": torch_exports.SIZES}
+    expected = as_timm(tmp_path, torch_exports.clip(), **names)
+    assert network.front and expected.front and network.blocks[0].activation == "quick"
+    assert (network.pool, network.host) == (expected.pool, None)
+    assert_same(network, expected)
+
+
+@pytest.mark.parametrize("opset", [9, 14])
+def test_queries_keys_and_values_without_a_bias(tmp_path, opset):
+    model = timm_models.saved(tmp_path, "vit_small_patch16_224", qkv_bias=False)
+    for block in model.blocks:
+        block.attn.fused_attn = opset >= 14  # no fused attention in older opsets
+    path = tmp_path / "biasless.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            model, (torch.zeros(1, 3, 32, 32),), path, opset_version=opset, dynamo=False
+        )
+    network = load(path, mean=timm_models.CONFIG["mean"], std=timm_models.CONFIG["std"])
+    assert not network.blocks[0].q.bias.any() and network.blocks[0].proj.bias.any()
+    assert_same(network, load(tmp_path))
 
 
 def test_a_decoder_is_the_hosts(tmp_path):

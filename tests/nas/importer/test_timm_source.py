@@ -8,8 +8,10 @@ import torch
 from nas.importer import load
 from nas.importer.forward import features, forward, logits, output
 from nas.importer.source import described
+from nas.importer.timm_source import ON_HOST
 from rtl.errors import UserError
 from rtl.model import Preprocessing
+from sim.host import load_host
 from tests.nas.importer.timm_models import CONFIG, made, normalised, pixels, saved
 
 
@@ -74,6 +76,25 @@ def test_attention_pooling_is_timms(tmp_path, architecture, arguments):
     assert not tokens.blocks[-1].pools
     tokens = features(tokens, forward(tokens, pixels()))
     assert_exact(tokens, expected(model, pixels(), "forward_features"))
+
+
+def test_a_classifier_behind_attention_pooling_is_the_hosts(tmp_path):
+    model = saved(tmp_path, "vit_base_patch16_siglip_224", num_classes=5)
+    names = tmp_path / "names.txt"
+    names.write_text("a\nb\nc\nd\ne\n")
+    network = load(tmp_path, class_names=names)
+    assert (network.pool, network.head, network.class_names) == ("attention", None, tuple("abcde"))
+    assert network.source["notes"] == [ON_HOST]
+    assert network.host
+    host = load_host(network.host, "host") or pytest.fail("no onnxruntime")
+    tokens = output(network, forward(network, pixels())).numpy()
+    logits = torch.from_numpy(host(tokens)["logits"])
+    torch.testing.assert_close(logits, expected(model, pixels()).float(), rtol=1e-4, atol=1e-4)
+    alone = load(tmp_path, classes=0)
+    assert (alone.host, alone.pool, alone.head) == (None, "attention", None)
+    names.write_text("a\nb\n")
+    with pytest.raises(UserError, match="2 class names for 5 classes"):
+        load(tmp_path, class_names=names)
 
 
 def test_a_name_with_a_checkpoint(tmp_path):
@@ -165,7 +186,7 @@ def test_facts_are_reported(tmp_path):
         (
             {"global_pool": "map"},
             {},
-            "attention pooling of the patches alone, beside other tokens, a classifier behind",
+            "attention pooling of the patches alone, beside other tokens",
         ),
         ({"qk_norm": True}, {}, "has what the engine has not: a norm of queries and keys"),
         ({}, {"pool": "mean"}, "--pool mean: .* has a classifier, on token: --classes 0"),

@@ -1,6 +1,7 @@
 """``python -m nas.quantize``: from a saved network and a folder of pictures to a model file."""
 
 import hashlib
+import json
 import shutil
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from boards.host.features import features
 from boards.host.pictures import prepare
+from nas.evaluate.__main__ import main as evaluate
 from nas.importer import load
 from nas.importer.forward import forward, output
 from nas.numerics.integer import IntegerNetwork
@@ -81,6 +83,25 @@ def test_every_kind_is_the_same_everywhere(architecture, arguments, pictures, tm
     assert np.array_equal(IntegerNetwork(model).run(torch.from_numpy(images)).numpy(), output)
     on_engine = runner.run(model, images, load_board("sim"))
     assert on_engine.exact and np.array_equal(on_engine.output, output)
+
+
+def test_a_classifier_behind_attention_pooling(pictures, tmp_path):
+    """The host classifies: accuracy is measured like that of any classifier."""
+    saved(tmp_path, "vit_base_patch16_siglip_224", num_classes=3)
+    out, found = tmp_path / "a.pulsar", tmp_path / "a.json"
+    arguments = ("--images", pictures, "--board", "sim", "--report", tmp_path / "a.html")
+    assert run(tmp_path, *arguments, "--out", out) == 0
+    assert (tmp_path / "a.host.onnx").is_file()
+    for number, file in enumerate(sorted(pictures.iterdir())):
+        folder = tmp_path / "images" / str(number % 3)
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, folder)
+    command_line = [out, "--data", tmp_path / "images", "--float", tmp_path, "--json", found]
+    assert command(evaluate, prog="nas.evaluate", args=[str(each) for each in command_line]) == 0
+    measured = json.loads(found.read_text())
+    assert measured["agreement"] > 0.7 and 0 <= measured["top1"]["integer"] <= 1
+    assert "Error budget" in (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert measured["likeness"]["features"]["relative_error"] < 0.3
 
 
 def test_a_page_to_look_at(pictures, tmp_path):

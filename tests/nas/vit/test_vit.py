@@ -1,5 +1,6 @@
 """The command: the whole example in small, and what goes wrong in one line."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -32,6 +33,15 @@ def test_the_command_leaves_model_and_maps(small, tmp_path, capsys):
     }
     said = capsys.readouterr().out
     assert "network: tiny" in said and "every word against golden" in said
+
+
+def test_files_of_onnx_with_their_figures(small, made, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module.onnx.measure, "__defaults__", ((W8A6,),))
+    shutil.copytree(made[0].folder / "test", tmp_path / "test")
+    assert run("--out", str(tmp_path), "--onnx") == 0
+    assert {"w8a6.onnx", "onnx.json"} <= {each.name for each in tmp_path.iterdir()}
+    assert not (tmp_path / "maps.png").exists()
+    assert "of 3 images: none differs" in capsys.readouterr().out
 
 
 def test_the_network_and_the_crops_are_prepared(tmp_path, monkeypatch):
