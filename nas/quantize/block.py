@@ -15,11 +15,12 @@ from nas.importer.forward import gelu, layer_norm, linear, project
 from nas.importer.network import Affine, FloatBlock
 from nas.numerics.reshape import join_heads, split_heads
 from nas.quantize import scales
-from nas.quantize.codes import BlockCodes, Code, rounded_attention
+from nas.quantize.codes import BlockCodes, Code
 from nas.quantize.fold import centre_keys, centre_values
 from nas.quantize.method import Method
 from nas.quantize.moments import Moments, MomentSums
 from nas.quantize.rounding import Rows, compensated, descended, nearest
+from nas.quantize.scales import DEFAULT_QUANTIZERS, NormChoice, Quantizers
 
 INPUT_OF = {
     "q": "norm1",
@@ -71,6 +72,7 @@ class BlockQuantizer:
     units : tuple of int
         Hidden units of each GELU table.
     method : Method
+    quantizers : Quantizers
     """
 
     def __init__(
@@ -83,7 +85,9 @@ class BlockQuantizer:
         bits: dict[str, Tensor],
         units: tuple[int, ...],
         method: Method,
+        quantizers: Quantizers = DEFAULT_QUANTIZERS,
     ) -> None:
+        self.quantizers = quantizers
         self.float_block = block  # as it was
         self.block = block  # rounded as far as this has come
         self.head_dim = head_dim
@@ -121,7 +125,7 @@ class BlockQuantizer:
 
     def _attention(self) -> None:
         layers = ("k", "v") if self.block.pools else ("q", "k", "v")
-        self.codes["norm1"] = self._symmetric(self._sample(self._norm1)[0], layers)
+        self.codes["norm1"] = self._norm_code(self._sample(self._norm1)[0], layers)
         pairs = ((self._norm1(r), layer_norm(self.block.norm1, e)) for e, r in self._chunks())
         self._round(layers, pairs)
         q, k, v = self._sample(lambda r: project(self.block, self._norm1(r)))
@@ -133,7 +137,8 @@ class BlockQuantizer:
             constant = self.block.q.weight
             self.rows["q"] = Rows(constant, self.bits["q"], self.codes["q"].scale.clone())
         group = self.head_dim if self.method.context_per_head else None
-        self.codes["context"] = self._symmetric(self._sample(self._context)[0], ("proj",), group)
+        sample = self._sample(self._context)[0]
+        self.codes["context"] = self._chosen(scales.best_symmetric, sample, ("proj",), group)
         self._add("proj")
 
     def _centre_keys(self, sample: Tensor) -> Tensor:
@@ -152,7 +157,7 @@ class BlockQuantizer:
     def _context(self, residual: Tensor) -> Tensor:
         projected = project(self.block, self._norm1(residual))
         q, k, v = (self.codes[name](x) for name, x in zip("qkv", projected, strict=True))
-        weights = rounded_attention(self._weights(q, k), self.method.act_bits)
+        weights = self.quantizers.attention(self._weights(q, k), self.method.act_bits)
         return self._coded("context", join_heads(weights @ split_heads(v, self.head_dim)))
 
     def _exact_context(self, residual: Tensor) -> Tensor:
@@ -167,13 +172,13 @@ class BlockQuantizer:
     # ------------------------------------------------------------ MLP
 
     def _mlp(self) -> None:
-        self.codes["norm2"] = self._symmetric(self._sample(self._norm2)[0], ("fc1",))
+        self.codes["norm2"] = self._norm_code(self._sample(self._norm2)[0], ("fc1",))
         pairs = ((self._norm2(r), layer_norm(self.block.norm2, e)) for e, r in self._chunks())
         self._round(("fc1",), pairs)
         (sample,) = self._sample(lambda r: linear(self.block.fc1, self._norm2(r)))
         self.codes["fc1"] = scales.gelu_input(sample, self.units)
         hidden = gelu(self.block.activation, self.codes["fc1"](sample))
-        self.codes["hidden"] = scales.gelu_output(hidden, self.units, self.method.act_bits)
+        self.codes["hidden"] = self.quantizers.hidden(hidden, self.units, self.method.act_bits)
         self._add("fc2")
 
     def _norm2(self, residual: Tensor) -> Tensor:
@@ -216,7 +221,7 @@ class BlockQuantizer:
         self._finish((name,), getattr(self.block, name), sums.moments())
         rounded = getattr(self.block, name)
         for i, codes in enumerate(kept):
-            x = (codes.to(code.scale) - code.zero) * code.scale
+            x = code.values(codes.to(code.scale))
             self.stream[i] = self.residual(self._base(name, self.stream[i]) + linear(rounded, x))
 
     def _round(self, names: tuple[str, ...], pairs: Iterator[tuple[Tensor, Tensor]]) -> None:
@@ -261,15 +266,20 @@ class BlockQuantizer:
                 break
         return tuple(map(torch.cat, zip(*found, strict=True)))
 
-    def _symmetric(self, sample: Tensor, layers: tuple[str, ...], group: int | None = None) -> Code:
-        """Choose one scale by the error that reaches the results of these layers."""
+    def _norm_code(self, sample: Tensor, layers: tuple[str, ...]) -> Code:
+        return self._chosen(self.quantizers.norm, sample, layers)
+
+    def _chosen(
+        self, choose: NormChoice, sample: Tensor, layers: tuple[str, ...], group: int | None = None
+    ) -> Code:
+        """Choose a code by the error that reaches the results of these layers."""
         weights = torch.cat([getattr(self.block, name).weight for name in layers])
         images = min(self.method.samples, sum(map(len, self.stream)))
         share = scales.token_shares(images, len(sample) // images, self.method.class_share)
         importance = weights.square().sum(0)
         group = group or sample.shape[1]
         codes = [
-            scales.best_symmetric(part, self.method.act_bits, share.to(sample), weight)
+            choose(part, self.method.act_bits, share.to(sample), weight)
             for part, weight in zip(sample.split(group, 1), importance.split(group), strict=True)
         ]
         return replace(

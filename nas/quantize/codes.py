@@ -48,7 +48,11 @@ class Code:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Round real values (..., channels) to what the nearest codes stand for."""
-        return (self.codes(x) - self.zero) * self.scale
+        return self.values(self.codes(x))
+
+    def values(self, codes: Tensor) -> Tensor:
+        """Return what (..., channels) codes stand for."""
+        return (codes - self.zero) * self.scale
 
     def codes(self, x: Tensor) -> Tensor:
         """Return the nearest codes of (..., channels) real values, in floating point."""

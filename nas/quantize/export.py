@@ -145,9 +145,13 @@ class _ModelMaker:
         return _head_scales(scale, CONTEXT_BITS, (0, 28))
 
     def norm(self, norm: LayerNorm, code: Code, stream: Code) -> Norm:
-        """Constants of a LayerNorm of ``stream`` without weight and bias; its codes are signed."""
+        """Constants of a LayerNorm of ``stream`` without weight and bias; its codes are signed.
+
+        The channels' scales are 1, 2, 4 or 8 times the least one.
+        """
         width = self.network.width
-        gain, shift = dyadic(float(1 / code.scale[0].double()), NORM_GAIN_BITS, 1, 16)
+        least = code.scale.double().amin()
+        gain, shift = dyadic(float(1 / least), NORM_GAIN_BITS, 1, 16)
         epsilon = norm.epsilon * (width / float(stream.scale[0])) ** 2
         return Norm(
             epsilon=min(max(round(epsilon), 1), (1 << 32) - 1),
@@ -155,7 +159,7 @@ class _ModelMaker:
             shift=shift - 1,
             zero=0,
             signed=True,
-            exponent=np.zeros(width, np.uint8),
+            exponent=_array(round_half_up((code.scale / least).log2()), np.uint8),
         )
 
     def classifier(self) -> Classifier:

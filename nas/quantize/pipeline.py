@@ -1,6 +1,6 @@
 """From a float network and calibration images to a quantized network."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -18,6 +18,7 @@ from nas.quantize.method import Method
 from nas.quantize.moments import MomentSums
 from nas.quantize.network import QuantizedNetwork
 from nas.quantize.rounding import Rows
+from nas.quantize.scales import Quantizers
 from rtl.model.shape import LAYERS
 
 HEADROOM = 1.25
@@ -42,6 +43,7 @@ def quantize_network(
     *,
     granularity: int,
     kept: KeptBlocks | None = None,
+    quantizers: Sequence[Quantizers] | None = None,
     progress: Progress = lambda what, step, steps: None,
 ) -> QuantizedNetwork:
     """Choose all codes and round all weights, from the pixels to the end.
@@ -59,6 +61,8 @@ def quantize_network(
         Rows of a row tile.
     kept : KeptBlocks, optional
         Where blocks are read from, if they were quantized before, and written to.
+    quantizers : sequence of Quantizers, optional
+        Of each block; the default ones otherwise.
     progress : callable
     """
     residual = _stream_code(network, seen.residual_top)
@@ -83,8 +87,9 @@ def quantize_network(
         units = table_units(block.hidden, method, granularity)
         block_bits = {name: bits[f"blocks.{index}.{name}"] for name in LAYERS}
         written = all_codes.end if block.pools else residual
+        chosen = quantizers[index] if quantizers else scales.DEFAULT_QUANTIZERS
         work = BlockQuantizer(
-            block, network.head_dim, exact, stream, written, block_bits, units, method
+            block, network.head_dim, exact, stream, written, block_bits, units, method, chosen
         )
         done = kept.load(index, block) if kept else None
         if done is not None:

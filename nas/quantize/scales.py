@@ -1,10 +1,13 @@
 """Scales and zero points of codes, from samples of the tensors."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from nas.numerics.codes import round_half_up
-from nas.quantize.codes import Code
+from nas.quantize.codes import Code, rounded_attention
 from rtl.model.numerics import code_range
 
 RATIOS = torch.linspace(0.4, 1.0, 25).tolist()
@@ -86,3 +89,33 @@ def token_shares(images: int, tokens: int, class_share: float) -> Tensor:
     share = torch.full((images, tokens), (1 - class_share) / max(tokens - 1, 1))
     share[:, -1] = class_share
     return share.flatten()
+
+
+NormChoice = Callable[[Tensor, int, Tensor, Tensor | None], Code]
+"""From a sample, bits, the tokens' shares and the channels' importance to a code."""
+HiddenChoice = Callable[[Tensor, tuple[int, ...], int], Code]
+"""From a sample of GELU's output, the units of each table, and bits to a code."""
+AttentionRounding = Callable[[Tensor, int], Tensor]
+"""Rounds normalised attention weights, (..., queries, keys), to so many bits."""
+
+
+@dataclass(frozen=True)
+class Quantizers:
+    """Ways to quantize a block's tensors; others than these are for studies.
+
+    The engine runs what :func:`best_symmetric` or a code of powers of two gives for ``norm``, codes
+    with one scale for each table for ``hidden``, and the default for ``attention``.
+
+    Parameters
+    ----------
+    norm, hidden : callable
+        Choose the code of a LayerNorm's output, and of GELU's.
+    attention : callable
+    """
+
+    norm: NormChoice = best_symmetric
+    hidden: HiddenChoice = gelu_output
+    attention: AttentionRounding = rounded_attention
+
+
+DEFAULT_QUANTIZERS = Quantizers()

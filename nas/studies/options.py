@@ -9,7 +9,7 @@ import tyro
 from rtl.cli import BoardName, Flag
 from rtl.errors import UserError
 
-Study = Literal["alone", "supernet", "ranking", "splits", "rows"]
+Study = Literal["alone", "supernet", "ranking", "splits", "rows", "quantizers"]
 
 LIMITS = (("subnets", 2, 1000), ("ranked", 32, 10_000), ("seed", 0, 2**31), ("seeds", 1, 100))
 
@@ -41,6 +41,11 @@ class StudyOptions:
     rows: which rows should have 8 bits? The trained ViT-S of nox -s vit at equal cycles: rows
     against whole layers, and the score that chooses them, on the zcu102's engine whatever --board.
     Writes OUT/rows-SEED.json. Fetches the network at the first time, 90 MB.
+
+    quantizers: would codes of others be better? RepQ-ViT, FQ-ViT, AdaLog and DopQ-ViT in the place
+    of this pipeline's codes of LayerNorm, GELU and attention weights, on the network and the
+    photographs of nox -s vit, on the zcu102's engine whatever --board. Writes
+    OUT/quantizers-SEED.json. A quarter of an hour on an idle core.
     """
 
     study: Annotated[Study, tyro.conf.Positional]

@@ -10,10 +10,12 @@ from boards.host.features import features as host_features
 from nas.importer.forward import features, forward, logits, look
 from nas.importer.network import converted
 from nas.numerics.integer import IntegerNetwork
+from nas.quantize import scales
 from nas.quantize.arrange import arranged, folded, statistics, table_units, unit_order
 from nas.quantize.export import export
 from nas.quantize.method import NAIVE, Method
 from nas.quantize.pipeline import quantize_network
+from nas.quantize.scales import Quantizers
 from rtl.model import Features
 from sim import golden
 from tests.nas.quantize.networks import all_bits, random_images, random_network
@@ -29,13 +31,15 @@ def result(network, tap=look):
     return logits(network, residual, tap)
 
 
-def quantized(network, bits, method=FULL, granularity=8):
+def quantized(network, bits, method=FULL, granularity=8, quantizers=None):
     network = converted(folded(network, method), torch.float32)
     seen = statistics(network, CALIBRATION)
     units = table_units(network.blocks[0].hidden, method, granularity)
     network = arranged(network, [unit_order(tops, units) for tops in seen.hidden_tops])
     rows = all_bits(network, bits)
-    return quantize_network(network, CALIBRATION, seen, method, rows, granularity=granularity)
+    return quantize_network(
+        network, CALIBRATION, seen, method, rows, granularity=granularity, quantizers=quantizers
+    )
 
 
 def relative_error(network, done):
@@ -88,6 +92,44 @@ def test_integer_model_computes_the_same(kind, act_bits):
     # Codes that flip at a tie make the two drift apart, but by less than quantization costs.
     assert (found - wanted).norm() < 1.2 * (wanted - exact).norm()
     assert (found - exact).norm() < 1.2 * (wanted - exact).norm()
+
+
+def factors(x, bits, share, importance):
+    """Channels have 1, 2, 4 and 8 times the scale of the first."""
+    steps = 2.0 ** (torch.arange(x.shape[1]) % 4)
+    return scales.symmetric(x.abs().amax() / 8 * steps, bits)
+
+
+def test_channels_of_a_norm_may_have_exponents():
+    chosen = [Quantizers(norm=factors)] * len(NETWORK.blocks)
+    done = quantized(NETWORK, 8, quantizers=chosen)
+    assert relative_error(NETWORK, done) > 1.05 * relative_error(NETWORK, quantized(NETWORK, 8))
+    model = export(done, granularity=8, producer="test")
+    for block in model.blocks:
+        for norm in (block.norm1, block.norm2):
+            assert norm.exponent.tolist() == [0, 1, 2, 3] * (NETWORK.width // 4)
+    words = IntegerNetwork(model).run(TEST)
+    assert np.array_equal(golden.run(model, TEST.numpy()), words.numpy())
+    wanted, exact = result(done.network, done.codes.tap())[:, -1], result(NETWORK)[:, -1].float()
+    found = torch.from_numpy(host_features(model.output, words.numpy(), 6))
+    assert (found - wanted).norm() < 1.2 * (wanted - exact).norm()
+
+
+def test_each_block_has_its_quantizers():
+    calls = []
+
+    def attention(weights, act_bits):
+        calls.append(weights.shape)
+        return weights
+
+    def hidden(sample, units, bits):
+        return replace(scales.gelu_output(sample, units, bits), high=31)
+
+    last = Quantizers(attention=attention, hidden=hidden)
+    chosen = [Quantizers()] * (len(NETWORK.blocks) - 1) + [last]
+    done = quantized(NETWORK, 8, quantizers=chosen)
+    assert [codes.hidden.high for codes in done.codes.blocks] == [63] * (len(chosen) - 1) + [31]
+    assert calls and all(shape[-1] == NETWORK.tokens for shape in calls)
 
 
 def test_a_norm_in_front_may_have_another_scale():

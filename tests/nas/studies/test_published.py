@@ -1,4 +1,4 @@
-"""README's figures of the studies are those of docs/results."""
+"""Figures of the studies in README and notes are those of docs/results."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,8 @@ import pytest
 ROOT = Path(__file__).parents[3]
 SPLITS = json.loads((ROOT / "docs" / "results" / "splits.json").read_text())
 README = (ROOT / "README.md").read_text()
+QUANTIZERS = json.loads((ROOT / "docs" / "results" / "quantizers.json").read_text())
+NOTE = (ROOT / "docs" / "design" / "0020-quantizers.md").read_text()
 
 
 def shown(difference: dict[str, float]) -> str:
@@ -37,3 +39,37 @@ def test_the_mean_over_all_rates():
     row = f"{shown(difference['uniform'])} | {shown(difference['random'])} |"
     assert f"| all | | | | {row}" in README
     assert not SPLITS["quick"] and SPLITS["schema"] == 1
+
+
+def note_row(row: dict) -> str:
+    """Write a variant as note 20 does."""
+    cells = [f"**{row['name']}**" if row["baseline"] else row["name"], row["source"]]
+    cells.append("yes" if row["runs"] else "no")
+    for way in ("alone", "all", "integer"):
+        found = row[way]
+        cells.append(f"{found['rel']:.4f}".removeprefix("0") if found else "")
+        if way != "integer":
+            change = found["change"] if found else None
+            cells.append(note_change(change) if change else "")
+    return f"| {' | '.join(cells)} |"
+
+
+def note_change(change: dict[str, float]) -> str:
+    mean, low, high = (
+        f"{100 * change[name]:+.1f}".replace("-", "\N{MINUS SIGN}")
+        for name in ("mean", "low", "high")
+    )
+    return f"{mean} ({low} … {high})"
+
+
+@pytest.mark.parametrize(
+    "row", QUANTIZERS["variants"], ids=lambda row: f"{row['kind']}, {row['name']}"
+)
+def test_a_row_of_the_quantizers(row):
+    assert note_row(row) in NOTE
+
+
+def test_the_quantizers_were_measured_in_full():
+    assert not QUANTIZERS["quick"] and QUANTIZERS["schema"] == 1
+    assert (QUANTIZERS["calibration_images"], QUANTIZERS["images"]) == (12, 8)
+    assert QUANTIZERS["act_bits"] == 6
