@@ -108,8 +108,9 @@ def zcu102(session: nox.Session) -> None:
 def silicon(session: nox.Session) -> None:
     """Prove the ULX3S' top at its pins, in RTL; place and route a small board, and simulate that.
 
-    Apart from the other tests because of its length: some twenty minutes on two idle cores. A
-    missing tool fails it. The proof writes docs/results/silicon.json, section pins.
+    An engine runs in Icarus, too, which knows unknown values. Apart from the other tests because
+    of its length: some twenty minutes on two idle cores. A missing tool fails it (apt install
+    iverilog). The proof writes docs/results/silicon.json, section pins.
     """
     run(session, "pytest", "-m", "silicon", *session.posargs)
     run(session, "tests.sim.pins.proof")

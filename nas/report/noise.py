@@ -27,7 +27,8 @@ def noise_figure(budget: Mapping[str, Any]) -> Element:
             text(NAMES - 8, y + 11, source["source"], anchor="end", class_="label"),
             bar(x(0), y, x(alone) - x(0), BAR, "a", said),
             bar(x(without) - 1, y - 2, 2.0, BAR + 4, "b", said),
-            text(x(alone) + 6, y + 11, f"{alone:.3f}"),
+            # In a column of their own: no mark and no line crosses them.
+            text(WIDTH, y + 11, f"{alone:.3f}", anchor="end"),
         ]
     line = element("line", x1=x(total), x2=x(total), y1=0, y2=height, class_="rule")
     drawn = drawing(height, line, *parts, label="noise of every operation")

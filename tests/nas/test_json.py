@@ -30,7 +30,7 @@ DIGITS = str(ROOT / "examples" / "digits.pulsar")
 FIT, EXPLAIN, CALIBRATE, SEARCH, ENGINE = "Fit", "Explain", "Calibrate", "Search", "Engine"
 EVALUATE, REPORT, EXPORT = "Evaluate", "Report", "Export"
 BOARD = "A network on a board"
-VIT = "Vit"
+VIT, VIT_ONNX = "Vit", "Vit as ONNX"
 
 
 def written(main: Any, path: Path, *args: str) -> Any:
@@ -103,6 +103,12 @@ def test_export(tmp_path):
     assert (report["images"], report["codes"]) == (1, 10)
     assert report["file_bytes"] == (tmp_path / "a.onnx").stat().st_size
     assert report["model_bytes"] == Path(DIGITS).stat().st_size
+
+
+def test_vit_as_onnx():
+    published = json.loads((ROOT / "docs" / "results" / "onnx.json").read_text())
+    assert set(found(published, keys(VIT_ONNX))) == keys(VIT_ONNX)
+    assert f"| `schema` | {published['schema']} |" in section(VIT_ONNX)
 
 
 def test_a_board_of_fit(fitted, explained):

@@ -10,7 +10,7 @@ from boards.host.registers import REGISTERS
 from boards.host.serial import RATES, SerialTransport, open_transport
 from rtl.config import TINY
 from rtl.isa.faults import FaultCode
-from tests.boards.host.answers import good
+from tests.boards.host.answers import failure, good
 from tests.boards.host.bridge import BridgeModel, VirtualLine
 from tests.boards.host.damage import Damage
 from tests.boards.host.engine_model import EngineModel
@@ -87,6 +87,22 @@ def test_a_load_with_damaged_bytes(line):
         engine.load(small().package)
         good(engine)
     assert line.to_bridge.done > 10
+
+
+def test_a_flipped_constant_is_refused_before_a_run(line, bridge):
+    """The bridge's CRC-32 tells it, whichever bit of the constants it is; no run is started."""
+    generator = np.random.default_rng(2)
+    package = small().package
+    with Accelerator(SerialTransport(line)) as engine:
+        engine.load(package)
+        starts = bridge.registers.starts
+        for bit in generator.choice(8 * package.program_offset, 40, replace=False).tolist():
+            bridge.memory[bit // 8] ^= 1 << bit % 8
+            assert failure(engine.check).startswith("memory has changed")
+            assert bridge.registers.starts == starts
+            bridge.memory[bit // 8] ^= 1 << bit % 8
+            engine.check()
+        good(engine)
 
 
 def test_a_board_that_was_switched_off(line, bridge):

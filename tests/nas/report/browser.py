@@ -2,7 +2,8 @@
 
 Makes the report of the tests, with everything in it and names that would break out of a page, and
 shows it as wide as a desk's screen and as a phone's, light and dark. Debian has the browser:
-``apt-get install chromium``. First a page with an error is shown, which must be found out.
+``apt-get install chromium``. First a page with an error is shown, which must be found out. What a
+page takes to open is told by the browser itself: without its own start, and without the picture.
 """
 
 import re
@@ -23,6 +24,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SECONDS = 120
 SCHEMES = {"dark": 0, "light": 1}
 SIZES = {"desk": (1200, 2400), "phone": (390, 6400)}
+OPENED = re.compile(r"open after (\d+) ms")
+"""What a frame says once the page in it is loaded, laid out and styled."""
 BROKEN = "<!doctype html><title>broken</title><script>no.such.thing()</script>"
 
 
@@ -63,9 +66,14 @@ def main(options: BrowserOptions) -> None:
     for scheme in SCHEMES:
         for name, size in SIZES.items():
             picture, began = options.out / f"{name}-{scheme}.png", time.monotonic()
-            if said := show(browser, framed(page, size, options.out), picture, size, scheme):
+            said = show(browser, framed(page, size, options.out), picture, size, scheme)
+            opened = [float(found[1]) for found in map(OPENED.search, said) if found]
+            if len(said) != len(opened):
                 raise ToolError("\n".join([f"{page}: the console is not empty", *said]))
-            print(f"Wrote {picture}, {time.monotonic() - began:.1f} s")
+            if not opened:
+                raise ToolError(f"{page}: the browser does not say that it is open")
+            took = time.monotonic() - began
+            print(f"Wrote {picture}: open after {opened[0] / 1000:.2f} s, {took:.1f} s in all")
 
 
 def framed(page: Path, size: tuple[int, int], folder: Path) -> Path:
@@ -73,7 +81,8 @@ def framed(page: Path, size: tuple[int, int], folder: Path) -> Path:
     file = folder / f"frame-{size[0]}.html"
     frame = f'<iframe src="{page.resolve().as_uri()}" width="{size[0]}" height="{size[1]}"'
     style = "<style>body{margin:0}iframe{border:0}</style>"
-    file.write_text(f"<!doctype html>{style}{frame}></iframe>", encoding="utf-8")
+    done = "onload=\"console.log('open after ' + Math.round(performance.now()) + ' ms')\""
+    file.write_text(f"<!doctype html>{style}{frame} {done}></iframe>", encoding="utf-8")
     return file
 
 

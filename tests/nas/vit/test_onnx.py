@@ -2,13 +2,17 @@
 
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
 from nas.quantize.method import Method
 from nas.vit import onnx
+from nas.vit.photographs import CROPS, TEST
 from sim import golden
 from tests.nas.vit.conftest import W8A6
+
+PUBLISHED = Path(__file__).parents[3] / "docs" / "results" / "onnx.json"
 
 
 def test_every_tensor_of_every_crop_is_compared(made, tmp_path):
@@ -32,3 +36,16 @@ def test_what_was_compared_is_kept(made, monkeypatch):
     first = onnx.measure(example, [W8A6])
     monkeypatch.setattr(onnx, "run", lambda *args, **more: pytest.fail("compared again"))
     assert onnx.measure(example, [W8A6]) == first
+
+
+def test_the_published_figures():
+    """At least 20 images, rows of 4 and 8 bits, files of at most three times the model's size."""
+    published = json.loads(PUBLISHED.read_text())
+    assert published["schema"] == onnx.SCHEMA
+    rows = {row["name"]: row for row in published["rows"]}
+    assert "mixed" in rows and rows.keys() <= {row.name for row in onnx.ROWS}
+    for row in published["rows"]:
+        assert row["images"] == CROPS[TEST] * 8 >= 20
+        assert row["file_bytes"] <= 3 * row["model_bytes"]
+    mixed = rows["mixed"]
+    assert mixed["rows_4_bits"] > 1000 and mixed["rows_8_bits"] > 1000
