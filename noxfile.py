@@ -123,7 +123,7 @@ def ulx3s(session: nox.Session) -> None:
     Writes to build/. It takes an hour or more; further arguments go to rtl.build.
     """
     engine = ("--board", "ulx3s")
-    run(session, "rtl.build", *engine, "--no-synthesis", "--bitstream", *session.posargs)
+    run(session, "rtl.build", *engine, "--no-synthesis", *session.posargs)
     images = ("examples/digits.pulsar", "examples/digit-7.png")
     run(session, "sim.netlist", "build/pulsar_ulx3s_bitstream", *images, *engine,
         "--json", "build/netlist.json")  # fmt: skip

@@ -14,7 +14,7 @@ from rich.console import Console
 import boards
 from rtl import config
 from rtl.board import Board, load_board
-from rtl.build.bitstream import build_bitstream, require_bitstream, summary
+from rtl.build.bitstream import TOPS, build_bitstream, require_bitstream, summary
 from rtl.build.netlist.fanout import FanOut, fan_outs
 from rtl.build.netlist.flat import Graph
 from rtl.build.netlist.levels import Levels, measure
@@ -64,9 +64,9 @@ class BuildOptions:
     The same engine gives the same Verilog, byte for byte, on devices with the same primitives. It
     is yours, without conditions.
 
-    With --bitstream, a board whose tools are all open (ulx3s) gets pulsar_ENGINE.bit, too: engine,
-    memory on the chip and serial bridge, placed and routed by the nextpnr that comes with pip. If
-    the clock is missed, the exit code is 1.
+    A board whose tools are all open (ulx3s) gets pulsar_ENGINE.bit, too: engine, memory on the chip
+    and serial bridge, placed and routed by the nextpnr that comes with pip, in half an hour or so.
+    If the clock is missed, the exit code is 1. An engine that is too large for that is refused.
 
     Synthesis on the vendor's side: cd build && vivado -mode batch -source pulsar_zcu102.tcl
     """
@@ -83,8 +83,8 @@ class BuildOptions:
     flatten: Flag = False
     """Dissolve each unit's modules in it before synthesis, as vendors' tools do: fewer LUTs, other
     levels, but no numbers for the modules."""
-    bitstream: Flag = False
-    """Place and route the board's top module, and make its bitstream; it takes long."""
+    bitstream: Flag = True
+    """Don't place and route where a board's tools are all open; no bitstream, no limit of sizes."""
     seed: int = 1
     """Seed of the placer."""
     paths: int = 5
@@ -118,7 +118,8 @@ def main(options: BuildOptions) -> int:
     require_yosys()
     if options.synthesis:
         family_of(board.device)  # refuses devices whose cells nobody counts
-    if options.bitstream:
+    has_bitstream = options.bitstream and board.name in TOPS
+    if has_bitstream:
         require_bitstream(board)
         require_room(board, engine, BLOCK_RAMS)
     watch = Stopwatch()
@@ -156,7 +157,7 @@ def main(options: BuildOptions) -> int:
         if problem:
             print(f"{PROG}: warning: {problem}", file=sys.stderr)
     routed = None
-    if options.bitstream:
+    if has_bitstream:
         target, routed = build_bitstream(board, engine, options.out, options.seed, watch.step)
         files.append(target)
         report["bitstream"] = routed.report()

@@ -19,7 +19,6 @@ from rtl.build.route import (
     require_nextpnr,
 )
 from rtl.config import EngineConfig
-from rtl.errors import UserError
 from rtl.lib.devices import primitives_of
 from rtl.lib.emit import emit_rtlil
 from rtl.soc import ulx3s
@@ -57,15 +56,13 @@ Step = Callable[[str, str], AbstractContextManager]
 
 
 def require_bitstream(board: Board) -> None:
-    """Check before long work that a later :func:`build_bitstream` can run.
+    """Check before long work that a later :func:`build_bitstream` can run for a board of ``TOPS``.
 
     Raises
     ------
     UserError
-        If the board has no top module here, its device is unknown, or a package is missing.
+        If its device is unknown, or a package is missing.
     """
-    if board.name not in TOPS:
-        raise UserError(f"no bitstream for board {board.name!r}: only for {', '.join(TOPS)}")
     part_options(board.device)
     require_nextpnr()
 

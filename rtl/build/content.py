@@ -101,7 +101,7 @@ def _text(rows: np.ndarray) -> str:
 class ContentOptions:
     """Make a bitstream that holds a network from the start, out of one that was placed and routed.
 
-    FOLDER is what python -m rtl.build --bitstream left, pulsar_ENGINE_bitstream. The new bitstream
+    FOLDER is pulsar_ENGINE_bitstream, which python -m rtl.build left for the board. The new bitstream
     lies in it, with the package's name. Takes seconds: nothing is placed or routed again.
     """
 
@@ -118,7 +118,7 @@ def main(options: ContentOptions) -> None:
     if not record.is_file() or not (options.folder / CONFIG).is_file():
         raise UserError(
             f"{options.folder} is no folder of a bitstream:"
-            " python -m rtl.build --bitstream makes one"
+            " python -m rtl.build --board ulx3s makes one"
         )
     made = json.loads(record.read_text())
     if made["engine"] != package.engine["hash"]:

@@ -48,7 +48,7 @@ def part_options(device: str) -> list[str]:
 def require_nextpnr() -> None:
     """Raise a UserError if the package that places and routes is not installed."""
     if importlib.util.find_spec(MODULE) is None:
-        raise UserError(f"{PACKAGE} not found: pip install 'pulsar-vit[ulx3s]'")
+        raise UserError(f"{PACKAGE} not found: pip install 'pulsar-vit[ulx3s]'; or --no-bitstream")
 
 
 def flat_netlist(rtlil: str, top: str, folder: Path) -> None:

@@ -34,5 +34,6 @@ def require_room(board: Board, engine: EngineConfig, block_rams: int) -> None:
         if own + around > limits[name]:
             raise UserError(
                 f"engine '{engine.name}' does not fit board '{board.name}' with what is around it:"
-                f" {name} {own:g} + {around} > {limits[name]}; give smaller sizes with --engine"
+                f" {name} {own:g} + {around} > {limits[name]}; give smaller sizes with --engine,"
+                " or --no-bitstream to count alone"
             )

@@ -38,7 +38,7 @@ ROUTED = "routed.json"
 class NetlistOptions:
     """Classify images on the netlist that nextpnr left after place and route, at its serial pins.
 
-    FOLDER is pulsar_ENGINE_bitstream, which python -m rtl.build --bitstream left. The netlist
+    FOLDER is pulsar_ENGINE_bitstream, which python -m rtl.build left for the board. The netlist
     becomes Verilog, with models of the device's cells, and runs in Verilator; the host's own driver
     sends images over the serial pins at 4 cycles a bit, and the logits must be golden's. The model
     lies in the block RAMs from the start, as in a bitstream of python -m rtl.build.content.
@@ -93,7 +93,7 @@ def main(options: NetlistOptions) -> None:
         raise UserError("no image given: name at least one image file after the model")
     routed = options.folder / ROUTED
     if not routed.is_file():
-        raise UserError(f"{routed} not found: python -m rtl.build --bitstream makes it")
+        raise UserError(f"{routed} not found: python -m rtl.build --board ulx3s makes it")
     if options.json:
         require_writable(options.json)
     builder.require()

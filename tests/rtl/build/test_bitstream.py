@@ -38,7 +38,7 @@ def run(*args):
     return command(
         main,
         prog=PROG,
-        args=("--board", "ulx3s", "--engine", "small", "--no-synthesis", "--bitstream", *args),
+        args=("--board", "ulx3s", "--engine", "small", "--no-synthesis", *args),
     )
 
 
@@ -72,18 +72,20 @@ def test_a_clock_that_is_missed_gives_exit_code_1(small_top, tmp_path, monkeypat
     )
 
 
-def test_a_board_without_open_tools_is_refused(tmp_path, capsys):
-    args = ("--board", "zcu102", "--bitstream", "--out", str(tmp_path))
-    assert command(main, prog=PROG, args=args) == 2
-    expected = f"{PROG}: error: no bitstream for board 'zcu102': only for ulx3s\n"
-    assert capsys.readouterr().err == expected
+@pytest.mark.parametrize("args", [("--no-bitstream",), ("--board", "zcu102")])
+def test_verilog_alone(args, small_top, tmp_path):
+    assert run("--out", str(tmp_path), *args) == 0
+    assert not list(tmp_path.glob("*bit*"))
+    assert "bitstream" not in json.loads((tmp_path / "pulsar_small.json").read_text())
 
 
 def test_a_missing_tool_is_named_before_anything_is_built(small_top, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(route, "PACKAGE", "yowasp-nextpnr-missing")
     monkeypatch.setattr(route, "MODULE", "yowasp_nextpnr_missing")
     assert run("--out", str(tmp_path)) == 2
-    expected = "yowasp-nextpnr-missing not found: pip install 'pulsar-vit[ulx3s]'"
+    expected = (
+        "yowasp-nextpnr-missing not found: pip install 'pulsar-vit[ulx3s]'; or --no-bitstream"
+    )
     assert expected in capsys.readouterr().err
     assert list(Path(tmp_path).iterdir()) == []
 
@@ -91,11 +93,11 @@ def test_a_missing_tool_is_named_before_anything_is_built(small_top, tmp_path, m
 def test_an_engine_that_does_not_fit_is_refused_before_anything_is_built(tmp_path, capsys):
     file = tmp_path / "large.json"
     file.write_text(json.dumps(asdict(replace(ULX3S, name="large", token_lanes=14))))
-    args = ("--board", "ulx3s", "--engine", str(file), "--bitstream", "--out", str(tmp_path))
+    args = ("--board", "ulx3s", "--engine", str(file), "--out", str(tmp_path))
     assert command(main, prog=PROG, args=args) == 2
     assert capsys.readouterr().err == (
         f"{PROG}: error: engine 'large' does not fit board 'ulx3s' with what is around it:"
-        " multipliers 169 + 0 > 156; give smaller sizes with --engine\n"
+        " multipliers 169 + 0 > 156; give smaller sizes with --engine, or --no-bitstream to count alone\n"
     )
 
 

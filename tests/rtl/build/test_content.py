@@ -41,7 +41,7 @@ def run(folder, package):
 
 def test_another_folder_is_refused(tmp_path, package, capsys):
     assert run(tmp_path, package) == 2
-    said = f"{tmp_path} is no folder of a bitstream: python -m rtl.build --bitstream makes one"
+    said = f"{tmp_path} is no folder of a bitstream: python -m rtl.build --board ulx3s makes one"
     assert capsys.readouterr().err == f"content: error: {said}\n"
 
 

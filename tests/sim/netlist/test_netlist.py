@@ -31,7 +31,7 @@ def run(*args):
 
 def test_a_folder_without_a_netlist(tmp_path, capsys):
     assert run(tmp_path, MODEL, IMAGE) == 2
-    said = f"{tmp_path / 'routed.json'} not found: python -m rtl.build --bitstream makes it"
+    said = f"{tmp_path / 'routed.json'} not found: python -m rtl.build --board ulx3s makes it"
     assert capsys.readouterr().err == f"{PROG}: error: {said}\n"
 
 

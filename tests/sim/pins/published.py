@@ -1,7 +1,7 @@
 """The published proof, docs/results/silicon.json, in sections; and the hashes of what went in.
 
-``python -m tests.sim.pins.published netlist FILE.json`` puts a file's figures into the section
-``netlist``: those after place and route.
+``python -m tests.sim.pins.published NETLIST.json BUILD.json …`` writes the section ``netlist``: an
+image on the netlist after place and route (``sim.netlist --json``), and the reports of ``rtl.build`` for some seeds, that netlist's first.
 """
 
 import json
@@ -14,6 +14,7 @@ import numpy as np
 
 from boards.host.pictures import prepare_all
 from rtl.board import Board, load_board
+from rtl.build.bitstream import SHOWN
 from rtl.config import ULX3S
 from rtl.files import atomic_write, sha256_of
 from rtl.model import IntegerModel
@@ -25,6 +26,12 @@ ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "docs" / "results" / "silicon.json"
 SCHEMA = 1
 SECTIONS = ("pins", "netlist")
+DIGIT = (
+    "netlist_sha256", "model", "values", "wrong_outputs", "cycles", "predicted_cycles", "deviation",
+    "engine_fps", "line_baud", "line_fps", "line_fps_at_2_mbaud", "model_in_block_ram",
+    "wifi_gpio0", "simulated_cycles", "simulated_s", "build_s",
+)  # fmt: skip
+"""Figures of the image on the netlist that are published."""
 DIGITS = ROOT / "examples" / "digits.pulsar"
 OTHER, DAMAGED = (
     ROOT / "tests" / "conformance" / f"{name}.pulsar" for name in ("colour", "pooled")
@@ -90,5 +97,41 @@ def merge(section: str, content: dict, path: Path = RESULTS) -> None:
         file.write(json.dumps({"schema": SCHEMA, **ordered}, indent=2) + "\n")
 
 
+def netlist_section(simulated: dict, builds: list[dict]) -> dict:
+    """Make the section ``netlist`` of the RTL as it is.
+
+    Parameters
+    ----------
+    simulated : dict
+        What ``sim.netlist`` found, on the first build's netlist.
+    builds : list of dict
+        Reports of ``rtl.build``, of different seeds.
+
+    Raises
+    ------
+    ValueError
+        If one of them is of another engine.
+    """
+    engine = f"{ULX3S.hash:016x}"
+    if {simulated["engine"], *(build["engine"]["hash"] for build in builds)} != {engine}:
+        raise ValueError(f"the engine is {engine}: simulate and build it anew")
+    routed = [build["bitstream"] for build in builds]
+    figures = ("seed", "clock_mhz", "fmax_mhz", "timing_met")
+    return {
+        "inputs": {"source": rtl_hash(), "engine": engine, "verilog": verilog_hash()},
+        "tool": routed[0]["tool"],
+        "options": routed[0]["options"],
+        "seeds": [{name: each[name] for name in figures} for each in routed],
+        "utilisation": {name: routed[0]["utilisation"][name] for name in SHOWN},
+        "digit": {name: simulated[name] for name in DIGIT},
+    }
+
+
+def main(simulated: str, *builds: str) -> None:
+    """Write the section ``netlist`` of files."""
+    found, *reports = (json.loads(Path(name).read_text()) for name in (simulated, *builds))
+    merge("netlist", netlist_section(found, reports))
+
+
 if __name__ == "__main__":
-    merge(sys.argv[1], json.loads(Path(sys.argv[2]).read_text()))
+    main(*sys.argv[1:])

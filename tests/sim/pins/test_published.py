@@ -5,11 +5,24 @@ from pathlib import Path
 
 import pytest
 
+from rtl.config import ULX3S
+from rtl.model import IntegerModel
+from sim import golden
+from sim.pins.top import rtl_hash
 from tests.documented import found, keys
 from tests.documented import section as page
 from tests.sim.pins import published
 from tests.sim.pins.proof import problems
-from tests.sim.pins.published import RESULTS, cheap_inputs, digits, merge, verilog_hash
+from tests.sim.pins.published import (
+    DIGITS,
+    PICTURES,
+    RESULTS,
+    cheap_inputs,
+    digits,
+    merge,
+    netlist_section,
+    verilog_hash,
+)
 
 REMEDY = "nox -s silicon makes it anew"
 
@@ -17,6 +30,11 @@ REMEDY = "nox -s silicon makes it anew"
 @pytest.fixture(scope="module")
 def section() -> dict:
     return json.loads(RESULTS.read_text())["pins"]
+
+
+@pytest.fixture(scope="module")
+def routed() -> dict:
+    return json.loads(RESULTS.read_text())["netlist"]
 
 
 def test_inputs_are_those_of_now(section):
@@ -37,9 +55,35 @@ def test_the_proof_holds(section):
     assert section["damaged"]["repeats"] >= 5
 
 
-def test_the_page_names_every_figure(section):
+def test_a_digit_on_the_netlist(routed):
+    """What lay in block RAM was placed, routed, and fast enough with three seeds."""
+    changed = dict(routed["inputs"])
+    verilog = changed.pop("verilog")
+    if changed.pop("source") != rtl_hash():
+        assert verilog == verilog_hash(), "the top's Verilog has changed: docs/ulx3s.md, Proof"
+    assert changed == {"engine": f"{ULX3S.hash:016x}"}
+    assert len({each["seed"] for each in routed["seeds"]}) >= 3
+    for each in routed["seeds"]:
+        assert each["timing_met"] and each["fmax_mhz"] >= 60 > each["clock_mhz"]
+    digit = routed["digit"]
+    assert (digit["wrong_outputs"], digit["model_in_block_ram"], digit["wifi_gpio0"]) == (0, 1, 1)
+    assert digit["deviation"] <= 0.01
+    model = IntegerModel.load(DIGITS)
+    seven = next(i for i, path in enumerate(PICTURES) if path.name == "digit-7.png")
+    assert digit["values"] == golden.run(model, digits()[seven : seven + 1]).tolist()
+
+
+def test_another_engine_is_no_part_of_the_netlist_s_section():
+    build = {"engine": {"hash": "0" * 16}}
+    with pytest.raises(
+        ValueError, match=r"^the engine is [0-9a-f]{16}: simulate and build it anew$"
+    ):
+        netlist_section({"engine": f"{ULX3S.hash:016x}"}, [build])
+
+
+def test_the_page_names_every_figure():
     known = keys("Silicon")
-    assert set(found({"schema": published.SCHEMA, "pins": section}, known)) == known
+    assert set(found(json.loads(RESULTS.read_text()), known)) == known
     assert f"| `schema` | {published.SCHEMA} |" in page("Silicon")
 
 
