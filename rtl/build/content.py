@@ -101,8 +101,8 @@ def _text(rows: np.ndarray) -> str:
 class ContentOptions:
     """Make a bitstream that holds a network from the start, out of one that was placed and routed.
 
-    FOLDER is pulsar_ENGINE_bitstream, which python -m rtl.build left for the board. The new bitstream
-    lies in it, with the package's name. Takes seconds: nothing is placed or routed again.
+    FOLDER is pulsar_ENGINE_bitstream, which python -m rtl.build left for the board. The new
+    bitstream lies in it, with the package's name. Takes seconds: nothing is placed or routed again.
     """
 
     folder: Annotated[Path, tyro.conf.Positional]

@@ -97,7 +97,8 @@ def test_an_engine_that_does_not_fit_is_refused_before_anything_is_built(tmp_pat
     assert command(main, prog=PROG, args=args) == 2
     assert capsys.readouterr().err == (
         f"{PROG}: error: engine 'large' does not fit board 'ulx3s' with what is around it:"
-        " multipliers 169 + 0 > 156; give smaller sizes with --engine, or --no-bitstream to count alone\n"
+        " multipliers 169 + 0 > 156; give smaller sizes with --engine,"
+        " or --no-bitstream to count alone\n"
     )
 
 

@@ -1,7 +1,8 @@
 """The published proof, docs/results/silicon.json, in sections; and the hashes of what went in.
 
 ``python -m tests.sim.pins.published NETLIST.json BUILD.json …`` writes the section ``netlist``: an
-image on the netlist after place and route (``sim.netlist --json``), and the reports of ``rtl.build`` for some seeds, that netlist's first.
+image on the netlist after place and route (``sim.netlist --json``), and the reports of
+``rtl.build`` for some seeds, that netlist's first.
 """
 
 import json
