@@ -1,8 +1,8 @@
 """The published proof, docs/results/silicon.json, in sections; and the hashes of what went in.
 
-``python -m tests.sim.pins.published NETLIST.json BUILD.json …`` writes the section ``netlist``: an
-image on the netlist after place and route (``sim.netlist --json``), and the reports of
-``rtl.build`` for some seeds, that netlist's first.
+``python -m tests.sim.pins.published BUILD.json …`` writes the section ``routed`` of the reports of
+``rtl.build`` for some seeds, and ``… netlist NETLIST.json`` the section ``netlist`` of what
+``sim.netlist --json`` found of an image after place and route.
 """
 
 import json
@@ -26,7 +26,7 @@ from sim.toolchain.tools import find_verilator
 ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "docs" / "results" / "silicon.json"
 SCHEMA = 1
-SECTIONS = ("pins", "netlist")
+SECTIONS = ("pins", "routed", "netlist")
 DIGIT = (
     "netlist_sha256", "model", "values", "wrong_outputs", "cycles", "predicted_cycles", "deviation",
     "engine_fps", "line_baud", "line_fps", "line_fps_at_2_mbaud", "model_in_block_ram",
@@ -98,40 +98,54 @@ def merge(section: str, content: dict, path: Path = RESULTS) -> None:
         file.write(json.dumps({"schema": SCHEMA, **ordered}, indent=2) + "\n")
 
 
-def netlist_section(simulated: dict, builds: list[dict]) -> dict:
-    """Make the section ``netlist`` of the RTL as it is.
-
-    Parameters
-    ----------
-    simulated : dict
-        What ``sim.netlist`` found, on the first build's netlist.
-    builds : list of dict
-        Reports of ``rtl.build``, of different seeds.
+def routed_section(builds: list[dict]) -> dict:
+    """Make the section ``routed`` of reports of ``rtl.build``, with different seeds.
 
     Raises
     ------
     ValueError
         If one of them is of another engine.
     """
-    engine = f"{ULX3S.hash:016x}"
-    if {simulated["engine"], *(build["engine"]["hash"] for build in builds)} != {engine}:
-        raise ValueError(f"the engine is {engine}: simulate and build it anew")
+    for build in builds:
+        _require_engine(build["engine"]["hash"])
     routed = [build["bitstream"] for build in builds]
     figures = ("seed", "clock_mhz", "fmax_mhz", "timing_met")
     return {
-        "inputs": {"source": rtl_hash(), "engine": engine, "verilog": verilog_hash()},
+        "inputs": _top_inputs(),
         "tool": routed[0]["tool"],
         "options": routed[0]["options"],
         "seeds": [{name: each[name] for name in figures} for each in routed],
         "utilisation": {name: routed[0]["utilisation"][name] for name in SHOWN},
-        "digit": {name: simulated[name] for name in DIGIT},
     }
 
 
-def main(simulated: str, *builds: str) -> None:
-    """Write the section ``netlist`` of files."""
-    found, *reports = (json.loads(Path(name).read_text()) for name in (simulated, *builds))
-    merge("netlist", netlist_section(found, reports))
+def netlist_section(simulated: dict) -> dict:
+    """Make the section ``netlist`` of what ``sim.netlist`` found.
+
+    Raises
+    ------
+    ValueError
+        If it is of another engine.
+    """
+    _require_engine(simulated["engine"])
+    return {"inputs": _top_inputs(), **{name: simulated[name] for name in DIGIT}}
+
+
+def _require_engine(found: str) -> None:
+    if found != (engine := f"{ULX3S.hash:016x}"):
+        raise ValueError(f"the engine is {engine}, not {found}: do it anew")
+
+
+def _top_inputs() -> dict[str, str]:
+    return {"source": rtl_hash(), "engine": f"{ULX3S.hash:016x}", "verilog": verilog_hash()}
+
+
+def main(*files: str) -> None:
+    """Write a section."""
+    if files[0] == "netlist":
+        merge("netlist", netlist_section(json.loads(Path(files[1]).read_text())))
+    else:
+        merge("routed", routed_section([json.loads(Path(name).read_text()) for name in files]))
 
 
 if __name__ == "__main__":

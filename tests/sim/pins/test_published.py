@@ -21,6 +21,7 @@ from tests.sim.pins.published import (
     digits,
     merge,
     netlist_section,
+    routed_section,
     verilog_hash,
 )
 
@@ -33,8 +34,8 @@ def section() -> dict:
 
 
 @pytest.fixture(scope="module")
-def routed() -> dict:
-    return json.loads(RESULTS.read_text())["netlist"]
+def silicon() -> dict:
+    return json.loads(RESULTS.read_text())
 
 
 def test_inputs_are_those_of_now(section):
@@ -55,30 +56,38 @@ def test_the_proof_holds(section):
     assert section["damaged"]["repeats"] >= 5
 
 
-def test_a_digit_on_the_netlist(routed):
-    """What lay in block RAM was placed, routed, and fast enough with three seeds."""
-    changed = dict(routed["inputs"])
-    verilog = changed.pop("verilog")
-    if changed.pop("source") != rtl_hash():
-        assert verilog == verilog_hash(), "the top's Verilog has changed: docs/ulx3s.md, Proof"
-    assert changed == {"engine": f"{ULX3S.hash:016x}"}
+def test_the_top_is_placed_and_routed_fast_enough(silicon):
+    routed = silicon["routed"]
+    require_top(routed["inputs"])
     assert len({each["seed"] for each in routed["seeds"]}) >= 3
     for each in routed["seeds"]:
         assert each["timing_met"] and each["fmax_mhz"] >= 60 > each["clock_mhz"]
-    digit = routed["digit"]
-    assert (digit["wrong_outputs"], digit["model_in_block_ram"], digit["wifi_gpio0"]) == (0, 1, 1)
-    assert digit["deviation"] <= 0.01
+
+
+@pytest.mark.xfail(strict=True, reason="its first load ends with a fault: design note 17")
+def test_a_digit_on_the_netlist(silicon):
+    netlist = silicon["netlist"]
+    require_top(netlist["inputs"])
+    assert (netlist["wrong_outputs"], netlist["wifi_gpio0"]) == (0, 1)
+    assert netlist["model_in_block_ram"] and netlist["deviation"] <= 0.01
     model = IntegerModel.load(DIGITS)
     seven = next(i for i, path in enumerate(PICTURES) if path.name == "digit-7.png")
-    assert digit["values"] == golden.run(model, digits()[seven : seven + 1]).tolist()
+    assert netlist["values"] == golden.run(model, digits()[seven : seven + 1]).tolist()
 
 
-def test_another_engine_is_no_part_of_the_netlist_s_section():
-    build = {"engine": {"hash": "0" * 16}}
-    with pytest.raises(
-        ValueError, match=r"^the engine is [0-9a-f]{16}: simulate and build it anew$"
-    ):
-        netlist_section({"engine": f"{ULX3S.hash:016x}"}, [build])
+def require_top(inputs: dict) -> None:
+    """Check that a section is of the top as it is; emitted only where the source has changed."""
+    assert inputs["engine"] == f"{ULX3S.hash:016x}"
+    if inputs["source"] != rtl_hash():
+        assert inputs["verilog"] == verilog_hash(), "the top has changed: docs/ulx3s.md, Proof"
+
+
+def test_another_engine_is_no_part_of_a_section():
+    said = rf"^the engine is {ULX3S.hash:016x}, not 0{{16}}: do it anew$"
+    with pytest.raises(ValueError, match=said):
+        netlist_section({"engine": "0" * 16})
+    with pytest.raises(ValueError, match=said):
+        routed_section([{"engine": {"hash": "0" * 16}}])
 
 
 def test_the_page_names_every_figure():
@@ -138,5 +147,5 @@ def test_a_section_leaves_the_others_as_they_are(tmp_path):
         "netlist": {"clock_mhz": 60},
     }
     assert list(json.loads(path.read_text())) == ["schema", "pins", "netlist"]
-    with pytest.raises(ValueError, match=r"^'rtl' is no section: pins, netlist$"):
+    with pytest.raises(ValueError, match=r"^'rtl' is no section: pins, routed, netlist$"):
         merge("rtl", {}, path)
