@@ -5,7 +5,8 @@
 // Inversions and constants of ports (CLKAMUX and its like) are no part of these: sim/netlist/routed.py
 // makes cells and wires of them.
 
-// Block RAM of 18 kbit with two ports, each of 1, 2, 4, 9 or 18 bits.
+// Block RAM of 18 kbit with two ports, each of 1, 2, 4, 9 or 18 bits; or both of 36: then A writes what is
+// at DIB and DIA, with byte enables in ADA3 to ADA0, and B reads to DOB and DOA.
 //
 // Widths of 9 and 18 have all 18,432 bits, others 16,384: they leave out the ninth bit of each byte.
 // An 18 bits wide port has byte enables in ADx0 and ADx1. A port reads, or writes, or both as
@@ -42,7 +43,9 @@ module DP16KD(
                      ADA6, ADA5, ADA4, ADA3, ADA2, ADA1, ADA0};
   wire [13:0] adb = {ADB13, ADB12, ADB11, ADB10, ADB9, ADB8, ADB7,
                      ADB6, ADB5, ADB4, ADB3, ADB2, ADB1, ADB0};
-  wire [9:0] rowa = ada[13:4], rowb = adb[13:4];
+  localparam WIDE = DATA_WIDTH_A == 36 && DATA_WIDTH_B == 36;
+  wire [9:0] rowa = WIDE ? {ada[13:5], 1'b0} : ada[13:4], rowb = WIDE ? {adb[13:5], 1'b1} : adb[13:4];
+  wire [9:0] pair = {ada[13:5], 1'b1};
   wire ena = CEA & {CSA2, CSA1, CSA0} == 3'b000, enb = CEB & {CSB2, CSB1, CSB0} == 3'b000;
   wire wea = ena & WEA, web = enb & WEB;
 
@@ -52,25 +55,29 @@ module DP16KD(
 
   wire [17:0] maska, maskb, placeda, placedb, founda, foundb;
   ecp5_port_place #(.WIDTH(DATA_WIDTH_A)) placea(.address(ada[3:0]), .data(dia), .mask(maska), .placed(placeda));
-  ecp5_port_place #(.WIDTH(DATA_WIDTH_B)) placeb(.address(adb[3:0]), .data(dib), .mask(maskb), .placed(placedb));
+  ecp5_port_place #(.WIDTH(DATA_WIDTH_B)) placeb(.address(WIDE ? {2'd0, ada[3:2]} : adb[3:0]), .data(dib), .mask(maskb), .placed(placedb));
 
   wire [17:0] olda = rows[rowa], oldb = rows[rowb];
   wire [17:0] newa = (olda & ~maska) | (placeda & maska), newb = (oldb & ~maskb) | (placedb & maskb);
-  wire collision = rowa == rowb;
+  wire collision = WIDE ? ada[13:5] == adb[13:5] : rowa == rowb;
 
-  always @(posedge CLKA) if (wea) rows[rowa] <= newa;
-  always @(posedge CLKB) if (web) rows[rowb] <= newb;
+  always @(posedge CLKA) if (wea) begin
+    rows[rowa] <= newa;
+    if (WIDE) rows[pair] <= (rows[pair] & ~maskb) | (placedb & maskb);
+  end
+  always @(posedge CLKB) if (web & !WIDE) rows[rowb] <= newb;
 
-  wire [17:0] seena = wea & WRITEMODE_A == "WRITETHROUGH" ? newa : collision & web ? ~olda : olda;
+  wire [17:0] low = rows[{adb[13:5], 1'b0}];
+  wire [17:0] seena = WIDE ? (collision & wea ? ~low : low) : wea & WRITEMODE_A == "WRITETHROUGH" ? newa : collision & web ? ~olda : olda;
   wire [17:0] seenb = web & WRITEMODE_B == "WRITETHROUGH" ? newb : collision & wea ? ~oldb : oldb;
   ecp5_port_find #(.WIDTH(DATA_WIDTH_A)) finda(.address(ada[3:0]), .row(seena), .data(founda));
   ecp5_port_find #(.WIDTH(DATA_WIDTH_B)) findb(.address(adb[3:0]), .row(seenb), .data(foundb));
 
   wire [17:0] doa, dob;
   ecp5_port_output #(.REGMODE(REGMODE_A), .RESETMODE(RESETMODE)) outputa(
-    .clk(CLKA), .enable(ena & ~(wea & WRITEMODE_A == "NORMAL")), .next(OCEA), .rst(RSTA), .d(founda), .q(doa));
+    .clk(WIDE ? CLKB : CLKA), .enable(WIDE ? enb : ena & ~(wea & WRITEMODE_A == "NORMAL")), .next(OCEA), .rst(RSTA), .d(founda), .q(doa));
   ecp5_port_output #(.REGMODE(REGMODE_B), .RESETMODE(RESETMODE)) outputb(
-    .clk(CLKB), .enable(enb & ~(web & WRITEMODE_B == "NORMAL")), .next(OCEB), .rst(RSTB), .d(foundb), .q(dob));
+    .clk(CLKB), .enable(enb & ~(web & !WIDE & WRITEMODE_B == "NORMAL")), .next(OCEB), .rst(RSTB), .d(foundb), .q(dob));
   assign {DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9,
           DOA8, DOA7, DOA6, DOA5, DOA4, DOA3, DOA2, DOA1, DOA0} = doa;
   assign {DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9,
@@ -83,7 +90,7 @@ module ecp5_port_place(input [3:0] address, input [17:0] data, output [17:0] mas
   wire [2:0] low_bits = WIDTH >= 9 ? 3'd0 : WIDTH == 4 ? {address[2], 2'd0} : WIDTH == 2 ? {address[2:1], 1'd0} : address[2:0];
   wire [4:0] shift = (address[3] ? 5'd9 : 5'd0) + {2'd0, low_bits};
   generate
-    if (WIDTH == 18) begin
+    if (WIDTH >= 18) begin
       assign mask = {{9{address[1]}}, {9{address[0]}}};
       assign placed = data;
     end else begin
@@ -100,7 +107,7 @@ module ecp5_port_find(input [3:0] address, input [17:0] row, output [17:0] data)
   wire [2:0] low_bits = WIDTH >= 9 ? 3'd0 : WIDTH == 4 ? {address[2], 2'd0} : WIDTH == 2 ? {address[2:1], 1'd0} : address[2:0];
   wire [4:0] shift = (address[3] ? 5'd9 : 5'd0) + {2'd0, low_bits};
   generate
-    if (WIDTH == 18) assign data = row;
+    if (WIDTH >= 18) assign data = row;
     else assign data = (row >> shift) & ((18'd1 << WIDTH) - 18'd1);
   endgenerate
 endmodule

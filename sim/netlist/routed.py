@@ -20,6 +20,9 @@ HIGH_IF_OPEN = {"TRELLIS_COMB", "DCCA", "DP16KD"}
 BLOCKS = {"DP16KD", "MULT18X18D", "EHXPLLL"}
 """Cells that have a parameter PORTMUX for each port: a constant, INV, or the port's name."""
 
+WIDTHS = {(a, b) for a in (1, 2, 4, 9, 18) for b in (1, 2, 4, 9, 18)} | {(36, 36)}
+"""Widths of a block RAM's ports that there is a model of."""
+
 CONTENT = re.compile(r"INITVAL_([0-9A-F]{2})")
 TABLE_INPUTS = set("ABCD")
 PINS = {"INPUT": ("B", "O"), "OUTPUT": ("I", "B")}
@@ -123,6 +126,9 @@ class RoutedNetlist:
             if not bits and directions[port] == "input":
                 nets[port] = ["1" if kind in HIGH_IF_OPEN else "0"]
         if kind == "DP16KD":
+            widths = tuple(int(parameters.get(f"DATA_WIDTH_{port}", "10010"), 2) for port in "AB")
+            if widths not in WIDTHS:
+                raise UserError(f"block RAM {name!r}: no model with ports of {widths} bits")
             parameters["CONTENT"] = "".join(
                 parameters.pop(key)
                 for key in sorted(filter(CONTENT.match, parameters), reverse=True)

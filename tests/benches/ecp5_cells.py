@@ -90,6 +90,33 @@ class BlockRam:
                 self.out[port] = 0
 
 
+class WideRam(BlockRam):
+    """A DP16KD whose ports are one of 36 bits: A writes words of four bytes, B reads them."""
+
+    def clock(self, inputs):
+        a, b = inputs["a"], inputs["b"]
+        word = {port: inputs[port]["ad"] >> 5 for port in "ab"}
+        old = [self.bytes[4 * word["b"] + n] for n in range(4)]
+        writes = a["ce"] and a["we"]
+        if writes:
+            data = a["di"] | b["di"] << 18
+            for n in range(4):
+                if a["ad"] >> n & 1:
+                    self.bytes[4 * word["a"] + n] = data >> 9 * n & 0x1FF
+        if writes and word["a"] == word["b"]:
+            old = [~byte & 0x1FF for byte in old]  # anything, in the device
+        found = {"a": old[0] | old[1] << 9, "b": old[2] | old[3] << 9}
+        for port in "ab":
+            if self.outreg:
+                if inputs[port]["oce"]:
+                    self.out[port] = self.latch[port]
+                if b["ce"]:
+                    self.latch[port] = found[port]
+            elif b["ce"]:
+                self.out[port] = found[port]
+        self.reset(inputs)
+
+
 class Multiplier:
     """A MULT18X18D with any of its registers, by number of clock, enable and reset."""
 
@@ -135,7 +162,8 @@ async def edge(dut):
 async def block_rams(dut):
     """Random accesses, of which many meet in a row."""
     job = json.loads(Path(os.environ["PULSAR_JOB"]).read_text())
-    rams = [BlockRam(**each) for each in job["rams"]]
+    kinds = [WideRam if each["width"]["a"] == 36 else BlockRam for each in job["rams"]]
+    rams = [kind(**each) for kind, each in zip(kinds, job["rams"], strict=True)]
     numbers = random.Random(1)
     dut.clk.value = 0
     for _ in range(CYCLES):

@@ -21,7 +21,7 @@ STAGES = (
 
 
 def rams():
-    """Every width and mode on either port; with and without output registers."""
+    """Every width and mode on either port; with and without output registers; both ports as one."""
     numbers = random.Random(3)
     for index in range(15):
         yield {
@@ -29,6 +29,14 @@ def rams():
             "mode": {"a": MODES[index % 3], "b": MODES[(index + index // 3) % 3]},
             "outreg": index % 2 == 1,
             "asynchronous": index % 4 > 1,
+            "content": [numbers.getrandbits(18) for _ in range(1024)],
+        }
+    for index in range(2):
+        yield {
+            "width": {"a": 36, "b": 36},
+            "mode": {"a": MODES[0], "b": MODES[0]},
+            "outreg": index == 1,
+            "asynchronous": False,
             "content": [numbers.getrandbits(18) for _ in range(1024)],
         }
 
