@@ -111,5 +111,7 @@ def test_another_file_is_refused(tmp_path, text):
 
 def test_a_block_ram_without_a_model_is_refused(tmp_path):
     widths = {"DATA_WIDTH_A": f"{36:032b}", "DATA_WIDTH_B": f"{18:032b}"}
-    with pytest.raises(UserError, match=r"^block RAM 'ram': no model with ports of \(36, 18\) bits$"):
+    with pytest.raises(
+        UserError, match=r"^block RAM 'ram': no model with ports of \(36, 18\) bits$"
+    ):
         netlist(tmp_path, ram={"parameters": widths}).write_verilog(tmp_path / "out.v")
