@@ -13,6 +13,7 @@ from typing import Any
 
 LOW, HIGH = ["0"], ["1"]
 REGISTER = ("TRELLIS_FF", "DI")
+WIDE = 36  # bits of a block RAM's ports that are halves of one
 
 
 @dataclass(frozen=True)
@@ -97,14 +98,16 @@ def absorb_registers(netlist: dict[str, Any]) -> Absorbed:
     cells, loads = module["cells"], _loads(module)
     ports, left_out, kept = Counter(), 0, defaultdict(Counter)
     for cell in list(cells.values()):
-        kind = cell["type"]
+        kind, nets = cell["type"], cell["connections"]
+        used = []
         for port in PORTS.get(kind, ()):
-            nets = cell["connections"]
             users = {pin: loads[nets[pin][0]] for pin in port.pins if pin in nets}
             users = {pin: found for pin, found in users.items() if found}
-            if not users:
-                continue
-            reason = _objection(cell, port, users, cells)
+            if users:
+                used.append((port, users, _objection(cell, port, users, cells)))
+        halves = _halves_differ(cell, used, cells)
+        for port, users, objection in used:
+            reason = objection or halves
             if reason:
                 kept[kind][reason] += 1
                 continue
@@ -166,6 +169,19 @@ def _objection(cell: dict, port: OutputPort, users: dict, cells: dict) -> str | 
     if port.enable is None and _enable(first) != HIGH:
         return "enable"
     return None
+
+
+def _halves_differ(cell: dict, used: list[tuple], cells: dict) -> str | None:
+    """Reason to leave both ports of a block RAM of 36 bits as they are, or None.
+
+    They are halves of one port, which may share what enables their registers.
+    """
+    if int(cell["parameters"].get("DATA_WIDTH_A", "0"), 2) < WIDE or len(used) < 2:
+        return None
+    if any(reason for _, _, reason in used):
+        return "other half"
+    enables = {str(_enable(cells[name])) for _, users, _ in used for ((name, _),) in users.values()}
+    return None if len(enables) == 1 else "halves differ"
 
 
 def _enable(register: dict) -> list:

@@ -17,6 +17,7 @@ from sim.netlist.routed import RoutedNetlist
 from sim.toolchain.builder import build
 
 DEPTH = 1024  # of which 32 words are used: too many for LUT RAM
+WIDE_DEPTH = 512
 SEED = 0x1D872B41
 
 
@@ -72,8 +73,30 @@ class Registered(wiring.Component):
         found = plain ^ enabled
         for index, part in enumerate(parts):
             found = found ^ (part << 3 * index)
+        for part in self._wide(m, hold, clear):
+            found = found ^ part
         m.d.sync += self.o.eq(found)
         return m
+
+    def _wide(self, m, hold, clear):
+        """Registers behind memories of 36 bits, whose halves have one enable, or two."""
+        write, read = self.control[0], self.control[3]
+        for name, enables in (("wide", (~hold, ~hold)), ("wide_halves", (~hold, ~clear))):
+            ram = memory.Memory(shape=36, depth=WIDE_DEPTH, init=range(7, 7 * WIDE_DEPTH, 7))
+            m.submodules[name] = ram
+            port, out = ram.read_port(), ram.write_port()
+            m.d.comb += [
+                port.addr.eq(self.address),
+                port.en.eq(read),
+                out.addr.eq(self.data[:5]),
+                out.data.eq(self.data),
+                out.en.eq(write & (self.data[:5] != self.address)),
+            ]
+            register = Signal(36, name=f"{name}_register", reset_less=True)
+            for enable, half in zip(enables, (slice(18), slice(18, 36)), strict=True):
+                with m.If(enable):
+                    m.d.sync += register[half].eq(port.data[half])
+            yield register
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +115,10 @@ def absorbed(netlist):
 
 def test_registers_that_directly_follow_go_inside(netlist, absorbed):
     path, done = absorbed
-    assert done["ports"] == {"DP16KD": 2, "MULT18X18D": 1}
-    assert done["flip_flops"] == 2 * 18 + 36
+    assert done["ports"] == {"DP16KD": 4, "MULT18X18D": 1}
+    assert done["flip_flops"] == 2 * 18 + 36 + 36
     assert done["kept"] == {
-        "DP16KD": {"reset": 1, "several loads": 1, "registers differ": 2},
+        "DP16KD": {"reset": 1, "several loads": 1, "registers differ": 2, "halves differ": 2},
         "MULT18X18D": {"enable": 1},
     }
     before, after = (
