@@ -5,6 +5,7 @@ import pytest
 from rtl import config
 from rtl.board import load_board
 from rtl.errors import UserError
+from rtl.lib.emit import mark_used
 from sim.pins import top
 from sim.pins.top import build_top, generate_top, rtl_hash
 
@@ -23,7 +24,13 @@ def test_only_hardware_counts(monkeypatch):
 def test_verilog_is_emitted_once(monkeypatch, tmp_path):
     made = []
     monkeypatch.setenv("PULSAR_CACHE", str(tmp_path))
-    monkeypatch.setattr(top, "emit_verilog", lambda part, name, **_: made.append(name) or "text")
+
+    def emit(component, name, **_):
+        mark_used(component)
+        made.append(name)
+        return "text"
+
+    monkeypatch.setattr(top, "emit_verilog", emit)
     board = load_board("ulx3s")
     first = generate_top(board, config.ULX3S)
     assert (first.read_text(), first.name) == ("text", "pulsar_ulx3s.v")
