@@ -10,8 +10,8 @@
 //
 // Widths of 9 and 18 have all 18,432 bits, others 16,384: they leave out the ninth bit of each byte.
 // An 18 bits wide port has byte enables in ADx0 and ADx1. A port reads, or writes, or both as
-// WRITEMODE says; with REGMODE "OUTREG" a second register follows, enabled by OCEx. What is read while
-// the other port writes the same row is anything in the device: here the inverse of what was there.
+// WRITEMODE says; with REGMODE "OUTREG" a second register follows, enabled by OCEx. A bit that is read
+// while the other port writes it is anything in the device: here the inverse of what was there.
 module DP16KD(
   input DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9,
   input DIA8, DIA7, DIA6, DIA5, DIA4, DIA3, DIA2, DIA1, DIA0,
@@ -68,8 +68,8 @@ module DP16KD(
   always @(posedge CLKB) if (web & !WIDE) rows[rowb] <= newb;
 
   wire [17:0] low = rows[{adb[13:5], 1'b0}];
-  wire [17:0] seena = WIDE ? (collision & wea ? ~low : low) : wea & WRITEMODE_A == "WRITETHROUGH" ? newa : collision & web ? ~olda : olda;
-  wire [17:0] seenb = web & WRITEMODE_B == "WRITETHROUGH" ? newb : collision & wea ? ~oldb : oldb;
+  wire [17:0] seena = WIDE ? (collision & wea ? low ^ maska : low) : wea & WRITEMODE_A == "WRITETHROUGH" ? newa : collision & web ? olda ^ maskb : olda;
+  wire [17:0] seenb = web & WRITEMODE_B == "WRITETHROUGH" ? newb : collision & wea ? oldb ^ (WIDE ? maskb : maska) : oldb;
   ecp5_port_find #(.WIDTH(DATA_WIDTH_A)) finda(.address(ada[3:0]), .row(seena), .data(founda));
   ecp5_port_find #(.WIDTH(DATA_WIDTH_B)) findb(.address(adb[3:0]), .row(seenb), .data(foundb));
 

@@ -43,10 +43,12 @@ class BlockRam:
             return [(byte, 0, 9)]
         return [(byte, address % 8 // width * width, width)]
 
-    def read(self, port, address):
+    def read(self, port, address, content=None):
+        """A port's word; of other bits than the memory's if they are given."""
         value, at = 0, 0
         for byte, first, bits in self.parts(port, address):
-            value |= (self.bytes[byte] >> first & (1 << bits) - 1) << at
+            found = (self.bytes if content is None else content)[byte]
+            value |= (found >> first & (1 << bits) - 1) << at
             at += bits
         return value
 
@@ -55,7 +57,7 @@ class BlockRam:
         if self.asynchronous:  # as of the reset that is there before the edge, too
             self.reset(inputs)
         old = {port: self.read(port, inputs[port]["ad"]) for port in "ab"}
-        row = {port: inputs[port]["ad"] >> 4 for port in "ab"}
+        written = {port: [0] * len(self.bytes) for port in "ab"}
         writes = {port: inputs[port]["ce"] and inputs[port]["we"] for port in "ab"}
         for port in "ab":
             if not writes[port]:
@@ -64,6 +66,7 @@ class BlockRam:
             for index, (byte, first, bits) in enumerate(self.parts(port, inputs[port]["ad"])):
                 if self.width[port] != 18 or inputs[port]["ad"] >> index & 1:
                     mask = (1 << bits) - 1
+                    written[port][byte] |= mask << first
                     kept = self.bytes[byte] & ~(mask << first)
                     self.bytes[byte] = kept | (data >> at & mask) << first
                 at += bits
@@ -72,8 +75,8 @@ class BlockRam:
             found = old[port]
             if writes[port] and self.mode[port] == "WRITETHROUGH":
                 found = self.read(port, given["ad"])
-            elif writes[other] and row["a"] == row["b"]:
-                found = ~old[port] & (1 << self.width[port]) - 1  # anything, in the device
+            else:  # bits that the other port writes are anything, in the device
+                found ^= self.read(port, given["ad"], written[other])
             loads = given["ce"] and not (writes[port] and self.mode[port] == "NORMAL")
             if self.outreg:
                 if given["oce"]:
@@ -97,14 +100,13 @@ class WideRam(BlockRam):
         a, b = inputs["a"], inputs["b"]
         word = {port: inputs[port]["ad"] >> 5 for port in "ab"}
         old = [self.bytes[4 * word["b"] + n] for n in range(4)]
-        writes = a["ce"] and a["we"]
-        if writes:
+        if a["ce"] and a["we"]:
             data = a["di"] | b["di"] << 18
             for n in range(4):
                 if a["ad"] >> n & 1:
                     self.bytes[4 * word["a"] + n] = data >> 9 * n & 0x1FF
-        if writes and word["a"] == word["b"]:
-            old = [~byte & 0x1FF for byte in old]  # anything, in the device
+                    if word["a"] == word["b"]:
+                        old[n] ^= 0x1FF  # anything, in the device
         found = {"a": old[0] | old[1] << 9, "b": old[2] | old[3] << 9}
         for port in "ab":
             if self.outreg:
