@@ -125,14 +125,12 @@ def has_code(tree: ast.Module) -> bool:
     return any(isinstance(n, (ast.ClassDef, ast.FunctionDef)) for n in tree.body)
 
 
-def test_module_of(file: Path) -> Path:
+def mirror_of(file: Path) -> Path:
     """Find where a module's tests lie: tests/rtl/lib/test_skid.py of rtl/lib/skid.py."""
     inside = file.relative_to(ROOT)
     stem = inside.parent.name if inside.stem == "__main__" else inside.stem
     return ROOT / "tests" / inside.parent / f"test_{stem}.py"
 
-
-test_module_of.__test__ = False  # pyright: ignore[reportFunctionMemberAccess]
 
 TESTED = [
     file
@@ -145,10 +143,10 @@ TESTED = [
 
 @pytest.mark.parametrize("file", TESTED, ids=name_of)
 def test_tests_mirror_the_source(file):
-    assert test_module_of(file).is_file() or name_of(file) in TESTED_ELSEWHERE
+    assert mirror_of(file).is_file() or name_of(file) in TESTED_ELSEWHERE
 
 
 def test_reasons_are_true():
-    needed = {name_of(file) for file in TESTED if not test_module_of(file).is_file()}
+    needed = {name_of(file) for file in TESTED if not mirror_of(file).is_file()}
     assert set(TESTED_ELSEWHERE) <= needed
     assert [test for test in TESTED_ELSEWHERE.values() if not (ROOT / test).is_file()] == []

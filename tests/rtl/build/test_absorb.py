@@ -31,20 +31,12 @@ class Registered(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        write, hold, clear, read = self.control
+        _, hold, clear, _ = self.control
         words = [SEED * i & (1 << 18) - 1 for i in range(DEPTH)]
         parts = []
         for name in ("plain", "enabled", "cleared", "used_twice", "halves", "from_one"):
-            ram = memory.Memory(shape=18, depth=DEPTH, init=words)
-            m.submodules[name] = ram
-            port, out = ram.read_port(), ram.write_port()
-            m.d.comb += [
-                port.addr.eq(self.address),
-                port.en.eq(read),
-                out.addr.eq(self.data[:5]),
-                out.data.eq(self.data[18:]),
-                out.en.eq(write & (self.data[:5] != self.address)),
-            ]
+            m.submodules[name] = ram = memory.Memory(shape=18, depth=DEPTH, init=words)
+            port = self._use(m, ram, self.data[18:])
             start = 1 if name == "from_one" else 0
             register = Signal(18, name=f"{name}_register", init=start, reset_less=True)
             parts.append(register)
@@ -78,20 +70,25 @@ class Registered(wiring.Component):
         m.d.sync += self.o.eq(found)
         return m
 
+    def _use(self, m, ram, data):
+        """Read a memory and write it, never the same word at once; return the read port."""
+        write, _, _, read = self.control
+        port, out = ram.read_port(), ram.write_port()
+        m.d.comb += [
+            port.addr.eq(self.address),
+            port.en.eq(read),
+            out.addr.eq(self.data[:5]),
+            out.data.eq(data),
+            out.en.eq(write & (self.data[:5] != self.address)),
+        ]
+        return port
+
     def _wide(self, m, hold, clear):
         """Registers behind memories of 36 bits, whose halves have one enable, or two."""
-        write, read = self.control[0], self.control[3]
+        words = range(7, 7 * WIDE_DEPTH, 7)
         for name, enables in (("wide", (~hold, ~hold)), ("wide_halves", (~hold, ~clear))):
-            ram = memory.Memory(shape=36, depth=WIDE_DEPTH, init=range(7, 7 * WIDE_DEPTH, 7))
-            m.submodules[name] = ram
-            port, out = ram.read_port(), ram.write_port()
-            m.d.comb += [
-                port.addr.eq(self.address),
-                port.en.eq(read),
-                out.addr.eq(self.data[:5]),
-                out.data.eq(self.data),
-                out.en.eq(write & (self.data[:5] != self.address)),
-            ]
+            m.submodules[name] = ram = memory.Memory(shape=36, depth=WIDE_DEPTH, init=words)
+            port = self._use(m, ram, self.data)
             register = Signal(36, name=f"{name}_register", reset_less=True)
             for enable, half in zip(enables, (slice(18), slice(18, 36)), strict=True):
                 with m.If(enable):
