@@ -20,8 +20,9 @@ def summed(chunk: int, **options):
 
 def test_chunks_do_not_matter():
     one, many = summed(6), summed(4)
-    torch.testing.assert_close(one.inputs, many.inputs)
-    torch.testing.assert_close(one.cross, many.cross)
+    # Products of float32 within a chunk: their sums differ in the last digits.
+    torch.testing.assert_close(one.inputs, many.inputs, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(one.cross, many.cross, atol=1e-6, rtol=1e-5)
 
 
 def test_inputs_are_the_covariance():
