@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -13,6 +12,7 @@ from boards.host.accelerator import START, Accelerator
 from boards.host.errors import UserError
 from boards.host.package import Package
 from boards.host.registers import IDENTITY, REGISTERS, STATUS_BITS, VERSION
+from boards.host.reports import require_place, write_report
 from boards.host.transport import Transport
 
 PROG = "python -m boards.overhead"
@@ -79,12 +79,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.runs < 1:
             raise UserError(f"--runs must be at least 1, not {options.runs}")
+        require_place(options.json)
         seconds = measure(Package.load(options.package), options.runs)
         median = statistics.median(seconds)
         print(f"{median * 1e6:.0f} us per image, the median of {len(seconds)} runs of one image")
         if options.json:
             report = {"schema": SCHEMA, "runs": len(seconds), "median_s": median}
-            options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            write_report(options.json, report)
         return 0
     except (UserError, OSError) as error:
         print(f"{PROG}: error: {error}", file=sys.stderr)

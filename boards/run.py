@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from boards.host.devices import open_device
 from boards.host.errors import ToolError, UserError
 from boards.host.package import Package
 from boards.host.plugins import offered
+from boards.host.reports import require_place, write_report
 from boards.host.table import results, title
 
 PROG = "python -m boards.run"
@@ -76,6 +76,7 @@ def run(options: argparse.Namespace) -> None:
     """Load, classify, print."""
     if options.batch < 1:
         raise UserError(f"--batch must be at least 1, not {options.batch}")
+    require_place(options.json)
     package = read_package(options.package, options.board, options.engine)
     pixels = read_images(options.images, package)
     with Accelerator(open_device(options.device, package), batch=options.batch) as engine:
@@ -102,7 +103,7 @@ def run(options: argparse.Namespace) -> None:
             "counters": counters,
             **package.meaning.report(outputs),
         }
-        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_report(options.json, report)
 
 
 def read_package(path: Path, board: str, engine: str | None) -> Package:

@@ -15,5 +15,6 @@ Python 3.9 and NumPy, nothing else; Pillow only where picture files are opened.
 - :mod:`boards.host.features`: tokens become features
 - :mod:`boards.host.serial`: the serial transport; :mod:`boards.host.link`: numbered requests;
   :mod:`boards.host.frames`: their frames; :mod:`boards.host.line`: a port of the system
+- :mod:`boards.host.reports`: JSON files that are whole or not there
 - :mod:`boards.host.errors`, :mod:`boards.host.checks`: one clear line for what is wrong
 """

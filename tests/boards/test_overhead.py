@@ -4,6 +4,7 @@ import json
 
 from boards.overhead import main, measure
 from tests.boards.host.networks import small
+from tests.documented import keys, section
 
 
 def test_runs_are_counted():
@@ -16,6 +17,8 @@ def test_a_report(tmp_path, capsys):
     assert main(arguments) == 0
     report = json.loads((tmp_path / "a.json").read_text())
     assert report["runs"] == 5 and report["median_s"] > 0
+    assert report.keys() == keys("Overhead")
+    assert f"| `schema` | {report['schema']} |" in section("Overhead")
     assert "the median of 5 runs of one image" in capsys.readouterr().out
 
 

@@ -14,6 +14,7 @@ from rtl.config import TINY
 from sim.random_model import random_model
 from tests.boards.host.engine_model import ModelTransport
 from tests.boards.host.networks import small
+from tests.documented import found, keys, section
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -60,6 +61,9 @@ def test_a_table_and_a_report(device, package, picture, tmp_path, capsys):
     said = json.loads(report.read_text())
     np.testing.assert_array_equal(said["logits"], small().logits[[2, 2]])
     assert said["cycles"] == [100, 100] and said["counters"]["store"]["busy"] == 0
+    known = keys("Run")
+    assert {*found(said, known), "pool", "features"} == known
+    assert f"| `schema` | {said['schema']} |" in section("Run")
 
 
 def test_an_integer_model_is_packaged(device, picture, capsys):
@@ -91,6 +95,10 @@ def test_refused_in_one_line(package, picture, monkeypatch, tmp_path, capsys):
         (("--device", "uio", package, tmp_path / "no.png"), f"{tmp_path}/no.png: no such file"),
         (("--device", "uio", package, small_picture), f"{small_picture}: 5x5 pixels (height x"),
         (("--device", "uio", package, picture, "--batch", 0), "--batch must be at least 1, not 0"),
+        (
+            ("--device", "uio", package, picture, "--json", tmp_path / "no" / "a.json"),
+            f"{tmp_path}/no/a.json: cannot be written",
+        ),
         (
             ("--device", "sim", EXAMPLES / "digits.pulsar", picture, "--board", "zcu104"),
             "unknown board 'zcu104': choose one of sim,",

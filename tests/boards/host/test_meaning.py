@@ -24,3 +24,5 @@ def test_tokens_in_padded_rows():
     tokens = meaning.decode(rows.view(np.uint8).reshape(1, -1))
     np.testing.assert_array_equal(tokens[0], [[0, 1], [4, 5], [8, 9]])
     assert meaning.cells(tokens[0]) == ("3 x 2", "-1.000", "0.000", "1.000")
+    said = meaning.report(tokens)
+    assert said["pool"] == "all" and np.shape(said["features"]) == (1, 3, 2)
