@@ -47,13 +47,19 @@ def quality_figure(quality: Quality) -> Element:
     if quality.marks:  # room for their names at the foot
         y = replace(y, low=y.low - 0.2 * (y.high - y.low))
     named = [point for point in quality.points if point.name]
-    places = spread([y(point.value) + 4 for point in named], LEADING, TOP + 10, HEIGHT - BOTTOM)
+    known = [] if quality.reference is None else [y(quality.reference)]
+    feet = [*(y(point.value) + 4 for point in named), *(place - 5 for place in known)]
+    places = spread(feet, LEADING, TOP + 10, HEIGHT - BOTTOM)
+    rules = [x(cycles) for cycles in quality.marks.values()]
     parts = [
         *axes(x, y, across="cycles per image", up=quality.name, heights=say),
         *(part for name, cycles in quality.marks.items() for part in rule(x(cycles), y, name)),
-        *([] if quality.reference is None else level(x, y(quality.reference), "float network")),
+        *(part for place in known for part in level(x, place, "float network", places[-1], rules)),
         *(part for point in quality.points for part in _point(point, x, y, say)),
-        *(_name(point, x(point.cycles), place) for point, place in zip(named, places, strict=True)),
+        *(
+            _name(point, x(point.cycles), place)
+            for point, place in zip(named, places, strict=False)
+        ),
     ]
     kinds = {KINDS[k]: COLOURS[k] for k in KINDS if any(p.kind == k for p in quality.points)}
     figure = drawing(HEIGHT, *parts, label=f"{quality.name} against cycles per image")

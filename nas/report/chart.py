@@ -62,9 +62,17 @@ def rule(x: float, y: Axis, name: str) -> list[Element]:
     return [_line(x, y.start, x, y.end, "rule"), element("text", name, transform=turned)]
 
 
-def level(x: Axis, place: float, name: str) -> list[Element]:
-    """Draw a level line, named at its left end."""
-    return [_line(x.start, place, x.end, place, "rule"), text(x.start + 4, place - 5, name)]
+def level(
+    x: Axis, place: float, name: str, foot: float, rules: Iterable[float] = ()
+) -> list[Element]:
+    """Draw a level line with its name, which stands on ``foot``.
+
+    The name is at the left end, or behind the first of the upright ``rules`` that leaves it room.
+    """
+    starts = [x.start + 4, *(at + 6 for at in sorted(rules))]
+    span = LETTER * len(name) + LEADING  # a rule's own name stands on its left
+    free = (s for s in starts if not any(s < at < s + span for at in rules) and s + span < x.end)
+    return [_line(x.start, place, x.end, place, "rule"), text(next(free, starts[0]), foot, name)]
 
 
 def dots(points: Iterable[tuple[float, float]], class_: str) -> Element:

@@ -1,6 +1,9 @@
 """Quality against cycles, and what a search has evaluated."""
 
+from itertools import pairwise
+
 from nas.report.accuracy import _stairs, front_figure, quality_figure
+from nas.report.chart import LEADING
 from nas.report.markup import written
 from tests.nas.report import samples
 from tests.nas.report.samples import titles
@@ -19,6 +22,14 @@ def test_a_single_network_without_intervals():
     point = samples.Point("alone", 100.0, 0.9963)
     text = written(quality_figure(samples.Quality("cosine", (point,), share=False)))
     assert "alone: 0.9963; 100 cycles" in text and "winner" not in text
+
+
+def test_the_float_network_s_name_keeps_clear_of_points():
+    points = tuple(samples.Point(f"p{i}", 100.0 + i, 0.9 + i / 1000) for i in range(3))
+    figure = quality_figure(samples.Quality("accuracy", points, 0.902))
+    named = ("float network", "p0", "p1", "p2")
+    feet = sorted(float(t.get("y")) for t in figure.iter("text") if t.text in named)
+    assert len(feet) == 4 and all(b - a >= LEADING - 1e-6 for a, b in pairwise(feet))
 
 
 def test_front():

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from nas.report.axis import Axis
-from nas.report.chart import MARKS, axes, dots, drawing, legend, mark, rule, spread
+from nas.report.chart import MARKS, axes, dots, drawing, legend, level, mark, rule, spread
 from nas.report.markup import written
 
 
@@ -23,6 +23,14 @@ def test_labels_are_spread(places):
 
 def test_what_has_room_stays():
     assert spread([10, 50, 90], 10, 0, 100) == [10, 50, 90]
+
+
+@pytest.mark.parametrize(
+    ("rules", "start"), [([], 44), ([300], 44), ([80], 86), ([80, 110], 116), ([120, 250], 44)]
+)
+def test_a_level_is_named_where_no_rule_is(rules, start):
+    _, name = level(Axis(0, 4, 40, 400), 100, "float", 95, rules)
+    assert (name.get("x"), name.get("y"), name.text) == (str(start), "95", "float")
 
 
 @pytest.mark.parametrize("kind", MARKS)
