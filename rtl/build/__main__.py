@@ -28,6 +28,7 @@ from rtl.build.tables import (
     resources_table,
 )
 from rtl.build.verilog import require_yosys, verilog_of
+from rtl.build.zynq import zynq_verilog
 from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
 from rtl.console import print_tables
 from rtl.engine import Engine
@@ -38,6 +39,7 @@ from rtl.lib.emit import emit_rtlil
 from rtl.memory.axi import AxiAttributes
 from rtl.resources.room import require_room
 from rtl.soc.ulx3s import BLOCK_RAMS
+from rtl.soc.zynq import is_zynq
 
 PROG = "python -m rtl.build"
 TEMPLATES = Path(boards.__file__).parent / "templates"
@@ -51,10 +53,12 @@ class BuildOptions:
     """Generate the Verilog of an engine for a board, and count its resources.
 
     Writes pulsar_ENGINE.v, a report (.json) and, for AMD's devices, a Vivado script (.tcl) with
-    timing constraints (.xdc) to the output folder, and prints a table of resources: by unit, by
-    the largest modules, in total, and next to what the board has. Yosys counts them after
-    synthesis for the board's device; no vendor's tool is needed. A design that is too large for
-    the board is still written, with exit code 0: the table and a warning say what exceeds it.
+    timing constraints (.xdc) to the output folder; for a Zynq UltraScale+ pulsar_ENGINE_top.v, too:
+    the engine as a block for Vivado's block designs. Then it prints a table of the engine's
+    resources: by unit, by the largest modules, in total, and next to what the board has. Yosys
+    counts them after synthesis for the board's device; no vendor's tool is needed. A design that is
+    too large for the board is still written, with exit code 0: the table and a warning say what
+    exceeds it.
 
     A second table counts levels of logic between registers, which limit the clock: LUTs, with a
     carry chain as one. Below it come the longest paths, module by module, and the DSPs and block
@@ -129,7 +133,7 @@ def main(options: BuildOptions) -> int:
         rtlil = emit_rtlil(component, design, primitives_of(board.device))
     with watch.step("verilog_s", "Writing Verilog"):
         verilog = verilog_of(rtlil, assertions=False)
-        files = _write_files(options.out, design, verilog, board)
+        files = _write_files(options.out, design, verilog, board, engine)
     report = {
         "schema": SCHEMA,
         "board": board.name,
@@ -206,7 +210,9 @@ def _timing(levels: Levels, blocks: Unregistered, widest: list[FanOut]) -> dict:
     }
 
 
-def _write_files(out: Path, design: str, verilog: str, board: Board) -> list[Path]:
+def _write_files(
+    out: Path, design: str, verilog: str, board: Board, engine: config.EngineConfig
+) -> list[Path]:
     values = {
         "design": design,
         "device": board.device,
@@ -214,6 +220,8 @@ def _write_files(out: Path, design: str, verilog: str, board: Board) -> list[Pat
         "period_ns": f"{1e9 / board.clock_hz:.3f}",
     }
     texts = {f"{design}.v": verilog}
+    if is_zynq(board.device):
+        texts[f"{design}_top.v"] = zynq_verilog(engine, design)
     kind = kind_of(board.device)
     if kind and kind.is_amd:
         for suffix, template in (("tcl", "vivado.tcl"), ("xdc", "timing.xdc")):

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -67,6 +68,22 @@ def _filled(hostile: bool, memory: re.Match) -> str:
         f"  initial for ({word} = 0; {word} <= {last}; {word} = {word} + 1)"
         f" {name}[{word}] = {value};\n"
     )
+
+
+def annotated(verilog: str, module: str, attributes: Mapping[str, Mapping[str, str]]) -> str:
+    """Return Verilog whose ``module`` has attributes before its ports, by the port's name.
+
+    Amaranth would give ports that are equal, two constants for example, one set of attributes.
+    """
+    head, start, body = verilog.partition(f"module {module}(")
+    body, end, tail = body.partition("endmodule")
+    assert start, f"no module {module}"
+    for port, values in attributes.items():
+        texts = ", ".join(f'{name} = "{value}"' for name, value in values.items())
+        declaration = rf"^  (?=(?:input|output) (?:\[\d+:0\] )?{port};$)"
+        body, found = re.subn(declaration, f"  (* {texts} *)\n  ", body, flags=re.M)
+        assert found == 1, f"module {module} has no port {port}"
+    return head + start + body + end + tail
 
 
 def hostile_memories() -> bool:

@@ -1,4 +1,6 @@
-"""An engine with all that a board needs around it: a serial bridge, memory on the chip, pins.
+"""An engine with all that a board needs around it.
+
+Of a board without a processor: a serial bridge, memory on the chip, pins.
 
 - :mod:`rtl.soc.uart`, :mod:`rtl.soc.line`: bytes over two wires, and the silence between them
 - :mod:`rtl.soc.requests`, :mod:`rtl.soc.answers`: frames to requests, answers to frames
@@ -8,4 +10,8 @@
 - :mod:`rtl.soc.memory`: block RAM behind AXI4
 - :mod:`rtl.soc.system`: engine, memory and bridge
 - :mod:`rtl.soc.ulx3s`: the ULX3S, its clock and its pins
+
+Of a Zynq UltraScale+:
+
+- :mod:`rtl.soc.zynq`: the engine as a block of a design in AMD's tools
 """

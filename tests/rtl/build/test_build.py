@@ -61,7 +61,7 @@ def built(tmp_path_factory):
 
 def test_files_of_a_build(built):
     assert sorted(file.name for file in built.iterdir()) == [
-        f"pulsar_small.{suffix}" for suffix in ("json", "tcl", "v", "xdc")
+        f"pulsar_small{suffix}" for suffix in (".json", ".tcl", ".v", ".xdc", "_top.v")
     ]
     assert "-part xczu9eg-ffvb1156-2-e" in (built / "pulsar_small.tcl").read_text()
     assert "-period 6.667" in (built / "pulsar_small.xdc").read_text()

@@ -8,7 +8,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from rtl.build.verilog import emit_verilog
+from rtl.build.verilog import annotated, emit_verilog
 from rtl.lib.emit import emit_rtlil, once
 from rtl.memory.scratchpads.bank import Bank
 
@@ -65,6 +65,16 @@ class Extended(wiring.Component):
 def test_copies_of_a_bit_are_one_replication():
     (line,) = re.findall(r"assign o = (.*);", emit_verilog(Extended(), "extended"))
     assert line == "{ 1'h1, {4{i[3]}}, i, {3{i[3]}}, i }"
+
+
+def test_ports_get_attributes_by_their_names():
+    verilog = emit_verilog(Adders(), "adders")
+    found = annotated(verilog, "adders", {"clk": {"A": "b c", "D": "e"}, "o": {"A": "f"}})
+    assert '\n  (* A = "b c", D = "e" *)\n  input clk;\n' in found
+    assert '\n  (* A = "f" *)\n  output [14:0] o;\n' in found
+    assert found.count("(* A") == 2  # not those of adder_4, which has a port clk as well
+    with pytest.raises(AssertionError, match="module adders has no port reset"):
+        annotated(verilog, "adders", {"reset": {"A": "b"}})
 
 
 def test_in_the_simulator_nothing_changes():

@@ -1,0 +1,82 @@
+# amaranth: UnusedElaboratable=no
+"""The top of a Zynq: names and attributes, as AMD's rules for module references want them."""
+
+import pytest
+
+from rtl.config import TINY, ZCU102
+from rtl.lib.devices import kind_of
+from rtl.soc.zynq import ZynqTop, is_zynq
+
+AXI4_REQUIRED = {  # of a manager, by IHI 0022, tables A10-1 and A10-2
+    "awaddr", "awvalid", "awready", "wdata", "wlast", "wvalid", "wready", "bvalid", "bready",
+    "araddr", "arvalid", "arready", "rdata", "rlast", "rvalid", "rready",
+}  # fmt: skip
+AXI4_OPTIONAL = {
+    "awlen", "awsize", "awburst", "awcache", "awprot", "wstrb", "bresp",
+    "arlen", "arsize", "arburst", "arcache", "arprot", "rresp",
+}  # fmt: skip
+
+
+def ports_of(top, bus):
+    return {name.removeprefix(f"{bus}_") for name in top.attributes() if name.startswith(bus)}
+
+
+def parameters_of(top, port):
+    text = top.attributes()[port]["X_INTERFACE_PARAMETER"]
+    return dict(pair.split(" ") for pair in text.split(", "))
+
+
+def test_every_port_has_attributes():
+    top = ZynqTop(TINY, "tiny")
+    assert set(top.attributes()) == set(top.signature.members)
+
+
+def test_signals_of_the_port_to_memory():
+    assert ports_of(ZynqTop(TINY, "tiny"), "m_axi_memory") == AXI4_REQUIRED | AXI4_OPTIONAL
+
+
+def test_attributes_name_bus_and_signal():
+    attributes = ZynqTop(TINY, "tiny").attributes()
+    aximm = "xilinx.com:interface:aximm:1.0"
+    assert attributes["m_axi_memory_awlen"]["X_INTERFACE_INFO"] == f"{aximm} m_axi_memory AWLEN"
+    assert attributes["s_axi_control_rdata"]["X_INTERFACE_INFO"] == f"{aximm} s_axi_control RDATA"
+    assert attributes["aresetn"]["X_INTERFACE_INFO"] == "xilinx.com:signal:reset:1.0 aresetn RST"
+
+
+def test_the_clock_is_that_of_the_buses():
+    top = ZynqTop(ZCU102, "zcu102")
+    assert parameters_of(top, "aclk") == {
+        "XIL_INTERFACENAME": "aclk",
+        "ASSOCIATED_BUSIF": "s_axi_control:m_axi_memory",
+        "ASSOCIATED_RESET": "aresetn",
+    }
+    assert parameters_of(top, "aresetn")["POLARITY"] == "ACTIVE_LOW"
+    assert parameters_of(top, "interrupt")["SENSITIVITY"] == "LEVEL_HIGH"
+
+
+def test_sizes_of_the_buses():
+    top = ZynqTop(ZCU102, "zcu102")
+    control = parameters_of(top, "s_axi_control_awaddr")
+    assert (control["PROTOCOL"], control["DATA_WIDTH"]) == ("AXI4LITE", "32")
+    assert control["ADDR_WIDTH"] == str(len(top.s_axi_control_awaddr))
+    memory = parameters_of(top, "m_axi_memory_araddr")
+    assert (memory["PROTOCOL"], memory["MAX_BURST_LENGTH"]) == ("AXI4", "16")
+    assert memory["DATA_WIDTH"] == str(len(top.m_axi_memory_rdata)) == "512"
+
+
+@pytest.mark.parametrize(
+    ("part", "zynq"),
+    [
+        ("xczu9eg-ffvb1156-2-e", True),
+        ("XCZU7EV-FFVC1156-2-E", True),
+        ("xck26-sfvc784-2LV-c", True),
+        ("xazu5ev-sfvc784-1-i", True),
+        ("xcku040-ffva1156-2-e", False),
+        ("xcvu9p-flga2104-2-i", False),
+        ("xc7z020clg400-1", False),
+        ("LFE5U-85F-6BG381C", False),
+    ],
+)
+def test_which_parts_are_a_zynq(part, zynq):
+    assert is_zynq(part) == zynq
+    assert not zynq or kind_of(part).is_amd
