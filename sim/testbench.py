@@ -63,7 +63,7 @@ def build(
     """
     builder.require()
     sources = generate(engine, tap=tap, primitives=primitives, hostile=hostile)
-    models = [HARDWARE / f"{primitives.value}.sv"] if primitives else []
+    models = [HARDWARE / "ultrascale.sv"] if primitives is Primitives.ULTRASCALE else []
     return builder.build(
         [WAIVERS, *sources, *models, HARDWARE / "memory.sv", HARDWARE / "memory.cpp"],
         top=TOP,

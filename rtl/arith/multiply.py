@@ -105,18 +105,22 @@ class AddMultiply(wiring.Component):
 
 
 def _product(m: Module, platform: object, a: Value, b: Value) -> Value:
-    """``a * b`` a cycle later, as a sum of products that one multiplier each makes.
+    """``a * b`` a cycle later; on an ECP5 a sum of products that one multiplier each makes.
 
-    Their registers can be the multipliers' own, and the sum has the next cycle to itself. On an
-    UltraScale a product that is too wide for a DSP48E2 is left to synthesis.
+    Their registers can be the multipliers' own, and the sum has the next cycle to itself.
+    Elsewhere a wide product is left to synthesis.
     """
-    whole = primitives(platform) is Primitives.ULTRASCALE
+    cut = _digits if primitives(platform) is Primitives.ECP5 else _whole
     terms = []
-    for (x, low_x), (y, low_y) in product(*([(v, 0)] if whole else _digits(v) for v in (a, b))):
+    for (x, low_x), (y, low_y) in product(cut(a), cut(b)):
         term = Signal((x * y).shape(), name=f"product_{low_x}_{low_y}", reset_less=True)
         m.d.sync += term.eq(x * y)
         terms.append(term << low_x + low_y)
     return sum(terms[1:], terms[0])
+
+
+def _whole(value: Value) -> list[tuple[Value, int]]:
+    return [(value, 0)]
 
 
 def _digits(value: Value) -> list[tuple[Value, int]]:

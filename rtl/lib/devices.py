@@ -12,6 +12,8 @@ class Primitives(enum.Enum):
 
     ULTRASCALE = "ultrascale"
     """AMD UltraScale and UltraScale+: DSP48E2, LUTs, CARRY8."""
+    ECP5 = "ecp5"
+    """Lattice ECP5: products that MULT18X18D take, each inferred."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ KINDS = (
         Primitives.ULTRASCALE,
         is_amd=True,
     ),
-    DeviceKind("Lattice ECP5", "lfe5", "ecp5"),
+    DeviceKind("Lattice ECP5", "lfe5", "ecp5", Primitives.ECP5),
     _amd("AMD 7 series", r"x[acq]7"),
     _amd("AMD Versal", r"x[acq]v[cehmpr]\d"),
     _amd("AMD device from before the 7 series", r"x[acq]\d"),

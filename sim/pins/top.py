@@ -8,6 +8,7 @@ from rtl.build.verilog import emit_verilog, hostile_memories
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.files import atomic_write
+from rtl.lib.devices import primitives_of
 from rtl.timing.fingerprint import source_hash
 from sim import testbench
 from sim.netlist.build import LENIENT
@@ -58,7 +59,8 @@ def generate_top(board: Board, engine: EngineConfig) -> Path:
         if not path.is_file():
             top = TOPS[board.name].component(engine, ())
             with atomic_write(path, "w") as target:
-                target.write(emit_verilog(top, path.stem, hostile=hostile))
+                primitives = primitives_of(board.device)
+                target.write(emit_verilog(top, path.stem, primitives, hostile=hostile))
     return path
 
 

@@ -1,8 +1,27 @@
 """Drive a pipeline without flow control: a vector of inputs in, a vector of outputs out."""
 
+from typing import Any
+
+from amaranth.hdl import Elaboratable, Module
 from amaranth.lib import wiring
 
+from rtl.lib.devices import Primitives
+from rtl.lib.emit import Emitter, mark_used
 from tests.rtl.simulation import simulate
+
+
+class OnDevice(Elaboratable):
+    """A component as it is on devices with some primitives, which are all inferred."""
+
+    def __init__(self, component: wiring.Component, primitives: Primitives):
+        self.component, self.primitives = component, primitives
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.component, name)
+
+    def elaborate(self, platform: object) -> Module:
+        mark_used(self.component)
+        return self.component.elaborate(Emitter(self.primitives))
 
 
 def stream_through(component: wiring.Component, inputs: list[dict], latency: int) -> list[dict]:

@@ -286,7 +286,7 @@ def test_the_model_stops_at_other_modes(tmp_path, mode, works):
         ("xcu250-figd2104-2L-e", Primitives.ULTRASCALE),
         ("xc7z020clg400-1", None),
         ("xcvc1902-vsva2197-2MP-e-S", None),
-        ("LFE5U-85F", None),
+        ("LFE5U-85F", Primitives.ECP5),
         ("Verilator", None),
     ],
 )

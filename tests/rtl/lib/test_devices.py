@@ -31,7 +31,8 @@ ULTRASCALE, ECP5 = KINDS[:2]
 def test_part_numbers(device, name):
     kind = kind_of(device)
     assert (kind.name if kind else None) == name
-    assert primitives_of(device) is (Primitives.ULTRASCALE if name == ULTRASCALE.name else None)
+    known = {ULTRASCALE.name: Primitives.ULTRASCALE, ECP5.name: Primitives.ECP5}
+    assert primitives_of(device) is known.get(name)
 
 
 def test_who_is_counted_and_has_a_script_for_vivado():
