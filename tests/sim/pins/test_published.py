@@ -64,7 +64,6 @@ def test_the_top_is_placed_and_routed_fast_enough(silicon):
         assert each["timing_met"] and each["fmax_mhz"] >= 60 > each["clock_mhz"]
 
 
-@pytest.mark.xfail(strict=True, reason="its logits are not golden's yet: design note 17")
 def test_a_digit_on_the_netlist(silicon):
     netlist = silicon["netlist"]
     require_top(netlist["inputs"])
