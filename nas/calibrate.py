@@ -65,7 +65,7 @@ class CalibrateOptions:
     """
 
     board: BoardName = "sim"
-    """Board: sim, ulx3s, zcu102, or a file. Gives engine, memory and device."""
+    """Board: kv260, sim, ulx3s, zcu102, zcu104, or a file. Gives engine, memory and device."""
     subnets: int = 45
     """How many random networks to simulate."""
     fit_engines: int = 8

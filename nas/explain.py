@@ -58,7 +58,7 @@ class ExplainOptions:
     network: NetworkOptions = PLAIN
 
     board: BoardName = "zcu102"
-    """Board: sim, ulx3s, zcu102, or a file. Gives clock, memory and engine."""
+    """Board: kv260, sim, ulx3s, zcu102, zcu104, or a file. Gives clock, memory and engine."""
 
     engine: EngineName = None
 

@@ -57,7 +57,7 @@ class FitOptions:
     network: NetworkOptions = PLAIN
 
     board: Annotated[str, tyro.conf.arg(metavar="all|NAME|FILE.toml")] = ALL
-    """Board: sim, ulx3s, zcu102, a file, or all that come with the package."""
+    """Board: kv260, sim, ulx3s, zcu102, zcu104, a file, or all that come with the package."""
 
     engine: EngineName = None
 

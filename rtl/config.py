@@ -275,8 +275,49 @@ ZCU102_A8 = replace(  # half as many products per multiplier: half the row lanes
     exponent_words=128,
 )
 
-ENGINES = {engine.name: engine for engine in (TINY, ULX3S, ZCU102, ZCU102_A4, ZCU102_A8)}
+ZCU104 = EngineConfig(  # sizes: docs/design/0022-uram.md
+    name="zcu104",
+    token_lanes=12,
+    row_lanes=32,
+    depth_lanes=16,
+    act_bits=6,
+    multiplier="dsp48e2",
+    activation_words=1024,
+    pixel_words=512,
+    key_words=64,
+    value_words=64,
+    score_words=256,
+    residual_words=1024,
+    weight_words=1024,
+    parameter_words=512,
+    exponent_words=64,
+    score_slots=4,
+    queue_depth=64,
+)
 
+KV260 = EngineConfig(
+    name="kv260",
+    token_lanes=16,
+    row_lanes=16,
+    depth_lanes=16,
+    act_bits=6,
+    multiplier="dsp48e2",
+    activation_words=512,
+    pixel_words=512,
+    key_words=64,
+    value_words=64,
+    score_words=512,
+    residual_words=1024,
+    weight_words=512,
+    parameter_words=64,
+    exponent_words=64,
+    score_slots=4,
+    queue_depth=64,
+)
+
+ENGINES = {
+    engine.name: engine for engine in (TINY, ULX3S, ZCU102, ZCU102_A4, ZCU102_A8, ZCU104, KV260)
+}
 
 ENGINE_HELP = f"Engine: {', '.join(ENGINES)}, or the path of a .json file with an engine's sizes."
 

@@ -53,7 +53,7 @@ class BenchOptions:
     model: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = "deit_tiny"
     """deit_tiny, deit_small, deit_base, or an integer model file."""
     board: BoardName = "zcu102"
-    """Board: sim, ulx3s, zcu102, or a file. Gives clock, memory and engine."""
+    """Board: kv260, sim, ulx3s, zcu102, zcu104, or a file. Gives clock, memory and engine."""
     engine: EngineName = None
     w8: float = 0.0
     """Fraction of 8-bit row tiles in each matrix but the patch embedding, in whole tiles."""

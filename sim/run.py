@@ -45,7 +45,7 @@ class RunOptions:
     images: ImageFiles = ()
     """Images (PNG, JPEG, ...); prepared as the model file says."""
     board: BoardName = "sim"
-    """Board: sim, ulx3s, zcu102, or a file. Gives clock, memory and engine."""
+    """Board: kv260, sim, ulx3s, zcu102, zcu104, or a file. Gives clock, memory and engine."""
     engine: EngineName = None
     repack: Flag = False
     """Widen the model's row tiles where the engine's are larger; the output stays the same."""

@@ -5,7 +5,7 @@ class UserError(Exception):
     """A mistake that the user can put right: exit code 2.
 
     The message is one line and says what is wrong, the value, the limit and the remedy:
-    ``unknown board 'zcu104': choose one of sim, ulx3s, zcu102``.
+    ``unknown board 'zcu106': choose one of sim, ulx3s, zcu102``.
     """
 
 

@@ -42,6 +42,20 @@ RANGES: dict[str, Ranges] = {  # by the name of a board's default engine
         "queue_depth": (16, 32, 64, 128),
         "memory_bytes": (16, 32, 64),
     },
+    "kv260": {
+        "token_lanes": tuple(range(4, 19, 2)),
+        "row_lanes": (8, 16),
+        "depth_lanes": (8, 16),
+        "queue_depth": (16, 32, 64),
+        "memory_bytes": (8, 16),
+    },
+    "zcu104": {
+        "token_lanes": tuple(range(4, 15, 2)),
+        "row_lanes": (16, 32),
+        "depth_lanes": (8, 16),
+        "queue_depth": (16, 32, 64),
+        "memory_bytes": (16, 32),
+    },
 }
 
 

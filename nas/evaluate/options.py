@@ -75,7 +75,7 @@ class EvaluateOptions:
     """Also write a page to look at, FILE.html, with drawings, and some images with answers."""
 
     board: BoardName = "zcu102"
-    """Board on which the report shows cycles: sim, ulx3s, zcu102, or a file."""
+    """Board on which the report shows cycles: kv260, sim, ulx3s, zcu102, zcu104, or a file."""
 
     engine: EngineName = None
 

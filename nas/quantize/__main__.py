@@ -59,7 +59,8 @@ class QuantizeOptions:
     to NAME.host.onnx beside it."""
 
     board: BoardName = "zcu102"
-    """Board: sim, ulx3s, zcu102, or a file. Its engine gives the bits of activations."""
+    """Board: kv260, sim, ulx3s, zcu102, zcu104, or a file. Its engine gives the bits of
+    activations."""
 
     engine: EngineName = None
 

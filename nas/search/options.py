@@ -70,7 +70,8 @@ class SearchOptions:
     out: Path = Path("runs")
     """Folder of all runs. Trained supernets are kept in OUT/supernets and serve every run."""
     board: BoardName = "sim"
-    """Board: sim, ulx3s, zcu102, or a file. Frame rates depend on its clock and engine."""
+    """Board: kv260, sim, ulx3s, zcu102, zcu104, or a file. Frame rates depend on its clock
+    and engine."""
     engine: Annotated[
         str | None,
         tyro.conf.arg(

@@ -76,7 +76,7 @@ class BuildOptions:
     """
 
     board: BoardName = "sim"
-    """Board: sim, ulx3s, zcu102, or a file."""
+    """Board: kv260, sim, ulx3s, zcu102, zcu104, or a file."""
     engine: EngineName = None
     out: Path = Path("build")
     """Folder that receives the files; it is made if there is none."""

@@ -42,7 +42,7 @@ class CompileOptions:
     """Integer model file (docs/format.md)."""
 
     board: BoardName = "sim"
-    """Board: sim, ulx3s, zcu102, or a file. Gives engine, clock and memory."""
+    """Board: kv260, sim, ulx3s, zcu102, zcu104, or a file. Gives engine, clock and memory."""
 
     engine: EngineName = None
 

@@ -100,8 +100,8 @@ def test_refused_in_one_line(package, picture, monkeypatch, tmp_path, capsys):
             f"{tmp_path}/no/a.json: cannot be written",
         ),
         (
-            ("--device", "sim", EXAMPLES / "digits.pulsar", picture, "--board", "zcu104"),
-            "unknown board 'zcu104': choose one of sim,",
+            ("--device", "sim", EXAMPLES / "digits.pulsar", picture, "--board", "zcu106"),
+            "unknown board 'zcu106': choose one of kv260, sim,",
         ),
     ):
         assert run(*arguments) == 2

@@ -233,7 +233,7 @@ def test_no_error_bars_without_cycles(capsys):
         (("deit_tiny", "--image-size", "100"), "--image-size 100 is not a multiple of the patch"),
         (("deit_tiny", "--checkpoint", "no.pth"), "no.pth: no such file"),
         (("deit_tiny", "--w8", "2"), "must be from 0 to 1, not 2"),
-        ((DIGITS, "--board", "zcu104"), "unknown board 'zcu104'"),
+        ((DIGITS, "--board", "zcu106"), "unknown board 'zcu106'"),
         ((DIGITS, "--engine", "huge"), "unknown engine 'huge'"),
     ],
 )

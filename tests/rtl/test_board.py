@@ -36,7 +36,7 @@ def board_file(tmp_path):
 
 
 def test_names():
-    assert board_names() == ["sim", "ulx3s", "zcu102"]
+    assert board_names() == ["kv260", "sim", "ulx3s", "zcu102", "zcu104"]
 
 
 @pytest.mark.parametrize("name", board_names())
@@ -100,9 +100,10 @@ def test_require_knows_its_resources():
 
 def test_unknown_board():
     with pytest.raises(UserError) as error:
-        load_board("zcu104")
+        load_board("zcu106")
     assert str(error.value) == (
-        "unknown board 'zcu104': choose one of sim, ulx3s, zcu102, or a path ending in .toml"
+        "unknown board 'zcu106': choose one of kv260, sim, ulx3s, zcu102, zcu104, or a path ending"
+        " in .toml"
     )
 
 

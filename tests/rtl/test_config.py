@@ -73,8 +73,8 @@ def test_lanes_are_a_part_of_a_word():
 
 def test_engines_by_name():
     assert engine("ULX3S") is ULX3S
-    with pytest.raises(UserError, match="unknown engine 'zcu104': choose one of tiny, ulx3s, zc"):
-        engine("zcu104")
+    with pytest.raises(UserError, match="unknown engine 'zcu106': choose one of tiny, ulx3s, zc"):
+        engine("zcu106")
 
 
 @pytest.mark.parametrize("name", ENGINES)

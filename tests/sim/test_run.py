@@ -121,7 +121,7 @@ def test_refused_in_one_line(never, tmp_path, capsys):
     Image.new("I;16", (28, 28)).save(deep)
     for args, message in (
         ([MODEL], "no image given: name at least one image file after the model"),
-        ([MODEL, DIGIT, "--board", "zcu104"], "unknown board 'zcu104': choose one of sim,"),
+        ([MODEL, DIGIT, "--board", "zcu106"], "unknown board 'zcu106': choose one of kv260, sim,"),
         ([MODEL, DIGIT, "--engine", "huge"], "unknown engine 'huge': choose one of tiny,"),
         ([DIGIT, DIGIT], f"{DIGIT}: truncated, or not an integer model ("),
         ([truncated, DIGIT], f"{truncated}: truncated, or not an integer model ("),

@@ -212,8 +212,8 @@ def test_interrupted_in_the_search_and_resumed(runs, tmp_path):
 
 
 def test_exit_code_of_the_command(tmp_path):
-    with start(tmp_path, "--board", "zcu104") as process:
+    with start(tmp_path, "--board", "zcu106") as process:
         output, error = process.communicate(timeout=600)
     assert (process.returncode, output) == (2, "")
-    assert error.startswith(f"{PROG}: error: unknown board 'zcu104'")
+    assert error.startswith(f"{PROG}: error: unknown board 'zcu106'")
     assert len(error.splitlines()) == 1

@@ -11,8 +11,9 @@ from tests.nas.search.runs import PROG, run
     ("arguments", "message"),
     [
         (
-            ["--board", "zcu104"],
-            "unknown board 'zcu104': choose one of sim, ulx3s, zcu102, or a path ending in .toml",
+            ["--board", "zcu106"],
+            "unknown board 'zcu106': choose one of kv260, sim, ulx3s, zcu102, zcu104, or a path"
+            " ending in .toml",
         ),
         (["--engine", "huge"], "unknown engine 'huge': choose one of tiny, ulx3s, zcu102"),
         (["--images", "1001"], "--images must be from 0 to 1000, not 1001"),

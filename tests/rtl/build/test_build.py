@@ -211,7 +211,10 @@ def test_what_exceeds_the_board_is_marked_and_written(monkeypatch, tmp_path, cap
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--board", "zcu104"], "unknown board 'zcu104': choose one of sim, ulx3s, zcu102"),
+        (
+            ["--board", "zcu106"],
+            "unknown board 'zcu106': choose one of kv260, sim, ulx3s, zcu102, zcu104",
+        ),
         (["--engine", "huge"], "unknown engine 'huge': choose one of tiny, ulx3s, zcu102"),
         (["--paths", "-1"], "--paths must be at least 0, not -1"),
         (["--out", "/dev/null/build"], "Not a directory: "),
