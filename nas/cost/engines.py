@@ -44,10 +44,10 @@ RANGES: dict[str, Ranges] = {  # by the name of a board's default engine
     },
     "kv260": {
         "token_lanes": tuple(range(4, 19, 2)),
-        "row_lanes": (8, 16),
+        "row_lanes": (16, 32),
         "depth_lanes": (8, 16),
         "queue_depth": (16, 32, 64),
-        "memory_bytes": (8, 16),
+        "memory_bytes": (16, 32),
     },
     "zcu104": {
         "token_lanes": tuple(range(4, 15, 2)),

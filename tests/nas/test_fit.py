@@ -162,12 +162,12 @@ def test_a_network_that_no_board_runs_is_one_line_and_exit_code_2(tmp_path, caps
     assert run("vit_huge_patch14_224", "--json", str(path)) == 2
     captured = capsys.readouterr()
     (error,) = captured.err.splitlines()
-    assert error.startswith("python -m nas.fit: error: no board runs vit_huge_patch14_224: sim: ")
-    assert "; ulx3s: " in error and "; zcu102: " in error
+    assert error.startswith("python -m nas.fit: error: no board runs vit_huge_patch14_224: kv260: ")
+    assert all(f"; {board}: " in error for board in ("sim", "ulx3s", "zcu102", "zcu104"))
     assert all(
         row["refusal"] and not row["estimate"] for row in json.loads(path.read_text())["boards"]
     )
-    assert captured.out.count("does not fit") == 3
+    assert captured.out.count("does not fit") == len(board_names())
     assert run("deit_tiny", "--board", "all") == 0
 
 
