@@ -10,7 +10,6 @@ from nas.cost.records import extrapolates
 from rtl.board import Board
 from rtl.build.synthesis import Resources, family_of
 from rtl.compiler import Program
-from rtl.compiler.image import MemoryMap
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.isa.instructions import Unit
@@ -96,7 +95,7 @@ class Estimate:
     def memory_excess(self) -> str | None:
         """The reason why the board's memory does not hold the network; None if it does."""
         try:
-            self.board.require_memory(MemoryMap.of(self.program).least_bytes)
+            self.hardware.require_memory(self.program)
         except UserError as error:
             return str(error)
         return None

@@ -27,7 +27,7 @@ HASH_DIGITS = 24  # of the hashes that name engines and networks
 
 @dataclass(frozen=True)
 class ImageCost:
-    """Cost of one image of a network; infinite where the engine refuses the network.
+    """Cost of one image of a network; infinite where engine or memory refuse the network.
 
     Parameters
     ----------
@@ -52,6 +52,7 @@ def image_cost(hardware: HardwareTarget, shape: NetworkShape) -> ImageCost:
     """Compile a network and count what an image of it takes. Worker processes call this, too."""
     try:
         program = hardware.compile(shape)
+        hardware.require_memory(program)
     except UserError:
         return REFUSED
     work = work_of(program)
@@ -129,5 +130,6 @@ def network_key(shape: NetworkShape) -> str:
 def hardware_key(hardware: HardwareTarget) -> str:
     """Hash of all that decides the cost of a network, beside the network."""
     engine = hardware.engine
-    parts = f"{engine.hash:016x}", repr(hardware.memory), repr(unit_latencies(engine))
+    memory = repr((hardware.memory, hardware.board.memory.capacity_bytes))
+    parts = f"{engine.hash:016x}", memory, repr(unit_latencies(engine))
     return sha256_of(fingerprint(), *parts)[:HASH_DIGITS]

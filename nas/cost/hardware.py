@@ -6,6 +6,7 @@ from math import inf
 from rtl import config
 from rtl.board import Board, load_board
 from rtl.compiler import Program, lower, plan
+from rtl.compiler.image import MemoryMap
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.model.shape import NetworkShape
@@ -56,6 +57,16 @@ class HardwareTarget:
     def compile(self, shape: NetworkShape) -> Program:
         """Compile a network without weights; ``UserError`` names the limit that refuses it."""
         return lower(plan(shape, self.engine))
+
+    def require_memory(self, program: Program) -> None:
+        """Check that the board's memory holds a network and one image.
+
+        Raises
+        ------
+        UserError
+            If they are larger: names both sizes.
+        """
+        self.board.require_memory(MemoryMap.of(program).least_bytes)
 
     def least_cycles(self, shape: NetworkShape) -> float:
         """Bound the cycles per image from below, without a program; infinite if it is refused."""

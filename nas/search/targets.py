@@ -7,7 +7,6 @@ import numpy as np
 from nas.cost import ExactCosts, HardwareTarget
 from nas.cost.estimate import Estimate
 from nas.space import Space
-from rtl.compiler import plan
 from rtl.errors import UserError
 
 QUANTILES = (0.95, 0.5, 0.1)  # of the cycles of random subnets: the slowest target first
@@ -22,9 +21,9 @@ def default_targets(hardware: HardwareTarget, space: Space, costs: ExactCosts) -
     Raises
     ------
     UserError
-        If the engine cannot run even the smallest subnet; it names the limit.
+        If the board cannot run even the smallest subnet; it names the limit.
     """
-    plan(space.shape(space.smallest()), hardware.engine)
+    hardware.require_memory(hardware.compile(space.shape(space.smallest())))
     rng = np.random.default_rng(0)
     shapes = [space.shape(space.sample(rng)) for _ in range(SAMPLES)]
     cycles = [cost.cycles for cost in costs.of(hardware, shapes)]
@@ -40,10 +39,10 @@ def require_reachable(targets: Sequence[float], hardware: HardwareTarget, space:
     Raises
     ------
     UserError
-        If there is one: says which rate is within reach, and what binds there. Also if the engine
+        If there is one: says which rate is within reach, and what binds there. Also if the board
         cannot run even the smallest subnet.
     """
-    plan(space.shape(space.smallest()), hardware.engine)
+    hardware.require_memory(hardware.compile(space.shape(space.smallest())))
     if not reaches(targets, hardware, space):
         cycles = fewest_cycles(hardware, space)
         binds = Estimate.of(hardware, space.shape(space.smallest())).binds

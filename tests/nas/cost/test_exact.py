@@ -11,6 +11,7 @@ from nas.cost.exact import REFUSED, CostingTimer, hardware_key, image_cost
 from nas.cost.sweep import workers
 from nas.digits import DIGITS
 from rtl.compiler import lower, plan
+from rtl.compiler.image import MemoryMap
 from rtl.timing.traffic import work_of
 
 SIM = HardwareTarget.load("sim")
@@ -22,6 +23,11 @@ def shapes_of(count, seed=0):
 
 
 SHAPES = shapes_of(4)
+
+
+def with_memory(hardware, capacity_bytes):
+    memory = hardware.board.memory.model_copy(update={"capacity_bytes": capacity_bytes})
+    return replace(hardware, board=hardware.board.model_copy(update={"memory": memory}))
 
 
 @pytest.fixture
@@ -53,6 +59,14 @@ def test_what_the_engine_refuses_costs_infinitely_much(tmp_path):
         assert ExactCosts(folder=tmp_path).of(small, SHAPES[:1]) == [REFUSED]
 
 
+def test_what_the_memory_does_not_hold_costs_infinitely_much(tmp_path):
+    sizes = [MemoryMap.of(SIM.compile(shape)).least_bytes for shape in SHAPES]
+    small = with_memory(SIM, sorted(sizes)[1])
+    costs = ExactCosts(folder=tmp_path).of(small, SHAPES)
+    assert [cost == REFUSED for cost in costs] == [size > sorted(sizes)[1] for size in sizes]
+    assert REFUSED not in ExactCosts(folder=tmp_path).of(SIM, SHAPES)
+
+
 def test_each_network_is_computed_once(tmp_path, computed):
     costs = ExactCosts(folder=tmp_path)
     twice = [*SHAPES, *SHAPES[::-1]]
@@ -70,8 +84,9 @@ def test_each_network_is_computed_once(tmp_path, computed):
     [
         replace(SIM, engine=replace(SIM.engine, weight_words=2 * SIM.engine.weight_words)),
         SIM.at(2 * SIM.board.clock_hz),
+        with_memory(SIM, 1 << 30),
     ],
-    ids=["engine", "memory"],
+    ids=["engine", "memory", "its size"],
 )
 def test_another_engine_or_memory_has_costs_of_its_own(other, tmp_path, computed):
     for hardware in (SIM, other):

@@ -1,11 +1,15 @@
 """Frame rates: the default ones can be reached, impossible ones are refused."""
 
 import re
+from dataclasses import replace
+
+import pytest
 
 from nas.cost import ExactCosts, HardwareTarget, ImageCost
 from nas.digits import DIGITS
 from nas.search.options import SearchOptions
-from nas.search.targets import default_targets, fastest_rate
+from nas.search.targets import default_targets, fastest_rate, require_reachable
+from rtl.errors import UserError
 from tests.nas.search.runs import prepared, run
 
 
@@ -36,3 +40,15 @@ def test_default_targets_are_within_reach_of_the_smallest_subnet(monkeypatch):
     monkeypatch.setattr(ExactCosts, "of", lambda self, hardware, shapes: [fast] * len(shapes))
     expected = (fastest_rate(hardware, DIGITS),)
     assert default_targets(hardware, DIGITS, ExactCosts()) == expected
+
+
+def test_a_memory_that_holds_no_subnet_is_refused():
+    whole = HardwareTarget.load("sim")
+    memory = whole.board.memory.model_copy(update={"capacity_bytes": 10_000})
+    hardware = replace(whole, board=whole.board.model_copy(update={"memory": memory}))
+    for ask in (
+        lambda: default_targets(hardware, DIGITS, ExactCosts()),
+        lambda: require_reachable([1.0], hardware, DIGITS),
+    ):
+        with pytest.raises(UserError, match=r"does not fit the memory of board 'sim': model and"):
+            ask()
