@@ -7,9 +7,18 @@ A new board is a new file here, or anywhere: wherever a board's name is asked fo
 import shlex
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 import boards
 from rtl import config
@@ -82,6 +91,67 @@ class BoardMemory(_BoardRecord):
         return self.ports * self.port_bits // 8
 
 
+PortName = Literal["HP0", "HP1", "HP2", "HP3"]
+"""Ports to memory of a Zynq UltraScale+, which pass the processors' caches by: S_AXI_HPn_FPD."""
+TreeName = Annotated[str, Field(pattern=r"^[\w.*-]+$")]
+PAGE_BYTES = 4096
+LARGEST_BYTES = 65_536  # of the registers
+
+
+class Zynq(_BoardRecord):
+    """Place of an engine beside the processors of a Zynq UltraScale+, for Vivado and for Linux.
+
+    Parameters
+    ----------
+    board_part : str
+        The board as Vivado's board files call it, without a version: ``"xilinx.com:zcu102"``.
+    board_connections : str, optional
+        Connectors of a module's board part and of its carrier, as Vivado's property of that name
+        takes them.
+    trees : sequence of str
+        Device trees of Linux for the board: names of .dtb files, in which ``*`` is any text.
+    ports : sequence of str
+        Ports to memory, of ``PortName``: one for each of the engine's. HP1 and HP2 share a port of
+        the DDR controller (UG1085, "PL-PS Interface Specifics").
+    port_bits : int
+        Width of such a port: 32, 64 or 128.
+    port_clock_hz : int, optional
+        Clock of the ports, where it is not the engine's.
+    control_address, control_bytes : int
+        Where the registers lie, behind M_AXI_HPM0_FPD. PYNQ's driver knows this address alone.
+    interrupt : int
+        Shared interrupt of the GIC: 89, which is bit 0 of pl_ps_irq0 (UG1085, "PS-PL Interrupts").
+    buffer_bytes : int
+        Memory that u-dma-buf takes from Linux for model and images.
+    """
+
+    board_part: Annotated[str, Field(pattern=r"^[\w.-]+:[\w.-]+$")]
+    board_connections: Annotated[str, Field(pattern=r"^[\w.: -]+$")] | None = None
+    trees: Annotated[tuple[TreeName, ...], Field(strict=False, min_length=1)]
+    ports: Annotated[tuple[PortName, ...], Field(strict=False, min_length=1, max_length=3)]
+    port_bits: Literal[32, 64, 128] = 128
+    port_clock_hz: Annotated[int, Field(ge=1_000_000, le=333_333_333)] | None = None
+    control_address: Annotated[
+        int, Field(ge=0xA000_0000, lt=0xB000_0000, multiple_of=LARGEST_BYTES)
+    ] = 0xA000_0000
+    control_bytes: Literal[4096, 8192, 16_384, 32_768, 65_536] = 4096
+    interrupt: Literal[89] = 89
+    buffer_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 31, multiple_of=PAGE_BYTES)] = 1 << 27
+
+    @field_validator("ports")
+    @classmethod
+    def _apart(cls, ports: tuple[str, ...]) -> tuple[str, ...]:
+        if {"HP1", "HP2"} <= set(ports):
+            raise PydanticCustomError("ports", "take one of HP1 and HP2, which share a DDR port")
+        if len(set(ports)) < len(ports):
+            raise PydanticCustomError("ports", "name each port once")
+        return ports
+
+    def bytes_per_second(self, clock_hz: int) -> int:
+        """Return what the ports carry beside an engine of a clock, in each direction."""
+        return len(self.ports) * self.port_bits // 8 * (self.port_clock_hz or clock_hz)
+
+
 class Board(_BoardRecord):
     """A board, or the simulation of one.
 
@@ -97,6 +167,8 @@ class Board(_BoardRecord):
         The default engine's name, such as ``"TINY"``.
     limits : Limits
     memory : BoardMemory
+    zynq : Zynq, optional
+        For a Zynq UltraScale+: what a block design and Linux need to know.
     """
 
     name: Word
@@ -105,6 +177,7 @@ class Board(_BoardRecord):
     engine: str
     limits: Limits = Limits()
     memory: BoardMemory
+    zynq: Zynq | None = None
     _file: Path | None = PrivateAttr(None)
 
     @property
@@ -140,6 +213,39 @@ class Board(_BoardRecord):
                 f"does not fit the ports of board {self.name!r}: memory_bytes {memory_bytes} >"
                 f" {carried}, {self.memory.ports} x {self.memory.port_bits} bits: a width converter"
                 " has to lie between"
+            )
+
+    def require_zynq(self) -> Zynq:
+        """Return the table for block design and Linux.
+
+        Raises
+        ------
+        UserError
+            If the board's file has none.
+        """
+        if self.zynq is None:
+            raise UserError(
+                f"board {self.name!r} has no table [zynq], which a block design and Linux need:"
+                " docs/zynq.md says what is in it"
+            )
+        return self.zynq
+
+    def require_zynq_ports(self) -> None:
+        """Check that the ports of ``[zynq]`` carry what cycles are predicted with.
+
+        Raises
+        ------
+        UserError
+            If they carry less: names both rates.
+        """
+        if self.zynq is None:
+            return
+        carried = self.zynq.bytes_per_second(self.clock_hz)
+        wanted = self.bytes_per_cycle() * self.clock_hz
+        if carried < wanted:
+            raise UserError(
+                f"board {self.name!r}: {', '.join(self.zynq.ports)} carry {carried / 1e9:g} GB/s, and"
+                f" cycles are predicted with {wanted / 1e9:g}: expect more where memory is the limit"
             )
 
     def require_memory(self, used_bytes: int) -> None:
