@@ -230,8 +230,8 @@ class Board(_BoardRecord):
             )
         return self.zynq
 
-    def require_zynq_ports(self) -> None:
-        """Check that the ports of ``[zynq]`` carry what cycles are predicted with.
+    def require_zynq_ports(self, memory_bytes: int) -> None:
+        """Check that the ports of ``[zynq]`` carry what an engine's cycles are predicted with.
 
         Raises
         ------
@@ -241,11 +241,11 @@ class Board(_BoardRecord):
         if self.zynq is None:
             return
         carried = self.zynq.bytes_per_second(self.clock_hz)
-        wanted = self.bytes_per_cycle() * self.clock_hz
+        wanted = min(self.bytes_per_cycle(), memory_bytes) * self.clock_hz
         if carried < wanted:
             raise UserError(
-                f"board {self.name!r}: {', '.join(self.zynq.ports)} carry {carried / 1e9:g} GB/s, and"
-                f" cycles are predicted with {wanted / 1e9:g}: expect more where memory is the limit"
+                f"{' and '.join(self.zynq.ports)} of board {self.name!r}: {carried / 1e9:g} GB/s <"
+                f" {wanted / 1e9:g}, with which cycles are predicted: expect more of them"
             )
 
     def require_memory(self, used_bytes: int) -> None:

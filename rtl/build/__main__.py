@@ -15,10 +15,12 @@ import boards
 from rtl import config
 from rtl.board import Board, load_board
 from rtl.build.bitstream import TOPS, build_bitstream, require_bitstream, summary
+from rtl.build.block_design import block_design
 from rtl.build.netlist.fanout import FanOut, fan_outs
 from rtl.build.netlist.flat import Graph
 from rtl.build.netlist.levels import Levels, measure
 from rtl.build.netlist.outputs import Unregistered, unregistered
+from rtl.build.overlay import overlay
 from rtl.build.synthesis import Utilization, family_of, synthesise
 from rtl.build.tables import (
     blocks_line,
@@ -28,6 +30,7 @@ from rtl.build.tables import (
     resources_table,
 )
 from rtl.build.verilog import require_yosys, verilog_of
+from rtl.build.vivado import PRODUCTS, find_vivado, not_run, run_script, version_of
 from rtl.build.zynq import zynq_verilog
 from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
 from rtl.console import print_tables
@@ -72,7 +75,12 @@ class BuildOptions:
     and serial bridge, placed and routed by the nextpnr that comes with pip, in half an hour or so.
     If the clock is missed, the exit code is 1. An engine that is too large for that is refused.
 
-    Synthesis on the vendor's side: cd build && vivado -mode batch -source pulsar_zcu102.tcl
+    A board with a table [zynq] in its file gets a block design with the processors
+    (pulsar_ENGINE_board.tcl) and an overlay of Linux's device tree (.dtso). Where Vivado is on
+    PATH, it makes .bit, .hwh and .xsa of the block design, which takes hours; where it is not, a
+    line says what was not run.
+
+    Synthesis of the engine alone: cd build && vivado -mode batch -source pulsar_zcu102.tcl
     """
 
     board: BoardName = "sim"
@@ -88,7 +96,10 @@ class BuildOptions:
     """Dissolve each unit's modules in it before synthesis, as vendors' tools do: fewer LUTs, other
     levels, but no numbers for the modules."""
     bitstream: Flag = True
-    """Don't place and route where a board's tools are all open; no bitstream, no limit of sizes."""
+    """Don't place and route: neither where a board's tools are all open, nor by Vivado. No
+    bitstream, no limit of sizes."""
+    require_bitstream: Flag = False
+    """Fail at once where no bitstream can be made: without Vivado, or a table [zynq] of the board."""
     seed: int = 1
     """Seed of the placer."""
     paths: int = 5
@@ -126,6 +137,7 @@ def main(options: BuildOptions) -> int:
     if has_bitstream:
         require_bitstream(board)
         require_room(board, engine, BLOCK_RAMS)
+    vivado = None if has_bitstream else _vivado(board, engine, options)
     watch = Stopwatch()
     with watch.step("elaboration_s", f"Elaborating engine '{engine.name}'"):
         attributes = AxiAttributes(board.memory.axi_cache, board.memory.axi_prot)
@@ -134,13 +146,18 @@ def main(options: BuildOptions) -> int:
     with watch.step("verilog_s", "Writing Verilog"):
         verilog = verilog_of(rtlil, assertions=False)
         files = _write_files(options.out, design, verilog, board, engine)
+        script = options.out / f"{design}_board.tcl"
+        if board.zynq:
+            texts = {script.name: block_design(board, engine, design)}
+            files += _write(options.out, texts | {f"{design}.dtso": overlay(board, design)})
     report = {
         "schema": SCHEMA,
         "board": board.name,
         "device": board.device,
         "engine": asdict(engine) | {"hash": f"{engine.hash:016x}"},
         "verilog_sha256": sha256_of(verilog),
-        "narrow_ports": _problem(board.require_ports, engine.memory_bytes),
+        "narrow_ports": _problem(board.require_ports, engine.memory_bytes)
+        or _problem(board.require_zynq_ports, engine.memory_bytes),
     }
     if options.synthesis:
         with watch.step("synthesis_s", f"Synthesising for {board.device} (Yosys), some minutes"):
@@ -166,6 +183,13 @@ def main(options: BuildOptions) -> int:
         files.append(target)
         report["bitstream"] = routed.report()
         print(f"Bitstream: {summary(routed)}")
+    elif vivado:
+        with watch.step("vivado_s", "Block design, place and route (Vivado), hours"):
+            run_script(vivado, script)
+        files += [options.out / f"{design}.{suffix}" for suffix in PRODUCTS]
+        print(f"Vivado's reports: {options.out / design}_board_*.rpt, for python -m nas.calibrate")
+    elif board.zynq:
+        print(not_run(script, "no Vivado on PATH" if options.bitstream else "--no-bitstream"))
     report |= watch.seconds | {"elapsed_s": round(sum(watch.seconds.values()), 1)}
     for target in reports:
         with atomic_write(target, "w") as file:
@@ -173,6 +197,23 @@ def main(options: BuildOptions) -> int:
     times = ", ".join(f"{name[:-2]} {value:g} s" for name, value in watch.seconds.items())
     print(f"Wrote {', '.join(map(str, [*files, *reports]))} ({times})")
     return int(routed is not None and not routed.timing_met)
+
+
+def _vivado(board: Board, engine: config.EngineConfig, options: BuildOptions) -> Path | None:
+    """Find the Vivado to run; refuse before long work what it cannot do."""
+    if options.require_bitstream:
+        if not options.bitstream:
+            raise UserError("--require-bitstream and --no-bitstream exclude each other")
+        board.require_zynq()
+    if not (board.zynq and options.bitstream):
+        return None
+    board.require_ports(engine.memory_bytes)
+    program = find_vivado()
+    if program:
+        version_of(program)
+    elif options.require_bitstream:
+        raise UserError("no Vivado on PATH: source its settings64.sh, or no --require-bitstream")
+    return program
 
 
 def _counts(used: Utilization, board: Board) -> dict:
@@ -227,6 +268,10 @@ def _write_files(
         for suffix, template in (("tcl", "vivado.tcl"), ("xdc", "timing.xdc")):
             text = Template((TEMPLATES / template).read_text()).substitute(values)
             texts[f"{design}.{suffix}"] = text
+    return _write(out, texts)
+
+
+def _write(out: Path, texts: dict[str, str]) -> list[Path]:
     for name, text in texts.items():
         with atomic_write(out / name, "w") as file:
             file.write(text)

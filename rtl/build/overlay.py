@@ -1,55 +1,15 @@
-"""Device tree overlay of a board: registers, memory and widths of ports, for Linux. Not run by us."""
+"""Device tree overlay of a board: registers, memory, widths of ports. Not run by us."""
+
+from string import Template
 
 from rtl.board import Board
-from rtl.build.block_design import CONTROL_BITS, PS_PORTS
+from rtl.build.block_design import CONTROL_BITS, PS_PORTS, TEMPLATES
 
 NODE = "pulsar"  # uio and its driver, boards/host/uio.py, know the device by the node's name
 LEVEL_HIGH = 4
 FABRIC_WIDTH = {128: 0, 64: 1, 32: 2}  # of AFIFMn_RDCTRL and AFIFMn_WRCTRL
 CONTROL_WIDTH = {32: 0x000, 64: 0x500, 128: 0xA00}  # of AFIFS, for both M_AXI_HPMn_FPD
 AFIFS = 14
-
-SOURCE = """\
-/dts-v1/;
-/plugin/;
-
-/* {design} on board {board}: registers, interrupt and memory for boards/host/uio.py.
- * Not run by us.
- * It names no label, so that it applies to trees without symbols. The engine's interrupt has the
- * parent that the tree's root has. Where that has none, docs/zynq.md says how to add it.
- */
-/ {{
-	fragment@0 {{
-		target-path = "/";
-
-		__overlay__ {{
-			#address-cells = <2>;
-			#size-cells = <2>;
-
-			{node}@{address:x} {{
-				compatible = "generic-uio";
-				reg = <0x0 {address:#x} 0x0 {bytes:#x}>;
-				interrupts = <0 {interrupt} {level}>;
-			}};
-
-			{node}-memory {{
-				compatible = "ikwzm,u-dma-buf";
-				device-name = "udmabuf-{node}";
-				size = <{buffer:#x}>;
-			}};
-
-			/* Widths of {ports} and of M_AXI_HPM0_FPD, for kernels with
-			 * xilinx-afi: Documentation/devicetree/bindings/fpga/xlnx,afi-fpga.yaml
-			 * of github.com/Xilinx/linux-xlnx.
-			 */
-			{node}-afi {{
-				compatible = "xlnx,afi-fpga";
-				config-afi = {widths};
-			}};
-		}};
-	}};
-}};
-"""
 
 
 def overlay(board: Board, design: str) -> str:
@@ -61,15 +21,17 @@ def overlay(board: Board, design: str) -> str:
         If the board's file has no table ``[zynq]``.
     """
     zynq = board.require_zynq()
-    return SOURCE.format(
+    source = (TEMPLATES / "zynq.dtso").read_text(encoding="utf-8")
+    return Template(source).substitute(
         design=design,
         board=board.name,
         node=NODE,
-        address=zynq.control_address,
-        bytes=zynq.control_bytes,
+        unit=f"{zynq.control_address:x}",
+        address=f"{zynq.control_address:#x}",
+        bytes=f"{zynq.control_bytes:#x}",
         interrupt=zynq.interrupt,
         level=LEVEL_HIGH,
-        buffer=zynq.buffer_bytes,
+        buffer=f"{zynq.buffer_bytes:#x}",
         ports=", ".join(f"S_AXI_{port}_FPD" for port in zynq.ports),
         widths=", ".join(f"<{register} {value:#x}>" for register, value in widths(board)),
     )

@@ -22,6 +22,14 @@ latency_cycles = 50
 """
 
 
+ZYNQ = """
+[zynq]
+board_part = "xilinx.com:zcu102"
+trees = ["zynqmp-zcu102-rev*.dtb"]
+ports = ["HP0", "HP1", "HP3"]
+"""
+
+
 @pytest.fixture
 def board_file(tmp_path):
     """Write a board's file, with one line changed."""
@@ -91,6 +99,26 @@ def test_memory_of_a_stated_size():
         " 147,456: take a smaller network, or fewer 8-bit rows"
     )
     load_board("zcu102").require_memory(1 << 40)  # nothing is stated
+
+
+def test_ports_of_a_zynq_carry_what_is_predicted():
+    zcu102 = load_board("zcu102")
+    zcu102.require_zynq_ports(32)  # 128 bits at 300 MHz are 32 bytes in a cycle of 150 MHz
+    with pytest.raises(UserError) as error:
+        zcu102.require_zynq_ports(64)
+    assert str(error.value) == (
+        "HP0 of board 'zcu102': 4.8 GB/s < 9.6, with which cycles are predicted: expect more of"
+        " them"
+    )
+    load_board("sim").require_zynq_ports(1 << 20)  # nothing is stated
+
+
+def test_a_board_without_the_table():
+    assert load_board("zcu102").require_zynq().interrupt == 89
+    with pytest.raises(
+        UserError, match=r"^board 'sim' has no table \[zynq\], which a block d"
+    ):
+        load_board("sim").require_zynq()
 
 
 def test_require_knows_its_resources():
@@ -189,3 +217,44 @@ def test_wrong_file_names_field_value_and_limit(board_file, old, new, message):
     with pytest.raises(UserError) as error:
         load_board(file)
     assert str(error.value) == f"{file}: {message}"
+
+
+def test_ports_of_a_zynq(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(VALID + ZYNQ)
+    zynq = load_board(str(file)).require_zynq()
+    assert zynq.ports == ("HP0", "HP1", "HP3")
+    assert zynq.bytes_per_second(200_000_000) == 3 * 16 * 200_000_000
+    assert (zynq.control_address, zynq.control_bytes) == (0xA000_0000, 4096)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"HP3"', '"HP2"', "zynq.ports = ['HP0', 'HP1', 'HP2']: take one of HP1 and HP2, which"),
+        ('"HP1", "HP3"', '"HP0"', "zynq.ports = ['HP0', 'HP0']: name each port once"),
+        ('"HP3"', '"HP4"', "zynq.ports.2 = 'HP4': input should be 'HP0', 'HP1', 'HP2' or 'HP3'"),
+        ('"HP0", "HP1", "HP3"', "", "zynq.ports = []: tuple should have at least 1 item"),
+        ("ports", "port_bits = 256\nports", "zynq.port_bits = 256: input should be 32, 64 or 128"),
+        ("ports", "interrupt = 90\nports", "zynq.interrupt = 90: input should be 89"),
+        (
+            "ports",
+            "control_address = 0xA000_1000\nports",
+            "zynq.control_address = 2684358656: input should be a multiple of 65536",
+        ),
+        (
+            "ports",
+            "control_address = 0x8000_0000\nports",
+            "zynq.control_address = 2147483648: input should be greater than or equal to 2684354",
+        ),
+        ("xilinx.com:", "", "zynq.board_part = 'zcu102': string should match pattern"),
+        ('trees = ["zynqmp-zcu102-rev*.dtb"]', "", "zynq.trees is missing"),
+    ],
+)
+def test_a_wrong_table_names_field_and_limit(tmp_path, old, new, message):
+    assert old in ZYNQ
+    file = tmp_path / "mine.toml"
+    file.write_text(VALID + ZYNQ.replace(old, new, 1))
+    with pytest.raises(UserError) as error:
+        load_board(str(file))
+    assert str(error.value).startswith(f"{file}: {message}")
