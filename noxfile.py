@@ -117,6 +117,17 @@ def silicon(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def zynq(session: nox.Session) -> None:
+    """Run the boards' scripts for Vivado on a model of it, and their overlays on Debian's trees.
+
+    Fetches two of Debian's kernels, once. A missing tool fails it (apt install tcl
+    device-tree-compiler). Writes docs/results/boards.json.
+    """
+    run(session, "pytest", "-m", "zynq", *session.posargs)
+    run(session, "tests.rtl.build.proof")
+
+
+@nox.session(venv_backend="none")
 def ulx3s(session: nox.Session) -> None:
     """Make the ULX3S' bitstream, and classify a digit on the netlist it was packed from.
 

@@ -99,7 +99,7 @@ class BuildOptions:
     """Don't place and route: neither where a board's tools are all open, nor by Vivado. No
     bitstream, no limit of sizes."""
     require_bitstream: Flag = False
-    """Fail at once where no bitstream can be made: without Vivado, or a table [zynq] of the board."""
+    """Fail at once where no bitstream can be made: no Vivado, or no table [zynq] of the board."""
     seed: int = 1
     """Seed of the placer."""
     paths: int = 5
@@ -146,10 +146,6 @@ def main(options: BuildOptions) -> int:
     with watch.step("verilog_s", "Writing Verilog"):
         verilog = verilog_of(rtlil, assertions=False)
         files = _write_files(options.out, design, verilog, board, engine)
-        script = options.out / f"{design}_board.tcl"
-        if board.zynq:
-            texts = {script.name: block_design(board, engine, design)}
-            files += _write(options.out, texts | {f"{design}.dtso": overlay(board, design)})
     report = {
         "schema": SCHEMA,
         "board": board.name,
@@ -183,7 +179,8 @@ def main(options: BuildOptions) -> int:
         files.append(target)
         report["bitstream"] = routed.report()
         print(f"Bitstream: {summary(routed)}")
-    elif vivado:
+    script = options.out / f"{design}_board.tcl"
+    if vivado:
         with watch.step("vivado_s", "Block design, place and route (Vivado), hours"):
             run_script(vivado, script)
         files += [options.out / f"{design}.{suffix}" for suffix in PRODUCTS]
@@ -268,10 +265,9 @@ def _write_files(
         for suffix, template in (("tcl", "vivado.tcl"), ("xdc", "timing.xdc")):
             text = Template((TEMPLATES / template).read_text()).substitute(values)
             texts[f"{design}.{suffix}"] = text
-    return _write(out, texts)
-
-
-def _write(out: Path, texts: dict[str, str]) -> list[Path]:
+    if board.zynq:
+        texts[f"{design}_board.tcl"] = block_design(board, engine, design)
+        texts[f"{design}.dtso"] = overlay(board, design)
     for name, text in texts.items():
         with atomic_write(out / name, "w") as file:
             file.write(text)

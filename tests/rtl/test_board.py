@@ -115,9 +115,7 @@ def test_ports_of_a_zynq_carry_what_is_predicted():
 
 def test_a_board_without_the_table():
     assert load_board("zcu102").require_zynq().interrupt == 89
-    with pytest.raises(
-        UserError, match=r"^board 'sim' has no table \[zynq\], which a block d"
-    ):
+    with pytest.raises(UserError, match=r"^board 'sim' has no table \[zynq\], which a block d"):
         load_board("sim").require_zynq()
 
 

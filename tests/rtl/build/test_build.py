@@ -19,8 +19,9 @@ from tests.rtl.sizes import SMALL
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """A small engine under the name ``small``."""
+    """A small engine under the name ``small``; Vivado is nowhere."""
     monkeypatch.setitem(build.config.ENGINES, "small", SMALL)
+    monkeypatch.setattr(build, "find_vivado", lambda: None)
 
 
 def run(*args):
@@ -49,11 +50,27 @@ def netlist():
     return design(**{"pulsar_small": top, "pulsar_small.matmul": matmul})
 
 
+WITHOUT_VERILOG = {
+    "Engine": lambda engine, **_: engine,
+    "emit_rtlil": lambda *_: "",
+    "verilog_of": lambda *_, **__: "",
+    "zynq_verilog": lambda *_: "",
+}
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A build without elaboration, for what does not look into the Verilog."""
+    for name, stand_in in WITHOUT_VERILOG.items():
+        monkeypatch.setattr(build, name, stand_in)
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("build")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(build.config.ENGINES, "small", SMALL)
+        patch.setattr(build, "find_vivado", lambda: None)
         args = ("--board", "zcu102", "--engine", "small", "--no-synthesis", "--out", str(folder))
         assert run(*args) == 0
     return folder
@@ -61,7 +78,8 @@ def built(tmp_path_factory):
 
 def test_files_of_a_build(built):
     assert sorted(file.name for file in built.iterdir()) == [
-        f"pulsar_small{suffix}" for suffix in (".json", ".tcl", ".v", ".xdc", "_top.v")
+        f"pulsar_small{suffix}"
+        for suffix in (".dtso", ".json", ".tcl", ".v", ".xdc", "_board.tcl", "_top.v")
     ]
     assert "-part xczu9eg-ffvb1156-2-e" in (built / "pulsar_small.tcl").read_text()
     assert "-period 6.667" in (built / "pulsar_small.xdc").read_text()
@@ -152,11 +170,9 @@ def test_levels_are_reported(monkeypatch, tmp_path, capsys):
     assert "0 DSPs (0 can take in the flip-flops behind them), 1 BRAMs (0)" in output
 
 
+@pytest.mark.usefixtures("quick")
 def test_ports_that_are_too_narrow_are_a_warning(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(build.config.ENGINES, "wide", replace(TINY, name="wide", memory_bytes=32))
-    monkeypatch.setattr(build, "Engine", lambda engine, **_: engine)  # no Verilog is needed here
-    monkeypatch.setattr(build, "emit_rtlil", lambda *_: "")
-    monkeypatch.setattr(build, "verilog_of", lambda *_, **__: "")
     assert run("--engine", "wide", "--no-synthesis", "--out", str(tmp_path)) == 0
     warning = "does not fit the ports of board 'sim': memory_bytes 32 > 16, 1 x 128 bits"
     assert f"{PROG}: warning: {warning}" in capsys.readouterr().err
@@ -173,6 +189,77 @@ def test_the_script_for_vivado_works_from_everywhere(built):
     for line, file in zip(commands, files, strict=True):
         assert file is None or f"[file join $here {file[0]}" in line
     assert "-keep_equivalent_registers" in script
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_vivado_would_have_made_is_said(tmp_path, capsys):
+    args = ("--board", "zcu102", "--engine", "small", "--no-synthesis", "--out", str(tmp_path))
+    script = tmp_path / "pulsar_small_board.tcl"
+    for more, why in (((), "no Vivado on PATH"), (("--no-bitstream",), "--no-bitstream")):
+        assert run(*args, *more) == 0
+        output = capsys.readouterr()
+        assert f"Not run ({why}): vivado -mode batch -source {script}. So there is" in output.out
+        assert output.err == ""
+    assert "set board_part {xilinx.com:zcu102}" in script.read_text()
+
+
+@pytest.mark.usefixtures("quick")
+def test_vivado_is_run(monkeypatch, tmp_path, capsys):
+    """What runs in its place finds the script, and a failed run ends with its error."""
+    program = tmp_path / "vivado"
+    script = "pulsar_small_board.tcl"
+    program.write_text(f"#!/bin/sh\necho Vivado v2024.1\ntest $1 = -version || test -f {script}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(build, "find_vivado", lambda: program)
+    args = ("--board", "zcu102", "--engine", "small", "--no-synthesis", "--out", str(tmp_path))
+    assert run(*args, "--require-bitstream") == 0
+    assert f"{tmp_path / 'pulsar_small.xsa'}" in capsys.readouterr().out
+    assert "vivado_s" in json.loads((tmp_path / "pulsar_small.json").read_text())
+    program.write_text(
+        "#!/bin/sh\necho Vivado v2024.1\ntest $1 = -version && exit\necho ERROR: no part; exit 1\n"
+    )
+    assert run(*args) == 1
+    error = capsys.readouterr().err
+    log = (tmp_path / script).with_suffix(".log")
+    assert error == f"{PROG}: error: Vivado: ERROR: no part ({log})\n"
+    program.write_text("#!/bin/sh\necho Vivado v1.0\n")
+    monkeypatch.setattr(build, "emit_rtlil", None)  # nothing long is begun
+    assert run(*args) == 2
+    assert "which is no known version" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--board", "sim", "--require-bitstream"], "board 'sim' has no table [zynq], which a blo"),
+        (["--board", "zcu102", "--require-bitstream"], "no Vivado on PATH: source its settings64"),
+        (
+            ["--board", "zcu102", "--require-bitstream", "--no-bitstream"],
+            "--require-bitstream and --no-bitstream exclude each other",
+        ),
+        (
+            ["--board", "NARROW"],
+            "does not fit the ports of board 'zcu102': memory_bytes 64 > 32, 2",
+        ),
+    ],
+)
+def test_bitstreams_that_cannot_be(args, message, monkeypatch, tmp_path, capsys):
+    """They are refused before anything long."""
+    monkeypatch.setattr(build, "emit_rtlil", None)
+    narrow = tmp_path / "narrow.toml"
+    narrow.write_text((FOLDER / "zcu102.toml").read_text().replace("ports = 4", "ports = 2"))
+    args = [str(narrow) if arg == "NARROW" else arg for arg in args]
+    assert run(*args, "--out", str(tmp_path)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"{PROG}: error: {message}") and error.count("\n") == 1
+
+
+@pytest.mark.usefixtures("quick")
+def test_ports_that_slow_the_engine_down_are_a_warning(tmp_path, capsys):
+    assert run("--board", "zcu102", "--no-synthesis", "--out", str(tmp_path)) == 0
+    warning = "HP0 of board 'zcu102': 4.8 GB/s < 9.6, with which cycles are predicted"
+    assert f"{PROG}: warning: {warning}" in capsys.readouterr().err
+    assert json.loads((tmp_path / "pulsar_zcu102.json").read_text())["narrow_ports"]
 
 
 def test_paths_that_are_printed(monkeypatch, tmp_path, capsys):
