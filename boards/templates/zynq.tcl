@@ -74,6 +74,13 @@ create_bd_design system
 set ps [create_bd_cell -type ip -vlnv xilinx.com:ip:zynq_ultra_ps_e ps]
 apply_bd_automation -rule xilinx.com:bd_rule:zynq_ultra_ps_e -config {apply_board_preset "1"} $ps
 set_property -dict $ps_properties $ps
+# The processors divide a PLL's clock, which does not give every frequency.
+foreach {clock mhz} [list PL0 $engine_mhz PL1 $port_mhz] {
+    if {$clock eq "PL0" || $port_mhz != $engine_mhz} {
+        set given [get_property CONFIG.PSU__CRL_APB__${clock}_REF_CTRL__ACT_FREQMHZ $ps]
+        puts "Clock $clock: $mhz MHz asked for, $given MHz given"
+    }
+}
 create_bd_cell -type module -reference ${design}_top engine
 create_bd_cell -type ip -vlnv xilinx.com:ip:proc_sys_reset reset
 

@@ -187,6 +187,8 @@ def main(options: BuildOptions) -> int:
         print(f"Vivado's reports: {options.out / design}_board_*.rpt, for python -m nas.calibrate")
     elif board.zynq:
         print(not_run(script, "no Vivado on PATH" if options.bitstream else "--no-bitstream"))
+    elif is_zynq(board.device):
+        print(f"No block design and no overlay: {_problem(board.require_zynq)}")
     report |= watch.seconds | {"elapsed_s": round(sum(watch.seconds.values()), 1)}
     for target in reports:
         with atomic_write(target, "w") as file:

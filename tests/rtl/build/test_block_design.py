@@ -168,6 +168,40 @@ def test_an_engine_as_wide_as_the_port_is_wired_to_it(tmp_path):
 
 
 @pytest.mark.zynq
+def test_several_ports(tmp_path):
+    """Each of the engine's has a converter and a port of its own."""
+    script = prepared(tmp_path, with_table(ports=("HP0", "HP1", "HP3")), engine_of(512))
+    top = script.with_name(f"{DESIGN}_top.v")
+    lines = top.read_text().splitlines()
+    many = []
+    for line in lines:
+        copies = range(3) if "m_axi_memory" in line else ("",)
+        many += [
+            line.replace("m_axi_memory", f"m_axi_memory_{n}").replace("WIDTH 512", "WIDTH 256")
+            for n in copies
+        ]
+    top.write_text("\n".join(many))
+    ended = run(script)
+    assert did(ended, "bus")[2:] == [
+        text
+        for n, port in enumerate(("HP0", "HP1", "HP3"))
+        for text in (
+            f"engine/m_axi_memory_{n} memory_{n}/S00_AXI",
+            f"memory_{n}/M00_AXI ps/S_AXI_{port}_FPD",
+        )
+    ]
+    clocks = [net for net in did(ended, "net") if net.startswith("ps/pl_clk1 ")]
+    assert len(clocks) == 6  # a port and a converter, three times
+
+
+@pytest.mark.zynq
+def test_clocks_that_the_processors_give_are_said(script):
+    ended = run(script, "CLOCK=142.86")
+    assert "Clock PL0: 150 MHz asked for, 142.86 MHz given\n" in ended.stdout
+    assert "Clock PL1: 300 MHz asked for, 142.86 MHz given\n" in ended.stdout
+
+
+@pytest.mark.zynq
 @pytest.mark.parametrize("port", ["HP1", "HP2", "HP3"])
 def test_other_ports(tmp_path, port):
     ended = run(prepared(tmp_path, with_table(ports=(port,)), engine_of(512)))

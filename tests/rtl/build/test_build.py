@@ -204,6 +204,20 @@ def test_what_vivado_would_have_made_is_said(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("quick")
+def test_a_zynq_without_the_table(tmp_path, capsys):
+    """Its engine is built as ever; a line says what is not."""
+    board = tmp_path / "mine.toml"
+    board.write_text((FOLDER / "zcu102.toml").read_text().partition("[zynq]")[0])
+    assert (
+        run("--board", str(board), "--engine", "small", "--no-synthesis", "--out", str(tmp_path))
+        == 0
+    )
+    said = "No block design and no overlay: board 'zcu102' has no table [zynq], which a block"
+    assert said in capsys.readouterr().out
+    assert not (tmp_path / "pulsar_small.dtso").exists()
+
+
+@pytest.mark.usefixtures("quick")
 def test_vivado_is_run(monkeypatch, tmp_path, capsys):
     """What runs in its place finds the script, and a failed run ends with its error."""
     program = tmp_path / "vivado"

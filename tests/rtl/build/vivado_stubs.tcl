@@ -6,7 +6,7 @@
 
 set Allowed [split [string trim [read [set file [open [lindex $argv 0]]]]] "\n"]
 close $file
-array set Fault {SLACK 0.05 ROUTED 1 WIDTH {} PROGRESS 100% LOG {} PARTS board:part0:1.0 CRITICAL 0}
+array set Fault {CLOCK {} SLACK 0.05 ROUTED 1 WIDTH {} PROGRESS 100% LOG {} PARTS board:part0:1.0 CRITICAL 0}
 foreach text [lrange $argv 2 end] {
     set at [string first = $text]
     set Fault([string range $text 0 $at-1]) [string range $text $at+1 end]
@@ -312,6 +312,9 @@ proc set_property {args} {
     }
 }
 proc get_property {name object} {
+    if {[regexp {^CONFIG\.(PSU__CRL_APB__PL[01]_REF_CTRL__)ACT_FREQMHZ$} $name all clock]} {
+        return [expr {$::Fault(CLOCK) ne {} ? $::Fault(CLOCK) : $::Config($object,${clock}FREQMHZ)}]
+    }
     switch $name {
         CONFIG.DATA_WIDTH { return [expr {$::Fault(WIDTH) ne {} ? $::Fault(WIDTH) : [width_of $object]}] }
         DIRECTORY { return [file join $::Folder project.runs $object] }
