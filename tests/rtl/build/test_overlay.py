@@ -50,6 +50,13 @@ def test_the_driver_finds_what_it_declares():
     assert NODE == uio.NAME
 
 
+def test_the_page_tells_the_kernel_the_same_name():
+    page = (ROOT / "docs" / "zynq.md").read_text()
+    (name,) = re.findall(r"uio_pdrv_genirq\.of_id=(\S+) ", page)
+    text = overlay(load_board("zcu102"), "pulsar_zcu102")
+    assert re.findall(r'compatible = "(.*)";', text) == [name, "ikwzm,u-dma-buf", "xlnx,afi-fpga"]
+
+
 def test_a_board_without_the_table():
     with pytest.raises(UserError, match=r"board 'sim' has no table \[zynq\]"):
         overlay(load_board("sim"), "pulsar_tiny")
