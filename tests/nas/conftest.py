@@ -8,7 +8,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from nas.cost import HardwareTarget, calibration
+from nas.cost import HardwareTarget
 from nas.cost.estimate import Estimate
 from nas.cost.networks import NamedNetwork
 from nas.data import ImageSet, TrainingData
@@ -18,7 +18,6 @@ from nas.training.augment import Augmentation
 from nas.training.recipe import TrainConfig
 from nas.training.train import train_supernet
 from rtl.model import Preprocessing
-from tests.nas.renewed import load_renewed
 
 # Tensors this small gain nothing from threads, which wait for one another on a busy machine.
 torch.set_num_threads(1)
@@ -36,14 +35,6 @@ SPACE = Space(
     fractions=(0.0, 0.5, 1.0),
     row_granularity=4,
 )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def renewed_calibrations():
-    """Tests find the package's calibrations up to date, whether they are or not."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calibration, "_load", load_renewed)
-        yield
 
 
 def _images(count: int, seed: int) -> ImageSet:

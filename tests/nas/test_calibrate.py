@@ -29,7 +29,6 @@ from rtl.compiler import lower, plan
 from rtl.config import ENGINES, TINY
 from rtl.errors import UserError
 from rtl.model import IntegerModel
-from tests.nas.renewed import STALE
 
 ROOT = Path(__file__).parents[2]
 UTILIZATION = ROOT / "tests" / "rtl" / "build" / "flat.rpt"
@@ -303,7 +302,6 @@ def test_reports_that_cannot_be_used(tmp_path, capsys, arguments, message):
 
 
 @pytest.mark.sim
-@pytest.mark.xfail(reason=STALE, strict=True)
 def test_the_calibration_of_board_sim_holds(tmp_path, capsys):
     """Fresh networks in Verilator, fresh engines through Yosys, and the same Verilog."""
     assert SEED_QUICK != SEED_HELD_OUT
