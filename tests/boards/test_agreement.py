@@ -6,7 +6,7 @@ import pytest
 
 from boards.host import layout, pynq, uio
 from boards.host.registers import REGISTERS
-from rtl.board import board_names, load_board
+from rtl.board import FOLDER, board_names, load_board
 from rtl.build.block_design import PS_PORTS, block_design
 from rtl.build.overlay import overlay
 from rtl.config import engine
@@ -78,3 +78,16 @@ def test_the_buffer_is_pages_of_the_driver(texts):
     _, _, tree = texts
     (size,) = number(r'compatible = "ikwzm,u-dma-buf";[^}]*size = <(\w+)>', tree)
     assert size % layout.PAGE == 0
+
+
+@pytest.mark.parametrize("board", ZYNQ, ids=lambda board: board.name)
+def test_the_page_has_what_the_boards_file_has(board):
+    zynq = board.require_zynq()
+    page = (FOLDER.parent / "docs" / "zynq.md").read_text()
+    (row,) = re.findall(rf"^\| `{board.name}` \| (.*) \|$", page, re.M)
+    ports, clock, port_clock, trees = row.split(" | ")
+    assert ports.startswith(f"{', '.join(zynq.ports)}, {zynq.port_bits} bits")
+    assert clock == f"{board.clock_hz / 1e6:g} MHz"
+    given = zynq.port_clock_hz
+    assert port_clock == (f"{given / 1e6:g} MHz" if given else "the same")
+    assert trees == ", ".join(f"`{tree}`" for tree in zynq.trees)
