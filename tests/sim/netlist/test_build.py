@@ -8,6 +8,7 @@ import pytest
 from rtl.build import content
 from rtl.build.route import flat_netlist, place_and_route
 from rtl.errors import ToolError
+from rtl.lib.devices import Primitives
 from rtl.lib.emit import emit_rtlil
 from rtl.soc.blocks import WORD_BITS
 from rtl.soc.ulx3s import CLOCK_HZ, constraints
@@ -26,7 +27,7 @@ OLD, NEW = content.placeholder(MEMORY_WORDS), content.words_of(CONTENT, MEMORY_W
 @pytest.fixture(scope="module")
 def routed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("board")
-    flat_netlist(emit_rtlil(SmallBoard(OLD), "board"), "board", folder)
+    flat_netlist(emit_rtlil(SmallBoard(OLD), "board", Primitives.ECP5), "board", folder)
     place_and_route(folder, "LFE5U-85F-6BG381C", constraints(), CLOCK_HZ, seed=1)
     return folder
 
@@ -71,8 +72,8 @@ def test_the_bitstream_s_content_is_the_netlist_s(routed):
             ]
             wanted.add(tuple(row >> 9 * half & 0x1FF for row in rows for half in range(2)))
     found = {
-        tuple(int(word, 16) for word in block.split()[2:])
-        for block in content.BLOCK.findall((routed / "content.config").read_text())
+        tuple(int(word, 16) for word in block["values"].split())
+        for block in content.BLOCK.finditer((routed / "content.config").read_text())
     }
     assert found == wanted
 

@@ -13,6 +13,7 @@ from rtl.build.absorb import absorb_in_file
 from rtl.build.route import flat_netlist
 from rtl.build.verilog import emit_verilog
 from rtl.config import ULX3S
+from rtl.lib.devices import Primitives
 from rtl.lib.emit import emit_rtlil
 from rtl.matmul.array import MultiplierArray
 from rtl.memory.scratchpads.bank import Bank
@@ -69,8 +70,8 @@ def test_a_unit_and_its_netlist_do_the_same(name, tmp_path):
     for path, member, value in unit.signature.flatten(unit):
         ports[member.flow]["__".join(map(str, path))] = len(Value.cast(value))
     inputs, outputs = ports[In], ports[wiring.Out]
-    (tmp_path / "rtl.v").write_text(emit_verilog(unit, "unit"))
-    flat_netlist(emit_rtlil(UNITS[name](), "unit"), "unit", tmp_path)
+    (tmp_path / "rtl.v").write_text(emit_verilog(unit, "unit", Primitives.ECP5))
+    flat_netlist(emit_rtlil(UNITS[name](), "unit", Primitives.ECP5), "unit", tmp_path)
     netlist = tmp_path / "netlist.json"
     taken_in = absorb_in_file(netlist)
     assert taken_in["flip_flops"] > 0
