@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from boards.host.errors import DeviceError
 from rtl.build import content
 from rtl.build.route import flat_netlist, place_and_route
 from rtl.errors import ToolError
@@ -51,11 +52,9 @@ def test_the_routed_netlist_does_what_the_rtl_does(routed, tmp_path):
 def test_one_flipped_bit_of_a_look_up_table_is_noticed(routed, tmp_path):
     netlist = RoutedNetlist(routed / "routed.json")
     replace_content(netlist, OLD, NEW)
-    netlist.flip("$PACKER_VCC", 15)  # the source of all ones, such as the multiplier's signs
-    transport = opened(netlist, tmp_path)
-    with pytest.raises(AssertionError):
-        exercise(transport, CONTENT)
-    transport.close()
+    netlist.flip("$PACKER_VCC", 15)  # the source of all ones, such as a multiplier's signs
+    with pytest.raises((AssertionError, DeviceError)):  # a wrong answer, or none
+        exercise(opened(netlist, tmp_path), CONTENT)
 
 
 def test_the_bitstream_s_content_is_the_netlist_s(routed):
