@@ -1,0 +1,85 @@
+# amaranth: UnusedElaboratable=no
+"""The interleaver: random traffic in Verilator, latency and throughput in Amaranth's simulator."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtl.build.verilog import emit_verilog
+from rtl.memory.axi import Axi4
+from rtl.soc.interleaver import Interleaver
+from rtl.soc.pieces import MemoryPorts
+from sim.toolchain import builder
+from sim.tops import MEMORY, UNWATCHED, memory_side
+
+STRESS = Path(__file__).parent / "interleaver" / "stress.sv"
+BENCH = "tests.rtl.soc.interleaver.bench"
+LAYOUTS = [(64, 2, 32), (64, 3, 16), (64, 1, 16), (16, 2, 16), (16, 3, 8), (32, 4, 32)]
+
+
+def board(data_bytes, ports):
+    """SystemVerilog of module ``board``: an interleaver with its memory, for stress.sv."""
+    prefixes = ["first__", *(f"others__{n}__" for n in range(ports.count - 1))]
+    memory, pins = memory_side(prefixes, ports.bytes, ports.piece_bytes)
+    settings = {"latency": 16, "bytes_per_cycle": 16, "stall": 8, "seed": 32, "error_address": 40}
+    head = ["input logic clk", "input logic rst"]
+    head += [f"input logic [{bits - 1}:0] {name}" for name, bits in settings.items()]
+    for name, member in Axi4(data_bytes).flip().members.items():
+        if name not in UNWATCHED | {"arsize", "awsize", "arburst", "awburst"}:
+            way = "input" if member.flow.name == "In" else "output"
+            head.append(f"{way} logic [{member.shape - 1}:0] {name}")
+            pins.append(f".engine__{name}({name})")
+    pins += [f".engine__{name}burst(2'b01)" for name in ("ar", "aw")]
+    instance = f"  interleaver interleaver(.clk(clk), .rst(rst), {', '.join(pins)});"
+    return f"module board({', '.join(head)});\n{memory}\n{instance}\nendmodule\n"
+
+
+def content(size):
+    """The words that stress.sv expects where nothing was written."""
+    address = 4 * np.arange(size // 4, dtype=np.uint64)
+    words = (address >> 2) * 2654435769 ^ address >> 7
+    return words.astype(np.uint32).tobytes()
+
+
+def stress(data_bytes, ports, patterns, folder):
+    verilog = emit_verilog(Interleaver(data_bytes, ports), "interleaver")
+    (folder / "interleaver.v").write_text(verilog)
+    (folder / "board.sv").write_text(board(data_bytes, ports))
+    sizes = {
+        "BYTES": data_bytes,
+        "PORTS": ports.count,
+        "PORT_BYTES": ports.bytes,
+        "BLOCK": ports.piece_bytes,
+    }
+    build = builder.build(
+        [STRESS, folder / "interleaver.v", folder / "board.sv", *MEMORY],
+        top="stress",
+        arguments=[
+            *("-Wno-fatal", "-Wno-lint", "-Wno-style"),
+            *(f"-G{name}={value}" for name, value in sizes.items()),
+            *("-CFLAGS", f"-DMEMORY_BYTES={ports.bytes}"),
+        ],
+    )
+    memory = folder / "memory.bin"
+    memory.write_bytes(content(48 * 16 * data_bytes))
+    build.run(
+        BENCH,
+        testcase="stress",
+        env={"FOLDER": str(folder), "PATTERNS": str(patterns)},
+        plusargs=[f"+memory={memory}", f"+memory_bytes={memory.stat().st_size}"],
+    )
+    return json.loads((folder / "counts.json").read_text())
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize(("data_bytes", "count", "port_bytes"), LAYOUTS)
+def test_no_beat_is_lost_doubled_or_out_of_order(data_bytes, count, port_bytes, tmp_path):
+    """1,000 patterns of stalls, latencies, bandwidths and errors, with all rules of AXI watched."""
+    counts = stress(data_bytes, MemoryPorts(count, port_bytes), 1000, tmp_path)
+    assert counts.pop("wrong") == 0
+    assert counts.pop("pattern") == 1000
+    assert counts.pop("answered") == 6 * 1000
+    assert counts.pop("checked") > 30 * 1000 * 7  # beats of bursts of 8.5 on average
+    assert counts.pop("errors") > 100
