@@ -17,6 +17,7 @@ from rtl.config import EngineConfig
 from rtl.errors import UserError
 from sim import testbench
 from sim.remote import RemoteSimulation
+from sim.toolchain.simulation import Build
 
 WAIT_CYCLES = 1_000_000  # in one call; the driver asks again
 NOWHERE = (1 << 40) - 1  # an address that nobody reads: no error from memory
@@ -47,6 +48,8 @@ class SimulatedTransport(Transport):
     engine : EngineConfig
     board : BoardFacts
     memory_bytes : int
+    build : Build, optional
+        A system with the engine in it (:mod:`sim.tops`); by default the engine alone.
 
     Raises
     ------
@@ -56,10 +59,16 @@ class SimulatedTransport(Transport):
 
     interrupts = True
 
-    def __init__(self, engine: EngineConfig, board: BoardFacts, memory_bytes: int):
+    def __init__(
+        self,
+        engine: EngineConfig,
+        board: BoardFacts,
+        memory_bytes: int,
+        build: Build | None = None,
+    ):
         self.memory_bytes = memory_bytes
         self._clock_hz = board.clock_hz
-        build = testbench.build(engine)  # with taps, as sim.run has it: one build for both
+        build = build or testbench.build(engine)  # with taps, as sim.run has it: one build for both
         self._folder = tempfile.TemporaryDirectory(prefix="pulsar-device-")
         folder = Path(self._folder.name)
         memory = folder / "memory.bin"

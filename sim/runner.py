@@ -94,6 +94,7 @@ def run(
     corrupt: Callable[[bytearray], None] | None = None,
     progress: Progress | None = None,
     hostile: bool | None = None,
+    build: Build | None = None,
 ) -> EngineRun:
     """Run images on the engine in Verilator, in one run: they overlap.
 
@@ -116,6 +117,9 @@ def run(
         Called with how many images are done, and of how many.
     hostile : bool, optional
         Memories as bad as a device's may be: :func:`rtl.build.verilog.emit_verilog`.
+    build : Build, optional
+        A system with the engine in it (:mod:`sim.tops`), with taps if writes are compared; by
+        default the engine alone, with a memory as wide as its port.
 
     Raises
     ------
@@ -128,7 +132,7 @@ def run(
     engine = engine or engine_of(board)
     compiled = compile_model(model, engine)
     started = time.monotonic()
-    build = testbench.build(engine, tap=check, hostile=hostile)
+    build = build or testbench.build(engine, tap=check, hostile=hostile)
     built = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="pulsar-network-") as name:
         job = SimulationJob(compiled, images, board, engine, Path(name))

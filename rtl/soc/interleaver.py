@@ -247,7 +247,7 @@ class Interleaver(wiring.Component):
         m.submodules.collector = collector = BeatCollector(size, count)
         m.submodules.beats = beats = Skid(beat_layout(size))
         m.submodules.writes = writes = WriteNarrower(size, self.ports)
-        connect(m, producer=cutter.pieces, consumer=pieces.i)
+        connect(m, producer=cutter.o, consumer=pieces.i)
         connect(m, producer=pieces.o, consumer=dealer.i)
         connect(m, producer=dealer.ends, consumer=ends.i)
         connect(m, producer=ends.o, consumer=collector.ends)
@@ -260,7 +260,7 @@ class Interleaver(wiring.Component):
             axi.pass_through(m, bus, port.bus)
             pass_attributes(m, bus, self.engine, "ar")
         axi.pass_through(m, self.first, writes.port)
-        self._connect_engine(m, cutter.bursts, beats.o, writes.engine)
+        self._connect_engine(m, cutter.i, beats.o, writes.engine)
         return m
 
     def _connect_engine(

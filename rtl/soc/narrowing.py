@@ -82,6 +82,8 @@ def _beat(data_bytes: int, **more: int) -> data.StructLayout:
 class AnswerCollector(wiring.Component):
     """Makes one answer of those of a burst's pieces: an error if any of them is one.
 
+    It comes ``LATENCY`` cycle after the last of them.
+
     Members
     -------
     ends : In(stream of ENDS)
@@ -89,6 +91,8 @@ class AnswerCollector(wiring.Component):
     port : In(stream of Response)
     engine : Out(stream of Response)
     """
+
+    LATENCY = 1
 
     def __init__(self) -> None:
         answers = stream.Signature(axi.Response)
@@ -144,6 +148,12 @@ class WriteNarrower(wiring.Component):
             }
         )
 
+    @staticmethod
+    def latency(data_bytes: int, ports: MemoryPorts) -> int:
+        """Return the cycles that the answer of a burst of one beat comes later."""
+        asks, parts = PieceCutter.LATENCY + Queue.LATENCY, data_bytes // ports.bytes
+        return asks + parts - 1 + Skid.LATENCY + AnswerCollector.LATENCY
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         size, port_bytes = self.data_bytes, self.ports.bytes
@@ -156,11 +166,11 @@ class WriteNarrower(wiring.Component):
         m.submodules.divider = divider = BeatDivider(size, port_bytes)
         m.submodules.parts = parts = Skid(divider.parts.p.shape())
         m.submodules.answers = answers = AnswerCollector()
-        fork(m, cutter.pieces, addresses.i, lengths.i, ends.i)
+        fork(m, cutter.o, addresses.i, lengths.i, ends.i)
         connect(m, producer=lengths.o, consumer=divider.lengths)
         connect(m, producer=divider.parts, consumer=parts.i)
         connect(m, producer=ends.o, consumer=answers.ends)
-        self._connect_engine(m, cutter.bursts, divider.beats, answers.engine)
+        self._connect_engine(m, cutter.i, divider.beats, answers.engine)
         self._connect_port(m, addresses.o, parts.o, answers.port)
         return m
 

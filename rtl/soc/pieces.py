@@ -61,22 +61,31 @@ class PieceCutter(wiring.Component):
 
     Members
     -------
-    bursts : In(stream of Burst)
+    i : In(stream of Burst)
         ``last`` has no meaning.
-    pieces : Out(stream of Burst)
+    o : Out(stream of Burst)
         ``last`` of the burst.
+
+    Raises
+    ------
+    ValueError
+        If ``piece_beats`` is out of range.
     """
 
     LATENCY = 1
 
     def __init__(self, data_bytes: int, piece_beats: int):
+        if piece_beats not in (1, 2, 4, 8, BURST_BEATS):
+            raise ValueError(
+                f"piece_beats must be a power of two up to {BURST_BEATS}, not {piece_beats}"
+            )
         self.data_bytes, self.piece_beats = data_bytes, piece_beats
         bursts = stream.Signature(Burst)
-        super().__init__({"bursts": In(bursts), "pieces": Out(bursts)})
+        super().__init__({"i": In(bursts), "o": Out(bursts)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        bursts, pieces, piece = self.bursts, self.pieces, self.pieces.p
+        bursts, pieces, piece = self.i, self.o, self.o.p
         address = Signal.like(bursts.p.address)
         first = exact_log2(self.data_bytes)
         beat = address[first : first + exact_log2(BURST_BEATS)]  # in the burst's block

@@ -7,6 +7,7 @@ order in which they were issued. Beats leave the program's buffer as instruction
 """
 
 from dataclasses import dataclass
+from math import inf
 
 from rtl.compiler.tiles import divide_up
 from rtl.isa.instructions import INSTRUCTION_BYTES
@@ -33,10 +34,16 @@ class MemoryTiming:
         Sustained bandwidth, reads and writes together.
     latency_cycles : int
         Cycles from a read's address to its first data.
+    answer_cycles : int, optional
+        Cycles from a write's last beat to its answer; by default as many as a read's.
+    written_per_cycle : float
+        Bytes that can be written in a cycle, where a narrower port than the engine's is written to.
     """
 
     bytes_per_cycle: float = 16.0
     latency_cycles: int = 100
+    answer_cycles: int | None = None
+    written_per_cycle: float = inf
 
 
 class MemoryPort:

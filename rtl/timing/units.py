@@ -16,6 +16,7 @@ All times are clock cycles of the RTL.
 
 from collections import deque
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Protocol
 
 from rtl.compiler.operations import Operation
@@ -267,7 +268,7 @@ class StoreTiming:
     engine : EngineConfig
     latencies : UnitLatencies
     timing : MemoryTiming
-        The answer of a burst takes the memory's latency.
+        How long the answer of a burst takes.
     memory : MemoryPort
         Shared with the reads, and so is its bandwidth.
     """
@@ -282,11 +283,13 @@ class StoreTiming:
         self.engine = engine
         self.latencies = latencies
         self.memory = memory
-        self.answer = latencies.store_answer + timing.latency_cycles
+        answer = timing.answer_cycles
+        self.answer = latencies.store_answer + (timing.latency_cycles if answer is None else answer)
         self.free = self.busy = self.taken = 0.0
         self.first = NEVER  # when the next burst's first beat can be sent
         self.left = self.in_block = 0  # beats to be sent; their place in a block of memory
         self.pace, self.early = 1, 0  # cycles from beat to beat; how much earlier the last one is
+        self.slowest = ceil(engine.memory_bytes / timing.written_per_cycle)  # pace of the port
         self.bytes = 0  # written
         self.unanswered: deque[float] = deque(maxlen=WRITES_IN_FLIGHT)  # the bursts' last beats
 
@@ -310,6 +313,8 @@ class StoreTiming:
         self.unanswered.clear()
         start = taken + self.latencies.store_check + self.latencies.store_word
         self.first = start + self.pace - 1 - (self.early and self.left == 1)
+        if self.slowest > self.pace:
+            self.pace, self.early = self.slowest, 0
         return NEVER
 
     def candidate(self) -> float:

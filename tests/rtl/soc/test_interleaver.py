@@ -13,6 +13,7 @@ from rtl.soc.interleaver import Interleaver
 from rtl.soc.pieces import MemoryPorts
 from sim.toolchain import builder
 from sim.tops import MEMORY, UNWATCHED, memory_side
+from tests.rtl.simulation import simulate
 
 STRESS = Path(__file__).parent / "interleaver" / "stress.sv"
 BENCH = "tests.rtl.soc.interleaver.bench"
@@ -83,3 +84,69 @@ def test_no_beat_is_lost_doubled_or_out_of_order(data_bytes, count, port_bytes, 
     assert counts.pop("answered") == 6 * 1000
     assert counts.pop("checked") > 30 * 1000 * 7  # beats of bursts of 8.5 on average
     assert counts.pop("errors") > 100
+
+
+def beats_of(data_bytes, ports, bursts, memory_cycles=20):
+    """Cycles in which whole bursts are taken, and in which their beats come; an ideal memory."""
+    dut, taken, given = Interleaver(data_bytes, ports), [], []
+    parts = data_bytes // ports.bytes
+
+    async def engine(ctx):
+        left = bursts
+        ctx.set(dut.engine.rready, 1)
+        ctx.set(dut.engine.arlen, 15)
+        cycle = 0
+        while len(given) < 16 * bursts:
+            ctx.set(dut.engine.arvalid, left > 0)
+            ctx.set(dut.engine.araddr, 16 * data_bytes * (bursts - left))
+            if ctx.get(dut.engine.rvalid):
+                given.append(cycle)
+                assert ctx.get(dut.engine.rdata) & 0xFFFF == len(given) - 1
+                assert ctx.get(dut.engine.rlast) == (len(given) % 16 == 0)
+            if left and ctx.get(dut.engine.arready):
+                taken.append(cycle)
+                left -= 1
+            await ctx.tick()
+            cycle += 1
+            assert cycle < 2000
+
+    def memory(bus):
+        async def serve(ctx):
+            waiting, cycle = [], 0  # beats: when each may go, its value, and whether it is the last
+            ctx.set(bus.arready, 1)
+            while True:
+                if ctx.get(bus.arvalid):
+                    first, count = ctx.get(bus.araddr) // ports.bytes, ctx.get(bus.arlen) + 1
+                    waiting += [
+                        (cycle + memory_cycles, (first + n) // parts, n == count - 1)
+                        for n in range(count)
+                    ]
+                goes = bool(waiting) and waiting[0][0] <= cycle
+                _, value, last = waiting.pop(0) if goes else (0, 0, 0)
+                ctx.set(bus.rvalid, goes)
+                ctx.set(bus.rdata, value)
+                ctx.set(bus.rlast, last)
+                await ctx.tick()
+                cycle += 1
+
+        return serve
+
+    simulate(dut, engine, background=[memory(bus) for bus in (dut.first, *dut.others)])
+    return taken, given
+
+
+@pytest.mark.parametrize(("data_bytes", "count", "port_bytes"), LAYOUTS)
+def test_latency_and_throughput(data_bytes, count, port_bytes):
+    ports = MemoryPorts(count, port_bytes)
+    taken, given = beats_of(data_bytes, ports, 8)
+    assert given[0] - taken[0] - 20 == Interleaver.latency(data_bytes, ports)
+    piece = ports.piece_bytes // data_bytes
+    slowest = max(1, data_bytes / (count * port_bytes))  # cycles per beat, behind the first piece
+    assert given[-1] - given[piece - 1] <= slowest * (len(given) - piece)
+    if slowest > 1:
+        assert given[-1] - given[0] >= slowest * (len(given) - piece)
+
+
+def test_ports_that_cannot_carry_an_engine_s_beats_are_refused():
+    with pytest.raises(ValueError, match="ports of 32 bytes cannot carry beats of 16: these must"):
+        Interleaver(16, MemoryPorts(2, 32))
