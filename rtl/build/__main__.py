@@ -31,7 +31,7 @@ from rtl.build.tables import (
 )
 from rtl.build.verilog import require_yosys, verilog_of
 from rtl.build.vivado import PRODUCTS, find_vivado, not_run, run_script, version_of
-from rtl.build.zynq import zynq_verilog
+from rtl.build.zynq import memory_ports, zynq_verilog
 from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
 from rtl.console import print_tables
 from rtl.engine import Engine
@@ -261,7 +261,7 @@ def _write_files(
     }
     texts = {f"{design}.v": verilog}
     if is_zynq(board.device):
-        texts[f"{design}_top.v"] = zynq_verilog(engine, design)
+        texts[f"{design}_top.v"] = zynq_verilog(engine, design, memory_ports(board, engine))
     kind = kind_of(board.device)
     if kind and kind.is_amd:
         for suffix, template in (("tcl", "vivado.tcl"), ("xdc", "timing.xdc")):

@@ -7,7 +7,7 @@
                            └─ …           └─── last piece of its burst? ─────┘
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -42,7 +42,7 @@ class PieceDealer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        turn, ready = Signal(range(len(self.o))), Signal()
+        turn, ready = _turn(len(self.o)), Signal()
         m.d.comb += [
             ready.eq(choose([port.ready for port in self.o], turn)),
             self.i.ready.eq(ready & self.ends.ready),
@@ -70,6 +70,8 @@ class ReadPort(wiring.Component):
         Bytes per beat of the engine.
     port_bytes : int
         Bytes per beat of the port.
+    piece_beats : int
+        Beats of the engine in a whole piece.
     room : int
         Beats of the engine that the port may have asked for, a power of two.
 
@@ -83,8 +85,9 @@ class ReadPort(wiring.Component):
         Without AxCACHE and AxPROT.
     """
 
-    def __init__(self, data_bytes: int, port_bytes: int, room: int):
-        self.data_bytes, self.port_bytes, self.room = data_bytes, port_bytes, room
+    def __init__(self, data_bytes: int, port_bytes: int, piece_beats: int, room: int):
+        self.data_bytes, self.port_bytes = data_bytes, port_bytes
+        self.piece_beats, self.room = piece_beats, room
         super().__init__(
             {
                 "pieces": In(stream.Signature(Burst)),
@@ -101,10 +104,10 @@ class ReadPort(wiring.Component):
         pieces, bus = self.pieces, self.bus
         parts = exact_log2(self.data_bytes // self.port_bytes)
         room = Signal(range(self.room + 1), init=self.room)
-        left = Signal(signed(len(room) + 1))  # room, once the next piece is on its way
-        fits = left >= 0
+        fits = Signal(init=1)  # a cycle late: there was room for two whole pieces
+        goes = Signal()
         m.d.comb += [
-            left.eq(room - pieces.p.beats),
+            goes.eq(pieces.valid & pieces.ready),
             chosen.i.p.eq(pieces.p),
             chosen.i.valid.eq(pieces.valid & fits),
             pieces.ready.eq(chosen.i.ready & fits),
@@ -113,30 +116,35 @@ class ReadPort(wiring.Component):
             bus.arvalid.eq(chosen.o.valid),
             chosen.o.ready.eq(bus.arready),
         ]
-        m.d.sync += room.eq(Mux(pieces.valid & pieces.ready, left, room) + buffer.taken)
+        m.d.sync += [
+            room.eq(room - Mux(goes, pieces.p.beats, 0) + buffer.taken),
+            fits.eq(room >= 2 * self.piece_beats),
+        ]
         self._pack(m, buffer.i, parts)
         return m
 
     def _pack(self, m: Module, beat: wiring.PureInterface, parts: int) -> None:
         """Make a beat of the engine from ``2 ** parts`` of the port, the first one lowest."""
         bus = self.bus
-        place, failed = Signal(parts), Signal()
-        earlier = Signal(8 * (self.data_bytes - self.port_bytes))
-        word = Cat(earlier, bus.rdata)
-        whole = place.all()
+        whole, word, failed = Const(1), bus.rdata, bus.rresp[1]
+        if parts:
+            place, earlier_failed = Signal(parts), Signal()
+            earlier = Signal(8 * (self.data_bytes - self.port_bytes), reset_less=True)
+            whole, word = place.all(), Cat(earlier, bus.rdata)
+            failed = earlier_failed | bus.rresp[1]
+            with m.If(bus.rvalid):
+                m.d.sync += [
+                    place.eq(place + 1),
+                    earlier.eq(word[8 * self.port_bytes :]),
+                    earlier_failed.eq(failed & ~whole),
+                ]
         m.d.comb += [
             bus.rready.eq(1),
             beat.valid.eq(bus.rvalid & whole),
             beat.p.data.eq(word),
-            beat.p.error.eq(failed | bus.rresp[1]),
+            beat.p.error.eq(failed),
             beat.p.last.eq(bus.rlast),
         ]
-        with m.If(bus.rvalid):
-            m.d.sync += [
-                place.eq(place + 1),
-                earlier.eq(word[8 * self.port_bytes :]),
-                failed.eq(~whole & (failed | bus.rresp[1])),
-            ]
 
 
 class BeatCollector(wiring.Component):
@@ -167,7 +175,7 @@ class BeatCollector(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        turn, ends = Signal(range(len(self.i))), self.ends
+        turn, ends = _turn(len(self.i)), self.ends
         beat = data.View(self.o.p.shape(), choose([port.p.as_value() for port in self.i], turn))
         moves = self.o.valid & self.o.ready
         m.d.comb += [
@@ -214,14 +222,10 @@ class Interleaver(wiring.Component):
     Source: docs/design/0021-ports.md.
     """
 
-    BURSTS = 64  # pieces that are under way
+    PIECES = 64  # pieces that are under way
 
     def __init__(self, data_bytes: int, ports: MemoryPorts):
-        if not ports.bytes <= data_bytes <= ports.piece_bytes:
-            raise ValueError(
-                f"ports of {ports.bytes} bytes cannot carry beats of {data_bytes}: these must have"
-                f" between {ports.bytes} and {ports.piece_bytes}"
-            )
+        self.check(data_bytes, ports)
         self.data_bytes, self.ports = data_bytes, ports
         super().__init__(
             {
@@ -231,6 +235,20 @@ class Interleaver(wiring.Component):
             }
         )
 
+    @property
+    def large(self) -> list[str]:
+        """Submodules that want a copy of the reset of their own."""
+        return ["beats", "writes", *(f"port_{index}" for index in range(self.ports.count))]
+
+    @staticmethod
+    def check(data_bytes: int, ports: MemoryPorts) -> None:
+        """Raise a ValueError where ports cannot carry an engine's beats."""
+        if not ports.bytes <= data_bytes <= ports.piece_bytes:
+            raise ValueError(
+                f"ports of {ports.bytes} bytes cannot carry beats of {data_bytes}: these must have"
+                f" between {ports.bytes} and {ports.piece_bytes}"
+            )
+
     @staticmethod
     def latency(data_bytes: int, ports: MemoryPorts) -> int:
         """Return the cycles that a read takes longer through the interleaver."""
@@ -239,11 +257,12 @@ class Interleaver(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        size, count = self.data_bytes, self.ports.count
-        m.submodules.cutter = cutter = PieceCutter(size, self.ports.piece_bytes // size)
+        size, count, port_bytes = self.data_bytes, self.ports.count, self.ports.bytes
+        piece_beats = self.ports.piece_bytes // size
+        m.submodules.cutter = cutter = PieceCutter(size, piece_beats)
         m.submodules.pieces = pieces = Skid(Burst)
         m.submodules.dealer = dealer = PieceDealer(count)
-        m.submodules.ends = ends = Queue(ENDS, self.BURSTS)
+        m.submodules.ends = ends = Queue(ENDS, self.PIECES)
         m.submodules.collector = collector = BeatCollector(size, count)
         m.submodules.beats = beats = Skid(beat_layout(size))
         m.submodules.writes = writes = WriteNarrower(size, self.ports)
@@ -253,7 +272,7 @@ class Interleaver(wiring.Component):
         connect(m, producer=ends.o, consumer=collector.ends)
         connect(m, producer=collector.o, consumer=beats.i)
         for index, bus in enumerate((self.first, *self.others)):
-            port = ReadPort(size, self.ports.bytes, ROOM_BYTES // size)
+            port = ReadPort(size, port_bytes, piece_beats, ROOM_BYTES // size)
             m.submodules[f"port_{index}"] = port
             connect(m, producer=dealer.o[index], consumer=port.pieces)
             connect(m, producer=port.beats, consumer=collector.i[index])
@@ -285,6 +304,11 @@ class Interleaver(wiring.Component):
             engine.rvalid.eq(beats.valid),
             beats.ready.eq(engine.rready),
         ]
+
+
+def _turn(ports: int) -> Signal:
+    """Make the number of a port; a signal of no bits would be none in Verilog."""
+    return Signal(range(max(2, ports)), name="turn")
 
 
 def _following(turn: Signal, ports: int) -> Value:

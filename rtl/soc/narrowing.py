@@ -1,6 +1,6 @@
 """Writes of an engine through a narrower port: bursts cut into pieces, beats into parts."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -58,7 +58,8 @@ class BeatDivider(wiring.Component):
         m = Module()
         lengths, beats, parts = self.lengths, self.beats, self.parts
         size = self.port_bytes
-        place, done = Signal(exact_log2(self.data_bytes // size)), Signal(LENGTH_BITS)
+        count, done = self.data_bytes // size, Signal(LENGTH_BITS)
+        place = Signal(exact_log2(count)) if count > 1 else Const(0, 0)
         whole, moves = place.all(), parts.valid & parts.ready
         firsts = range(0, self.data_bytes, size)
         m.d.comb += [
@@ -70,7 +71,9 @@ class BeatDivider(wiring.Component):
             lengths.ready.eq(moves & parts.p.last),
         ]
         with m.If(moves):
-            m.d.sync += [place.eq(place + 1), done.eq(Mux(parts.p.last, 0, done + whole))]
+            m.d.sync += done.eq(Mux(parts.p.last, 0, done + whole))
+            if count > 1:
+                m.d.sync += place.eq(place + 1)
         return m
 
 

@@ -88,7 +88,7 @@ class ZynqTop(wiring.Component):
         if self.ports:
             interleaver = Interleaver(self.config.memory_bytes, self.ports)
             tree = ResetTree(m, reset, platform)
-            m.submodules.interleaver = tree.part("interleaver", interleaver)
+            m.submodules.interleaver = tree.part("interleaver", interleaver, interleaver.large)
             connect(m, producer=memory, consumer=interleaver.engine)
             inside = [interleaver.first, *interleaver.others]
         for bus, part in zip(self._buses, [control, *inside], strict=True):

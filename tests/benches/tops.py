@@ -56,7 +56,7 @@ class Board:
         self.check()
 
     def check(self):
-        size = self.job["output_bytes"]
+        size = len(self.expected) // len(self.job["images"])  # what follows fills the last beat
         found = b"".join(self.memory[output : output + size] for _, output in self.job["images"])
         assert found == self.expected
 

@@ -5,6 +5,7 @@ import pytest
 
 from rtl.config import TINY, ZCU102
 from rtl.lib.devices import kind_of
+from rtl.soc.pieces import MemoryPorts
 from rtl.soc.zynq import ZynqTop, is_zynq
 
 AXI4_REQUIRED = {  # of a manager, by IHI 0022, tables A10-1 and A10-2
@@ -62,6 +63,28 @@ def test_sizes_of_the_buses():
     memory = parameters_of(top, "m_axi_memory_araddr")
     assert (memory["PROTOCOL"], memory["MAX_BURST_LENGTH"]) == ("AXI4", "16")
     assert memory["DATA_WIDTH"] == str(len(top.m_axi_memory_rdata)) == "512"
+
+
+def test_several_ports_share_the_reads():
+    top = ZynqTop(ZCU102, "zcu102", MemoryPorts(3, 16))
+    buses = ["m_axi_memory_0", "m_axi_memory_1", "m_axi_memory_2"]
+    assert parameters_of(top, "aclk")["ASSOCIATED_BUSIF"] == ":".join(["s_axi_control", *buses])
+    assert ports_of(top, buses[0]) == AXI4_REQUIRED | AXI4_OPTIONAL
+    for bus in buses[1:]:
+        assert ports_of(top, bus) == {
+            name for name in AXI4_REQUIRED | AXI4_OPTIONAL if name[:2] == "ar" or name[0] == "r"
+        }
+    memories = [parameters_of(top, f"{bus}_araddr") for bus in buses]
+    assert [m["READ_WRITE_MODE"] for m in memories] == ["READ_WRITE", "READ_ONLY", "READ_ONLY"]
+    assert {m["DATA_WIDTH"] for m in memories} == {"128"}
+    assert {m["MAX_BURST_LENGTH"] for m in memories} == {"16"}
+    assert set(top.attributes()) == set(top.signature.members)
+
+
+def test_one_port_behind_an_interleaver_has_the_plain_name():
+    top = ZynqTop(ZCU102, "zcu102", MemoryPorts(1, 32))
+    sizes = parameters_of(top, "m_axi_memory_araddr")
+    assert (sizes["DATA_WIDTH"], sizes["MAX_BURST_LENGTH"]) == ("256", "8")
 
 
 @pytest.mark.parametrize(
