@@ -14,4 +14,7 @@ Of a board without a processor: a serial bridge, memory on the chip, pins.
 Of a Zynq UltraScale+:
 
 - :mod:`rtl.soc.zynq`: the engine as a block of a design in AMD's tools
+- :mod:`rtl.soc.interleaver`: the engine's port spread over several
+- :mod:`rtl.soc.pieces`, :mod:`rtl.soc.narrowing`: bursts cut for it; its writes
+- :mod:`rtl.soc.timing`: memory behind it, as the timing model sees it
 """

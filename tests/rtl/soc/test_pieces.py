@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Pieces: all beats of a burst once and in order, none across the end of its block."""
 
 import random
