@@ -4,6 +4,7 @@
 - :mod:`sim.host`: the network behind the features
 - :mod:`sim.toolchain`: Verilator, found and run; builds in a cache
 - :mod:`sim.testbench`: an engine, a memory and the taps, as one build
+- :mod:`sim.tops`: the same with the top of a Zynq and a memory of several ports
 - :mod:`sim.benches`: what runs inside a simulation
 - :mod:`sim.runner`: networks on the simulated engine, with :mod:`sim.taps` and :mod:`sim.check`,
   which compare every write with golden

@@ -42,6 +42,8 @@ TESTED_ELSEWHERE = {
     "rtl/soc/answers.py": "tests/rtl/soc/test_bridge.py",
     "rtl/soc/blocks.py": "tests/rtl/soc/test_bridge.py",
     "rtl/soc/requests.py": "tests/rtl/soc/test_bridge.py",
+    # The other half of the interleaver, on the same traffic.
+    "rtl/soc/narrowing.py": "tests/rtl/soc/test_interleaver.py",
     # Signatures and layouts: every unit's bench speaks them.
     "rtl/isa/layouts.py": "tests/rtl/isa/test_instructions.py",
     "rtl/isa/unit_port.py": "tests/rtl/matmul/test_unit.py",

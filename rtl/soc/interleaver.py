@@ -59,7 +59,7 @@ class PieceDealer(wiring.Component):
         return m
 
 
-class ReadPort(wiring.Component):
+class PortReader(wiring.Component):
     """Reads the pieces that fall to one port; each of its beats has a place before it is asked for.
 
     So data never wait on the bus, whatever the other ports do.
@@ -272,7 +272,7 @@ class Interleaver(wiring.Component):
         connect(m, producer=ends.o, consumer=collector.ends)
         connect(m, producer=collector.o, consumer=beats.i)
         for index, bus in enumerate((self.first, *self.others)):
-            port = ReadPort(size, port_bytes, piece_beats, ROOM_BYTES // size)
+            port = PortReader(size, port_bytes, piece_beats, ROOM_BYTES // size)
             m.submodules[f"port_{index}"] = port
             connect(m, producer=dealer.o[index], consumer=port.pieces)
             connect(m, producer=port.beats, consumer=collector.i[index])
@@ -312,5 +312,5 @@ def _turn(ports: int) -> Signal:
 
 
 def _following(turn: Signal, ports: int) -> Value:
-    """Whose turn it is next."""
+    """Return the number of the next port, the first one's behind the last."""
     return Mux(turn == ports - 1, 0, turn + 1)

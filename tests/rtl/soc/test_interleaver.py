@@ -9,6 +9,7 @@ import pytest
 
 from rtl.build.verilog import emit_verilog
 from rtl.memory.axi import Axi4
+from rtl.soc import interleaver
 from rtl.soc.interleaver import Interleaver
 from rtl.soc.pieces import MemoryPorts
 from sim.toolchain import builder
@@ -76,9 +77,17 @@ def stress(data_bytes, ports, patterns, folder):
 
 @pytest.mark.sim
 @pytest.mark.parametrize(("data_bytes", "count", "port_bytes"), LAYOUTS)
-def test_no_beat_is_lost_doubled_or_out_of_order(data_bytes, count, port_bytes, tmp_path):
-    """1,000 patterns of stalls, latencies, bandwidths and errors, with all rules of AXI watched."""
-    counts = stress(data_bytes, MemoryPorts(count, port_bytes), 1000, tmp_path)
+def test_no_beat_is_lost_doubled_or_out_of_order(
+    data_bytes, count, port_bytes, tmp_path, monkeypatch
+):
+    """1,000 patterns of stalls, latencies, bandwidths and errors, with all rules of AXI watched.
+
+    Room for four pieces, less than the traffic asks for; in the first layout as it is.
+    """
+    ports = MemoryPorts(count, port_bytes)
+    if (data_bytes, count, port_bytes) != LAYOUTS[0]:
+        monkeypatch.setattr(interleaver, "ROOM_BYTES", 4 * ports.piece_bytes)
+    counts = stress(data_bytes, ports, 1000, tmp_path)
     assert counts.pop("wrong") == 0
     assert counts.pop("pattern") == 1000
     assert counts.pop("answered") == 6 * 1000
