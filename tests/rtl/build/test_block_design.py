@@ -16,9 +16,10 @@ from rtl.build.block_design import (
     ps_properties,
 )
 from rtl.build.vivado import PRODUCTS, run_script
-from rtl.build.zynq import zynq_verilog
+from rtl.build.zynq import memory_ports, zynq_verilog
 from rtl.config import ENGINES, EngineConfig
 from rtl.errors import ToolError, UserError
+from rtl.soc.pieces import MemoryPorts
 
 STUBS = Path(__file__).with_name("vivado_stubs.tcl")
 DESIGN = "pulsar_tiny"
@@ -99,14 +100,14 @@ def test_it_says_that_nobody_ran_it():
 
 
 @cache
-def top_of(engine: EngineConfig) -> str:
-    return zynq_verilog(engine, DESIGN)
+def top_of(engine: EngineConfig, ports: MemoryPorts | None) -> str:
+    return zynq_verilog(engine, DESIGN, ports)
 
 
 def prepared(folder: Path, board: Board, engine: EngineConfig) -> Path:
     """Write what ``rtl.build`` writes; the engine's own Verilog is not looked into."""
     (folder / f"{DESIGN}.v").touch()
-    (folder / f"{DESIGN}_top.v").write_text(top_of(engine))
+    (folder / f"{DESIGN}_top.v").write_text(top_of(engine, memory_ports(board, engine)))
     (folder / "properties").write_text("\n".join(known_properties()))
     script = folder / f"{DESIGN}_board.tcl"
     script.write_text(block_design(board, engine, DESIGN))
@@ -171,16 +172,6 @@ def test_an_engine_as_wide_as_the_port_is_wired_to_it(tmp_path):
 def test_several_ports(tmp_path):
     """Each of the engine's has a converter and a port of its own."""
     script = prepared(tmp_path, with_table(ports=("HP0", "HP1", "HP3")), engine_of(512))
-    top = script.with_name(f"{DESIGN}_top.v")
-    lines = top.read_text().splitlines()
-    many = []
-    for line in lines:
-        copies = range(3) if "m_axi_memory" in line else ("",)
-        many += [
-            line.replace("m_axi_memory", f"m_axi_memory_{n}").replace("WIDTH 512", "WIDTH 256")
-            for n in copies
-        ]
-    top.write_text("\n".join(many))
     ended = run(script)
     assert did(ended, "bus")[2:] == [
         text
