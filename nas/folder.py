@@ -76,7 +76,7 @@ class ImageFolder:
         """
         preprocessing.check(shape)
         loader = DataLoader(
-            _Pixels(self.files, preprocessing, shape),
+            PreparedFiles(self.files, preprocessing, shape),
             batch_size=batch,
             num_workers=workers if len(self.files) > INLINE else 0,
             collate_fn=list,
@@ -91,7 +91,7 @@ class ImageFolder:
 
 
 @dataclass(frozen=True)
-class _Pixels(Dataset):
+class PreparedFiles(Dataset):
     """Prepared images, or what is wrong with them: a loader's process cannot raise in one line."""
 
     files: tuple[Path, ...]

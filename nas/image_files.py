@@ -25,7 +25,7 @@ def find_images(folder: Path) -> list[Path]:
         raise UserError(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}")
     found = []
     for root, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not _hidden(name)]
+        folders[:] = [name for name in folders if not is_hidden(name)]
         paths = (Path(root, name) for name in names if is_image_name(name))
         found += [path for path in paths if path.is_file()]
     return sorted(found)
@@ -33,8 +33,9 @@ def find_images(folder: Path) -> list[Path]:
 
 def is_image_name(name: str) -> bool:
     """Whether a file of this name is taken for an image."""
-    return name.lower().endswith(ENDINGS) and not _hidden(name)
+    return name.lower().endswith(ENDINGS) and not is_hidden(name)
 
 
-def _hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Whether files and folders of this name are skipped."""
     return name.startswith(".") or name in NOT_OURS

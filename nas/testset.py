@@ -1,12 +1,34 @@
 """The test set, apart from all else: only the final report imports this module.
 
-``tests/nas/test_data.py`` lists the modules that may; training and search are not among them.
+``tests/nas/test_digits.py`` lists the modules that may; training and search are not among them.
 """
 
+import torch
+
+from boards.host.pictures import one_error
 from nas.data import ImageSet
 from nas.digits import digit_images, digit_split
+from nas.task.pixels import read_pixels
+from nas.task.task import FolderImages
 
 
 def load_digits_test(split: int = 0) -> ImageSet:
     """Load the 1,000 digits that neither training nor search has seen, of a split 0 to 4."""
     return digit_images().take(digit_split(split)["test"])
+
+
+def load_test(origin: int | FolderImages) -> ImageSet:
+    """Load the test images of a task, by its origin.
+
+    Raises
+    ------
+    UserError
+        If some cannot be read, although they could be before.
+    """
+    if isinstance(origin, int):
+        return load_digits_test(origin)
+    part = origin.parts.test_part
+    pixels, problems = read_pixels(part.files, origin.look)
+    if problems:
+        raise one_error([*problems.values()])
+    return ImageSet(pixels, torch.from_numpy(part.labels))

@@ -20,13 +20,14 @@ from nas.search.evolution_state import EvolutionState, Score
 from nas.search.options import ENGINE_SEARCH, SearchOptions
 from nas.search.page import PICTURES, search_report
 from nas.search.ranking import Outcome, Ranking
-from nas.search.report import MeasuredWinner, measure_winner, refuse_mismatches, some_images
+from nas.search.report import MeasuredWinner, TestImages, measure_winner, refuse_mismatches
 from nas.search.setup import SearchSetup, cost_workers, prepare
 from nas.search.summary import Summary, versions
 from nas.search.table import baselines_table, summary_lines, winners_table, work_table
 from nas.space import Arch
 from nas.supernet.export import export
 from nas.supernet.supernet import Supernet
+from nas.task.task import FolderImages
 from nas.training.checkpoint import load_supernet
 from nas.training.evaluate import evaluate_subnet
 from nas.training.train import train_supernet
@@ -94,6 +95,7 @@ def run(options: SearchOptions) -> Summary:
         folder = setups[0].folder
         with run_folder.locked(folder):
             states = load_states(setups)
+            write_task(setups[0])
             announce(setups[0], console)
             results = [
                 result
@@ -105,10 +107,11 @@ def run(options: SearchOptions) -> Summary:
             write_predictions(best, models)
             write_engine(best.hardware, folder)
             plot_candidates(best)
-            measurements = measure_winners(best, models, console)
+            test = TestImages(best.setup.task)
+            measurements = measure_winners(best, models, test, console)
             summary = Summary(
                 seed=options.seed,
-                split=options.split,
+                task=best.setup.task_figures,
                 wall_s=round(time.monotonic() - started, 1),
                 costing_s=round(costs.timer.seconds, 1),
                 versions=versions(),
@@ -121,7 +124,7 @@ def run(options: SearchOptions) -> Summary:
                 winners=tuple(measurement.winner for measurement in measurements),
             )
             summary.save(folder / run_folder.SUMMARY)
-            write_page(best, models, summary)
+            write_page(best, models, summary, test)
     print_summary(summary, folder)
     refuse_mismatches(measurements)
     return summary
@@ -135,6 +138,14 @@ def load_states(setups: Sequence[SearchSetup]) -> list[EvolutionState]:
     if setups[0].options.restart:
         run_folder.discard(setups[0].folder)
     return [setup.load_state() for setup in setups]
+
+
+def write_task(setup: SearchSetup) -> None:
+    """Write down what was settled of a folder of images, and which are in which part."""
+    task = setup.task
+    if task.record and isinstance(task.origin, FolderImages):
+        task.record.save(setup.folder / run_folder.TASK)
+        task.origin.parts.save(setup.folder / run_folder.SPLIT)
 
 
 def announce(setup: SearchSetup, console: Console) -> None:
@@ -276,7 +287,7 @@ def plot_candidates(best: EngineResult) -> None:
 
 
 def measure_winners(
-    best: EngineResult, models: Sequence[IntegerModel], console: Console
+    best: EngineResult, models: Sequence[IntegerModel], test: TestImages, console: Console
 ) -> list[MeasuredWinner]:
     """Measure all winners on the test set and on the RTL."""
     setup, measurements = best.setup, []
@@ -295,7 +306,7 @@ def measure_winners(
                     target_fps=target,
                     file=run_folder.model_file(target),
                     hardware=best.hardware,
-                    split=setup.options.split,
+                    test=test,
                     images=setup.options.images,
                     advance=advance,
                 )
@@ -304,9 +315,11 @@ def measure_winners(
     return measurements
 
 
-def write_page(best: EngineResult, models: Sequence[IntegerModel], summary: Summary) -> None:
+def write_page(
+    best: EngineResult, models: Sequence[IntegerModel], summary: Summary, test: TestImages
+) -> None:
     """Write the report to look at."""
-    setup, shown = best.setup, some_images(best.setup.options.split, PICTURES)
+    setup, shown = best.setup, test.some(PICTURES)
     page = search_report(
         summary, best.hardware, models, best.found, best.drawn, best.outcomes, shown
     )

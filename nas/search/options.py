@@ -14,9 +14,10 @@ from rtl.errors import UserError
 from rtl.model import numerics
 
 SUPERNETS = "supernets"  # folder beside the runs: trained supernets, by the hash of their recipe
-TEST_IMAGES = 1000
+DIGITS_NAME = "digits"
 ENGINE_SEARCH = "free"  # the value of --engine that asks for a search
 DEFAULT_ACT_BITS = (6,)
+SIDE_MAX = 4096
 ENGINE_OPTION_HELP = (
     f"{ENGINE_HELP} With 'free', the engine is searched, too: the fastest configurations within the"
     " limits of the board compete."
@@ -28,7 +29,7 @@ OBJECTIVES_HELP = (
     " report: python -m nas.calibrate --power)."
 )
 LIMITS = {
-    "images": (0, TEST_IMAGES),
+    "images": (0, 1_000_000),
     "seed": (0, 2**32 - 1),
     "split": (0, 4),
     "generations": (0, 10_000),
@@ -41,13 +42,20 @@ LIMITS = {
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """Search the digits supernet for the most accurate networks that reach given frame rates.
+    """Search a supernet for the most accurate networks that reach given frame rates.
 
     This trains the supernet, or reuses one that was trained with the same recipe. It searches the
     supernet for each frame rate, exports the winners as integer models, measures their accuracy
-    on the 1,000 test images, and runs some of these on the RTL, where every code is compared with
+    on the test images, and runs some of these on the RTL, where every code is compared with
     the golden model. Each winner is compared with the best uniform network and with the best of as
-    many random ones. Without options it takes about ten minutes on two cores.
+    many random ones. Without options it does so with handwritten digits, and takes about ten
+    minutes on two cores. For images of your own:
+
+    python -m nas.search --data FOLDER
+
+    FOLDER holds a folder of images for each class, or such folders in train, validation and test.
+    Parts that are missing are drawn from the training images: OUT/NAME/split.json says which.
+    OUT/NAME/task.toml is all that was settled; --task takes such a file, edited as you like.
 
     The folder OUT/NAME then holds report.html (to look at), summary.json, pareto.png, engine.json,
     one .pulsar file per winner, predictions.json (written before anything is simulated), and
@@ -65,7 +73,30 @@ class SearchOptions:
     python -m nas.search --name fast --targets 15000 25000
     """
 
-    name: str = "digits"
+    data: Annotated[
+        Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: the digits)")
+    ] = None
+    """Images to train with: a folder for each class."""
+    task: Annotated[Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="")] = None
+    """Images, space and recipe from a file, such as the task.toml of an earlier run."""
+    space: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="NAME|FILE.toml", help_behavior_hint="(default: digits)"),
+    ] = None
+    """Sizes of the subnets, with --data: digits (small), tiny, small (as of DeiT), or a file."""
+    image_size: Annotated[
+        int | None, tyro.conf.arg(metavar="PIXELS", help_behavior_hint="(default: the images')")
+    ] = None
+    """Height and width that images are brought to, with --data: at most 224 by default."""
+    patch: Annotated[
+        int | None, tyro.conf.arg(metavar="PIXELS", help_behavior_hint="(default: by the size)")
+    ] = None
+    """Height and width of a patch, with --data."""
+    skip_unreadable: Flag = False
+    """Leave out images that cannot be read, instead of refusing the folder."""
+    name: Annotated[
+        str | None, tyro.conf.arg(help_behavior_hint="(default: digits, or the folder's)")
+    ] = None
     """Name of the run, and of its folder."""
     out: Path = Path("runs")
     """Folder of all runs. Trained supernets are kept in OUT/supernets and serve every run."""
@@ -101,11 +132,11 @@ class SearchOptions:
     tolerance: float = 0.0
     """How many points of accuracy a winner may give up to lower the objectives."""
     images: int = 16
-    """Number of test images that each winner classifies on the RTL (0 to 1000)."""
+    """Number of test images that each winner classifies on the RTL, at most all of them."""
     seed: int = 0
     """Seed of everything random, training included."""
     split: int = 0
-    """Split of the digits, 0 to 4. Each digit is a test image in one of the five."""
+    """Split of the digits, 0 to 4: each digit is a test image in one of the five."""
     generations: int = 10
     """Number of generations of the search, for each frame rate."""
     population: int = 16
@@ -124,8 +155,10 @@ class SearchOptions:
     """Discard the content of OUT/NAME first. Trained supernets are kept."""
 
     def __post_init__(self) -> None:
-        if Path(self.name).name != self.name or self.name in ("", "..", SUPERNETS):
-            raise UserError(f"--name must be the name of a folder in {self.out}, not {self.name!r}")
+        name = self.run_name
+        if Path(name).name != name or name in ("", "..", SUPERNETS):
+            raise UserError(f"--name must be the name of a folder in {self.out}, not {name!r}")
+        self._check_task()
         for name, (low, high) in LIMITS.items():
             if not low <= getattr(self, name) <= high:
                 raise UserError(f"--{name} must be from {low} to {high}, not {getattr(self, name)}")
@@ -150,3 +183,31 @@ class SearchOptions:
                 raise UserError(f"--targets must be positive, not {target:g}")
         if len({f"{target:g}" for target in self.targets}) < len(self.targets):
             raise UserError("--targets must differ from each other within six digits")
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run: the one that was given, or that of its images."""
+        if self.name is not None:
+            return self.name
+        if self.task:
+            return self.task.stem
+        return self.data.resolve().name if self.data else DIGITS_NAME
+
+    def _check_task(self) -> None:
+        """Refuse options that do not go together."""
+        if self.data and self.task:
+            raise UserError("--data and --task exclude each other: a task names its folder")
+        sizes = {"--space": self.space, "--image-size": self.image_size, "--patch": self.patch}
+        if self.data is None:
+            for option, value in sizes.items():
+                if value is not None:
+                    raise UserError(f"{option} needs --data: the digits and a task have their own")
+        for option in ("--image-size", "--patch"):
+            value = sizes[option]
+            if value is not None and not 1 <= int(value) <= SIDE_MAX:
+                raise UserError(f"{option} must be from 1 to {SIDE_MAX}, not {value}")
+        if self.data is None and self.task is None:
+            if self.skip_unreadable:
+                raise UserError("--skip-unreadable needs --data or --task")
+        elif self.split:
+            raise UserError("--split is of the digits: a folder has its own parts")

@@ -51,8 +51,8 @@ def search_report(
     return Report(
         title=f"Search on board {summary.board}",
         lead=f"The best of {summary.candidates:,} subnets that reach {', '.join(targets)} on engine"
-        f" {summary.engine} at {summary.clock_hz / 1e6:g} MHz. Seed {summary.seed}, split"
-        f" {summary.split}; the images show what the winner for {targets[0]} answers.",
+        f" {summary.engine} at {summary.clock_hz / 1e6:g} MHz. Images: {summary.task.described};"
+        f" seed {summary.seed}; the images show what the winner for {targets[0]} answers.",
         facts=tuple(_facts(summary)),
         quality=_quality(summary),
         front=Evaluated(

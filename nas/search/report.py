@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from nas.search.summary import Baseline, Baselines, Winner, WinnerWork
 from nas.supernet.contract import compare
 from nas.supernet.export import export
 from nas.supernet.supernet import Supernet
-from nas.testset import load_digits_test
+from nas.task.task import Task
+from nas.testset import load_test
 from nas.training.evaluate import Result, evaluate, evaluate_subnet
 from rtl.errors import ToolError
 from rtl.model import IntegerModel
@@ -62,6 +64,27 @@ class MeasuredWinner:
     rtl: Comparison
 
 
+@dataclass(frozen=True, eq=False)
+class TestImages:
+    """The test images of a task, which are read when they are first asked for.
+
+    Parameters
+    ----------
+    task : Task
+    """
+
+    task: Task
+
+    @cached_property
+    def whole(self) -> ImageSet:
+        """All of them."""
+        return load_test(self.task.origin)
+
+    def some(self, count: int) -> ImageSet:
+        """Return some of them, evenly spread."""
+        return self.whole.take(spread(len(self.whole), min(count, len(self.whole))))
+
+
 def measure_winner(
     net: Supernet,
     outcome: Outcome,
@@ -70,7 +93,7 @@ def measure_winner(
     target_fps: float,
     file: str,
     hardware: HardwareTarget,
-    split: int,
+    test: TestImages,
     images: int,
     advance: Advance,
 ) -> MeasuredWinner:
@@ -87,28 +110,27 @@ def measure_winner(
     file : str
         File name of the model, for the summary.
     hardware : HardwareTarget
-    split : int
-        Split of the digits whose test images count.
+    test : TestImages
     images : int
         Number of test images to run on the RTL.
     advance : callable
     """
-    test = load_digits_test(split)
+    whole = test.whole
     candidate, network = outcome.winner.candidate, IntegerNetwork(model)
     advance("accuracy on the test images")
-    qat = evaluate_subnet(net, candidate.arch, test)
-    integer = evaluate_model(network, test)
+    qat = evaluate_subnet(net, candidate.arch, whole)
+    integer = evaluate_model(network, whole)
     advance("baselines on the test images")
     uniform, random = (
-        measure_baseline(net, pick, model, integer, test)
+        measure_baseline(net, pick, model, integer, whole)
         for pick in (outcome.uniform, outcome.random)
     )
     difference = paired_difference(integer.correct, qat.correct)
     advance("PyTorch's integer mode against golden")
-    compared = compare_with_golden(network, test)
-    equal = compare(net, candidate.arch, model, test.take(spread(len(test), CONTRACT_IMAGES)))
+    compared = compare_with_golden(network, whole)
+    equal = compare(net, candidate.arch, model, test.some(CONTRACT_IMAGES))
     worst = min(equal, key=equal.__getitem__)
-    executed, cycles = execute(model, test.take(spread(len(test), images)), hardware, advance)
+    executed, cycles = execute(model, test.some(images), hardware, advance)
     winner = Winner(
         target_fps=target_fps,
         predicted_cycles=candidate.cycles,
@@ -202,12 +224,6 @@ def refuse_mismatches(measurements: Sequence[MeasuredWinner]) -> None:
 def spread(count: int, chosen: int) -> np.ndarray:
     """Choose some of ``count`` positions, evenly spread: the test set is sorted by class."""
     return np.arange(chosen) * count // max(chosen, 1)
-
-
-def some_images(split: int, count: int) -> ImageSet:
-    """Return some of the test images, evenly spread, to show them."""
-    test = load_digits_test(split)
-    return test.take(spread(len(test), count))
 
 
 def compare_with_golden(network: IntegerNetwork, images: ImageSet) -> Comparison:

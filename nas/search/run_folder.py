@@ -13,6 +13,7 @@ PREDICTIONS, SUMMARY, PLOT = "predictions.json", "summary.json", "pareto.png"
 REPORT = "report.html"
 STATE, MORE_STATES = "search.json", "search-{}.json"  # the second: of further widths of activations
 ENGINE = "engine.json"
+TASK, SPLIT = "task.toml", "split.json"  # of a folder of images
 MODEL = "winner-{}fps.pulsar"
 
 
@@ -50,7 +51,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 def discard(folder: Path) -> None:
     """Delete the files that a search wrote to its folder, and nothing else."""
-    for name in (STATE, PREDICTIONS, SUMMARY, PLOT, REPORT, ENGINE):
+    for name in (STATE, PREDICTIONS, SUMMARY, PLOT, REPORT, ENGINE, TASK, SPLIT):
         (folder / name).unlink(missing_ok=True)
     for pattern in (MODEL, MORE_STATES):
         for file in folder.glob(pattern.format("*")):

@@ -16,14 +16,16 @@ from nas.cost.calibration import power_model
 from nas.cost.estimate import caveats
 from nas.cost.sweep import workers
 from nas.data import ImageSet, TrainingData, thinned
-from nas.digits import DIGITS, load_digits, recipe
 from nas.search import run_folder
 from nas.search.band import Band
 from nas.search.candidate_engines import CandidateEngines, candidate_engines
 from nas.search.evolution import EvolutionConfig
 from nas.search.evolution_state import EvolutionState
 from nas.search.options import SUPERNETS, SearchOptions
+from nas.search.summary import TaskFigures
+from nas.search.tasks import open_task
 from nas.space import NATURAL_ORDER, Space, TileOrder
+from nas.task.task import Task
 from nas.training.recipe import TrainConfig
 from rtl.board import load_board
 from rtl.timing.fingerprint import fingerprint
@@ -43,6 +45,7 @@ class SearchSetup:
         Place of this width of activations among those of the run.
     candidates : CandidateEngines
         Engines of this width, and the space of subnets.
+    task : Task
     data : TrainingData
         Images to train and search with; no test image.
     training : TrainConfig
@@ -55,6 +58,7 @@ class SearchSetup:
     options: SearchOptions
     index: int
     candidates: CandidateEngines
+    task: Task
     data: TrainingData
     training: TrainConfig
     evolution: EvolutionConfig
@@ -73,7 +77,7 @@ class SearchSetup:
     @property
     def folder(self) -> Path:
         """Folder of the run."""
-        return self.options.out / self.options.name
+        return self.options.out / self.options.run_name
 
     @property
     def supernets(self) -> Path:
@@ -143,6 +147,21 @@ class SearchSetup:
             "cycles of smallest and largest": cycles,
         }
 
+    @property
+    def task_figures(self) -> TaskFigures:
+        """Figures of the images, for the summary."""
+        task, space = self.task, self.space
+        return TaskFigures(
+            folder=task.record and task.record.data.folder,
+            split=task.origin if isinstance(task.origin, int) else None,
+            image=space.image,
+            patch=space.patch,
+            classes=space.classes,
+            train_images=len(self.data.train),
+            validation_images=len(self.data.validation),
+            test_images=task.test_images,
+        )
+
     def subnet_costs(
         self, hardware: HardwareTarget, order: TileOrder = NATURAL_ORDER
     ) -> SubnetCosts:
@@ -175,26 +194,28 @@ def prepare(options: SearchOptions, costs: ExactCosts, console: Console) -> tupl
     """
     if "energy_joules" in options.objectives:
         power_model(load_board(options.board))
-    candidates, targets = candidate_engines(options, DIGITS, costs, console)
+    task = open_task(options, console)
+    candidates, targets = candidate_engines(options, task.space, costs, console)
     evolution = EvolutionConfig(
         population=options.population,
         generations=options.generations,
         seed=options.seed,
     )
-    data = load_digits(options.split)
+    data = task.data
     if options.quick:
         limits = {
             name: min(most, getattr(evolution, name)) for name, most in QUICK_EVOLUTION.items()
         }
         evolution, data = replace(evolution, **limits), thinned(data, QUICK_EVERY)
+    recipes = [_recipe(options, task, each) for each in candidates]
     return tuple(
-        SearchSetup(options, index, each, data, _recipe(options, each), evolution, targets, costs)
-        for index, each in enumerate(candidates)
+        SearchSetup(options, index, each, task, data, recipe, evolution, targets, costs)
+        for index, (each, recipe) in enumerate(zip(candidates, recipes, strict=True))
     )
 
 
-def _recipe(options: SearchOptions, candidates: CandidateEngines) -> TrainConfig:
-    config = recipe(
+def _recipe(options: SearchOptions, task: Task, candidates: CandidateEngines) -> TrainConfig:
+    config = task.config(
         candidates.space,
         act_bits=candidates.act_bits,
         seed=options.seed,

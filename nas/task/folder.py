@@ -1,0 +1,152 @@
+"""The task of a folder of images."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from boards.host.pictures import one_error
+from nas.data import ImageSet, TrainingData
+from nas.supernet.supernet import SupernetConfig
+from nas.task.parts import TEST, TRAIN, VALIDATION, Part, Parts, find_parts
+from nas.task.pixels import Look, look_at, read_pixels, statistics
+from nas.task.record import AugmentationRecord, DataRecord, RecipeRecord, TaskRecord
+from nas.task.sizes import load_sizes
+from nas.task.task import FolderImages, Task
+from nas.training.augment import Augmentation
+from nas.training.recipe import TrainConfig
+from rtl.console import progress_bars
+from rtl.errors import UserError
+
+SPACE = "digits"  # by default
+STEPS = 600  # of each stage at least, however few the images are
+EPOCHS = 30  # of each stage at least
+SHIFT = 0.06  # of the image's size, either way
+
+
+def record_of(
+    folder: Path, space: str | None = None, size: int | None = None, patch: int | None = None
+) -> TaskRecord:
+    """Settle what a folder's task is: by options where they are given, else by the images.
+
+    Raises
+    ------
+    UserError
+        If the folder's images cannot be used, or an option is wrong.
+    """
+    sizes = load_sizes(space or SPACE)
+    train = find_parts(folder).train
+    look = look_at(train.files, size, patch)
+    batch = RecipeRecord.model_fields["batch"].default
+    epochs = max(EPOCHS, ceil(STEPS / max(1, len(train.files) // batch)))
+    return TaskRecord(
+        data=DataRecord(
+            folder=str(folder.resolve()),
+            image_size=look.size,
+            patch=look.patch,
+            mode="L" if look.mode == "L" else "RGB",
+        ),
+        space=sizes,
+        recipe=RecipeRecord(
+            float_epochs=epochs,
+            quantized_epochs=epochs,
+            augmentation=AugmentationRecord(shift=round(SHIFT * look.size, 2)),
+        ),
+    )
+
+
+def folder_task(
+    record: TaskRecord, console: Console, *, workers: int = 0, skip_unreadable: bool = False
+) -> Task:
+    """Find and read the images of a task.
+
+    Test images are looked at as well, to say before the training if they cannot be read; none of
+    them is kept.
+
+    Parameters
+    ----------
+    record : TaskRecord
+    console : Console
+        Terminal of the progress bar.
+    workers : int
+        Processes that read ahead.
+    skip_unreadable : bool
+        Leave out what cannot be read instead of refusing it.
+
+    Raises
+    ------
+    UserError
+        If images cannot be read: names them all.
+    """
+    parts = find_parts(Path(record.data.folder))
+    look = Look(record.data.image_size, record.data.patch, record.data.mode)
+    space = record.space.space(look.image, look.patch, len(parts.class_names))
+    sets, problems = _read(parts, look, workers, console)
+    if problems and not skip_unreadable:
+        error = one_error([*problems.values()])
+        raise UserError(f"{error}: mend them, or leave them out by --skip-unreadable")
+    parts = parts.without(set(problems))
+    _require_classes(parts)
+    console.print(parts.describe(), highlight=False, markup=False, soft_wrap=True)
+    if problems:
+        console.print(f"warning: {len(problems)} images cannot be read: they are left out")
+    data = TrainingData(
+        train=_images(sets[TRAIN], parts.train),
+        validation=_images(sets[VALIDATION], parts.validation),
+        class_names=parts.class_names,
+        preprocessing=look.preprocessing,
+    )
+    mean, std = statistics(data.train.pixels)
+    recipe = _config(record, SupernetConfig(space, mean, std))
+    origin = FolderImages(parts, look)
+    return Task(space, data, recipe, origin, len(parts.test_part.files), record)
+
+
+def _read(
+    parts: Parts, look: Look, workers: int, console: Console
+) -> tuple[dict[str, torch.Tensor], dict[Path, UserError]]:
+    """Read the pixels of all parts; those of the test images are dropped at once."""
+    sets, problems = {}, {}
+    total = sum(len(part.files) for part in parts.by_name.values())
+    with progress_bars(console=console) as bars:
+        bar = bars.add_task("images", total=total)
+
+        def advance(count: int) -> None:
+            bars.advance(bar, count)
+
+        for name, part in parts.by_name.items():
+            pixels, found = _read_part(part, look, workers, advance)
+            problems |= found
+            if name != TEST:
+                sets[name] = pixels
+    return sets, problems
+
+
+def _read_part(
+    part: Part, look: Look, workers: int, advance: Callable[[int], None]
+) -> tuple[torch.Tensor, dict[Path, UserError]]:
+    pixels, problems = read_pixels(part.files, look, workers, advance)
+    return pixels, {part.files[index]: error for index, error in problems.items()}
+
+
+def _images(pixels: torch.Tensor, part: Part) -> ImageSet:
+    return ImageSet(pixels, torch.from_numpy(part.labels))
+
+
+def _require_classes(parts: Parts) -> None:
+    """Check that each class has images in each part that can be read."""
+    for name, part in parts.by_name.items():
+        counts = np.bincount(part.labels, minlength=len(parts.class_names))
+        if not counts.all():
+            lost = parts.class_names[int(counts.argmin())]
+            raise UserError(f"{parts.folder}: {name} has no readable image of class '{lost}'")
+
+
+def _config(record: TaskRecord, supernet: SupernetConfig) -> TrainConfig:
+    values = record.recipe.model_dump()
+    augmentation = Augmentation(**values.pop("augmentation"))
+    return replace(TrainConfig(supernet, augmentation), **values)

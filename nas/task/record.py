@@ -1,0 +1,84 @@
+"""A task as a TOML file: what ``--task`` reads, and what a run writes down."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+
+from nas.task.sizes import SpaceSizes, parsed, read_toml
+from rtl.files import atomic_write
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Length = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _TaskPart(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataRecord(_TaskPart):
+    """Images: their folder, and what becomes of them.
+
+    Parameters
+    ----------
+    folder : str
+    image_size, patch : int
+        In pixels.
+    mode : str
+        ``L`` or ``RGB``.
+    """
+
+    folder: str
+    image_size: PositiveInt
+    patch: PositiveInt
+    mode: Literal["L", "RGB"]
+
+
+class AugmentationRecord(_TaskPart):
+    """Distortions, as of :class:`nas.training.augment.Augmentation`."""
+
+    rotation: Length = 8.0
+    scale: Length = 0.15
+    shear: Length = 0.05
+    shift: Length = 0.0
+    elastic: Length = 0.0
+    mirror: bool = True
+    padding: Literal["zeros", "border"] = "border"
+
+
+class RecipeRecord(_TaskPart):
+    """Training, as of :class:`nas.training.recipe.TrainConfig`."""
+
+    batch: PositiveInt = 64
+    float_epochs: PositiveInt
+    quantized_epochs: PositiveInt
+    learning_rate: PositiveFloat = 2e-3
+    quantized_learning_rate: PositiveFloat = 2e-3
+    weight_decay: Share = 0.02
+    label_smoothing: Share = 0.1
+    augmentation: AugmentationRecord = AugmentationRecord()
+
+
+class TaskRecord(_TaskPart):
+    """A task: data, space and recipe."""
+
+    data: DataRecord
+    space: SpaceSizes
+    recipe: RecipeRecord
+
+    @classmethod
+    def load(cls, path: Path) -> "TaskRecord":
+        """Read a file.
+
+        Raises
+        ------
+        UserError
+            If it is no TOML file, or a field is missing or wrong: names it.
+        """
+        return parsed(cls, read_toml(path), str(path))
+
+    def save(self, path: Path) -> None:
+        """Write a file that :meth:`load` reads."""
+        with atomic_write(path, "w") as file:
+            file.write(tomli_w.dumps(self.model_dump(mode="json")))

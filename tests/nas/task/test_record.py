@@ -1,0 +1,40 @@
+"""A task's file is read as it was written."""
+
+import pytest
+
+from nas.task.folder import record_of
+from nas.task.record import TaskRecord
+from rtl.errors import UserError
+from tests.nas.task.folders import fill
+
+
+@pytest.fixture
+def record(tmp_path):
+    return record_of(fill(tmp_path / "images"))
+
+
+def test_read_as_written(record, tmp_path):
+    record.save(tmp_path / "task.toml")
+    assert TaskRecord.load(tmp_path / "task.toml") == record
+    first = (tmp_path / "task.toml").read_bytes()
+    record.save(tmp_path / "task.toml")
+    assert (tmp_path / "task.toml").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('mode = "RGB"', 'mode = "HSV"'), "data.mode = 'HSV': input should be 'L' or 'RGB'"),
+        (("batch = 64", "batch = 0"), "recipe.batch = 0: input should be greater than 0"),
+        (("batch = 64", "batches = 64"), "recipe.batches: no such field"),
+        (("image_size = 16\n", ""), "data.image_size is missing"),
+        (("rotation = 8.0", "rotation = inf"), "recipe.augmentation.rotation = inf: "),
+    ],
+)
+def test_a_wrong_file(change, message, record, tmp_path):
+    path = tmp_path / "task.toml"
+    record.save(path)
+    path.write_text(path.read_text().replace(*change))
+    with pytest.raises(UserError) as raised:
+        TaskRecord.load(path)
+    assert str(raised.value).startswith(f"{path}: {message}")
