@@ -160,7 +160,7 @@ def torchless(session: nox.Session) -> None:
     session.install("-e", ".[sim,dev]")
     session.run("python", "-c", "import importlib.util as u; assert not u.find_spec('torch')")
     session.run(
-        "python", "-m", "pytest", "tests/boards", "tests/rtl", "tests/sim",
+        "python", "-m", "pytest", "-n", "auto", "tests/boards", "tests/rtl", "tests/sim",
         "tests/test_architecture.py", *session.posargs,
     )  # fmt: skip
 
