@@ -34,6 +34,7 @@ SCHEMA = 2
 QUICK_SUBNETS, QUICK_ENGINES = 9, 2
 QUICK_FACTOR = 2.0  # a quick check allows so many times the calibration's own errors
 QUICK_FLOOR = 0.01  # a relative error that it always allows
+COUNTED = ("dsp", "bram", "uram")  # predicted exactly
 LIMITS = {
     "subnets": (4, 10_000),
     "engines": (1, 1000),
@@ -232,10 +233,10 @@ def _grown(errors: Errors, resources: ResourceErrors, known: Calibration) -> Ite
         bound = max(QUICK_FACTOR * before, QUICK_FLOOR)
         if now > bound:
             yield f"{name}: error {now:.2%}, at most {bound:.2%} allowed"
-    counts = {"DSP": (resources.dsp, then.dsp), "BRAM": (resources.bram, then.bram)}
-    for name, (now, before) in counts.items():
-        if now and not before:
-            yield f"{name} model: {now} of {resources.n} engines differ"
+    for name in COUNTED:
+        now = getattr(resources, name)
+        if now and not getattr(then, name):
+            yield f"{name.upper()} model: {now} of {resources.n} engines differ"
 
 
 def write_json(
@@ -264,7 +265,7 @@ def show(title: str, errors: Errors, resources: ResourceErrors) -> None:
     for name in ("lut", "ff"):
         mean, worst = getattr(resources, f"{name}_mean"), getattr(resources, name)
         result.add_row(name.upper(), f"{mean:.2%}", f"{worst:.2%}", "", engines)
-    for name in ("dsp", "bram"):
+    for name in COUNTED:
         count = getattr(resources, name)
         result.add_row(name.upper(), f"{count} differ" if count else "exact", "", "", engines)
     print_tables(result)

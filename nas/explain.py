@@ -305,7 +305,7 @@ def _design(design: NetworkDesign) -> dict[str, Any]:
     resources = resources_of(estimate.engine, estimate.board)
     return {
         "w8": design.network.bits8,
-        "engine": asdict(estimate.engine),
+        "engine": estimate.engine.to_json(),
         "clock_hz": estimate.board.clock_hz,
         "cycles_per_image": estimate.cycles,
         "fps": estimate.frames_per_second,

@@ -32,7 +32,7 @@ from rtl.files import atomic_write, require_writable
 from rtl.model.shape import NetworkShape
 
 SCHEMA = 2
-WIDTH = 100  # of tables in a file or a pipe
+WIDTH = 110  # of tables in a file or a pipe
 ALL = "all"
 
 ModelName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE")]

@@ -13,6 +13,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    NonNegativeInt,
     PositiveInt,
     PrivateAttr,
     ValidationError,
@@ -48,12 +49,15 @@ class Limits(_BoardRecord):
         Look-up tables (of the device's own size) and flip-flops.
     bram36 : int, optional
         Block memories of 36 kbit.
+    uram : int, optional
+        UltraRAMs of 288 kbit; an engine search uses none where nothing is stated.
     """
 
     dsp: PositiveInt | None = None
     lut: PositiveInt | None = None
     ff: PositiveInt | None = None
     bram36: PositiveInt | None = None
+    uram: NonNegativeInt | None = None
 
 
 class BoardMemory(_BoardRecord):

@@ -6,6 +6,7 @@ import re
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from rtl.errors import UserError
 from rtl.model import numerics
@@ -14,7 +15,16 @@ INSTRUCTION_SET_VERSION = 4
 MULTIPLIERS = ("dsp48e2", "mult18x18")
 MIN_SCORE_SLOTS, MAX_SCORE_SLOTS = 2, 4
 PARTS = ("softmax_parts", "norm_parts")
-WHOLE = [(field, 1) for field in PARTS]
+SCRATCHPADS = tuple(
+    "activations pixels keys values scores residual weights parameters exponents".split()
+)
+PLAIN = [*((field, 1) for field in PARTS), ("uram", ())]
+"""Values of fields that came later: what engines had before."""
+JSON_KINDS = {
+    str: (str, "a string"),
+    int: (int, "a whole number"),
+    tuple[str, ...]: (list, "a list of names"),
+}
 
 
 def _is_power_of_two(value: int) -> bool:
@@ -73,6 +83,9 @@ class EngineConfig:
     memory_bytes : int
         Bytes per beat of the AXI4 memory port: at least a pixel word's, at most a weight word's
         and a word of logits'.
+    uram : tuple of str
+        Scratchpads whose banks are UltraRAM, of :data:`SCRATCHPADS` and in their order; the others
+        are block RAM or LUTs. Only with ``dsp48e2``, and only on devices that have UltraRAM.
 
     Raises
     ------
@@ -100,10 +113,13 @@ class EngineConfig:
     norm_parts: int = 1
     queue_depth: int = 16
     memory_bytes: int = 16
+    uram: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "uram", tuple(self.uram))  # JSON has lists
         self._check_lanes()
         self._check_memories()
+        self._check_uram()
 
     def _refuse(self, field: str, requirement: str) -> None:
         raise UserError(
@@ -141,6 +157,12 @@ class EngineConfig:
             self._refuse("score_slots", f"between {MIN_SCORE_SLOTS} and {MAX_SCORE_SLOTS}")
         if not _is_power_of_two(self.queue_depth) or self.queue_depth < 2:
             self._refuse("queue_depth", "a power of two, at least 2")
+
+    def _check_uram(self) -> None:
+        if self.uram != tuple(name for name in SCRATCHPADS if name in self.uram):
+            self._refuse("uram", f"some of {', '.join(SCRATCHPADS)}, in this order")
+        if self.uram and self.multiplier != "dsp48e2":
+            self._refuse("uram", f"empty with multiplier '{self.multiplier}'")
 
     @cached_property
     def granules(self) -> int:
@@ -189,13 +211,18 @@ class EngineConfig:
         """Bytes of the narrowest word that is made of whole beats."""
         return min(self.weight_word_bytes, self.logit_word_bytes)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the sizes by name; scratchpads in UltraRAM only where there are any."""
+        sizes = asdict(self) | {"uram": list(self.uram)}
+        return sizes if self.uram else {k: v for k, v in sizes.items() if k != "uram"}
+
     @cached_property
     def hash(self) -> int:
         """64 bits over all sizes and the instruction set's version; programs carry it.
 
-        Words in one part are not mentioned: engines from before there were parts keep their hash.
+        :data:`PLAIN` values are not mentioned: engines from before these fields keep their hash.
         """
-        sizes = {k: v for k, v in asdict(self).items() if k != "name" and (k, v) not in WHOLE}
+        sizes = {k: v for k, v in asdict(self).items() if k != "name" and (k, v) not in PLAIN}
         text = json.dumps({"isa": INSTRUCTION_SET_VERSION} | sizes, sort_keys=True)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
@@ -275,49 +302,41 @@ ZCU102_A8 = replace(  # half as many products per multiplier: half the row lanes
     exponent_words=128,
 )
 
-ZCU104 = EngineConfig(  # sizes: docs/design/0022-uram.md
+ZCU104 = replace(  # sizes of this and of KV260: docs/design/0022-uram.md
+    ZCU102,
     name="zcu104",
     token_lanes=12,
-    row_lanes=32,
-    depth_lanes=16,
-    act_bits=6,
-    multiplier="dsp48e2",
-    activation_words=1024,
-    pixel_words=512,
-    key_words=64,
+    activation_words=4096,
     value_words=64,
-    score_words=256,
-    residual_words=1024,
-    weight_words=1024,
-    parameter_words=512,
-    exponent_words=64,
-    score_slots=4,
-    queue_depth=64,
+    weight_words=4096,
+    memory_bytes=16,
+    uram=("activations", "weights"),
 )
 
-KV260 = EngineConfig(
+KV260 = replace(
+    ZCU104,
     name="kv260",
     token_lanes=16,
     row_lanes=16,
-    depth_lanes=16,
-    act_bits=6,
-    multiplier="dsp48e2",
+    score_words=512,
+    residual_words=4096,
+    queue_depth=64,
+    uram=("activations", "residual", "weights"),
+)
+
+KV260_BRAM = replace(  # without UltraRAM, for networks of DeiT-T's size
+    KV260,
+    name="kv260_bram",
     activation_words=512,
     pixel_words=512,
-    key_words=64,
-    value_words=64,
-    score_words=512,
     residual_words=1024,
     weight_words=512,
     parameter_words=64,
-    exponent_words=64,
-    score_slots=4,
-    queue_depth=64,
+    uram=(),
 )
 
-ENGINES = {
-    engine.name: engine for engine in (TINY, ULX3S, ZCU102, ZCU102_A4, ZCU102_A8, ZCU104, KV260)
-}
+PRESETS = (TINY, ULX3S, ZCU102, ZCU102_A4, ZCU102_A8, ZCU104, KV260, KV260_BRAM)
+ENGINES = {engine.name: engine for engine in PRESETS}
 
 ENGINE_HELP = f"Engine: {', '.join(ENGINES)}, or the path of a .json file with an engine's sizes."
 
@@ -353,9 +372,9 @@ def _read(file: Path) -> EngineConfig:
     for name, value in sizes.items():
         if name not in known:
             raise UserError(f"{file}: {name} = {value!r}: no such field")
-        if type(value) is not known[name].type:
-            kind = "a string" if known[name].type is str else "a whole number"
-            raise UserError(f"{file}: {name} must be {kind}, not {value!r}")
+        kind, wanted = JSON_KINDS[known[name].type]
+        if type(value) is not kind:
+            raise UserError(f"{file}: {name} must be {wanted}, not {value!r}")
     for name, field in known.items():
         if name not in sizes and field.default is MISSING:
             raise UserError(f"{file}: {name} is missing")

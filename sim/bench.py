@@ -6,7 +6,7 @@ the golden model.
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -194,7 +194,7 @@ def figures(
         "model_hash": model.hash,
         "bits8_fraction": workloads.bits8_fraction(shape),
         "board": board.name,
-        "engine": asdict(engine) | {"hash": f"{engine.hash:016x}"},
+        "engine": engine.to_json() | {"hash": f"{engine.hash:016x}"},
         "memory": memory,
         "images": len(run.cycles),
         "cycles": run.cycles[0],

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -109,7 +109,7 @@ def _report(
         "schema": SCHEMA,
         "model": model.hash,
         "board": board.name,
-        "engine": asdict(engine) | {"hash": f"{engine.hash:016x}"},
+        "engine": engine.to_json() | {"hash": f"{engine.hash:016x}"},
         "images": [str(path) for path in options.images],
         "cycles": list(run.cycles),
         "cycles_per_image": run.cycles_per_image,

@@ -14,7 +14,7 @@ from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.isa.instructions import Unit
 from rtl.model.shape import NetworkShape
-from rtl.resources.memories import block_memories
+from rtl.resources.memories import block_memories, ultra_rams
 from rtl.resources.structure import dsps
 from rtl.timing import MemoryTiming, Prediction
 from rtl.timing.bound import KindWork, work_by_kind
@@ -227,6 +227,7 @@ def _counted(engine: EngineConfig, board: Board) -> dict[str, Any]:
     return {
         "dsp": sum(dsps(engine, family).values()),
         "bram36": sum(block_memories(engine, family).values()),
+        "uram": sum(ultra_rams(engine).values()),
     }
 
 
@@ -237,7 +238,7 @@ def hardware_figures(hardware: HardwareTarget, *shapes: NetworkShape) -> dict[st
     return {
         "board": board.name,
         "clock_hz": board.clock_hz,
-        "engine": asdict(engine) | {"hash": f"{engine.hash:016x}"},
+        "engine": engine.to_json() | {"hash": f"{engine.hash:016x}"},
         "resources": asdict(resources) if resources else None,
         "limits": board.limits.model_dump(),
         "excess": excess(engine, board),

@@ -141,7 +141,7 @@ def engine_points(board: Board, engines: Sequence[EngineConfig], cells: Path) ->
     family = family_of(board.device)
     return [
         Measurement(
-            measure_resources, (engine, board.device, cells), ["engine", asdict(engine), family]
+            measure_resources, (engine, board.device, cells), ["engine", engine.to_json(), family]
         )
         for engine in engines
     ]

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from nas.cost.subnets import Sample
+from rtl.build.synthesis import Resources
 from rtl.build.utilization import read_report
 from rtl.config import EngineConfig
 from rtl.errors import UserError
@@ -191,8 +192,8 @@ class ResourceErrors(CalibrationRecord):
         Largest relative error.
     lut_mean, ff_mean : float
         Mean relative error.
-    dsp, bram : int
-        Number of engines whose count differs at all.
+    dsp, bram, uram : int
+        Number of engines whose count differs at all; files from before UltraRAM lack ``uram``.
     n : int
         Number of engines.
     """
@@ -204,6 +205,7 @@ class ResourceErrors(CalibrationRecord):
     dsp: int
     bram: int
     n: int
+    uram: int = 0
 
     @classmethod
     def of(cls, model: ResourceModel, engines: Sequence[CountedEngine]) -> "ResourceErrors":
@@ -220,6 +222,7 @@ class ResourceErrors(CalibrationRecord):
             ff_mean=sum(ff) / len(ff),
             dsp=sum(ours.dsp != yosys.dsp for ours, yosys in pairs),
             bram=sum(ours.bram36 != yosys.bram36 for ours, yosys in pairs),
+            uram=sum(ours.uram != yosys.uram for ours, yosys in pairs),
             n=len(pairs),
         )
 
@@ -246,7 +249,7 @@ class ResourceRecord(CalibrationRecord):
         """Compare a model with engines that it was not fitted to."""
         rows = [
             {
-                "engine": asdict(engine),
+                "engine": engine.to_json(),
                 "yosys": asdict(used.total),
                 "predicted": asdict(model.predict(engine)),
             }
@@ -259,7 +262,7 @@ class ResourceRecord(CalibrationRecord):
         """Whether the model's code predicts the first ``count`` held-out engines differently."""
         model = replace(ResourceModel.from_json(self.model), scales={})
         return any(
-            asdict(model.predict(EngineConfig(**row["engine"]))) != row["predicted"]
+            model.predict(EngineConfig(**row["engine"])) != Resources(**row["predicted"])
             for row in self.held_out[:count]
         )
 

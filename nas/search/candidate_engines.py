@@ -65,7 +65,7 @@ class CandidateEngines:
             "board": board.name,
             "clock_hz": board.clock_hz,
             "engine": hardware.engine.name,
-            "engine_sizes": asdict(hardware.engine),
+            "engine_sizes": hardware.engine.to_json(),
             "resources": asdict(resources) if resources else None,
             "limits": board.limits.model_dump(),
             "engine_searched": self.choice is not None,

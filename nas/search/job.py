@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -268,7 +268,7 @@ def write_predictions(best: EngineResult, models: Sequence[IntegerModel]) -> Non
 def write_engine(hardware: HardwareTarget, folder: Path) -> None:
     """Write the sizes of the engine, as ``--engine`` takes them."""
     with atomic_write(folder / run_folder.ENGINE, "w") as file:
-        json.dump(asdict(hardware.engine), file, indent=2)
+        json.dump(hardware.engine.to_json(), file, indent=2)
 
 
 def plot_candidates(best: EngineResult) -> None:

@@ -144,8 +144,9 @@ def _engine_lines(summary: Summary) -> list[str]:
     if not summary.engine_searched:
         return []
     used = ", ".join(
-        f"{name} {value:,.10g} of {summary.limits[name]:,}"
+        f"{name} {value:,.10g} of {limit:,}"
         for name, value in (summary.resources or {}).items()
+        if (limit := summary.limits[name])  # of UltraRAM there may be none
     )
     lines = [f"Engine {summary.engine}: {used}", f"Limit: {summary.binding or NO_BINDING}"]
     if summary.engine_gap is not None:

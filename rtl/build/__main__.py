@@ -150,7 +150,7 @@ def main(options: BuildOptions) -> int:
         "schema": SCHEMA,
         "board": board.name,
         "device": board.device,
-        "engine": asdict(engine) | {"hash": f"{engine.hash:016x}"},
+        "engine": engine.to_json() | {"hash": f"{engine.hash:016x}"},
         "verilog_sha256": sha256_of(verilog),
         "narrow_ports": _problem(board.require_ports, engine.memory_bytes)
         or _problem(board.require_zynq_ports, engine.memory_bytes),

@@ -26,12 +26,15 @@ class Resources:
         Look-up tables, with those that serve as memory or shift register, and flip-flops.
     bram36 : float
         Block memories of 36 kbit; one of 18 kbit is a half.
+    uram : int
+        UltraRAMs, of 288 kbit.
     """
 
     dsp: int = 0
     lut: int = 0
     ff: int = 0
     bram36: float = 0
+    uram: int = 0
 
     def __add__(self, other: "Resources") -> "Resources":
         return Resources(
@@ -39,10 +42,11 @@ class Resources:
             self.lut + other.lut,
             self.ff + other.ff,
             self.bram36 + other.bram36,
+            self.uram + other.uram,
         )
 
     def __mul__(self, count: int) -> "Resources":
-        return Resources(count * self.dsp, count * self.lut, count * self.ff, count * self.bram36)
+        return Resources(*(count * value for value in self.values()))
 
     def values(self) -> tuple[float, ...]:
         return tuple(asdict(self).values())
@@ -89,6 +93,7 @@ FAMILIES = {
             "DSP48E2": DSP,
             "RAMB36E2": Resources(bram36=1),
             "RAMB18E2": Resources(bram36=0.5),
+            "URAM288_BASE": Resources(uram=1),
             # LUTs of a slice M as shift registers and memories.
             **dict.fromkeys(("SRL16E", "SRLC16E", "SRLC32E"), LUT),
             **dict.fromkeys(("RAM32X1S", "RAM64X1S"), LUT),

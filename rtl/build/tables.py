@@ -101,5 +101,5 @@ def blocks_line(blocks: Unregistered) -> str:
 def _share(value: float, limit: int | None) -> str:
     if limit is None:
         return ""
-    share = f"{value / limit:.1%}"
+    share = f"{value / limit:.1%}" if limit else ""
     return f"[red]{share} ![/red]" if value > limit else share

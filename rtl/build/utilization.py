@@ -8,6 +8,7 @@ from rtl.errors import UserError
 
 # Rows of a flat report, and columns of a hierarchical one, by older and newer names.
 ROWS = {"lut": "CLB LUTs", "ff": "CLB Registers", "bram36": "Block RAM Tile", "dsp": "DSPs"}
+ULTRARAM = "URAM"  # a row or column that a device without it may lack
 COLUMNS = {
     "lut": ("Total LUTs",),
     "ff": ("FFs",),
@@ -60,6 +61,7 @@ def _flat(rows: list[Row]) -> Resources:
         if name not in used:
             raise UserError(f"no row '{name}': not Vivado's report_utilization on an UltraScale+")
     counts = {kind: _number(name, used[name]) for kind, name in ROWS.items()}
+    counts["uram"] = _number(ULTRARAM, used.get(ULTRARAM, "0"))
     if not counts["lut"]:
         raise UserError(f"row '{ROWS['lut']}': 0, which no engine takes")
     return _resources(counts)
@@ -85,6 +87,8 @@ def _columns(header: Row) -> dict[str, int]:
         if not known:
             raise UserError(f"no column '{names[0]}': columns are {', '.join(header)}")
         found[kind] = header.index(known[0])
+    if ULTRARAM in header:
+        found["uram"] = header.index(ULTRARAM)
     return found
 
 
@@ -109,5 +113,5 @@ def _number(name: str, cell: str) -> float:
 
 
 def _resources(counts: dict[str, float]) -> Resources:
-    dsp, lut, ff = (int(counts[kind]) for kind in ("dsp", "lut", "ff"))
-    return Resources(dsp, lut, ff, counts["bram36"])
+    dsp, lut, ff, uram = (int(counts.get(kind, 0)) for kind in ("dsp", "lut", "ff", "uram"))
+    return Resources(dsp, lut, ff, counts["bram36"], uram)

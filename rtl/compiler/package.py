@@ -5,7 +5,6 @@ Source: docs/package.md. The file's form is :mod:`boards.host.package`'s.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -77,7 +76,7 @@ def package_of(
         board=BoardFacts(
             board.name, board.clock_hz, board.memory.latency_cycles, board.bytes_per_cycle()
         ),
-        engine=asdict(engine) | {"hash": f"{engine.hash:016x}"},
+        engine=engine.to_json() | {"hash": f"{engine.hash:016x}"},
         program_offset=compiled.memory.program_offset,
         output_bytes=compiled.memory.output_bytes,
         image=model.image,

@@ -4,10 +4,11 @@
 cheapest: cells at their cost, half a point for each bit that is chosen among cells, half for each
 write enable that is decoded. Source: Yosys, passes/memory/memory_libmap.cc; the cells and their
 costs are those of share/xilinx/brams_xc4v.txt (UltraScale+), lutrams_xcu.txt,
-share/lattice/brams_16kd.txt and lutrams_trellis.txt.
+share/lattice/brams_16kd.txt and lutrams_trellis.txt. What lies in UltraRAM is not rated: the engine
+says so, and is made of the primitives.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 from rtl.build.synthesis import FAMILIES, Resources
@@ -19,7 +20,9 @@ from rtl.matmul.signals import PAIR, QUAD
 from rtl.memory.clients import beat_layout
 from rtl.memory.ports import RECORD_BITS, STORED_RECORD_BITS, activation_write
 from rtl.memory.reader import Reader
-from rtl.memory.scratchpads.bank import block_depths
+from rtl.memory.scratchpads.bank import block_depths, ultra_depths
+from rtl.memory.scratchpads.ultraram import BYTE_BITS as ULTRA_BYTE_BITS
+from rtl.memory.scratchpads.ultraram import WORD_BITS, WORDS
 from rtl.memory.store import TokenReader
 from rtl.model import numerics
 from rtl.vector.gelu import ENTRIES, TABLES, Gelu
@@ -42,12 +45,15 @@ class MemoryShape:
         Number of parts of a word, each with its own write enable, and the bits of a part.
     reads : int
         Number of read ports, each with its own copy of the memory.
+    ultra : bool
+        Whether it lies in UltraRAM.
     """
 
     depth: int
     parts: int
     part_bits: int
     reads: int = 1
+    ultra: bool = False
 
     @property
     def bits(self) -> int:
@@ -108,6 +114,9 @@ CELLS = {
 }
 
 
+ULTRARAM = MemoryCell("URAM288_BASE", WORDS, WORD_BITS, cost=0, byte_bits=ULTRA_BYTE_BITS)
+
+
 @dataclass(frozen=True)
 class Mapping:
     """Cells of which a memory is built.
@@ -131,8 +140,9 @@ class Mapping:
 
 @cache
 def mapping(shape: MemoryShape, family: str) -> Mapping:
-    """Choose the cells of a memory as Yosys does."""
-    cell = min(CELLS[family], key=lambda cell: _cost(shape, cell))
+    """Choose the cells of a memory as Yosys does, unless they are UltraRAM."""
+    rated = [ULTRARAM] if shape.ultra else CELLS[family]
+    cell = min(rated, key=lambda cell: _cost(shape, cell))
     ways, cells = _stacked(shape, cell)
     return Mapping(cell, cells, ways, FAMILIES[family].cells[cell.kind] * cells)
 
@@ -155,8 +165,8 @@ def _cost(shape: MemoryShape, cell: MemoryCell) -> int:
 @cache
 def bank_blocks(shape: MemoryShape) -> tuple[MemoryShape, ...]:
     """List the memories that make a :class:`rtl.memory.scratchpads.bank.Bank` of this shape."""
-    depths = block_depths(shape.depth)
-    return tuple(MemoryShape(depth, shape.parts, shape.part_bits) for depth in depths)
+    depths = ultra_depths if shape.ultra else block_depths
+    return tuple(replace(shape, depth=depth) for depth in depths(shape.depth))
 
 
 Features = dict[str, float]
@@ -187,7 +197,10 @@ def banks(engine: EngineConfig) -> dict[str, Memories]:
         "parameters": (1, e.parameter_words, parameter_beats, record_bits),
         "exponents": (1, e.exponent_words, exponent_beats, min(exponent_bits, beat_bits)),
     }
-    return {unit: [(n, MemoryShape(*shape))] for unit, (n, *shape) in sizes.items()}
+    return {
+        unit: [(n, MemoryShape(*shape, ultra=unit in e.uram))]
+        for unit, (n, *shape) in sizes.items()
+    }
 
 
 @lru_cache(maxsize=1)
@@ -230,6 +243,15 @@ def block_memories(engine: EngineConfig, family: str) -> dict[str, float]:
     return used
 
 
+def ultra_rams(engine: EngineConfig) -> dict[str, int]:
+    """Count the UltraRAMs of each scratchpad that lies in them."""
+    return {
+        unit: sum(n * mapping(block, "xilinx").cells for n, s in shapes for block in bank_blocks(s))
+        for unit, shapes in banks(engine).items()
+        if unit in engine.uram
+    }
+
+
 def block_memory(memories: Memories, family: str) -> float:
     """Count the BRAM36 of memories."""
     return sum(n * mapping(shape, family).used.bram36 for n, shape in memories)
@@ -242,16 +264,16 @@ def memory_features(memories: Memories, family: str) -> Features:
         built = mapping(shape, family)
         cells += n * built.used.lut
         ways += n * (built.ways - 1) * shape.bits * shape.reads
-        registers += n * shape.bits * shape.reads * (built.used.bram36 == 0)
+        registers += n * shape.bits * shape.reads * (built.used.lut > 0)
     return {"memory_luts": cells, "way_bits": ways, "memory_register_bits": registers}
 
 
 def bank_features(memories: Memories, family: str) -> Features:
-    """Measure banks, each of one or two memories with an output register."""
+    """Measure banks, each of one or two memories with an output register; UltraRAM has its own."""
     blocks = [(n, block) for n, shape in memories for block in bank_blocks(shape)]
     split = [(n, shape) for n, shape in memories if len(bank_blocks(shape)) > 1]
     return memory_features(blocks, family) | {
-        "output_bits": sum(n * block.bits for n, block in blocks),
+        "output_bits": sum(n * block.bits for n, block in blocks if not block.ultra),
         "choices": sum(n for n, _ in split),
         "choice_bits": sum(n * shape.bits for n, shape in split),
         "choice_parts": sum(n * shape.parts for n, shape in split),

@@ -15,7 +15,7 @@ from rtl.build.synthesis import Resources, Utilization
 from rtl.config import TINY, EngineConfig
 from rtl.errors import UserError
 from rtl.resources import structure
-from rtl.resources.memories import block_memories
+from rtl.resources.memories import block_memories, ultra_rams
 from rtl.resources.structure import dsps
 
 CountedEngine = tuple[EngineConfig, Utilization]
@@ -121,11 +121,11 @@ class ResourceModel:
         return cls(**sizes)
 
     def _total(self, engine: EngineConfig) -> np.ndarray:
-        """Return DSPs, LUTs, flip-flops and BRAM36 of the whole engine, not rounded."""
+        """Return DSPs, LUTs, flip-flops, BRAM36 and UltraRAMs of the whole engine, not rounded."""
         return sum(self._units(engine).values(), np.zeros(len(KINDS))) * self._scale(ENGINE)
 
     def _units(self, engine: EngineConfig) -> dict[str, np.ndarray]:
-        """Return DSPs, LUTs, flip-flops and BRAM36 by unit, not rounded."""
+        """Return DSPs, LUTs, flip-flops, BRAM36 and UltraRAMs by unit, not rounded."""
         used = {unit: np.zeros(len(KINDS)) for unit in structure.BLOCKS}
         for unit, block, features in structure.blocks(engine, self.family):
             for index, kind in enumerate(FITTED, start=1):
@@ -135,6 +135,8 @@ class ResourceModel:
             used[unit][0] = dsp
         for unit, bram36 in block_memories(engine, self.family).items():
             used[unit][3] = bram36
+        for unit, uram in ultra_rams(engine).items():
+            used[unit][4] = uram
         return {unit: values * self._scale(unit) for unit, values in used.items()}
 
     def _scale(self, name: str) -> np.ndarray:
@@ -161,6 +163,6 @@ def _require_features(costs: FeatureCosts, features: dict[str, set[str]]) -> Non
 
 
 def _resources(values: np.ndarray) -> Resources:
-    """Round to whole DSPs, LUTs and flip-flops, and to halves of BRAM36."""
-    dsp, lut, ff = (round(float(value)) for value in values[:3])
-    return Resources(dsp, lut, ff, round(float(values[3]) * 2) / 2)
+    """Round to whole DSPs, LUTs, flip-flops and UltraRAMs, and to halves of BRAM36."""
+    dsp, lut, ff, uram = (round(float(values[index])) for index in (0, 1, 2, 4))
+    return Resources(dsp, lut, ff, round(float(values[3]) * 2) / 2, uram)

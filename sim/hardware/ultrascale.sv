@@ -1,8 +1,8 @@
-// Models of the UltraScale primitives that rtl/arith/ultrascale.py makes components of: what it uses
-// and nothing else. Another attribute or another pin is unknown here, and another value of an
+// Models of the UltraScale primitives that rtl/arith/ultrascale.py and
+// rtl/memory/scratchpads/ultraram.py make components of: what they use and nothing else. Another attribute or another pin is unknown here, and another value of an
 // attribute or of a constant pin stops the build or the simulation. They have no delays and no
 // unknown values, and become part of the module around them, where constants decide what is left.
-// Sources: AMD UG579 (DSP48E2), UG574 (LUTs, CARRY8).
+// Sources: AMD UG579 (DSP48E2), UG574 (LUTs, CARRY8), UG573 and UG974 (URAM288_BASE).
 
 
 // P = (A [+ D]) * B + (0 | PCIN | C) + (RND where OPMODE[8])
@@ -180,4 +180,49 @@ module CARRY8 #(
   wire [8:0] total = {1'b0, DI} + {1'b0, DI ^ S} + 9'(CI);
   assign O = total[7:0];
   assign CO = {total[8], total[7:1] ^ S[7:1]};
+endmodule
+
+
+// 4,096 words of nine bytes: port A reads, port B writes. As bad as it may be: it starts with
+// anything, and a read that collides with a write is inverted, where the device gives the word as
+// it was before.
+module URAM288_BASE #(
+    parameter BWE_MODE_A = "PARITY_INTERLEAVED",
+    parameter BWE_MODE_B = "PARITY_INTERLEAVED",
+    parameter OREG_A = "FALSE"
+) (
+    input logic CLK, SLEEP,
+    input logic [22:0] ADDR_A, ADDR_B,
+    input logic EN_A, EN_B, RDB_WR_A, RDB_WR_B,
+    input logic [8:0] BWE_A, BWE_B,
+    input logic [71:0] DIN_A, DIN_B,
+    input logic OREG_CE_A, OREG_CE_B, OREG_ECC_CE_A, OREG_ECC_CE_B, RST_A, RST_B,
+    input logic INJECT_SBITERR_A, INJECT_SBITERR_B, INJECT_DBITERR_A, INJECT_DBITERR_B,
+    output logic [71:0] DOUT_A
+);
+  /* verilator inline_module */
+  if (BWE_MODE_A != "PARITY_INDEPENDENT" || BWE_MODE_B != "PARITY_INDEPENDENT" || OREG_A != "TRUE")
+  begin : g_no_mode
+    $fatal(1, "URAM288_BASE: no model of BWE_MODE_A %s, BWE_MODE_B %s, OREG_A %s",
+           BWE_MODE_A, BWE_MODE_B, OREG_A);
+  end
+
+  wire is_known = !SLEEP && !RDB_WR_A && RDB_WR_B && BWE_A == 0 && DIN_A == 0 && OREG_CE_A
+      && !OREG_CE_B && ADDR_A[22:12] == 0 && ADDR_B[22:12] == 0
+      && !(OREG_ECC_CE_A | OREG_ECC_CE_B | RST_A | RST_B | INJECT_SBITERR_A | INJECT_SBITERR_B
+           | INJECT_DBITERR_A | INJECT_DBITERR_B);
+  always_ff @(posedge CLK)
+    if (!is_known) $fatal(1, "URAM288_BASE: no model of these enables, addresses, resets, errors");
+
+  logic [71:0] words[4096];
+  logic [71:0] read;
+  initial for (int word = 0; word < 4096; word++) words[word] = {3{24'h9E3779 ^ 24'(word)}};
+
+  wire collides = EN_B && BWE_B != 0 && ADDR_A == ADDR_B;
+  always_ff @(posedge CLK) begin
+    if (EN_A) read <= words[ADDR_A[11:0]] ^ {72{collides}};
+    DOUT_A <= read;
+    for (int lane = 0; lane < 9; lane++)
+      if (EN_B && BWE_B[lane]) words[ADDR_B[11:0]][8 * lane +: 8] <= DIN_B[8 * lane +: 8];
+  end
 endmodule

@@ -56,7 +56,7 @@ def test_sim_has_no_limits_and_16_bytes_per_cycle():
     sim = load_board("sim")
     assert (sim.engine, sim.clock_hz, sim.memory.latency_cycles) == ("TINY", 100_000_000, 100)
     assert sim.bytes_per_cycle() == 16
-    sim.require(dsp=10**9, lut=10**9, ff=10**9, bram36=10**9)
+    sim.require(dsp=10**9, lut=10**9, ff=10**9, bram36=10**9, uram=10**9)
 
 
 def test_zcu102_bytes_per_cycle_follow_from_the_clock():
@@ -67,13 +67,22 @@ def test_zcu102_bytes_per_cycle_follow_from_the_clock():
 
 
 @pytest.mark.parametrize(
-    ("resource", "limit"), [("dsp", 2_520), ("lut", 274_080), ("ff", 548_160), ("bram36", 912)]
+    ("resource", "limit"),
+    [("dsp", 2_520), ("lut", 274_080), ("ff", 548_160), ("bram36", 912), ("uram", 0)],
 )
 def test_require_accepts_the_limit_itself_and_no_more(resource, limit):
     zcu102 = load_board("zcu102")
     zcu102.require(**{resource: limit})
     with pytest.raises(UserError, match=f"{resource} {limit + 1:,} > {limit:,}$"):
         zcu102.require(**{resource: limit + 1})
+
+
+@pytest.mark.parametrize("name", ["kv260", "zcu104"])
+def test_boards_with_ultraram_and_one_port(name):
+    board = load_board(name)
+    assert board.limits.uram == {"kv260": 64, "zcu104": 96}[name]
+    assert board.bytes_per_cycle() == ENGINES[name].memory_bytes == 16
+    board.require_ports(16)
 
 
 def test_require_names_every_excess():
@@ -120,8 +129,8 @@ def test_a_board_without_the_table():
 
 
 def test_require_knows_its_resources():
-    with pytest.raises(ValueError, match="'uram' is no resource: dsp, lut, ff, bram36"):
-        load_board("sim").require(uram=1)
+    with pytest.raises(ValueError, match="'slr' is no resource: dsp, lut, ff, bram36, uram"):
+        load_board("sim").require(slr=1)
 
 
 def test_unknown_board():

@@ -44,6 +44,20 @@ def test_words():
             {"row_lanes": 4, "depth_lanes": 4},
             "memory_bytes must be between depth_lanes = 4 and the narrowest word's 8 bytes, not 16",
         ),
+        (
+            {"uram": ("weights", "keys")},
+            "uram must be some of activations, pixels, keys, values, scores, residual, weights,"
+            " parameters, exponents, in this order, not ('weights', 'keys')",
+        ),
+        (
+            {"uram": ["caches"], "act_bits": 8},
+            "uram must be some of activations, pixels, keys, values, scores, residual, weights,"
+            " parameters, exponents, in this order, not ('caches',)",
+        ),
+        (
+            {"uram": ("weights",), "multiplier": "mult18x18"},
+            "uram must be empty with multiplier 'mult18x18', not ('weights',)",
+        ),
     ],
 )
 def test_an_impossible_size_is_named(changes, message):
@@ -65,6 +79,14 @@ def test_the_hash_tells_parts_apart():
     assert TINY.hash == 0x464E4718478C8790
 
 
+def test_the_hash_tells_ultraram_apart():
+    """Engines without are as they were: hash, and sizes in JSON."""
+    ultra = replace(TINY, uram=["residual", "weights"])
+    assert ultra.uram == ("residual", "weights") and ultra.hash != TINY.hash
+    assert "uram" not in TINY.to_json() and TINY.to_json()["norm_parts"] == 1
+    assert ultra.to_json() == TINY.to_json() | {"uram": ["residual", "weights"]}
+
+
 def test_lanes_are_a_part_of_a_word():
     narrow = replace(ZCU102, row_lanes=64, softmax_parts=2, norm_parts=4)
     assert (ZCU102.softmax_lanes, ZCU102.norm_lanes) == (32, 32)
@@ -80,7 +102,7 @@ def test_engines_by_name():
 @pytest.mark.parametrize("name", ENGINES)
 def test_engines_from_files(name, tmp_path):
     file = tmp_path / "engine.json"
-    file.write_text(json.dumps(asdict(ENGINES[name])))
+    file.write_text(json.dumps(ENGINES[name].to_json()))
     assert engine(str(file)) == ENGINES[name]
 
 
@@ -110,6 +132,7 @@ def test_sizes_with_a_default_may_be_missing_in_a_file(tmp_path):
         ({"row_lanes": "16"}, "row_lanes must be a whole number, not '16'"),
         ({"row_lanes": True}, "row_lanes must be a whole number, not True"),
         ({"multiplier": 2}, "multiplier must be a string, not 2"),
+        ({"uram": "weights"}, "uram must be a list of names, not 'weights'"),
         ({"name": "a b"}, "name must be a word of letters, digits, _, not 'a b'"),
         ({"row_lanes": 24}, "engine 'tiny': row_lanes must be a power of two between 4 and 64"),
     ],

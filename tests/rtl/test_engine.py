@@ -14,8 +14,9 @@ from rtl.board import load_board
 from rtl.compiler import compile_model
 from rtl.errors import ToolError, UserError
 from rtl.isa.instructions import INSTRUCTION_BYTES, Instruction, Opcode, UnitSet, seal
+from rtl.lib.devices import Primitives
 from rtl.model import IntegerModel
-from sim import golden, runner
+from sim import golden, runner, testbench
 from sim.random_model import random_images, random_model
 from tests.sim.misuse import check_misuse
 
@@ -135,6 +136,21 @@ def test_words_in_parts_are_golden_and_take_longer(name):
     assert run.exact, run.first_mismatch
     assert np.array_equal(run.output, golden.run(model, images))
     assert sum(run.cycles) > sum(whole.cycles)
+
+
+ULTRA = replace(config.TINY, name="ultra", uram=config.SCRATCHPADS)
+
+
+@pytest.mark.parametrize("kind", [{"hostile": True}, {"primitives": Primitives.ULTRASCALE}])
+def test_scratchpads_in_ultraram_are_golden_in_as_many_cycles(kind):
+    """All of them; the models of UltraRAM start with anything and invert what collides."""
+    build = testbench.build(ULTRA, **kind)
+    model = make(**NETWORKS["digits"])
+    images = random_images(model.image, 3, seed=7)
+    run = runner.run(model, images, SIM, engine=ULTRA, build=build)
+    assert run.exact, run.first_mismatch
+    assert np.array_equal(run.output, golden.run(model, images))
+    assert run.cycles == runner.run(model, images, SIM).cycles
 
 
 LANES = {"row_lanes": 8, "memory_bytes": 8}

@@ -210,14 +210,15 @@ class Binding:
 
 
 def require_limits(board: Board) -> None:
-    """Require a limit for every resource of the board.
+    """Require a limit for every resource of the board, but for UltraRAM, of which it may say none.
 
     Raises
     ------
     UserError
         If it lacks a limit; says how to state it.
     """
-    missing = [name for name, limit in board.limits.model_dump().items() if limit is None]
+    limits = board.limits.model_dump(exclude={"uram"})
+    missing = [name for name, limit in limits.items() if limit is None]
     if missing:
         raise UserError(
             f"an engine search needs a board with limits, and board '{board.name}' has none of"
@@ -226,9 +227,9 @@ def require_limits(board: Board) -> None:
 
 
 def shares(resources: Resources, board: Board) -> dict[str, float]:
-    """Return the fraction of each limit that is used."""
-    limits = board.limits.model_dump()
-    return {name: used / limits[name] for name, used in asdict(resources).items()}
+    """Return the fraction of each limit that is used; of UltraRAM only where there is any."""
+    limits = {name: limit for name, limit in board.limits.model_dump().items() if limit}
+    return {name: getattr(resources, name) / limit for name, limit in limits.items()}
 
 
 def fullest(resources: Resources, board: Board) -> float:

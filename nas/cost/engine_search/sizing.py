@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import chain, combinations, product
 from typing import Any
 
 from rtl.board import Board
@@ -10,8 +10,9 @@ from rtl.build.synthesis import family_of
 from rtl.compiler.lowering.layout import HEAD_GROUPS
 from rtl.compiler.sizes import Plan
 from rtl.compiler.tiles import divide_up
-from rtl.config import EngineConfig
+from rtl.config import SCRATCHPADS, EngineConfig
 from rtl.model.shape import NetworkShape
+from rtl.resources.memories import block_memories, ultra_rams
 
 MULTIPLIERS = {"xilinx": "dsp48e2", "ecp5": "mult18x18"}  # by family of devices
 TOKEN_LANES = range(2, 33, 2)
@@ -128,7 +129,28 @@ def engine_for(
         name: min(max(needed, FEWEST_WORDS), MOST_WORDS)
         for name, needed in _words(Plan(largest, engine), storage).items()
     }
-    return replace(engine, **words)
+    return in_ultraram(replace(engine, **words), board)
+
+
+def in_ultraram(engine: EngineConfig, board: Board) -> EngineConfig:
+    """Choose the scratchpads of an engine that lie in UltraRAM.
+
+    Those after which the fuller one of block RAM and UltraRAM is as empty as can be, of their
+    limits; among equals those that take the fewest UltraRAMs.
+    """
+    limits = board.limits
+    if not limits.uram or not limits.bram36:
+        return engine
+    blocks = block_memories(engine, family_of(board.device))
+    ultra = ultra_rams(replace(engine, uram=SCRATCHPADS))
+
+    def fullness(names: tuple[str, ...]) -> tuple[float, int]:
+        taken = sum(ultra[name] for name in names)
+        left = sum(blocks.values()) - sum(blocks[name] for name in names)
+        return max(left / limits.bram36, taken / limits.uram), taken
+
+    choices = (combinations(SCRATCHPADS, count) for count in range(len(SCRATCHPADS) + 1))
+    return replace(engine, uram=min(chain.from_iterable(choices), key=fullness))
 
 
 def _memory_bytes(engine: EngineConfig, board: Board) -> int:

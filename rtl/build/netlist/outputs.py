@@ -38,9 +38,13 @@ MEMORIES = {
         OutputRegister("DOB.*", "REGMODE_B", "NOREG"),
     ),
     "PDPW16KD": (OutputRegister("DO.*", "REGMODE", "NOREG"),),
+    "URAM288_BASE": (
+        OutputRegister("DOUT_A.*", "OREG_A", "FALSE"),
+        OutputRegister("DOUT_B.*", "OREG_B", "FALSE"),
+    ),
 }
 BEHIND_MULTIPLIER = {"DSP48E2": OutputRegister("", "MREG", "1")}
-OFF = re.compile(r"0+|NONE|NOREG")
+OFF = re.compile(r"0+|NONE|NOREG|FALSE")
 
 FLIP_FLOPS = {
     "FDRE": ("D", ("C", "CE", "R")),
@@ -61,7 +65,8 @@ class Unregistered:
     Parameters
     ----------
     dsp, bram : int
-        Such blocks, as synthesised. Block memories of 18 and of 36 kbit count as one each.
+        Such blocks, as synthesised. Block memories of 18 and of 36 kbit, and UltraRAMs, count as
+        one each.
     dsp_absorbable, bram_absorbable : int
         Those of them that are absorbable.
     dsp_without_mreg : int

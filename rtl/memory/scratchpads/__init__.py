@@ -1,6 +1,7 @@
 """The scratchpads.
 
 - :mod:`rtl.memory.scratchpads.bank`: the memory that they are made of
+- :mod:`rtl.memory.scratchpads.ultraram`: such a memory of UltraRAM's primitives
 - :mod:`rtl.memory.scratchpads.scratchpad`: their base: guards, faults, taps
 - :mod:`rtl.memory.scratchpads.loaded`: weights, parameters, exponents, pixels
 - :mod:`rtl.memory.scratchpads.activations`: activations, three writers

@@ -10,7 +10,7 @@ from rtl.lib.emit import once
 from rtl.lib.pipeline import delayed
 from rtl.lib.streams import connect
 from rtl.memory.ports import READ_LATENCY, WritePort, activation_read, activation_write
-from rtl.memory.scratchpads.bank import Bank, granules_of, split_granule
+from rtl.memory.scratchpads.bank import bank_of, granules_of, split_granule
 from rtl.memory.scratchpads.scratchpad import Scratchpad
 
 
@@ -52,7 +52,8 @@ class ActivationMemory(Scratchpad):
         late = delayed(m, granule, READ_LATENCY, name="granule")
         for pair in range(config.token_lanes // 2):
             port = PairPort(config, len(writes))
-            bank = Bank(depth, 2 * config.granules, config.depth_lanes * config.act_bits)
+            parts, bits = 2 * config.granules, config.depth_lanes * config.act_bits
+            bank = bank_of(config, "activations", depth, parts, bits)
             m.submodules[f"port_{pair}"] = once(port, platform)
             m.submodules[f"bank_{pair}"] = once(bank, platform)
             m.d.comb += [port.pair.eq(pair), bank.read_enable.eq(self.read.enable)]

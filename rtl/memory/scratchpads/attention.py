@@ -17,7 +17,7 @@ from rtl.memory.ports import (
     score_write,
     value_read,
 )
-from rtl.memory.scratchpads.bank import Bank, granules_of, split_granule
+from rtl.memory.scratchpads.bank import Bank, bank_of, granules_of, split_granule
 from rtl.memory.scratchpads.scratchpad import ReadGuard, Scratchpad, WriteGuard
 from rtl.model import numerics
 
@@ -31,6 +31,8 @@ class PairedMemory(Scratchpad):
     read : In(read)
     """
 
+    SCRATCHPAD: str
+
     def __init__(self, config: EngineConfig, read: ReadPort, keys: int, depth: int, tap: bool):
         self.keys = keys
         self.depth = depth
@@ -43,7 +45,8 @@ class PairedMemory(Scratchpad):
         beat = write.o.beat
         banks = []
         for pair in range(self.keys // 2):
-            bank = Bank(self.depth, 2, numerics.KV_BITS * self.config.row_lanes)
+            bits = numerics.KV_BITS * self.config.row_lanes
+            bank = bank_of(self.config, self.SCRATCHPAD, self.depth, 2, bits)
             m.submodules[f"bank_{pair}"] = once(bank, platform)
             chosen = write.o.valid & (beat.pair == pair)
             m.d.comb += [
@@ -59,6 +62,8 @@ class PairedMemory(Scratchpad):
 
 class KeyMemory(PairedMemory):
     """Keys: a word is a key's ``row_lanes`` rows, of which a granule is read. Shallow."""
+
+    SCRATCHPAD = "keys"
 
     def __init__(self, config: EngineConfig, *, tap: bool = False):
         super().__init__(config, key_read(config), config.row_lanes, config.key_words, tap)
@@ -79,6 +84,8 @@ class KeyMemory(PairedMemory):
 
 class ValueMemory(PairedMemory):
     """Values: a word is ``row_lanes`` rows of one key."""
+
+    SCRATCHPAD = "values"
 
     def __init__(self, config: EngineConfig, *, tap: bool = False):
         super().__init__(config, value_read(config), config.depth_lanes, config.value_words, tap)
@@ -115,7 +122,7 @@ class ScoreMemory(Scratchpad):
         (write,) = self.guard_writes(m, {"drain": self.write}, depth)
         m.submodules.read_guard = guard = ReadGuard(depth, Unit.SOFTMAX)
         self.report(m, write, guard)
-        m.submodules.bank = bank = Bank(depth, self.LANES, bits)
+        m.submodules.bank = bank = bank_of(self.config, "scores", depth, self.LANES, bits)
         request = self.read.request
         late = delayed(m, request.bank, READ_LATENCY, name="lane")
         lanes = [bank.read_data[lane * bits : (lane + 1) * bits] for lane in range(self.LANES)]

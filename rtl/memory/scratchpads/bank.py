@@ -1,4 +1,4 @@
-"""A bank: the memory that scratchpads are made of; granules of its words."""
+"""A bank: the memory that scratchpads are made of, of block RAM or UltraRAM; granules of words."""
 
 from amaranth.hdl import Module, Mux, Value, unsigned
 from amaranth.lib import memory, wiring
@@ -6,8 +6,11 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
 from rtl.config import EngineConfig
+from rtl.lib.devices import Primitives
+from rtl.lib.emit import primitives
 from rtl.lib.pipeline import choose, delayed
 from rtl.memory.ports import READ_LATENCY
+from rtl.memory.scratchpads.ultraram import WORDS, ultraram
 
 
 def block_depths(depth: int) -> list[int]:
@@ -17,6 +20,11 @@ def block_depths(depth: int) -> list[int]:
         return [depth]
     second = 1 << max(1, ceil_log2(depth - first))
     return [first, second] if second < first else [2 * first]
+
+
+def ultra_depths(depth: int) -> list[int]:
+    """Words of each row of UltraRAMs that holds a part of ``depth`` words."""
+    return [min(WORDS, depth - first) for first in range(0, depth, WORDS)]
 
 
 class Bank(wiring.Component):
@@ -51,25 +59,64 @@ class Bank(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        depth, parts, part_bits = self.parameters
-        depths, word = block_depths(depth), unsigned(parts * part_bits)
+        depths = self.block_depths()
         above = ceil_log2(depths[0])  # address bits that tell the blocks apart
         outputs = []
-        for index, block_depth in enumerate(depths):
-            block = memory.Memory(shape=word, depth=block_depth, init=[])
-            m.submodules[f"block_{index}"] = block
-            write, read = block.write_port(granularity=part_bits), block.read_port()
-            outputs.append(delayed(m, read.data, 1, name=f"output_{index}"))
-            m.d.comb += [
-                write.en.eq(Mux(self.write_word[above:] == index, self.write_enable, 0)),
-                write.addr.eq(self.write_word),
-                write.data.eq(self.write_data),
-                read.en.eq(self.read_enable),
-                read.addr.eq(self.read_word),
-            ]
+        for index, depth in enumerate(depths):
+            enable = Mux(self.write_word[above:] == index, self.write_enable, 0)
+            outputs.append(self.block(m, index, depth, enable, platform))
         chosen = delayed(m, self.read_word[above:], READ_LATENCY, name="chosen")
         m.d.comb += self.read_data.eq(choose(outputs, chosen))
         return m
+
+    def block_depths(self) -> list[int]:
+        """Words of each memory that the bank consists of."""
+        return block_depths(self.parameters[0])
+
+    def block(self, m: Module, index: int, depth: int, enable: Value, platform: object) -> Value:
+        """Add a memory, written where a bit per part is set; return its output register."""
+        _, parts, part_bits = self.parameters
+        block = memory.Memory(shape=unsigned(parts * part_bits), depth=depth, init=[])
+        m.submodules[f"block_{index}"] = block
+        write, read = block.write_port(granularity=part_bits), block.read_port()
+        output = delayed(m, read.data, 1, name=f"output_{index}")
+        m.d.comb += [
+            write.en.eq(enable),
+            write.addr.eq(self.write_word),
+            write.data.eq(self.write_data),
+            read.en.eq(self.read_enable),
+            read.addr.eq(self.read_word),
+        ]
+        return output
+
+
+class UltraBank(Bank):
+    """A bank of UltraRAM, where a device's primitives are asked for; else a memory like another.
+
+    Its blocks have the depth of an UltraRAM, whatever part of that is used.
+    """
+
+    def block_depths(self) -> list[int]:
+        return ultra_depths(self.parameters[0])
+
+    def block(self, m: Module, index: int, depth: int, enable: Value, platform: object) -> Value:
+        if primitives(platform) is not Primitives.ULTRASCALE:
+            return super().block(m, index, depth, enable, platform)
+        return ultraram(
+            m,
+            f"block_{index}",
+            read_enable=self.read_enable,
+            read_word=self.read_word,
+            write_enable=enable,
+            write_word=self.write_word,
+            write_data=self.write_data,
+        )
+
+
+def bank_of(config: EngineConfig, scratchpad: str, depth: int, parts: int, part_bits: int) -> Bank:
+    """Make a bank of a scratchpad, of :data:`rtl.config.SCRATCHPADS`."""
+    kind = UltraBank if scratchpad in config.uram else Bank
+    return kind(depth, parts, part_bits)
 
 
 def split_granule(config: EngineConfig, request: Value) -> tuple[Value, Value]:

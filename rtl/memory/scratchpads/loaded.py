@@ -17,13 +17,15 @@ from rtl.memory.ports import (
     pixel_write,
     weight_read,
 )
-from rtl.memory.scratchpads.bank import Bank
+from rtl.memory.scratchpads.bank import bank_of
 from rtl.memory.scratchpads.scratchpad import Scratchpad
 from rtl.model import numerics
 
 
 class PartMemory(Scratchpad):
     """A memory of words that the load unit writes in parts, one memory beat at a time.
+
+    Each kind states its name among :data:`rtl.config.SCRATCHPADS`.
 
     Parameters
     ----------
@@ -42,6 +44,8 @@ class PartMemory(Scratchpad):
     write : In(WritePort(part_write))
     read : In(read)
     """
+
+    SCRATCHPAD: str
 
     def __init__(self, config: EngineConfig, read: ReadPort, depth: int, unit: Unit, tap: bool):
         self.depth = depth
@@ -64,7 +68,8 @@ class PartMemory(Scratchpad):
         self.report(m, write, self.guard_reads(m, self.read, self.depth, self.unit))
         beat, kept = write.o.beat, self.kept(write.o.beat.beat)
         parts = max(1, len(self.read.data.as_value()) // (8 * self.config.memory_bytes))
-        m.submodules.bank = bank = Bank(self.depth, parts, len(kept))
+        bank = bank_of(self.config, self.SCRATCHPAD, self.depth, parts, len(kept))
+        m.submodules.bank = bank
         m.d.comb += [
             bank.write_enable.eq(write.o.valid << beat.part),
             bank.write_word.eq(beat.word),
@@ -79,12 +84,16 @@ class PartMemory(Scratchpad):
 class WeightMemory(PartMemory):
     """The weight ring."""
 
+    SCRATCHPAD = "weights"
+
     def __init__(self, config: EngineConfig, *, tap: bool = False):
         super().__init__(config, weight_read(config), config.weight_words, Unit.MATMUL, tap)
 
 
 class ParameterMemory(PartMemory):
     """Row parameters; a record's padding is not stored where a beat holds whole records."""
+
+    SCRATCHPAD = "parameters"
 
     def __init__(self, config: EngineConfig, *, tap: bool = False):
         words = config.parameter_words
@@ -106,6 +115,8 @@ class ParameterMemory(PartMemory):
 
 class ExponentMemory(PartMemory):
     """Channel exponents of LayerNorm: the lowest bits of a beat, or of several."""
+
+    SCRATCHPAD = "exponents"
 
     def __init__(self, config: EngineConfig, *, tap: bool = False):
         super().__init__(config, exponent_read(config), config.exponent_words, Unit.NORM, tap)
@@ -133,7 +144,8 @@ class PixelMemory(Scratchpad):
         lanes, depth = self.config.token_lanes, self.config.pixel_words
         (write,) = self.guard_writes(m, {"load": self.write}, depth)
         self.report(m, write, self.guard_reads(m, self.read, depth, Unit.MATMUL))
-        m.submodules.bank = bank = Bank(depth, lanes, 8 * self.config.depth_lanes)
+        bits = 8 * self.config.depth_lanes
+        m.submodules.bank = bank = bank_of(self.config, "pixels", depth, lanes, bits)
         beat = write.o.beat
         m.d.comb += [
             bank.write_enable.eq(write.o.valid << beat.lane),

@@ -10,7 +10,7 @@ from rtl.lib.emit import once
 from rtl.lib.pipeline import delayed
 from rtl.lib.streams import connect
 from rtl.memory.ports import ADDRESS, READ_LATENCY, WritePort, residual_read, residual_write
-from rtl.memory.scratchpads.bank import Bank
+from rtl.memory.scratchpads.bank import bank_of
 from rtl.memory.scratchpads.scratchpad import ReadGuard, Scratchpad
 
 
@@ -60,7 +60,7 @@ class ResidualMemory(Scratchpad):
         guards = self._guards(m, depth)
         self.report(m, *writes, *guards)
         for half in range(self.HALVES):
-            bank = Bank(depth, 2, 8 * self.config.residual_word_bytes)
+            bank = bank_of(self.config, "residual", depth, 2, 8 * self.config.residual_word_bytes)
             m.submodules[f"half_{half}"] = once(bank, platform)
             m.d.comb += [
                 bank.read_enable.eq(reads.enable[half]),

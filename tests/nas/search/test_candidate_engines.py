@@ -114,7 +114,7 @@ def test_engine_and_subnets_within_all_limits(out, board, capsys):
     assert run(out, board) == 0
     summary = Summary.load(out / "digits" / "summary.json")
     engine = config.engine(str(out / "digits" / "engine.json"))
-    assert summary.engine_searched and summary.engine_sizes == asdict(engine)
+    assert summary.engine_searched and summary.engine_sizes == engine.to_json()
     assert summary.resources == asdict(made_model().predict(engine))
     load_board(str(board)).require(**{k: int(v) for k, v in (summary.resources or {}).items()})
     assert engine.token_lanes <= 4

@@ -133,7 +133,7 @@ def test_resources_are_reported(monkeypatch, tmp_path, capsys):
     assert report["excess"] is None
     assert report["limits"]["lut"] == 274_080
     assert report["modules"]["pulsar_small.matmul"] == {
-        "instances": 1, "dsp": 3, "lut": 1000, "ff": 5, "bram36": 1.5,
+        "instances": 1, "dsp": 3, "lut": 1000, "ff": 5, "bram36": 1.5, "uram": 0,
     }  # fmt: skip
     output = capsys.readouterr()
     assert "warning" not in output.err

@@ -31,6 +31,13 @@ def test_a_flat_report(tmp_path):
     assert used == Resources(dsp=2475, lut=141234, ff=198765, bram36=646.5)
 
 
+def test_ultraram_of_a_device_that_has_it(tmp_path):
+    flat = FLAT.replace("| Block RAM Tile", "| URAM  |   55 |\n| Block RAM Tile", 1)
+    assert read_utilization(report(tmp_path, flat)).uram == 55
+    text = HIERARCHICAL.replace("|      3 |    0 |         74 |", "|      3 |   16 |         74 |")
+    assert read_utilization(report(tmp_path, text)).units["norm"].uram == 16
+
+
 def test_a_routed_design_s_report_has_no_asterisk(tmp_path):
     text = FLAT.replace("CLB LUTs*", "CLB LUTs ")
     assert read_utilization(report(tmp_path, text)).lut == 141234

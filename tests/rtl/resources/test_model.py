@@ -100,7 +100,7 @@ def test_a_flat_report_scales_the_whole(model):
     content = refitted.to_json()
     assert content["reference"] == "vivado"
     assert content["scales"]["engine"] == pytest.approx(
-        {"dsp": 1, "lut": 0.8, "ff": 1.1, "bram36": 1}, rel=1e-4
+        {"dsp": 1, "lut": 0.8, "ff": 1.1, "bram36": 1, "uram": 1}, rel=1e-4
     )
     assert ResourceModel.from_json(content) == refitted
     # Another engine is scaled alike, and reports do not add up with earlier ones.

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from rtl.config import TINY, ULX3S, ZCU102, EngineConfig
+from rtl.board import load_board
+from rtl.config import KV260, KV260_BRAM, TINY, ULX3S, ZCU102, ZCU104, EngineConfig
 from rtl.control.unit import NAMES
 from rtl.engine import MEMORIES
 from rtl.matmul.array import MultiplierArray
 from rtl.resources import structure
-from rtl.resources.memories import banks, block_memories
+from rtl.resources.memories import banks, block_memories, ultra_rams
 from rtl.resources.structure import LANE_DSPS, dsps
 from rtl.vector.layernorm import NormUnit
 from tests.rtl import sizes
@@ -23,12 +24,39 @@ SMALL = {
 
 @pytest.mark.parametrize(
     "engine, family, dsp, bram36",
-    [(ZCU102, "xilinx", 2475, 647.5), (TINY, "xilinx", 219, 160), (ULX3S, "ecp5", 105, 37)],
+    [
+        (ZCU102, "xilinx", 2475, 647.5),
+        (TINY, "xilinx", 219, 160),
+        (KV260, "xilinx", 1115, 110),
+        (ULX3S, "ecp5", 105, 37),
+    ],
 )
 def test_engines_that_were_built(engine, family, dsp, bram36):
     """What ``python -m rtl.build`` counts."""
     assert sum(dsps(engine, family).values()) == dsp
     assert sum(block_memories(engine, family).values()) == bram36
+
+
+@pytest.mark.parametrize(
+    "engine, board",
+    [(ZCU104, "zcu104"), (KV260, "kv260"), (KV260_BRAM, "kv260")],
+    ids=lambda each: getattr(each, "name", each),
+)
+def test_engines_fit_what_is_counted_exactly_of_their_boards(engine, board):
+    load_board(board).require(
+        dsp=sum(dsps(engine, "xilinx").values()),
+        bram36=sum(block_memories(engine, "xilinx").values()),
+        uram=sum(ultra_rams(engine).values()),
+    )
+
+
+def test_ultrarams_of_scratchpads():
+    assert ultra_rams(KV260) == {"activations": 24, "residual": 16, "weights": 15}
+    assert ultra_rams(KV260_BRAM) == {}
+    deeper = replace(KV260, residual_words=4097, uram=("residual",))
+    assert ultra_rams(deeper) == {"residual": 32}
+    moved = block_memories(deeper, "xilinx")
+    assert (moved["residual"], moved["weights"]) == (0, 120)
 
 
 @pytest.mark.parametrize("family", DEVICES)

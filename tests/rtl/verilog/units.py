@@ -8,6 +8,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
+from rtl.config import EngineConfig
 from rtl.engine import MEMORIES
 from rtl.matmul.unit import MatmulUnit
 from rtl.memory.load.unit import LoadUnit
@@ -65,9 +66,25 @@ class SideBySide(wiring.Component):
         return m
 
 
-def scratchpads() -> SideBySide:
+def scratchpads(config: EngineConfig) -> Unit:
     """All memories of one engine."""
-    return SideBySide({name: memory(test_scratchpad.SMALL) for name, memory in MEMORIES.items()})
+    by_beats = test_scratchpad.test_words_written_by_memory_beats
+    scenarios = {
+        "activations": test_scratchpad.test_activations_by_granule,
+        "pixels": test_scratchpad.test_pixels,
+        "keys": partial(test_scratchpad.test_keys_and_values, "keys"),
+        "values": partial(test_scratchpad.test_keys_and_values, "values"),
+        "scores": test_scratchpad.test_scores_read_one_lane,
+        "residual": test_scratchpad.test_residual_reads_take_turns_by_half,
+        "weights": partial(by_beats, "weights", config.memory_bytes),
+        "parameters": partial(by_beats, "parameters", config.memory_bytes),
+        "exponents": partial(by_beats, "exponents", config.memory_bytes),
+    }
+    return Unit(
+        lambda: SideBySide({name: memory(config) for name, memory in MEMORIES.items()}),
+        {name: partial(scenario, config=config) for name, scenario in scenarios.items()},
+        side_by_side=True,
+    )
 
 
 UNITS = {
@@ -119,31 +136,6 @@ UNITS = {
             "reset": partial(test_store.test_reset_in_mid_store, 9),
         },
     ),
-    "scratchpads": Unit(
-        scratchpads,
-        {
-            "activations": test_scratchpad.test_activations_by_granule,
-            "pixels": test_scratchpad.test_pixels,
-            "keys": partial(test_scratchpad.test_keys_and_values, "keys"),
-            "values": partial(test_scratchpad.test_keys_and_values, "values"),
-            "scores": test_scratchpad.test_scores_read_one_lane,
-            "residual": test_scratchpad.test_residual_reads_take_turns_by_half,
-            "weights": partial(
-                test_scratchpad.test_words_written_by_memory_beats,
-                "weights",
-                test_scratchpad.SMALL.memory_bytes,
-            ),
-            "parameters": partial(
-                test_scratchpad.test_words_written_by_memory_beats,
-                "parameters",
-                test_scratchpad.SMALL.memory_bytes,
-            ),
-            "exponents": partial(
-                test_scratchpad.test_words_written_by_memory_beats,
-                "exponents",
-                test_scratchpad.SMALL.memory_bytes,
-            ),
-        },
-        side_by_side=True,
-    ),
+    "scratchpads": scratchpads(test_scratchpad.SMALL),
+    "ultraram": scratchpads(test_scratchpad.ULTRA),
 }

@@ -26,7 +26,7 @@ GRID = [
 SMALLEST, LARGEST = (
     Storage(**{name: levels[end] for name, levels in LEVELS.items()}) for end in (0, -1)
 )
-AMPLE = {"dsp": 2000, "lut": 10**6, "ff": 10**6, "bram36": 1000}
+AMPLE = {"dsp": 2000, "lut": 10**6, "ff": 10**6, "bram36": 1000, "uram": 0}
 
 
 class Counted(ResourceModel):

@@ -4,9 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from nas.cost.engine_search.sizing import LEVELS, LaneCounts, all_lanes, engine_for, levels_within
+from nas.cost.engine_search.grid import fullest
+from nas.cost.engine_search.sizing import (
+    LEVELS,
+    LaneCounts,
+    all_lanes,
+    engine_for,
+    in_ultraram,
+    levels_within,
+)
+from rtl.board import load_board
+from rtl.build.synthesis import Resources
 from rtl.compiler import plan
+from rtl.config import KV260, SCRATCHPADS
 from rtl.errors import UserError
+from rtl.resources.memories import block_memories, ultra_rams
 from tests.nas.cost.engine_search.made import GRID, LARGEST, SMALLEST, SPACE, board
 
 
@@ -36,3 +48,21 @@ def test_scratchpads_are_just_large_enough(lanes):
     roomy = engine_for(lanes, LARGEST, largest, board(), 6)
     assert roomy.weight_words == 4 * engine.weight_words
     assert roomy.activation_words >= engine.activation_words
+
+
+def memories(engine) -> Resources:
+    blocks = sum(block_memories(engine, "xilinx").values())
+    return Resources(bram36=blocks, uram=sum(ultra_rams(engine).values()))
+
+
+def test_scratchpads_in_ultraram():
+    """No exchange of one scratchpad leaves the fuller kind of memory emptier; 0 and None: none."""
+    kv260, bare = load_board("kv260"), replace(KV260, uram=())
+    engine = in_ultraram(bare, kv260)
+    most = fullest(memories(engine), kv260)
+    assert most < 1 < fullest(memories(bare), kv260)
+    for name in SCRATCHPADS:
+        names = {*engine.uram} ^ {name}
+        other = replace(engine, uram=[each for each in SCRATCHPADS if each in names])
+        assert fullest(memories(other), kv260) >= most
+    assert in_ultraram(bare, load_board("zcu102")) == in_ultraram(bare, load_board("sim")) == bare

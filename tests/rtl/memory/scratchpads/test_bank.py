@@ -5,7 +5,7 @@ import random
 import pytest
 
 from rtl.memory.ports import READ_LATENCY
-from rtl.memory.scratchpads.bank import Bank, block_depths
+from rtl.memory.scratchpads.bank import Bank, UltraBank, block_depths, ultra_depths
 from tests.rtl.simulation import simulate
 
 
@@ -18,9 +18,16 @@ def test_block_depths(depth, depths):
     assert block_depths(depth) == depths
 
 
-@pytest.mark.parametrize("depth", [2, 3, 4, 5, 6, 7, 24])
-def test_a_read_per_cycle(depth):
-    dut, rng = Bank(depth, 2, 4), random.Random(depth)
+def test_depths_of_rows_of_ultrarams():
+    assert [ultra_depths(depth) for depth in (2, 4096, 4100, 16384)] == [
+        [2], [4096], [4096, 4], [4096] * 4,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [Bank, UltraBank])
+@pytest.mark.parametrize("depth", [2, 3, 4, 5, 6, 7, 24, 4100])
+def test_a_read_per_cycle(depth, kind):
+    dut, rng = kind(depth, 2, 4), random.Random(depth)
     words = [0] * depth
     expected = []  # words of the latest reads; None where nothing was read
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from amaranth.hdl import Fragment
 
-from rtl.config import TINY
+from rtl.config import SCRATCHPADS, TINY
 from rtl.isa.faults import FaultCode
 from rtl.isa.instructions import Unit
 from rtl.memory.ports import READ_LATENCY
@@ -35,6 +35,8 @@ SMALL = replace(
     parameter_words=4,
     exponent_words=3,
 )
+ULTRA = replace(SMALL, name="ultra", uram=SCRATCHPADS)
+BOTH = pytest.mark.parametrize("config", [SMALL, ULTRA], ids=["block RAM", "UltraRAM"])
 
 
 def bits(rng, shape):
@@ -57,8 +59,8 @@ async def write(ctx, port, fields):
     ctx.set(port.valid, 0)
 
 
-def test_activations_by_granule():
-    config = SMALL
+@BOTH
+def test_activations_by_granule(config):
     dut = ActivationMemory(config)
     granule_bits = config.depth_lanes * config.act_bits
     rng = random.Random(1)
@@ -117,10 +119,11 @@ PAIRED = {
 }
 
 
+@BOTH
 @pytest.mark.parametrize("kind", PAIRED)
-def test_keys_and_values(kind):
+def test_keys_and_values(kind, config):
     component, keys, depth, granules = PAIRED[kind]
-    dut = component(SMALL)
+    dut = component(config)
     part_bits = 8 * SMALL.row_lanes // granules
     rng = random.Random(2)
     model = {}
@@ -148,8 +151,9 @@ def test_keys_and_values(kind):
     simulate(dut, bench)
 
 
-def test_pixels():
-    dut = PixelMemory(SMALL)
+@BOTH
+def test_pixels(config):
+    dut = PixelMemory(config)
     rng = random.Random(3)
     model = {}
 
@@ -170,8 +174,9 @@ def test_pixels():
     simulate(dut, bench)
 
 
-def test_scores_read_one_lane():
-    dut = ScoreMemory(SMALL)
+@BOTH
+def test_scores_read_one_lane(config):
+    dut = ScoreMemory(config)
     rng = random.Random(4)
     lane_bits = 22 * SMALL.row_lanes
     model = {}
@@ -206,11 +211,12 @@ PARTS = {
 }
 
 
+@BOTH
 @pytest.mark.parametrize("memory_bytes", [4, 8, 16])
 @pytest.mark.parametrize("kind", PARTS)
-def test_words_written_by_memory_beats(kind, memory_bytes):
+def test_words_written_by_memory_beats(kind, memory_bytes, config):
     component, depth, word_bits = PARTS[kind]
-    dut = component(replace(SMALL, memory_bytes=memory_bytes))
+    dut = component(replace(config, memory_bytes=memory_bytes))
     beat_bits = 8 * memory_bytes
     parts = max(1, word_bits // beat_bits)
     used = (1 << word_bits) - 1
@@ -233,8 +239,9 @@ def test_words_written_by_memory_beats(kind, memory_bytes):
     simulate(dut, bench)
 
 
-def test_residual_reads_take_turns_by_half():
-    dut = ResidualMemory(SMALL)
+@BOTH
+def test_residual_reads_take_turns_by_half(config):
+    dut = ResidualMemory(config)
     readers = (dut.drain_read, dut.norm_read, dut.store_read)
     rng = random.Random(6)
     pair_bits = 2 * 16 * SMALL.row_lanes
