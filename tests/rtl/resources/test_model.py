@@ -1,7 +1,7 @@
 """The resource models of the boards' calibrations, against what Yosys counted."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -117,7 +117,8 @@ def test_hierarchical_reports_scale_unit_by_unit(model):
     found = refitted.units(ZCU102)
     assert all(abs(found[name].lut - used.lut) <= 1 for name, used in units.items())  # rounded
     assert {name: replace(used, lut=units[name].lut) for name, used in found.items()} == units
-    assert refitted.units(HELD)["matmul"] == model.units(HELD)["matmul"]
+    same, before = refitted.units(HELD)["matmul"], model.units(HELD)["matmul"]
+    assert asdict(same) == pytest.approx(asdict(before), abs=1)
     assert refitted.units(HELD)["norm"].lut < 0.51 * model.units(HELD)["norm"].lut
 
 
