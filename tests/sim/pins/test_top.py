@@ -5,6 +5,7 @@ import pytest
 from rtl import config
 from rtl.board import load_board
 from rtl.errors import UserError
+from rtl.lib.devices import Primitives
 from rtl.lib.emit import mark_used
 from sim.pins import top
 from sim.pins.top import build_top, generate_top, rtl_hash
@@ -25,8 +26,9 @@ def test_verilog_is_emitted_once(monkeypatch, tmp_path):
     made = []
     monkeypatch.setenv("PULSAR_CACHE", str(tmp_path))
 
-    def emit(component, name, **_):
+    def emit(component, name, primitives, **_):
         mark_used(component)
+        assert primitives is Primitives.ECP5
         made.append(name)
         return "text"
 
