@@ -119,7 +119,7 @@ def find_parts(folder: Path) -> Parts:
         raise UserError(f"{folder} has a folder '{other}', but none for training, 'train'")
     files = {name: _with_classes(place) for name, place in (given or {TRAIN: folder}).items()}
     names = tuple(sorted({label for _, label in files[TRAIN]}))
-    if len(names) < 2:
+    if len(names) == 1:
         raise UserError(
             f"{given.get(TRAIN, folder)} has one class, '{names[0]}': there is nothing to learn,"
             " it takes two at least"
@@ -153,21 +153,21 @@ def _part_folders(folder: Path) -> dict[str, Path]:
 def _with_classes(folder: Path) -> list[tuple[Path, str]]:
     """List images with their classes, by a table or by their folders."""
     files = find_images(folder)
+    if not files:
+        raise UserError(f"{folder}: no images: put each into a folder named after its class")
     if table := table_beside(folder):
         return list(
             zip(files, labels_of(files, folder, read_table(table), str(table)), strict=True)
         )
-    classes = [
-        each for each in sorted(folder.iterdir()) if each.is_dir() and not is_hidden(each.name)
-    ]
-    flat = [file for file in files if file.parent == folder]
-    if not classes or flat:
-        what = f"{flat[0].name} has no class" if flat else "there are no classes"
-        raise UserError(f"{folder}: {what}: put each image into a folder named after its class")
-    empty = [each.name for each in classes if not any(each in file.parents for file in files)]
-    if empty:
+    if flat := [file.name for file in files if file.parent == folder]:
+        raise UserError(
+            f"{folder}: {flat[0]} has no class: put each image into a folder named after its class"
+        )
+    classes = [file.relative_to(folder).parts[0] for file in files]
+    folders = {each.name for each in folder.iterdir() if each.is_dir()}
+    if empty := sorted(name for name in folders - set(classes) if not is_hidden(name)):
         raise UserError(f"{folder}: no image in class '{empty[0]}': fill its folder, or remove it")
-    return [(file, composed(file.relative_to(folder).parts[0])) for file in files]
+    return [(file, composed(name)) for file, name in zip(files, classes, strict=True)]
 
 
 def _require_equal_classes(

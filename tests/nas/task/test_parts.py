@@ -106,6 +106,11 @@ def no_class(folder):
         shutil.rmtree(folder / name)
 
 
+def a_table_alone(folder):
+    no_class(folder)
+    (folder / "labels.csv").write_text("a.png,ant\n")
+
+
 def images_beside_classes(folder):
     picture(folder / "a.png")
 
@@ -136,7 +141,8 @@ def too_few(folder):
     [
         (one_class, "{} has one class, 'ant': there is nothing to learn, it takes two at least"),
         (an_empty_class, "{}: no image in class 'cat': fill its folder, or remove it"),
-        (no_class, "{}: there are no classes: put each image into a folder named after its class"),
+        (no_class, "{}: no images: put each into a folder named after its class"),
+        (a_table_alone, "{}: no images: put each into a folder named after its class"),
         (images_beside_classes, "{}: a.png has no class: put each image into a folder named after"),
         (parts_alone, "{} has a folder 'test', but none for training, 'train'"),
         (two_for_validation, "{} has two folders for validation: val, valid"),
