@@ -2,7 +2,8 @@
 
 - ``recipe``: everything that decides the result, and the key under which a run is kept
 - ``augment``: random distortion of the images
-- ``trainer``: one step after the other: batch, subnets, losses, rates, averages
+- ``batches``: the images of each step
+- ``trainer``: one step after the other: subnets, losses, rates, averages
 - ``train``: what goes on around the steps: progress, logs, saving, Ctrl-C
 - ``checkpoint``: the file of a run
 - ``evaluate``: accuracy with its uncertainty

@@ -23,6 +23,7 @@ from nas.supernet.initial import calibrate
 from nas.supernet.permutation import permute_training
 from nas.supernet.sensitivity import row_permutation, row_sensitivity, tile_order
 from nas.supernet.supernet import Supernet
+from nas.training.batches import Batches
 from nas.training.checkpoint import read_checkpoint, write_checkpoint
 from nas.training.evaluate import evaluate_subnet
 from nas.training.recipe import TrainConfig
@@ -53,6 +54,7 @@ class Trainer:
         The first step in which random subnets are trained.
     first : Arch
         The subnet of the float stage.
+    batches : Batches
     net : Supernet
     averages : dict of str to Tensor
         Moving averages by parameter name; empty in the float stage.
@@ -62,7 +64,8 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, data: TrainingData, path: Path) -> None:
         self.config, self.data, self.path = config, data, path
-        self.steps_per_epoch = max(1, len(data.train) // config.batch)
+        self.batches = Batches(config, data.train)
+        self.steps_per_epoch = self.batches.steps_per_epoch
         self.float_steps = config.float_epochs * self.steps_per_epoch
         self.elastic_step = self.float_steps - config.elastic_epochs * self.steps_per_epoch
         self.steps = self.float_steps + config.quantized_epochs * self.steps_per_epoch
@@ -91,7 +94,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate() * group["factor"]
         self.optimizer.zero_grad(set_to_none=True)
-        losses = self._losses(*self._batch())
+        losses = self._losses(*self.batches.batch(self.step))
         for name, loss in losses.items():
             if not isfinite(loss):
                 raise self._diverged(f"the loss of the {name} subnet is {loss}")
@@ -124,18 +127,6 @@ class Trainer:
         self.save()
 
     # --- inside a step -----------------------------------------------------------------------
-
-    def _batch(self) -> tuple[Tensor, Tensor]:
-        """Return this step's images (batch, height, width, channels), distorted, and labels."""
-        epoch, index = divmod(self.step, self.steps_per_epoch)
-        order = np.random.default_rng([self.config.seed, 0, epoch]).permutation(
-            len(self.data.train)
-        )
-        chosen = order[index * self.config.batch : (index + 1) * self.config.batch]
-        images = self.data.train.take(chosen)
-        seed = np.random.SeedSequence([self.config.seed, 1, self.step]).generate_state(1)[0]
-        generator = torch.Generator().manual_seed(int(seed))
-        return self.config.augmentation(images.pixels, generator), images.labels
 
     def _losses(self, images: Tensor, labels: Tensor) -> dict[str, float]:
         """Add the gradients of this step's subnets in the stage's mode; return their losses."""

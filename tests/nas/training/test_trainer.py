@@ -1,4 +1,4 @@
-"""Steps of training: rates, batches, subnets, losses and gradients, averages, saving."""
+"""Steps of training: rates, subnets, losses and gradients, averages, saving."""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -74,27 +74,7 @@ def test_only_weights_decay(trainer):
     ]  # fmt: skip
 
 
-# ------------------------------------------------------------ batches and subnets
-
-
-def test_an_epoch_shows_every_image_once(short, tiny_data, tmp_path):
-    plain = replace(short.augmentation, rotation=0, scale=0, shear=0, shift=0, elastic=0)
-    trainer = Trainer(replace(short, augmentation=plain), tiny_data, tmp_path / "run.pt")
-    seen = []
-    for step in range(trainer.steps_per_epoch):
-        trainer.step = step
-        images, labels = trainer._batch()
-        assert images.dtype == torch.uint8 and len(images) == len(labels) == 32
-        seen += [image.numpy().tobytes() for image in images]
-    everything = [image.numpy().tobytes() for image in tiny_data.train.pixels]
-    assert sorted(seen) == sorted(everything)
-
-
-def test_an_image_is_distorted_differently_in_every_epoch(trainer):
-    first = trainer._batch()[0]
-    assert torch.equal(first, trainer._batch()[0])  # a function of the step
-    trainer.step = trainer.steps_per_epoch
-    assert not torch.equal(first, trainer._batch()[0])
+# ------------------------------------------------------------ subnets
 
 
 def test_every_width_and_fraction_is_sampled(trainer):
@@ -124,7 +104,7 @@ def gradients(net):
 
 def test_a_float_step_is_the_loss_of_the_largest_subnet(trainer):
     net = deepcopy(trainer.net)
-    images, labels = trainer._batch()
+    images, labels = trainer.batches.batch(trainer.step)
     loss = functional.cross_entropy(
         net(images, trainer.config.supernet.space.largest()), labels, label_smoothing=0.1
     )
@@ -141,7 +121,7 @@ def test_a_quantized_step_adds_four_subnets(short, tiny_data, tmp_path, distilla
     advance(trainer, trainer.float_steps + 1)
     net = deepcopy(trainer.net)
     net.zero_grad()
-    images, labels = trainer._batch()
+    images, labels = trainer.batches.batch(trainer.step)
     expected, teacher = {}, None
     for name, arch in trainer._subnets().items():
         logits = net.quantized(images, arch)
