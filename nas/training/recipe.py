@@ -10,7 +10,15 @@ from nas.training.augment import Augmentation
 from rtl.files import sha256_of
 
 RECIPE = 4  # raise when the code of a step trains differently from the same configuration
-LATER = {"sort_channels": True, "elastic_epochs": 0, "chained": False}
+LATER = {
+    "sort_channels": True,
+    "elastic_epochs": 0,
+    "chained": False,
+    "mixup": 0.0,
+    "cutmix": 0.0,
+    "drop_path": 0.0,
+    "clip_grad": 0.0,
+}
 """Options that came after runs had been kept: at these values they are not in the key."""
 LATER_SUPERNET = {"switched_gains": False}
 """Likewise those of :class:`nas.supernet.supernet.SupernetConfig`."""
@@ -22,7 +30,8 @@ LATER_AUGMENTATION = {"mirror": False}
 class TrainConfig:
     """Configuration of a training run: with the images, it decides every bit of the result.
 
-    The last three options are set by :mod:`nas.studies.supernet` alone, which compares recipes.
+    ``sort_channels``, ``elastic_epochs`` and ``chained`` are set by :mod:`nas.studies.supernet`
+    alone, which compares recipes.
 
     Parameters
     ----------
@@ -57,6 +66,13 @@ class TrainConfig:
         Epochs at the end of the float stage in which random subnets are trained, too.
     chained : bool
         Whether each subnet of a step learns from the next larger one instead of the largest.
+    mixup, cutmix : float
+        Parameter of the beta distribution from which a batch's share of mixture is drawn
+        (:class:`timm.data.Mixup`); 0 mixes no images. With both, each step takes one of them.
+    drop_path : float
+        Rate at which the largest subnet's last block is left out; from 0 in the first, in line.
+    clip_grad : float
+        Largest norm of a step's gradients; 0 does not limit it.
     """
 
     supernet: SupernetConfig
@@ -78,6 +94,10 @@ class TrainConfig:
     sort_channels: bool = True
     elastic_epochs: int = 0
     chained: bool = False
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    drop_path: float = 0.0
+    clip_grad: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("batch", "float_epochs", "quantized_epochs", "threads"):
