@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.data import ImageSet
+from nas.data import Images
 from nas.numerics.device import moved_to
 from nas.training.mixing import Mixing
 from nas.training.processes import ALONE, Processes
@@ -17,7 +17,7 @@ class Batches:
     Parameters
     ----------
     config : TrainConfig
-    images : ImageSet
+    images : Images
         Training images.
     processes : Processes
         This process gets its share of each batch, on its device.
@@ -30,7 +30,7 @@ class Batches:
         Whole batches in the images, at least 1; what is left over differs from epoch to epoch.
     """
 
-    def __init__(self, config: TrainConfig, images: ImageSet, processes: Processes = ALONE) -> None:
+    def __init__(self, config: TrainConfig, images: Images, processes: Processes = ALONE) -> None:
         self.config, self.images, self.device = config, images, processes.device
         self._mix = Mixing(config) if config.mixup or config.cutmix else None
         batch = min(config.batch, len(images))
@@ -58,10 +58,10 @@ class Batches:
         pixels = self.config.augmentation(pixels, generator, self.share)
         return self._mix(pixels, labels, more) if self._mix else (pixels, labels)
 
-    def read(self, step: int) -> ImageSet:
+    def read(self, step: int) -> Images:
         """Return the images of a step as they are; those of steps in a row are asked for in turn.
 
-        Images that lie on a disk are read ahead here, in a subclass.
+        Images that lie on a disk are read ahead here: :mod:`nas.training.streamed`.
         """
         return self.images.take(self.positions(step))
 

@@ -26,7 +26,7 @@ def test_moving_keeps_the_values():
 
 
 def test_running_out_of_memory_is_one_line_with_a_remedy():
-    with pytest.raises(UserError, match="^out of memory on the CPU: lower the batch$"):
+    with pytest.raises(UserError, match=r"^out of memory on the CPU: lower the batch$"):
         with enough_memory("lower the batch"):
             torch.empty(1 << 60, dtype=torch.uint8)
     with pytest.raises(RuntimeError, match="size"), enough_memory("lower the batch"):
