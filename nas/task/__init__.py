@@ -5,5 +5,6 @@
 - ``parts``: a folder's images in three parts, those of training, validation and test
 - ``pixels``: what size and how many channels they should have; reading them
 - ``record``: a task as a TOML file
+- ``networks``: trained networks that a recipe names
 - ``folder``: the task of a folder
 """

@@ -12,6 +12,7 @@ from rich.console import Console
 from boards.host.pictures import one_error
 from nas.data import ImageSet, TrainingData
 from nas.supernet.supernet import SupernetConfig
+from nas.task.networks import with_start
 from nas.task.parts import TEST, TRAIN, VALIDATION, Part, Parts, find_parts
 from nas.task.pixels import Look, look_at, read_pixels, statistics
 from nas.task.record import AugmentationRecord, DataRecord, RecipeRecord, TaskRecord
@@ -19,6 +20,7 @@ from nas.task.sizes import load_sizes
 from nas.task.task import FolderImages, Task
 from nas.training.augment import Augmentation
 from nas.training.recipe import TrainConfig
+from nas.warm.source import NetworkSource
 from rtl.console import progress_bars
 from rtl.errors import UserError
 
@@ -101,7 +103,7 @@ def folder_task(
         preprocessing=look.preprocessing,
     )
     mean, std = statistics(data.train.pixels)
-    recipe = _config(record, SupernetConfig(space, mean, std))
+    recipe = _config(record, SupernetConfig(space, mean, std), parts.class_names, console)
     origin = FolderImages(parts, look)
     return Task(space, data, recipe, origin, len(parts.test_part.files), record)
 
@@ -146,7 +148,13 @@ def _require_classes(parts: Parts) -> None:
             raise UserError(f"{parts.folder}: {name} has no readable image of class '{lost}'")
 
 
-def _config(record: TaskRecord, supernet: SupernetConfig) -> TrainConfig:
+def _config(
+    record: TaskRecord, supernet: SupernetConfig, names: tuple[str, ...], console: Console
+) -> TrainConfig:
     values = record.recipe.model_dump()
     augmentation = Augmentation(**values.pop("augmentation"))
-    return replace(TrainConfig(supernet, augmentation), **values)
+    start = values.pop("start")
+    config = TrainConfig(supernet, augmentation)
+    if start:
+        config = with_start(config, NetworkSource(**start), names, console)
+    return replace(config, **values)
