@@ -30,6 +30,7 @@ from nas.training.optimizer import one_cycle, optimizer_of, set_rate
 from nas.training.processes import ALONE, Processes
 from nas.training.recipe import TrainConfig
 from nas.training.streamed import batches_of
+from nas.warm.start import begin
 from rtl.errors import UserError
 from rtl.timing.bound import array_work
 
@@ -85,6 +86,8 @@ class Trainer:
         self.finished = False
         if path.exists():
             self._restore(read_checkpoint(path))
+        elif config.start:
+            begin(self.net, config.start, data.class_names)
 
     def advance(self) -> dict[str, float]:
         """Take one step; return the loss of each subnet by name.
