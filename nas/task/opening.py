@@ -1,47 +1,60 @@
-"""The task of a run, by its options."""
+"""The task that options name."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from rich.console import Console
 
-from nas.search.options import SearchOptions
+from nas.data import thinned
 from nas.task.folder import folder_task, record_of
 from nas.task.networks import with_start
-from nas.task.record import NetworkRecord, TaskRecord
+from nas.task.options import TaskOptions
+from nas.task.record import NetworkRecord, RecipeRecord, TaskRecord
+from nas.task.sizes import parsed
 from nas.task.task import Task, digits_task
 from nas.warm.source import NetworkSource
-from rtl.errors import UserError
+
+QUICK_EVERY = 7  # one image in seven
 
 
-def open_task(options: SearchOptions, console: Console) -> Task:
+def open_task(
+    options: TaskOptions, console: Console, changes: Mapping[str, Any] | None = None
+) -> Task:
     """Read the images that the options name: the digits, or a folder's.
+
+    Parameters
+    ----------
+    options : TaskOptions
+    console : Console
+        Terminal of the progress bar.
+    changes : mapping, optional
+        Fields of the recipe, with the values to put in the place of the record's.
 
     Raises
     ------
     UserError
-        If they cannot be used, or there are fewer test images than the RTL is to run.
+        If they cannot be used.
     """
-    if options.data is None and options.task is None:
+    if options.of_digits:
         task = digits_task(options.split)
         if start := _start(options):
             names = task.data.class_names
             task = replace(task, recipe=with_start(task.recipe, start, names, console))
     else:
         task = folder_task(
-            _record(options),
+            _record(options, changes or {}),
             console,
             workers=options.workers if options.workers > 1 else 0,
             skip_unreadable=options.skip_unreadable,
         )
-    if options.images > task.test_images:
-        raise UserError(
-            f"--images must be from 0 to {task.test_images}, the number of test images, not"
-            f" {options.images}"
-        )
+    if options.quick:
+        data = thinned(task.data, QUICK_EVERY)
+        task = replace(task, data=data, recipe=task.recipe.shortened())
     return task
 
 
-def _record(options: SearchOptions) -> TaskRecord:
+def _record(options: TaskOptions, changes: Mapping[str, Any]) -> TaskRecord:
     if options.task:
         record = TaskRecord.load(options.task)
     else:
@@ -49,12 +62,12 @@ def _record(options: SearchOptions) -> TaskRecord:
         record = record_of(options.data, options.space, options.image_size, options.patch)
     if start := _start(options):
         network = NetworkRecord(name=start.name, checkpoint=start.checkpoint)
-        recipe = record.recipe.model_copy(update={"start": network})
-        record = record.model_copy(update={"recipe": recipe})
-    return record
+        changes = {**changes, "start": network.model_dump()}
+    recipe = parsed(RecipeRecord, {**record.recipe.model_dump(), **changes}, "the recipe")
+    return record.model_copy(update={"recipe": recipe})
 
 
-def _start(options: SearchOptions) -> NetworkSource | None:
+def _start(options: TaskOptions) -> NetworkSource | None:
     """Return the network to start from, by the command line."""
     if options.start is None:
         return None
