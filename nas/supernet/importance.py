@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from nas.data import Images
 from nas.supernet.permutation import Permutation, PermutationBuilder
+from nas.supernet.portions import kept_images
 from nas.supernet.supernet import Supernet
 
 RESIDUAL = ("embed", "attended", "output")  # ends of the names of the residual stream's tensors
@@ -46,7 +47,7 @@ def importance(net: Supernet, images: Images, batch: int = 64) -> Importance:
     arch = space.largest()
     channels = torch.zeros(space.widths[-1])
     heads = torch.zeros(space.depths[-1], space.heads[-1])
-    for part in images.batches(batch):
+    for part in images.batches(kept_images(net.shape(arch), batch)):
         values: dict[str, Tensor] = {}
 
         def keep(name: str, tensor: Tensor, values: dict[str, Tensor] = values) -> Tensor:
