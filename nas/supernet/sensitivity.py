@@ -38,7 +38,7 @@ def row_sensitivity(
     Returns
     -------
     dict of str to Tensor
-        Per matrix (``embed``, ``blocks.i.q`` ..., ``head``) (rows,) float32.
+        Per matrix (``embed``, ``blocks.i.q`` ..., ``head``) (rows,) float32, on the CPU.
     """
     layers = {n: m for n, m in net.named_modules() if isinstance(m, ElasticLinear)}
     weights = [layer.weight for layer in layers.values()]
@@ -51,7 +51,7 @@ def row_sensitivity(
     result = {}
     for name, weight, total in zip(layers, weights, fisher, strict=True):
         narrow, bits8 = (_noise(weight.detach(), bits) for bits in numerics.WEIGHT_BITS)
-        result[name] = (total * (narrow - bits8)).sum(1).clamp(min=0)
+        result[name] = (total * (narrow - bits8)).sum(1).clamp(min=0).cpu()
     return result
 
 
@@ -61,7 +61,8 @@ def _gradients(
     """Gradients of a batch's mean loss, as many images at a time as memory should hold."""
     sums: Sequence[Tensor] = ()
     for part in batch.batches(kept_images(net.shape(arch), len(batch))):
-        loss = functional.cross_entropy(net(part.pixels, arch), part.labels)
+        logits = net(part.pixels, arch)
+        loss = functional.cross_entropy(logits, part.labels.to(logits.device))
         loss = loss * (len(part) / len(batch))
         gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
         sums = [a + b for a, b in zip(sums, gradients, strict=True)] if sums else gradients

@@ -50,6 +50,8 @@ class SupernetConfig:
     switched_gains : bool
         Whether each pair of width and depth has a layer scaling of its own; until subnets are
         elastic, all have that of the largest.
+    epsilon : float
+        Of LayerNorm, in squared real units.
     """
 
     space: Space
@@ -58,6 +60,7 @@ class SupernetConfig:
     act_bits: int = 6
     signed_hidden: bool = False
     switched_gains: bool = False
+    epsilon: float = 1e-6
 
     def __post_init__(self) -> None:
         if self.act_bits not in numerics.ACT_BITS:
@@ -83,8 +86,6 @@ class Supernet(nn.Module):
     residual_scale : float
         Real value of one code of the residual stream. Frozen after the float stage.
     """
-
-    EPSILON = 1e-6  # of LayerNorm, in squared real units
 
     def __init__(self, config: SupernetConfig) -> None:
         super().__init__()
@@ -122,9 +123,13 @@ class Supernet(nn.Module):
         return self.config.space.shape(arch, self.order)
 
     def pixels(self, images: Tensor) -> Tensor:
-        """(batch, height, width, channels) pixel codes -> (batch, patches, values) centred."""
-        mean = torch.tensor(self.config.pixel_mean, dtype=torch.float32, device=images.device)
-        return patches_of(images.float() - mean, self.config.space.patch)
+        """(batch, height, width, channels) pixel codes -> (batch, patches, values) centred.
+
+        The images may lie on another device than the network.
+        """
+        device = self.position.device
+        mean = torch.tensor(self.config.pixel_mean, dtype=torch.float32, device=device)
+        return patches_of(images.to(device).float() - mean, self.config.space.patch)
 
     def gains(self, index: int, arch: Arch) -> tuple[Tensor, Tensor]:
         """Logarithms of a block's layer scaling behind attention and MLP: (width,) each."""
@@ -146,7 +151,7 @@ class Supernet(nn.Module):
     @property
     def epsilon(self) -> float:
         """LayerNorm's epsilon in squared codes of the residual stream."""
-        return self.EPSILON / self.residual_scale**2
+        return self.config.epsilon / self.residual_scale**2
 
     def limit_scales(self) -> None:
         """Set the scales that a step of training took beyond their limits back to them."""
@@ -171,7 +176,7 @@ class Supernet(nn.Module):
             block = self.block(i)
             name, inner = f"blocks.{i}.", size.heads * head_dim
             attention_gain, mlp_gain = self.gains(i, arch)
-            x = tap(name + "norm1", _layer_norm(r))
+            x = tap(name + "norm1", self._layer_norm(r))
             last = i == arch.depth - 1
             # Behind the last block only the class token is read.
             r, queries = (r[:, -1:], x[:, -1:]) if last else (r, x)
@@ -182,13 +187,16 @@ class Supernet(nn.Module):
             x = join_heads(functional.scaled_dot_product_attention(q, k, v))
             x = tap(name + "context", x)
             r = r + block.proj(x, width) * attention_gain.exp()
-            x = tap(name + "norm2", _layer_norm(tap(name + "attended", r)))
+            x = tap(name + "norm2", self._layer_norm(tap(name + "attended", r)))
             x = tap(name + "fc1", block.fc1(x, arch.hidden(i)))
             x = tap(name + "hidden", functional.gelu(x))
             r = r + block.fc2(x, width) * mlp_gain.exp()
             r = tap(name + "output", r)
-        x = tap("norm", _layer_norm(r[:, -1]))
+        x = tap("norm", self._layer_norm(r[:, -1]))
         return tap("logits", self.head(x, self.config.space.classes))
+
+    def _layer_norm(self, x: Tensor) -> Tensor:
+        return functional.layer_norm(x, x.shape[-1:], eps=self.config.epsilon)
 
     # --- quantized mode ----------------------------------------------------------------------
 
@@ -330,10 +338,6 @@ class _RoundStraightThrough(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         return gradient
-
-
-def _layer_norm(x: Tensor) -> Tensor:
-    return functional.layer_norm(x, x.shape[-1:], eps=Supernet.EPSILON)
 
 
 def _pass(name: str, values: Tensor) -> Tensor:
