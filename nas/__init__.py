@@ -1,6 +1,7 @@
 """Networks for the accelerator: searched, or trained elsewhere and quantized; and their costs.
 
-- :mod:`nas.data`, :mod:`nas.digits`: images with labels; the handwritten digits
+- :mod:`nas.data`, :mod:`nas.stored`, :mod:`nas.digits`: images with labels, in memory or in their
+  files; the handwritten digits
 - :mod:`nas.folder`: images of a folder, perhaps with classes; :mod:`nas.image_files` finds them,
   :mod:`nas.labels` their classes
 - :mod:`nas.intervals`: intervals of accuracies; :mod:`nas.producer`: the name in a model file

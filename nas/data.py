@@ -1,4 +1,4 @@
-"""Images with labels, in memory.
+"""Images with labels: in memory, or wherever else they are read from batch by batch.
 
 Training and search see a :class:`TrainingData`, which holds no test image. The test set has its
 own module, :mod:`nas.testset`, which only the final report imports (a test enforces it).
@@ -6,12 +6,39 @@ own module, :mod:`nas.testset`, which only the final report imports (a test enfo
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from rtl.model import Preprocessing
+
+
+class Images(Protocol):
+    """Images with their classes: an :class:`ImageSet`, or :class:`nas.stored.StoredImages`."""
+
+    @property
+    def labels(self) -> Tensor:
+        """(count,) int64."""
+
+    @property
+    def pixels(self) -> Tensor:
+        """(count, height, width, channels) uint8, all of them in memory: for some hundreds."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, index: Sequence[int] | np.ndarray | Tensor) -> Self:
+        """Return the images at the given positions."""
+        ...
+
+    def batches(self, size: int) -> Iterator["ImageSet"]:
+        """Yield consecutive batches in order; the last one may be smaller."""
+        ...
+
+    def content(self) -> Iterator[bytes]:
+        """Yield what tells these images from others, for a hash."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +69,11 @@ class ImageSet:
         for start in range(0, len(self), size):
             yield ImageSet(self.pixels[start : start + size], self.labels[start : start + size])
 
+    def content(self) -> Iterator[bytes]:
+        """Yield pixels and labels, for a hash."""
+        yield self.pixels.numpy().tobytes()
+        yield self.labels.numpy().tobytes()
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
@@ -49,15 +81,15 @@ class TrainingData:
 
     Parameters
     ----------
-    train, validation : ImageSet
+    train, validation : ImageSet or StoredImages
         Images to train the weights with, and images to compare the search's candidates on.
     class_names : tuple of str
     preprocessing : Preprocessing
         Steps that the images went through; the integer model carries them.
     """
 
-    train: ImageSet
-    validation: ImageSet
+    train: Images
+    validation: Images
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
 
@@ -68,3 +100,14 @@ def thinned(data: TrainingData, every: int) -> TrainingData:
         part.take(np.arange(0, len(part), every)) for part in (data.train, data.validation)
     )
     return replace(data, train=train, validation=validation)
+
+
+def spread(count: int, chosen: int) -> np.ndarray:
+    """Choose some of ``count`` positions, evenly spread; all where there are no more."""
+    chosen = min(count, chosen)
+    return np.arange(chosen) * count // max(chosen, 1)
+
+
+def read(images: Images) -> ImageSet:
+    """Read images into memory."""
+    return ImageSet(images.pixels, images.labels)

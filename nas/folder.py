@@ -3,6 +3,7 @@
 Pixels come from :func:`boards.host.pictures.prepare`.
 """
 
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from boards.host.pictures import ENDINGS, one_error, prepare
+from nas.data import spread
 from nas.image_files import find_images
 from nas.labels import labels_of, match_classes, read_table, table_beside
 from rtl.errors import UserError
@@ -47,7 +49,7 @@ class ImageFolder:
         """Return at most ``count`` of the images, evenly spread."""
         if count >= len(self.files):
             return self
-        chosen = np.arange(count) * len(self.files) // count
+        chosen = spread(len(self.files), count)
         labels = None if self.labels is None else self.labels[chosen]
         return replace(self, files=tuple(self.files[i] for i in chosen), labels=labels)
 
@@ -75,19 +77,46 @@ class ImageFolder:
             If images cannot be read: at the end, when all of them are known.
         """
         preprocessing.check(shape)
-        loader = DataLoader(
-            PreparedFiles(self.files, preprocessing, shape),
-            batch_size=batch,
-            num_workers=workers if len(self.files) > INLINE else 0,
-            collate_fn=list,
-        )
         problems: list[UserError] = []
-        for images in loader:
+        for images in read_prepared(self.files, preprocessing, shape, batch, workers):
             problems += [image for image in images if isinstance(image, UserError)]
             if not problems:  # otherwise only the others like it are still of interest
                 yield torch.from_numpy(np.stack(images))
         if problems:
             raise one_error(problems)
+
+
+def read_prepared(
+    files: Sequence[Path],
+    preprocessing: Preprocessing,
+    shape: tuple[int, int, int],
+    batch: int,
+    workers: int = 0,
+) -> Iterator[list[np.ndarray | UserError]]:
+    """Prepare images in batches: each is (height, width, channels) uint8, or what is wrong with it.
+
+    Parameters
+    ----------
+    files : sequence of Path
+    preprocessing : Preprocessing
+    shape : tuple of int
+        (height, width, channels) that it gives.
+    batch : int
+    workers : int
+        Processes that read ahead; none for few images.
+    """
+    yield from DataLoader(
+        PreparedFiles(tuple(files), preprocessing, shape),
+        batch_size=batch,
+        num_workers=workers if len(files) > INLINE else 0,
+        collate_fn=list,
+        worker_init_fn=leave_interrupts,
+    )
+
+
+def leave_interrupts(worker: int) -> None:
+    """Let Ctrl-C be the main process's business, which still wants what a worker reads."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,10 @@
 ``tests/nas/test_digits.py`` lists the modules that may; training and search are not among them.
 """
 
-import torch
-
 from boards.host.pictures import one_error
-from nas.data import ImageSet
+from nas.data import Images, ImageSet
 from nas.digits import digit_images, digit_split
-from nas.task.pixels import read_pixels
+from nas.task.images import load_part
 from nas.task.task import FolderImages
 
 
@@ -17,7 +15,7 @@ def load_digits_test(split: int = 0) -> ImageSet:
     return digit_images().take(digit_split(split)["test"])
 
 
-def load_test(origin: int | FolderImages) -> ImageSet:
+def load_test(origin: int | FolderImages) -> Images:
     """Load the test images of a task, by its origin.
 
     Raises
@@ -27,8 +25,7 @@ def load_test(origin: int | FolderImages) -> ImageSet:
     """
     if isinstance(origin, int):
         return load_digits_test(origin)
-    part = origin.parts.test_part
-    pixels, problems = read_pixels(part.files, origin.look)
+    images, problems = load_part(origin.parts.test_part, origin.look, origin.workers)
     if problems:
         raise one_error([*problems.values()])
-    return ImageSet(pixels, torch.from_numpy(part.labels))
+    return images

@@ -144,7 +144,8 @@ class SearchOptions:
     threads: int = 1
     """Threads of PyTorch. Another number changes the last bits of training, so the results, too."""
     workers: int = 1
-    """Processes that compute costs. More than one pays for networks of ImageNet's size."""
+    """Processes that compute costs, and read images. More than one pays for networks of ImageNet's
+    size."""
     scheduler: Annotated[
         str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="(default: none)")
     ] = None

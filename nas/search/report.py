@@ -10,7 +10,7 @@ import torch
 
 from nas.cost import HardwareTarget
 from nas.cost.estimate import Estimate
-from nas.data import ImageSet
+from nas.data import Images, spread
 from nas.intervals import paired_difference, paired_mean_difference
 from nas.numerics.integer import IntegerNetwork
 from nas.search.ranking import Outcome, Pick
@@ -76,13 +76,13 @@ class TestImages:
     task: Task
 
     @cached_property
-    def whole(self) -> ImageSet:
+    def whole(self) -> Images:
         """All of them."""
         return load_test(self.task.origin)
 
-    def some(self, count: int) -> ImageSet:
+    def some(self, count: int) -> Images:
         """Return some of them, evenly spread."""
-        return self.whole.take(spread(len(self.whole), min(count, len(self.whole))))
+        return self.whole.take(spread(len(self.whole), count))
 
 
 def measure_winner(
@@ -166,7 +166,7 @@ def measure_winner(
 
 
 def measure_baseline(
-    net: Supernet, pick: Pick, winner: IntegerModel, answers: Result, test: ImageSet
+    net: Supernet, pick: Pick, winner: IntegerModel, answers: Result, test: Images
 ) -> Baseline:
     """Compare a winner with a baseline on the test set, both as integer models.
 
@@ -195,7 +195,7 @@ def measure_baseline(
     )
 
 
-def evaluate_model(network: IntegerNetwork, images: ImageSet) -> Result:
+def evaluate_model(network: IntegerNetwork, images: Images) -> Result:
     """Classify images in integer mode."""
     scale = network.model.classifier.output_scale
     return evaluate(lambda part: network.run(part) * scale, images)
@@ -221,12 +221,7 @@ def refuse_mismatches(measurements: Sequence[MeasuredWinner]) -> None:
                 )
 
 
-def spread(count: int, chosen: int) -> np.ndarray:
-    """Choose some of ``count`` positions, evenly spread: the test set is sorted by class."""
-    return np.arange(chosen) * count // max(chosen, 1)
-
-
-def compare_with_golden(network: IntegerNetwork, images: ImageSet) -> Comparison:
+def compare_with_golden(network: IntegerNetwork, images: Images) -> Comparison:
     """Compare PyTorch's integer mode with golden in every code of every tensor."""
     mismatches, first = 0, None
     for part in images.batches(GOLDEN_BATCH):
@@ -243,7 +238,7 @@ def compare_with_golden(network: IntegerNetwork, images: ImageSet) -> Comparison
 
 
 def execute(
-    model: IntegerModel, images: ImageSet, hardware: HardwareTarget, advance: Advance
+    model: IntegerModel, images: Images, hardware: HardwareTarget, advance: Advance
 ) -> tuple[Comparison, int | None]:
     """Run images on the engine, back to back, and compare every tensor with golden.
 
@@ -263,7 +258,7 @@ def execute(
 
 
 def _simulate(
-    model: IntegerModel, images: ImageSet, hardware: HardwareTarget, advance: Advance
+    model: IntegerModel, images: Images, hardware: HardwareTarget, advance: Advance
 ) -> Any:
     # Imported here: without images on the RTL no simulator is needed.
     from sim import runner

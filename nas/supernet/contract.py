@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.data import ImageSet
+from nas.data import Images
 from nas.space import Arch
 from nas.supernet.supernet import Supernet
 from rtl.model import IntegerModel
@@ -16,7 +16,7 @@ from sim import golden
 
 
 @torch.no_grad()
-def compare(net: Supernet, arch: Arch, model: IntegerModel, images: ImageSet) -> dict[str, float]:
+def compare(net: Supernet, arch: Arch, model: IntegerModel, images: Images) -> dict[str, float]:
     """Compare a subnet in quantized mode with its integer model, run by golden.
 
     Needs memory for every tensor of all images: a few hundred at a time.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas.data import ImageSet
+from nas.data import Images
 from nas.supernet.permutation import Permutation, PermutationBuilder
 from nas.supernet.supernet import Supernet
 
@@ -32,14 +32,14 @@ class Importance:
     heads: Tensor
 
 
-def importance(net: Supernet, images: ImageSet, batch: int = 64) -> Importance:
+def importance(net: Supernet, images: Images, batch: int = 64) -> Importance:
     """Sum |value x gradient| of a channel or head over images, tokens added up first.
 
     Parameters
     ----------
     net : Supernet
         Trained in float mode.
-    images : ImageSet
+    images : Images
         Training images, as they are; some hundreds suffice.
     """
     space = net.config.space

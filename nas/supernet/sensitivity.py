@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas.data import ImageSet
+from nas.data import Images
 from nas.numerics.codes import round_half_up
 from nas.space import Arch
 from nas.supernet.layers import ElasticLinear
@@ -20,7 +20,7 @@ from rtl.model import numerics
 
 
 def row_sensitivity(
-    net: Supernet, images: ImageSet, arch: Arch | None = None, batch: int = 32
+    net: Supernet, images: Images, arch: Arch | None = None, batch: int = 32
 ) -> dict[str, Tensor]:
     """Expected loss from giving a row 4 bits rather than 8: Fisher x noise, summed over the row.
 
@@ -28,7 +28,7 @@ def row_sensitivity(
     ----------
     net : Supernet
         Trained in float mode.
-    images : ImageSet
+    images : Images
         Training images, as they are; a few hundred suffice.
     arch : Arch, optional
         The subnet whose loss it is; by default the largest. Rows that it does not have count 0.

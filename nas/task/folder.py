@@ -1,19 +1,19 @@
 """The task of a folder of images."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
 
 import numpy as np
-import torch
 from rich.console import Console
 
 from boards.host.pictures import one_error
-from nas.data import ImageSet, TrainingData
+from nas.data import Images, TrainingData, spread
+from nas.stored import StoredImages
 from nas.supernet.supernet import SupernetConfig
-from nas.task.parts import TEST, TRAIN, VALIDATION, Part, Parts, find_parts
-from nas.task.pixels import Look, look_at, read_pixels, statistics
+from nas.task.images import IN_MEMORY_BYTES, load_part
+from nas.task.parts import TEST, TRAIN, VALIDATION, Parts, find_parts
+from nas.task.pixels import Look, look_at, statistics
 from nas.task.record import AugmentationRecord, DataRecord, RecipeRecord, TaskRecord
 from nas.task.sizes import load_sizes
 from nas.task.task import FolderImages, Task
@@ -26,6 +26,7 @@ SPACE = "digits"  # by default
 STEPS = 600  # of each stage at least, however few the images are
 EPOCHS = 30  # of each stage at least
 SHIFT = 0.06  # of the image's size, either way
+STATISTICS_IMAGES = 4096  # of a set in files, whose mean and deviation count
 
 
 def record_of(
@@ -60,9 +61,14 @@ def record_of(
 
 
 def folder_task(
-    record: TaskRecord, console: Console, *, workers: int = 0, skip_unreadable: bool = False
+    record: TaskRecord,
+    console: Console,
+    *,
+    workers: int = 0,
+    skip_unreadable: bool = False,
+    in_memory_bytes: int = IN_MEMORY_BYTES,
 ) -> Task:
-    """Find and read the images of a task.
+    """Find and read the images of a task; those of a large part stay in their files.
 
     Test images are looked at as well, to say before the training if they cannot be read; none of
     them is kept.
@@ -76,6 +82,8 @@ def folder_task(
         Processes that read ahead.
     skip_unreadable : bool
         Leave out what cannot be read instead of refusing it.
+    in_memory_bytes : int
+        Pixels of a part up to which it is read into memory.
 
     Raises
     ------
@@ -85,7 +93,7 @@ def folder_task(
     parts = find_parts(Path(record.data.folder))
     look = Look(record.data.image_size, record.data.patch, record.data.mode)
     space = record.space.space(look.image, look.patch, len(parts.class_names))
-    sets, problems = _read(parts, look, workers, console)
+    sets, problems = _load(parts, look, workers, console, in_memory_bytes)
     if problems and not skip_unreadable:
         error = one_error([*problems.values()])
         raise UserError(f"{error}: mend them, or leave them out by --skip-unreadable")
@@ -95,21 +103,23 @@ def folder_task(
     if problems:
         console.print(f"warning: {len(problems)} images cannot be read: they are left out")
     data = TrainingData(
-        train=_images(sets[TRAIN], parts.train),
-        validation=_images(sets[VALIDATION], parts.validation),
+        train=sets[TRAIN],
+        validation=sets[VALIDATION],
         class_names=parts.class_names,
         preprocessing=look.preprocessing,
     )
-    mean, std = statistics(data.train.pixels)
-    recipe = _config(record, SupernetConfig(space, mean, std))
-    origin = FolderImages(parts, look)
+    some = data.train
+    if isinstance(some, StoredImages):
+        some = some.take(spread(len(some), STATISTICS_IMAGES))
+    recipe = _config(record, SupernetConfig(space, *statistics(some)))
+    origin = FolderImages(parts, look, workers)
     return Task(space, data, recipe, origin, len(parts.test_part.files), record)
 
 
-def _read(
-    parts: Parts, look: Look, workers: int, console: Console
-) -> tuple[dict[str, torch.Tensor], dict[Path, UserError]]:
-    """Read the pixels of all parts; those of the test images are dropped at once."""
+def _load(
+    parts: Parts, look: Look, workers: int, console: Console, in_memory_bytes: int
+) -> tuple[dict[str, Images], dict[Path, UserError]]:
+    """Load all parts; test images that were read are dropped at once."""
     sets, problems = {}, {}
     total = sum(len(part.files) for part in parts.by_name.values())
     with progress_bars(console=console) as bars:
@@ -119,22 +129,11 @@ def _read(
             bars.advance(bar, count)
 
         for name, part in parts.by_name.items():
-            pixels, found = _read_part(part, look, workers, advance)
+            images, found = load_part(part, look, workers, advance, in_memory_bytes=in_memory_bytes)
             problems |= found
             if name != TEST:
-                sets[name] = pixels
+                sets[name] = images
     return sets, problems
-
-
-def _read_part(
-    part: Part, look: Look, workers: int, advance: Callable[[int], None]
-) -> tuple[torch.Tensor, dict[Path, UserError]]:
-    pixels, problems = read_pixels(part.files, look, workers, advance)
-    return pixels, {part.files[index]: error for index, error in problems.items()}
-
-
-def _images(pixels: torch.Tensor, part: Part) -> ImageSet:
-    return ImageSet(pixels, torch.from_numpy(part.labels))
 
 
 def _require_classes(parts: Parts) -> None:

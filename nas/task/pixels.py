@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from boards.host.pictures import UNREADABLE
-from nas.folder import INLINE, PreparedFiles
+from nas.data import Images, spread
+from nas.folder import read_prepared
 from rtl.errors import UserError
 from rtl.model import Preprocessing
 
@@ -67,7 +67,8 @@ def look_at(files: Sequence[Path], size: int | None = None, patch: int | None = 
     UserError
         If patches do not fit the size.
     """
-    heads = [head for file in _spread(files) if (head := _head(file))]
+    looked_at = [files[place] for place in spread(len(files), LOOKED_AT)]
+    heads = [head for file in looked_at if (head := _head(file))]
     if not heads:
         raise UserError(f"{files[0].parent}: none of the images can be read")
     mode = "L" if all(mode in GREY for mode, _ in heads) else "RGB"
@@ -105,16 +106,10 @@ def read_pixels(
     problems : dict of int to UserError
         What is wrong with the others, by their places.
     """
-    loader = DataLoader(
-        PreparedFiles(tuple(files), look.preprocessing, look.image),
-        batch_size=BATCH,
-        num_workers=workers if len(files) > INLINE else 0,
-        collate_fn=list,
-    )
     pixels = torch.empty((len(files), *look.image), dtype=torch.uint8)
     problems: dict[int, UserError] = {}
     place = 0
-    for batch in loader:
+    for batch in read_prepared(files, look.preprocessing, look.image, BATCH, workers):
         for each in batch:
             if isinstance(each, UserError):
                 problems[place] = each
@@ -126,18 +121,13 @@ def read_pixels(
     return pixels[readable] if problems else pixels, problems
 
 
-def statistics(pixels: Tensor) -> tuple[tuple[int, ...], float]:
-    """Return the mean code of each channel, and the standard deviation around these.
-
-    Parameters
-    ----------
-    pixels : (count, height, width, channels) uint8
-    """
-    count, channels = pixels.numel() // pixels.shape[-1], pixels.shape[-1]
-    sums = torch.zeros(2, channels, dtype=torch.float64)
-    for batch in pixels.split(BATCH):
-        values = batch.double().flatten(0, -2)
-        sums += torch.stack([values.sum(0), values.square().sum(0)])
+def statistics(images: Images) -> tuple[tuple[int, ...], float]:
+    """Return the mean code of each channel, and the standard deviation around these."""
+    count, sums = 0, torch.zeros(2, 1, dtype=torch.float64)
+    for batch in images.batches(BATCH):
+        values = batch.pixels.double().flatten(0, -2)  # (pixels, channels)
+        count += len(values)
+        sums = sums + torch.stack([values.sum(0), values.square().sum(0)])
     mean = (sums[0] / count).round()
     variance = (sums[1] / count - 2 * mean * sums[0] / count + mean.square()).mean()
     return tuple(int(each) for each in mean), round(max(1.0, float(variance.sqrt())), 3)
@@ -145,11 +135,6 @@ def statistics(pixels: Tensor) -> tuple[tuple[int, ...], float]:
 
 def _usual_patch(side: int) -> int:
     return LARGE_PATCH if side >= LARGE else max(1, round(side / PATCHES))
-
-
-def _spread(files: Sequence[Path]) -> list[Path]:
-    count = min(len(files), LOOKED_AT)
-    return [files[i * len(files) // count] for i in range(count)]
 
 
 def _head(file: Path) -> tuple[str, int] | None:

@@ -19,10 +19,13 @@ class FolderImages:
     ----------
     parts : Parts
     look : Look
+    workers : int
+        Processes that read ahead.
     """
 
     parts: Parts
     look: Look
+    workers: int = 0
 
 
 @dataclass(frozen=True, eq=False)

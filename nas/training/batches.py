@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.data import ImageSet
+from nas.data import Images
 from nas.training.recipe import TrainConfig
 
 
@@ -14,7 +14,7 @@ class Batches:
     Parameters
     ----------
     config : TrainConfig
-    images : ImageSet
+    images : Images
         Training images.
 
     Attributes
@@ -23,7 +23,7 @@ class Batches:
         Whole batches in the images, at least 1; what is left over differs from epoch to epoch.
     """
 
-    def __init__(self, config: TrainConfig, images: ImageSet) -> None:
+    def __init__(self, config: TrainConfig, images: Images) -> None:
         self.config, self.images = config, images
         self.steps_per_epoch = max(1, len(images) // config.batch)
         self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
@@ -35,10 +35,10 @@ class Batches:
         generator = torch.Generator().manual_seed(int(seed))
         return self.config.augmentation(images.pixels, generator), images.labels
 
-    def read(self, step: int) -> ImageSet:
+    def read(self, step: int) -> Images:
         """Return the images of a step as they are; those of steps in a row are asked for in turn.
 
-        Images that lie on a disk are read ahead here, in a subclass.
+        Images that lie on a disk are read ahead here: :mod:`nas.training.streamed`.
         """
         return self.images.take(self.positions(step))
 

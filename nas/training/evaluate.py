@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.data import ImageSet
+from nas.data import Images
 from nas.intervals import wilson
 from nas.space import Arch
 from nas.supernet.supernet import Supernet
@@ -43,7 +43,7 @@ class Result:
 
 
 @torch.no_grad()
-def evaluate(predict: Callable[[Tensor], Tensor], images: ImageSet, batch: int = 250) -> Result:
+def evaluate(predict: Callable[[Tensor], Tensor], images: Images, batch: int = 250) -> Result:
     """Classify all images.
 
     Parameters
@@ -57,9 +57,7 @@ def evaluate(predict: Callable[[Tensor], Tensor], images: ImageSet, batch: int =
     return Result(predicted.numpy(), (predicted == images.labels).numpy(), loss.numpy())
 
 
-def evaluate_subnet(
-    net: Supernet, arch: Arch, images: ImageSet, *, quantized: bool = True
-) -> Result:
+def evaluate_subnet(net: Supernet, arch: Arch, images: Images, *, quantized: bool = True) -> Result:
     """Evaluate one subnet in quantized or float mode."""
     run = net.quantized if quantized else net
     return evaluate(lambda images: run(images, arch), images)

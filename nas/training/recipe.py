@@ -104,6 +104,4 @@ class TrainConfig:
                 if part[name] == value:
                     del part[name]
         text = json.dumps({"recipe": RECIPE, **about, **values}, sort_keys=True)
-        sets = data.train, data.validation
-        tensors = [each for images in sets for each in (images.pixels, images.labels)]
-        return sha256_of(text, *(each.numpy().tobytes() for each in tensors))
+        return sha256_of(text, *data.train.content(), *data.validation.content())

@@ -16,17 +16,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas.data import ImageSet, TrainingData
+from nas.data import Images, TrainingData
 from nas.space import Arch
 from nas.supernet.importance import importance, importance_permutation
 from nas.supernet.initial import calibrate
 from nas.supernet.permutation import permute_training
 from nas.supernet.sensitivity import row_permutation, row_sensitivity, tile_order
 from nas.supernet.supernet import Supernet
-from nas.training.batches import Batches
 from nas.training.checkpoint import read_checkpoint, write_checkpoint
 from nas.training.evaluate import evaluate_subnet
 from nas.training.recipe import TrainConfig
+from nas.training.streamed import batches_of
 from rtl.errors import UserError
 from rtl.timing.bound import array_work
 
@@ -64,7 +64,7 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, data: TrainingData, path: Path) -> None:
         self.config, self.data, self.path = config, data, path
-        self.batches = Batches(config, data.train)
+        self.batches = batches_of(config, data.train)
         self.steps_per_epoch = self.batches.steps_per_epoch
         self.float_steps = config.float_epochs * self.steps_per_epoch
         self.elastic_step = self.float_steps - config.elastic_epochs * self.steps_per_epoch
@@ -226,7 +226,7 @@ class Trainer:
         calibrate(self.net, self._shuffled(CALIBRATION_IMAGES).pixels, self.first)
         self.averages = {n: p.detach().clone() for n, p in self.net.named_parameters()}
 
-    def _shuffled(self, count: int) -> ImageSet:
+    def _shuffled(self, count: int) -> Images:
         """Return ``count`` training images, or all, in an order of the seed's."""
         order = np.random.default_rng([self.config.seed, 3]).permutation(len(self.data.train))
         return self.data.train.take(order[:count])

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from boards.host.pictures import prepare
+from nas.data import ImageSet
 from nas.task.pixels import Look, look_at, read_pixels, statistics
 from rtl.errors import UserError
 from tests.nas.task.folders import fill, picture
@@ -74,12 +75,16 @@ def test_what_cannot_be_read_is_left_out_and_named(tmp_path):
     assert torch.equal(pixels, whole[[0, 2, 3, 5]])
 
 
+def labelled(pixels):
+    return ImageSet(pixels, torch.zeros(len(pixels), dtype=torch.int64))
+
+
 def test_statistics():
     pixels = torch.randint(0, 256, (130, 8, 8, 3), dtype=torch.uint8)
     pixels[..., 1] //= 2
-    mean, std = statistics(pixels)
+    mean, std = statistics(labelled(pixels))
     exact = pixels.double().flatten(0, 2)
     assert mean == tuple(int(value) for value in exact.mean(0).round())
     expected = float((exact - torch.tensor(mean)).square().mean().sqrt())
     assert std == pytest.approx(expected, abs=1e-3)
-    assert statistics(torch.zeros(2, 4, 4, 1, dtype=torch.uint8)) == ((0,), 1.0)
+    assert statistics(labelled(torch.zeros(2, 4, 4, 1, dtype=torch.uint8))) == ((0,), 1.0)
