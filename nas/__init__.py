@@ -11,6 +11,7 @@
 - :mod:`nas.importer`: trained networks from elsewhere, in one canonical form
 - :mod:`nas.quantize`: ``python -m nas.quantize``, such a network to an integer model
 - :mod:`nas.supernet`: the network whose subnets share weights, and its export
+- :mod:`nas.warm`: trained networks that its training begins with
 - :mod:`nas.training`: its training
 - :mod:`nas.cost`: what a network costs on a board; calibration; the search for an engine
 - :mod:`nas.search`: ``python -m nas.search``, the main job

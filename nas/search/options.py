@@ -94,6 +94,16 @@ class SearchOptions:
     """Height and width of a patch, with --data."""
     skip_unreadable: Flag = False
     """Leave out images that cannot be read, instead of refusing the folder."""
+    start: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="FILE|FOLDER|NAME", help_behavior_hint="(default: random weights)"),
+    ] = None
+    """Trained network to begin training with, of the sizes of the largest subnet: whatever
+    python -m nas.quantize takes."""
+    start_checkpoint: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")
+    ] = None
+    """Weights of --start, where that is timm's name of a model."""
     name: Annotated[
         str | None, tyro.conf.arg(help_behavior_hint="(default: digits, or the folder's)")
     ] = None
@@ -196,6 +206,8 @@ class SearchOptions:
 
     def _check_task(self) -> None:
         """Refuse options that do not go together."""
+        if self.start_checkpoint and not self.start:
+            raise UserError("--start-checkpoint needs --start: timm's name of the model")
         if self.data and self.task:
             raise UserError("--data and --task exclude each other: a task names its folder")
         sizes = {"--space": self.space, "--image-size": self.image_size, "--patch": self.patch}

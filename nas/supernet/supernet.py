@@ -51,6 +51,8 @@ class SupernetConfig:
     switched_gains : bool
         Whether each pair of width and depth has a layer scaling of its own; until subnets are
         elastic, all have that of the largest.
+    epsilon : float
+        Of LayerNorm, in squared real units.
     """
 
     space: Space
@@ -59,6 +61,7 @@ class SupernetConfig:
     act_bits: int = 6
     signed_hidden: bool = False
     switched_gains: bool = False
+    epsilon: float = 1e-6
 
     def __post_init__(self) -> None:
         if self.act_bits not in numerics.ACT_BITS:
@@ -84,8 +87,6 @@ class Supernet(nn.Module):
     residual_scale : float
         Real value of one code of the residual stream. Frozen after the float stage.
     """
-
-    EPSILON = 1e-6  # of LayerNorm, in squared real units
 
     def __init__(self, config: SupernetConfig) -> None:
         super().__init__()
@@ -147,7 +148,7 @@ class Supernet(nn.Module):
     @property
     def epsilon(self) -> float:
         """LayerNorm's epsilon in squared codes of the residual stream."""
-        return self.EPSILON / self.residual_scale**2
+        return self.config.epsilon / self.residual_scale**2
 
     def limit_scales(self) -> None:
         """Set the scales that a step of training took beyond their limits back to them."""
@@ -172,7 +173,7 @@ class Supernet(nn.Module):
             block = self.block(i)
             name, inner = f"blocks.{i}.", size.heads * head_dim
             attention_gain, mlp_gain = self.gains(i, arch)
-            x = tap(name + "norm1", _layer_norm(r))
+            x = tap(name + "norm1", self._layer_norm(r))
             last = i == arch.depth - 1
             # Behind the last block only the class token is read.
             r, queries = (r[:, -1:], x[:, -1:]) if last else (r, x)
@@ -183,13 +184,16 @@ class Supernet(nn.Module):
             x = join_heads(functional.scaled_dot_product_attention(q, k, v))
             x = tap(name + "context", x)
             r = r + block.proj(x, width) * attention_gain.exp()
-            x = tap(name + "norm2", _layer_norm(tap(name + "attended", r)))
+            x = tap(name + "norm2", self._layer_norm(tap(name + "attended", r)))
             x = tap(name + "fc1", block.fc1(x, arch.hidden(i)))
             x = tap(name + "hidden", functional.gelu(x))
             r = r + block.fc2(x, width) * mlp_gain.exp()
             r = tap(name + "output", r)
-        x = tap("norm", _layer_norm(r[:, -1]))
+        x = tap("norm", self._layer_norm(r[:, -1]))
         return tap("logits", self.head(x, self.config.space.classes))
+
+    def _layer_norm(self, x: Tensor) -> Tensor:
+        return functional.layer_norm(x, x.shape[-1:], eps=self.config.epsilon)
 
     # --- quantized mode ----------------------------------------------------------------------
 
@@ -319,10 +323,6 @@ def _bits8_rows(
         for layer, flags in block.bits8:
             masks[f"blocks.{i}.{layer}"] = row_mask(flags, tile, sizes[layer][0])
     return masks
-
-
-def _layer_norm(x: Tensor) -> Tensor:
-    return functional.layer_norm(x, x.shape[-1:], eps=Supernet.EPSILON)
 
 
 def _pass(name: str, values: Tensor) -> Tensor:

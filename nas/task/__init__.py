@@ -7,5 +7,6 @@
 - ``survey``: whether each of many can be read, and its hash
 - ``images``: those of a part, in memory or in their files
 - ``record``: a task as a TOML file
+- ``networks``: trained networks that a recipe names
 - ``folder``: the task of a folder
 """

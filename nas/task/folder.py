@@ -12,6 +12,7 @@ from nas.data import Images, TrainingData, spread
 from nas.stored import StoredImages
 from nas.supernet.supernet import SupernetConfig
 from nas.task.images import IN_MEMORY_BYTES, load_part
+from nas.task.networks import with_start
 from nas.task.parts import TEST, TRAIN, VALIDATION, Parts, find_parts
 from nas.task.pixels import Look, look_at, statistics
 from nas.task.record import AugmentationRecord, DataRecord, RecipeRecord, TaskRecord
@@ -19,6 +20,7 @@ from nas.task.sizes import load_sizes
 from nas.task.task import FolderImages, Task
 from nas.training.augment import Augmentation
 from nas.training.recipe import TrainConfig
+from nas.warm.source import NetworkSource
 from rtl.console import progress_bars
 from rtl.errors import UserError
 
@@ -111,7 +113,7 @@ def folder_task(
     some = data.train
     if isinstance(some, StoredImages):
         some = some.take(spread(len(some), STATISTICS_IMAGES))
-    recipe = _config(record, SupernetConfig(space, *statistics(some)))
+    recipe = _config(record, SupernetConfig(space, *statistics(some)), parts.class_names, console)
     origin = FolderImages(parts, look, workers)
     return Task(space, data, recipe, origin, len(parts.test_part.files), record)
 
@@ -145,7 +147,13 @@ def _require_classes(parts: Parts) -> None:
             raise UserError(f"{parts.folder}: {name} has no readable image of class '{lost}'")
 
 
-def _config(record: TaskRecord, supernet: SupernetConfig) -> TrainConfig:
+def _config(
+    record: TaskRecord, supernet: SupernetConfig, names: tuple[str, ...], console: Console
+) -> TrainConfig:
     values = record.recipe.model_dump()
     augmentation = Augmentation(**values.pop("augmentation"))
-    return replace(TrainConfig(supernet, augmentation), **values)
+    start = values.pop("start")
+    config = TrainConfig(supernet, augmentation)
+    if start:
+        config = with_start(config, NetworkSource(**start), names, console)
+    return replace(config, **values)

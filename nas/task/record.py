@@ -4,7 +4,17 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from nas.task.sizes import SpaceSizes, parsed, read_toml
 from rtl.files import atomic_write
@@ -47,17 +57,34 @@ class AugmentationRecord(_TaskPart):
     padding: Literal["zeros", "border"] = "border"
 
 
+class NetworkRecord(_TaskPart):
+    """Trained network, as :class:`nas.warm.source.NetworkSource`, without the hash."""
+
+    name: str
+    checkpoint: str | None = None
+    mean: tuple[Share, ...] | None = None
+    std: tuple[PositiveFloat, ...] | None = None
+
+
 class RecipeRecord(_TaskPart):
     """Training, as of :class:`nas.training.recipe.TrainConfig`."""
 
+    start: NetworkRecord | None = None
     batch: PositiveInt = 64
-    float_epochs: PositiveInt
+    float_epochs: NonNegativeInt
     quantized_epochs: PositiveInt
     learning_rate: PositiveFloat = 2e-3
     quantized_learning_rate: PositiveFloat = 2e-3
     weight_decay: Share = 0.02
     label_smoothing: Share = 0.1
     augmentation: AugmentationRecord = AugmentationRecord()
+
+    @field_validator("float_epochs")
+    @classmethod
+    def _needed(cls, epochs: int, info: ValidationInfo) -> int:
+        if not epochs and not info.data.get("start"):
+            raise PydanticCustomError("no_start", "should be positive without a 'start'")
+        return epochs
 
 
 class TaskRecord(_TaskPart):
@@ -81,4 +108,4 @@ class TaskRecord(_TaskPart):
     def save(self, path: Path) -> None:
         """Write a file that :meth:`load` reads."""
         with atomic_write(path, "w") as file:
-            file.write(tomli_w.dumps(self.model_dump(mode="json")))
+            file.write(tomli_w.dumps(self.model_dump(mode="json", exclude_none=True)))

@@ -7,12 +7,13 @@ from nas.data import TrainingData
 from nas.space import Arch
 from nas.supernet.supernet import SupernetConfig
 from nas.training.augment import Augmentation
+from nas.warm.source import NetworkSource
 from rtl.files import sha256_of
 
 RECIPE = 5  # raise when the code of a step trains differently from the same configuration
-LATER = {"sort_channels": True, "elastic_epochs": 0, "chained": False}
+LATER = {"sort_channels": True, "elastic_epochs": 0, "chained": False, "start": None}
 """Options that came after runs had been kept: at these values they are not in the key."""
-LATER_SUPERNET = {"switched_gains": False}
+LATER_SUPERNET = {"switched_gains": False, "epsilon": 1e-6}
 """Likewise those of :class:`nas.supernet.supernet.SupernetConfig`."""
 LATER_AUGMENTATION = {"mirror": False}
 """Likewise those of :class:`nas.training.augment.Augmentation`."""
@@ -22,7 +23,8 @@ LATER_AUGMENTATION = {"mirror": False}
 class TrainConfig:
     """Configuration of a training run: with the images, it decides every bit of the result.
 
-    The last three options are set by :mod:`nas.studies.supernet` alone, which compares recipes.
+    ``sort_channels``, ``elastic_epochs`` and ``chained`` are set by :mod:`nas.studies.supernet`
+    alone, which compares recipes.
 
     Parameters
     ----------
@@ -57,6 +59,8 @@ class TrainConfig:
         Epochs at the end of the float stage in which random subnets are trained, too.
     chained : bool
         Whether each subnet of a step learns from the next larger one instead of the largest.
+    start : NetworkSource, optional
+        Network whose weights training begins with; the float stage may then have no epochs.
     """
 
     supernet: SupernetConfig
@@ -78,11 +82,13 @@ class TrainConfig:
     sort_channels: bool = True
     elastic_epochs: int = 0
     chained: bool = False
+    start: NetworkSource | None = None
 
     def __post_init__(self) -> None:
         for name in ("batch", "float_epochs", "quantized_epochs", "threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+            least = 0 if self.start and name == "float_epochs" else 1
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
         if not 0 <= self.elastic_epochs <= self.float_epochs:
             raise ValueError(
                 f"elastic_epochs must be 0 ... {self.float_epochs}, those of the float stage, not"
@@ -90,9 +96,9 @@ class TrainConfig:
             )
 
     def shortened(self) -> "TrainConfig":
-        """Return the configuration with one epoch in each stage, to try a command."""
-        elastic = min(self.elastic_epochs, 1)
-        return replace(self, float_epochs=1, quantized_epochs=1, elastic_epochs=elastic)
+        """Return the configuration with at most an epoch in each stage, to try a command."""
+        names = "float_epochs", "quantized_epochs", "elastic_epochs"
+        return replace(self, **{name: min(getattr(self, name), 1) for name in names})
 
     def key(self, data: TrainingData) -> str:
         """Hash of configuration, recipe and all of the data: 64 hexadecimal digits."""
@@ -103,5 +109,7 @@ class TrainConfig:
             for name, value in later.items():
                 if part[name] == value:
                     del part[name]
+        if self.start:
+            values["start"] = self.start.sha256
         text = json.dumps({"recipe": RECIPE, **about, **values}, sort_keys=True)
         return sha256_of(text, *data.train.content(), *data.validation.content())

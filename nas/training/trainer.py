@@ -27,6 +27,7 @@ from nas.training.checkpoint import read_checkpoint, write_checkpoint
 from nas.training.evaluate import evaluate_subnet
 from nas.training.recipe import TrainConfig
 from nas.training.streamed import batches_of
+from nas.warm.start import begin
 from rtl.errors import UserError
 from rtl.timing.bound import array_work
 
@@ -78,6 +79,8 @@ class Trainer:
         self.finished = False
         if path.exists():
             self._restore(read_checkpoint(path))
+        elif config.start:
+            begin(self.net, config.start, data.class_names)
 
     def advance(self) -> dict[str, float]:
         """Take one step; return the loss of each subnet by name.

@@ -1,11 +1,18 @@
 """A folder of images, from the command line to winners; options that do not go together."""
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
+from rich.console import Console
 
+from nas.search.options import SearchOptions
+from nas.search.tasks import open_task
 from nas.task.record import TaskRecord
+from rtl.errors import UserError
 from rtl.model import IntegerModel
+from tests.nas.importer.timm_models import saved
 from tests.nas.search.runs import run
 from tests.nas.task.folders import fill
 
@@ -41,6 +48,8 @@ def test_a_folder_becomes_winners(tmp_path, capsys):
         (["--data", "a", "--image-size", "0"], "--image-size must be from 1 to 4096, not 0"),
         (["--data", "a", "--split", "1"], "--split is of the digits: a folder has its own parts"),
         (["--skip-unreadable"], "--skip-unreadable needs --data or --task"),
+        (["--start-checkpoint", "a.pth"], "--start-checkpoint needs --start"),
+        (["--start", "vit_tiny_patch16_224"], "vit_tiny_patch16_224: no weights: give"),
         (["--data", "none"], "none: no such folder"),
         (["--task", "none.toml"], "No such file or directory: none.toml"),
     ],
@@ -57,3 +66,28 @@ def test_more_test_images_than_there_are(tmp_path, capsys):
     said = capsys.readouterr().err.splitlines()[-1]
     assert "--images must be from 0 to 8, the number of test images, not 9" in said
     assert not (tmp_path / "runs").exists()
+
+
+LARGEST: dict[str, Any] = {"embed_dim": 64, "depth": 4, "num_heads": 4, "num_classes": 2}
+
+
+def test_a_network_to_start_from(tmp_path):
+    """The command line's comes before the file's; the digits take one as well."""
+    folder, console = fill(tmp_path / "bugs", 20), Console(quiet=True)
+    (tmp_path / "one").mkdir()
+    saved(tmp_path / "one", "vit_tiny_patch16_224", img_size=16, patch_size=2, **LARGEST)
+    options = SearchOptions(data=folder, start=str(tmp_path / "one"), images=0)
+    task = open_task(options, console)
+    assert task.record and task.record.recipe.start and task.recipe.start
+    assert task.record.recipe.start.name == task.recipe.start.name == str(tmp_path / "one")
+    task.record.save(tmp_path / "task.toml")
+    options = SearchOptions(task=tmp_path / "task.toml", images=0)
+    assert open_task(options, console).recipe == task.recipe
+    (tmp_path / "two").mkdir()
+    grey: dict[str, Any] = {"img_size": 28, "patch_size": 7, "in_chans": 1, **LARGEST}
+    saved(tmp_path / "two", "deit3_small_patch16_224", {"mean": [0.1], "std": [0.3]}, **grey)
+    other = replace(options, start=str(tmp_path / "two"))
+    with pytest.raises(UserError, match="two: --image-size 16 is not a multiple of the patch"):
+        open_task(other, console)
+    found = open_task(SearchOptions(start=str(tmp_path / "two"), images=0), console).recipe
+    assert found.start and found.start.sha256 != task.recipe.start.sha256

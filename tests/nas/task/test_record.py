@@ -3,7 +3,7 @@
 import pytest
 
 from nas.task.folder import record_of
-from nas.task.record import TaskRecord
+from nas.task.record import NetworkRecord, TaskRecord
 from rtl.errors import UserError
 from tests.nas.task.folders import fill
 
@@ -28,6 +28,10 @@ def test_read_as_written(record, tmp_path):
         (("batch = 64", "batch = 0"), "recipe.batch = 0: input should be greater than 0"),
         (("batch = 64", "batches = 64"), "recipe.batches: no such field"),
         (("image_size = 16\n", ""), "data.image_size is missing"),
+        (
+            ("float_epochs = 600", "float_epochs = 0"),
+            "recipe.float_epochs = 0: should be positive without a 'start'",
+        ),
         (("rotation = 8.0", "rotation = inf"), "recipe.augmentation.rotation = inf: "),
     ],
 )
@@ -38,3 +42,12 @@ def test_a_wrong_file(change, message, record, tmp_path):
     with pytest.raises(UserError) as raised:
         TaskRecord.load(path)
     assert str(raised.value).startswith(f"{path}: {message}")
+
+
+def test_networks_are_kept_without_their_hash(record, tmp_path):
+    network = NetworkRecord(name="net", mean=(0.5,), std=(0.25,))
+    recipe = record.recipe.model_copy(update={"start": network, "float_epochs": 0})
+    record = record.model_copy(update={"recipe": recipe})
+    record.save(tmp_path / "task.toml")
+    assert TaskRecord.load(tmp_path / "task.toml") == record
+    assert "checkpoint" not in (tmp_path / "task.toml").read_text()

@@ -6,6 +6,7 @@ import pytest
 
 from nas import digits
 from nas.training import recipe
+from nas.warm.source import NetworkSource
 
 
 def test_key_depends_on_configuration_recipe_and_data(tiny_config, tiny_data, monkeypatch):
@@ -52,3 +53,18 @@ def test_config_refuses_elastic_epochs_beyond_the_float_stage(tiny_config, epoch
 def test_config_refuses_no_epochs(tiny_config):
     with pytest.raises(ValueError, match="float_epochs must be at least 1, not 0"):
         replace(tiny_config, float_epochs=0)
+
+
+def test_a_start_counts_by_its_content(tiny_config, tiny_data):
+    one = NetworkSource("a", sha256="1" * 64)
+    moved, other = replace(one, name="b", checkpoint="c"), replace(one, sha256="2" * 64)
+    keys = [replace(tiny_config, start=each).key(tiny_data) for each in (None, one, moved, other)]
+    assert keys[0] == tiny_config.key(tiny_data)
+    assert keys[1] == keys[2] and len(set(keys)) == 3
+
+
+def test_a_start_needs_no_float_stage(tiny_config):
+    started = replace(tiny_config, start=NetworkSource("a"), float_epochs=0)
+    assert started.shortened().float_epochs == 0
+    with pytest.raises(ValueError, match="quantized_epochs must be at least 1, not 0"):
+        replace(started, quantized_epochs=0)
