@@ -37,21 +37,22 @@ def row_sensitivity(
     Returns
     -------
     dict of str to Tensor
-        Per matrix (``embed``, ``blocks.i.q`` ..., ``head``) (rows,) float32.
+        Per matrix (``embed``, ``blocks.i.q`` ..., ``head``) (rows,) float32, on the CPU.
     """
     layers = {n: m for n, m in net.named_modules() if isinstance(m, ElasticLinear)}
     weights = [layer.weight for layer in layers.values()]
     fisher = [torch.zeros_like(weight) for weight in weights]
     arch = arch or net.config.space.largest()
     for part in images.batches(batch):
-        loss = functional.cross_entropy(net(part.pixels, arch), part.labels)
+        logits = net(part.pixels, arch)
+        loss = functional.cross_entropy(logits, part.labels.to(logits.device))
         gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
         for total, gradient in zip(fisher, gradients, strict=True):
             total += gradient.square()
     result = {}
     for name, weight, total in zip(layers, weights, fisher, strict=True):
         narrow, bits8 = (_noise(weight.detach(), bits) for bits in numerics.WEIGHT_BITS)
-        result[name] = (total * (narrow - bits8)).sum(1).clamp(min=0)
+        result[name] = (total * (narrow - bits8)).sum(1).clamp(min=0).cpu()
     return result
 
 

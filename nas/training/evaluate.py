@@ -49,7 +49,8 @@ def evaluate(predict: Callable[[Tensor], Tensor], images: Images, batch: int = 2
     Parameters
     ----------
     predict : callable
-        (batch, height, width, channels) uint8 to (batch, classes) logits in real values.
+        (batch, height, width, channels) uint8 to (batch, classes) logits in real values, on any
+        device.
     """
     logits = torch.cat([predict(part.pixels).float() for part in images.batches(batch)]).cpu()
     predicted = logits.argmax(1)
