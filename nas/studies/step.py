@@ -32,7 +32,7 @@ REFERENCE = "vit_small_patch16_224"
 
 
 @dataclass(frozen=True)
-class Step:
+class StepCost:
     """Figures of a step.
 
     Parameters
@@ -97,7 +97,9 @@ def networks(count: int, seed: int) -> dict[str, tuple[nn.Module, Callable[[], T
     }
 
 
-def measured(found: dict[str, tuple[nn.Module, Callable[[], Tensor]]], rounds: int) -> list[Step]:
+def measured(
+    found: dict[str, tuple[nn.Module, Callable[[], Tensor]]], rounds: int
+) -> list[StepCost]:
     """Measure each network's step; the first one is the reference."""
     saved = {name: saved_bytes(net, loss) for name, (net, loss) in found.items()}
     seconds: dict[str, list[float]] = {name: [] for name in found}
@@ -110,7 +112,7 @@ def measured(found: dict[str, tuple[nn.Module, Callable[[], Tensor]]], rounds: i
                 seconds[name].append(time.perf_counter() - started)
     reference = next(iter(found))
     return [
-        Step(
+        StepCost(
             network=name,
             seconds=round(median(seconds[name]), 4),
             saved_bytes=saved[name],
@@ -141,10 +143,10 @@ def saved_bytes(net: nn.Module, loss: Callable[[], Tensor]) -> int:
     return sum(kept.values())
 
 
-def steps_table(found: list[Step]) -> Table:
+def steps_table(found: list[StepCost]) -> Table:
     """Show the figures, a network in each row."""
     table = Table(title="A step of training at the size of DeiT-S")
-    for column in fields(Step):
+    for column in fields(StepCost):
         table.add_column(column.name.replace("_", " "), justify="right")
     for step in found:
         table.add_row(
