@@ -31,6 +31,10 @@ SIZE, PATCH, CLASSES = 224, 16, 1000
 REFERENCE = "vit_small_patch16_224"
 
 
+Networks = dict[str, tuple[nn.Module, Callable[[], Tensor]]]
+"""Networks by name, each with a function that runs it and gives the loss."""
+
+
 @dataclass(frozen=True)
 class StepCost:
     """Figures of a step.
@@ -76,7 +80,7 @@ def run(options: StudyOptions) -> None:
     print(f"Wrote {path}")
 
 
-def networks(count: int, seed: int) -> dict[str, tuple[nn.Module, Callable[[], Tensor]]]:
+def networks(count: int, seed: int) -> Networks:
     """Make the networks, each with a function that gives the loss of ``count`` images."""
     torch.manual_seed(seed)
     pixels = torch.randint(0, 256, (count, SIZE, SIZE, 3), dtype=torch.uint8)
