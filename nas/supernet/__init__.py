@@ -19,6 +19,7 @@ The network:
 
 - ``layers``: elastic layers and the transformer block
 - ``supernet``: the whole network, in float mode and in quantized mode
+- ``portions``: how many images run at a time
 - ``initial``: scales to begin the quantized mode with
 - ``importance``: which channels and heads a smaller subnet keeps
 - ``sensitivity``: which row tiles get 8 bits first

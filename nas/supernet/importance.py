@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from nas.data import Images
 from nas.supernet.permutation import Permutation, PermutationBuilder
+from nas.supernet.portions import kept_images
 from nas.supernet.supernet import Supernet
 
 RESIDUAL = ("embed", "attended", "output")  # ends of the names of the residual stream's tensors
@@ -26,6 +27,8 @@ class Importance:
         (width,) of the residual stream.
     heads : Tensor
         (blocks, heads).
+
+    Both are on the CPU.
     """
 
     channels: Tensor
@@ -43,10 +46,10 @@ def importance(net: Supernet, images: Images, batch: int = 64) -> Importance:
         Training images, as they are; some hundreds suffice.
     """
     space = net.config.space
-    arch = space.largest()
-    channels = torch.zeros(space.widths[-1])
-    heads = torch.zeros(space.depths[-1], space.heads[-1])
-    for part in images.batches(batch):
+    arch, device = space.largest(), net.position.device
+    channels = torch.zeros(space.widths[-1], device=device)
+    heads = torch.zeros(space.depths[-1], space.heads[-1], device=device)
+    for part in images.batches(kept_images(net.shape(arch), batch)):
         values: dict[str, Tensor] = {}
 
         def keep(name: str, tensor: Tensor, values: dict[str, Tensor] = values) -> Tensor:
@@ -54,7 +57,8 @@ def importance(net: Supernet, images: Images, batch: int = 64) -> Importance:
                 values[name] = tensor
             return tensor
 
-        loss = functional.cross_entropy(net(part.pixels, arch, keep), part.labels, reduction="sum")
+        logits, labels = net(part.pixels, arch, keep), part.labels.to(device)
+        loss = functional.cross_entropy(logits, labels, reduction="sum")
         gradients = torch.autograd.grad(loss, list(values.values()))
         for (name, value), gradient in zip(values.items(), gradients, strict=True):
             change = (value.detach() * gradient).sum(1)  # (batch, width or heads x head_dim)
@@ -63,7 +67,7 @@ def importance(net: Supernet, images: Images, batch: int = 64) -> Importance:
                 heads[int(name.split(".")[1])] += change.abs().sum(0)
             else:
                 channels += change.abs().sum(0)
-    return Importance(channels, heads)
+    return Importance(channels.cpu(), heads.cpu())
 
 
 def importance_permutation(net: Supernet, found: Importance) -> Permutation:

@@ -47,13 +47,15 @@ class PermutationBuilder:
 def permute(tensors: Mapping[str, Tensor], permutation: Permutation) -> None:
     """Reorder tensors in place: weights, averages of them, or one kind of optimizer state.
 
-    Names are those of the supernet's parameters; tensors that are missing are skipped.
+    They may lie on any device. Names are those of the supernet's parameters; tensors that are
+    missing are skipped.
     """
     with torch.no_grad():
         for name, moves in permutation.items():
             if name in tensors:
                 for axis, order in moves:
-                    tensors[name].copy_(tensors[name].index_select(axis, order))
+                    tensor = tensors[name]
+                    tensor.copy_(tensor.index_select(axis, order.to(tensor.device)))
 
 
 def permute_training(

@@ -123,9 +123,13 @@ class Supernet(nn.Module):
         return self.config.space.shape(arch, self.order)
 
     def pixels(self, images: Tensor) -> Tensor:
-        """(batch, height, width, channels) pixel codes -> (batch, patches, values) centred."""
-        mean = torch.tensor(self.config.pixel_mean, dtype=torch.float32, device=images.device)
-        return patches_of(images.float() - mean, self.config.space.patch)
+        """(batch, height, width, channels) pixel codes -> (batch, patches, values) centred.
+
+        The images may lie on another device than the network.
+        """
+        device = self.position.device
+        mean = torch.tensor(self.config.pixel_mean, dtype=torch.float32, device=device)
+        return patches_of(images.to(device).float() - mean, self.config.space.patch)
 
     def gains(self, index: int, arch: Arch) -> tuple[Tensor, Tensor]:
         """Logarithms of a block's layer scaling behind attention and MLP: (width,) each."""

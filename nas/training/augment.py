@@ -7,6 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nas.numerics.device import moved_to
+from nas.training.share import Share
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -38,19 +41,37 @@ class Augmentation:
 
     KNOTS = 5
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Distort (batch, height, width, channels) uint8 images: the same shape and type."""
+    def __call__(
+        self, images: Tensor, generator: torch.Generator, share: Share | None = None
+    ) -> Tensor:
+        """Distort (batch, height, width, channels) uint8 images: the same shape and type.
+
+        Parameters
+        ----------
+        images : Tensor
+            On any device.
+        generator : torch.Generator
+            The CPU's: draws are equal on all devices.
+        share : Share, optional
+            Place of the images in a larger batch, for all of which is drawn; by default all of it.
+        """
         batch, height, width, _ = images.shape
+        share = share or Share.of(batch)
+        matrices = self._matrices(share, height, width, generator)
         grid = functional.affine_grid(
-            self._matrices(batch, height, width, generator),
+            moved_to(matrices, images.device),
             [batch, 1, height, width],
             align_corners=False,
         )  # (batch, height, width, 2): x, y in -1 ... 1
         if self.elastic:
-            knots = torch.randn(batch, 2, self.KNOTS, self.KNOTS, generator=generator)
+            knots = torch.randn(share.whole, 2, self.KNOTS, self.KNOTS, generator=generator)
+            knots = knots[share.positions]
             knots *= self.elastic * torch.tensor([2 / width, 2 / height]).view(1, 2, 1, 1)
             bend = functional.interpolate(
-                knots, size=(height, width), mode="bicubic", align_corners=True
+                moved_to(knots, images.device),
+                size=(height, width),
+                mode="bicubic",
+                align_corners=True,
             )
             grid += bend.permute(0, 2, 3, 1)
         moved = functional.grid_sample(
@@ -61,14 +82,17 @@ class Augmentation:
         )
         return moved.add_(0.5).clamp_(0, 255).permute(0, 2, 3, 1).to(torch.uint8)
 
-    def _matrices(self, batch: int, height: int, width: int, generator: torch.Generator) -> Tensor:
-        """(batch, 2, 3) affine maps from places in the result to places in the image."""
-        u = torch.rand(6, batch, generator=generator) * 2 - 1
+    def _matrices(
+        self, share: Share, height: int, width: int, generator: torch.Generator
+    ) -> Tensor:
+        """(share, 2, 3) affine maps from places in the result to places in the image."""
+        u = (torch.rand(6, share.whole, generator=generator) * 2 - 1)[:, share.positions]
         angle = u[0] * self.rotation * pi / 180
         cos, sin = angle.cos(), angle.sin()
         scale_x, scale_y = 1 + u[1] * self.scale, 1 + u[2] * self.scale
         if self.mirror:
-            scale_x = torch.where(torch.rand(batch, generator=generator) < 0.5, -scale_x, scale_x)
+            mirrored = torch.rand(share.whole, generator=generator)[share.positions] < 0.5
+            scale_x = torch.where(mirrored, -scale_x, scale_x)
         shear = u[3] * self.shear
         rows = [
             cos * scale_x,
@@ -78,4 +102,4 @@ class Augmentation:
             (sin * shear + cos) * scale_y,
             u[5] * self.shift * 2 / height,
         ]
-        return torch.stack(rows, dim=1).view(batch, 2, 3)
+        return torch.stack(rows, dim=1).view(-1, 2, 3)

@@ -32,7 +32,7 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def read_checkpoint(path: Path | str) -> dict[str, Any]:
-    """Read what :func:`write_checkpoint` wrote.
+    """Read what :func:`write_checkpoint` wrote on any device; the tensors are on the CPU.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
         raise UserError(f"{path}: no such checkpoint")
     try:
         with warnings.catch_warnings(action="ignore"):  # torch's, on a foreign pickle
-            state = torch.load(path, weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
         if state["recipe"] != RECIPE:
             raise UserError(f"{path}: recipe {state['recipe']}, expected {RECIPE}: delete the file")
     except (

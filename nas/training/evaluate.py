@@ -10,7 +10,10 @@ from torch import Tensor
 from nas.data import Images
 from nas.intervals import wilson
 from nas.space import Arch
+from nas.supernet.portions import forward_images
 from nas.supernet.supernet import Supernet
+
+BATCH = 250
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +46,14 @@ class Result:
 
 
 @torch.no_grad()
-def evaluate(predict: Callable[[Tensor], Tensor], images: Images, batch: int = 250) -> Result:
+def evaluate(predict: Callable[[Tensor], Tensor], images: Images, batch: int = BATCH) -> Result:
     """Classify all images.
 
     Parameters
     ----------
     predict : callable
-        (batch, height, width, channels) uint8 to (batch, classes) logits in real values.
+        (batch, height, width, channels) uint8 to (batch, classes) logits in real values, on any
+        device.
     """
     logits = torch.cat([predict(part.pixels).float() for part in images.batches(batch)]).cpu()
     predicted = logits.argmax(1)
@@ -60,4 +64,5 @@ def evaluate(predict: Callable[[Tensor], Tensor], images: Images, batch: int = 2
 def evaluate_subnet(net: Supernet, arch: Arch, images: Images, *, quantized: bool = True) -> Result:
     """Evaluate one subnet in quantized or float mode."""
     run = net.quantized if quantized else net
-    return evaluate(lambda images: run(images, arch), images)
+    batch = forward_images(net.shape(arch), BATCH)
+    return evaluate(lambda images: run(images, arch), images, batch)

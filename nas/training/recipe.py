@@ -11,7 +11,16 @@ from nas.warm.source import NetworkSource
 from rtl.files import sha256_of
 
 RECIPE = 4  # raise when the code of a step trains differently from the same configuration
-LATER = {"sort_channels": True, "elastic_epochs": 0, "chained": False, "start": None}
+LATER = {
+    "sort_channels": True,
+    "elastic_epochs": 0,
+    "chained": False,
+    "start": None,
+    "mixup": 0.0,
+    "cutmix": 0.0,
+    "drop_path": 0.0,
+    "clip_grad": 0.0,
+}
 """Options that came after runs had been kept: at these values they are not in the key."""
 LATER_SUPERNET = {"switched_gains": False, "epsilon": 1e-6}
 """Likewise those of :class:`nas.supernet.supernet.SupernetConfig`."""
@@ -61,6 +70,13 @@ class TrainConfig:
         Whether each subnet of a step learns from the next larger one instead of the largest.
     start : NetworkSource, optional
         Network whose weights training begins with; the float stage may then have no epochs.
+    mixup, cutmix : float
+        Parameter of the beta distribution from which a batch's share of mixture is drawn
+        (:class:`timm.data.Mixup`); 0 mixes no images. With both, each step takes one of them.
+    drop_path : float
+        Rate at which the largest subnet's last block is left out; from 0 in the first, in line.
+    clip_grad : float
+        Largest norm of a step's gradients; 0 does not limit it.
     """
 
     supernet: SupernetConfig
@@ -83,6 +99,10 @@ class TrainConfig:
     elastic_epochs: int = 0
     chained: bool = False
     start: NetworkSource | None = None
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    drop_path: float = 0.0
+    clip_grad: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("batch", "float_epochs", "quantized_epochs", "threads"):

@@ -12,6 +12,7 @@ from nas.data import Images, ImageSet
 from nas.folder import leave_interrupts
 from nas.stored import StoredImages, stacked
 from nas.training.batches import Batches
+from nas.training.processes import ALONE, Processes
 from nas.training.recipe import TrainConfig
 from rtl.errors import UserError
 
@@ -26,10 +27,14 @@ class StreamedBatches(Batches):
     config : TrainConfig
     images : StoredImages
         Training images.
+    processes : Processes
+        This process reads its share of each batch.
     """
 
-    def __init__(self, config: TrainConfig, images: StoredImages) -> None:
-        super().__init__(config, images)
+    def __init__(
+        self, config: TrainConfig, images: StoredImages, processes: Processes = ALONE
+    ) -> None:
+        super().__init__(config, images, processes)
         self.files = images
         self._step = -1
         self._ahead: deque[np.ndarray] = deque()  # positions of the steps that are being read
@@ -84,7 +89,7 @@ class StepFiles(Dataset):
             return error
 
 
-def batches_of(config: TrainConfig, images: Images) -> Batches:
+def batches_of(config: TrainConfig, images: Images, processes: Processes = ALONE) -> Batches:
     """Make the batches of a run, wherever its images are."""
     kind = StreamedBatches if isinstance(images, StoredImages) else Batches
-    return kind(config, images)
+    return kind(config, images, processes)

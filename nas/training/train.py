@@ -6,7 +6,7 @@ The run is a function of its configuration (:mod:`nas.training.recipe`). What a 
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from rich.console import Console
 from rich.progress import TextColumn, TimeRemainingColumn
 
 from nas.data import TrainingData
+from nas.numerics.device import enough_memory
 from nas.training.checkpoint import checkpoint_path
+from nas.training.processes import ALONE, Processes
 from nas.training.recipe import TrainConfig
 from nas.training.trainer import Trainer
 from rtl.console import progress_bars
@@ -32,6 +34,7 @@ def train_supernet(
     data: TrainingData,
     *,
     console: Console | None = None,
+    processes: Processes = ALONE,
 ) -> Path:
     """Train a supernet, or continue or reuse the run of the same configuration.
 
@@ -39,10 +42,12 @@ def train_supernet(
     ----------
     config : TrainConfig
     directory : Path or str
-        Folder of the checkpoint, with TensorBoard's logs beside it.
+        Folder of the checkpoint, with TensorBoard's logs beside it. Several processes share it.
     data : TrainingData
     console : rich.console.Console, optional
         Terminal of the progress bar; ``Console(quiet=True)`` shows none.
+    processes : Processes
+        This process among those that train together, and its device; by default one, on the CPU.
 
     Returns
     -------
@@ -52,29 +57,34 @@ def train_supernet(
     Raises
     ------
     UserError
-        If a checkpoint is in the way that cannot be read, or training diverges.
+        If a checkpoint is in the way that cannot be read, training diverges, memory does not
+        suffice, or several processes have not the same data.
     KeyboardInterrupt
-        After Ctrl-C, once the checkpoint is saved.
+        After Ctrl-C or SIGTERM, once the checkpoint is saved.
     """
-    trainer = Trainer(config, data, checkpoint_path(config, directory, data))
-    if not trainer.finished:
-        _run(trainer, console or Console(stderr=True))
-    return trainer.path
+    path = checkpoint_path(config, directory, data)
+    processes.require_equal(path.name, "have other images or another recipe: give all the same")
+    smaller = f"lower the recipe's batch, now {config.batch} images, or choose a smaller space"
+    with _threads(config.threads), enough_memory(smaller):
+        with processes.agreed():
+            trainer = Trainer(config, data, path, processes)
+        processes.require_equal(
+            trainer.step, f"find another state of {path}: they must share that folder"
+        )
+        if not trainer.finished:
+            _run(trainer, console or Console(stderr=True))
+    return path
 
 
 def _run(trainer: Trainer, console: Console) -> None:
     """Train to the end, saving now and then, at Ctrl-C, and when done."""
-    # Imported here: TensorBoard takes seconds to load, and reuse of a run needs none of it.
-    from torch.utils.tensorboard import SummaryWriter
-
-    logs = trainer.path.parent / "tensorboard" / trainer.path.stem
-    logs.mkdir(parents=True, exist_ok=True)
-    trainer.save()  # an unwritable directory shows before the work and not after it
+    processes = trainer.processes
+    with processes.agreed():
+        trainer.save()  # an unwritable directory shows before the work and not after it
     with (
-        SummaryWriter(str(logs), purge_step=trainer.step) as writer,
-        progress_bars(TimeRemainingColumn(), LOSS, console=console) as progress,
-        _deferred_interrupt() as interrupted,
-        _threads(trainer.config.threads),
+        _writer(trainer) as write,
+        progress_bars(TimeRemainingColumn(), LOSS, console=_shown(console, processes)) as progress,
+        _deferred_stop(at_once=processes.count == 1) as stopped,
     ):
         task = progress.add_task("", total=trainer.steps, completed=trainer.step, loss=0.0)
         while trainer.step < trainer.steps:
@@ -83,12 +93,10 @@ def _run(trainer: Trainer, console: Console) -> None:
             first, *_ = losses.values()
             progress.update(task, completed=trainer.step, description=stage, loss=first)
             if trainer.step % LOG_STEPS == 0:
-                for name, loss in losses.items():
-                    writer.add_scalar(f"loss/{name}", loss, trainer.step)
+                write("loss", losses)
             if trainer.step % (VALIDATE_EPOCHS * trainer.steps_per_epoch) == 0:
-                for name, accuracy in trainer.validate().items():
-                    writer.add_scalar(f"validation/{name}", accuracy, trainer.step)
-            if interrupted.is_set():
+                write("validation", trainer.validate())
+            if any(processes.of_all(stopped.is_set())):
                 trainer.save()
                 raise KeyboardInterrupt(
                     f"interrupted at step {trainer.step} of {trainer.steps}:"
@@ -97,6 +105,31 @@ def _run(trainer: Trainer, console: Console) -> None:
             if trainer.step % SAVE_STEPS == 0:
                 trainer.save()
     trainer.finish()
+
+
+def _shown(console: Console, processes: Processes) -> Console:
+    """Return the terminal of the first process; the others have none."""
+    return console if processes.first else Console(quiet=True)
+
+
+@contextmanager
+def _writer(trainer: Trainer) -> Iterator[Callable[[str, Mapping[str, float]], None]]:
+    """Yield a function that logs values by name, in a group, for TensorBoard."""
+    if not trainer.processes.first:
+        yield lambda group, values: None
+        return
+    # Imported here: TensorBoard takes seconds to load, and reuse of a run needs none of it.
+    from torch.utils.tensorboard import SummaryWriter
+
+    logs = trainer.path.parent / "tensorboard" / trainer.path.stem
+    logs.mkdir(parents=True, exist_ok=True)
+    with SummaryWriter(str(logs), purge_step=trainer.step) as writer:
+
+        def write(group: str, values: Mapping[str, float]) -> None:
+            for name, value in values.items():
+                writer.add_scalar(f"{group}/{name}", value, trainer.step)
+
+        yield write
 
 
 @contextmanager
@@ -111,21 +144,27 @@ def _threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def _deferred_interrupt() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into an event, to be looked at between steps; the second one stops."""
+def _deferred_stop(*, at_once: bool) -> Iterator[threading.Event]:
+    """Turn Ctrl-C and SIGTERM into an event, to be looked at between steps.
+
+    With ``at_once`` the second one stops; otherwise all but the first are ignored: ``torchrun``
+    hands on what the terminal has sent already.
+    """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
-    previous = signal.getsignal(signal.SIGINT)
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def handler(number: int, frame: object) -> None:
-        if event.is_set() and callable(previous):
+        if at_once and event.is_set() and previous[signal.SIGINT] is not signal.SIG_IGN:
             raise KeyboardInterrupt
         event.set()
 
-    signal.signal(signal.SIGINT, handler)
+    for number in previous:
+        signal.signal(number, handler)
     try:
         yield event
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, before in previous.items():
+            signal.signal(number, before)

@@ -4,12 +4,12 @@ Every random choice of a step is drawn from (seed, step), so a checkpoint needs 
 state and an interrupted run continues bit for bit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import asdict
-from math import cos, isfinite, pi
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -24,7 +24,10 @@ from nas.supernet.permutation import permute_training
 from nas.supernet.sensitivity import row_permutation, row_sensitivity, tile_order
 from nas.supernet.supernet import Supernet
 from nas.training.checkpoint import read_checkpoint, write_checkpoint
+from nas.training.drop_path import DropPath
 from nas.training.evaluate import evaluate_subnet
+from nas.training.optimizer import one_cycle, optimizer_of, set_rate
+from nas.training.processes import ALONE, Processes
 from nas.training.recipe import TrainConfig
 from nas.training.streamed import batches_of
 from nas.warm.start import begin
@@ -44,6 +47,8 @@ class Trainer:
     data : TrainingData
     path : Path
         The checkpoint; read if it exists.
+    processes : Processes
+        This process among those that train together, and its device; by default one, on the CPU.
 
     Attributes
     ----------
@@ -63,17 +68,19 @@ class Trainer:
         Whether ``net`` holds the result.
     """
 
-    def __init__(self, config: TrainConfig, data: TrainingData, path: Path) -> None:
-        self.config, self.data, self.path = config, data, path
-        self.batches = batches_of(config, data.train)
+    def __init__(
+        self, config: TrainConfig, data: TrainingData, path: Path, processes: Processes = ALONE
+    ) -> None:
+        self.config, self.data, self.path, self.processes = config, data, path, processes
+        self.batches = batches_of(config, data.train, processes)
         self.steps_per_epoch = self.batches.steps_per_epoch
         self.float_steps = config.float_epochs * self.steps_per_epoch
         self.elastic_step = self.float_steps - config.elastic_epochs * self.steps_per_epoch
         self.steps = self.float_steps + config.quantized_epochs * self.steps_per_epoch
         self.first = config.alone or config.supernet.space.largest()
         torch.manual_seed(config.seed)
-        self.net = Supernet(config.supernet)
-        self.optimizer = torch.optim.AdamW(self._groups(), betas=(0.9, 0.99), fused=True)
+        self.net = Supernet(config.supernet).to(processes.device)
+        self.optimizer = optimizer_of(self.net, config)
         self.averages: dict[str, Tensor] = {}
         self.step = 0
         self.finished = False
@@ -88,19 +95,17 @@ class Trainer:
         Raises
         ------
         UserError
-            If a loss is infinite or no number.
+            If a loss or a gradient is infinite or no number.
         """
         if self.step == self.elastic_step:
             self._begin_elasticity()
         if self.step == self.float_steps:
             self._begin_quantized_stage()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._rate() * group["factor"]
-        self.optimizer.zero_grad(set_to_none=True)
-        losses = self._losses(*self.batches.batch(self.step))
-        for name, loss in losses.items():
-            if not isfinite(loss):
-                raise self._diverged(f"the loss of the {name} subnet is {loss}")
+        set_rate(self.optimizer, self._rate())
+        losses, norm = self._gradients()
+        if self.config.clip_grad:
+            parameters, limit = self.net.parameters(), self.config.clip_grad
+            torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
         self.optimizer.step()
         self.net.limit_scales()
         self.step += 1
@@ -118,10 +123,12 @@ class Trainer:
         archs = {self._first_name: self.first}
         if quantized and self.config.alone is None:
             archs["smallest"] = space.smallest()
-        return {
-            name: evaluate_subnet(net, arch, self.data.validation, quantized=quantized).accuracy
-            for name, arch in archs.items()
-        }
+        whole, processes = self.data.validation, self.processes
+        part = whole.take(np.arange(processes.rank, len(whole), processes.count))
+        results = [evaluate_subnet(net, arch, part, quantized=quantized) for arch in archs.values()]
+        correct = torch.tensor([int(result.correct.sum()) for result in results])
+        processes.add_up([correct])
+        return dict(zip(archs, (correct.double() / len(whole)).tolist(), strict=True))
 
     def finish(self) -> None:
         """Make the averages the result, and save it."""
@@ -131,28 +138,79 @@ class Trainer:
 
     # --- inside a step -----------------------------------------------------------------------
 
-    def _losses(self, images: Tensor, labels: Tensor) -> dict[str, float]:
-        """Add the gradients of this step's subnets in the stage's mode; return their losses."""
-        run = self.net if self.step < self.float_steps else self.net.quantized
-        losses, teacher = {}, None
+    def _gradients(self) -> tuple[dict[str, float], Tensor]:
+        """Compute the step's gradients over all processes; return losses by name, and their norm.
+
+        The host waits for the device once.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        found = dict(self._losses())
+        losses = torch.stack([*found.values()])
+        gradients = [p.grad for p in self.net.parameters() if p.grad is not None]
+        self.processes.add_up([*gradients, losses])
+        norm = torch.nn.utils.get_total_norm(gradients)
+        *values, length = torch.cat([losses, norm.view(1)]).tolist()
+        for name, loss in zip(found, values, strict=True):
+            if not isfinite(loss):
+                self._diverged(f"the loss of the {name} subnet is {loss}")
+        if not isfinite(length):
+            self._diverged(self._bad_gradient())
+        return dict(zip(found, values, strict=True)), norm
+
+    def _losses(self) -> Iterator[tuple[str, Tensor]]:
+        """Add the gradients of this step's subnets one by one; yield name and loss of each.
+
+        They are those of this process's share; their sums over all processes are the batch's.
+        """
+        images, labels = self.batches.batch(self.step)
+        quantized, teacher = self.step >= self.float_steps, None
+        run = self.net.quantized if quantized else self.net
         for name, arch in self._subnets().items():
-            logits = run(images, arch)
-            losses[name] = self._backward(logits, labels, teacher)
+            tap = self._drop_path(quantized) if name == self._first_name else None
+            logits = run(images, arch, tap)
+            yield name, self._backward(logits, labels, teacher)
             if teacher is None or self.config.chained:
                 teacher = logits.detach().softmax(1)
-        return losses
 
-    def _backward(self, logits: Tensor, labels: Tensor, teacher: Tensor | None = None) -> float:
+    def _backward(self, logits: Tensor, labels: Tensor, teacher: Tensor | None = None) -> Tensor:
         """Add the gradients of one subnet's loss; return the loss.
 
-        logits: (batch, classes). ``teacher``: the same shape, the largest subnet's probabilities.
+        logits: (batch, classes). ``labels``: (batch,), or the logits' shape where images are mixed.
+        ``teacher``: the logits' shape, the largest subnet's probabilities.
         """
         smooth = self.config.label_smoothing
         loss = functional.cross_entropy(logits, labels, label_smoothing=smooth)
         if teacher is not None:
             loss = loss.lerp(functional.cross_entropy(logits, teacher), self.config.distillation)
+        if self.processes.count > 1:
+            loss = loss * self.batches.share.weight
         loss.backward()
-        return loss.item()
+        return loss.detach()
+
+    def _drop_path(self, quantized: bool) -> DropPath | None:
+        """Return what drops paths of the first subnet in this step."""
+        if not self.config.drop_path:
+            return None
+        seed = np.random.SeedSequence([self.config.seed, 4, self.step]).generate_state(1)[0]
+        return DropPath(
+            self.config.drop_path,
+            self.first.depth,
+            torch.Generator().manual_seed(int(seed)),
+            self.batches.share,
+            self.processes.device,
+            codes=quantized,
+        )
+
+    def _bad_gradient(self) -> str:
+        """Compute the step again, subnet by subnet, to say whose gradient is no number."""
+        self.optimizer.zero_grad(set_to_none=True)
+        problem = None
+        for name, _ in self._losses():
+            for parameter, value in self.net.named_parameters():
+                if not problem and value.grad is not None and not value.grad.isfinite().all():
+                    problem = f"the gradient of {parameter} from the {name} subnet is no number"
+        found = [each for each in self.processes.of_all(problem) if each]
+        return found[0] if found else "the norm of the gradients is infinite"
 
     @property
     def _first_name(self) -> str:
@@ -182,31 +240,11 @@ class Trainer:
         return {name: archs[name] for name in sorted(work, key=lambda name: -work[name])}
 
     def _rate(self) -> float:
-        """One-cycle learning rate of the current stage: up over 30 %, down to nothing."""
+        """Learning rate of the weights in this step."""
         if self.step < self.float_steps:
-            highest, done = self.config.learning_rate, self.step / self.float_steps
-        else:
-            highest = self.config.quantized_learning_rate
-            done = (self.step - self.float_steps) / (self.steps - self.float_steps)
-        rise = 0.3
-        if done < rise:
-            return highest * (0.04 + 0.96 * (1 - cos(pi * done / rise)) / 2)
-        return highest * (1e-3 + (1 + cos(pi * (done - rise) / (1 - rise))) / 2)
-
-    def _groups(self) -> list[dict[str, Any]]:
-        """Parameter groups: weights decay; scales and steps (``log``) learn at their own rate."""
-        weights, scales, rest = [], [], []
-        for name, parameter in self.net.named_parameters():
-            leaf = name.rpartition(".")[2]
-            if leaf == "weight":
-                weights.append(parameter)
-            else:
-                (scales if leaf in ("log", "log_step") else rest).append(parameter)
-        return [
-            {"params": weights, "weight_decay": self.config.weight_decay, "factor": 1.0},
-            {"params": scales, "weight_decay": 0.0, "factor": self.config.scale_rate},
-            {"params": rest, "weight_decay": 0.0, "factor": 1.0},
-        ]
+            return one_cycle(self.config.learning_rate, self.step / self.float_steps)
+        done = (self.step - self.float_steps) / (self.steps - self.float_steps)
+        return one_cycle(self.config.quantized_learning_rate, done)
 
     # --- averages, and between the stages ----------------------------------------------------
 
@@ -214,9 +252,10 @@ class Trainer:
         """Sort what becomes elastic, and freeze the tiles' order."""
         few = self._shuffled(RANKING_IMAGES)
         if self.config.alone is None and self.config.sort_channels:
-            permutation = importance_permutation(self.net, importance(self.net, few))
+            found = self.processes.of_first(importance(self.net, few))
+            permutation = importance_permutation(self.net, found)
             permute_training(self.net, self.optimizer, self.averages, permutation)
-        sensitivity = row_sensitivity(self.net, few, self.first)
+        sensitivity = self.processes.of_first(row_sensitivity(self.net, few, self.first))
         permutation = row_permutation(self.net, sensitivity)
         permute_training(self.net, self.optimizer, self.averages, permutation)
         granularity = self.config.supernet.space.row_granularity
@@ -227,6 +266,8 @@ class Trainer:
     def _begin_quantized_stage(self) -> None:
         """Set all scales, and start averaging."""
         calibrate(self.net, self._shuffled(CALIBRATION_IMAGES).pixels, self.first)
+        self.processes.copy_first(self.net)
+        self.net.residual_scale = self.processes.of_first(self.net.residual_scale)
         self.averages = {n: p.detach().clone() for n, p in self.net.named_parameters()}
 
     def _shuffled(self, count: int) -> Images:
@@ -248,13 +289,16 @@ class Trainer:
         # A short memory at first, or the start of the stage would weigh on its end.
         done = self.step - self.float_steps
         decay = min(self.config.average, done / (done + 10))
-        for name, parameter in self.net.named_parameters():
-            self.averages[name].lerp_(parameter, 1 - decay)
+        parameters = dict(self.net.named_parameters())
+        averages = [self.averages[name] for name in parameters]
+        torch._foreach_lerp_(averages, [*parameters.values()], 1 - decay)
 
     # --- checkpoints -------------------------------------------------------------------------
 
     def save(self) -> None:
         """Write the checkpoint; once finished, only what the result needs.
+
+        Of several processes the first one writes.
 
         Raises
         ------
@@ -263,7 +307,9 @@ class Trainer:
         """
         for name, parameter in self.net.named_parameters():
             if not parameter.isfinite().all():
-                raise self._diverged(f"{name} holds values that are infinite or no numbers")
+                self._diverged(f"{name} holds values that are infinite or no numbers")
+        if not self.processes.first:
+            return
         state = {
             "config": asdict(self.config),
             "step": self.step,
@@ -274,12 +320,14 @@ class Trainer:
             state |= {"optimizer": self.optimizer.state_dict(), "averages": self.averages}
         write_checkpoint(self.path, state)
 
-    def _diverged(self, reason: str) -> UserError:
-        """Say that training came to nothing, and what is left of it."""
+    def _diverged(self, reason: str) -> NoReturn:
+        """Stop, and say that training came to nothing, and what is left of it."""
         left = f"{self.path} is kept as last saved" if self.path.exists() else "nothing was saved"
-        return UserError(
-            f"training diverged at step {self.step} of {self.steps}: {reason}; {left}:"
-            " train with another seed (--seed), or a lower learning rate"
+        self.processes.refuse(
+            UserError(
+                f"training diverged at step {self.step} of {self.steps}: {reason}; {left}:"
+                " train with another seed (--seed), or a lower learning rate"
+            )
         )
 
     def _restore(self, state: Mapping[str, Any]) -> None:
@@ -287,4 +335,5 @@ class Trainer:
         self.step, self.finished = state["step"], state["finished"]
         if not self.finished:
             self.optimizer.load_state_dict(state["optimizer"])
-            self.averages = state["averages"]
+            device = self.processes.device
+            self.averages = {name: each.to(device) for name, each in state["averages"].items()}

@@ -1,5 +1,6 @@
 """Steps of training: rates, subnets, losses and gradients, averages, saving."""
 
+import itertools
 from copy import deepcopy
 from dataclasses import replace
 from math import cos, log, pi
@@ -58,20 +59,6 @@ def test_one_cycle_of_the_rate_in_each_stage(tiny_config, tiny_data, tmp_path):
         assert weights == rest == pytest.approx(rate)
         assert scales == pytest.approx(0.25 * rate)
     assert max(rates)[0] == pytest.approx(1e-2, rel=0.01)
-
-
-def test_only_weights_decay(trainer):
-    names = {id(value): name for name, value in trainer.net.named_parameters()}
-    weights, scales, rest = (
-        {names[id(value)] for value in group["params"]} for group in trainer.optimizer.param_groups
-    )
-    assert all(name.endswith(".weight") for name in weights) and "embed.weight" in weights
-    assert {"norm_scale", "embed"} <= {name.partition(".")[0] for name in scales}
-    assert {"position", "head.bias"} <= rest
-    assert weights | scales | rest == set(names.values())
-    assert [group["weight_decay"] > 0 for group in trainer.optimizer.param_groups] == [
-        True, False, False,
-    ]  # fmt: skip
 
 
 # ------------------------------------------------------------ subnets
@@ -336,6 +323,31 @@ def test_a_loss_that_is_no_number_stops_the_run(trainer, steps):
     with pytest.raises(UserError, match=r"head\.weight holds values that are infinite"):
         trainer.save()
     assert trainer.path.read_bytes() == saved
+
+
+@pytest.mark.parametrize(
+    ("steps", "subnet", "parameter"),
+    [(2, "largest", "head.weight"), (8, "random1", "blocks.0.fc1.weight")],
+)
+def test_a_gradient_that_is_no_number_names_parameter_and_subnet(trainer, steps, subnet, parameter):
+    advance(trainer, steps)
+    trainer.save()
+    saved, before = trainer.path.read_bytes(), parameters(trainer)
+    calls = itertools.count()
+
+    def spoil(gradient):  # of one subnet of the step, whose losses are all finite
+        found = list(trainer._subnets())[next(calls) % len(trainer._subnets())]
+        return gradient / 0 if found == subnet else gradient
+
+    trainer.net.get_parameter(parameter).register_hook(spoil)
+    with pytest.raises(
+        UserError,
+        match=rf"diverged at step {steps} of 12: the gradient of {parameter} from the {subnet}"
+        " subnet is no number",
+    ):
+        trainer.advance()
+    assert trainer.path.read_bytes() == saved
+    assert_equal(parameters(trainer), before)  # no step was taken
 
 
 @pytest.mark.parametrize(("limit", "slope"), [(SCALES[0], 1.0), (SCALES[1], -1.0)])
