@@ -44,9 +44,9 @@ def calibrate(net: Supernet, images: Tensor, arch: Arch | None = None) -> None:
             scale.calibrate(samples[f"blocks.{i}.{name}"].values, limits)
 
 
-def _values(net: Supernet, images: Tensor, arch: Arch) -> tuple[dict[str, "Sample"], float]:
+def _values(net: Supernet, images: Tensor, arch: Arch) -> tuple[dict[str, "TensorSample"], float]:
     """Sample the tensors of a subnet; find the largest magnitude of its residual stream."""
-    samples: dict[str, Sample] = {}
+    samples: dict[str, TensorSample] = {}
     largest = 0.0
 
     def tap(name: str, tensor: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ def _values(net: Supernet, images: Tensor, arch: Arch) -> tuple[dict[str, "Sampl
             largest = max(largest, float(tensor.abs().max()))
         elif name.endswith(("norm", *SCALED)):
             if name not in samples:
-                samples[name] = Sample(tensor[0].numel() * len(images))
+                samples[name] = TensorSample(tensor[0].numel() * len(images))
             samples[name].take(tensor)
         return tensor
 
@@ -64,7 +64,7 @@ def _values(net: Supernet, images: Tensor, arch: Arch) -> tuple[dict[str, "Sampl
     return samples, largest
 
 
-class Sample:
+class TensorSample:
     """All values of a tensor, or ``SAMPLES`` that are drawn at random, the same every time.
 
     Every n-th value would be that of a few channels alone wherever n and their number share a

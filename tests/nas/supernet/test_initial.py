@@ -5,7 +5,7 @@ import torch
 
 from nas.numerics.codes import INT16
 from nas.supernet import initial
-from nas.supernet.initial import RESIDUAL_HEADROOM, SAMPLES, Sample, calibrate
+from nas.supernet.initial import RESIDUAL_HEADROOM, SAMPLES, TensorSample, calibrate
 from nas.supernet.steps import best_step
 from nas.supernet.supernet import Supernet
 
@@ -30,7 +30,7 @@ def test_the_residual_stream_has_headroom(calibrated):
 
 
 def sample(tensor, parts=1):
-    found = Sample(tensor.numel())
+    found = TensorSample(tensor.numel())
     for part in tensor.chunk(parts):
         found.take(part)
     return found.values
