@@ -17,7 +17,7 @@ from timm.models import save_for_hf
 from torch import Tensor
 from torch.nn import functional
 
-from nas.data import ImageSet
+from nas.data import Images
 from nas.digits import AUGMENTATION, PIXEL_MEAN, PIXEL_STD
 from nas.importer.forward import forward, logits
 from nas.importer.network import converted
@@ -63,7 +63,7 @@ class DigitRecipe:
 
 def train(
     folder: Path,
-    digits: ImageSet,
+    digits: Images,
     recipe: DigitRecipe,
     progress: Callable[[int, int], None] = lambda epoch, epochs: None,
     sizes: Mapping[str, Any] = SIZES,
@@ -74,7 +74,7 @@ def train(
     ----------
     folder : Path
         For ``config.json`` and ``model.safetensors``, as timm writes them.
-    digits : ImageSet
+    digits : Images
     recipe : DigitRecipe
     progress : callable
         Is told the epoch, and of how many.
