@@ -17,6 +17,7 @@ from nas.search.ranking import Outcome, Pick
 from nas.search.summary import Baseline, Baselines, Winner, WinnerWork
 from nas.supernet.contract import compare
 from nas.supernet.export import export
+from nas.supernet.portions import kept_images
 from nas.supernet.supernet import Supernet
 from nas.task.task import Task
 from nas.testset import load_test
@@ -27,6 +28,8 @@ from sim import golden
 
 GOLDEN_BATCH = 100  # images whose tensors are in memory at a time, twice
 CONTRACT_IMAGES = 200  # images on which quantized mode is compared operation by operation
+COMPARED_VALUES = 1 << 31
+"""Values that golden computes of a winner: all test images of the digits, a hundred of DeiT-S."""
 
 Advance = Callable[[str], None]
 """Called with the name of the stage that begins."""
@@ -130,8 +133,9 @@ def measure_winner(
     )
     difference = paired_difference(integer.correct, qat.correct)
     advance("PyTorch's integer mode against golden")
-    compared = compare_with_golden(network, whole)
-    equal = compare(net, candidate.arch, model, test.some(CONTRACT_IMAGES))
+    most = kept_images(model.shape, len(whole), COMPARED_VALUES)
+    compared = compare_with_golden(network, test.some(most))
+    equal = compare(net, candidate.arch, model, test.some(min(most, CONTRACT_IMAGES)))
     worst = min(equal, key=equal.__getitem__)
     executed, cycles = execute(model, test.some(images), hardware, advance)
     winner = Winner(
@@ -232,7 +236,7 @@ def refuse_mismatches(measurements: Sequence[MeasuredWinner]) -> None:
 def compare_with_golden(network: IntegerNetwork, images: Images) -> Comparison:
     """Compare PyTorch's integer mode with golden in every code of every tensor."""
     mismatches, first = 0, None
-    for part in images.batches(GOLDEN_BATCH):
+    for part in images.batches(kept_images(network.model.shape, GOLDEN_BATCH)):
         expected: dict[str, np.ndarray] = {}
         found: dict[str, torch.Tensor] = {}
         golden.run(network.model, part.pixels.numpy(), tensors=expected)

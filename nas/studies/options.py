@@ -9,7 +9,7 @@ import tyro
 from rtl.cli import BoardName, Flag
 from rtl.errors import UserError
 
-Study = Literal["alone", "supernet", "ranking", "splits", "rows", "quantizers"]
+Study = Literal["alone", "supernet", "ranking", "splits", "rows", "quantizers", "step", "warm"]
 
 LIMITS = (("subnets", 2, 1000), ("ranked", 32, 10_000), ("seed", 0, 2**31), ("seeds", 1, 100))
 
@@ -38,6 +38,11 @@ class StudyOptions:
     seeds, subnets and validation images. Writes OUT/supernet-SEED.json. A training takes four to
     eight minutes on an idle core, and there are seven for each seed.
 
+    warm: does training gain from a trained network? In a third of the recipe's epochs, from a
+    vision transformer that was trained on the same digits, in both stages or in the quantized one
+    alone, beside random weights: same seeds, subnets and validation images. Writes
+    OUT/warm-SEED.json. A quarter of an hour on an idle core for three seeds.
+
     rows: which rows should have 8 bits? The trained ViT-S of nox -s vit at equal cycles: rows
     against whole layers, and the score that chooses them, on the zcu102's engine whatever --board.
     Writes OUT/rows-SEED.json. Fetches the network at the first time, 90 MB.
@@ -46,6 +51,10 @@ class StudyOptions:
     of this pipeline's codes of LayerNorm, GELU and attention weights, on the network and the
     photographs of nox -s vit, on the zcu102's engine whatever --board. Writes
     OUT/quantizers-SEED.json. A quarter of an hour on an idle core.
+
+    step: what does a step of training cost? Time, and bytes that wait for the backward pass, of a
+    network of DeiT-S's size in quantized and in float mode, beside timm's. Writes OUT/step.json. A
+    minute or two.
     """
 
     study: Annotated[Study, tyro.conf.Positional]
@@ -67,7 +76,8 @@ class StudyOptions:
     seed: int = 0
     """Seed of everything random, training included."""
     seeds: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
-    """Number of seeds from SEED on: 3 on the first split, 2 of supernet, unless said otherwise."""
+    """Number of seeds from SEED on: 3 of warm and on the first split, 2 of supernet, unless said
+    otherwise."""
     quick: Flag = False
     """Try the command: hardly any training. Accuracies mean nothing."""
 

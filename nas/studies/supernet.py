@@ -4,6 +4,7 @@ Measured in quantized mode on the validation images, as design note 16 says; no 
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -80,8 +81,34 @@ def run(options: StudyOptions) -> dict[str, Any]:
     UserError
         If the folder cannot be written, or training diverges.
     """
+    return compare(options, "supernet", options.seeds or SEEDS, recipes)
+
+
+def compare(
+    options: StudyOptions,
+    name: str,
+    count: int,
+    variants: Callable[[TrainConfig], dict[str, TrainConfig]],
+) -> dict[str, Any]:
+    """Train recipes with the same seeds, measure the same subnets, and write OUT/NAME-SEED.json.
+
+    Parameters
+    ----------
+    options : StudyOptions
+    name : str
+        Of the study.
+    count : int
+        Seeds.
+    variants : callable
+        Recipes by name, for the main job's; the others are compared with the first.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written, or training diverges.
+    """
     torch.set_num_threads(1)
-    path = options.out / f"supernet-{options.seed}.json"
+    path = options.out / f"{name}-{options.seed}.json"
     require_writable(path)
     console = Console(stderr=True)
     hardware = HardwareTarget.load(options.board)
@@ -91,15 +118,15 @@ def run(options: StudyOptions) -> dict[str, Any]:
     costs = SubnetCosts(hardware, space, ExactCosts())
     subnets = spread_by_cycles(costs, options.subnets or SUBNETS, options.seed)
     archs = [arch for arch, _ in subnets]
-    seeds = range(options.seed, options.seed + (options.seeds or SEEDS))
+    seeds = range(options.seed, options.seed + count)
     answers: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for seed in seeds:
         config = study_recipe(options, hardware, seed)
-        for name, each in recipes(config).items():
-            console.print(f"seed {seed}: {name}")
-            trained = train_supernet(each, options.out / SUPERNETS, data, console=console)
-            answers.setdefault(name, []).append(measured(load_supernet(trained), archs, data))
-    found = [Trained(name, *map(np.stack, zip(*of, strict=True))) for name, of in answers.items()]
+        for each, variant in variants(config).items():
+            console.print(f"seed {seed}: {each}")
+            trained = train_supernet(variant, options.out / SUPERNETS, data, console=console)
+            answers.setdefault(each, []).append(measured(load_supernet(trained), archs, data))
+    found = [Trained(each, *map(np.stack, zip(*of, strict=True))) for each, of in answers.items()]
     report = summarize(options, list(seeds), subnets, found)
     with atomic_write(path, "w") as file:
         json.dump(report, file, indent=2)
@@ -128,11 +155,11 @@ def summarize(
     subnets: list[tuple[Arch, int]],
     found: list[Trained],
 ) -> dict[str, Any]:
-    """Collect JSON values: of each recipe, and its cross-entropy minus that of the used one.
+    """Collect JSON values: of each recipe, and its cross-entropy minus that of the first.
 
     Intervals resample subnets and images; several seeds are averaged first, and not resampled.
     """
-    used = next(each for each in found if each.name == USED)
+    used = found[0]
     return {
         "schema": SCHEMA,
         "seeds": seeds,
@@ -166,7 +193,7 @@ def _of_recipe(each: Trained, used: Trained) -> dict[str, Any]:
 def recipes_table(report: dict[str, Any]) -> Table:
     """Make the table of a study."""
     result = table(
-        "recipe", "accuracy %", "cross-\nentropy", "minus the\nrecipe", "by seed",
+        "recipe", "accuracy %", "cross-\nentropy", "minus the\nfirst", "by seed",
         "by cycles:\nlow, middle, high",
         text=("recipe",),
         title=f"Recipes of the supernet, seeds {', '.join(map(str, report['seeds']))}",

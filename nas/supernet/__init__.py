@@ -4,6 +4,7 @@ Fake quantization, the integer model's operations on float32 tensors that hold c
 
 - ``linear``, ``norm``, ``attention``, ``gelu``: one operation each, with its gradients and the
   function that makes its stored constants; training and export both call that function
+- ``residual``: the stream that blocks add to
 - ``steps``: first scales
 
 Every value is a *code*, an integer in a float tensor, with its zero point subtracted ("centred"):
@@ -19,6 +20,7 @@ The network:
 
 - ``layers``: elastic layers and the transformer block
 - ``supernet``: the whole network, in float mode and in quantized mode
+- ``portions``: how many images run at a time
 - ``initial``: scales to begin the quantized mode with
 - ``importance``: which channels and heads a smaller subnet keeps
 - ``sensitivity``: which row tiles get 8 bits first

@@ -4,12 +4,15 @@ Run freely the two drift apart, because one code that differs reaches everything
 each named tensor is compared and then *replaced* by golden's, so every operation is judged alone.
 """
 
+from collections import Counter
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from nas.data import Images
 from nas.space import Arch
+from nas.supernet.portions import kept_images
 from nas.supernet.supernet import Supernet
 from rtl.model import IntegerModel
 from sim import golden
@@ -19,18 +22,27 @@ from sim import golden
 def compare(net: Supernet, arch: Arch, model: IntegerModel, images: Images) -> dict[str, float]:
     """Compare a subnet in quantized mode with its integer model, run by golden.
 
-    Needs memory for every tensor of all images: a few hundred at a time.
-
     Returns
     -------
     dict of str to float
         Per tensor of docs/numerics.md, section 8, the fraction of equal codes, each operation fed
         golden's inputs.
     """
+    equal: Counter[str] = Counter()
+    codes: Counter[str] = Counter()
+    for part in images.batches(kept_images(model.shape, len(images))):
+        for name, same in _equal(net, arch, model, part.pixels).items():
+            equal[name] += int(same.sum())
+            codes[name] += same.numel()
+    return {name: float(np.float32(equal[name] / codes[name])) for name in equal}
+
+
+def _equal(net: Supernet, arch: Arch, model: IntegerModel, pixels: Tensor) -> dict[str, Tensor]:
+    """Mark the equal codes of each tensor: (batch, ...) bool."""
     expected: dict[str, np.ndarray] = {}
-    golden.run(model, images.pixels.numpy(), tensors=expected)
+    golden.run(model, pixels.numpy(), tensors=expected)
     zeros = {f"blocks.{i}.hidden": block.hidden_zero for i, block in enumerate(model.blocks)}
-    equal: dict[str, float] = {}
+    equal: dict[str, Tensor] = {}
 
     def tap(name: str, values: Tensor) -> Tensor:
         if name not in expected:
@@ -40,10 +52,10 @@ def compare(net: Supernet, arch: Arch, model: IntegerModel, images: Images) -> d
             zero = torch.tensor(net.config.pixel_mean).repeat(net.config.space.patch**2)
             theirs = theirs - zero
         theirs = theirs.reshape(values.shape)
-        equal[name] = float((theirs == values).float().mean())
+        equal[name] = theirs == values
         return theirs
 
-    net.quantized(images.pixels, arch, tap)
+    net.quantized(pixels, arch, tap)
     missing = expected.keys() - equal.keys()
     if missing:
         raise ValueError(f"quantized mode does not name the tensors {sorted(missing)}")

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from nas.data import Images
 from nas.supernet.permutation import Permutation, PermutationBuilder
+from nas.supernet.portions import kept_images
 from nas.supernet.supernet import Supernet
 
 RESIDUAL = ("embed", "attended", "output")  # ends of the names of the residual stream's tensors
@@ -48,7 +49,7 @@ def importance(net: Supernet, images: Images, batch: int = 64) -> Importance:
     arch, device = space.largest(), net.position.device
     channels = torch.zeros(space.widths[-1], device=device)
     heads = torch.zeros(space.depths[-1], space.heads[-1], device=device)
-    for part in images.batches(batch):
+    for part in images.batches(kept_images(net.shape(arch), batch)):
         values: dict[str, Tensor] = {}
 
         def keep(name: str, tensor: Tensor, values: dict[str, Tensor] = values) -> Tensor:

@@ -3,17 +3,18 @@
 Computed once, at full size, after the float stage and before elasticity; then frozen.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas.data import Images
+from nas.data import Images, ImageSet
 from nas.numerics.codes import round_half_up
 from nas.space import Arch
 from nas.supernet.layers import ElasticLinear
 from nas.supernet.permutation import Permutation, PermutationBuilder
+from nas.supernet.portions import kept_images
 from nas.supernet.steps import best_step
 from nas.supernet.supernet import Supernet
 from rtl.model import numerics
@@ -44,9 +45,7 @@ def row_sensitivity(
     fisher = [torch.zeros_like(weight) for weight in weights]
     arch = arch or net.config.space.largest()
     for part in images.batches(batch):
-        logits = net(part.pixels, arch)
-        loss = functional.cross_entropy(logits, part.labels.to(logits.device))
-        gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
+        gradients = _gradients(net, part, arch, weights)
         for total, gradient in zip(fisher, gradients, strict=True):
             total += gradient.square()
     result = {}
@@ -54,6 +53,20 @@ def row_sensitivity(
         narrow, bits8 = (_noise(weight.detach(), bits) for bits in numerics.WEIGHT_BITS)
         result[name] = (total * (narrow - bits8)).sum(1).clamp(min=0).cpu()
     return result
+
+
+def _gradients(
+    net: Supernet, batch: ImageSet, arch: Arch, weights: Sequence[Tensor]
+) -> Sequence[Tensor]:
+    """Gradients of a batch's mean loss, as many images at a time as memory should hold."""
+    sums: Sequence[Tensor] = ()
+    for part in batch.batches(kept_images(net.shape(arch), len(batch))):
+        logits = net(part.pixels, arch)
+        loss = functional.cross_entropy(logits, part.labels.to(logits.device))
+        loss = loss * (len(part) / len(batch))
+        gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
+        sums = [a + b for a, b in zip(sums, gradients, strict=True)] if sums else gradients
+    return sums
 
 
 def row_permutation(net: Supernet, sensitivity: Mapping[str, Tensor]) -> Permutation:

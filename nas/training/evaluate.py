@@ -11,7 +11,10 @@ from torch import Tensor
 from nas.data import Images
 from nas.intervals import wilson
 from nas.space import Arch
+from nas.supernet.portions import forward_images
 from nas.supernet.supernet import Supernet
+
+BATCH = 250
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +47,7 @@ class Result:
 
 
 @torch.no_grad()
-def evaluate(predict: Callable[[Tensor], Tensor], images: Images, batch: int = 250) -> Result:
+def evaluate(predict: Callable[[Tensor], Tensor], images: Images, batch: int = BATCH) -> Result:
     """Classify all images.
 
     Parameters
@@ -62,7 +65,8 @@ def evaluate(predict: Callable[[Tensor], Tensor], images: Images, batch: int = 2
 def evaluate_subnet(net: Supernet, arch: Arch, images: Images, *, quantized: bool = True) -> Result:
     """Evaluate one subnet in quantized or float mode."""
     run = net.quantized if quantized else net
-    return evaluate(lambda images: run(images, arch), images)
+    batch = forward_images(net.shape(arch), BATCH)
+    return evaluate(lambda images: run(images, arch), images, batch)
 
 
 def moved_net(net: Supernet, device: torch.device) -> Supernet:

@@ -6,7 +6,7 @@ leaves in a folder is imported like any other network.
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from timm.models import save_for_hf
 from torch import Tensor
 from torch.nn import functional
 
-from nas.data import ImageSet
+from nas.data import Images
 from nas.digits import AUGMENTATION, PIXEL_MEAN, PIXEL_STD
 from nas.importer.forward import forward, logits
 from nas.importer.network import converted
@@ -63,9 +63,10 @@ class DigitRecipe:
 
 def train(
     folder: Path,
-    digits: ImageSet,
+    digits: Images,
     recipe: DigitRecipe,
     progress: Callable[[int, int], None] = lambda epoch, epochs: None,
+    sizes: Mapping[str, Any] = SIZES,
 ) -> None:
     """Train a network and leave it in a folder, unless that is there.
 
@@ -73,17 +74,19 @@ def train(
     ----------
     folder : Path
         For ``config.json`` and ``model.safetensors``, as timm writes them.
-    digits : ImageSet
+    digits : Images
     recipe : DigitRecipe
     progress : callable
         Is told the epoch, and of how many.
+    sizes : mapping
+        Arguments of timm's model.
     """
     if (folder / TRAINED).is_file():
         return
     started = time.monotonic()
     torch.manual_seed(recipe.seed)
     generator = torch.Generator().manual_seed(recipe.seed)
-    model = timm.create_model(ARCHITECTURE, **SIZES)
+    model = timm.create_model(ARCHITECTURE, **sizes)
     optimizer = torch.optim.AdamW(model.parameters(), recipe.rate, weight_decay=recipe.decay)
     steps = recipe.epochs * (len(digits) // recipe.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, total_steps=steps)
@@ -102,16 +105,16 @@ def train(
     progress(recipe.epochs, recipe.epochs)
     facts = {"seconds": round(time.monotonic() - started, 1), "epochs": recipe.epochs}
     with atomic_directory(folder) as fresh:
-        save(fresh, model)
+        save(fresh, model, sizes)
         (fresh / TRAINED).write_text(json.dumps(facts))
 
 
-def save(folder: Path, model: torch.nn.Module) -> None:
+def save(folder: Path, model: torch.nn.Module, sizes: Mapping[str, Any] = SIZES) -> None:
     """Write a network's weights and configuration into a folder, as timm does."""
     steps = {"mean": (MEAN,), "std": (STD,), "interpolation": "bilinear", "crop_pct": 1.0}
-    size = SIZES["img_size"]
-    data = {"input_size": (SIZES["in_chans"], size, size), **steps}
-    save_for_hf(model, str(folder), model_args=SIZES, safe_serialization=True, data_config=data)
+    size, args = sizes["img_size"], dict(sizes)
+    data = {"input_size": (sizes["in_chans"], size, size), **steps}
+    save_for_hf(model, str(folder), model_args=args, safe_serialization=True, data_config=data)
 
 
 def normalised(images: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from nas.supernet import contract
 from nas.supernet.contract import compare
 from nas.supernet.export import export
 from nas.training.checkpoint import load_supernet
@@ -57,3 +58,9 @@ def test_a_tensor_that_is_not_named_is_refused(net, arch, model, tiny_data, monk
     )
     with pytest.raises(ValueError, match="quantized mode does not name the tensors"):
         compare(net, arch, model, tiny_data.validation)
+
+
+def test_images_in_portions_are_compared_alike(net, arch, model, tiny_data, monkeypatch):
+    whole = compare(net, arch, model, tiny_data.validation)
+    monkeypatch.setattr(contract, "kept_images", lambda shape, most: 7)
+    assert compare(net, arch, model, tiny_data.validation) == whole

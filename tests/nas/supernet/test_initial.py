@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from nas.numerics.codes import INT16
-from nas.supernet.initial import RESIDUAL_HEADROOM, SAMPLES, calibrate, sample
+from nas.supernet import initial
+from nas.supernet.initial import RESIDUAL_HEADROOM, SAMPLES, TensorSample, calibrate
 from nas.supernet.steps import best_step
 from nas.supernet.supernet import Supernet
 
@@ -26,6 +27,34 @@ def test_the_residual_stream_has_headroom(calibrated):
     assert len(stream) == 5
     largest = max(float(value.abs().max()) for value in stream)
     assert largest / net.residual_scale == pytest.approx(INT16[1] / RESIDUAL_HEADROOM)
+
+
+def sample(tensor, parts=1):
+    found = TensorSample(tensor.numel())
+    for part in tensor.chunk(parts):
+        found.take(part)
+    return found.values
+
+
+@pytest.mark.parametrize("count", [60, 3 * SAMPLES])
+def test_a_tensor_in_parts_is_sampled_as_a_whole(count):
+    tensor = torch.rand(count, 7)
+    assert torch.equal(sample(tensor), sample(tensor, parts=4))
+    assert count > 60 or torch.equal(sample(tensor), tensor.flatten())
+
+
+def test_images_in_portions_give_the_same_scales(calibrated, tiny_data, monkeypatch):
+    net, _ = calibrated
+    expected = {name: value.clone() for name, value in net.named_parameters()}
+    scale, sizes = net.residual_scale, []
+    forward = type(net).forward
+    monkeypatch.setattr(initial, "forward_images", lambda shape, most: 50)
+    monkeypatch.setattr(type(net), "forward", lambda *of: sizes.append(len(of[1])) or forward(*of))
+    calibrate(net, tiny_data.train.pixels)
+    assert sizes == [50, 50, 50, 42]
+    assert net.residual_scale == pytest.approx(scale)
+    for name, value in net.named_parameters():
+        torch.testing.assert_close(value, expected[name])
 
 
 @pytest.mark.parametrize("channels", [16, 48, 64, 768])

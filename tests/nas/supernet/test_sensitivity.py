@@ -4,6 +4,7 @@ import torch
 from torch.nn import functional
 
 from nas.space import bits8_tiles
+from nas.supernet import sensitivity
 from nas.supernet.sensitivity import row_permutation, row_sensitivity, tile_order
 from nas.supernet.supernet import Supernet
 
@@ -31,10 +32,10 @@ def test_heads_stay_together(tiny_config, tiny_data):
 
 def test_tiles_are_ranked_by_sensitivity(tiny_config, tiny_data):
     net, _ = trained(tiny_config, tiny_data)
-    sensitivity = row_sensitivity(net, tiny_data.train)
-    order = tile_order(sensitivity, row_permutation(net, sensitivity), 4)
+    found = row_sensitivity(net, tiny_data.train)
+    order = tile_order(found, row_permutation(net, found), 4)
     assert order["blocks.0.fc1"] == sorted(order["blocks.0.fc1"])  # sorted rows: first tile first
-    tiles = sensitivity["embed"].view(-1, 4).sum(1)
+    tiles = found["embed"].view(-1, 4).sum(1)
     assert order["embed"][0] == int(tiles.argmax())
     assert bits8_tiles(2, 0.5, order["embed"]).count(True) == 1
 
@@ -62,3 +63,12 @@ def test_8_bits_are_nearly_free_and_4_bits_are_not(tiny_config, tiny_data):
     net, _ = trained(tiny_config, tiny_data)
     for rows in row_sensitivity(net, tiny_data.train).values():
         assert rows.min() >= 0 and rows.sum() > 0
+
+
+def test_a_batch_in_portions_has_the_same_gradients(tiny_config, tiny_data, monkeypatch):
+    net, _ = trained(tiny_config, tiny_data)
+    whole = row_sensitivity(net, tiny_data.train)
+    monkeypatch.setattr(sensitivity, "kept_images", lambda shape, most: 5)
+    parts = row_sensitivity(net, tiny_data.train)
+    for name, rows in whole.items():
+        torch.testing.assert_close(parts[name], rows, rtol=1e-3, atol=1e-9)
