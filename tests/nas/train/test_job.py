@@ -7,19 +7,12 @@ import pytest
 
 from nas.search.options import SearchOptions
 from nas.task.record import TaskRecord
-from nas.train.__main__ import main
 from nas.training.checkpoint import load_supernet, read_checkpoint
-from rtl.cli import command
 from tests.nas.search.runs import prepared
 from tests.nas.task.folders import fill
+from tests.nas.train.runs import train
 
-PROG = "python -m nas.train"
 SHORT = ("--float-epochs", "1", "--quantized-epochs", "1", "--batch", "8")
-
-
-def train(out: Path, *arguments: str) -> int:
-    """Run the command in this process; return its exit code."""
-    return command(main, prog=PROG, args=["--out", str(out), *arguments])
 
 
 @pytest.fixture
@@ -56,24 +49,3 @@ def test_the_digits_supernet_is_that_of_the_main_job(tmp_path, capsys):
     said = capsys.readouterr().out
     assert f"supernet-{setup.supernet_key[:12]}.pt; a search that takes it:" in said
     assert said.rstrip().endswith(f"python -m nas.search --out {tmp_path} --quick")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--batch", "32"], "--batch needs --data or --task: the digits have their own recipe"),
-        (["--clip-grad", "1"], "--clip-grad needs --data or --task"),
-        (["--data", "FOLDER", "--batch", "0"], "the recipe: batch = 0: input should be greater"),
-        (["--data", "FOLDER", "--drop-path", "1"], "the recipe: drop_path = 1.0: input should be"),
-        (["--data", "FOLDER", "--device", "cuda:99"], "--device cuda:99 cannot be used: "),
-        (["--device", "mps"], "--device mps cannot be used: "),
-        (["--engine", "free"], "unknown engine 'free': choose one of"),
-        (["--threads", "0"], "--threads must be from 1 to 256, not 0"),
-    ],
-)
-def test_refused_in_one_line(arguments, message, folder, tmp_path, capsys):
-    arguments = [str(folder) if each == "FOLDER" else each for each in arguments]
-    assert train(tmp_path / "runs", *arguments) == 2
-    line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith(f"{PROG}: error: {message}") and "Traceback" not in line
-    assert not (tmp_path / "runs").exists()
