@@ -1,6 +1,7 @@
 """The integer model's numbers in PyTorch.
 
 - ``codes``, ``dyadic``, ``reshape``: rounding and ranges; factors; pixels, patches and heads
+- ``products``: exact sums of products of codes
 - ``integer``: the whole integer model, in integers: no gradients, every code as in golden
 - ``device``: the device that computes
 """

@@ -6,12 +6,14 @@ from math import log, sqrt
 import torch
 from torch import Tensor
 
-from nas.numerics.codes import look_up
+from nas.numerics.codes import INT8, look_up
 from nas.numerics.dyadic import dyadic, dyadic_value
+from nas.numerics.products import exact_matmul
 from rtl.model import numerics
 
 CONTEXT_BITS = 16  # of the constant C
 CONTEXT_SHIFTS = (0, 28)  # lowest and highest that the format allows
+LARGEST_WEIGHT = 255  # of a softmax weight, in any width
 
 
 def softmax_factor(log_q: Tensor, log_k: Tensor, head_dim: int) -> Tensor:
@@ -27,32 +29,69 @@ def context_factor(log_v: Tensor, log_out: Tensor) -> Tensor:
 
 @cache
 def _decay_table(act_bits: int, device: torch.device) -> Tensor:
-    """``EXP2_TABLE[u & 255] >> (u >> 8)`` for every distance u: (4096,) float32."""
+    """``EXP2_TABLE[u & 255] >> (u >> 8)`` over 256 for every distance u: (4096,) float32."""
     table = numerics.exp2_table(act_bits)
     values = [table[u & 0xFF] >> (u >> 8) for u in range(numerics.EXP2_MAX + 1)]
-    return torch.tensor(values, dtype=torch.float32, device=device)
+    return torch.tensor(values, dtype=torch.float32, device=device) / 256
+
+
+@cache
+def _dither(keys: int, device: torch.device) -> Tensor:
+    """Dither of every key, over 256: (keys,) float32."""
+    return (numerics.DITHER_STEP * torch.arange(keys, device=device) & 0xFF) / 256
+
+
+class _Scores(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, q, k, largest_q):
+        ctx.save_for_backward(q, k)
+        return exact_matmul(q, k.transpose(-1, -2), (largest_q, -INT8[0])).float()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        q, k = ctx.saved_tensors
+        return gradient @ k, gradient.transpose(-1, -2) @ q, None
+
+
+def scores(q: Tensor, k: Tensor, act_bits: int) -> Tensor:
+    """Sums of products of queries and keys.
+
+    Parameters
+    ----------
+    q : Tensor
+        (..., queries, head_dim) signed activation codes.
+    k : Tensor
+        (..., keys, head_dim) int8 codes.
+    act_bits : int
+
+    Returns
+    -------
+    Tensor
+        (..., queries, keys).
+    """
+    return _Scores.apply(q, k, 1 << (act_bits - 1))
 
 
 class _AttentionWeights(torch.autograd.Function):
     @staticmethod
     def forward(ctx, scores, log_q, log_k, head_dim, act_bits):
         factor = softmax_factor(log_q, log_k, head_dim)
-        u = (scores.amax(-1, keepdim=True) - scores).mul_(factor).floor_()
-        u.clamp_(max=numerics.EXP2_MAX)
+        u = (scores.amax(-1, keepdim=True) - scores).mul_(factor)
+        u = u.clamp_(max=numerics.EXP2_MAX).int()
         smooth = look_up(_decay_table(act_bits, scores.device), u)
-        keys = torch.arange(scores.shape[-1], device=scores.device)
-        dither = (numerics.DITHER_STEP * keys & 0xFF).float()
-        ctx.save_for_backward(u, smooth, factor)
-        return (smooth + dither).mul_(1 / 256).floor_()
+        ctx.save_for_backward(u.short(), factor)
+        ctx.act_bits = act_bits
+        return smooth.add_(_dither(scores.shape[-1], scores.device)).floor_()
 
     @staticmethod
     def backward(ctx, gradient):
-        u, smooth, factor = ctx.saved_tensors
+        u, factor = ctx.saved_tensors
         # e = 2**(-u / 256) x a constant: d e / d u = -e ln 2 / 256. The maximum counts as a
         # constant: it scales all weights of a query alike, and the context divides that out.
-        g_u = gradient * smooth.mul(-log(2) / 256 / 256)
-        g_factor = (g_u * u).sum()
-        return g_u.mul_(-factor), g_factor, g_factor, None, None
+        slope = _decay_table(ctx.act_bits, u.device) * (log(2) / 256) * factor  # over -u / factor
+        g = look_up(slope, u).mul_(gradient)
+        g_factor = -torch.dot(g.flatten(), u.float().flatten()) / factor
+        return g, g_factor, g_factor, None, None
 
 
 def attention_weights(
@@ -85,8 +124,8 @@ class _Context(torch.autograd.Function):
         reciprocal = torch.floor(torch.ldexp(torch.ones_like(total), 15 + bits) / total)
         multiplier = torch.floor(reciprocal * constant / (1 << 15))
         factor = torch.ldexp(multiplier, -(bits + shift)).float()
-        shifted = (e @ v).mul_(factor).add_(0.5)
-        ctx.save_for_backward(e, v, shifted, factor)
+        shifted = exact_matmul(e, v, (LARGEST_WEIGHT, -INT8[0])).float().mul_(factor).add_(0.5)
+        ctx.save_for_backward(e.byte(), v, shifted, factor)
         ctx.limits = low, high
         return torch.floor(shifted).clamp_(low, high)
 
@@ -94,6 +133,7 @@ class _Context(torch.autograd.Function):
     def backward(ctx, gradient):
         e, v, shifted, factor = ctx.saved_tensors
         low, high = ctx.limits
+        e = e.float()
         g = torch.ops.aten.hardtanh_backward(gradient, shifted, low, high + 1)
         along = (g * (shifted - 0.5)).sum(-1, keepdim=True)  # d y / d ln(factor)
         g = g * factor

@@ -115,7 +115,7 @@ class _Exporter:
             self.net.log_residual - gain for gain in self.net.gains(index, self.arch)
         )
         table, _, _ = gelu_table(log_fc1, log_hidden, block.hidden_limits)
-        zero = block.hidden_zero
+        zero = int(block.hidden_zero)
         return Block(
             heads=heads,
             hidden=hidden,

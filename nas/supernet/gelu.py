@@ -7,23 +7,25 @@ from torch import Tensor
 
 from nas.numerics.codes import look_up, round_half_up
 
-
-def hidden_zero(log_out: Tensor, signed: bool) -> int:
-    """Zero point of the hidden code: room for GELU's minimum of -0.17, or 0 if signed."""
-    return 0 if signed else int(round_half_up(0.17 * torch.exp(-log_out.detach())))
+Limits = tuple[float | Tensor, float | Tensor]
+"""Lowest and highest centred hidden code; a tensor where the zero point is learned."""
 
 
-def gelu_table(
-    log_in: Tensor, log_out: Tensor, limits: tuple[float, float]
-) -> tuple[Tensor, Tensor, Tensor]:
+def hidden_zero(log_out: Tensor, signed: bool) -> Tensor:
+    """Zero point of the hidden code: room for GELU's minimum of -0.17, or 0 if signed. Scalar."""
+    if signed:
+        return torch.zeros_like(log_out)
+    return round_half_up(0.17 * torch.exp(-log_out.detach()))
+
+
+def gelu_table(log_in: Tensor, log_out: Tensor, limits: Limits) -> tuple[Tensor, Tensor, Tensor]:
     """Centred hidden codes of the 256 pre-activation codes, before and after rounding.
 
     Parameters
     ----------
     log_in, log_out : Tensor
         Logarithms of the scales of pre-activation and hidden codes, scalars.
-    limits : tuple of float
-        Lowest and highest centred hidden code.
+    limits : Limits
 
     Returns
     -------
@@ -47,25 +49,26 @@ class _Gelu(torch.autograd.Function):
     @staticmethod
     def forward(ctx, code, log_in, log_out, low, high):
         table, exact, slope = gelu_table(log_in, log_out, (low, high))
-        index = code.add(128).int()
-        ctx.save_for_backward(index, exact, slope)
-        ctx.limits = low, high
-        return look_up(table, index)
+        inside = (exact >= low - 0.5) & (exact < high + 0.5)
+        code = code.char()
+        ctx.save_for_backward(code, exact * inside, slope)
+        return _of_code(table, code)
 
     @staticmethod
     def backward(ctx, gradient):
-        index, exact, slope = ctx.saved_tensors
-        low, high = ctx.limits
-        # Sum of gradients per table entry: the scales' gradients need no more than that.
-        total = slope.new_zeros(256).index_add_(0, index.flatten(), gradient.flatten())
-        code = torch.arange(-128, 128, device=slope.device)
-        inside = (exact >= low - 0.5) & (exact < high + 0.5)
-        g_in = (total * slope * code).sum().float()
-        g_out = -(total * exact * inside).sum().float()
-        return gradient * look_up(slope, index), g_in, g_out, None, None
+        code, exact, slope = ctx.saved_tensors
+        g_out = -torch.dot(gradient.flatten(), _of_code(exact, code).flatten())
+        g_code = _of_code(slope, code).mul_(gradient)
+        g_in = torch.dot(g_code.flatten(), code.float().flatten())
+        return g_code, g_in, g_out, None, None
 
 
-def gelu(code: Tensor, *, log_in: Tensor, log_out: Tensor, limits: tuple[float, float]) -> Tensor:
+def _of_code(table: Tensor, code: Tensor) -> Tensor:
+    """Entry of every code: ``table`` (256,) begins with that of -128, ``code`` is int8."""
+    return look_up(table.roll(-128), code.view(torch.uint8))
+
+
+def gelu(code: Tensor, *, log_in: Tensor, log_out: Tensor, limits: Limits) -> Tensor:
     """GELU by table (numerics section 6): int8 codes to centred hidden codes, any shape.
 
     ``log_in``, ``log_out`` and ``limits`` are those of :func:`gelu_table`.

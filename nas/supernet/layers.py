@@ -20,6 +20,9 @@ from nas.supernet.norm import SCALES
 from nas.supernet.steps import best_step
 from rtl.model import numerics
 
+PIXEL = numerics.code_range(8, signed=False)[1]
+"""Largest pixel; centred, no code of any tensor is larger."""
+
 
 class Scale(nn.Module):
     """A learned scale: the real value of one code of a tensor.
@@ -61,6 +64,8 @@ class ElasticLinear(nn.Module):
         Whether there is a learned bias. Keys have none: softmax cancels it.
     init_std : float
         Standard deviation of the initial weights.
+    largest : int
+        Bound of the magnitude of an input code.
 
     Members
     -------
@@ -69,8 +74,17 @@ class ElasticLinear(nn.Module):
     log_step : (2, rows) logarithms of the steps at 4 and at 8 bits.
     """
 
-    def __init__(self, rows: int, depth: int, *, bias: bool = True, init_std: float = 0.02) -> None:
+    def __init__(
+        self,
+        rows: int,
+        depth: int,
+        *,
+        bias: bool = True,
+        init_std: float = 0.02,
+        largest: int = PIXEL,
+    ) -> None:
         super().__init__()
+        self.largest = largest
         self.weight = nn.Parameter(trunc_normal_(torch.empty(rows, depth), std=init_std))
         self.bias = nn.Parameter(torch.zeros(rows)) if bias else None
         self.log_step = nn.Parameter(torch.full((2, rows), init_std / 3).log())
@@ -112,6 +126,7 @@ class ElasticLinear(nn.Module):
             log_in=log_in,
             log_out=log_out,
             bits8=bits8,
+            largest=self.largest,
             limits=limits,
         )
 
@@ -158,13 +173,14 @@ class ElasticBlock(nn.Module):
         super().__init__()
         inner = heads * head_dim
         self.head_dim, self.act_bits, self.signed_hidden = head_dim, act_bits, signed_hidden
-        spread = width**-0.5
-        self.q = ElasticLinear(inner, width, init_std=spread)
-        self.k = ElasticLinear(inner, width, bias=False, init_std=spread)
-        self.v = ElasticLinear(inner, width, init_std=spread)
-        self.proj = ElasticLinear(width, inner, init_std=inner**-0.5)
-        self.fc1 = ElasticLinear(hidden, width, init_std=spread)
-        self.fc2 = ElasticLinear(width, hidden, init_std=hidden**-0.5)
+        spread, signed = width**-0.5, 1 << (act_bits - 1)
+        self.q = ElasticLinear(inner, width, init_std=spread, largest=signed)
+        self.k = ElasticLinear(inner, width, bias=False, init_std=spread, largest=signed)
+        self.v = ElasticLinear(inner, width, init_std=spread, largest=signed)
+        self.proj = ElasticLinear(width, inner, init_std=inner**-0.5, largest=signed)
+        self.fc1 = ElasticLinear(hidden, width, init_std=spread, largest=signed)
+        unsigned = (1 << act_bits) - 1
+        self.fc2 = ElasticLinear(width, hidden, init_std=hidden**-0.5, largest=unsigned)
         # Layer scaling: a positive factor per channel, which folds into the row's multiplier.
         self.log_attention_gain = nn.Parameter(torch.zeros(*switches, width))
         self.log_mlp_gain = nn.Parameter(torch.zeros(*switches, width))
@@ -178,15 +194,16 @@ class ElasticBlock(nn.Module):
         return numerics.code_range(self.act_bits, signed=True)
 
     @property
-    def hidden_zero(self) -> int:
-        """Zero point of the hidden code."""
+    def hidden_zero(self) -> Tensor:
+        """Zero point of the hidden code, scalar."""
         return gelu.hidden_zero(self.hidden_scale.log, self.signed_hidden)
 
     @property
-    def hidden_limits(self) -> tuple[int, int]:
-        """Range of the *centred* hidden code."""
+    def hidden_limits(self) -> tuple[Tensor, Tensor]:
+        """Range of the *centred* hidden code, scalars."""
         low, high = numerics.code_range(self.act_bits, self.signed_hidden)
-        return low - self.hidden_zero, high - self.hidden_zero
+        zero = self.hidden_zero
+        return low - zero, high - zero
 
 
 def row_mask(tiles: Sequence[bool], granularity: int, rows: int) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from nas.numerics.codes import INT8, round_half_up
 from nas.numerics.dyadic import dyadic_value
+from nas.numerics.products import exact_matmul
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,11 @@ class LinearCodes:
     factor : Tensor
         (rows,) float32, from accumulator to output code. The file stores multiplier and shift:
         :func:`nas.numerics.dyadic.dyadic` takes it apart.
-    scaled : Tensor
-        (rows, depth) float32, ``weight`` before rounding and clipping.
     """
 
     weight: Tensor
     bias: Tensor
     factor: Tensor
-    scaled: Tensor
 
 
 def weight_limits(bits8: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,49 +60,49 @@ def linear_codes(
         (rows,) bool: true where the weights have 8 bits, false where they have 4.
     """
     low, high = weight_limits(bits8)
-    scaled = weight * torch.exp(-log_step).unsqueeze(1)
-    codes = scaled.add(0.5).floor_().clamp_(low.unsqueeze(1), high.unsqueeze(1))
+    codes = weight * torch.exp(-log_step).unsqueeze(1)
+    codes.add_(0.5).floor_().clamp_(low.unsqueeze(1), high.unsqueeze(1))
     if bias is None:
         bias_codes = torch.zeros_like(log_step)
     else:
         bias_codes = round_half_up(bias * torch.exp(-log_step - log_in))
     factor = dyadic_value(torch.exp(log_in + log_step - log_out))
-    return LinearCodes(codes, bias_codes, factor, scaled)
+    return LinearCodes(codes, bias_codes, factor)
 
 
 class _LinearFunction(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, weight, bias, log_step, log_in, log_out, bits8, low, high):
+    def forward(ctx, x, weight, bias, log_step, log_in, log_out, bits8, largest, low, high):
         codes = linear_codes(weight, bias, log_step, log_in, log_out, bits8)
-        factor = codes.factor
         flat = x.reshape(-1, x.shape[-1])  # (tokens of all images, depth)
-        acc = torch.addmm(codes.bias, flat, codes.weight.t())  # (tokens, rows)
-        # Codes in the thousands in float64: float32 has too few bits left behind the point.
-        wide = high > INT8[1]
-        shifted = (acc.double() if wide else acc).mul_(factor).add_(0.5)
-        y = torch.floor(shifted).clamp_(low, high).float()
-        shifted = shifted.float()
+        acc = exact_matmul(flat, codes.weight.t(), (largest, -INT8[0]))  # (tokens, rows)
+        if high > INT8[1] or acc.dtype == torch.float64:
+            # Codes in the thousands in float64: float32 has too few bits left behind the point.
+            factor = codes.factor.double()
+            code = torch.mul(acc, factor).add_(codes.bias * factor + 0.5).floor_()
+        else:
+            code = torch.addcmul(codes.bias * codes.factor + 0.5, acc, codes.factor).floor_()
+        y = code.clamp(low, high)
+        clipped = code != y  # a byte per code, all that the gradient needs of them
         ctx.save_for_backward(
-            flat, bias, log_step, log_in, log_out, shifted, codes.weight, codes.scaled, factor
+            flat, weight, bias, log_step, log_in, log_out, clipped, codes.weight, codes.factor
         )
-        ctx.limits = low, high
-        return y.reshape(*x.shape[:-1], -1)
+        return y.float().reshape(*x.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx, gradient):
-        flat, bias, log_step, log_in, log_out, shifted, codes, scaled, factor = ctx.saved_tensors
-        low, high = ctx.limits
-        g = gradient.reshape(shifted.shape)
-        # Zero where the output was clipped; ``shifted`` carries the 1/2 of rounding.
-        g = torch.ops.aten.hardtanh_backward(g, shifted, low, high + 1)
+        flat, weight, bias, log_step, log_in, log_out, clipped, codes, factor = ctx.saved_tensors
+        g = torch.where(clipped, 0.0, gradient.reshape(clipped.shape))
         g_x = (g @ (codes * factor.unsqueeze(1))).reshape(*gradient.shape[:-1], -1)
         g_codes = (g.t() @ flat).mul_(factor.unsqueeze(1))  # (rows, depth), of the weight codes
         # d y / d ln(factor) summed over tokens, without another pass over the activations.
         g_factor = (g_codes * codes).sum(1)
+        inverse_step = torch.exp(-log_step)
+        scaled = weight * inverse_step.unsqueeze(1)
         # A code further from its value than rounding takes it was clipped.
         g_codes.masked_fill_((scaled - codes).abs_() > 0.5, 0.0)
-        g_step = g_factor - (g_codes * scaled).sum(1)
-        g_weight = g_codes.mul_(torch.exp(-log_step).unsqueeze(1))
+        g_step = g_factor - scaled.mul_(g_codes).sum(1)
+        g_weight = g_codes.mul_(inverse_step.unsqueeze(1))
         g_bias = None
         if bias is not None:
             # The term of log_step and log_in cancels between the bias code and the factor.
@@ -119,9 +117,7 @@ class _LinearFunction(torch.autograd.Function):
             g_step,
             g_factor.sum().reshape(log_in.shape),
             g_out.sum_to_size(log_out.shape),
-            None,
-            None,
-            None,
+            *(None,) * 4,
         )
 
 
@@ -134,6 +130,7 @@ def linear(
     log_in: Tensor,
     log_out: Tensor,
     bits8: Tensor,
+    largest: int,
     limits: tuple[float, float],
 ) -> Tensor:
     """Matrix product and requantization (numerics section 2).
@@ -142,6 +139,8 @@ def linear(
     ----------
     x : Tensor
         (..., depth) centred codes.
+    largest : int
+        Bound of the magnitude of ``x``.
     limits : tuple of float
         Lowest and highest centred code of the output.
     weight, bias, log_step, log_in, log_out, bits8 : Tensor
@@ -152,4 +151,6 @@ def linear(
     Tensor
         (..., rows) codes.
     """
-    return _LinearFunction.apply(x, weight, bias, log_step, log_in, log_out, bits8, *limits)
+    return _LinearFunction.apply(
+        x, weight, bias, log_step, log_in, log_out, bits8, largest, *limits
+    )

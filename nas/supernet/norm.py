@@ -57,12 +57,23 @@ def norm_codes(width: int, epsilon: float, log_out: Tensor) -> NormCodes:
             f"a LayerNorm's output scale must be from {lowest:.4g} to {highest:g}, not"
             f" {float(log_out.exp()):.4g}"
         )
+    gain, shift = _gain_and_shift(log_out)
+    return NormCodes(epsilon_code(width, epsilon), gain=int(gain), shift=int(shift) - 1)
+
+
+def epsilon_code(width: int, epsilon: float) -> int:
+    """Quantize epsilon, in squared residual codes, for ``width`` channels."""
+    return min(max(round(epsilon * width * width), 1), (1 << 32) - 1)
+
+
+def _gain_and_shift(log_out: Tensor) -> tuple[Tensor, Tensor]:
+    """Return 1 / output scale as ``gain * 2**-shift``: float64 and int64 scalars.
+
+    They stay tensors: a Python number would wait for the device.
+    """
+    inverse = dyadic_value(torch.exp(-log_out.detach()), GAIN_BITS)
     gain, shift = dyadic(inverse, GAIN_BITS, shifts=(1, 16))
-    return NormCodes(
-        epsilon=min(max(round(epsilon * width * width), 1), (1 << 32) - 1),
-        gain=int(gain),
-        shift=int(shift) - 1,
-    )
+    return gain.double(), shift
 
 
 def rsqrt_codes(variance: Tensor) -> tuple[Tensor, Tensor]:
@@ -105,30 +116,30 @@ class _NormFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx, r, log_out, epsilon, low, high):
         width = r.shape[-1]
-        codes = norm_codes(width, epsilon, log_out)
-        normal, mean, rstd = torch.native_layer_norm(
-            r, [width], None, None, codes.epsilon / width**2
-        )
+        gain, shift = _gain_and_shift(log_out)
+        variance = epsilon_code(width, epsilon) / width**2
+        normal, mean, rstd = torch.native_layer_norm(r, [width], None, None, variance)
         # The hardware's reciprocal root is cut to 16 bits: a token's constant patch would differ
         # in every image without it. The variance in float32 is exact enough to find it.
         root = width / rstd.double()
         k, e = rsqrt_codes((root * root).floor_())
-        k = (k * (codes.gain * 2.0**-16)).floor_()
-        factor = torch.ldexp(k.mul_(root), -(e + codes.shift)).float()
-        shifted = torch.addcmul(r.new_full((), 0.5), normal, factor)
-        ctx.save_for_backward(r, normal, shifted, mean, rstd)
-        ctx.limits, ctx.scale = (low, high), codes.gain * 2.0 ** -(codes.shift + 1)
-        return torch.floor(shifted).clamp_(low, high)
+        k = (k * (gain * 2.0**-16)).floor_()
+        factor = torch.ldexp(k.mul_(root), 1 - (e + shift)).float()
+        code = torch.addcmul(r.new_full((), 0.5), normal, factor).floor_()
+        y = code.clamp(low, high)
+        ctx.save_for_backward(r, code != y, mean, rstd, torch.ldexp(gain, -shift).float())
+        return y
 
     @staticmethod
     def backward(ctx, gradient):
-        r, normal, shifted, mean, rstd = ctx.saved_tensors
-        low, high = ctx.limits
-        g = torch.ops.aten.hardtanh_backward(gradient, shifted, low, high + 1).mul_(ctx.scale)
+        r, clipped, mean, rstd, scale = ctx.saved_tensors
+        g = torch.where(clipped, 0.0, gradient).mul_(scale)
         g_r, _, _ = torch.ops.aten.native_layer_norm_backward(
             g, r, [r.shape[-1]], mean, rstd, None, None, [True, False, False]
         )
-        return g_r, -torch.dot(g.flatten(), normal.flatten()), None, None, None
+        # The sum of g x (r - mean) x rstd, whose last two factors are not kept as a product.
+        along = (torch.linalg.vecdot(g, r) - mean.squeeze(-1) * g.sum(-1)) * rstd.squeeze(-1)
+        return g_r, -along.sum(), None, None, None
 
 
 def norm(r: Tensor, *, log_out: Tensor, epsilon: float, limits: tuple[float, float]) -> Tensor:

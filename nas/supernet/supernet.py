@@ -16,13 +16,14 @@ from timm.layers.weight_init import trunc_normal_
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.numerics.codes import INT8, INT16, round_half_up
+from nas.numerics.codes import INT8, INT16
 from nas.numerics.reshape import join_heads, patches_of, split_heads
 from nas.space import Arch, Space
-from nas.supernet.attention import attention_weights, context
+from nas.supernet.attention import attention_weights, context, scores
 from nas.supernet.gelu import gelu
 from nas.supernet.layers import ElasticBlock, ElasticLinear, Scale, row_mask
 from nas.supernet.norm import SCALES, norm
+from nas.supernet.residual import residual_codes, saturating_add
 from rtl.model import numerics
 from rtl.model.shape import NetworkShape
 
@@ -110,7 +111,7 @@ class Supernet(nn.Module):
             for _ in range(space.depths[-1])
         )
         self.norm_scale = Scale(limits=SCALES)
-        self.head = ElasticLinear(space.classes, width)
+        self.head = ElasticLinear(space.classes, width, largest=1 << (config.act_bits - 1))
 
     # --- shared by both modes ---------------------------------------------------------------
 
@@ -214,7 +215,7 @@ class Supernet(nn.Module):
             pixels, bits8["embed"], log_in=self.log_pixel, log_out=log_residual
         )
         position = self.position_codes(width).expand(len(images), -1, -1)
-        r = tap("embed", (position + functional.pad(y, (0, 0, 0, 1))).clamp(*INT16))
+        r = tap("embed", saturating_add(position, functional.pad(y, (0, 0, 0, 1))))
         for i in range(arch.depth):
             last = i == arch.depth - 1
             r = self._quantized_block(i, r, arch, bits8, last, tap)
@@ -235,7 +236,7 @@ class Supernet(nn.Module):
         tap: Tap,
     ) -> Tensor:
         block, name = self.block(index), f"blocks.{index}."
-        head_dim, signed = block.head_dim, block.signed_limits
+        head_dim, act_bits, signed = block.head_dim, block.act_bits, block.signed_limits
         attention_gain, mlp_gain = self.gains(index, arch)
         s1, s2 = block.norm1_scale.log, block.norm2_scale.log
         log_q, log_k, log_v = block.q_scale.log, block.k_scale.log, block.v_scale.log
@@ -247,17 +248,15 @@ class Supernet(nn.Module):
         v = block.v.quantized(x, bits8[name + "v"], log_in=s1, log_out=log_v, limits=INT8)
         q, k, v = tap(name + "q", q), tap(name + "k", k), tap(name + "v", v)
         q, k, v = (split_heads(t, head_dim) for t in (q, k, v))
-        scores = tap(name + "scores", q @ k.transpose(-1, -2))  # (batch, heads, queries, keys)
-        e = attention_weights(
-            scores, log_q=log_q, log_k=log_k, head_dim=head_dim, act_bits=block.act_bits
-        )
+        s = tap(name + "scores", scores(q, k, act_bits))  # (batch, heads, queries, keys)
+        e = attention_weights(s, log_q=log_q, log_k=log_k, head_dim=head_dim, act_bits=act_bits)
         e = tap(name + "attention", e)
         log_context = block.context_scale.log
         x = context(e, v, log_v=log_v, log_out=log_context, limits=signed)
         x = tap(name + "context", join_heads(x))
         log_out = self.log_residual - attention_gain
         y = block.proj.quantized(x, bits8[name + "proj"], log_in=log_context, log_out=log_out)
-        r = tap(name + "attended", (r + y).clamp(*INT16))
+        r = tap(name + "attended", saturating_add(r, y))
         x = norm(r, log_out=s2, epsilon=self.epsilon, limits=signed)
         x = tap(name + "norm2", x)
         log_fc1, log_hidden = block.fc1_scale.log, block.hidden_scale.log
@@ -267,7 +266,7 @@ class Supernet(nn.Module):
         x = tap(name + "hidden", x)
         log_out = self.log_residual - mlp_gain
         y = block.fc2.quantized(x, bits8[name + "fc2"], log_in=log_hidden, log_out=log_out)
-        return tap(name + "output", (r + y).clamp(*INT16))
+        return tap(name + "output", saturating_add(r, y))
 
     @torch.no_grad()
     def log_logit(self, width: int, bits8: Tensor) -> Tensor:
@@ -292,7 +291,7 @@ class Supernet(nn.Module):
 
     def position_codes(self, width: int) -> Tensor:
         """(tokens, width) residual codes of the position embedding."""
-        return _RoundStraightThrough.apply(self.position[:, :width] / self.residual_scale)
+        return residual_codes(self.position[:, :width] / self.residual_scale)
 
     def bits8_rows(self, arch: Arch) -> dict[str, Tensor]:
         """Per matrix of a subnet a mask (rows,) of its 8-bit rows."""
@@ -328,16 +327,6 @@ def _bits8_rows(
         for layer, flags in block.bits8:
             masks[f"blocks.{i}.{layer}"] = row_mask(flags, tile, sizes[layer][0])
     return masks
-
-
-class _RoundStraightThrough(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):
-        return round_half_up(x).clamp_(*INT16)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return gradient
 
 
 def _pass(name: str, values: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
 """A folder's images in three parts: those that train, those that choose, those that test.
 
 A folder may have them, or some; what is missing is drawn from the training images, as many of
-each class as of any other, and always the same ones.
+each class as of any other, and always the same ones. ImageNet's own layout is known by the names
+of its classes, WordNet's numbers: what is called validation there is what everyone reports on, so
+it becomes the test part.
 """
 
 import json
@@ -12,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.image_files import find_images, is_hidden
-from nas.labels import composed, labels_of, read_table, table_beside
+from nas.labels import TABLES, WORDNET, composed, labels_of, read_table, table_beside
 from rtl.errors import UserError
 from rtl.files import atomic_write
 
@@ -25,6 +27,8 @@ NAMES = {
 """Folders of the parts, in any case."""
 SHARES = {TEST: 0.2, VALIDATION: 0.15}
 """Shares of the training images that become a part that is missing, drawn in this order."""
+MOST_DRAWN = 10_000  # images of such a part
+DEVELOPMENT_KIT = "ILSVRC2012_devkit_t12/data"
 SEED = 0
 LEAST_IMAGES = 2  # of each class to train with, behind what was drawn
 
@@ -63,6 +67,8 @@ class Parts:
     train, validation, test_part : Part
     drawn : tuple of str
         Names of the parts that the folder did not have.
+    test_folder : str, optional
+        Name of the folder whose images test, where it says otherwise.
     """
 
     folder: Path
@@ -71,6 +77,7 @@ class Parts:
     validation: Part
     test_part: Part
     drawn: tuple[str, ...]
+    test_folder: str | None = None
 
     @property
     def by_name(self) -> dict[str, Part]:
@@ -89,8 +96,10 @@ class Parts:
     def describe(self) -> str:
         """Say in a line what there is."""
         counts = ", ".join(f"{len(part.files):,} {name}" for name, part in self.by_name.items())
-        drawn = f"; drawn here: {' and '.join(self.drawn)}" if self.drawn else ""
-        return f"{self.folder}: {len(self.class_names)} classes; images: {counts}{drawn}"
+        found = f"{self.folder}: {len(self.class_names)} classes; images: {counts}"
+        if self.test_folder:
+            found += f"; test images are those of '{self.test_folder}', as usual with ImageNet"
+        return f"{found}; drawn here: {' and '.join(self.drawn)}" if self.drawn else found
 
     def save(self, path: Path) -> None:
         """Write which image is in which part."""
@@ -99,6 +108,8 @@ class Parts:
             for name, part in self.by_name.items()
         }
         about = {"schema": 1, "classes": self.class_names, "drawn": self.drawn}
+        if self.test_folder:
+            about["test_folder"] = self.test_folder
         with atomic_write(path, "w") as file:
             json.dump(about | files, file, indent=1, ensure_ascii=False)
             file.write("\n")
@@ -117,7 +128,10 @@ def find_parts(folder: Path) -> Parts:
     if given and TRAIN not in given:
         other = next(iter(given.values())).name
         raise UserError(f"{folder} has a folder '{other}', but none for training, 'train'")
-    files = {name: _with_classes(place) for name, place in (given or {TRAIN: folder}).items()}
+    given, test_folder = _imagenet(given)
+    files = {
+        name: _with_classes(place, folder) for name, place in (given or {TRAIN: folder}).items()
+    }
     names = tuple(sorted({label for _, label in files[TRAIN]}))
     if len(names) == 1:
         raise UserError(
@@ -130,7 +144,7 @@ def find_parts(folder: Path) -> Parts:
     for name in drawn:
         parts[TRAIN], parts[name] = _draw(parts[TRAIN], SHARES[name])
     _require_enough(folder, names, parts[TRAIN])
-    return Parts(folder, names, parts[TRAIN], parts[VALIDATION], parts[TEST], drawn)
+    return Parts(folder, names, parts[TRAIN], parts[VALIDATION], parts[TEST], drawn, test_folder)
 
 
 def _part_folders(folder: Path) -> dict[str, Path]:
@@ -150,22 +164,51 @@ def _part_folders(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _with_classes(folder: Path) -> list[tuple[Path, str]]:
-    """List images with their classes, by a table or by their folders."""
+def _imagenet(given: dict[str, Path]) -> tuple[dict[str, Path], str | None]:
+    """Take ImageNet's validation images for the test part; return the folders, and its name.
+
+    A folder 'test' without classes, as ImageNet has one, is left aside.
+    """
+    if not {TRAIN, VALIDATION} <= given.keys() or not _of_wordnet(given[TRAIN]):
+        return given, None
+    if TEST in given and (_classes_of(given[TEST]) or table_beside(given[TEST])):
+        return given, None
+    test = given[VALIDATION]
+    return {TRAIN: given[TRAIN], TEST: test}, test.name
+
+
+def _of_wordnet(folder: Path) -> bool:
+    """Whether all class folders have WordNet's numbers."""
+    classes = _classes_of(folder)
+    return bool(classes) and all(WORDNET.fullmatch(name) for name in classes)
+
+
+def _classes_of(folder: Path) -> set[str]:
+    """Names of the class folders, empty ones too."""
+    return {each.name for each in folder.iterdir() if each.is_dir() and not is_hidden(each.name)}
+
+
+def _with_classes(folder: Path, whole: Path) -> list[tuple[Path, str]]:
+    """List images with their classes, by a table or by their folders.
+
+    ``whole``: the folder of all parts, where the table of a part without class folders may be.
+    """
     files = find_images(folder)
     if not files:
         raise UserError(f"{folder}: no images: put each into a folder named after its class")
-    if table := table_beside(folder):
+    flat = [file.name for file in files if file.parent == folder]
+    places = (folder, whole, whole / DEVELOPMENT_KIT) if len(flat) == len(files) else (folder,)
+    if table := next((table for place in places if (table := table_beside(place))), None):
         return list(
             zip(files, labels_of(files, folder, read_table(table), str(table)), strict=True)
         )
-    if flat := [file.name for file in files if file.parent == folder]:
+    if flat:
         raise UserError(
-            f"{folder}: {flat[0]} has no class: put each image into a folder named after its class"
+            f"{folder}: {flat[0]} has no class: put each image into a folder named after its class,"
+            f" or a table into {folder}, such as {TABLES[0]}"
         )
     classes = [file.relative_to(folder).parts[0] for file in files]
-    folders = {each.name for each in folder.iterdir() if each.is_dir()}
-    if empty := sorted(name for name in folders - set(classes) if not is_hidden(name)):
+    if empty := sorted(_classes_of(folder) - set(classes)):
         raise UserError(f"{folder}: no image in class '{empty[0]}': fill its folder, or remove it")
     return [(file, composed(name)) for file, name in zip(files, classes, strict=True)]
 
@@ -191,6 +234,7 @@ def _part(found: list[tuple[Path, str]], names: Sequence[str]) -> Part:
 
 def _draw(part: Part, share: float) -> tuple[Part, Part]:
     """Return what remains, and a share of each class, at least an image."""
+    share = min(share, MOST_DRAWN / len(part.files))
     rng = np.random.default_rng(SEED)
     taken = []
     for label in np.unique(part.labels):

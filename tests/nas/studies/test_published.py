@@ -70,6 +70,6 @@ def test_a_row_of_the_quantizers(row):
 
 
 def test_the_quantizers_were_measured_in_full():
-    assert not QUANTIZERS["quick"] and QUANTIZERS["schema"] == 1
+    assert QUANTIZERS["complete"] and not QUANTIZERS["quick"] and QUANTIZERS["schema"] == 1
     assert (QUANTIZERS["calibration_images"], QUANTIZERS["images"]) == (12, 8)
     assert QUANTIZERS["act_bits"] == 6

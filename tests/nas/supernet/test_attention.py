@@ -4,7 +4,7 @@ from math import log, sqrt
 
 import torch
 
-from nas.supernet.attention import attention_weights, context
+from nas.supernet.attention import attention_weights, context, scores
 from rtl.model import numerics
 from tests.nas.supernet.gradients import ACT, INT8, assert_same, coded, integers
 
@@ -19,13 +19,13 @@ def test_attention_gradients():
     dither = torch.tensor([numerics.dither(key) for key in range(9)])
 
     def ours(q, k, v, log_q, log_k, log_v, log_out):
-        scores = q @ k.transpose(-1, -2)
-        e = attention_weights(scores, log_q=log_q, log_k=log_k, head_dim=8, act_bits=6)
+        s = scores(q, k, 6)
+        e = attention_weights(s, log_q=log_q, log_k=log_k, head_dim=8, act_bits=6)
         return context(e, v, log_v=log_v, log_out=log_out, limits=ACT)
 
     def theirs(q, k, v, log_q, log_k, log_v, log_out):
-        scores = q @ k.transpose(-1, -2)
-        distance = (scores.detach().amax(-1, keepdim=True) - scores) * 256 / log(2)
+        s = q @ k.transpose(-1, -2)
+        distance = (s.detach().amax(-1, keepdim=True) - s) * 256 / log(2)
         u = distance * torch.exp(log_q + log_k) / sqrt(8)
         u = torch.floor(u).detach() + (u - u.detach())
         e = 63 * torch.exp2(-u / 256)

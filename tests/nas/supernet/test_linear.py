@@ -30,6 +30,7 @@ def test_linear_gradients(with_bias: bool):
             log_in=log_in,
             log_out=log_out,
             bits8=bits8,
+            largest=32,
             limits=ACT,
         )
 

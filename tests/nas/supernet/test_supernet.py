@@ -5,6 +5,8 @@ from math import exp
 
 import pytest
 import torch
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nas.space import Space
 from nas.supernet.export import export
@@ -108,3 +110,29 @@ def test_layer_scaling_of_its_own_for_each_width_and_depth(tiny_config, tiny_dat
     assert all(torch.equal(a, b) for a, b in zip(large, before[0], strict=True))
     assert not any(torch.equal(a, b) for a, b in zip(small, before[1], strict=True))
     torch.testing.assert_close(small[2], before[1][2] * exp(0.5), rtol=1e-4, atol=0)
+
+
+class Synchronisations(TorchDispatchMode):
+    """Operations in which the host waits for values of the device."""
+
+    NAMES = ("aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::is_nonzero")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.name() in self.NAMES:
+            self.seen.append(func.name())
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_step_does_not_wait_for_the_device(net, tiny_data):
+    arch, part = net.config.space.largest(0.5), tiny_data.train.take(range(4))
+    with Synchronisations() as found:
+        loss = functional.cross_entropy(net.quantized(part.pixels, arch), part.labels)
+        loss.backward()
+    assert found.seen == []
+    with found:
+        loss.item()
+    assert found.seen == ["aten::_local_scalar_dense"]

@@ -5,7 +5,10 @@ import shutil
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
+from nas.labels import META, TRUTH
+from nas.task import parts as module
 from nas.task.parts import find_parts
 from rtl.errors import UserError
 from tests.nas.task.folders import fill, picture
@@ -162,3 +165,83 @@ def test_refused(change, message, tmp_path):
 def test_no_folder(tmp_path):
     with pytest.raises(UserError, match="none: no such folder"):
         find_parts(tmp_path / "none")
+
+
+SYNSETS = ("n01440764", "n01443537")
+
+
+def flat_validation(folder, count=4):
+    """Put validation images beside each other, as ImageNet's archive does."""
+    for number in range(1, count + 1):
+        picture(folder / "val" / f"ILSVRC2012_val_{number:08}.JPEG", number)
+
+
+def development_kit(folder):
+    kit = folder / "ILSVRC2012_devkit_t12" / "data"
+    kit.mkdir(parents=True)
+    (kit / TRUTH).write_text("2\n1\n2\n1\n")
+    synsets = [{"ILSVRC2012_ID": n, "WNID": name} for n, name in enumerate(SYNSETS, 1)]
+    kind = [("ILSVRC2012_ID", "O"), ("WNID", "O")]
+    table = np.array([tuple(each.values()) for each in synsets], dtype=kind)
+    savemat(kit / META, {"synsets": table})
+
+
+def kaggle(folder):
+    lines = [f"ILSVRC2012_val_{n:08},{SYNSETS[n % 2]} 1 2 3 4" for n in range(1, 5)]
+    (folder / "val" / "LOC_val_solution.csv").write_text(
+        "\n".join(["ImageId,PredictionString", *lines])
+    )
+
+
+def with_its_test_images(folder):
+    kaggle(folder)
+    picture(folder / "test" / "ILSVRC2012_test_00000001.JPEG")
+
+
+@pytest.mark.parametrize("classes_of", [development_kit, kaggle, with_its_test_images, None])
+def test_imagenet_s_validation_images_test(classes_of, tmp_path):
+    fill(tmp_path / "train", 20, classes=SYNSETS)
+    if classes_of is None:
+        fill(tmp_path / "val", 2, classes=SYNSETS)
+    else:
+        flat_validation(tmp_path)
+        classes_of(tmp_path)
+    parts = find_parts(tmp_path)
+    assert parts.class_names == SYNSETS and parts.drawn == ("validation",)
+    assert [file.parent.name in ("val", *SYNSETS) for file in parts.test_part.files] == [True] * 4
+    assert all("val" in file.parts for file in parts.test_part.files)
+    assert all("train" in file.parts for file in parts.validation.files)
+    assert (len(parts.train.files), len(parts.validation.files)) == (34, 6)
+    assert parts.test_part.labels.tolist() == [0, 0, 1, 1]
+    if classes_of is not None:
+        assert [int(file.stem[-8:]) % 2 for file in parts.test_part.files] == [0, 0, 1, 1]
+    assert parts.describe().endswith(
+        "; test images are those of 'val', as usual with ImageNet; drawn here: validation"
+    )
+    parts.save(tmp_path / "split.json")
+    assert json.loads((tmp_path / "split.json").read_text())["test_folder"] == "val"
+
+
+def test_other_names_and_a_test_part_with_classes_keep_their_places(tmp_path):
+    for part in ("train", "val", "test"):
+        fill(tmp_path / part, 4, classes=SYNSETS)
+    parts = find_parts(tmp_path)
+    assert parts.test_folder is None and parts.drawn == ()
+    assert all("test" in file.parts for file in parts.test_part.files)
+
+
+def test_validation_images_without_classes(tmp_path):
+    fill(tmp_path / "train", 20, classes=SYNSETS)
+    flat_validation(tmp_path)
+    with pytest.raises(UserError) as raised:
+        find_parts(tmp_path)
+    assert str(raised.value) == (
+        f"{tmp_path}/val: ILSVRC2012_val_00000001.JPEG has no class: put each image into a folder"
+        f" named after its class, or a table into {tmp_path}/val, such as labels.csv"
+    )
+
+
+def test_of_very_many_images_few_are_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MOST_DRAWN", 6)
+    parts = find_parts(fill(tmp_path, 40))
+    assert len(parts.test_part.files) == len(parts.validation.files) == 6

@@ -1,0 +1,41 @@
+"""The residual stream: additions that saturate, and codes of what training holds as real values."""
+
+import torch
+from torch import Tensor
+
+from nas.numerics.codes import INT16, round_half_up
+
+
+class _SaturatingAdd(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, a, b):
+        total = a + b
+        y = total.clamp(*INT16)
+        ctx.save_for_backward(total != y)
+        return y
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (clipped,) = ctx.saved_tensors
+        g = torch.where(clipped, 0.0, gradient)
+        return g, g
+
+
+class _RoundStraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return round_half_up(x).clamp_(*INT16)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+
+def saturating_add(a: Tensor, b: Tensor) -> Tensor:
+    """Add residual codes of one shape, limited to int16: no gradient where that limits them."""
+    return _SaturatingAdd.apply(a, b)
+
+
+def residual_codes(x: Tensor) -> Tensor:
+    """Round to residual codes, any shape; the gradient passes straight through."""
+    return _RoundStraightThrough.apply(x)
