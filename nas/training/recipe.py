@@ -26,6 +26,8 @@ LATER = {
 """Options that came after runs had been kept: at these values they are not in the key."""
 LATER_SUPERNET = {"switched_gains": False, "epsilon": 1e-6}
 """Likewise those of :class:`nas.supernet.supernet.SupernetConfig`."""
+LATER_SPACE = {"pool": "token"}
+"""Likewise those of :class:`nas.space.Space`."""
 LATER_AUGMENTATION = {"mirror": False}
 """Likewise those of :class:`nas.training.augment.Augmentation`."""
 
@@ -132,8 +134,13 @@ class TrainConfig:
         """Hash of configuration, recipe and all of the data: 64 hexadecimal digits."""
         about = {"classes": data.class_names, "preprocessing": asdict(data.preprocessing)}
         values = asdict(self)
-        parts = values, values["supernet"], values["augmentation"]
-        for part, later in zip(parts, (LATER, LATER_SUPERNET, LATER_AUGMENTATION), strict=True):
+        supernet = values["supernet"]
+        for part, later in (
+            (values, LATER),
+            (supernet, LATER_SUPERNET),
+            (supernet["space"], LATER_SPACE),
+            (values["augmentation"], LATER_AUGMENTATION),
+        ):
             for name, value in later.items():
                 if part[name] == value:
                     del part[name]
