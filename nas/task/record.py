@@ -82,6 +82,8 @@ class RecipeRecord(_TaskPart):
     cutmix: Length = 0.0
     drop_path: DropRate = 0.0
     clip_grad: Length = 0.0
+    teacher: NetworkRecord | None = None
+    teacher_share: Share = 1.0
     augmentation: AugmentationRecord = AugmentationRecord()
 
     @field_validator("float_epochs")

@@ -19,6 +19,9 @@ from nas.training.recipe import TrainConfig
 from nas.training.train import train_supernet
 from rtl.cli import EXIT_INTERRUPT
 
+NETWORKS = "start", "start_checkpoint", "teacher", "teacher_checkpoint", "teacher_share"
+"""Options that a task's file has in its recipe."""
+
 
 def run(options: TrainOptions) -> Path:
     """Train the supernet of a task; return its checkpoint.
@@ -74,12 +77,11 @@ def report(checkpoint: Path, task: Task, options: TrainOptions, processes: Proce
 def search_command(options: TrainOptions) -> str:
     """Return the command that searches the supernet."""
     words = ["python", "-m", "nas.search"]
-    values = {"name": options.name, "out": options.out}
+    names = ["name", "out", "skip_unreadable", "board", "engine", "seed", "threads", "device"]
+    names += ["quick", *(("split", *NETWORKS) if options.of_digits else ())]
+    values = {name: getattr(options, name) for name in names}
     if not options.of_digits:
-        values |= {"task": options.folder / run_folder.TASK, "name": options.run_name}
-    names = ("split", "start", "start_checkpoint", "skip_unreadable", "board", "engine")
-    for name in (*names, "seed", "threads", "device", "quick"):
-        values[name] = getattr(options, name)
+        values |= {"name": options.run_name, "task": options.folder / run_folder.TASK}
     for name, value in values.items():
         if value is not None and value != getattr(TrainOptions, name):
             words.append(f"--{name.replace('_', '-')}")

@@ -80,3 +80,20 @@ def test_a_network_to_start_from(tmp_path):
         open_task(other, console)
     found = open_task(TaskOptions(start=str(tmp_path / "two")), console).recipe
     assert found.start and found.start.sha256 != task.recipe.start.sha256
+
+
+def test_a_teacher(tmp_path):
+    folder, console = fill(tmp_path / "bugs", 20), Console(quiet=True)
+    (tmp_path / "one").mkdir()
+    saved(tmp_path / "one", "vit_tiny_patch16_224", num_classes=2)
+    teacher = str(tmp_path / "one")
+    out: dict[str, Any] = {"teacher_share": 0.25}
+    options = TaskOptions(data=folder, teacher=teacher, **out)
+    task = open_task(options, console)
+    assert task.recipe.teacher and task.recipe.teacher.name == teacher
+    assert task.recipe.teacher_share == 0.25
+    assert task.record
+    task.record.save(tmp_path / "task.toml")
+    assert open_task(TaskOptions(task=tmp_path / "task.toml"), console).recipe == (task.recipe)
+    with pytest.raises(UserError, match="one has 2 classes, the task 10: a teacher must"):
+        open_task(TaskOptions(teacher=teacher, **out), console)

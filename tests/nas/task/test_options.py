@@ -18,6 +18,13 @@ from tests.nas.search.runs import run
         (["--data", "a", "--split", "1"], "--split is of the digits: a folder has its own parts"),
         (["--skip-unreadable"], "--skip-unreadable needs --data or --task"),
         (["--start-checkpoint", "a.pth"], "--start-checkpoint needs --start"),
+        (["--teacher-checkpoint", "a.pth"], "--teacher-checkpoint needs --teacher: timm's name"),
+        (["--teacher-share", "0.5"], "--teacher-share needs --teacher"),
+        (
+            ["--teacher", "a", "--teacher-share", "1.5"],
+            "--teacher-share must be from 0 to 1, not 1.5",
+        ),
+        (["--teacher", "a"], "a: no file, no folder, and no name of timm's"),
         (["--start", "vit_tiny_patch16_224"], "vit_tiny_patch16_224: no weights: give"),
         (["--data", "none"], "none: no such folder"),
         (["--task", "none.toml"], "No such file or directory: none.toml"),
