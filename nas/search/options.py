@@ -104,6 +104,20 @@ class SearchOptions:
         Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")
     ] = None
     """Weights of --start, where that is timm's name of a model."""
+    teacher: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="FILE|FOLDER|NAME", help_behavior_hint="(default: none)"),
+    ] = None
+    """Trained network with the same classes, whose answers take the place of the labels: any of
+    timm's, or what python -m nas.quantize takes."""
+    teacher_checkpoint: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")
+    ] = None
+    """Weights of --teacher, where that is timm's name of a model."""
+    teacher_share: Annotated[
+        float | None, tyro.conf.arg(metavar="0 ... 1", help_behavior_hint="(default: 1)")
+    ] = None
+    """Share of --teacher's answers beside the labels."""
     name: Annotated[
         str | None, tyro.conf.arg(help_behavior_hint="(default: digits, or the folder's)")
     ] = None
@@ -206,8 +220,15 @@ class SearchOptions:
 
     def _check_task(self) -> None:
         """Refuse options that do not go together."""
-        if self.start_checkpoint and not self.start:
-            raise UserError("--start-checkpoint needs --start: timm's name of the model")
+        for option, needed in (("start_checkpoint", "start"), ("teacher_checkpoint", "teacher")):
+            if getattr(self, option) and not getattr(self, needed):
+                flag = option.replace("_", "-")
+                raise UserError(f"--{flag} needs --{needed}: timm's name of the model")
+        if self.teacher_share is not None:
+            if not self.teacher and not self.task:
+                raise UserError("--teacher-share needs --teacher")
+            if not 0 <= self.teacher_share <= 1:
+                raise UserError(f"--teacher-share must be from 0 to 1, not {self.teacher_share:g}")
         if self.data and self.task:
             raise UserError("--data and --task exclude each other: a task names its folder")
         sizes = {"--space": self.space, "--image-size": self.image_size, "--patch": self.patch}

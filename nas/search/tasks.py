@@ -1,14 +1,17 @@
 """The task of a run, by its options."""
 
 from dataclasses import replace
+from typing import Any
 
 from rich.console import Console
 
+from nas.digits import CLASS_NAMES
 from nas.search.options import SearchOptions
 from nas.task.folder import folder_task, record_of
-from nas.task.networks import with_start
+from nas.task.networks import with_start, with_teacher
 from nas.task.record import NetworkRecord, TaskRecord
 from nas.task.task import Task, digits_task
+from nas.training.recipe import TrainConfig
 from nas.warm.source import NetworkSource
 from rtl.errors import UserError
 
@@ -23,9 +26,7 @@ def open_task(options: SearchOptions, console: Console) -> Task:
     """
     if options.data is None and options.task is None:
         task = digits_task(options.split)
-        if start := _start(options):
-            names = task.data.class_names
-            task = replace(task, recipe=with_start(task.recipe, start, names, console))
+        task = replace(task, recipe=_with_networks(task.recipe, options, console))
     else:
         task = folder_task(
             _record(options),
@@ -47,16 +48,36 @@ def _record(options: SearchOptions) -> TaskRecord:
     else:
         assert options.data is not None
         record = record_of(options.data, options.space, options.image_size, options.patch)
-    if start := _start(options):
-        network = NetworkRecord(name=start.name, checkpoint=start.checkpoint)
-        recipe = record.recipe.model_copy(update={"start": network})
-        record = record.model_copy(update={"recipe": recipe})
-    return record
+    given: dict[str, Any] = {
+        name: NetworkRecord(name=source.name, checkpoint=source.checkpoint)
+        for name, source in _networks(options).items()
+    }
+    if options.teacher_share is not None:
+        given["teacher_share"] = options.teacher_share
+    recipe = record.recipe.model_copy(update=given)
+    return record.model_copy(update={"recipe": recipe})
 
 
-def _start(options: SearchOptions) -> NetworkSource | None:
-    """Return the network to start from, by the command line."""
-    if options.start is None:
-        return None
-    checkpoint = options.start_checkpoint
-    return NetworkSource(options.start, checkpoint and str(checkpoint)).resolved
+def _with_networks(config: TrainConfig, options: SearchOptions, console: Console) -> TrainConfig:
+    """Put the networks of the command line into the digits' recipe."""
+    networks = _networks(options)
+    if start := networks.get("start"):
+        config = with_start(config, start, CLASS_NAMES, console)
+    if teacher := networks.get("teacher"):
+        config = with_teacher(config, teacher, CLASS_NAMES, console)
+    if options.teacher_share is not None:
+        config = replace(config, teacher_share=options.teacher_share)
+    return config
+
+
+def _networks(options: SearchOptions) -> dict[str, NetworkSource]:
+    """Return the networks that the command line names: ``start``, ``teacher``."""
+    given = {
+        "start": (options.start, options.start_checkpoint),
+        "teacher": (options.teacher, options.teacher_checkpoint),
+    }
+    return {
+        part: NetworkSource(name, checkpoint and str(checkpoint)).resolved
+        for part, (name, checkpoint) in given.items()
+        if name is not None
+    }

@@ -12,7 +12,7 @@ from nas.data import Images, TrainingData, spread
 from nas.stored import StoredImages
 from nas.supernet.supernet import SupernetConfig
 from nas.task.images import IN_MEMORY_BYTES, load_part
-from nas.task.networks import with_start
+from nas.task.networks import with_start, with_teacher
 from nas.task.parts import TEST, TRAIN, VALIDATION, Parts, find_parts
 from nas.task.pixels import Look, look_at, statistics
 from nas.task.record import AugmentationRecord, DataRecord, RecipeRecord, TaskRecord
@@ -157,8 +157,10 @@ def _config(
 ) -> TrainConfig:
     values = record.recipe.model_dump()
     augmentation = Augmentation(**values.pop("augmentation"))
-    start = values.pop("start")
+    start, teacher = values.pop("start"), values.pop("teacher")
     config = TrainConfig(supernet, augmentation)
     if start:
         config = with_start(config, NetworkSource(**start), names, console)
+    if teacher:
+        config = with_teacher(config, NetworkSource(**teacher), names, console)
     return replace(config, **values)

@@ -92,6 +92,8 @@ class RecipeRecord(_TaskPart):
     quantized_learning_rate: PositiveFloat = 2e-3
     weight_decay: Share = 0.02
     label_smoothing: Share = 0.1
+    teacher: NetworkRecord | None = None
+    teacher_share: Share = 1.0
     augmentation: AugmentationRecord = AugmentationRecord()
 
     @field_validator("float_epochs")

@@ -49,6 +49,13 @@ def test_a_folder_becomes_winners(tmp_path, capsys):
         (["--data", "a", "--split", "1"], "--split is of the digits: a folder has its own parts"),
         (["--skip-unreadable"], "--skip-unreadable needs --data or --task"),
         (["--start-checkpoint", "a.pth"], "--start-checkpoint needs --start"),
+        (["--teacher-checkpoint", "a.pth"], "--teacher-checkpoint needs --teacher: timm's name"),
+        (["--teacher-share", "0.5"], "--teacher-share needs --teacher"),
+        (
+            ["--teacher", "a", "--teacher-share", "1.5"],
+            "--teacher-share must be from 0 to 1, not 1.5",
+        ),
+        (["--teacher", "a"], "a: no file, no folder, and no name of timm's"),
         (["--start", "vit_tiny_patch16_224"], "vit_tiny_patch16_224: no weights: give"),
         (["--data", "none"], "none: no such folder"),
         (["--task", "none.toml"], "No such file or directory: none.toml"),
@@ -91,3 +98,22 @@ def test_a_network_to_start_from(tmp_path):
         open_task(other, console)
     found = open_task(SearchOptions(start=str(tmp_path / "two"), images=0), console).recipe
     assert found.start and found.start.sha256 != task.recipe.start.sha256
+
+
+def test_a_teacher(tmp_path):
+    folder, console = fill(tmp_path / "bugs", 20), Console(quiet=True)
+    (tmp_path / "one").mkdir()
+    saved(tmp_path / "one", "vit_tiny_patch16_224", num_classes=2)
+    teacher = str(tmp_path / "one")
+    out: dict[str, Any] = {"images": 0, "teacher_share": 0.25}
+    options = SearchOptions(data=folder, teacher=teacher, **out)
+    task = open_task(options, console)
+    assert task.recipe.teacher and task.recipe.teacher.name == teacher
+    assert task.recipe.teacher_share == 0.25
+    assert task.record
+    task.record.save(tmp_path / "task.toml")
+    assert open_task(SearchOptions(task=tmp_path / "task.toml", images=0), console).recipe == (
+        task.recipe
+    )
+    with pytest.raises(UserError, match="one has 2 classes, the task 10: a teacher must"):
+        open_task(SearchOptions(teacher=teacher, **out), console)
