@@ -162,6 +162,18 @@ def test_a_step_waits_for_no_value_of_the_device(short, tiny_data, tmp_path, ste
         losses["largest"].item()
 
 
+def test_clipped_gradients_have_the_norm_of_the_limit(short, tiny_data, tmp_path):
+    for limit in (1e-3, 1e3):
+        config = replace(short, clip_grad=limit)
+        clipped, plain = (Trainer(each, tiny_data, tmp_path / "run.pt") for each in (config, short))
+        assert advance(clipped, 1) == advance(plain, 1)
+        found, before = (
+            torch.nn.utils.get_total_norm([*gradients(each.net).values()])
+            for each in (clipped, plain)
+        )
+        assert float(found) == pytest.approx(min(limit, float(before)), rel=1e-3)
+
+
 def test_the_loss_falls(trainer):
     losses = [loss["largest"] for loss in advance(trainer, trainer.float_steps)]
     assert sum(losses[-2:]) < sum(losses[:2])
