@@ -27,8 +27,9 @@ from nas.search.summary import Summary, versions
 from nas.search.table import baselines_table, summary_lines, winners_table, work_table
 from nas.supernet.export import export
 from nas.supernet.supernet import Supernet
-from nas.task.task import FolderImages
 from nas.training.checkpoint import load_supernet
+from nas.training.evaluate import moved_net
+from nas.training.processes import Processes
 from nas.training.train import train_supernet
 from rtl.console import DETAIL, progress_bars
 from rtl.files import atomic_write
@@ -94,7 +95,7 @@ def run(options: SearchOptions) -> Summary:
         folder = setups[0].folder
         with run_folder.locked(folder):
             states = load_states(setups)
-            write_task(setups[0])
+            run_folder.write_task(setups[0].task, folder)
             announce(setups[0], console)
             results = [
                 result
@@ -139,14 +140,6 @@ def load_states(setups: Sequence[SearchSetup]) -> list[EvolutionState]:
     return [setup.load_state() for setup in setups]
 
 
-def write_task(setup: SearchSetup) -> None:
-    """Write down what was settled of a folder of images, and which are in which part."""
-    task = setup.task
-    if task.record and isinstance(task.origin, FolderImages):
-        task.record.save(setup.folder / run_folder.TASK)
-        task.origin.parts.save(setup.folder / run_folder.SPLIT)
-
-
 def announce(setup: SearchSetup, console: Console) -> None:
     """Print the caveats; begin to build the simulation, on a core that training leaves idle."""
     for caveat in setup.caveats(setup.engines[0]):
@@ -162,7 +155,13 @@ def search_engines(
     setup: SearchSetup, state: EvolutionState, console: Console
 ) -> list[EngineResult]:
     """Train the supernet, or load it, and search it for each engine."""
-    checkpoint = train_supernet(setup.training, setup.supernets, setup.data, console=console)
+    checkpoint = train_supernet(
+        setup.training,
+        setup.supernets,
+        setup.data,
+        console=console,
+        processes=Processes(device=setup.device),
+    )
     net = load_supernet(checkpoint)
     bands = setup.bands(net.order)
     with evaluators(setup, checkpoint, net) as (evaluate, rerank):
@@ -187,10 +186,14 @@ def search_engines(
 def evaluators(
     setup: SearchSetup, checkpoint: Path, net: Supernet
 ) -> Iterator[tuple[Evaluate, Evaluate]]:
-    """Scores on the search images and on the re-ranking images, by several processes if asked."""
+    """Scores on the search images and on the re-ranking images.
+
+    On a CPU by several processes, if the options say so.
+    """
     parts = setup.searching, setup.reranking
-    if setup.options.workers == 1:
-        yield scores_on(net, parts[0]), scores_on(net, parts[1])
+    if setup.options.workers == 1 or setup.device.type != "cpu":
+        evaluated = moved_net(net, setup.device)
+        yield scores_on(evaluated, parts[0]), scores_on(evaluated, parts[1])
         return
     with scoring_pool(checkpoint, parts, setup.options.workers) as pool:
         yield pool.on(0), pool.on(1)
@@ -308,6 +311,7 @@ def measure_winners(
                     hardware=best.hardware,
                     test=test,
                     images=setup.options.images,
+                    device=setup.device,
                     advance=advance,
                 )
             )

@@ -231,10 +231,10 @@ def test_in_a_chain_each_subnet_learns_from_the_next_larger_one(trainer, monkeyp
     advance(run, run.float_steps)
     backward, answers = run._backward, []
 
-    def watch(logits, labels, teacher=None):
+    def watch(logits, labels, teacher, others):
         answers.append(logits.detach().softmax(1))
         taught.append(teacher)
-        return backward(logits, labels, teacher)
+        return backward(logits, labels, teacher, others)
 
     monkeypatch.setattr(run, "_backward", watch)
     [losses] = advance(run, 1)
