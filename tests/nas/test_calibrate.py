@@ -301,6 +301,7 @@ def test_reports_that_cannot_be_used(tmp_path, capsys, arguments, message):
     assert Calibration.load(tmp_path / "sim.calibration.json") == before
 
 
+@pytest.mark.calibrated
 @pytest.mark.sim
 def test_the_calibration_of_board_sim_holds(tmp_path, capsys):
     """Fresh networks in Verilator, fresh engines through Yosys, and the same Verilog."""
