@@ -24,6 +24,7 @@ most sensitive first. A subnet drops those that it does not have. Missing: 0, 1,
 
 NATURAL_ORDER: TileOrder = {}
 
+POOLS = ("token", "mean")
 NETWORK_GENES = 4  # width, depth, embed_bits8, head_bits8
 BLOCK_GENES = 2 + len(LAYERS)  # heads, mlp_ratio, and the fractions of the layers
 
@@ -130,6 +131,9 @@ class Space:
         Choices of the fraction of 8-bit row tiles, per matrix.
     row_granularity : int
         Rows of a tile.
+    pool : str
+        Input of the head: ``"token"``, the class token, or ``"mean"``, that of the patches, without
+        a class token.
 
     Raises
     ------
@@ -147,6 +151,7 @@ class Space:
     mlp_ratios: tuple[float, ...]
     fractions: tuple[float, ...]
     row_granularity: int
+    pool: str = "token"
 
     def __post_init__(self) -> None:
         for name in ("widths", "depths", "heads", "mlp_ratios", "fractions"):
@@ -159,6 +164,8 @@ class Space:
             raise ValueError(f"fractions must lie in 0 ... 1, not {self.fractions}")
         if self.image[0] % self.patch or self.image[1] % self.patch:
             raise ValueError(f"image {self.image[:2]} must be a multiple of patch {self.patch}")
+        if self.pool not in POOLS:
+            raise ValueError(f"pool must be one of {POOLS}, not {self.pool!r}")
 
     # --- special points -------------------------------------------------------------------
 
@@ -271,6 +278,11 @@ class Space:
         """Return the space in row tiles that are whole ones of an engine."""
         return replace(self, row_granularity=max(self.row_granularity, row_lanes))
 
+    @property
+    def mean_pool(self) -> bool:
+        """Whether the head works on the mean of the patches."""
+        return self.pool == "mean"
+
     # --- sizes -------------------------------------------------------------------------------
 
     def shape(self, arch: Arch, order: TileOrder = NATURAL_ORDER) -> NetworkShape:
@@ -297,6 +309,8 @@ class Space:
             blocks=tuple(blocks),
             embed_bits8=bits8("embed", arch.width),
             head_bits8=bits8("head", self.classes),
+            mean_pool=self.mean_pool,
+            class_token=not self.mean_pool,
         )
 
 

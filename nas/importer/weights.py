@@ -3,6 +3,7 @@
 import argparse
 import pickle
 import re
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,7 +120,7 @@ def _read_pickle(path: Path) -> Any:
             f"{path.name}: holds more than weights, or is none of torch's files; code in it is not"
             f" run: save the weights alone with {SAVE}"
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, struct.error) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path.name}: cannot be read as torch's file: {reason}") from None
 

@@ -7,9 +7,8 @@ In the order in which a run goes through them:
   images and a recipe.
 - ``job``: the stages of a run, from training to the summary.
 - ``evolution``: the search itself, in the ``band`` of cycles below each limit, led by a ``trend``;
-  its state on disk (``evolution_state``, ``run_folder``).
+  its state on disk (``evolution_state``, ``run_folder``). ``scoring`` evaluates its subnets.
 - ``ranking``: the winners, and the baselines that they are compared with.
-- ``tasks``: the images, by the options.
 - ``report``: the winners on the test images and on the RTL.
 - ``summary``, ``table``, ``pareto``, ``page``: the results as a file, on the terminal, as a plot,
   as a page to look at.

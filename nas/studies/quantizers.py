@@ -10,7 +10,7 @@ chosen by these measurements.
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -275,9 +275,15 @@ class QuantizerStudy:
 
     def change(self, rel: list[float], before: list[float]) -> dict[str, float]:
         """Mean relative change of errors, paired by image, with its interval over photographs."""
-        ratios = np.log(np.array(rel) / np.array(before)).reshape(-1, self.crops)
-        values = asdict(nested_mean(ratios))
-        return {name: round(float(np.expm1(value)), DIGITS) for name, value in values.items()}
+        return dict(_change_of(tuple(rel), tuple(before), self.crops))
+
+
+@cache
+def _change_of(rel: tuple[float, ...], before: tuple[float, ...], crops: int) -> dict[str, float]:
+    """Compute a change of :meth:`QuantizerStudy.change` once: the report is written often."""
+    ratios = np.log(np.array(rel) / np.array(before)).reshape(-1, crops)
+    values = asdict(nested_mean(ratios))
+    return {name: round(float(np.expm1(value)), DIGITS) for name, value in values.items()}
 
 
 @torch.no_grad()

@@ -2,8 +2,8 @@
 
 Fake quantization, the integer model's operations on float32 tensors that hold codes:
 
-- ``linear``, ``norm``, ``attention``, ``gelu``: one operation each, with its gradients and the
-  function that makes its stored constants; training and export both call that function
+- ``linear``, ``norm``, ``attention``, ``gelu``, ``pool``: one operation each, with its gradients
+  and the function that makes its stored constants; training and export both call that function
 - ``residual``: the stream that blocks add to
 - ``steps``: first scales
 

@@ -1,9 +1,9 @@
 """From a trained supernet to the integer model of one subnet.
 
 Every constant comes from the function that training used (``linear``, ``norm``, ``attention``,
-``gelu``), so quantized mode and integer model agree by construction; what happens here is only to
-move the zero points into the biases and to change types. LayerNorm has no affine parameters to
-fold, and layer scaling is inside the multipliers already.
+``gelu``, ``pool``), so quantized mode and integer model agree by construction; what happens here is
+only to move the zero points into the biases and to change types. LayerNorm has no affine parameters
+to fold, and layer scaling is inside the multipliers already.
 """
 
 from collections.abc import Mapping
@@ -25,6 +25,7 @@ from nas.supernet.attention import (
 from nas.supernet.gelu import gelu_table
 from nas.supernet.layers import ElasticLinear
 from nas.supernet.norm import norm_codes
+from nas.supernet.pool import pool_factor
 from nas.supernet.supernet import Supernet
 from rtl.model import (
     Block,
@@ -33,6 +34,7 @@ from rtl.model import (
     IntegerModel,
     Linear,
     Norm,
+    Pool,
     Preprocessing,
     numerics,
 )
@@ -91,12 +93,14 @@ class _Exporter:
                 "embed", len(zero), net.log_pixel, net.log_residual.expand(width), zero
             ),
             position=_array(net.position_codes(width), np.int16),
+            class_token=not space.mean_pool,
             blocks=tuple(self.block(i) for i in range(self.arch.depth)),
             output=Classifier(
                 classes=space.classes,
                 norm=self.norm(net.norm_scale.log),
-                head=self.linear("head", width, net.norm_scale.log, log_logit),
+                head=self.linear("head", width, net.log_head, log_logit),
                 output_scale=float(log_logit.exp()),
+                pool=self.pool() if space.mean_pool else None,
             ),
             class_names=class_names,
             preprocessing=preprocessing,
@@ -156,6 +160,17 @@ class _Exporter:
             weight=weight.astype(np.int8),
             bits=np.where(bits8.cpu().numpy(), 8, 4).astype(np.uint8),
             bias=bias.clip(-limit, limit).astype(np.int32),
+            multiplier=_array(multiplier, np.uint32),
+            shift=_array(shift, np.uint8),
+        )
+
+    def pool(self) -> Pool:
+        """Mean of the patches, with one scale for all channels."""
+        patches = self.net.shape(self.arch).patches
+        factor = pool_factor(patches, self.net.norm_scale.log, self.net.pool_scale.log)
+        multiplier, shift = dyadic(factor.expand(self.arch.width))
+        return Pool(
+            bias=np.zeros(self.arch.width, np.int32),
             multiplier=_array(multiplier, np.uint32),
             shift=_array(shift, np.uint8),
         )

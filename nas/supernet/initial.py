@@ -33,6 +33,8 @@ def calibrate(net: Supernet, images: Tensor, arch: Arch | None = None) -> None:
             module.calibrate()
     signed = numerics.code_range(net.config.act_bits, signed=True)
     net.norm_scale.calibrate(samples["norm"].values, signed)
+    if net.config.space.mean_pool:
+        net.pool_scale.calibrate(samples["pool"].values, signed)
     for i in range(arch.depth):
         for name in SCALED:
             scale = getattr(net.block(i), f"{name}_scale")
@@ -53,7 +55,7 @@ def _values(net: Supernet, images: Tensor, arch: Arch) -> tuple[dict[str, "Tenso
         nonlocal largest
         if name.endswith(RESIDUAL):
             largest = max(largest, float(tensor.abs().max()))
-        elif name.endswith(("norm", *SCALED)):
+        elif name.endswith(("norm", "pool", *SCALED)):
             if name not in samples:
                 samples[name] = TensorSample(tensor[0].numel() * len(images))
             samples[name].take(tensor)

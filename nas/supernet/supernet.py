@@ -17,12 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.numerics.codes import INT8, INT16
+from nas.numerics.device import moved_to
 from nas.numerics.reshape import join_heads, patches_of, split_heads
 from nas.space import Arch, Space
 from nas.supernet.attention import attention_weights, context, scores
 from nas.supernet.gelu import gelu
 from nas.supernet.layers import ElasticBlock, ElasticLinear, Scale, row_mask
 from nas.supernet.norm import SCALES, norm
+from nas.supernet.pool import mean
 from nas.supernet.residual import residual_codes, saturating_add
 from rtl.model import numerics
 from rtl.model.shape import NetworkShape
@@ -95,8 +97,12 @@ class Supernet(nn.Module):
         self.order: dict[str, Sequence[int]] = {}
         self.residual_scale = 2.0**-10
         width, shape = space.widths[-1], space.shape(space.largest())
+        mean = torch.tensor(config.pixel_mean, dtype=torch.float32)
+        self.pixel_mean: Tensor
+        self.register_buffer("pixel_mean", mean, persistent=False)
         self.embed = ElasticLinear(width, shape.patch_values, init_std=shape.patch_values**-0.5)
-        # The class token is the last token; its own embedding and its position are one row.
+        # The class token is the last token; its own embedding and its position are one row. A head
+        # on the mean of the patches has none.
         self.position = nn.Parameter(trunc_normal_(torch.empty(shape.tokens, width), std=0.02))
         self.blocks = nn.ModuleList(
             ElasticBlock(
@@ -111,6 +117,8 @@ class Supernet(nn.Module):
             for _ in range(space.depths[-1])
         )
         self.norm_scale = Scale(limits=SCALES)
+        if space.mean_pool:
+            self.pool_scale = Scale()
         self.head = ElasticLinear(space.classes, width, largest=1 << (config.act_bits - 1))
 
     # --- shared by both modes ---------------------------------------------------------------
@@ -128,9 +136,8 @@ class Supernet(nn.Module):
 
         The images may lie on another device than the network.
         """
-        device = self.position.device
-        mean = torch.tensor(self.config.pixel_mean, dtype=torch.float32, device=device)
-        return patches_of(images.to(device).float() - mean, self.config.space.patch)
+        images = images.to(self.pixel_mean.device)
+        return patches_of(images.float() - self.pixel_mean, self.config.space.patch)
 
     def gains(self, index: int, arch: Arch) -> tuple[Tensor, Tensor]:
         """Logarithms of a block's layer scaling behind attention and MLP: (width,) each."""
@@ -172,15 +179,14 @@ class Supernet(nn.Module):
         x = tap("pixels", self.pixels(images) / self.config.pixel_std)
         x = self.embed(x, width)  # (batch, patches, width)
         r = self.position[:, :width].expand(len(images), -1, -1)
-        r = tap("embed", r + functional.pad(x, (0, 0, 0, 1)))  # (batch, tokens, width)
+        r = tap("embed", r + self._padded(x))  # (batch, tokens, width)
         for i, size in enumerate(arch.blocks):
             block = self.block(i)
             name, inner = f"blocks.{i}.", size.heads * head_dim
             attention_gain, mlp_gain = self.gains(i, arch)
             x = tap(name + "norm1", self._layer_norm(r))
             last = i == arch.depth - 1
-            # Behind the last block only the class token is read.
-            r, queries = (r[:, -1:], x[:, -1:]) if last else (r, x)
+            r, queries = (r[:, self.final], x[:, self.final]) if last else (r, x)
             q = tap(name + "q", block.q(queries, inner))
             k = tap(name + "k", block.k(x, inner))
             v = tap(name + "v", block.v(x, inner))
@@ -193,8 +199,19 @@ class Supernet(nn.Module):
             x = tap(name + "hidden", functional.gelu(x))
             r = r + block.fc2(x, width) * mlp_gain.exp()
             r = tap(name + "output", r)
-        x = tap("norm", self._layer_norm(r[:, -1]))
-        return tap("logits", self.head(x, self.config.space.classes))
+        x = tap("norm", self._layer_norm(r))  # (batch, final tokens, width)
+        if self.config.space.mean_pool:
+            x = tap("pool", x.mean(1, keepdim=True))
+        return tap("logits", self.head(x[:, 0], self.config.space.classes))
+
+    @property
+    def final(self) -> slice:
+        """Tokens that are read behind the last block: the patches, or the class token alone."""
+        return slice(None) if self.config.space.mean_pool else slice(-1, None)
+
+    def _padded(self, x: Tensor) -> Tensor:
+        """(batch, patches, width) -> (batch, tokens, width): the class token has no patch."""
+        return functional.pad(x, (0, 0, 0, len(self.position) - x.shape[1]))
 
     def _layer_norm(self, x: Tensor) -> Tensor:
         return functional.layer_norm(x, x.shape[-1:], eps=self.config.epsilon)
@@ -215,15 +232,20 @@ class Supernet(nn.Module):
             pixels, bits8["embed"], log_in=self.log_pixel, log_out=log_residual
         )
         position = self.position_codes(width).expand(len(images), -1, -1)
-        r = tap("embed", saturating_add(position, functional.pad(y, (0, 0, 0, 1))))
+        r = tap("embed", saturating_add(position, self._padded(y)))
         for i in range(arch.depth):
             last = i == arch.depth - 1
             r = self._quantized_block(i, r, arch, bits8, last, tap)
         signed = numerics.code_range(self.config.act_bits, signed=True)
-        x = norm(r[:, -1], log_out=self.norm_scale.log, epsilon=self.epsilon, limits=signed)
-        x = tap("norm", x)
-        log_out = self.log_logit(width, bits8["head"])
-        y = self.head.quantized(x, bits8["head"], log_in=self.norm_scale.log, log_out=log_out)
+        x = norm(r, log_out=self.norm_scale.log, epsilon=self.epsilon, limits=signed)
+        x = tap("norm", x)  # (batch, final tokens, width)
+        if self.config.space.mean_pool:
+            x = tap("pool.values", x)
+            tap("pool.weights", x.new_ones(x.shape[:2]))
+            log_mean = self.pool_scale.log
+            x = tap("pool", mean(x, log_in=self.norm_scale.log, log_out=log_mean, limits=signed))
+        log_in, log_out = self.log_head, self.log_logit(width, bits8["head"])
+        y = self.head.quantized(x[:, 0], bits8["head"], log_in=log_in, log_out=log_out)
         return tap("logits", y) * log_out.exp()
 
     def _quantized_block(
@@ -242,7 +264,7 @@ class Supernet(nn.Module):
         log_q, log_k, log_v = block.q_scale.log, block.k_scale.log, block.v_scale.log
         x = norm(r, log_out=s1, epsilon=self.epsilon, limits=signed)
         x = tap(name + "norm1", x)
-        r, queries = (r[:, -1:], x[:, -1:]) if last else (r, x)
+        r, queries = (r[:, self.final], x[:, self.final]) if last else (r, x)
         q = block.q.quantized(queries, bits8[name + "q"], log_in=s1, log_out=log_q, limits=signed)
         k = block.k.quantized(x, bits8[name + "k"], log_in=s1, log_out=log_k, limits=INT8)
         v = block.v.quantized(x, bits8[name + "v"], log_in=s1, log_out=log_v, limits=INT8)
@@ -271,7 +293,7 @@ class Supernet(nn.Module):
     @torch.no_grad()
     def log_logit(self, width: int, bits8: Tensor) -> Tensor:
         """Logarithm of the logits' scale: the least one at which no input can saturate them."""
-        log_in = self.norm_scale.log
+        log_in = self.log_head
         codes = self.head.codes(width, bits8, log_in, torch.zeros_like(log_in))
         largest = 1 << (self.config.act_bits - 1)
         bound = codes.weight.abs().sum(1) * largest + codes.bias.abs()
@@ -280,14 +302,19 @@ class Supernet(nn.Module):
         return (real.amax().clamp(min=1e-6) / (INT16[1] * (1 - 2.0**-10))).log()
 
     @property
+    def log_head(self) -> Tensor:
+        """Logarithm of the scale of the head's input."""
+        return (self.pool_scale if self.config.space.mean_pool else self.norm_scale).log
+
+    @property
     def log_pixel(self) -> Tensor:
         """Logarithm of a pixel code's real value."""
-        return self.position.new_tensor(-log(self.config.pixel_std))
+        return self.position.new_full((), -log(self.config.pixel_std))
 
     @property
     def log_residual(self) -> Tensor:
         """Logarithm of a residual code's real value."""
-        return self.position.new_tensor(log(self.residual_scale))
+        return self.position.new_full((), log(self.residual_scale))
 
     def position_codes(self, width: int) -> Tensor:
         """(tokens, width) residual codes of the position embedding."""
@@ -296,9 +323,7 @@ class Supernet(nn.Module):
     def bits8_rows(self, arch: Arch) -> dict[str, Tensor]:
         """Per matrix of a subnet a mask (rows,) of its 8-bit rows."""
         order = tuple((name, tuple(tiles)) for name, tiles in sorted(self.order.items()))
-        masks = _bits8_rows(self.config.space, arch, order)
-        device = self.position.device
-        return {name: mask.to(device) for name, mask in masks.items()}
+        return _bits8_rows(self.config.space, arch, order, self.position.device)
 
     # --- state that is not a parameter -------------------------------------------------------
 
@@ -314,7 +339,10 @@ class Supernet(nn.Module):
 
 @lru_cache(maxsize=4096)
 def _bits8_rows(
-    space: Space, arch: Arch, order: tuple[tuple[str, tuple[int, ...]], ...]
+    space: Space,
+    arch: Arch,
+    order: tuple[tuple[str, tuple[int, ...]], ...],
+    device: torch.device,
 ) -> dict[str, Tensor]:
     shape = space.shape(arch, dict(order))
     tile = shape.row_granularity
@@ -326,7 +354,8 @@ def _bits8_rows(
         sizes = shape.layer_sizes(i)
         for layer, flags in block.bits8:
             masks[f"blocks.{i}.{layer}"] = row_mask(flags, tile, sizes[layer][0])
-    return masks
+    together = moved_to(torch.cat([*masks.values()]), device)  # in one copy
+    return dict(zip(masks, together.split([*map(len, masks.values())]), strict=True))
 
 
 def _pass(name: str, values: Tensor) -> Tensor:

@@ -17,9 +17,12 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from nas.task.sizes import SpaceSizes, parsed, read_toml
+from nas.training.augment import Augmentation
+from nas.training.pictures import PictureAugmentation
 from rtl.files import atomic_write
 
 Share = Annotated[float, Field(ge=0, le=1)]
+DropRate = Annotated[float, Field(ge=0, lt=1)]
 Length = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -55,6 +58,19 @@ class AugmentationRecord(_TaskPart):
     elastic: Length = 0.0
     mirror: bool = True
     padding: Literal["zeros", "border"] = "border"
+    crop: Annotated[float, Field(gt=0, le=1)] = 1.0
+    policy: str = ""
+    colour: Length = 0.0
+    erasing: Share = 0.0
+
+    @field_validator("policy")
+    @classmethod
+    def _known(cls, policy: str) -> str:
+        try:
+            PictureAugmentation(Augmentation(policy=policy), (8, 8, 3), (0, 0, 0), 1.0)
+        except ValueError as error:
+            raise PydanticCustomError("policy", "{error}", {"error": str(error)}) from None
+        return policy
 
 
 class NetworkRecord(_TaskPart):
@@ -77,6 +93,12 @@ class RecipeRecord(_TaskPart):
     quantized_learning_rate: PositiveFloat = 2e-3
     weight_decay: Share = 0.02
     label_smoothing: Share = 0.1
+    mixup: Length = 0.0
+    cutmix: Length = 0.0
+    drop_path: DropRate = 0.0
+    clip_grad: Length = 0.0
+    teacher: NetworkRecord | None = None
+    teacher_share: Share = 1.0
     augmentation: AugmentationRecord = AugmentationRecord()
 
     @field_validator("float_epochs")

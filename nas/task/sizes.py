@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
@@ -30,6 +30,8 @@ class SpaceSizes(BaseModel):
         Choices of the fraction of 8-bit row tiles, per matrix.
     row_granularity : int
         Rows of a tile.
+    pool : str
+        Input of the head: ``token``, the class token, or ``mean``, that of the patches.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +43,7 @@ class SpaceSizes(BaseModel):
     mlp_ratios: Annotated[tuple[float, ...], Field(min_length=1)]
     fractions: Annotated[tuple[float, ...], Field(min_length=1)] = (0.0, 0.5, 1.0)
     row_granularity: PositiveInt = 16
+    pool: Literal["token", "mean"] = "token"
 
     def space(self, image: tuple[int, int, int], patch: int, classes: int) -> Space:
         """Make the space of images of a size.

@@ -16,6 +16,8 @@ LATER = {
     "elastic_epochs": 0,
     "chained": False,
     "start": None,
+    "teacher": None,
+    "teacher_share": 1.0,
     "mixup": 0.0,
     "cutmix": 0.0,
     "drop_path": 0.0,
@@ -24,7 +26,15 @@ LATER = {
 """Options that came after runs had been kept: at these values they are not in the key."""
 LATER_SUPERNET = {"switched_gains": False, "epsilon": 1e-6}
 """Likewise those of :class:`nas.supernet.supernet.SupernetConfig`."""
-LATER_AUGMENTATION = {"mirror": False}
+LATER_SPACE = {"pool": "token"}
+"""Likewise those of :class:`nas.space.Space`."""
+LATER_AUGMENTATION = {
+    "mirror": False,
+    "crop": 1.0,
+    "policy": "",
+    "colour": 0.0,
+    "erasing": 0.0,
+}
 """Likewise those of :class:`nas.training.augment.Augmentation`."""
 
 
@@ -70,6 +80,10 @@ class TrainConfig:
         Whether each subnet of a step learns from the next larger one instead of the largest.
     start : NetworkSource, optional
         Network whose weights training begins with; the float stage may then have no epochs.
+    teacher : NetworkSource, optional
+        Network whose answers on the same images take the place of the labels.
+    teacher_share : float
+        Share of its answers in that place; the labels' is the rest.
     mixup, cutmix : float
         Parameter of the beta distribution from which a batch's share of mixture is drawn
         (:class:`timm.data.Mixup`); 0 mixes no images. With both, each step takes one of them.
@@ -99,6 +113,8 @@ class TrainConfig:
     elastic_epochs: int = 0
     chained: bool = False
     start: NetworkSource | None = None
+    teacher: NetworkSource | None = None
+    teacher_share: float = 1.0
     mixup: float = 0.0
     cutmix: float = 0.0
     drop_path: float = 0.0
@@ -124,12 +140,18 @@ class TrainConfig:
         """Hash of configuration, recipe and all of the data: 64 hexadecimal digits."""
         about = {"classes": data.class_names, "preprocessing": asdict(data.preprocessing)}
         values = asdict(self)
-        parts = values, values["supernet"], values["augmentation"]
-        for part, later in zip(parts, (LATER, LATER_SUPERNET, LATER_AUGMENTATION), strict=True):
+        supernet = values["supernet"]
+        for part, later in (
+            (values, LATER),
+            (supernet, LATER_SUPERNET),
+            (supernet["space"], LATER_SPACE),
+            (values["augmentation"], LATER_AUGMENTATION),
+        ):
             for name, value in later.items():
                 if part[name] == value:
                     del part[name]
-        if self.start:
-            values["start"] = self.start.sha256
+        for name in ("start", "teacher"):
+            if network := getattr(self, name):
+                values[name] = network.sha256
         text = json.dumps({"recipe": RECIPE, **about, **values}, sort_keys=True)
         return sha256_of(text, *data.train.content(), *data.validation.content())

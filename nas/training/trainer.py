@@ -7,6 +7,7 @@ state and an interrupted run continues bit for bit.
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import asdict
+from functools import cached_property
 from math import isfinite
 from pathlib import Path
 from typing import Any, NoReturn
@@ -31,6 +32,7 @@ from nas.training.processes import ALONE, Processes
 from nas.training.recipe import TrainConfig
 from nas.training.streamed import batches_of
 from nas.warm.start import begin
+from nas.warm.teacher import Teacher, load_teacher
 from rtl.errors import UserError
 from rtl.timing.bound import array_work
 
@@ -163,29 +165,47 @@ class Trainer:
         They are those of this process's share; their sums over all processes are the batch's.
         """
         images, labels = self.batches.batch(self.step)
+        answers = self._teacher.probabilities(images) if self._teacher else None
         quantized, teacher = self.step >= self.float_steps, None
         run = self.net.quantized if quantized else self.net
         for name, arch in self._subnets().items():
             tap = self._drop_path(quantized) if name == self._first_name else None
             logits = run(images, arch, tap)
-            yield name, self._backward(logits, labels, teacher)
+            yield name, self._backward(logits, labels, teacher, answers)
             if teacher is None or self.config.chained:
                 teacher = logits.detach().softmax(1)
 
-    def _backward(self, logits: Tensor, labels: Tensor, teacher: Tensor | None = None) -> Tensor:
+    def _backward(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        teacher: Tensor | None = None,
+        answers: Tensor | None = None,
+    ) -> Tensor:
         """Add the gradients of one subnet's loss; return the loss.
 
         logits: (batch, classes). ``labels``: (batch,), or the logits' shape where images are mixed.
-        ``teacher``: the logits' shape, the largest subnet's probabilities.
+        ``teacher``, ``answers``: the logits' shape, probabilities of the largest subnet and of the
+        recipe's teacher.
         """
         smooth = self.config.label_smoothing
         loss = functional.cross_entropy(logits, labels, label_smoothing=smooth)
+        if answers is not None:
+            loss = loss.lerp(functional.cross_entropy(logits, answers), self.config.teacher_share)
         if teacher is not None:
             loss = loss.lerp(functional.cross_entropy(logits, teacher), self.config.distillation)
         if self.processes.count > 1:
             loss = loss * self.batches.share.weight
         loss.backward()
         return loss.detach()
+
+    @cached_property
+    def _teacher(self) -> Teacher | None:
+        """The recipe's teacher, read when a step asks for it."""
+        source = self.config.teacher
+        if source is None:
+            return None
+        return load_teacher(source, self.data.class_names, self.processes.device)
 
     def _drop_path(self, quantized: bool) -> DropPath | None:
         """Return what drops paths of the first subnet in this step."""

@@ -13,6 +13,7 @@ from nas.importer.network import Affine, FloatBlock, FloatNetwork
 from nas.quantize.fold import absorb_norms, absorb_pixels
 from nas.supernet.layers import ElasticBlock, ElasticLinear
 from nas.supernet.supernet import Supernet
+from nas.warm.classes import class_rows
 from nas.warm.fit import read_fitting
 from nas.warm.source import NetworkSource, content_hash
 from rtl.errors import UserError
@@ -68,13 +69,9 @@ def start_from(net: Supernet, network: FloatNetwork, class_names: Sequence[str])
 
 def head_rows(network: FloatNetwork, class_names: Sequence[str]) -> list[int] | None:
     """Find the classifier's rows of some classes, in their order; None where they differ."""
-    if network.head is None or len(network.head.bias) != len(class_names):
+    if network.head is None:
         return None
-    if not network.class_names:
-        return list(range(len(class_names)))
-    if sorted(network.class_names) != sorted(class_names):
-        return None
-    return [network.class_names.index(name) for name in class_names]
+    return class_rows(network.class_names, len(network.head.bias), class_names)
 
 
 def _centred(embed: Affine, net: Supernet) -> Affine:

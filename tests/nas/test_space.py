@@ -102,3 +102,10 @@ def test_space_refuses_what_does_not_fit():
         replace(DIGITS, patch=5)
     with pytest.raises(ValueError, match=r"fractions must lie in 0 ... 1, not \(0.0, 2.0\)"):
         replace(DIGITS, fractions=(0.0, 2.0))
+    with pytest.raises(ValueError, match=r"pool must be one of \('token', 'mean'\), not 'max'"):
+        replace(DIGITS, pool="max")
+
+
+def test_a_head_on_the_mean_needs_no_class_token():
+    shape = replace(DIGITS, pool="mean").shape(DIGITS.largest())
+    assert shape.mean_pool and shape.tokens == shape.patches == 16

@@ -110,7 +110,7 @@ def test_other_content(tmp_path, content, message):
 
 
 @pytest.mark.parametrize("name", ["broken.pth", "broken.safetensors"])
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint at all", b"PK\3\4"])
+@pytest.mark.parametrize("content", [b"", b"junk", b"not a checkpoint at all", b"PK\3\4"])
 def test_damaged_files(tmp_path, name, content):
     path = tmp_path / name
     with pytest.raises(UserError, match=r"no such file"):

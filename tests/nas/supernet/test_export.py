@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from nas.data import ImageSet
+from nas.numerics.integer import IntegerNetwork
 from nas.supernet.contract import compare
 from nas.supernet.export import export
 from nas.supernet.initial import calibrate
@@ -67,6 +68,24 @@ def test_colour_images_agree_with_golden(net):
     model = export(colour, arch, class_names=("a", "b", "c"), preprocessing=preprocessing)
     equal = compare(colour, arch, model, images)
     assert min(equal.values()) >= 0.999, equal
+
+
+@pytest.mark.parametrize("act_bits", [6, 8])
+def test_the_mean_of_the_patches_agrees_with_golden(net, tiny_data, act_bits):
+    space = replace(net.config.space, pool="mean")
+    torch.manual_seed(0)
+    pooled = Supernet(replace(net.config, space=space, act_bits=act_bits))
+    calibrate(pooled, tiny_data.train.pixels)
+    for arch in (space.largest(0.5), space.smallest(1.0)):
+        model = exported(pooled, arch, tiny_data)
+        assert model.shape == pooled.shape(arch) and model.shape.mean_pool
+        assert model.tokens == 4  # patches alone
+        equal = compare(pooled, arch, model, tiny_data.validation)
+        assert min(equal.values()) >= 0.999, equal
+        assert {"pool.values", "pool.weights", "pool"} <= equal.keys()
+        tensors = {}
+        IntegerNetwork(model).run(tiny_data.validation.pixels, tensors=tensors)
+        assert len(tensors["pool"].unique()) > 8 << (act_bits - 6)
 
 
 def test_model_has_the_subnet_s_sizes_and_tiles(net, tiny_data):

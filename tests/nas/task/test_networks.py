@@ -7,7 +7,7 @@ import torch
 from rich.console import Console
 
 from nas.data import ImageSet, TrainingData
-from nas.task.networks import with_start
+from nas.task.networks import with_start, with_teacher
 from nas.training.augment import Augmentation
 from nas.training.recipe import TrainConfig
 from nas.training.trainer import Trainer
@@ -69,3 +69,23 @@ def test_training_begins_with_the_network(tmp_path, config, data, float_epochs):
 def test_a_missing_network_is_named(config):
     with pytest.raises(UserError, match="vit_tiny_patch16_224: no weights"):
         with_start(config, NetworkSource("vit_tiny_patch16_224"), NAMES, Console(quiet=True))
+
+
+def test_training_learns_from_a_teacher(tmp_path, config, data, capsys):
+    """With all of the share no loss has labels; with none, no loss has the teacher."""
+    source, _ = source_of(tmp_path)
+    taught = with_teacher(config, source, NAMES, Console(stderr=True))
+    assert capsys.readouterr().err == f"teacher: {tmp_path}, of 32 x 32 x 3 pixels\n"
+    turned = replace(data, train=replace(data.train, labels=data.train.labels.flip(0)))
+
+    def weights(config, data):
+        trainer = Trainer(config, data, tmp_path / "none.pt")
+        for _ in range(2):  # before rows are sorted by labels
+            trainer.advance()
+        return torch.cat([value.detach().flatten() for value in trainer.net.parameters()])
+
+    assert torch.equal(weights(taught, data), weights(taught, turned))
+    assert torch.equal(weights(replace(taught, teacher_share=0.0), data), weights(config, data))
+    half = replace(taught, teacher_share=0.5)
+    assert not torch.equal(weights(half, data), weights(half, turned))
+    assert len({each.key(data) for each in (config, taught, half)}) == 3

@@ -29,8 +29,9 @@ def test_the_largest_are_those_of_deit(name, width, heads):
 
 def test_a_file(tmp_path):
     path = tmp_path / "Mine.TOML"
-    path.write_text(FILE)
+    path.write_text(FILE + 'pool = "mean"')
     space = load_sizes(str(path)).space((8, 8, 1), 4, 3)
+    assert space.mean_pool
     assert (space.widths, space.mlp_ratios, space.fractions) == ((32, 48), (2, 3.5), (0, 0.5, 1))
 
 
@@ -39,6 +40,10 @@ def test_a_file(tmp_path):
     [
         (("head_dim = 16", ""), "head_dim is missing"),
         (("head_dim", "head_dims"), "head_dim is missing"),
+        (
+            ("head_dim = 16", 'head_dim = 16\npool = "max"'),
+            "pool = 'max': input should be 'token' or",
+        ),
         (("[2]", "[0]"), "depths.0 = 0: input should be greater than 0"),
         (("[2]", "[]"), "depths = []: "),
         (("[32, 48]", "[8, 16, 24, 32, 40]"), "widths = [8, 16, 24, 32, 40]: "),

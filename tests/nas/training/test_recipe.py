@@ -34,14 +34,21 @@ def test_kept_supernets_of_the_digits_stay_valid():
 
 def test_other_recipes_have_other_keys(tiny_config, tiny_data):
     switched = replace(tiny_config.supernet, switched_gains=True)
+    pooled = replace(tiny_config.supernet, space=replace(tiny_config.supernet.space, pool="mean"))
     others = [
         {"sort_channels": False},
         {"chained": True},
         {"elastic_epochs": 1},
+        {"mixup": 0.8},
+        {"cutmix": 1.0},
+        {"drop_path": 0.1},
+        {"clip_grad": 1.0},
         {"supernet": switched},
+        {"supernet": pooled},
+        {"augmentation": replace(tiny_config.augmentation, erasing=0.2)},
     ]
     keys = {replace(tiny_config, **other).key(tiny_data) for other in others}
-    assert len(keys | {tiny_config.key(tiny_data)}) == 5
+    assert len(keys | {tiny_config.key(tiny_data)}) == 11
 
 
 @pytest.mark.parametrize("epochs", [-1, 3])
