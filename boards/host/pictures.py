@@ -79,15 +79,34 @@ def prepare(
     """
     preprocessing.check(shape)
     name = str(image) if isinstance(image, (Path, str)) else "image"
-    source = _opened(Path(image)) if isinstance(image, (Path, str)) else image
-    _require_eight_bits(source, name)
-    try:
-        converted = _converted(_upright(source), preprocessing.mode)
-    except UNREADABLE as error:
-        raise UserError(f"{name}: cannot be read: {error}") from None
+    converted = open_picture(image, preprocessing.mode)
     cropped = _cropped(_resized(converted, preprocessing, name), preprocessing, name)
     pixels = np.asarray(cropped).reshape(*preprocessing.crop, CHANNELS[preprocessing.mode])
     return 255 - pixels if preprocessing.invert else pixels.copy()
+
+
+def open_picture(image: Image.Image | Path | str, mode: str) -> Image.Image:
+    """Open an image, turn it upright, and convert it.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image, Path or str
+    mode : str
+        ``"L"`` or ``"RGB"``.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, is of a format that is not in :data:`FORMATS`, or has more than 8 bits
+        per channel.
+    """
+    name = str(image) if isinstance(image, (Path, str)) else "image"
+    source = _opened(Path(image)) if isinstance(image, (Path, str)) else image
+    _require_eight_bits(source, name)
+    try:
+        return _converted(_upright(source), mode)
+    except UNREADABLE as error:
+        raise UserError(f"{name}: cannot be read: {error}") from None
 
 
 def prepare_all(

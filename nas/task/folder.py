@@ -70,7 +70,9 @@ def folder_task(
     skip_unreadable: bool = False,
     in_memory_bytes: int = IN_MEMORY_BYTES,
 ) -> Task:
-    """Find and read the images of a task; those of a large part stay in their files.
+    """Find and read the images of a task.
+
+    Those of a large part stay in their files, and all that train where single pictures are changed.
 
     Test images are looked at as well, to say before the training if they cannot be read; none of
     them is kept.
@@ -95,7 +97,10 @@ def folder_task(
     parts = find_parts(Path(record.data.folder))
     look = Look(record.data.image_size, record.data.patch, record.data.mode)
     space = record.space.space(look.image, look.patch, len(parts.class_names))
-    sets, problems = _load(parts, look, workers, console, in_memory_bytes)
+    limits = dict.fromkeys(parts.by_name, in_memory_bytes)
+    if Augmentation(**record.recipe.augmentation.model_dump()).of_pictures:
+        limits[TRAIN] = 0
+    sets, problems = _load(parts, look, workers, console, limits)
     if problems and not skip_unreadable:
         error = one_error([*problems.values()])
         raise UserError(f"{error}: mend them, or leave them out by --skip-unreadable")
@@ -119,7 +124,7 @@ def folder_task(
 
 
 def _load(
-    parts: Parts, look: Look, workers: int, console: Console, in_memory_bytes: int
+    parts: Parts, look: Look, workers: int, console: Console, limits: dict[str, int]
 ) -> tuple[dict[str, Images], dict[Path, UserError]]:
     """Load all parts; test images that were read are dropped at once."""
     sets, problems = {}, {}
@@ -131,7 +136,7 @@ def _load(
             bars.advance(bar, count)
 
         for name, part in parts.by_name.items():
-            images, found = load_part(part, look, workers, advance, in_memory_bytes=in_memory_bytes)
+            images, found = load_part(part, look, workers, advance, in_memory_bytes=limits[name])
             problems |= found
             if name != TEST:
                 sets[name] = images

@@ -17,6 +17,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from nas.task.sizes import SpaceSizes, parsed, read_toml
+from nas.training.augment import Augmentation
+from nas.training.pictures import PictureAugmentation
 from rtl.files import atomic_write
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -55,6 +57,19 @@ class AugmentationRecord(_TaskPart):
     elastic: Length = 0.0
     mirror: bool = True
     padding: Literal["zeros", "border"] = "border"
+    crop: Annotated[float, Field(gt=0, le=1)] = 1.0
+    policy: str = ""
+    colour: Length = 0.0
+    erasing: Share = 0.0
+
+    @field_validator("policy")
+    @classmethod
+    def _known(cls, policy: str) -> str:
+        try:
+            PictureAugmentation(Augmentation(policy=policy), (8, 8, 3), (0, 0, 0), 1.0)
+        except ValueError as error:
+            raise PydanticCustomError("policy", "{error}", {"error": str(error)}) from None
+        return policy
 
 
 class NetworkRecord(_TaskPart):

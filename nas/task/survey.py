@@ -22,6 +22,7 @@ from rtl.errors import UserError
 from sim.toolchain.cache import cache_directory
 
 BATCH = 64
+KEPT_AT_ONCE = 4096  # files; each time waits for the disk
 KNOWN = "images.sqlite"
 TABLE = "files (path BLOB PRIMARY KEY, size INTEGER, time INTEGER, digest BLOB)"
 
@@ -62,16 +63,18 @@ def survey(
         worker_init_fn=leave_interrupts,
     )
     problems: dict[int, UserError] = {}
-    places = iter(unknown)
+    places, found = iter(unknown), {}
     for batch in loader:
-        found = {}
         for each, place in zip(batch, places, strict=False):
             if isinstance(each, UserError):
                 problems[place] = each
             else:
                 digests[place] = found[files[place]] = each
-        known.add(found.items())
+        if len(found) >= KEPT_AT_ONCE:
+            known.add(found.items())
+            found = {}
         progress(len(batch))
+    known.add(found.items())
     readable = b"".join(digest for digest in digests if digest is not None)
     return np.frombuffer(readable, np.uint8).reshape(-1, hashlib.sha256().digest_size), problems
 

@@ -5,7 +5,8 @@
 - ``share``, ``processes``: the processes that train together, and the part of a batch of each
 - ``mixing``: mixup and cutmix of a batch
 - ``batches``: the images of each step
-- ``streamed``: those of images that stay in their files
+- ``pictures``: timm's augmentation of single pictures
+- ``streamed``: the images of each step where they stay in their files, or are changed one by one
 - ``trainer``: one step after the other: subnets, losses, rates, averages
 - ``drop_path``: branches that are left out at random
 - ``optimizer``: groups of parameters, the rate of a step

@@ -1,4 +1,7 @@
-"""Random distortion of a whole batch at once: rotation, scale, shear, shift, elastic bending."""
+"""Random distortion of a whole batch at once: rotation, scale, shear, shift, elastic bending.
+
+What is done to one picture at a time is in :mod:`nas.training.pictures`.
+"""
 
 from dataclasses import dataclass
 from math import pi
@@ -29,6 +32,15 @@ class Augmentation:
         Fill for pixels outside the image: ``"zeros"`` or ``"border"``.
     mirror : bool
         Whether half of the images are mirrored, left and right exchanged.
+    crop : float
+        Least share of a picture's area that a random crop keeps, which is then resized; 1 crops
+        nothing.
+    policy : str
+        Changes as timm names them, such as ``"rand-m9-mstd0.5-inc1"``; none by default.
+    colour : float
+        Largest change of brightness, contrast and saturation, as a fraction.
+    erasing : float
+        Probability that a rectangle is replaced by noise.
     """
 
     rotation: float = 0.0
@@ -38,8 +50,23 @@ class Augmentation:
     elastic: float = 0.0
     padding: str = "zeros"
     mirror: bool = False
+    crop: float = 1.0
+    policy: str = ""
+    colour: float = 0.0
+    erasing: float = 0.0
 
     KNOTS = 5
+
+    @property
+    def of_pictures(self) -> bool:
+        """Whether single pictures are changed before they are a batch."""
+        return self.crop < 1 or bool(self.policy or self.colour or self.erasing)
+
+    @property
+    def of_batches(self) -> bool:
+        """Whether a batch is distorted."""
+        distortions = self.rotation, self.scale, self.shear, self.shift, self.elastic, self.mirror
+        return any(distortions)
 
     def __call__(
         self, images: Tensor, generator: torch.Generator, share: Share | None = None
@@ -55,6 +82,8 @@ class Augmentation:
         share : Share, optional
             Place of the images in a larger batch, for all of which is drawn; by default all of it.
         """
+        if not self.of_batches:
+            return images
         batch, height, width, _ = images.shape
         share = share or Share.of(batch)
         matrices = self._matrices(share, height, width, generator)

@@ -28,7 +28,13 @@ LATER_SUPERNET = {"switched_gains": False, "epsilon": 1e-6}
 """Likewise those of :class:`nas.supernet.supernet.SupernetConfig`."""
 LATER_SPACE = {"pool": "token"}
 """Likewise those of :class:`nas.space.Space`."""
-LATER_AUGMENTATION = {"mirror": False}
+LATER_AUGMENTATION = {
+    "mirror": False,
+    "crop": 1.0,
+    "policy": "",
+    "colour": 0.0,
+    "erasing": 0.0,
+}
 """Likewise those of :class:`nas.training.augment.Augmentation`."""
 
 

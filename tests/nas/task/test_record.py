@@ -32,6 +32,8 @@ def test_read_as_written(record, tmp_path):
             ("float_epochs = 600", "float_epochs = 0"),
             "recipe.float_epochs = 0: should be positive without a 'start'",
         ),
+        (('policy = ""', 'policy = "best"'), "recipe.augmentation.policy = 'best': timm knows no "),
+        (("crop = 1.0", "crop = 0.0"), "recipe.augmentation.crop = 0.0: "),
         (("rotation = 8.0", "rotation = inf"), "recipe.augmentation.rotation = inf: "),
     ],
 )

@@ -43,6 +43,14 @@ def test_hashes_of_the_content(files, monkeypatch):
         assert digest.tobytes() == hashlib.sha256(file.read_bytes()).digest()
 
 
+def test_hashes_are_kept_along_the_way(files, monkeypatch):
+    monkeypatch.setattr(module, "KEPT_AT_ONCE", 64)
+    monkeypatch.setattr(KnownFiles, "add", lambda *of: kept.append(len(of[1])))
+    kept = []
+    survey(files, LOOK)
+    assert kept == [64, 16]
+
+
 def test_a_second_time_only_what_changed_is_opened(files, monkeypatch):
     before, _ = looked_at(files, monkeypatch)
     picture(files[7], seed=1000)

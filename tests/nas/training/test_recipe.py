@@ -41,9 +41,10 @@ def test_other_recipes_have_other_keys(tiny_config, tiny_data):
         {"elastic_epochs": 1},
         {"supernet": switched},
         {"supernet": pooled},
+        {"augmentation": replace(tiny_config.augmentation, erasing=0.2)},
     ]
     keys = {replace(tiny_config, **other).key(tiny_data) for other in others}
-    assert len(keys | {tiny_config.key(tiny_data)}) == 6
+    assert len(keys | {tiny_config.key(tiny_data)}) == 7
 
 
 @pytest.mark.parametrize("epochs", [-1, 3])

@@ -6,6 +6,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from nas.data import ImageSet
 from nas.stored import StoredImages
 from nas.task.folder import folder_task, record_of
 from nas.training.batches import Batches
@@ -70,3 +71,38 @@ def test_training_gives_equal_bytes_resumed_or_not(tasks, tmp_path):
         assert state.keys() == first.keys()
         for name, value in first.items():
             assert name == "_extra_state" or torch.equal(value, state[name])
+
+
+PICTURES = {"crop": 0.4, "policy": "rand-m9-mstd0.5-inc1", "erasing": 0.25}
+
+
+@pytest.fixture
+def changing(tasks, tmp_path):
+    """Return the configuration and the images of a task that changes single pictures."""
+    task = tasks[0]
+    recipe = task.record.recipe
+    augmentation = recipe.augmentation.model_copy(update=PICTURES)
+    recipe = recipe.model_copy(update={"augmentation": augmentation, "batch": 8})
+    record = task.record.model_copy(update={"recipe": recipe})
+    task = folder_task(record, Console(quiet=True), workers=1)
+    assert task.data.validation.pixels is not None
+    return task.recipe, task.data.train
+
+
+def test_changed_pictures_come_from_files_and_are_functions_of_seed_and_step(changing):
+    config, images = changing
+    assert isinstance(images, StoredImages)
+    ahead, alone = (batches_of(config, replace(images, workers=workers)) for workers in (1, 0))
+    first = ahead.batch(0)[0]
+    for step in (0, 1, 4):
+        assert torch.equal(ahead.batch(step)[0], alone.batch(step)[0])
+    assert not torch.equal(ahead.read(0).pixels, images.take(ahead.positions(0)).pixels)
+    assert not torch.equal(first, batches_of(replace(config, seed=1), images).batch(0)[0])
+
+
+def test_pictures_in_memory_are_changed_too(changing):
+    config, images = changing
+    batches = batches_of(config, ImageSet(images.pixels, images.labels))
+    assert type(batches) is StreamedBatches
+    assert not torch.equal(batches.read(0).pixels, images.take(batches.positions(0)).pixels)
+    assert torch.equal(batches.batch(3)[0], batches.batch(3)[0])
