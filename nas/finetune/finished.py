@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 from rich.console import Console
@@ -16,7 +17,7 @@ from nas.task.folder import folder_task
 from nas.task.record import TaskRecord
 from nas.task.task import Task, digits_task
 from nas.training.checkpoint import read_checkpoint
-from nas.training.recipe import TrainConfig
+from nas.training.recipe import TrainConfig, key_of
 from rtl.errors import UserError
 from rtl.model import IntegerModel
 
@@ -71,7 +72,7 @@ class FinishedSearch:
         else:
             record = without_networks(TaskRecord.load(folder / run_folder.TASK))
             task = folder_task(record, console, workers=workers, skip_unreadable=skip_unreadable)
-        data = _same_images(folder, task, recipe, summary.supernet)
+        data = _same_images(folder, task, state["config"], summary.supernet)
         return cls(folder, summary, task, data, recipe, supernet, hardware)
 
     def winners(self, target: float | None) -> list[Winner]:
@@ -131,11 +132,9 @@ def without_networks(record: TaskRecord) -> TaskRecord:
     return record.model_copy(update={"recipe": recipe})
 
 
-def _same_images(folder: Path, task: Task, recipe: TrainConfig, key: str) -> TrainingData:
+def _same_images(folder: Path, task: Task, config: dict[str, Any], key: str) -> TrainingData:
     """Return a task's images, or those of a quick run, that a supernet was trained with."""
-    if recipe.key(task.data) == key:
-        return task.data
-    few = thinned(task.data, QUICK_EVERY)
-    if recipe.key(few) == key:
-        return few
+    for data in (task.data, thinned(task.data, QUICK_EVERY)):
+        if key_of(config, data) == key:
+            return data
     raise UserError(f"{folder}: its images are other ones than those that it was trained with")

@@ -206,7 +206,7 @@ def measure(
         "golden_images": golden.images,
         "epochs": tuned.config.quantized_epochs,
         "learning_rate": tuned.config.quantized_learning_rate,
-        "teacher": tuned.config.teacher.name if tuned.config.teacher else "largest subnet",
+        "teacher": _teacher_name(tuned.config),
         "teacher_share": tuned.config.teacher_share,
         "seed": tuned.config.seed,
         "validation": tuned.validation,
@@ -225,6 +225,12 @@ def sentence(folder: Path, report: dict[str, Any]) -> str:
         f" {difference:+.4f} on the validation images): {folder / report['model']}, figures in"
         f" {folder / report_file(report['target_fps'])}"
     )
+
+
+def _teacher_name(config: TrainConfig) -> str | None:
+    if not config.teacher_share:
+        return None
+    return config.teacher.name if config.teacher else "largest subnet"
 
 
 def _refuse_mismatches(winner: Winner, golden: Comparison, rtl: Comparison) -> None:

@@ -24,16 +24,22 @@ def run(folder, *args):
     return command(main, prog=PROG, args=[str(folder), "--images", "0", *args])
 
 
+LABELS_ALONE = (
+    "--target", "9500", "--epochs", "10", "--learning-rate", "0.004", "--teacher-share", "0",
+)  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def report(finished):
-    assert run(finished, "--target", "9500", "--epochs", "4", "--learning-rate", "0.002") == 0
+    assert run(finished, *LABELS_ALONE) == 0
     return json.loads((finished / "finetuned-9500fps.json").read_text())
 
 
 def test_a_winner_that_gained_is_written(report, finished):
-    """A supernet of two epochs gains, whatever it is trained with."""
+    """A supernet of two epochs gains from any labels."""
     assert report["kept"] == TUNED and report["model"] == "finetuned-9500fps.pulsar"
     assert report["validation"]["cross_entropy_difference"]["high"] < 0
+    assert (report["teacher"], report["teacher_share"], report["epochs"]) == (None, 0, 10)
     before = IntegerModel.load(finished / "winner-9500fps.pulsar")
     after = IntegerModel.load(finished / report["model"])
     assert after.shape == before.shape and after.hash == report["model_hash"] != before.hash
@@ -63,7 +69,7 @@ def test_the_file_is_documented(report):
 
 def test_the_same_command_trains_nothing_again(report, finished, monkeypatch, capsys):
     monkeypatch.setattr(Trainer, "advance", lambda *_: pytest.fail("trained again"))
-    assert run(finished, "--target", "9500", "--epochs", "4", "--learning-rate", "0.002") == 0
+    assert run(finished, *LABELS_ALONE) == 0
     assert json.loads((finished / "finetuned-9500fps.json").read_text()) == report
     assert "fine-tuning helped" in capsys.readouterr().out
 
@@ -76,6 +82,7 @@ def test_a_winner_that_did_not_gain_is_kept(report, finished, monkeypatch, capsy
         assert found["kept"] == WINNER and found["model"] == f"winner-{rate}fps.pulsar"
         assert not (finished / f"finetuned-{rate}fps.pulsar").exists()
         assert found["validation"]["cross_entropy_difference"]["mean"] > 0
+        assert (found["teacher"], found["teacher_share"]) == ("largest subnet", 1)
     assert capsys.readouterr().out.count("did not help: the winner is kept") == 2
 
 
