@@ -12,7 +12,7 @@
 - :mod:`nas.quantize`: ``python -m nas.quantize``, such a network to an integer model
 - :mod:`nas.supernet`: the network whose subnets share weights, and its export
 - :mod:`nas.warm`: trained networks that its training begins with, or learns from
-- :mod:`nas.training`: its training
+- :mod:`nas.training`: its training; :mod:`nas.train`: ``python -m nas.train``, that alone
 - :mod:`nas.cost`: what a network costs on a board; calibration; the search for an engine
 - :mod:`nas.search`: ``python -m nas.search``, the main job
 - :mod:`nas.finetune`: ``python -m nas.finetune``, its winners trained further

@@ -9,7 +9,6 @@ In the order in which a run goes through them:
 - ``evolution``: the search itself, in the ``band`` of cycles below each limit, led by a ``trend``;
   its state on disk (``evolution_state``, ``run_folder``).
 - ``ranking``: the winners, and the baselines that they are compared with.
-- ``tasks``: the images, by the options.
 - ``report``: the winners on the test images and on the RTL.
 - ``summary``, ``table``, ``pareto``, ``page``: the results as a file, on the terminal, as a plot,
   as a page to look at.

@@ -27,9 +27,9 @@ from nas.search.table import baselines_table, summary_lines, winners_table, work
 from nas.space import Arch
 from nas.supernet.export import export
 from nas.supernet.supernet import Supernet
-from nas.task.task import FolderImages
 from nas.training.checkpoint import load_supernet
-from nas.training.evaluate import evaluate_subnet
+from nas.training.evaluate import evaluate_subnet, moved_net
+from nas.training.processes import Processes
 from nas.training.train import train_supernet
 from rtl.console import DETAIL, progress_bars
 from rtl.files import atomic_write
@@ -95,7 +95,7 @@ def run(options: SearchOptions) -> Summary:
         folder = setups[0].folder
         with run_folder.locked(folder):
             states = load_states(setups)
-            write_task(setups[0])
+            run_folder.write_task(setups[0].task, folder)
             announce(setups[0], console)
             results = [
                 result
@@ -140,14 +140,6 @@ def load_states(setups: Sequence[SearchSetup]) -> list[EvolutionState]:
     return [setup.load_state() for setup in setups]
 
 
-def write_task(setup: SearchSetup) -> None:
-    """Write down what was settled of a folder of images, and which are in which part."""
-    task = setup.task
-    if task.record and isinstance(task.origin, FolderImages):
-        task.record.save(setup.folder / run_folder.TASK)
-        task.origin.parts.save(setup.folder / run_folder.SPLIT)
-
-
 def announce(setup: SearchSetup, console: Console) -> None:
     """Print the caveats; begin to build the simulation, on a core that training leaves idle."""
     for caveat in setup.caveats(setup.engines[0]):
@@ -163,16 +155,23 @@ def search_engines(
     setup: SearchSetup, state: EvolutionState, console: Console
 ) -> list[EngineResult]:
     """Train the supernet, or load it, and search it for each engine."""
-    checkpoint = train_supernet(setup.training, setup.supernets, setup.data, console=console)
+    checkpoint = train_supernet(
+        setup.training,
+        setup.supernets,
+        setup.data,
+        console=console,
+        processes=Processes(device=setup.device),
+    )
     net = load_supernet(checkpoint)
+    evaluated = moved_net(net, setup.device)
     evolution = Evolution(
         setup.space,
         setup.bands(net.order),
-        lambda arch: score_of(net, arch, setup.searching),
+        lambda arch: score_of(evaluated, arch, setup.searching),
         setup.evolution,
         state,
     )
-    outcomes = search(setup, net, evolution, console)
+    outcomes = search(setup, evaluated, evolution, console)
     count = len(setup.targets)
     return [
         EngineResult(
@@ -308,6 +307,7 @@ def measure_winners(
                     hardware=best.hardware,
                     test=test,
                     images=setup.options.images,
+                    device=setup.device,
                     advance=advance,
                 )
             )

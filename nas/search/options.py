@@ -2,22 +2,19 @@
 
 from dataclasses import dataclass
 from math import isfinite
-from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from nas.cost.candidates import OBJECTIVES, Objective
+from nas.task.options import TaskOptions
 from rtl.cli import ENGINE_METAVAR, BoardName, Flag
 from rtl.config import ENGINE_HELP
 from rtl.errors import UserError
 from rtl.model import numerics
 
-SUPERNETS = "supernets"  # folder beside the runs: trained supernets, by the hash of their recipe
-DIGITS_NAME = "digits"
 ENGINE_SEARCH = "free"  # the value of --engine that asks for a search
 DEFAULT_ACT_BITS = (6,)
-SIDE_MAX = 4096
 ENGINE_OPTION_HELP = (
     f"{ENGINE_HELP} With 'free', the engine is searched, too: the fastest configurations within the"
     " limits of the board compete."
@@ -30,18 +27,14 @@ OBJECTIVES_HELP = (
 )
 LIMITS = {
     "images": (0, 1_000_000),
-    "seed": (0, 2**32 - 1),
-    "split": (0, 4),
     "generations": (0, 10_000),
     "population": (4, 10_000),
-    "threads": (1, 256),
-    "workers": (1, 256),
     "tolerance": (0, 100),
 }
 
 
 @dataclass(frozen=True)
-class SearchOptions:
+class SearchOptions(TaskOptions):
     """Search a supernet for the most accurate networks that reach given frame rates.
 
     This trains the supernet, or reuses one that was trained with the same recipe. It searches the
@@ -73,57 +66,6 @@ class SearchOptions:
     python -m nas.search --name fast --targets 15000 25000
     """
 
-    data: Annotated[
-        Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: the digits)")
-    ] = None
-    """Images to train with: a folder for each class."""
-    task: Annotated[Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="")] = None
-    """Images, space and recipe from a file, such as the task.toml of an earlier run."""
-    space: Annotated[
-        str | None,
-        tyro.conf.arg(metavar="NAME|FILE.toml", help_behavior_hint="(default: digits)"),
-    ] = None
-    """Sizes of the subnets, with --data: digits (small), tiny, small (as of DeiT), or a file."""
-    image_size: Annotated[
-        int | None, tyro.conf.arg(metavar="PIXELS", help_behavior_hint="(default: the images')")
-    ] = None
-    """Height and width that images are brought to, with --data: at most 224 by default."""
-    patch: Annotated[
-        int | None, tyro.conf.arg(metavar="PIXELS", help_behavior_hint="(default: by the size)")
-    ] = None
-    """Height and width of a patch, with --data."""
-    skip_unreadable: Flag = False
-    """Leave out images that cannot be read, instead of refusing the folder."""
-    start: Annotated[
-        str | None,
-        tyro.conf.arg(metavar="FILE|FOLDER|NAME", help_behavior_hint="(default: random weights)"),
-    ] = None
-    """Trained network to begin training with, of the sizes of the largest subnet: whatever
-    python -m nas.quantize takes."""
-    start_checkpoint: Annotated[
-        Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")
-    ] = None
-    """Weights of --start, where that is timm's name of a model."""
-    teacher: Annotated[
-        str | None,
-        tyro.conf.arg(metavar="FILE|FOLDER|NAME", help_behavior_hint="(default: none)"),
-    ] = None
-    """Trained network with the same classes, whose answers take the place of the labels: any of
-    timm's, or what python -m nas.quantize takes."""
-    teacher_checkpoint: Annotated[
-        Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")
-    ] = None
-    """Weights of --teacher, where that is timm's name of a model."""
-    teacher_share: Annotated[
-        float | None, tyro.conf.arg(metavar="0 ... 1", help_behavior_hint="(default: 1)")
-    ] = None
-    """Share of --teacher's answers beside the labels."""
-    name: Annotated[
-        str | None, tyro.conf.arg(help_behavior_hint="(default: digits, or the folder's)")
-    ] = None
-    """Name of the run, and of its folder."""
-    out: Path = Path("runs")
-    """Folder of all runs. Trained supernets are kept in OUT/supernets and serve every run."""
     board: BoardName = "sim"
     """Board: kv260, sim, ulx3s, zcu102, zcu104, or a file. Frame rates depend on its clock
     and engine."""
@@ -157,36 +99,20 @@ class SearchOptions:
     """How many points of accuracy a winner may give up to lower the objectives."""
     images: int = 16
     """Number of test images that each winner classifies on the RTL, at most all of them."""
-    seed: int = 0
-    """Seed of everything random, training included."""
-    split: int = 0
-    """Split of the digits, 0 to 4: each digit is a test image in one of the five."""
     generations: int = 10
     """Number of generations of the search, for each frame rate."""
     population: int = 16
     """Number of candidates that survive a generation."""
-    threads: int = 1
-    """Threads of PyTorch. Another number changes the last bits of training, so the results, too."""
-    workers: int = 1
-    """Processes that compute costs, and read images. More than one pays for networks of ImageNet's
-    size."""
     scheduler: Annotated[
         str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="(default: none)")
     ] = None
     """Address of a Dask scheduler, such as tcp://10.0.0.1:8786, whose workers compute costs."""
-    quick: Flag = False
-    """Try the command: hardly any training, at most 2 generations of 6. Accuracies mean nothing."""
     restart: Flag = False
     """Discard the content of OUT/NAME first. Trained supernets are kept."""
 
     def __post_init__(self) -> None:
-        name = self.run_name
-        if Path(name).name != name or name in ("", "..", SUPERNETS):
-            raise UserError(f"--name must be the name of a folder in {self.out}, not {name!r}")
-        self._check_task()
-        for name, (low, high) in LIMITS.items():
-            if not low <= getattr(self, name) <= high:
-                raise UserError(f"--{name} must be from {low} to {high}, not {getattr(self, name)}")
+        super().__post_init__()
+        self.require_within(LIMITS)
         if not self.objectives or len(set(self.objectives)) < len(self.objectives):
             raise UserError("--objectives must name at least one, and each once")
         if self.act_bits and self.engine != ENGINE_SEARCH:
@@ -208,40 +134,3 @@ class SearchOptions:
                 raise UserError(f"--targets must be positive, not {target:g}")
         if len({f"{target:g}" for target in self.targets}) < len(self.targets):
             raise UserError("--targets must differ from each other within six digits")
-
-    @property
-    def run_name(self) -> str:
-        """Name of the run: the one that was given, or that of its images."""
-        if self.name is not None:
-            return self.name
-        if self.task:
-            return self.task.stem
-        return self.data.resolve().name if self.data else DIGITS_NAME
-
-    def _check_task(self) -> None:
-        """Refuse options that do not go together."""
-        for option, needed in (("start_checkpoint", "start"), ("teacher_checkpoint", "teacher")):
-            if getattr(self, option) and not getattr(self, needed):
-                flag = option.replace("_", "-")
-                raise UserError(f"--{flag} needs --{needed}: timm's name of the model")
-        if self.teacher_share is not None:
-            if not self.teacher and not self.task:
-                raise UserError("--teacher-share needs --teacher")
-            if not 0 <= self.teacher_share <= 1:
-                raise UserError(f"--teacher-share must be from 0 to 1, not {self.teacher_share:g}")
-        if self.data and self.task:
-            raise UserError("--data and --task exclude each other: a task names its folder")
-        sizes = {"--space": self.space, "--image-size": self.image_size, "--patch": self.patch}
-        if self.data is None:
-            for option, value in sizes.items():
-                if value is not None:
-                    raise UserError(f"{option} needs --data: the digits and a task have their own")
-        for option in ("--image-size", "--patch"):
-            value = sizes[option]
-            if value is not None and not 1 <= int(value) <= SIDE_MAX:
-                raise UserError(f"{option} must be from 1 to {SIDE_MAX}, not {value}")
-        if self.data is None and self.task is None:
-            if self.skip_unreadable:
-                raise UserError("--skip-unreadable needs --data or --task")
-        elif self.split:
-            raise UserError("--split is of the digits: a folder has its own parts")

@@ -21,7 +21,7 @@ from nas.supernet.portions import kept_images
 from nas.supernet.supernet import Supernet
 from nas.task.task import Task
 from nas.testset import load_test
-from nas.training.evaluate import Result, evaluate, evaluate_subnet
+from nas.training.evaluate import Result, evaluate, evaluate_subnet, moved_net
 from rtl.errors import ToolError
 from rtl.model import IntegerModel
 from sim import golden
@@ -98,6 +98,7 @@ def measure_winner(
     hardware: HardwareTarget,
     test: TestImages,
     images: int,
+    device: torch.device,
     advance: Advance,
 ) -> MeasuredWinner:
     """Measure one winner and its baselines on the test set.
@@ -116,16 +117,18 @@ def measure_winner(
     test : TestImages
     images : int
         Number of test images to run on the RTL.
+    device : torch.device
+        Device that evaluates on all test images.
     advance : callable
     """
     whole = test.whole
-    candidate, network = outcome.winner.candidate, IntegerNetwork(model)
+    candidate, network = outcome.winner.candidate, IntegerNetwork(model, device)
     advance("accuracy on the test images")
-    qat = evaluate_subnet(net, candidate.arch, whole)
+    qat = evaluate_subnet(moved_net(net, device), candidate.arch, whole)
     integer = evaluate_model(network, whole)
     advance("baselines on the test images")
     uniform, random = (
-        measure_baseline(net, pick, model, integer, whole)
+        measure_baseline(net, pick, model, integer, whole, device)
         for pick in (outcome.uniform, outcome.random)
     )
     difference = paired_difference(integer.correct, qat.correct)
@@ -170,7 +173,12 @@ def measure_winner(
 
 
 def measure_baseline(
-    net: Supernet, pick: Pick, winner: IntegerModel, answers: Result, test: Images
+    net: Supernet,
+    pick: Pick,
+    winner: IntegerModel,
+    answers: Result,
+    test: Images,
+    device: torch.device,
 ) -> Baseline:
     """Compare a winner with a baseline on the test set, both as integer models.
 
@@ -182,7 +190,7 @@ def measure_baseline(
         class_names=winner.class_names,
         preprocessing=winner.preprocessing,
     )
-    integer = evaluate_model(IntegerNetwork(model), test)
+    integer = evaluate_model(IntegerNetwork(model, device), test)
     losses = paired_mean_difference(answers.cross_entropy, integer.cross_entropy)
     accuracies = paired_difference(answers.correct, integer.correct)
     return Baseline(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.search.evolution_state import EvolutionState
+from nas.task.task import FolderImages, Task
 from rtl.errors import UserError
 
 PREDICTIONS, SUMMARY, PLOT = "predictions.json", "summary.json", "pareto.png"
@@ -48,6 +49,13 @@ def locked(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise UserError(f"another run is at work in {folder}") from None
         yield
+
+
+def write_task(task: Task, folder: Path) -> None:
+    """Write down what was settled of a folder of images, and which are in which part."""
+    if task.record and isinstance(task.origin, FolderImages):
+        task.record.save(folder / TASK)
+        task.origin.parts.save(folder / SPLIT)
 
 
 def discard(folder: Path) -> None:

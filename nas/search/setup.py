@@ -15,25 +15,26 @@ from nas.cost import ExactCosts, HardwareTarget, SubnetCosts
 from nas.cost.calibration import power_model
 from nas.cost.estimate import caveats
 from nas.cost.sweep import workers
-from nas.data import ImageSet, TrainingData, read, spread, thinned
+from nas.data import ImageSet, TrainingData, read, spread
+from nas.numerics.device import usable_device
 from nas.search import run_folder
 from nas.search.band import Band
 from nas.search.candidate_engines import CandidateEngines, candidate_engines
 from nas.search.evolution import EvolutionConfig
 from nas.search.evolution_state import EvolutionState
-from nas.search.options import SUPERNETS, SearchOptions
+from nas.search.options import SearchOptions
 from nas.search.summary import TaskFigures
-from nas.search.tasks import open_task
 from nas.space import NATURAL_ORDER, Space, TileOrder
+from nas.task.opening import open_task
 from nas.task.task import Task
 from nas.training.recipe import TrainConfig
 from rtl.board import load_board
+from rtl.errors import UserError
 from rtl.timing.fingerprint import fingerprint
 
 MOST_IMAGES = 5000
 """Images that compare candidates: one standard error of an accuracy of 80 % is 0.6 points, that of
 a difference between two similar subnets less."""
-QUICK_EVERY = 7  # one image in seven
 QUICK_EVOLUTION = {"generations": 2, "population": 6}
 
 
@@ -49,24 +50,24 @@ class SearchSetup:
     candidates : CandidateEngines
         Engines of this width, and the space of subnets.
     task : Task
-    data : TrainingData
-        Images to train and search with; no test image.
     training : TrainConfig
     evolution : EvolutionConfig
     targets : tuple of float
         Frame rates to reach, in frames per second.
     costs : ExactCosts
+    device : torch.device
+        Device that trains and evaluates.
     """
 
     options: SearchOptions
     index: int
     candidates: CandidateEngines
     task: Task
-    data: TrainingData
     training: TrainConfig
     evolution: EvolutionConfig
     targets: tuple[float, ...]
     costs: ExactCosts
+    device: torch.device
 
     @property
     def engines(self) -> tuple[HardwareTarget, ...]:
@@ -78,14 +79,19 @@ class SearchSetup:
         return self.candidates.space
 
     @property
+    def data(self) -> TrainingData:
+        """Images to train and search with; no test image."""
+        return self.task.data
+
+    @property
     def folder(self) -> Path:
         """Folder of the run."""
-        return self.options.out / self.options.run_name
+        return self.options.folder
 
     @property
     def supernets(self) -> Path:
         """Folder of the trained supernets of all runs."""
-        return self.options.out / SUPERNETS
+        return self.options.supernets
 
     @property
     def state_path(self) -> Path:
@@ -202,34 +208,43 @@ def prepare(options: SearchOptions, costs: ExactCosts, console: Console) -> tupl
     """
     if "energy_joules" in options.objectives:
         power_model(load_board(options.board))
+    device = usable_device(options.device, torch.float64)
     task = open_task(options, console)
+    _require_test_images(options, task)
     candidates, targets = candidate_engines(options, task.space, costs, console)
     evolution = EvolutionConfig(
         population=options.population,
         generations=options.generations,
         seed=options.seed,
     )
-    data = task.data
     if options.quick:
         limits = {
             name: min(most, getattr(evolution, name)) for name, most in QUICK_EVOLUTION.items()
         }
-        evolution, data = replace(evolution, **limits), thinned(data, QUICK_EVERY)
+        evolution = replace(evolution, **limits)
     recipes = [_recipe(options, task, each) for each in candidates]
     return tuple(
-        SearchSetup(options, index, each, task, data, recipe, evolution, targets, costs)
+        SearchSetup(options, index, each, task, recipe, evolution, targets, costs, device)
         for index, (each, recipe) in enumerate(zip(candidates, recipes, strict=True))
     )
 
 
 def _recipe(options: SearchOptions, task: Task, candidates: CandidateEngines) -> TrainConfig:
-    config = task.config(
+    return task.config(
         candidates.space,
         act_bits=candidates.act_bits,
         seed=options.seed,
         threads=options.threads,
     )
-    return config.shortened() if options.quick else config
+
+
+def _require_test_images(options: SearchOptions, task: Task) -> None:
+    """Check that there are as many test images as the RTL is to run."""
+    if options.images > task.test_images:
+        raise UserError(
+            f"--images must be from 0 to {task.test_images}, the number of test images, not"
+            f" {options.images}"
+        )
 
 
 def cost_workers(options: SearchOptions) -> AbstractContextManager[Executor | None]:

@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.table import Table
 
 from nas.cost import ExactCosts, HardwareTarget, SubnetCosts
-from nas.search.options import SUPERNETS
 from nas.space import Arch
 from nas.studies.answers import integer_answers
 from nas.studies.options import StudyOptions
 from nas.studies.resampling import cell, crossed_mean
 from nas.studies.setup import study_data, study_recipe
 from nas.studies.spread import spread_by_cycles
+from nas.task.options import SUPERNETS
 from nas.testset import load_digits_test
 from nas.training.checkpoint import load_supernet
 from nas.training.evaluate import Result

@@ -15,12 +15,13 @@ from rich.table import Table
 from nas.digits import SPLITS, load_digits
 from nas.intervals import Difference
 from nas.search import job
-from nas.search.options import SUPERNETS, SearchOptions
+from nas.search.options import SearchOptions
 from nas.search.summary import Summary
 from nas.space import Arch
 from nas.studies.answers import integer_answers
 from nas.studies.options import StudyOptions
 from nas.studies.resampling import cell, crossed_mean, nested_mean
+from nas.task.options import SUPERNETS
 from nas.testset import load_digits_test
 from nas.training.checkpoint import load_supernet
 from nas.training.evaluate import Result

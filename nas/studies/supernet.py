@@ -16,13 +16,13 @@ from rich.table import Table
 
 from nas.cost import ExactCosts, HardwareTarget, SubnetCosts
 from nas.data import TrainingData
-from nas.search.options import SUPERNETS
 from nas.space import Arch
 from nas.studies.options import StudyOptions
 from nas.studies.resampling import cell, crossed_mean
 from nas.studies.setup import study_data, study_recipe
 from nas.studies.spread import spread_by_cycles
 from nas.supernet.supernet import Supernet
+from nas.task.options import SUPERNETS
 from nas.training.checkpoint import load_supernet
 from nas.training.evaluate import evaluate_subnet
 from nas.training.recipe import TrainConfig

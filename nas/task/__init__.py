@@ -9,4 +9,5 @@
 - ``record``: a task as a TOML file
 - ``networks``: trained networks that a recipe names
 - ``folder``: the task of a folder
+- ``options``, ``opening``: options that name a task, and that task
 """

@@ -22,6 +22,7 @@ from nas.training.pictures import PictureAugmentation
 from rtl.files import atomic_write
 
 Share = Annotated[float, Field(ge=0, le=1)]
+DropRate = Annotated[float, Field(ge=0, lt=1)]
 Length = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -92,6 +93,10 @@ class RecipeRecord(_TaskPart):
     quantized_learning_rate: PositiveFloat = 2e-3
     weight_decay: Share = 0.02
     label_smoothing: Share = 0.1
+    mixup: Length = 0.0
+    cutmix: Length = 0.0
+    drop_path: DropRate = 0.0
+    clip_grad: Length = 0.0
     teacher: NetworkRecord | None = None
     teacher_share: Share = 1.0
     augmentation: AugmentationRecord = AugmentationRecord()

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.numerics.codes import INT16
 from nas.numerics.device import moved_to
+from nas.supernet.residual import residual_codes
 from nas.training.share import Share
 
 RESIDUAL = ("embed", "attended", "output")  # ends of the names of the residual stream's tensors
@@ -59,7 +59,6 @@ class DropPath:
             before = self._residual[:, -tensor.shape[1] :]  # behind the last block fewer tokens
             tensor = before + (tensor - before) * factor.to(tensor.dtype)
             if self._codes:
-                tensor = tensor + (tensor.round() - tensor).detach()
-                tensor = tensor.clamp(*INT16)
+                tensor = residual_codes(tensor)
         self._residual = tensor
         return tensor

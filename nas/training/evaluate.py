@@ -1,6 +1,7 @@
 """Answers of a model on a set of images."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,3 +67,8 @@ def evaluate_subnet(net: Supernet, arch: Arch, images: Images, *, quantized: boo
     run = net.quantized if quantized else net
     batch = forward_images(net.shape(arch), BATCH)
     return evaluate(lambda images: run(images, arch), images, batch)
+
+
+def moved_net(net: Supernet, device: torch.device) -> Supernet:
+    """Return the network on a device: itself where it is there, else a copy."""
+    return net if net.position.device == device else deepcopy(net).to(device)

@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
 import torch
@@ -20,6 +21,7 @@ from rtl.errors import UserError
 
 BUCKET_BYTES = 25 << 20  # of gradients that are summed at once
 CPU = torch.device("cpu")
+PATIENCE = timedelta(hours=2)  # of processes with one another: reading a large folder takes time
 T = TypeVar("T")
 
 
@@ -114,11 +116,17 @@ class Processes:
         raise SystemExit(EXIT_USER)
 
     @contextmanager
-    def agreed(self) -> Iterator[None]:
-        """Let no process go on unless the block ends well in all; the first one says why not."""
+    def agreed(self, *, ahead: bool = False) -> Iterator[None]:
+        """Let no process go on unless the block ends well in all; the first one says why not.
+
+        With ``ahead`` the first one goes through the block before the others: what it leaves in
+        caches is there for them.
+        """
         if self.count == 1:
             yield
             return
+        if ahead and not self.first:
+            self.of_first(None)
         problem = None
         try:
             yield
@@ -126,6 +134,9 @@ class Processes:
             problem = str(error)
         except OSError as error:
             problem = f"{error.strerror or error}: {error.filename}"
+        finally:
+            if ahead and self.first:
+                self.of_first(None)
         for rank, text in enumerate(self.of_all(problem)):
             if text is not None:
                 self.refuse(UserError(text if rank == 0 else f"process {rank}: {text}"))
@@ -173,7 +184,8 @@ def joined(device: str) -> Iterator[Processes]:
     own = usable_device(device, torch.float64)
     if own.type == "cuda":
         torch.cuda.set_device(own)
-    distributed.init_process_group("gloo" if own.type == "cpu" else "cpu:gloo,cuda:nccl")
+    backend = "gloo" if own.type == "cpu" else "cpu:gloo,cuda:nccl"
+    distributed.init_process_group(backend, timeout=PATIENCE)
     try:
         yield Processes(rank, count, own)
     finally:

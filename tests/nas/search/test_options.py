@@ -2,8 +2,6 @@
 
 import pytest
 
-from nas.digits import SPLITS
-from nas.search.options import LIMITS
 from tests.nas.search.runs import PROG, run
 
 
@@ -53,7 +51,3 @@ def test_refused_in_one_line(arguments, message, tmp_path, capsys):
     assert len(lines) == 1
     assert lines[0].startswith(f"{PROG}: error: {message.replace('OUT', str(tmp_path))}")
     assert not any(tmp_path.iterdir())
-
-
-def test_every_split_can_be_chosen():
-    assert LIMITS["split"] == (0, SPLITS - 1)

@@ -1,4 +1,4 @@
-"""A folder of images, from the command line to winners; options that do not go together."""
+"""The task that options name: a folder of images, from the command line to winners."""
 
 import json
 from dataclasses import replace
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from nas.search.options import SearchOptions
-from nas.search.tasks import open_task
+from nas.task.opening import open_task
+from nas.task.options import TaskOptions
 from nas.task.record import TaskRecord
 from rtl.errors import UserError
 from rtl.model import IntegerModel
@@ -39,40 +39,22 @@ def test_a_folder_becomes_winners(tmp_path, capsys):
     assert other["winners"] == summary["winners"] and other["supernet"] == summary["supernet"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--data", "a", "--task", "b.toml"], "--data and --task exclude each other"),
-        (["--space", "tiny"], "--space needs --data: the digits and a task have their own"),
-        (["--task", "b.toml", "--patch", "4"], "--patch needs --data: the digits and a task"),
-        (["--data", "a", "--image-size", "0"], "--image-size must be from 1 to 4096, not 0"),
-        (["--data", "a", "--split", "1"], "--split is of the digits: a folder has its own parts"),
-        (["--skip-unreadable"], "--skip-unreadable needs --data or --task"),
-        (["--start-checkpoint", "a.pth"], "--start-checkpoint needs --start"),
-        (["--teacher-checkpoint", "a.pth"], "--teacher-checkpoint needs --teacher: timm's name"),
-        (["--teacher-share", "0.5"], "--teacher-share needs --teacher"),
-        (
-            ["--teacher", "a", "--teacher-share", "1.5"],
-            "--teacher-share must be from 0 to 1, not 1.5",
-        ),
-        (["--teacher", "a"], "a: no file, no folder, and no name of timm's"),
-        (["--start", "vit_tiny_patch16_224"], "vit_tiny_patch16_224: no weights: give"),
-        (["--data", "none"], "none: no such folder"),
-        (["--task", "none.toml"], "No such file or directory: none.toml"),
-    ],
-)
-def test_refused(arguments, message, tmp_path, capsys):
-    assert run(tmp_path, *arguments) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert message in line and not any(tmp_path.iterdir())
-
-
 def test_more_test_images_than_there_are(tmp_path, capsys):
     folder = fill(tmp_path / "bugs", 20)
     assert run(tmp_path / "runs", "--data", str(folder), "--images", "9") == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert "--images must be from 0 to 8, the number of test images, not 9" in said
     assert not (tmp_path / "runs").exists()
+
+
+def test_changes_of_the_recipe_are_in_the_record(tmp_path):
+    options = TaskOptions(data=fill(tmp_path / "bugs", 20))
+    changes = {"batch": 8, "mixup": 0.5, "float_epochs": 2}
+    task = open_task(options, Console(quiet=True), changes)
+    for name, value in changes.items():
+        assert getattr(task.record.recipe, name) == getattr(task.recipe, name) == value
+    with pytest.raises(UserError, match="the recipe: batch = 0: input should be greater than 0"):
+        open_task(options, Console(quiet=True), {"batch": 0})
 
 
 LARGEST: dict[str, Any] = {"embed_dim": 64, "depth": 4, "num_heads": 4, "num_classes": 2}
@@ -83,12 +65,12 @@ def test_a_network_to_start_from(tmp_path):
     folder, console = fill(tmp_path / "bugs", 20), Console(quiet=True)
     (tmp_path / "one").mkdir()
     saved(tmp_path / "one", "vit_tiny_patch16_224", img_size=16, patch_size=2, **LARGEST)
-    options = SearchOptions(data=folder, start=str(tmp_path / "one"), images=0)
+    options = TaskOptions(data=folder, start=str(tmp_path / "one"))
     task = open_task(options, console)
     assert task.record and task.record.recipe.start and task.recipe.start
     assert task.record.recipe.start.name == task.recipe.start.name == str(tmp_path / "one")
     task.record.save(tmp_path / "task.toml")
-    options = SearchOptions(task=tmp_path / "task.toml", images=0)
+    options = TaskOptions(task=tmp_path / "task.toml")
     assert open_task(options, console).recipe == task.recipe
     (tmp_path / "two").mkdir()
     grey: dict[str, Any] = {"img_size": 28, "patch_size": 7, "in_chans": 1, **LARGEST}
@@ -96,7 +78,7 @@ def test_a_network_to_start_from(tmp_path):
     other = replace(options, start=str(tmp_path / "two"))
     with pytest.raises(UserError, match="two: --image-size 16 is not a multiple of the patch"):
         open_task(other, console)
-    found = open_task(SearchOptions(start=str(tmp_path / "two"), images=0), console).recipe
+    found = open_task(TaskOptions(start=str(tmp_path / "two")), console).recipe
     assert found.start and found.start.sha256 != task.recipe.start.sha256
 
 
@@ -105,15 +87,13 @@ def test_a_teacher(tmp_path):
     (tmp_path / "one").mkdir()
     saved(tmp_path / "one", "vit_tiny_patch16_224", num_classes=2)
     teacher = str(tmp_path / "one")
-    out: dict[str, Any] = {"images": 0, "teacher_share": 0.25}
-    options = SearchOptions(data=folder, teacher=teacher, **out)
+    out: dict[str, Any] = {"teacher_share": 0.25}
+    options = TaskOptions(data=folder, teacher=teacher, **out)
     task = open_task(options, console)
     assert task.recipe.teacher and task.recipe.teacher.name == teacher
     assert task.recipe.teacher_share == 0.25
     assert task.record
     task.record.save(tmp_path / "task.toml")
-    assert open_task(SearchOptions(task=tmp_path / "task.toml", images=0), console).recipe == (
-        task.recipe
-    )
+    assert open_task(TaskOptions(task=tmp_path / "task.toml"), console).recipe == (task.recipe)
     with pytest.raises(UserError, match="one has 2 classes, the task 10: a teacher must"):
-        open_task(SearchOptions(teacher=teacher, **out), console)
+        open_task(TaskOptions(teacher=teacher, **out), console)
