@@ -24,7 +24,7 @@ from rtl.model import IntegerModel
 
 @dataclass(frozen=True, eq=False)
 class FinishedSearch:
-    """What a finished search left.
+    """Folder of a finished search: what it left there.
 
     Parameters
     ----------
