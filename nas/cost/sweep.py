@@ -141,7 +141,7 @@ def workers(count: int, scheduler: str | None = None) -> Iterator[Executor]:
     """
     if scheduler is None:
         context = get_context("spawn")
-        with ProcessPoolExecutor(count, context, initializer=_end_with_parent) as pool:
+        with ProcessPoolExecutor(count, context, initializer=end_with_parent) as pool:
             try:
                 yield pool
             except BaseException:
@@ -170,7 +170,7 @@ async def _reach(scheduler: str) -> None:
     await comm.close()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Let a worker end when the sweep is killed; otherwise it would wait for work forever."""
 
     def watch() -> None:

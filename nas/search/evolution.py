@@ -25,7 +25,14 @@ from pymoo.core.problem import Problem
 from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
 from nas.search.band import Band
-from nas.search.evolution_state import EvolutionState, Genes, Score, TargetState
+from nas.search.evolution_state import (
+    Evaluate,
+    EvolutionState,
+    Genes,
+    Score,
+    TargetState,
+    add_scores,
+)
 from nas.search.trend import Trend
 from nas.space import Arch, Space
 
@@ -34,8 +41,6 @@ POOL = 8  # children that are made for each that is evaluated
 TOURNAMENT = 3  # genes of which the one with the best trend takes a step
 CROSSOVER = 0.5  # probability that a child has two parents
 RANDOM_DRAWS = 1 << 16  # as the number of a generation: seeds the random subnets
-
-Evaluate = Callable[[Arch], Score]
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class Evolution:
     bands : sequence of Band
         The target of each search; the smallest subnet must reach it.
     evaluate : callable
-        Returns the score of a subnet on the search images; called once for each.
+        Returns the scores of subnets on the search images; each is asked for once.
     config : EvolutionConfig
     state : EvolutionState
         The search continues from here, and changes it.
@@ -177,9 +182,7 @@ class Evolution:
 
     def _evaluate(self, population: Iterable[Genes]) -> None:
         """Score the subnets that have no score yet."""
-        for genes in population:
-            if genes not in self.state.scores:
-                self.state.scores[genes] = self.evaluate(self.space.decode(genes))
+        add_scores(self.state.scores, population, self.space, self.evaluate)
 
     def _survivors(
         self, population: Sequence[Genes], index: int, rng: np.random.Generator

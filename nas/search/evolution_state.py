@@ -1,10 +1,12 @@
 """State of an evolutionary search, in a file: every score, and what each target has found."""
 
 import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nas.space import Arch, Space
 from rtl.errors import UserError
 from rtl.files import atomic_write
 
@@ -29,6 +31,8 @@ class Score:
 
 
 Scores = dict[Genes, Score]
+Evaluate = Callable[[Sequence[Arch]], Sequence[Score]]
+"""Returns the scores of subnets in their order."""
 
 
 @dataclass
@@ -122,6 +126,15 @@ class EvolutionState:
             )
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: damaged ({type(error).__name__}): delete the file") from None
+
+
+def add_scores(
+    scores: Scores, population: Iterable[Genes], space: Space, evaluate: Evaluate
+) -> None:
+    """Evaluate the subnets that have no score yet."""
+    missing = [genes for genes in dict.fromkeys(population) if genes not in scores]
+    found = evaluate([space.decode(genes) for genes in missing])
+    scores.update(zip(missing, found, strict=True))
 
 
 def _listed(scores: Scores) -> list[list[Any]]:

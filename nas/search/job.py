@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,23 +13,22 @@ from rich.console import Console
 from rich.progress import TaskID
 
 from nas.cost import ExactCosts, HardwareTarget
-from nas.data import ImageSet
 from nas.report.page import write_report
 from nas.search import pareto, run_folder
 from nas.search.evolution import Candidate, Evolution
-from nas.search.evolution_state import EvolutionState, Score
+from nas.search.evolution_state import Evaluate, EvolutionState
 from nas.search.options import ENGINE_SEARCH, SearchOptions
 from nas.search.page import PICTURES, search_report
 from nas.search.ranking import Outcome, Ranking
 from nas.search.report import MeasuredWinner, TestImages, measure_winner, refuse_mismatches
+from nas.search.scoring import scores_on, scoring_pool
 from nas.search.setup import SearchSetup, cost_workers, prepare
 from nas.search.summary import Summary, versions
 from nas.search.table import baselines_table, summary_lines, winners_table, work_table
-from nas.space import Arch
 from nas.supernet.export import export
 from nas.supernet.supernet import Supernet
 from nas.training.checkpoint import load_supernet
-from nas.training.evaluate import evaluate_subnet, moved_net
+from nas.training.evaluate import moved_net
 from nas.training.processes import Processes
 from nas.training.train import train_supernet
 from rtl.console import DETAIL, progress_bars
@@ -163,15 +163,11 @@ def search_engines(
         processes=Processes(device=setup.device),
     )
     net = load_supernet(checkpoint)
-    evaluated = moved_net(net, setup.device)
-    evolution = Evolution(
-        setup.space,
-        setup.bands(net.order),
-        lambda arch: score_of(evaluated, arch, setup.searching),
-        setup.evolution,
-        state,
-    )
-    outcomes = search(setup, evaluated, evolution, console)
+    bands = setup.bands(net.order)
+    with evaluators(setup, checkpoint, net) as (evaluate, rerank):
+        evolution = Evolution(setup.space, bands, evaluate, setup.evolution, state)
+        ranking = Ranking(evolution, rerank, setup.options.tolerance / 100)
+        outcomes = search(setup, evolution, ranking, console)
     count = len(setup.targets)
     return [
         EngineResult(
@@ -186,14 +182,28 @@ def search_engines(
     ]
 
 
+@contextmanager
+def evaluators(
+    setup: SearchSetup, checkpoint: Path, net: Supernet
+) -> Iterator[tuple[Evaluate, Evaluate]]:
+    """Scores on the search images and on the re-ranking images.
+
+    On a CPU by several processes, if the options say so.
+    """
+    parts = setup.searching, setup.reranking
+    if setup.options.workers == 1 or setup.device.type != "cpu":
+        evaluated = moved_net(net, setup.device)
+        yield scores_on(evaluated, parts[0]), scores_on(evaluated, parts[1])
+        return
+    with scoring_pool(checkpoint, parts, setup.options.workers) as pool:
+        yield pool.on(0), pool.on(1)
+
+
 def search(
-    setup: SearchSetup, net: Supernet, evolution: Evolution, console: Console
+    setup: SearchSetup, evolution: Evolution, ranking: Ranking, console: Console
 ) -> list[Outcome]:
     """Search for every engine and frame rate; the state is saved after each generation."""
     state, outcomes = evolution.state, []
-    ranking = Ranking(
-        evolution, lambda arch: score_of(net, arch, setup.reranking), setup.options.tolerance / 100
-    )
     with progress_bars(DETAIL, console=console) as progress:
         bars = [
             progress.add_task(f"search, {target:g} fps{label}", total=setup.stages, detail="")
@@ -213,12 +223,6 @@ def search(
             state.save(setup.state_path)
             progress.update(bar, completed=setup.stages)
     return outcomes
-
-
-def score_of(net: Supernet, arch: Arch, images: ImageSet) -> Score:
-    """Evaluate a subnet in quantized mode."""
-    result = evaluate_subnet(net, arch, images)
-    return Score(1 - result.accuracy, float(result.cross_entropy.mean()))
 
 
 # --- the winners --------------------------------------------------------------------------------

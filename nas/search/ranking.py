@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.search.evolution import UNIFORM, Candidate, Evaluate, Evolution
-from nas.search.evolution_state import Genes
+from nas.search.evolution import UNIFORM, Candidate, Evolution
+from nas.search.evolution_state import Evaluate, Genes, add_scores
 
 SHORTLIST = 16
 ROUNDING = 1e-9  # tolerated in the sum of an error and the tolerance
@@ -67,7 +67,7 @@ class Ranking:
     evolution : Evolution
         Finished for the targets that are ranked.
     rerank : callable
-        Returns the score of a subnet on the re-ranking images; called once for each.
+        Returns the scores of subnets on the re-ranking images; each is asked for once.
     tolerance : float
         How much larger the error of a pick may be than that of the best, to lower the objectives.
     """
@@ -90,9 +90,7 @@ class Ranking:
     def _pick(self, pool: Sequence[Genes], index: int, also: Sequence[Genes] = ()) -> Pick:
         listed = list(dict.fromkeys([*self._shortlist(pool, index), *also]))
         reranked = self.evolution.state.reranked
-        for genes in listed:
-            if genes not in reranked:
-                reranked[genes] = self.rerank(self.evolution.space.decode(genes))
+        add_scores(reranked, listed, self.evolution.space, self.rerank)
         candidates = self.evolution.candidates(listed, index)
 
         def rank(candidate: Candidate) -> tuple[float, tuple[float, ...]]:

@@ -83,16 +83,16 @@ class _LinearFunction(torch.autograd.Function):
         else:
             code = torch.addcmul(codes.bias * codes.factor + 0.5, acc, codes.factor).floor_()
         y = code.clamp(low, high)
-        clipped = code != y  # a byte per code, all that the gradient needs of them
+        kept = code == y  # a byte per code, all that the gradient needs of them
         ctx.save_for_backward(
-            flat, weight, bias, log_step, log_in, log_out, clipped, codes.weight, codes.factor
+            flat, weight, bias, log_step, log_in, log_out, kept, codes.weight, codes.factor
         )
         return y.float().reshape(*x.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx, gradient):
-        flat, weight, bias, log_step, log_in, log_out, clipped, codes, factor = ctx.saved_tensors
-        g = torch.where(clipped, 0.0, gradient.reshape(clipped.shape))
+        flat, weight, bias, log_step, log_in, log_out, kept, codes, factor = ctx.saved_tensors
+        g = gradient.reshape(kept.shape) * kept
         g_x = (g @ (codes * factor.unsqueeze(1))).reshape(*gradient.shape[:-1], -1)
         g_codes = (g.t() @ flat).mul_(factor.unsqueeze(1))  # (rows, depth), of the weight codes
         # d y / d ln(factor) summed over tokens, without another pass over the activations.

@@ -127,13 +127,13 @@ class _NormFunction(torch.autograd.Function):
         factor = torch.ldexp(k.mul_(root), 1 - (e + shift)).float()
         code = torch.addcmul(r.new_full((), 0.5), normal, factor).floor_()
         y = code.clamp(low, high)
-        ctx.save_for_backward(r, code != y, mean, rstd, torch.ldexp(gain, -shift).float())
+        ctx.save_for_backward(r, code == y, mean, rstd, torch.ldexp(gain, -shift).float())
         return y
 
     @staticmethod
     def backward(ctx, gradient):
-        r, clipped, mean, rstd, scale = ctx.saved_tensors
-        g = torch.where(clipped, 0.0, gradient).mul_(scale)
+        r, kept, mean, rstd, scale = ctx.saved_tensors
+        g = (gradient * kept).mul_(scale)
         g_r, _, _ = torch.ops.aten.native_layer_norm_backward(
             g, r, [r.shape[-1]], mean, rstd, None, None, [True, False, False]
         )

@@ -11,13 +11,13 @@ class _SaturatingAdd(torch.autograd.Function):
     def forward(ctx, a, b):
         total = a + b
         y = total.clamp(*INT16)
-        ctx.save_for_backward(total != y)
+        ctx.save_for_backward(total == y)
         return y
 
     @staticmethod
     def backward(ctx, gradient):
-        (clipped,) = ctx.saved_tensors
-        g = torch.where(clipped, 0.0, gradient)
+        (kept,) = ctx.saved_tensors
+        g = gradient * kept
         return g, g
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.numerics.codes import INT8, INT16
+from nas.numerics.device import moved_to
 from nas.numerics.reshape import join_heads, patches_of, split_heads
 from nas.space import Arch, Space
 from nas.supernet.attention import attention_weights, context, scores
@@ -96,6 +97,9 @@ class Supernet(nn.Module):
         self.order: dict[str, Sequence[int]] = {}
         self.residual_scale = 2.0**-10
         width, shape = space.widths[-1], space.shape(space.largest())
+        mean = torch.tensor(config.pixel_mean, dtype=torch.float32)
+        self.pixel_mean: Tensor
+        self.register_buffer("pixel_mean", mean, persistent=False)
         self.embed = ElasticLinear(width, shape.patch_values, init_std=shape.patch_values**-0.5)
         # The class token is the last token; its own embedding and its position are one row. A head
         # on the mean of the patches has none.
@@ -132,9 +136,8 @@ class Supernet(nn.Module):
 
         The images may lie on another device than the network.
         """
-        device = self.position.device
-        mean = torch.tensor(self.config.pixel_mean, dtype=torch.float32, device=device)
-        return patches_of(images.to(device).float() - mean, self.config.space.patch)
+        images = images.to(self.pixel_mean.device)
+        return patches_of(images.float() - self.pixel_mean, self.config.space.patch)
 
     def gains(self, index: int, arch: Arch) -> tuple[Tensor, Tensor]:
         """Logarithms of a block's layer scaling behind attention and MLP: (width,) each."""
@@ -306,12 +309,12 @@ class Supernet(nn.Module):
     @property
     def log_pixel(self) -> Tensor:
         """Logarithm of a pixel code's real value."""
-        return self.position.new_tensor(-log(self.config.pixel_std))
+        return self.position.new_full((), -log(self.config.pixel_std))
 
     @property
     def log_residual(self) -> Tensor:
         """Logarithm of a residual code's real value."""
-        return self.position.new_tensor(log(self.residual_scale))
+        return self.position.new_full((), log(self.residual_scale))
 
     def position_codes(self, width: int) -> Tensor:
         """(tokens, width) residual codes of the position embedding."""
@@ -320,9 +323,7 @@ class Supernet(nn.Module):
     def bits8_rows(self, arch: Arch) -> dict[str, Tensor]:
         """Per matrix of a subnet a mask (rows,) of its 8-bit rows."""
         order = tuple((name, tuple(tiles)) for name, tiles in sorted(self.order.items()))
-        masks = _bits8_rows(self.config.space, arch, order)
-        device = self.position.device
-        return {name: mask.to(device) for name, mask in masks.items()}
+        return _bits8_rows(self.config.space, arch, order, self.position.device)
 
     # --- state that is not a parameter -------------------------------------------------------
 
@@ -338,7 +339,10 @@ class Supernet(nn.Module):
 
 @lru_cache(maxsize=4096)
 def _bits8_rows(
-    space: Space, arch: Arch, order: tuple[tuple[str, tuple[int, ...]], ...]
+    space: Space,
+    arch: Arch,
+    order: tuple[tuple[str, tuple[int, ...]], ...],
+    device: torch.device,
 ) -> dict[str, Tensor]:
     shape = space.shape(arch, dict(order))
     tile = shape.row_granularity
@@ -350,7 +354,8 @@ def _bits8_rows(
         sizes = shape.layer_sizes(i)
         for layer, flags in block.bits8:
             masks[f"blocks.{i}.{layer}"] = row_mask(flags, tile, sizes[layer][0])
-    return masks
+    together = moved_to(torch.cat([*masks.values()]), device)  # in one copy
+    return dict(zip(masks, together.split([*map(len, masks.values())]), strict=True))
 
 
 def _pass(name: str, values: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ class Batches:
     """
 
     def __init__(self, config: TrainConfig, images: Images, processes: Processes = ALONE) -> None:
-        self.config, self.images, self.device = config, images, processes.device
+        self.config, self.images, self.processes = config, images, processes
         self._mix = Mixing(config) if config.mixup or config.cutmix else None
         batch = min(config.batch, len(images))
         if self._mix:
@@ -51,8 +51,8 @@ class Batches:
             (share,) int64; with mixup or cutmix (share, classes) float32, shares of the classes.
         """
         images = self.read(step)
-        pixels = moved_to(images.pixels, self.device)
-        labels = moved_to(images.labels, self.device)
+        pixels = moved_to(images.pixels, self.processes.device)
+        labels = moved_to(images.labels, self.processes.device)
         seed, more = map(int, np.random.SeedSequence([self.config.seed, 1, step]).generate_state(2))
         generator = torch.Generator().manual_seed(seed)
         pixels = self.config.augmentation(pixels, generator, self.share)

@@ -10,7 +10,7 @@ from nas.cost.calibration import Calibration
 from nas.cost.engine_search import search
 from nas.cost.engine_search.sizing import LaneCounts
 from nas.cost.records import SIZES, Errors, LatencyRecord, ResourceErrors, ResourceRecord
-from nas.search import job
+from nas.search import job, scoring
 from nas.search.__main__ import main
 from nas.search.summary import Summary
 from rtl import config
@@ -155,7 +155,7 @@ def test_an_engine_search_that_is_stopped_says_how_far_it_came(out, board, capsy
 
 def test_interrupted_and_resumed(out, board, monkeypatch):
     assert run(out, board, "--name", "whole") == 0
-    evaluate, calls = job.evaluate_subnet, []
+    evaluate, calls = scoring.evaluate_subnet, []
 
     def interrupted(*arguments):
         calls.append(arguments)
@@ -163,7 +163,7 @@ def test_interrupted_and_resumed(out, board, monkeypatch):
             raise KeyboardInterrupt
         return evaluate(*arguments)
 
-    monkeypatch.setattr(job, "evaluate_subnet", interrupted)
+    monkeypatch.setattr(scoring, "evaluate_subnet", interrupted)
     assert run(out, board, "--name", "halted") == 130
     assert (out / "halted" / "search.json").exists()
     assert not (out / "halted" / "summary.json").exists()

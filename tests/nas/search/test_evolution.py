@@ -12,7 +12,7 @@ from nas.search.band import Band
 from nas.search.evolution import UNIFORM, Evolution, EvolutionConfig
 from nas.search.evolution_state import EvolutionState, Score
 from nas.space import Arch
-from tests.nas.search.toy import CONFIG, LIMITS, GivenCosts, cycles, ripple, score, search
+from tests.nas.search.toy import CONFIG, LIMITS, GivenCosts, cycles, each, ripple, score, search
 
 
 def losses(evolution: Evolution, genes) -> list[float]:
@@ -73,7 +73,7 @@ def test_targets_on_two_engines_of_which_one_refuses():
         return inf if arch.width == 64 else cycles(arch)
 
     bands = [Band(DIGITS, GivenCosts(each), 1e9, narrow=False) for each in (cycles, narrow)]
-    evolution = Evolution(DIGITS, bands, score, CONFIG, EvolutionState({}))
+    evolution = Evolution(DIGITS, bands, each(score), CONFIG, EvolutionState({}))
     for index in range(2):
         evolution.run(index, lambda: None)
     everything = list(evolution.state.scores)
@@ -175,7 +175,7 @@ def test_a_space_with_one_subnet():
         DIGITS, widths=(32,), depths=(2,), heads=(2,), mlp_ratios=(2,), fractions=(0.0,)
     )
     bands = [Band(single, GivenCosts(cycles), 1e9)]
-    evolution = Evolution(single, bands, score, CONFIG, EvolutionState({}))
+    evolution = Evolution(single, bands, each(score), CONFIG, EvolutionState({}))
     evolution.run(0, lambda: None)
     (target,) = evolution.state.targets
     assert target.found == target.drawn == [tuple(single.encode(single.smallest()))]

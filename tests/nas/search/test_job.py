@@ -91,7 +91,7 @@ def test_a_finished_run_is_reused(runs, monkeypatch):
     def never(*args):
         raise AssertionError("a subnet was evaluated again")
 
-    monkeypatch.setattr("nas.search.job.evaluate_subnet", never)
+    monkeypatch.setattr("nas.search.scoring.evaluate_subnet", never)
     before = comparable(runs / "digits")
     assert run(runs) == 0
     assert comparable(runs / "digits") == before

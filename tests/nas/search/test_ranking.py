@@ -10,7 +10,7 @@ from nas.search.evolution import UNIFORM, Evolution
 from nas.search.evolution_state import EvolutionState, Score
 from nas.search.ranking import SHORTLIST, Outcome, Ranking
 from nas.space import Arch
-from tests.nas.search.toy import CONFIG, EXACT, LIMITS, cycles, ripple, score, search
+from tests.nas.search.toy import CONFIG, EXACT, LIMITS, cycles, each, ripple, score, search
 
 
 def fresh(arch: Arch) -> Score:
@@ -20,7 +20,7 @@ def fresh(arch: Arch) -> Score:
 
 
 def outcomes(evolution: Evolution, tolerance: float = 0.0) -> list[Outcome]:
-    ranking = Ranking(evolution, fresh, tolerance)
+    ranking = Ranking(evolution, each(fresh), tolerance)
     return [ranking.outcome(index) for index in range(len(evolution.bands))]
 
 
@@ -69,12 +69,12 @@ def test_each_subnet_is_reranked_once(tmp_path):
         asked.append(arch)
         return fresh(arch)
 
-    first = Ranking(evolution, rerank).outcome(0)
+    first = Ranking(evolution, each(rerank)).outcome(0)
     assert len(set(asked)) == len(asked) == len(evolution.state.reranked)
     evolution.state.save(tmp_path / "search.json")
     evolution.state = EvolutionState.load(tmp_path / "search.json")
     asked.clear()
-    assert Ranking(evolution, rerank).outcome(0) == first and not asked
+    assert Ranking(evolution, each(rerank)).outcome(0) == first and not asked
 
 
 def test_among_equals_the_first_objective_decides():
@@ -82,7 +82,7 @@ def test_among_equals_the_first_objective_decides():
         return Score(0.1, 1.0)
 
     evolution = search(evaluate=equal, limits=[3000.0])
-    winner = Ranking(evolution, equal).outcome(0).winner.candidate
+    winner = Ranking(evolution, each(equal)).outcome(0).winner.candidate
     reranked = map(DIGITS.decode, evolution.state.reranked)
     assert winner.cycles == min(map(cycles, reranked))
 
@@ -105,7 +105,7 @@ def test_a_tolerance_of_just_the_difference_is_enough():
         return Score(0.8 if cycles(arch) < 2850 else 0.7, 1.0 - cycles(arch) / 1e6)
 
     found = [
-        Ranking(search(evaluate=evaluate, limits=[3000.0]), evaluate, tolerance)
+        Ranking(search(evaluate=evaluate, limits=[3000.0]), each(evaluate), tolerance)
         .outcome(0)
         .winner.candidate
         for tolerance in (0.1, 0.099)

@@ -8,7 +8,7 @@ from nas.cost import SubnetCost, SubnetCosts
 from nas.digits import DIGITS
 from nas.search.band import Band
 from nas.search.evolution import Evolution, EvolutionConfig
-from nas.search.evolution_state import EvolutionState, Score
+from nas.search.evolution_state import Evaluate, EvolutionState, Score
 from nas.space import Arch
 
 LIMITS = (3000.0, 1500.0, 600.0)
@@ -64,6 +64,11 @@ class GivenCosts(SubnetCosts):
 EXACT = GivenCosts(cycles)
 
 
+def each(evaluate: Callable[[Arch], Score]) -> Evaluate:
+    """Evaluate subnets one by one."""
+    return lambda archs: list(map(evaluate, archs))
+
+
 def search(
     state: EvolutionState | None = None,
     evaluate: Callable[[Arch], Score] = score,
@@ -75,7 +80,7 @@ def search(
 ) -> Evolution:
     """Search for every limit."""
     bands = [Band(DIGITS, costs, limit, narrow) for limit in limits]
-    evolution = Evolution(DIGITS, bands, evaluate, config, state or EvolutionState({}))
+    evolution = Evolution(DIGITS, bands, each(evaluate), config, state or EvolutionState({}))
     for index in range(len(bands)):
         evolution.run(index, lambda: after(evolution.state))
     return evolution

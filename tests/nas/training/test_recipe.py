@@ -39,12 +39,16 @@ def test_other_recipes_have_other_keys(tiny_config, tiny_data):
         {"sort_channels": False},
         {"chained": True},
         {"elastic_epochs": 1},
+        {"mixup": 0.8},
+        {"cutmix": 1.0},
+        {"drop_path": 0.1},
+        {"clip_grad": 1.0},
         {"supernet": switched},
         {"supernet": pooled},
         {"augmentation": replace(tiny_config.augmentation, erasing=0.2)},
     ]
     keys = {replace(tiny_config, **other).key(tiny_data) for other in others}
-    assert len(keys | {tiny_config.key(tiny_data)}) == 7
+    assert len(keys | {tiny_config.key(tiny_data)}) == 11
 
 
 @pytest.mark.parametrize("epochs", [-1, 3])

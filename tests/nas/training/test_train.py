@@ -1,12 +1,18 @@
 """Training: it learns, it is a function of its seed, and being killed changes nothing."""
 
+import itertools
+import os
+import resource
 import signal
+import warnings
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
 
+from nas.training import train
 from nas.training.checkpoint import checkpoint_path, load_supernet, read_checkpoint
 from nas.training.evaluate import evaluate_subnet
 from nas.training.train import train_supernet
@@ -42,15 +48,18 @@ def test_same_seed_same_weights(short, tiny_data, tmp_path):
     assert not torch.equal(read_checkpoint(other)["net"][head], states[0]["net"][head])
 
 
-@pytest.mark.parametrize("stop", [2, 6, 9])
-def test_interrupted_run_resumes_bit_for_bit(short, tiny_data, tmp_path, monkeypatch, stop):
+@pytest.mark.parametrize(
+    ("stop", "number"), [(2, signal.SIGINT), (6, signal.SIGTERM), (9, signal.SIGINT)]
+)
+def test_interrupted_run_resumes_bit_for_bit(short, tiny_data, tmp_path, monkeypatch, stop, number):
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     whole = train_supernet(short, tmp_path / "whole", tiny_data, console=QUIET)
     advance = Trainer.advance
 
     def interrupt(trainer):
         losses = advance(trainer)
         if trainer.step == stop:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
         return losses
 
     monkeypatch.setattr(Trainer, "advance", interrupt)
@@ -63,7 +72,69 @@ def test_interrupted_run_resumes_bit_for_bit(short, tiny_data, tmp_path, monkeyp
         load_supernet(path)
     assert train_supernet(short, tmp_path / "cut", tiny_data, console=QUIET) == path
     assert_same_state(read_checkpoint(path), read_checkpoint(whole))
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert {each: signal.getsignal(each) for each in before} == before
+
+
+def killed(work, after: int, late: bool) -> bool:
+    """Do work in a process that is killed at a step, behind it or before it; say if it was."""
+    with warnings.catch_warnings(action="ignore"):  # of forks, from Python 3.12 on
+        child = os.fork()
+    if child:
+        return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    advance, calls = Trainer.advance, itertools.count(1)
+
+    def watched(trainer):
+        last = next(calls) == after
+        if last and not late:
+            os.kill(os.getpid(), signal.SIGKILL)
+        losses = advance(trainer)
+        if last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return losses
+
+    Trainer.advance = watched
+    code = 1
+    try:
+        work()
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def test_a_run_killed_20_times_has_equal_bytes(short, tiny_data, tmp_path, monkeypatch):
+    config = replace(short, float_epochs=2, quantized_epochs=3)
+    monkeypatch.setattr(train, "SAVE_STEPS", 2)
+    whole = train_supernet(config, tmp_path / "whole", tiny_data, console=QUIET)
+
+    def work():
+        train_supernet(config, tmp_path / "cut", tiny_data, console=QUIET)
+
+    rng = np.random.default_rng(0)
+    path = checkpoint_path(config, tmp_path / "cut", tiny_data)
+    steps = set()
+    for _ in range(20):
+        assert killed(work, int(rng.integers(1, 5)), bool(rng.integers(2)))
+        steps.add(read_checkpoint(path)["step"])
+    assert len(steps) > 5
+    work()
+    assert path.read_bytes() == whole.read_bytes()
+
+
+def test_too_little_memory_is_one_line(short, tiny_data, tmp_path):
+    many = tiny_data.train.take(np.zeros(100_000, dtype=int))
+    config = replace(short, batch=len(many))
+    with open("/proc/self/statm") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + (150 << 20), limits[1]))
+    try:
+        with pytest.raises(
+            UserError,
+            match=r"^out of memory on the CPU: lower the recipe's batch, now 100000 images, or",
+        ):
+            train_supernet(config, tmp_path, replace(tiny_data, train=many), console=QUIET)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
 def test_a_finished_run_is_reused(tiny_config, tiny_checkpoint, tiny_data, monkeypatch):

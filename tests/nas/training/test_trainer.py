@@ -8,6 +8,7 @@ from math import cos, log, pi
 import pytest
 import torch
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nas.supernet.norm import SCALES
 from nas.training.trainer import Trainer
@@ -126,6 +127,51 @@ def test_a_quantized_step_adds_four_subnets(short, tiny_data, tmp_path, distilla
     assert found.keys() == summed.keys()
     for name, gradient in summed.items():
         torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+
+
+class Reads(TorchDispatchMode):
+    """Copies from the CPU that the host would wait for, while the mode is on."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten._to_copy.default and args[0].device != result.device:
+            if not (kwargs or {}).get("non_blocking"):
+                self.found.append(tuple(args[0].shape))
+        return result
+
+
+@pytest.mark.parametrize("step", [2, 8])
+def test_a_step_waits_for_no_value_of_the_device(short, tiny_data, tmp_path, step):
+    """On torch's device without values: reading one, or mixing devices, is an error there."""
+    meta = torch.device("meta")
+    config = replace(short, mixup=0.8, cutmix=1.0, drop_path=0.2)
+    trainer = Trainer(config, tiny_data, tmp_path / "run.pt")
+    advance(trainer, step)
+    trainer.net.to(meta)
+    trainer.processes = trainer.batches.processes = replace(trainer.processes, device=meta)
+    trainer.optimizer.zero_grad(set_to_none=True)
+    with Reads() as reads:
+        losses = dict(trainer._losses())
+    assert reads.found == [] and {loss.device for loss in losses.values()} == {meta}
+    assert trainer.net.head.weight.grad.device == meta
+    with pytest.raises(RuntimeError, match="meta"):
+        losses["largest"].item()
+
+
+def test_clipped_gradients_have_the_norm_of_the_limit(short, tiny_data, tmp_path):
+    for limit in (1e-3, 1e3):
+        config = replace(short, clip_grad=limit)
+        clipped, plain = (Trainer(each, tiny_data, tmp_path / "run.pt") for each in (config, short))
+        assert advance(clipped, 1) == advance(plain, 1)
+        found, before = (
+            torch.nn.utils.get_total_norm([*gradients(each.net).values()])
+            for each in (clipped, plain)
+        )
+        assert float(found) == pytest.approx(min(limit, float(before)), rel=1e-3)
 
 
 def test_the_loss_falls(trainer):
