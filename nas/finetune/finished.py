@@ -10,9 +10,9 @@ from rich.console import Console
 from nas.cost import HardwareTarget
 from nas.data import TrainingData, thinned
 from nas.search import run_folder
-from nas.search.setup import QUICK_EVERY
 from nas.search.summary import Summary, Winner
 from nas.task.folder import folder_task
+from nas.task.opening import QUICK_EVERY
 from nas.task.options import SUPERNETS
 from nas.task.record import TaskRecord
 from nas.task.task import Task, digits_task
