@@ -4,9 +4,8 @@ from nas.cost import HardwareTarget
 from nas.data import TrainingData, thinned
 from nas.digits import DIGITS, load_digits, recipe
 from nas.studies.options import StudyOptions
+from nas.task.opening import QUICK_EVERY
 from nas.training.recipe import TrainConfig
-
-QUICK_EVERY = 7  # one image in seven
 
 
 def study_data(options: StudyOptions) -> TrainingData:

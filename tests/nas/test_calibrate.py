@@ -301,9 +301,12 @@ def test_reports_that_cannot_be_used(tmp_path, capsys, arguments, message):
     assert Calibration.load(tmp_path / "sim.calibration.json") == before
 
 
+@pytest.mark.calibrated
 @pytest.mark.sim
-def test_the_calibration_of_board_sim_holds(tmp_path, capsys):
-    """Fresh networks in Verilator, fresh engines through Yosys, and the same Verilog."""
+def test_the_calibration_of_board_sim_holds(tmp_path, capsys, monkeypatch):
+    """Fresh networks in Verilator, a fresh engine through Yosys, and the same Verilog."""
+    monkeypatch.setattr(calibrate, "QUICK_SUBNETS", 5)
+    monkeypatch.setattr(calibrate, "QUICK_ENGINES", 1)
     assert SEED_QUICK != SEED_HELD_OUT
     assert command(main, prog=PROG, args=["--quick", "--runs", str(tmp_path)]) == 0
     assert "warning" not in capsys.readouterr().err

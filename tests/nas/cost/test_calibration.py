@@ -139,6 +139,7 @@ def test_calibrations_of_the_package(board):
     assert found.resource_model.predict(engine).lut > 0
 
 
+@pytest.mark.calibrated
 @pytest.mark.sim
 @pytest.mark.parametrize("board", CALIBRATED)
 def test_the_verilog_is_that_of_the_package(board):

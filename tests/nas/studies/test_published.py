@@ -8,6 +8,8 @@ import pytest
 ROOT = Path(__file__).parents[3]
 SPLITS = json.loads((ROOT / "docs" / "results" / "splits.json").read_text())
 README = (ROOT / "README.md").read_text()
+WARM = json.loads((ROOT / "docs" / "results" / "warm.json").read_text())
+TRIALS = (ROOT / "docs" / "design" / "0016-supernet-trials.md").read_text()
 QUANTIZERS = json.loads((ROOT / "docs" / "results" / "quantizers.json").read_text())
 NOTE = (ROOT / "docs" / "design" / "0020-quantizers.md").read_text()
 
@@ -73,3 +75,24 @@ def test_the_quantizers_were_measured_in_full():
     assert QUANTIZERS["complete"] and not QUANTIZERS["quick"] and QUANTIZERS["schema"] == 1
     assert (QUANTIZERS["calibration_images"], QUANTIZERS["images"]) == (12, 8)
     assert QUANTIZERS["act_bits"] == 6
+
+
+@pytest.mark.parametrize("row", WARM["recipes"], ids=lambda row: row["name"])
+def test_a_row_of_the_warm_starts(row):
+    cells = [row["name"], f"{row['cross_entropy']:.4f}"]
+    difference = row["difference"]
+    cells.append(signed(difference["mean"], difference) if difference else "")
+    cells.append(f"{100 * row['accuracy']:.2f} %")
+    if difference:
+        cells.append(", ".join(signed(each) for each in row["difference_by_cycles"]))
+    else:
+        cells.append("")
+    assert f"| {' | '.join(cells)} |".replace("|  |", "| |") in TRIALS
+    assert (WARM["quick"], WARM["seeds"], WARM["images"]) == (False, [0, 1, 2], 500)
+
+
+def signed(value: float, interval: dict[str, float] | None = None) -> str:
+    text = f"{value:+.4f}".replace("-", "\N{MINUS SIGN}")
+    if interval is None:
+        return text
+    return f"{text} ({signed(interval['low'])} … {signed(interval['high'])})"
