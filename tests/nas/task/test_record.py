@@ -1,5 +1,7 @@
 """A task's file is read as it was written."""
 
+from pathlib import Path
+
 import pytest
 
 from nas.task.folder import record_of
@@ -53,3 +55,13 @@ def test_networks_are_kept_without_their_hash(record, tmp_path):
     record.save(tmp_path / "task.toml")
     assert TaskRecord.load(tmp_path / "task.toml") == record
     assert "checkpoint" not in (tmp_path / "task.toml").read_text()
+
+
+def test_the_guide_s_task_is_one(tmp_path):
+    guide = Path(__file__).parents[3] / "docs" / "imagenet.md"
+    path = tmp_path / "imagenet.toml"
+    path.write_text(guide.read_text().partition("```toml\n")[2].partition("```")[0])
+    record = TaskRecord.load(path)
+    assert record.recipe.augmentation.policy and record.data.image_size == 224
+    largest = record.space.space((224, 224, 3), 16, 1000).largest()
+    assert (largest.width, largest.depth) == (512, 13)
