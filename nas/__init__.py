@@ -11,10 +11,11 @@
 - :mod:`nas.importer`: trained networks from elsewhere, in one canonical form
 - :mod:`nas.quantize`: ``python -m nas.quantize``, such a network to an integer model
 - :mod:`nas.supernet`: the network whose subnets share weights, and its export
-- :mod:`nas.warm`: trained networks that its training begins with
+- :mod:`nas.warm`: trained networks that its training begins with, or learns from
 - :mod:`nas.training`: its training; :mod:`nas.train`: ``python -m nas.train``, that alone
 - :mod:`nas.cost`: what a network costs on a board; calibration; the search for an engine
 - :mod:`nas.search`: ``python -m nas.search``, the main job
+- :mod:`nas.finetune`: ``python -m nas.finetune``, its winners trained further
 - :mod:`nas.studies`: ``python -m nas.studies``, studies of the method on the digits
 - :mod:`nas.evaluate`: ``python -m nas.evaluate``, an integer model beside its float network
 - :mod:`nas.export_onnx`: ``python -m nas.export_onnx``, an integer model as an ONNX file

@@ -46,7 +46,8 @@ class EvaluateOptions:
     exact: Annotated[
         str | None, tyro.conf.arg(name="float", metavar="NAME|FILE", help_behavior_hint="")
     ] = None
-    """The float network that the model was made of: an ONNX file, or a timm name or folder."""
+    """The float network that the model was made of: an ONNX file, a timm name, or a folder as timm
+    or transformers save one."""
 
     network: ImportOptions = field(default_factory=ImportOptions)
 

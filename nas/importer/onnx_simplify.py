@@ -39,7 +39,9 @@ def _drop_zeros(
     """Pass a value on to which only zeros are added."""
     for value, added in (node.input, reversed(node.input)):
         zeros = constants.get(added)
-        if zeros is not None and not zeros.any() and shapes.get(value) == shapes[node.output[0]]:
+        if zeros is None or zeros.any() or value not in shapes:  # a sum of constants is one
+            continue
+        if shapes[value] == shapes[node.output[0]]:
             _pass(node, value)
             return
 

@@ -99,17 +99,28 @@ FAMILIES = {
 
 REASONS = {
     "beit": "relative position bias",
+    "convnext": "no attention",
+    "convnextv2": "no attention",
     "data2vec-vision": "relative position bias",
     "dinov3_vit": "rotary positions",
-    "siglip": "attention pooling",
-    "siglip_vision_model": "attention pooling",
+    "efficientformer": "convolutions beside the patch embedding",
+    "focalnet": "no attention",
+    "hiera": "windowed attention, tokens that become fewer from block to block",
     "swin": "windowed attention",
     "swinv2": "windowed attention, norms behind the branches",
     "mobilevit": "convolutions beside the patch embedding",
+    "mobilevitv2": "convolutions beside the patch embedding",
     "levit": "convolutions beside the patch embedding",
     "cvt": "convolutions beside the patch embedding",
+    "poolformer": "no attention",
     "pvt": "tokens that become fewer from block to block",
+    "pvt_v2": "tokens that become fewer from block to block",
+    "resnet": "no attention",
     "segformer": "tokens that become fewer from block to block",
     "vit_hybrid": "a hybrid stem",
+    "vitdet": "windowed attention, relative position bias",
 }
 """Reasons of refusal by ``model_type``, as docs/quasar-vit.md has them."""
+
+NOT_READ = ("siglip", "siglip_vision_model")
+"""Types that the engine runs, but whose folders are not read: timm's names or ONNX files are."""

@@ -21,7 +21,14 @@ from nas.importer.network import (
 from nas.importer.options import ImportOptions
 from nas.importer.resample import at_size
 from nas.importer.transformers_folder import TransformersFolder
-from nas.importer.transformers_names import ACTIVATIONS, FAMILIES, NO_LABEL, REASONS, TowerNames
+from nas.importer.transformers_names import (
+    ACTIVATIONS,
+    FAMILIES,
+    NO_LABEL,
+    NOT_READ,
+    REASONS,
+    TowerNames,
+)
 from rtl.errors import UserError
 
 
@@ -75,7 +82,8 @@ def load_transformers(path: Path, options: ImportOptions) -> FloatNetwork:
     names = _names(path.name, kind, folder.config)
     tensors = folder.tensors()
     prefix = _prefix(path.name, names, tensors)
-    inside = {key for key in tensors if key.startswith(prefix)}
+    # Version 5 of the library leaves the prefix out in front of the blocks of some families.
+    inside = {key for key in tensors if key.startswith((prefix, f"{names.blocks}."))}
     tower = Tower(path.name, {key.removeprefix(prefix): tensors[key] for key in inside})
     outside = {key: tensors[key] for key in tensors if not prefix or key not in inside}
     config = {**names.usual, **folder.config.get("vision_config", folder.config)}
@@ -89,6 +97,11 @@ def _names(name: str, kind: str, config: Mapping[str, Any]) -> TowerNames:
     """Return the family's names, or refuse the family."""
     if kind in REASONS:
         raise UserError(f"{name}: model type '{kind}' has what the engine has not: {REASONS[kind]}")
+    if kind in NOT_READ:
+        raise UserError(
+            f"{name}: folders of model type '{kind}' are not read: export it to ONNX, or take"
+            " timm's vit_*_siglip_*"
+        )
     if kind not in FAMILIES:
         raise UserError(f"{name}: model type '{kind}' is none of {', '.join(FAMILIES)}")
     if config.get("use_swiglu_ffn"):

@@ -49,7 +49,8 @@ class QuantizeOptions:
     """
 
     model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FOLDER|FILE.onnx")]
-    """Name of a timm model (with --checkpoint), a folder as timm saves one, or an ONNX file."""
+    """Name of a timm model (with --checkpoint), a folder as timm or transformers save one, or an
+    ONNX file."""
 
     images: Path
     """Folder of images like those that the network will see; no labels are needed."""

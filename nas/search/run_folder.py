@@ -16,6 +16,7 @@ STATE, MORE_STATES = "search.json", "search-{}.json"  # the second: of further w
 ENGINE = "engine.json"
 TASK, SPLIT = "task.toml", "split.json"  # of a folder of images
 MODEL = "winner-{}fps.pulsar"
+TUNED = "finetuned-{}fps.{}"  # what nas.finetune makes of a winner
 
 
 def model_file(target_fps: float) -> str:
@@ -58,11 +59,11 @@ def write_task(task: Task, folder: Path) -> None:
 
 
 def discard(folder: Path) -> None:
-    """Delete the files that a search wrote to its folder, and nothing else."""
+    """Delete the files that a search wrote to its folder and those made of them, nothing else."""
     for name in (STATE, PREDICTIONS, SUMMARY, PLOT, REPORT, ENGINE, TASK, SPLIT):
         (folder / name).unlink(missing_ok=True)
-    for pattern in (MODEL, MORE_STATES):
-        for file in folder.glob(pattern.format("*")):
+    for pattern in (MODEL, MORE_STATES, TUNED):
+        for file in folder.glob(pattern.format("*", "*")):
             file.unlink()
 
 

@@ -1,7 +1,10 @@
 """Recipe of a training run, and the key under which the run is kept."""
 
 import json
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from nas.data import TrainingData
 from nas.space import Arch
@@ -138,20 +141,28 @@ class TrainConfig:
 
     def key(self, data: TrainingData) -> str:
         """Hash of configuration, recipe and all of the data: 64 hexadecimal digits."""
-        about = {"classes": data.class_names, "preprocessing": asdict(data.preprocessing)}
-        values = asdict(self)
-        supernet = values["supernet"]
-        for part, later in (
-            (values, LATER),
-            (supernet, LATER_SUPERNET),
-            (supernet["space"], LATER_SPACE),
-            (values["augmentation"], LATER_AUGMENTATION),
-        ):
-            for name, value in later.items():
-                if part[name] == value:
-                    del part[name]
-        for name in ("start", "teacher"):
-            if network := getattr(self, name):
-                values[name] = network.sha256
-        text = json.dumps({"recipe": RECIPE, **about, **values}, sort_keys=True)
-        return sha256_of(text, *data.train.content(), *data.validation.content())
+        return key_of(asdict(self), data)
+
+
+def key_of(config: Mapping[str, Any], data: TrainingData) -> str:
+    """Hash a configuration's plain values, as a checkpoint keeps them, as :meth:`TrainConfig.key`.
+
+    Read back as a :class:`TrainConfig`, they might be of other types, 2.0 where there was 2.
+    """
+    about = {"classes": data.class_names, "preprocessing": asdict(data.preprocessing)}
+    values = deepcopy(dict(config))
+    supernet = values["supernet"]
+    for part, later in (
+        (values, LATER),
+        (supernet, LATER_SUPERNET),
+        (supernet["space"], LATER_SPACE),
+        (values["augmentation"], LATER_AUGMENTATION),
+    ):
+        for name, value in later.items():
+            if part.get(name, value) == value:
+                part.pop(name, None)
+    for name in ("start", "teacher"):
+        if network := values.get(name):
+            values[name] = network["sha256"]
+    text = json.dumps({"recipe": RECIPE, **about, **values}, sort_keys=True)
+    return sha256_of(text, *data.train.content(), *data.validation.content())

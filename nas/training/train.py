@@ -35,6 +35,7 @@ def train_supernet(
     *,
     console: Console | None = None,
     processes: Processes = ALONE,
+    kind: type[Trainer] = Trainer,
 ) -> Path:
     """Train a supernet, or continue or reuse the run of the same configuration.
 
@@ -48,6 +49,8 @@ def train_supernet(
         Terminal of the progress bar; ``Console(quiet=True)`` shows none.
     processes : Processes
         This process among those that train together, and its device; by default one, on the CPU.
+    kind : type
+        Trainer that takes the steps.
 
     Returns
     -------
@@ -67,7 +70,7 @@ def train_supernet(
     smaller = f"lower the recipe's batch, now {config.batch} images, or choose a smaller space"
     with _threads(config.threads), enough_memory(smaller):
         with processes.agreed():
-            trainer = Trainer(config, data, path, processes)
+            trainer = kind(config, data, path, processes)
         processes.require_equal(
             trainer.step, f"find another state of {path}: they must share that folder"
         )

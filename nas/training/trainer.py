@@ -31,6 +31,7 @@ from nas.training.optimizer import one_cycle, optimizer_of, set_rate
 from nas.training.processes import ALONE, Processes
 from nas.training.recipe import TrainConfig
 from nas.training.streamed import batches_of
+from nas.warm.source import NetworkSource
 from nas.warm.start import begin
 from nas.warm.teacher import Teacher, load_teacher
 from rtl.errors import UserError
@@ -89,7 +90,7 @@ class Trainer:
         if path.exists():
             self._restore(read_checkpoint(path))
         elif config.start:
-            begin(self.net, config.start, data.class_names)
+            self._start(config.start)
 
     def advance(self) -> dict[str, float]:
         """Take one step; return the loss of each subnet by name.
@@ -266,6 +267,10 @@ class Trainer:
         done = (self.step - self.float_steps) / (self.steps - self.float_steps)
         return one_cycle(self.config.quantized_learning_rate, done)
 
+    def _start(self, source: NetworkSource) -> None:
+        """Take the weights that training begins with."""
+        begin(self.net, source, self.data.class_names)
+
     # --- averages, and between the stages ----------------------------------------------------
 
     def _begin_elasticity(self) -> None:
@@ -288,6 +293,10 @@ class Trainer:
         calibrate(self.net, self._shuffled(CALIBRATION_IMAGES).pixels, self.first)
         self.processes.copy_first(self.net)
         self.net.residual_scale = self.processes.of_first(self.net.residual_scale)
+        self._begin_averages()
+
+    def _begin_averages(self) -> None:
+        """Start averaging the parameters."""
         self.averages = {n: p.detach().clone() for n, p in self.net.named_parameters()}
 
     def _shuffled(self, count: int) -> Images:

@@ -42,7 +42,7 @@ def read_fitting(source: NetworkSource, space: Space) -> FloatNetwork:
         raise UserError(known) from None
     if channels == GREY and network.image[2] == COLOURS:
         network = grey(network)
-    if missing := ", ".join(_missing(network)):
+    if missing := ", ".join(_missing(network, space)):
         raise UserError(f"{source.name} cannot start a supernet, which has not: {missing}")
     if differing := "; ".join(_differing(network, space)):
         raise UserError(
@@ -75,10 +75,13 @@ def _classes(checkpoint: Path | None) -> int | None:
     return 0 if head is None else len(head)
 
 
-def _missing(network: FloatNetwork) -> Iterator[str]:
+def _missing(network: FloatNetwork, space: Space) -> Iterator[str]:
     """Name the parts of a network that the supernet has not."""
-    if not network.class_token:
-        yield "a network without a class token"
+    if space.mean_pool:
+        if network.class_token:
+            yield "a class token beside its mean"
+    elif not network.class_token:
+        yield "patches without a class token"
     elif network.head is not None and network.pool == "mean":
         yield "a classifier on the mean of the patches"
     if network.registers:

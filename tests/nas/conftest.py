@@ -109,3 +109,13 @@ def tiny_checkpoint(
     """Return the checkpoint of a finished run."""
     directory = tmp_path_factory.mktemp("supernets")
     return train_supernet(tiny_config, directory, tiny_data, console=Console(quiet=True))
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with one finished search, ``digits``."""
+    from tests.nas.search.runs import run  # all of the search, which most tests do without
+
+    out = tmp_path_factory.mktemp("runs")
+    assert run(out) == 0
+    return out

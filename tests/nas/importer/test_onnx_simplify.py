@@ -58,6 +58,11 @@ def test_other_sums_stay(names, shape):
     assert simplified(("Add", names, ["y"], {}), shapes={"y": shape}) == ["Add"]
 
 
+def test_sums_of_constants_stay():
+    """Of these, no shapes are known: a query of attention pooling is one."""
+    assert simplified(("Add", ["ones", "zeros"], ["y"], {})) == ["Add"]
+
+
 def test_a_guard_against_what_is_not_a_number():
     nodes = [("Softmax", ["x"], ["s"], {}), ("IsNaN", ["s"], ["bad"], {})]
     guard = ("Where", ["bad", "zero", "s"], ["y"], {})

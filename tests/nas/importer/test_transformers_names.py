@@ -1,7 +1,7 @@
 """Tables of families: complete, and each family in one of them."""
 
 from nas.importer.network import ACTIVATIONS as KINDS
-from nas.importer.transformers_names import ACTIVATIONS, FAMILIES, REASONS
+from nas.importer.transformers_names import ACTIVATIONS, FAMILIES, NOT_READ, REASONS
 
 REQUIRED = {"norm1", "q", "k", "v", "proj", "norm2", "fc1", "fc2"}
 
@@ -18,4 +18,5 @@ def test_every_family_names_all_parts_of_a_block():
 
 def test_a_family_runs_or_has_a_reason_why_not():
     assert not FAMILIES.keys() & REASONS.keys()
+    assert not {*NOT_READ} & (FAMILIES.keys() | REASONS.keys())
     assert set(ACTIVATIONS.values()) == set(KINDS)

@@ -121,6 +121,21 @@ def test_deits_token_of_distillation_is_a_register(tmp_path):
     assert load(tmp_path, classes=0).head is None
 
 
+def test_blocks_without_the_prefix(tmp_path):
+    """Version 5.24 of the library writes MSN's so, and reads them back."""
+    saved(tmp_path, "vit_msn", "vit.", num_classes=5)
+    before = load(tmp_path)
+
+    def rename(tensors):
+        for key in [key for key in tensors if key.startswith("vit.encoder.")]:
+            tensors[key.removeprefix("vit.")] = tensors.pop(key)
+
+    altered(tmp_path, rename)
+    after = load(tmp_path)
+    found = [logits(network, forward(network, pixels())) for network in (before, after)]
+    assert found[0].equal(found[1])
+
+
 def test_clip_with_its_text_model_and_projection(tmp_path):
     """Sizes are those of ``vision_config``; features are those behind the projection."""
     model = saved(tmp_path, "clip_vision_model", "vision_model.")
@@ -173,6 +188,10 @@ def test_other_image_sizes_on_request(tmp_path):
         (
             {"model_type": "swin"},
             "type 'swin' has what the engine has not: windowed attention",
+        ),
+        (
+            {"model_type": "siglip"},
+            "'siglip' are not read: export it to ONNX, or take timm's vit_",
         ),
         ({"model_type": "dinov3_vit"}, "has what the engine has not: rotary positions"),
         (

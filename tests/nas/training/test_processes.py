@@ -36,7 +36,11 @@ def run_pair(folder: Path) -> list[dict]:
         )
         for rank in range(2)
     ]
-    errors = [process.communicate(timeout=120)[1] for process in both]
+    try:
+        errors = [process.communicate(timeout=200)[1] for process in both]
+    finally:
+        for process in both:
+            process.kill()
     assert [process.returncode for process in both] == [0, 0], errors
     return [pickle.loads((folder / f"found{rank}.pickle").read_bytes()) for rank in range(2)]
 

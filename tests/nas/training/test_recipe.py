@@ -1,6 +1,6 @@
 """The configuration of training: its key, its file form, what it refuses."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -75,3 +75,13 @@ def test_a_start_needs_no_float_stage(tiny_config):
     assert started.shortened().float_epochs == 0
     with pytest.raises(ValueError, match="quantized_epochs must be at least 1, not 0"):
         replace(started, quantized_epochs=0)
+
+
+def test_a_kept_configuration_has_the_same_key(tiny_config, tiny_data):
+    """Also one that was kept before there were some of the options."""
+    config = replace(tiny_config, teacher=NetworkSource("a", sha256="1" * 64))
+    values = asdict(config)
+    assert recipe.key_of(values, tiny_data) == config.key(tiny_data)
+    del values["chained"], values["supernet"]["epsilon"]
+    assert recipe.key_of(values, tiny_data) == config.key(tiny_data)
+    assert values["teacher"]["name"] == "a", "not changed"

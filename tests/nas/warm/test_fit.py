@@ -53,7 +53,7 @@ def test_a_name_with_weights_of_any_number_of_classes(tmp_path):
         ({"pre_norm": True}, "has not: a LayerNorm in front of the blocks"),
         (
             {"class_token": False, "global_pool": "avg", "fc_norm": False},
-            "has not: a network without a class token",
+            "has not: patches without a class token",
         ),
         (
             {"global_pool": "avg", "fc_norm": False, "act_layer": "quick_gelu"},
@@ -66,6 +66,12 @@ def test_parts_that_the_supernet_has_not(tmp_path, arguments, message):
     with pytest.raises(UserError) as raised:
         read_fitting(source, SPACE)
     assert str(raised.value).endswith(message)
+
+
+def test_a_class_token_is_refused_by_a_space_of_means(tmp_path):
+    source, _ = source_of(tmp_path)
+    with pytest.raises(UserError, match="has not: a class token beside its mean"):
+        read_fitting(source, replace(SPACE, pool="mean"))
 
 
 def test_attention_pooling_is_refused(tmp_path):

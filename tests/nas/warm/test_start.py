@@ -27,12 +27,14 @@ def difference(found, expected) -> float:
         ("deit_small_patch16_224", {"qkv_bias": False}),
         ("deit3_small_patch16_224", {}),  # with layer scaling
         ("deit3_small_patch16_224", {"no_embed_class": False, "img_size": 40}),
+        ("vit_tiny_patch16_224", {"class_token": False, "global_pool": "avg", "fc_norm": False}),
     ],
 )
 def test_logits_are_the_networks(tmp_path, architecture, arguments):
     source, model = source_of(tmp_path, architecture, **arguments)
     size = arguments.get("img_size", 32)
-    space = replace(SPACE, image=(size, size, 3))
+    pool = "mean" if "global_pool" in arguments else "token"
+    space = replace(SPACE, image=(size, size, 3), pool=pool)
     network, net = read_fitting(source, space), supernet(space)
     if architecture.startswith("deit3"):
         scales = torch.stack([block.scale1 for block in network.blocks])
