@@ -64,14 +64,21 @@ def load_host(content: bytes, name: str) -> Host | None:
     if len(inputs) != 1:
         raise UserError(f"{name} has {len(inputs)} inputs, a host network has one: the features")
 
+    batch = session.get_inputs()[0].shape[:1]  # a number in files that are for so many images
+
     def run(features: np.ndarray) -> dict[str, np.ndarray]:
+        features = features.astype(np.float32, copy=False)
+        parts = [features]
+        if batch == [1]:
+            parts = np.split(features, len(features))
         try:
-            found = session.run(outputs, {inputs[0]: features.astype(np.float32, copy=False)})
+            found = [session.run(outputs, {inputs[0]: part}) for part in parts]
         except Exception as error:  # onnxruntime's classes are not public
             raise UserError(
                 f"{name} does not take features of {features.shape}: {_first_line(error)}"
             ) from None
-        return dict(zip(outputs, map(np.asarray, found), strict=True))
+        values = map(np.concatenate, zip(*found, strict=True)) if len(found) > 1 else found[0]
+        return dict(zip(outputs, map(np.asarray, values), strict=True))
 
     return run
 

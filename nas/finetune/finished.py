@@ -21,6 +21,8 @@ from nas.training.recipe import TrainConfig, key_of
 from rtl.errors import UserError
 from rtl.model import IntegerModel
 
+FEWEST = 2  # images that networks are compared on
+
 
 @dataclass(frozen=True, eq=False)
 class FinishedSearch:
@@ -73,6 +75,7 @@ class FinishedSearch:
             record = without_networks(TaskRecord.load(folder / run_folder.TASK))
             task = folder_task(record, console, workers=workers, skip_unreadable=skip_unreadable)
         data = _same_images(folder, task, state["config"], summary.supernet)
+        require_enough(folder, len(data.validation), task.test_images)
         return cls(folder, summary, task, data, recipe, supernet, hardware)
 
     def winners(self, target: float | None) -> list[Winner]:
@@ -123,6 +126,16 @@ def load_summary(folder: Path) -> Summary:
         reason = "the search is not finished: give its command again" if begun else "no search"
         raise UserError(f"{folder}: no {run_folder.SUMMARY} in it: {reason}")
     return Summary.load(path)
+
+
+def require_enough(folder: Path, validation: int, test: int) -> None:
+    """Check that there are images to compare networks on; ``UserError`` says of which too few."""
+    for part, count in (("validation", validation), ("test", test)):
+        if count < FEWEST:
+            raise UserError(
+                f"{folder}: {count} {part} image, too few to compare two networks on: at least"
+                f" {FEWEST}"
+            )
 
 
 def without_networks(record: TaskRecord) -> TaskRecord:

@@ -126,12 +126,12 @@ def _network(
     options: ImportOptions,
 ) -> FloatNetwork:
     """Return the tower, without a classifier."""
-    epsilon = config["layer_norm_eps"]
+    epsilon = _number(tower.name, config, "layer_norm_eps")
     kernel = tower.take(f"{names.embed}.weight")
     width, channels, patch, across = kernel.shape
     if patch != across:
         raise UserError(f"{tower.name}: has what the engine has not: patches of {patch} x {across}")
-    heads = config.get("num_attention_heads", 12)
+    heads = _whole(tower.name, config, "num_attention_heads")
     bias = tower.take(f"{names.embed}.bias") if tower.has(f"{names.embed}.bias") else None
     position, registers = _position(tower, names, width)
     patches = len(position) - registers - 1
@@ -175,6 +175,24 @@ def _network(
     )
 
 
+def _number(name: str, config: Mapping[str, Any], key: str) -> float:
+    """Return a positive number of config.json, or refuse what stands there."""
+    value = config[key]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise UserError(f"{name}: config.json: {key} must be a positive number, not {value!r}")
+    return value
+
+
+def _whole(name: str, config: Mapping[str, Any], key: str) -> int:
+    """Return a positive whole number of config.json; 12, the library's, where it is missing."""
+    value = config.get(key, 12)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UserError(
+            f"{name}: config.json: {key} must be a positive whole number, not {value!r}"
+        )
+    return value
+
+
 def _position(tower: Tower, names: TowerNames, width: int) -> tuple[Tensor, int]:
     """Return what the stream starts with: patches, registers, class token; and the registers."""
     position = tower.take(names.position).reshape(-1, width)
@@ -197,7 +215,7 @@ def _blocks(
         raise UserError(f"{tower.name}: activation {config['hidden_act']!r} is no kind of GELU")
     epsilon, biased = config["layer_norm_eps"], config.get("qkv_bias", True)
     blocks = []
-    for index in range(config.get("num_hidden_layers", 12)):
+    for index in range(_whole(tower.name, config, "num_hidden_layers")):
         at = {part: f"{names.blocks}.{index}.{key}" for part, key in names.block.items()}
         q, k, v = (tower.affine(at[part], bias=biased) for part in "qkv")
         proj, fc1, fc2 = (tower.affine(at[part]) for part in ("proj", "fc1", "fc2"))

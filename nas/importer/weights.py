@@ -26,6 +26,7 @@ SHOWN = 6  # names of what is ignored
 
 SAVE = "torch.save(model.state_dict(), FILE)"
 
+POINTER = b"version https://git-lfs"  # how a file begins that stands for another
 HARMLESS = (argparse.Namespace, np.dtype, type(np.dtype(np.float64)), type(np.dtype(np.int64)))
 """Classes that training scripts save beside weights, besides torch's: they only hold values."""
 
@@ -94,6 +95,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file")
+    with path.open("rb") as file:
+        if file.read(len(POINTER)) == POINTER:
+            raise UserError(f"{path}: a pointer of Git LFS, not the weights: run git lfs pull")
     found = _read_safetensors(path)[0] if path.suffix == ".safetensors" else _read_pickle(path)
     return {str(key): value for key, value in _tensors(path, found)}
 

@@ -6,7 +6,7 @@ each picture, and put back as they were.
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from timm.data.transforms_factory import transforms_imagenet_train
 from nas.training.augment import Augmentation
 
 WHITE = 255
+DRAWS = 10  # of changes, until Pillow can do them
 
 
 class PictureAugmentation:
@@ -79,8 +80,15 @@ class PictureAugmentation:
             picture = picture.convert("RGB")
             if self.crops:
                 picture = self._crop(picture)
-            pixels = np.array(self._change(picture).convert(self._mode))
+            pixels = np.array(self._changed(picture).convert(self._mode))
             return self._erased(pixels.reshape(*pixels.shape[:2], -1))
+
+    def _changed(self, picture: Image.Image) -> Image.Image:
+        for _ in range(DRAWS):
+            # At its largest magnitude timm posterizes to 0 bits, which newer Pillows refuse.
+            with suppress(ValueError):
+                return self._change(picture)
+        return picture
 
     def _erased(self, pixels: np.ndarray) -> np.ndarray:
         if not self._erase.probability:

@@ -14,10 +14,10 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 
-def doubling(inputs=("features",)) -> bytes:
+def doubling(inputs=("features",), batch: str | int = "batch") -> bytes:
     """A network that gives twice the sum of its inputs, (batch, 3), and their count."""
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    shape = ["batch", 3]
+    shape = [batch, 3]
     nodes = [
         helper.make_node("Sum", list(inputs), ["sum"]),
         helper.make_node("Add", ["sum", "sum"], ["double"]),
@@ -48,6 +48,16 @@ def test_features_become_outputs_by_name(beside, tmp_path):
     assert host
     found = host(np.array([[1, 2, 3]], np.float64))
     assert found["double"].tolist() == [[2, 4, 6]] and found["shape"].tolist() == [1, 3]
+
+
+def test_a_network_for_one_image_takes_several_one_by_one(tmp_path):
+    made = doubling(batch=1)
+    (tmp_path / "a.host.onnx").write_bytes(made)
+    said = HostNetwork("a.host.onnx", hashlib.sha256(made).hexdigest())
+    host = open_host(tmp_path / "a.pulsar", said)
+    assert host
+    found = host(np.array([[1, 2, 3], [4, 5, 6]], np.float32))
+    assert found["double"].tolist() == [[2, 4, 6], [8, 10, 12]]
 
 
 def test_another_file_is_refused(beside, tmp_path):

@@ -1,8 +1,10 @@
 """A finished search, and the recipe of a task without the networks that it named."""
 
+from pathlib import Path
+
 import pytest
 
-from nas.finetune.finished import load_summary, without_networks
+from nas.finetune.finished import load_summary, require_enough, without_networks
 from nas.task.folder import record_of
 from nas.task.record import NetworkRecord
 from rtl.errors import UserError
@@ -23,3 +25,10 @@ def test_a_damaged_summary_is_named(tmp_path):
     (tmp_path / "summary.json").write_text("{}")
     with pytest.raises(UserError, match=r"summary\.json: "):
         load_summary(tmp_path)
+
+
+def test_too_few_images_to_compare_on():
+    require_enough(Path("run"), 2, 2)
+    for counts, part in (((1, 9), "validation"), ((9, 1), "test")):
+        with pytest.raises(UserError, match=f"run: 1 {part} image, too few"):
+            require_enough(Path("run"), *counts)

@@ -193,6 +193,15 @@ def test_other_image_sizes_on_request(tmp_path):
             {"model_type": "siglip"},
             "'siglip' are not read: export it to ONNX, or take timm's vit_",
         ),
+        (
+            {"layer_norm_eps": "1e-6"},
+            "config.json: layer_norm_eps must be a positive number, not '1e-6'",
+        ),
+        (
+            {"num_attention_heads": "3"},
+            "config.json: num_attention_heads must be a positive whole number, not '3'",
+        ),
+        ({"num_hidden_layers": 0}, "num_hidden_layers must be a positive whole number, not 0"),
         ({"model_type": "dinov3_vit"}, "has what the engine has not: rotary positions"),
         (
             {"model_type": "bert"},

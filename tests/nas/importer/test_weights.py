@@ -142,3 +142,11 @@ def test_tensors_as_they_are(tmp_path, ending):
     assert read_tensors(path).keys() == STEM.keys()
     with pytest.raises(UserError, match=r"b.bin: no such file"):
         read_tensors(tmp_path / "b.bin")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.pth"])
+def test_a_pointer_of_git_lfs(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(UserError, match=f"{name}: a pointer of Git LFS.*run git lfs pull"):
+        read_tensors(path)

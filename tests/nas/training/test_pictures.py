@@ -64,6 +64,13 @@ def test_generators_of_the_process_stay_as_they_are():
     assert drawn() == expected
 
 
+def test_changes_that_pillow_refuses_are_drawn_again():
+    """One picture in hundreds with the policy of DeiT; one in fifteen at the largest magnitude."""
+    plain = np.array(picture())
+    found = [changed(seed, policy="rand-m10-inc1") for seed in range(60)]
+    assert sum(not np.array_equal(each, plain) for each in found) > 40
+
+
 @pytest.mark.parametrize("policy", ["best", "rand-x9"])
 def test_a_policy_that_timm_does_not_know(policy):
     with pytest.raises(ValueError, match=f"timm knows no policy '{policy}'"):
