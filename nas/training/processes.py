@@ -166,6 +166,18 @@ def buckets(tensors: Sequence[Tensor], size: int = BUCKET_BYTES) -> Iterator[lis
         yield bucket
 
 
+def require_alone(remedy: str) -> None:
+    """Refuse to be one of several processes that ``torchrun`` started.
+
+    Raises
+    ------
+    UserError
+        If it is one: ends in the remedy.
+    """
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise UserError(f"torchrun is for training alone: {remedy}")
+
+
 @contextmanager
 def joined(device: str) -> Iterator[Processes]:
     """Join the processes that ``torchrun`` started; this one alone where it did not.
