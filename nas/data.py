@@ -21,10 +21,12 @@ class Images(Protocol):
     @property
     def labels(self) -> Tensor:
         """(count,) int64."""
+        ...
 
     @property
     def pixels(self) -> Tensor:
         """(count, height, width, channels) uint8, all of them in memory: for some hundreds."""
+        ...
 
     def __len__(self) -> int: ...
 

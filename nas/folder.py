@@ -82,7 +82,8 @@ class ImageFolder:
         for images in read_prepared(self.files, preprocessing, shape, batch, workers):
             problems += [image for image in images if isinstance(image, UserError)]
             if not problems:  # otherwise only the others like it are still of interest
-                yield torch.from_numpy(np.stack(images))
+                arrays = [image for image in images if not isinstance(image, UserError)]
+                yield torch.from_numpy(np.stack(arrays))
         if problems:
             raise one_error(problems)
 

@@ -91,7 +91,9 @@ def stacked(images: Sequence[np.ndarray | UserError]) -> Tensor:
     UserError
         If one of them could not be read.
     """
+    arrays = []
     for image in images:
         if isinstance(image, UserError):
             raise image
-    return torch.from_numpy(np.stack(images))
+        arrays.append(image)
+    return torch.from_numpy(np.stack(arrays))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from nas.cost import HardwareTarget
-from nas.data import ImageSet
+from nas.data import Images
 from nas.evaluate.pictures import pictures
 from nas.report.axis import percent
 from nas.report.content import Evaluated, Fact, Network, Point, Quality, Report
@@ -23,7 +23,7 @@ def search_report(
     found: Sequence[Candidate],
     drawn: Sequence[Candidate],
     outcomes: Sequence[Outcome],
-    images: ImageSet,
+    images: Images,
 ) -> Report:
     """Put together what a search has found.
 
@@ -38,7 +38,7 @@ def search_report(
         Evaluated by the search, and at random.
     outcomes : sequence of Outcome
         Winners with their baselines.
-    images : ImageSet
+    images : Images
         Test images to show, with the first winner's answers.
     """
     targets = [f"{winner.target_fps:,g} fps" for winner in summary.winners]

@@ -5,9 +5,9 @@ each picture, and put back as they were.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from timm.data.random_erasing import RandomErasing
 from timm.data.transforms_factory import transforms_imagenet_train
 
 from nas.training.augment import Augmentation
+
+Transform = Callable[[Image.Image], Image.Image]
 
 WHITE = 255
 DRAWS = 10  # of changes, until Pillow can do them
@@ -52,17 +54,18 @@ class PictureAugmentation:
         self._mean, self._std = np.array(mean, np.float32), std
         colours = tuple(np.broadcast_to(mean, 3) / WHITE)
         try:
-            self._crop, self._change, _ = transforms_imagenet_train(
+            steps = transforms_imagenet_train(
                 shape[:2],
                 scale=(augmentation.crop, 1.0),
                 hflip=0.0,  # the whole batch's business
-                color_jitter=augmentation.colour or None,
+                color_jitter=augmentation.colour,
                 force_color_jitter=True,
                 auto_augment=augmentation.policy or None,
                 interpolation="bilinear",
                 mean=colours,
                 separate=True,
             )
+            self._crop, self._change, _ = cast(tuple[Transform, ...], steps)
         except (AssertionError, ValueError, LookupError) as error:
             raise ValueError(f"timm knows no policy {augmentation.policy!r}: {error}") from None
         self._erase = RandomErasing(augmentation.erasing, mode="pixel", device="cpu")

@@ -49,9 +49,9 @@ def test_a_file_that_is_gone_ends_training_in_one_line(tasks):
     images = tasks[1].data.train
     batches = batches_of(configs(tasks)[1], images)
     batches.batch(0)
-    images.files[int(batches.positions(2)[0])].unlink()
+    images.files[int(batches.positions(9)[0])].unlink()
     with pytest.raises(UserError, match="no such file"):
-        for step in range(1, 4):
+        for step in range(1, 10):
             batches.batch(step)
 
 
