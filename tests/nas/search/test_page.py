@@ -21,7 +21,7 @@ def test_the_page_of_a_run(runs):
     ]
     uniform = [p["value"] for p in data["quality"]["points"] if p["kind"] == "uniform"]
     assert uniform == [w.baselines.uniform.accuracy_integer for w in summary.winners]
-    assert len(data["front"]["found"]) == len({tuple(each) for each in data["front"]["found"]})
+    assert len(data["front"]["found"]) == summary.candidates
     chosen = {p["cycles"] for p in data["front"]["chosen"] if p["kind"] == "winner"}
     assert chosen == {w.predicted_cycles for w in summary.winners}
     assert chosen <= {cycles for cycles, _ in data["front"]["found"]}

@@ -34,7 +34,7 @@ def report(folder, args) -> dict:
 def test_starts_are_measured_beside_random_weights(report):
     first, *others = report["recipes"]
     assert first["name"] == "random weights" and first["difference"] is None
-    assert len(others) == 2 and report["images"] == 72 and report["quick"]
+    assert len(others) == 2 and report["images"] == 34 and report["quick"]
     for each in others:
         change = each["cross_entropy"] - first["cross_entropy"]
         assert each["difference"]["mean"] == pytest.approx(change)

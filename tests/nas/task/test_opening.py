@@ -25,7 +25,7 @@ def test_a_folder_becomes_winners(tmp_path, capsys):
     summary = json.loads((out / "bugs" / "summary.json").read_text())
     assert summary["task"] == {
         "folder": str(folder), "split": None, "image": [16, 16, 3], "patch": 4, "classes": 2,
-        "train_images": 4, "validation_images": 1, "test_images": 8,
+        "train_images": 2, "validation_images": 1, "test_images": 8,
     }  # fmt: skip
     model = IntegerModel.load(out / "bugs" / summary["winners"][0]["model"])
     assert model.class_names == ("ant", "bee") and model.image == (16, 16, 3)
