@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -105,16 +106,45 @@ def read_prepared(
     workers : int
         Processes that read ahead; none for few images.
     """
-    yield from DataLoader(
-        PreparedFiles(tuple(files), preprocessing, shape),
-        batch_size=batch,
-        num_workers=workers if len(files) > INLINE else 0,
+    images = PreparedFiles(tuple(files), preprocessing, shape)
+    yield from read_ahead(images, workers if len(files) > INLINE else 0, batch_size=batch)
+
+
+def read_ahead(items: Dataset, workers: int, **batches: Any) -> Iterator[list[Any]]:
+    """Read batches of a data set's items in processes, one after the other.
+
+    Parameters
+    ----------
+    items : Dataset
+    workers : int
+        Processes; with none, this one reads.
+    **batches
+        What :class:`torch.utils.data.DataLoader` makes batches by.
+
+    Raises
+    ------
+    UserError
+        If a process is gone.
+    """
+    loader = DataLoader(
+        items,
+        num_workers=workers,
         collate_fn=list,
-        worker_init_fn=leave_interrupts,
+        worker_init_fn=_leave_interrupts,
+        **batches,
     )
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise UserError(
+            f"one of {workers} processes that read images was ended, perhaps for lack of memory:"
+            " lower --workers"
+        ) from None
 
 
-def leave_interrupts(worker: int) -> None:
+def _leave_interrupts(worker: int) -> None:
     """Let Ctrl-C be the main process's business, which still wants what a worker reads."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -27,6 +27,7 @@ from nas.search.summary import TaskFigures
 from nas.space import NATURAL_ORDER, Space, TileOrder
 from nas.task.opening import open_task
 from nas.task.task import Task
+from nas.training.processes import require_alone
 from nas.training.recipe import TrainConfig
 from rtl.board import load_board
 from rtl.errors import UserError
@@ -208,6 +209,7 @@ def prepare(options: SearchOptions, costs: ExactCosts, console: Console) -> tupl
     """
     if "energy_joules" in options.objectives:
         power_model(load_board(options.board))
+    require_alone("start torchrun -m nas.train, then this without torchrun")
     device = usable_device(options.device, torch.float64)
     task = open_task(options, console)
     _require_test_images(options, task)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from boards.host.pictures import prepare
-from nas.folder import INLINE, leave_interrupts
+from nas.folder import INLINE, read_ahead
 from nas.task.pixels import Look
 from rtl.errors import UserError
 from sim.toolchain.cache import cache_directory
@@ -55,16 +55,11 @@ def survey(
     digests = known.digests(files)
     unknown = [place for place, digest in enumerate(digests) if digest is None]
     progress(len(files) - len(unknown))
-    loader = DataLoader(
-        _SurveyedFiles(tuple(files[place] for place in unknown), look),
-        batch_size=BATCH,
-        num_workers=workers if len(unknown) > INLINE else 0,
-        collate_fn=list,
-        worker_init_fn=leave_interrupts,
-    )
+    surveyed = _SurveyedFiles(tuple(files[place] for place in unknown), look)
     problems: dict[int, UserError] = {}
     places, found = iter(unknown), {}
-    for batch in loader:
+    processes = workers if len(unknown) > INLINE else 0
+    for batch in read_ahead(surveyed, processes, batch_size=BATCH):
         for each, place in zip(batch, places, strict=False):
             if isinstance(each, UserError):
                 problems[place] = each

@@ -7,7 +7,7 @@ import os
 import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
@@ -36,11 +36,14 @@ class Processes:
     count : int
     device : torch.device
         Device that this process computes on.
+    group : ProcessGroup, optional
+        Carries tensors of the device; by default the group of all, which is the CPU's.
     """
 
     rank: int = 0
     count: int = 1
     device: torch.device = field(default=CPU)
+    group: distributed.ProcessGroup | None = None
 
     @property
     def first(self) -> bool:
@@ -68,7 +71,7 @@ class Processes:
             return
         for bucket in buckets(tensors):
             flat = torch.cat([tensor.flatten() for tensor in bucket])
-            distributed.all_reduce(flat)
+            distributed.all_reduce(flat, group=self._carrier(flat))
             for tensor, part in zip(bucket, flat.split([t.numel() for t in bucket]), strict=True):
                 tensor.copy_(part.view_as(tensor))
 
@@ -76,7 +79,11 @@ class Processes:
         """Give all processes the parameters of the first one."""
         if self.count > 1:
             for parameter in net.parameters():
-                distributed.broadcast(parameter.detach(), 0)
+                distributed.broadcast(parameter.detach(), 0, group=self._carrier(parameter))
+
+    def _carrier(self, tensor: Tensor) -> distributed.ProcessGroup | None:
+        """Return the group that carries tensors of the place where this one is."""
+        return self.group if tensor.device == self.device else None
 
     def of_first(self, value: T) -> T:
         """Return the first process's value: one that pickle takes, tensors on the CPU."""
@@ -159,6 +166,18 @@ def buckets(tensors: Sequence[Tensor], size: int = BUCKET_BYTES) -> Iterator[lis
         yield bucket
 
 
+def require_alone(remedy: str) -> None:
+    """Refuse to be one of several processes that ``torchrun`` started.
+
+    Raises
+    ------
+    UserError
+        If it is one: ends in the remedy.
+    """
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise UserError(f"torchrun is for training alone: {remedy}")
+
+
 @contextmanager
 def joined(device: str) -> Iterator[Processes]:
     """Join the processes that ``torchrun`` started; this one alone where it did not.
@@ -181,12 +200,15 @@ def joined(device: str) -> Iterator[Processes]:
         device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
     elif device != "cpu":
         raise UserError(f"--device must be cpu or cuda with torchrun, not {device}")
-    own = usable_device(device, torch.float64)
-    if own.type == "cuda":
-        torch.cuda.set_device(own)
-    backend = "gloo" if own.type == "cpu" else "cpu:gloo,cuda:nccl"
-    distributed.init_process_group(backend, timeout=PATIENCE)
+    distributed.init_process_group("gloo", timeout=PATIENCE)
     try:
-        yield Processes(rank, count, own)
+        processes = Processes(rank, count)
+        with processes.agreed():
+            own = usable_device(device, torch.float64)
+        group = None
+        if own.type == "cuda":
+            torch.cuda.set_device(own)
+            group = distributed.new_group(backend="nccl", timeout=PATIENCE)
+        yield replace(processes, device=own, group=group)
     finally:
         distributed.destroy_process_group()

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from boards.host.pictures import open_picture, prepare
 from nas.data import Images, ImageSet
-from nas.folder import leave_interrupts
+from nas.folder import read_ahead
 from nas.stored import StoredImages, stacked
 from nas.training.batches import Batches
 from nas.training.pictures import PictureAugmentation
@@ -58,15 +58,9 @@ class StreamedBatches(Batches):
         """Let the processes read from a step on."""
         self._step = step
         self._ahead.clear()
-        self._read = iter(
-            DataLoader(
-                StepPictures(self.images, self._augmentation(), self.config.seed),
-                batch_sampler=self._steps(step),
-                num_workers=getattr(self.images, "workers", 0),
-                collate_fn=list,
-                worker_init_fn=leave_interrupts,
-            )
-        )
+        pictures = StepPictures(self.images, self._augmentation(), self.config.seed)
+        workers = getattr(self.images, "workers", 0)
+        self._read = read_ahead(pictures, workers, batch_sampler=self._steps(step))
 
     def _augmentation(self) -> PictureAugmentation | None:
         if not self.config.augmentation.of_pictures:

@@ -97,6 +97,7 @@ def _run(trainer: Trainer, console: Console) -> None:
             progress.update(task, completed=trainer.step, description=stage, loss=first)
             if trainer.step % LOG_STEPS == 0:
                 write("loss", losses)
+                write("step", trainer.figures)
             if trainer.step % (VALIDATE_EPOCHS * trainer.steps_per_epoch) == 0:
                 write("validation", trainer.validate())
             if any(processes.of_all(stopped.is_set())):

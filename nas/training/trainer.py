@@ -65,6 +65,8 @@ class Trainer:
         The subnet of the float stage.
     batches : Batches
     net : Supernet
+    gradient_norm : float
+        Of the last step, before any clipping.
     averages : dict of str to Tensor
         Moving averages by parameter name; empty in the float stage.
     finished : bool
@@ -86,6 +88,7 @@ class Trainer:
         self.optimizer = optimizer_of(self.net, config)
         self.averages: dict[str, Tensor] = {}
         self.step = 0
+        self.gradient_norm = 0.0
         self.finished = False
         if path.exists():
             self._restore(read_checkpoint(path))
@@ -115,6 +118,12 @@ class Trainer:
         if self.averages:
             self._average()
         return losses
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Figures of the last step, by name."""
+        rate = self.optimizer.param_groups[0]["lr"]
+        return {"gradient_norm": self.gradient_norm, "learning_rate": rate}
 
     def validate(self) -> dict[str, float]:
         """Accuracy of the first and of the smallest subnet on the validation set, by name.
@@ -152,11 +161,11 @@ class Trainer:
         gradients = [p.grad for p in self.net.parameters() if p.grad is not None]
         self.processes.add_up([*gradients, losses])
         norm = torch.nn.utils.get_total_norm(gradients)
-        *values, length = torch.cat([losses, norm.view(1)]).tolist()
+        *values, self.gradient_norm = torch.cat([losses, norm.view(1)]).tolist()
         for name, loss in zip(found, values, strict=True):
             if not isfinite(loss):
                 self._diverged(f"the loss of the {name} subnet is {loss}")
-        if not isfinite(length):
+        if not isfinite(self.gradient_norm):
             self._diverged(self._bad_gradient())
         return dict(zip(found, values, strict=True)), norm
 

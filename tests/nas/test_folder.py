@@ -1,5 +1,6 @@
 """Folders of images: what is found, which class it has, pixels in batches."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from boards.host.pictures import prepare
 from nas import folder as module
-from nas.folder import open_folder
+from nas.folder import open_folder, read_prepared
 from rtl.errors import UserError
 from rtl.model import Preprocessing
 
@@ -166,3 +167,13 @@ def test_some_images_are_spread_evenly(tmp_path):
     assert found.labels is not None and found.labels.tolist() == [0, 0, 1, 1, 2, 2]
     assert [file.name for file in found.files] == ["000.png", "002.png"] * 3
     assert found.spread(100) is found
+
+
+def test_a_process_that_is_ended_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "INLINE", 2)
+    monkeypatch.setattr(module, "prepare", lambda *of: os._exit(1))  # as for lack of memory
+    files = sorted(images(tmp_path, 4).iterdir())
+    with pytest.raises(
+        UserError, match=r"one of 1 processes that read images was ended, .*workers"
+    ):
+        list(read_prepared(files, RECIPE, SHAPE, 2, workers=1))

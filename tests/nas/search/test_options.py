@@ -51,3 +51,11 @@ def test_refused_in_one_line(arguments, message, tmp_path, capsys):
     assert len(lines) == 1
     assert lines[0].startswith(f"{PROG}: error: {message.replace('OUT', str(tmp_path))}")
     assert not any(tmp_path.iterdir())
+
+
+def test_torchrun_is_refused(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert run(tmp_path) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "torchrun is for training alone: start torchrun -m nas.train, then this" in line
+    assert not any(tmp_path.iterdir())

@@ -22,6 +22,20 @@ def test_images_that_rerank_are_none_of_the_searchs(runs):
     assert set(setup.reranking.labels.tolist()) == set(range(10))
 
 
+def test_of_very_many_images_a_spread_compares(tmp_path, monkeypatch):
+    monkeypatch.setattr(setup, "MOST_IMAGES", 600)
+    found = prepared(SearchOptions(out=tmp_path, targets=(9000.0,)))
+    assert len(found.searching) == len(found.reranking) == 600
+    validation = {pixels.tobytes() for pixels in found.data.validation.pixels.numpy()}
+    searched, reranking = (
+        {pixels.tobytes() for pixels in part.pixels.numpy()}
+        for part in (found.searching, found.reranking)
+    )
+    assert len(searched & validation) == 500 and not searched & reranking
+    for part in (found.searching, found.reranking):
+        assert set(part.labels.tolist()) == set(range(10))
+
+
 @pytest.mark.parametrize(
     ("objectives", "narrow"), [(("cycles",), True), (("memory_bytes", "cycles"), False)]
 )

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nas.training import train
 from nas.training.checkpoint import checkpoint_path, load_supernet, read_checkpoint
@@ -118,6 +119,21 @@ def test_a_run_killed_20_times_has_equal_bytes(short, tiny_data, tmp_path, monke
     assert len(steps) > 5
     work()
     assert path.read_bytes() == whole.read_bytes()
+
+
+def test_tensorboard_shows_losses_figures_and_accuracies(short, tiny_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "LOG_STEPS", 5)
+    monkeypatch.setattr(train, "VALIDATE_EPOCHS", 1)
+    path = train_supernet(short, tmp_path, tiny_data, console=QUIET)
+    events = EventAccumulator(str(tmp_path / "tensorboard" / path.stem))
+    events.Reload()
+    names = {
+        "loss/largest", "loss/random0", "loss/random1", "loss/smallest", "step/gradient_norm",
+        "step/learning_rate", "validation/largest", "validation/smallest",
+    }  # fmt: skip
+    assert set(events.Tags()["scalars"]) == names
+    assert [event.step for event in events.Scalars("step/gradient_norm")] == [5, 10]
+    assert all(event.value > 0 for event in events.Scalars("step/gradient_norm"))
 
 
 def test_too_little_memory_is_one_line(short, tiny_data, tmp_path):
