@@ -40,7 +40,7 @@ class FinetuneOptions:
     """Epochs of training."""
     learning_rate: Annotated[
         float | None,
-        tyro.conf.arg(metavar="RATE", help_behavior_hint="(default: a quarter of the recipe's)"),
+        tyro.conf.arg(metavar="RATE", help_behavior_hint="(default: that of the second stage)"),
     ] = None
     """Highest learning rate."""
     teacher_share: Annotated[
