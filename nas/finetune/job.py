@@ -39,8 +39,7 @@ from rtl.model import IntegerModel
 from sim.toolchain import builder
 
 TRAINING = "finetuning"  # folder in that of the run: checkpoints, logs
-RATE_SHARE = 4  # the learning rate is one part in so many of the recipe's
-EPOCH_SHARE = 3  # and the epochs those of its second stage
+EPOCH_SHARE = 3  # of the epochs of the recipe's second stage, one in so many
 TUNED, WINNER = "fine-tuned", "winner"
 
 
@@ -112,8 +111,7 @@ def config_of(search: FinishedSearch, winner: Winner, options: FinetuneOptions) 
         float_epochs=0,
         elastic_epochs=0,
         quantized_epochs=options.epochs or max(1, recipe.quantized_epochs // EPOCH_SHARE),
-        quantized_learning_rate=options.learning_rate
-        or recipe.quantized_learning_rate / RATE_SHARE,
+        quantized_learning_rate=options.learning_rate or recipe.quantized_learning_rate,
         teacher_share=share if options.teacher_share is None else options.teacher_share,
     )
 
