@@ -18,7 +18,7 @@ from rich.table import Table
 from scipy.stats import kendalltau
 
 from nas.cost import ExactCosts
-from nas.data import ImageSet
+from nas.data import Images
 from nas.search.band import Band
 from nas.search.evolution import UNIFORM
 from nas.search.options import SearchOptions
@@ -121,7 +121,7 @@ def candidates(band: Band, count: int, seed: int) -> tuple[list[Arch], int]:
 def scores_of(net: Supernet, arch: Arch, setup: SearchSetup) -> dict[str, float]:
     """Score a subnet in quantized mode by each way to select; lower is better."""
 
-    def answers(images: ImageSet) -> Result:
+    def answers(images: Images) -> Result:
         return evaluate_subnet(net, arch, images)
 
     validation = answers(setup.data.validation)

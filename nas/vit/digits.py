@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from boards.host.pictures import prepare
-from nas.data import ImageSet
+from nas.data import Images
 from nas.digits import load_digits
 from nas.importer.network import FloatNetwork
 from nas.intervals import paired_difference
@@ -28,18 +28,18 @@ class DigitSets:
 
     Parameters
     ----------
-    train : ImageSet
+    train : Images
         All that a network may be trained with.
-    fit, calibration : ImageSet
+    fit, calibration : Images
         Parts of them: to fit a probe, and to choose codes.
-    test : ImageSet
+    test : Images
         The test set.
     """
 
-    train: ImageSet
-    fit: ImageSet
-    calibration: ImageSet
-    test: ImageSet
+    train: Images
+    fit: Images
+    calibration: Images
+    test: Images
 
     @classmethod
     def load(cls, train: int | None = None, fit: int = FIT, test: int | None = None) -> "DigitSets":
@@ -54,7 +54,7 @@ class DigitSets:
         )
 
 
-def write_pictures(folder: Path, digits: ImageSet) -> tuple[Path, ...]:
+def write_pictures(folder: Path, digits: Images) -> tuple[Path, ...]:
     """Write digits as PNG files, unless they are there."""
     paths = tuple(folder / f"{index:02}.png" for index in range(len(digits)))
     for path, pixels in zip(paths, digits.pixels, strict=True):
@@ -64,7 +64,7 @@ def write_pictures(folder: Path, digits: ImageSet) -> tuple[Path, ...]:
     return paths
 
 
-def prepared(digits: ImageSet, network: FloatNetwork) -> Tensor:
+def prepared(digits: Images, network: FloatNetwork) -> Tensor:
     """Prepare digits for a network: (digits, height, width, channels) uint8."""
     pictures = (Image.fromarray(pixels[..., 0].numpy()) for pixels in digits.pixels)
     steps, shape = network.preprocessing, network.image

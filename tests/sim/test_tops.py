@@ -108,7 +108,8 @@ def test_runs_back_to_back(engine, ports):
 
 @pytest.mark.zcu102
 def test_a_thousand_runs_back_to_back():
-    through_the_driver(*LAYOUTS["2 ports"], 1000)
+    engine, ports = LAYOUTS["2 ports"]
+    through_the_driver(engine, ports, 1000)
 
 
 TIMED = ("winner", "50 tokens", "tokens", "many classes", "attention pooling")
