@@ -80,7 +80,7 @@ def run(options: FinetuneOptions) -> list[dict[str, Any]]:
         If two executors of a fine-tuned winner disagree.
     """
     console = Console(stderr=True)
-    device = usable_device(options.device)
+    device = usable_device(options.device, torch.float64)
     if options.images:
         builder.require()  # before the training, not after it
     search = FinishedSearch.open(

@@ -51,7 +51,7 @@ class FinetuneOptions:
     images: int = 16
     """Number of test images that a fine-tuned winner classifies on the RTL."""
     device: str = "cpu"
-    """Device that trains: cpu, cuda, cuda:1, mps."""
+    """Device that trains: cpu, cuda, cuda:1."""
     workers: int = 1
     """Processes that read images."""
     skip_unreadable: Flag = False
