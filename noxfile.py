@@ -98,9 +98,11 @@ def hostile(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def zcu102(session: nox.Session) -> None:
-    """Simulate networks of many shapes on the ZCU102 engine: ten minutes on two idle cores.
+    """Simulate the ZCU102 engine with networks of many shapes, and what else takes long.
 
-    Apart from the other tests because of its length.
+    That is boards' tops with two ports, a thousand stall patterns of every layout, UltraRAM as
+    primitives. Apart from the other tests because of its length: a quarter of an hour on two idle
+    cores.
     """
     run(session, "pytest", "-n", "auto", "-m", "zcu102", *session.posargs)
 

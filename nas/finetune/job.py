@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from nas.finetune.finished import FinishedSearch
@@ -14,6 +15,7 @@ from nas.numerics.device import usable_device
 from nas.numerics.integer import IntegerNetwork
 from nas.search import run_folder
 from nas.search.report import (
+    COMPARED_VALUES,
     Comparison,
     TestImages,
     compare_with_golden,
@@ -23,9 +25,10 @@ from nas.search.report import (
 from nas.search.summary import Winner
 from nas.space import Arch
 from nas.supernet.export import export
+from nas.supernet.portions import kept_images
 from nas.supernet.supernet import Supernet
 from nas.training.checkpoint import load_supernet
-from nas.training.evaluate import evaluate_subnet
+from nas.training.evaluate import evaluate_subnet, moved_net
 from nas.training.processes import Processes
 from nas.training.recipe import TrainConfig
 from nas.training.train import train_supernet
@@ -36,8 +39,7 @@ from rtl.model import IntegerModel
 from sim.toolchain import builder
 
 TRAINING = "finetuning"  # folder in that of the run: checkpoints, logs
-RATE_SHARE = 4  # the learning rate is one part in so many of the recipe's
-EPOCH_SHARE = 3  # and the epochs those of its second stage
+EPOCH_SHARE = 3  # of the epochs of the recipe's second stage, one in so many
 TUNED, WINNER = "fine-tuned", "winner"
 
 
@@ -78,7 +80,7 @@ def run(options: FinetuneOptions) -> list[dict[str, Any]]:
         If two executors of a fine-tuned winner disagree.
     """
     console = Console(stderr=True)
-    processes = Processes(device=usable_device(options.device))
+    device = usable_device(options.device, torch.float64)
     if options.images:
         builder.require()  # before the training, not after it
     search = FinishedSearch.open(
@@ -89,9 +91,9 @@ def run(options: FinetuneOptions) -> list[dict[str, Any]]:
     )
     winners = search.winners(options.target)
     with run_folder.locked(search.folder):
-        found = [finetune(search, winner, options, processes, console) for winner in winners]
+        found = [finetune(search, winner, options, device, console) for winner in winners]
         test = TestImages(search.task)
-        reports = [measure(search, each, test, options, console) for each in found]
+        reports = [measure(search, each, test, options, device, console) for each in found]
     print_tables(finetuning_table(reports))
     for each in reports:
         print(sentence(search.folder, each))
@@ -109,8 +111,7 @@ def config_of(search: FinishedSearch, winner: Winner, options: FinetuneOptions) 
         float_epochs=0,
         elastic_epochs=0,
         quantized_epochs=options.epochs or max(1, recipe.quantized_epochs // EPOCH_SHARE),
-        quantized_learning_rate=options.learning_rate
-        or recipe.quantized_learning_rate / RATE_SHARE,
+        quantized_learning_rate=options.learning_rate or recipe.quantized_learning_rate,
         teacher_share=share if options.teacher_share is None else options.teacher_share,
     )
 
@@ -119,7 +120,7 @@ def finetune(
     search: FinishedSearch,
     winner: Winner,
     options: FinetuneOptions,
-    processes: Processes,
+    device: torch.device,
     console: Console,
 ) -> FinetunedWinner:
     """Train a winner, or reuse its training, and compare it on the validation images."""
@@ -130,16 +131,16 @@ def finetune(
         search.folder / TRAINING,
         search.data,
         console=console,
-        processes=processes,
+        processes=Processes(device=device),
         kind=SubnetTrainer,
     )
     arch = Arch.from_json(winner.arch)
     net = load_supernet(path)
     first, second = (
-        evaluate_subnet(each.to(processes.device), arch, search.data.validation)
+        evaluate_subnet(moved_net(each, device), arch, search.data.validation)
         for each in (load_supernet(search.supernet), net)
     )
-    after = exported(search, winner, net.cpu(), arch, before)
+    after = exported(search, winner, net, arch, before)
     return FinetunedWinner(winner, config, before, after, compared(first, second))
 
 
@@ -168,6 +169,7 @@ def measure(
     tuned: FinetunedWinner,
     test: TestImages,
     options: FinetuneOptions,
+    device: torch.device,
     console: Console,
 ) -> dict[str, Any]:
     """Measure a winner on the test images, run it on the RTL, and write its files.
@@ -177,10 +179,11 @@ def measure(
     ToolError
         If an executor disagrees with golden.
     """
-    winner, network = tuned.winner, IntegerNetwork(tuned.after)
-    first = evaluate_model(IntegerNetwork(tuned.before), test.whole)
+    winner, network = tuned.winner, IntegerNetwork(tuned.after, device)
+    first = evaluate_model(IntegerNetwork(tuned.before, device), test.whole)
     second = evaluate_model(network, test.whole)
-    golden = compare_with_golden(network, test.whole)
+    most = kept_images(tuned.after.shape, len(test.whole), COMPARED_VALUES)
+    golden = compare_with_golden(network, test.some(most))
     with progress_bars(DETAIL, console=console) as progress:
         bar = progress.add_task(f"{winner.target_fps:g} fps", total=None, detail="")
         rtl, cycles = execute(

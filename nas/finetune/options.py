@@ -22,9 +22,9 @@ class FinetuneOptions:
     from the recipe's teacher. Whether that helped is decided by the cross-entropy on the validation
     images; the test images are looked at afterwards.
 
-    RUN then holds finetuned-FPS.json for each winner, with its accuracy before and after and their
-    paired difference on the test images, and where it helped finetuned-FPS.pulsar. Training that
-    was interrupted goes on when the same command is given again.
+    RUN then holds finetuned-FPSfps.json for each winner, with its accuracy before and after and
+    their paired difference on the test images, and where it helped finetuned-FPSfps.pulsar.
+    Training that was interrupted goes on when the same command is given again.
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -40,7 +40,7 @@ class FinetuneOptions:
     """Epochs of training."""
     learning_rate: Annotated[
         float | None,
-        tyro.conf.arg(metavar="RATE", help_behavior_hint="(default: a quarter of the recipe's)"),
+        tyro.conf.arg(metavar="RATE", help_behavior_hint="(default: that of the second stage)"),
     ] = None
     """Highest learning rate."""
     teacher_share: Annotated[
@@ -51,7 +51,7 @@ class FinetuneOptions:
     images: int = 16
     """Number of test images that a fine-tuned winner classifies on the RTL."""
     device: str = "cpu"
-    """Device that trains: cpu, cuda, cuda:1, mps."""
+    """Device that trains: cpu, cuda, cuda:1."""
     workers: int = 1
     """Processes that read images."""
     skip_unreadable: Flag = False

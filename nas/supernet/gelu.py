@@ -37,7 +37,7 @@ def gelu_table(log_in: Tensor, log_out: Tensor, limits: Limits) -> tuple[Tensor,
     inverse = torch.exp(-log_out.detach().double())
     cdf = 0.5 * (1 + torch.erf(x / sqrt(2)))
     exact = x * cdf * inverse
-    low, high = limits
+    low, high = map(torch.as_tensor, limits)
     inside = (exact >= low - 0.5) & (exact < high + 0.5)
     density = torch.exp(-0.5 * x * x) / sqrt(2 * torch.pi)
     slope = (cdf + x * density) * log_in.detach().double().exp() * inverse * inside

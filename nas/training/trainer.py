@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from nas.data import Images, TrainingData
 from nas.space import Arch
@@ -329,7 +330,7 @@ class Trainer:
         decay = min(self.config.average, done / (done + 10))
         parameters = dict(self.net.named_parameters())
         averages = [self.averages[name] for name in parameters]
-        torch._foreach_lerp_(averages, [*parameters.values()], 1 - decay)
+        get_ema_multi_avg_fn(decay)(averages, [*parameters.values()], None)
 
     # --- checkpoints -------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from nas.importer.network import Affine, FloatNetwork
 from nas.importer.options import ImportOptions
@@ -26,20 +27,9 @@ def read_fitting(source: NetworkSource, space: Space) -> FloatNetwork:
         largest subnet: names all of them.
     """
     height, width, channels = space.image
-    checkpoint = Path(source.checkpoint) if source.checkpoint else None
-    options = ImportOptions(
-        checkpoint=checkpoint,
-        image_size=height if height == width else None,
-        classes=_classes(checkpoint),
-        mean=source.mean,
-        std=source.std,
-    )
-    try:
-        network = read(source.name, options)
-    except UserError as error:
-        reason = str(error).replace(*FROM_OPTIONS)
-        known = reason if source.name in reason else f"{source.name}: {reason}"
-        raise UserError(known) from None
+    size = height if height == width else None
+    classes = _classes(source.checkpoint)
+    network = read_network(source, image_size=size, classes=classes)
     if channels == GREY and network.image[2] == COLOURS:
         network = grey(network)
     if missing := ", ".join(_missing(network, space)):
@@ -50,6 +40,24 @@ def read_fitting(source: NetworkSource, space: Space) -> FloatNetwork:
             " of these sizes, or a --space of the network's"
         )
     return network
+
+
+def read_network(source: NetworkSource, **options: Any) -> FloatNetwork:
+    """Read a network, with further fields of the importer's options.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, or more has to be said about it.
+    """
+    checkpoint = Path(source.checkpoint) if source.checkpoint else None
+    given = ImportOptions(checkpoint, mean=source.mean, std=source.std, **options)
+    try:
+        return read(source.name, given)
+    except UserError as error:
+        reason = str(error).replace(*FROM_OPTIONS)
+        known = reason if source.name in reason else f"{source.name}: {reason}"
+        raise UserError(known) from None
 
 
 def grey(network: FloatNetwork) -> FloatNetwork:
@@ -67,11 +75,11 @@ def grey(network: FloatNetwork) -> FloatNetwork:
     )
 
 
-def _classes(checkpoint: Path | None) -> int | None:
+def _classes(checkpoint: str | None) -> int | None:
     """Count the classes of a timm model's weights; None of a network that says so itself."""
     if checkpoint is None:
         return None
-    head = read_weights(checkpoint).tensors.get("head.weight")
+    head = read_weights(Path(checkpoint)).tensors.get("head.weight")
     return 0 if head is None else len(head)
 
 

@@ -20,12 +20,10 @@ from torch.nn import functional
 
 from nas.importer.forward import forward, logits
 from nas.importer.network import FloatNetwork, converted
-from nas.importer.options import ImportOptions
-from nas.importer.source import read
 from nas.importer.timm_source import CONFIG, FILES
 from nas.importer.transformers_folder import is_of_transformers
 from nas.warm.classes import class_rows
-from nas.warm.fit import COLOURS, GREY
+from nas.warm.fit import COLOURS, GREY, read_network
 from nas.warm.source import NetworkSource, content_hash, hash_of
 from rtl.errors import UserError
 
@@ -109,8 +107,7 @@ def _is_timms(source: NetworkSource) -> bool:
 def _imported_teacher(
     source: NetworkSource, class_names: Sequence[str], device: torch.device | str
 ) -> Teacher:
-    checkpoint = Path(source.checkpoint) if source.checkpoint else None
-    network = read(source.name, ImportOptions(checkpoint, mean=source.mean, std=source.std))
+    network = read_network(source)
     if network.head is None:
         raise UserError(f"{source.name} has no classifier: a teacher needs one")
     rows = _rows(source, network.class_names, len(network.head.bias), class_names)

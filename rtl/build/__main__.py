@@ -228,7 +228,7 @@ def _counts(used: Utilization, board: Board) -> dict:
     }
 
 
-def _problem(check: Callable[..., None], *args: int, **kwargs: int) -> str | None:
+def _problem(check: Callable[..., object], *args: int, **kwargs: int) -> str | None:
     """Return what a check of the board objects to, which is no reason to stop."""
     try:
         check(*args, **kwargs)

@@ -46,7 +46,13 @@ class Resources:
         )
 
     def __mul__(self, count: int) -> "Resources":
-        return Resources(*(count * value for value in self.values()))
+        return Resources(
+            count * self.dsp,
+            count * self.lut,
+            count * self.ff,
+            count * self.bram36,
+            count * self.uram,
+        )
 
     def values(self) -> tuple[float, ...]:
         return tuple(asdict(self).values())

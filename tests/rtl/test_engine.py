@@ -141,7 +141,13 @@ def test_words_in_parts_are_golden_and_take_longer(name):
 ULTRA = replace(config.TINY, name="ultra", uram=config.SCRATCHPADS)
 
 
-@pytest.mark.parametrize("kind", [{"hostile": True}, {"primitives": Primitives.ULTRASCALE}])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"hostile": True},
+        pytest.param({"primitives": Primitives.ULTRASCALE}, marks=pytest.mark.zcu102),
+    ],
+)
 def test_scratchpads_in_ultraram_are_golden_in_as_many_cycles(kind):
     """All of them; the models of UltraRAM start with anything and invert what collides."""
     build = testbench.build(ULTRA, **kind)

@@ -138,8 +138,8 @@ def in_ultraram(engine: EngineConfig, board: Board) -> EngineConfig:
     Those after which the fuller one of block RAM and UltraRAM is as empty as can be, of their
     limits; among equals those that take the fewest UltraRAMs.
     """
-    limits = board.limits
-    if not limits.uram or not limits.bram36:
+    bram36, uram = board.limits.bram36, board.limits.uram
+    if not uram or not bram36:
         return engine
     blocks = block_memories(engine, family_of(board.device))
     ultra = ultra_rams(replace(engine, uram=SCRATCHPADS))
@@ -147,7 +147,7 @@ def in_ultraram(engine: EngineConfig, board: Board) -> EngineConfig:
     def fullness(names: tuple[str, ...]) -> tuple[float, int]:
         taken = sum(ultra[name] for name in names)
         left = sum(blocks.values()) - sum(blocks[name] for name in names)
-        return max(left / limits.bram36, taken / limits.uram), taken
+        return max(left / bram36, taken / uram), taken
 
     choices = (combinations(SCRATCHPADS, count) for count in range(len(SCRATCHPADS) + 1))
     return replace(engine, uram=min(chain.from_iterable(choices), key=fullness))

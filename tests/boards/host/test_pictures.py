@@ -3,6 +3,7 @@
 import re
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,7 +107,7 @@ def test_modes_of_eight_bits_are_converted(mode):
     assert prepare(image, Preprocessing(crop=(28, 28), mode="RGB"), (28, 28, 3)).shape[2] == 3
 
 
-EXACT = {"webp": {"lossless": True, "exact": True}}
+EXACT: dict[str, Any] = {"webp": {"lossless": True, "exact": True}}
 
 
 def see_through(seed=0):

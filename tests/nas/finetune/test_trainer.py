@@ -54,3 +54,20 @@ def test_it_learns_from_the_largest_subnet(config, tiny_data, tiny_checkpoint, t
     net, images = load_supernet(tiny_checkpoint), tiny_data.train.pixels[:8]
     found = LargestSubnet(net).probabilities(images)
     assert torch.equal(found, net.quantized(images, config.supernet.space.largest()).softmax(1))
+
+
+def test_a_saved_run_goes_on_as_if_nothing_had_been(config, tiny_data, tmp_path):
+    whole = SubnetTrainer(config, tiny_data, tmp_path / "run.pt")
+    for _ in range(3):
+        whole.advance()
+    whole.save()
+    resumed = SubnetTrainer(config, tiny_data, tmp_path / "run.pt")
+    assert resumed.step == 3 and resumed.net.order == whole.net.order
+    for trainer in (whole, resumed):
+        while trainer.step < trainer.steps:
+            trainer.advance()
+        trainer.finish()
+    for (name, value), other in zip(
+        whole.net.named_parameters(), resumed.net.parameters(), strict=True
+    ):
+        assert torch.equal(value, other), name

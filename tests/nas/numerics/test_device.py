@@ -30,4 +30,4 @@ def test_running_out_of_memory_is_one_line_with_a_remedy():
         with enough_memory("lower the batch"):
             torch.empty(1 << 60, dtype=torch.uint8)
     with pytest.raises(RuntimeError, match="size"), enough_memory("lower the batch"):
-        torch.zeros(2) @ torch.zeros(3)
+        torch.dot(torch.zeros(2), torch.zeros(3))

@@ -28,7 +28,7 @@ def test_the_float_network_s_name_keeps_clear_of_points():
     points = tuple(samples.Point(f"p{i}", 100.0 + i, 0.9 + i / 1000) for i in range(3))
     figure = quality_figure(samples.Quality("accuracy", points, 0.902))
     named = ("float network", "p0", "p1", "p2")
-    feet = sorted(float(t.get("y")) for t in figure.iter("text") if t.text in named)
+    feet = sorted(float(t.attrib["y"]) for t in figure.iter("text") if t.text in named)
     assert len(feet) == 4 and all(b - a >= LEADING - 1e-6 for a, b in pairwise(feet))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nas import testset
-from nas.data import TrainingData, read
+from nas.data import ImageSet, TrainingData
 from nas.digits import load_digits
 from nas.numerics.integer import IntegerNetwork
 from nas.search import report
@@ -161,7 +161,7 @@ def test_random_labels_end_at_chance_and_help_no_search(runs, monkeypatch):
         data = load_digits(split)
         rng = np.random.default_rng(0)
         parts = (
-            replace(read(part), labels=part.labels[rng.permutation(len(part))])
+            ImageSet(part.pixels, part.labels[rng.permutation(len(part))])
             for part in (data.train, data.validation)
         )
         return replace(data, **dict(zip(("train", "validation"), parts, strict=True)))

@@ -42,6 +42,7 @@ from tests.nas.search.runs import PROG, run
         (["--name", ".."], "--name must be the name of a folder in OUT, not '..'"),
         (["--name", "a/b"], "--name must be the name of a folder in OUT, not 'a/b'"),
         (["--name", "supernets"], "--name must be the name of a folder in OUT, not 'supernets'"),
+        (["--device", "toaster"], "--device toaster cannot be used: "),
         (["--workers", "0"], "--workers must be from 1 to 256, not 0"),
     ],
 )

@@ -3,7 +3,8 @@
 import torch
 
 from nas.data import ImageSet
-from nas.training.evaluate import evaluate
+from nas.supernet.supernet import Supernet
+from nas.training.evaluate import evaluate, moved_net
 
 
 def test_evaluate_counts_over_batches():
@@ -19,3 +20,11 @@ def test_evaluate_counts_over_batches():
     assert result.predicted.tolist() == [0, 1, 2] * 3 + [0]
     assert result.cross_entropy.shape == (10,)
     assert result.interval[0] < 0.9 < result.interval[1]
+
+
+def test_a_network_is_copied_to_another_device_only(tiny_config):
+    net = Supernet(tiny_config.supernet)
+    assert moved_net(net, torch.device("cpu")) is net
+    moved = moved_net(net, torch.device("meta"))
+    assert {each.device.type for each in moved.parameters()} == {"meta"}
+    assert moved.pixel_mean.device.type == "meta" and net.position.device.type == "cpu"

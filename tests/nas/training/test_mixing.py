@@ -61,6 +61,7 @@ def test_a_mixture_is_a_function_of_the_seed_and_leaves_numpy_s_alone(tiny_confi
     np.random.seed(7)
     expected = np.random.rand()
     np.random.seed(7)
-    one, same, other = (mix(*batch, seed)[0] for seed in (1, 1, 2))
+    pixels, labels = batch
+    one, same, other = (mix(pixels, labels, seed)[0] for seed in (1, 1, 2))
     assert np.random.rand() == expected
     assert torch.equal(one, same) and not torch.equal(one, other)

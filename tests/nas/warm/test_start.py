@@ -8,9 +8,10 @@ import torch
 from nas.importer import load
 from nas.supernet.supernet import Supernet
 from nas.warm.fit import read_fitting
-from nas.warm.source import content_hash
+from nas.warm.source import NetworkSource, content_hash
 from nas.warm.start import begin, head_rows, start_from
 from rtl.errors import UserError
+from tests.nas.importer import transformers_folders
 from tests.nas.importer.timm_models import CONFIG, normalised, pixels
 from tests.nas.warm.networks import NAMES, SPACE, source_of, supernet
 
@@ -44,6 +45,17 @@ def test_logits_are_the_networks(tmp_path, architecture, arguments):
     expected = model.double()(normalised(images, CONFIG["mean"], CONFIG["std"]))
     assert difference(net(images, space.largest()), expected) < 1e-5
     assert difference(net(images, space.smallest()), expected) > 1e-2
+
+
+def test_a_folder_of_transformers(tmp_path):
+    model = transformers_folders.saved(tmp_path, "vit", "vit.", num_classes=4)
+    network = read_fitting(NetworkSource(str(tmp_path)), SPACE)
+    assert network.norm
+    net = supernet(epsilon=network.norm.epsilon)
+    assert start_from(net, network, NAMES)
+    statistics = [transformers_folders.PROCESSOR[name] for name in ("image_mean", "image_std")]
+    expected = model.double()(normalised(pixels(), *statistics))
+    assert difference(net(pixels(), SPACE.largest()), expected) < 1e-5
 
 
 def test_an_epsilon_of_its_own(tmp_path):

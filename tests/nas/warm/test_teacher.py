@@ -126,6 +126,12 @@ def test_an_import_without_a_classifier_is_refused(tmp_path):
         load_teacher(NetworkSource(str(tmp_path)), NAMES)
 
 
+def test_unknown_statistics_are_a_matter_of_the_task_file(tmp_path):
+    transformers_folders.saved(tmp_path, "vit", "vit.", processor=None, num_classes=4)
+    with pytest.raises(UserError, match="give mean and std beside its name in a task's file"):
+        load_teacher(NetworkSource(str(tmp_path)), NAMES)
+
+
 def test_reading_draws_no_random_numbers(tmp_path):
     weights = weights_of(tmp_path)
     state = torch.get_rng_state()
