@@ -9,7 +9,14 @@ from rich.console import Console
 
 from nas.finetune.finished import FinishedSearch
 from nas.finetune.options import FinetuneOptions
-from nas.finetune.report import compared, finetuning_table, report_file, tuned_file, write_report
+from nas.finetune.report import (
+    compared,
+    finetuning_table,
+    has_helped,
+    report_file,
+    tuned_file,
+    write_report,
+)
 from nas.finetune.trainer import SubnetTrainer
 from nas.numerics.device import usable_device
 from nas.numerics.integer import IntegerNetwork
@@ -65,8 +72,8 @@ class FinetunedWinner:
 
     @property
     def helped(self) -> bool:
-        """Whether the validation images say that training helped."""
-        return self.validation["cross_entropy_difference"]["mean"] < 0
+        """Whether the validation images show that training helped."""
+        return has_helped(self.validation)
 
 
 def run(options: FinetuneOptions) -> list[dict[str, Any]]:
@@ -221,11 +228,12 @@ def measure(
 
 def sentence(folder: Path, report: dict[str, Any]) -> str:
     """Say which model is to be taken, and where the figures are."""
-    difference = report["validation"]["cross_entropy_difference"]["mean"]
+    difference = report["validation"]["cross_entropy_difference"]
+    mean, low, high = (f"{difference[name]:+.4f}" for name in ("mean", "low", "high"))
     helped = "helped" if report["kept"] == TUNED else "did not help: the winner is kept"
     return (
-        f"{report['target_fps']:g} frames per second: fine-tuning {helped} (cross-entropy"
-        f" {difference:+.4f} on the validation images): {folder / report['model']}, figures in"
+        f"{report['target_fps']:g} frames per second: fine-tuning {helped} (cross-entropy on the"
+        f" validation images {mean}, from {low} to {high}): {folder / report['model']}, figures in"
         f" {folder / report_file(report['target_fps'])}"
     )
 

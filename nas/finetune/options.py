@@ -20,7 +20,7 @@ class FinetuneOptions:
     A winner goes on from the supernet's weights, in quantized mode, with the same rows at 8 bits:
     its cycles stay what they are. It learns from the answers of the supernet's largest subnet, or
     from the recipe's teacher. Whether that helped is decided by the cross-entropy on the validation
-    images; the test images are looked at afterwards.
+    images, whose 95 % interval must lie below 0; the test images are looked at afterwards.
 
     RUN then holds finetuned-FPSfps.json for each winner, with its accuracy before and after and
     their paired difference on the test images, and where it helped finetuned-FPSfps.pulsar.

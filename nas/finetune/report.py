@@ -40,6 +40,14 @@ def compared(before: Result, after: Result) -> dict[str, Any]:
     }
 
 
+def has_helped(figures: dict[str, Any]) -> bool:
+    """Say whether training lowered the cross-entropy beyond chance, by what :func:`compared` made.
+
+    The whole of the difference's 95 % interval must lie below 0.
+    """
+    return figures["cross_entropy_difference"]["high"] < 0
+
+
 def write_report(path: Path, values: dict[str, Any]) -> None:
     """Write the JSON file, whole or not at all."""
     with atomic_write(path, "w") as file:

@@ -5,7 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from nas.finetune.report import compared, finetuning_table, report_file, tuned_file, write_report
+from nas.finetune.report import (
+    compared,
+    finetuning_table,
+    has_helped,
+    report_file,
+    tuned_file,
+    write_report,
+)
 from nas.training.evaluate import Result
 
 
@@ -27,6 +34,14 @@ def test_differences_are_after_minus_before():
     for difference in ("accuracy_difference", "cross_entropy_difference"):
         values = found[difference]
         assert values["low"] < values["mean"] < values["high"]
+
+
+def test_a_gain_within_chance_is_no_gain():
+    better = result([1, 1, 0, 1], [0.3, 0.8, 1.7, 0.05])
+    assert has_helped(compared(BEFORE, better))
+    mixed = result([1, 1, 0, 1], [0.3, 0.2, 2.1, 0.2])
+    assert compared(BEFORE, mixed)["cross_entropy_difference"]["mean"] < 0
+    assert not has_helped(compared(BEFORE, mixed))
 
 
 def test_files_and_table(tmp_path):
