@@ -72,7 +72,7 @@ def _rows(path: Path) -> Iterator[tuple[str, str]]:
             )
         label = fields[1].strip()
         synset = WORDNET.match(label)  # Kaggle's has boxes behind it
-        yield composed(fields[0].strip()), synset[0] if synset else label
+        yield composed(fields[0].strip().removeprefix("./")), synset[0] if synset else label
 
 
 def _text(path: Path) -> str:
@@ -117,7 +117,8 @@ def labels_of(
     missing = [file for file, label in zip(files, found, strict=True) if label is None]
     if missing:
         raise UserError(
-            f"{name} has no class for {len(missing)} of {len(files)} images, such as {missing[0]}"
+            f"{name} has no class for {len(missing)} of {len(files)} images, such as {missing[0]};"
+            f" it has '{next(iter(table))}'"
         )
     return [label for label in found if label is not None]
 

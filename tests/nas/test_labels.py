@@ -33,6 +33,8 @@ def test_names_may_have_spaces_commas_and_quotes(tmp_path):
     assert read_table(tmp_path / "t.csv") == {"my, image.png": "tench, Tinca tinca"}
     (tmp_path / "t.txt").write_text("my image.png 7\n")
     assert read_table(tmp_path / "t.txt") == {"my image.png": "7"}
+    (tmp_path / "t.txt").write_text("./a/b.png 7\n")
+    assert read_table(tmp_path / "t.txt") == {"a/b.png": "7"}
 
 
 def test_kaggles_table(tmp_path):
@@ -88,7 +90,8 @@ def test_tables_that_are_refused(tmp_path, text, message):
 
 def test_images_that_are_not_in_the_table(tmp_path):
     files = [tmp_path / "a.png", tmp_path / "b.png"]
-    with pytest.raises(UserError, match=r"^t has no class for 1 of 2 images, such as \S*b.png$"):
+    message = r"^t has no class for 1 of 2 images, such as \S*b.png; it has 'a.png'$"
+    with pytest.raises(UserError, match=message):
         labels_of(files, tmp_path, {"a.png": "1"}, "t")
 
 
