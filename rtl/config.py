@@ -12,13 +12,15 @@ from rtl.errors import UserError
 from rtl.model import numerics
 
 INSTRUCTION_SET_VERSION = 4
+SELECTION_VERSION = 5  # of the instruction set of engines that select tokens
+SELECTED_TOKENS = (0, 256, 1024)
 MULTIPLIERS = ("dsp48e2", "mult18x18")
 MIN_SCORE_SLOTS, MAX_SCORE_SLOTS = 2, 4
 PARTS = ("softmax_parts", "norm_parts")
 SCRATCHPADS = tuple(
     "activations pixels keys values scores residual weights parameters exponents".split()
 )
-PLAIN = [*((field, 1) for field in PARTS), ("uram", ())]
+PLAIN = [*((field, 1) for field in PARTS), ("uram", ()), ("select_tokens", 0)]
 """Values of fields that came later: what engines had before."""
 JSON_KINDS = {
     str: (str, "a string"),
@@ -86,6 +88,9 @@ class EngineConfig:
     uram : tuple of str
         Scratchpads whose banks are UltraRAM, of :data:`SCRATCHPADS` and in their order; the others
         are block RAM or LUTs. Only with ``dsp48e2``, and only on devices that have UltraRAM.
+    select_tokens : int
+        Patches that may be chosen from by their importance: 256, 1,024, or 0 where the engine
+        selects none.
 
     Raises
     ------
@@ -114,6 +119,7 @@ class EngineConfig:
     queue_depth: int = 16
     memory_bytes: int = 16
     uram: tuple[str, ...] = ()
+    select_tokens: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "uram", tuple(self.uram))  # JSON has lists
@@ -157,6 +163,9 @@ class EngineConfig:
             self._refuse("score_slots", f"between {MIN_SCORE_SLOTS} and {MAX_SCORE_SLOTS}")
         if not _is_power_of_two(self.queue_depth) or self.queue_depth < 2:
             self._refuse("queue_depth", "a power of two, at least 2")
+
+        if self.select_tokens not in SELECTED_TOKENS:
+            self._refuse("select_tokens", "0, 256 or 1024")
 
     def _check_uram(self) -> None:
         if self.uram != tuple(name for name in SCRATCHPADS if name in self.uram):
@@ -212,9 +221,9 @@ class EngineConfig:
         return min(self.weight_word_bytes, self.logit_word_bytes)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the sizes by name; scratchpads in UltraRAM only where there are any."""
+        """Return the sizes by name; UltraRAM and selection only where there are any."""
         sizes = asdict(self) | {"uram": list(self.uram)}
-        return sizes if self.uram else {k: v for k, v in sizes.items() if k != "uram"}
+        return {k: v for k, v in sizes.items() if v or k not in ("uram", "select_tokens")}
 
     @cached_property
     def hash(self) -> int:
@@ -223,7 +232,8 @@ class EngineConfig:
         :data:`PLAIN` values are not mentioned: engines from before these fields keep their hash.
         """
         sizes = {k: v for k, v in asdict(self).items() if k != "name" and (k, v) not in PLAIN}
-        text = json.dumps({"isa": INSTRUCTION_SET_VERSION} | sizes, sort_keys=True)
+        version = SELECTION_VERSION if self.select_tokens else INSTRUCTION_SET_VERSION
+        text = json.dumps({"isa": version} | sizes, sort_keys=True)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 

@@ -62,7 +62,11 @@ class Opcode(enum.IntEnum, shape=4):
     SOFTMAX = 5
     STORE = 6
     END = 7
+    SELECT = 8
 
+
+SELECTION = (Opcode.SELECT,)
+"""Instructions of engines that select tokens; the others refuse them as unknown."""
 
 UNIT_OF = {
     Opcode.LOAD: Unit.LOAD,
@@ -70,6 +74,7 @@ UNIT_OF = {
     Opcode.NORM: Unit.NORM,
     Opcode.SOFTMAX: Unit.SOFTMAX,
     Opcode.STORE: Unit.STORE,
+    Opcode.SELECT: Unit.SOFTMAX,
 }
 
 
@@ -128,12 +133,16 @@ class Format(enum.IntEnum, shape=2):
 
 @dataclass(frozen=True)
 class Field:
-    """One field of an instruction, unsigned unless an enum gives its values."""
+    """One field of an instruction, unsigned unless an enum gives its values.
+
+    Engines without selection of tokens have no field with ``selection``: it is 0 there.
+    """
 
     name: str
     bits: int
     doc: str
     enum: type[IntEnum] | type[IntFlag] | None = None
+    selection: bool = False
 
 
 HEADER = (
@@ -219,6 +228,12 @@ INSTRUCTIONS: dict[Opcode, tuple[Field, ...]] = {
         Field("keys", 12, "SCORES: valid keys; the maximum ignores the others"),
         Field("mask_first", 8, "ACTIVATIONS: first granule to be written, from the first row tile"),
         Field("mask_count", 8, "ACTIVATIONS: granules to be written"),
+        Field(
+            "compact",
+            1,
+            "RESIDUAL, with accumulate: write only tokens that stay, each to its place among them",
+            selection=True,
+        ),
     ),
     Opcode.NORM: (
         Field("source_address", 16, "residual word of the group of 4 that holds token ``token``"),
@@ -247,6 +262,13 @@ INSTRUCTIONS: dict[Opcode, tuple[Field, ...]] = {
         Field("shift", 6, "docs/numerics.md: S"),
         Field("context_multiplier", 16, "docs/numerics.md: C"),
         Field("context_shift", 6, "docs/numerics.md: S'"),
+        Field(
+            "importance",
+            1,
+            "the last lane is the class token: add its weights to the importance of each key",
+            selection=True,
+        ),
+        Field("importance_first", 1, "the importance before counts as 0", selection=True),
     ),
     Opcode.STORE: (
         Field("base", 2, "memory region", Base),
@@ -256,6 +278,13 @@ INSTRUCTIONS: dict[Opcode, tuple[Field, ...]] = {
         Field("row_words", 8, "words per token, at least 1; and from one group of 4 to the next"),
         Field("more_words", 13, "words of the tokens that follow the first one"),
         Field("int16", 1, "store words as int16; else as int32"),
+    ),
+    Opcode.SELECT: (
+        Field("patches", 12, "patch tokens, the first ones, each with an importance"),
+        Field("keep", 12, "how many of them stay, at least 1, at most ``patches``"),
+        Field("others", 12, "tokens behind the patches, which all stay"),
+        Field("address", 16, "residual word of the group of 4 that holds token 0"),
+        Field("stride", 12, "words from one group of 4 tokens to the next"),
     ),
     Opcode.END: (
         Field("checksum", CHECKSUM_BITS, "CRC-32 of zlib over the whole program, this field as 0"),

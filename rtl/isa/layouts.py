@@ -36,9 +36,13 @@ def _shape(field: Field) -> ShapeLike:
 HEADER_LAYOUT = data.StructLayout(_struct(HEADER))
 
 
-def operands_layout(opcode: Opcode) -> data.StructLayout:
-    """Layout of the operands of ``opcode``, without the header."""
-    return data.StructLayout(_struct(INSTRUCTIONS[opcode]))
+def operands_layout(opcode: Opcode, selection: bool = False) -> data.StructLayout:
+    """Layout of the operands of ``opcode``, without the header.
+
+    Fields that engines with ``selection`` of tokens have are there for these alone.
+    """
+    fields = tuple(field for field in INSTRUCTIONS[opcode] if selection or not field.selection)
+    return data.StructLayout(_struct(fields))
 
 
 def instruction_layout(opcode: Opcode) -> data.StructLayout:

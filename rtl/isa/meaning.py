@@ -36,6 +36,7 @@ for r in row_tiles, lane in lane_first ... lane_first + lane_count - 1:
     destination[bank][destination_address + destination_stride * g + r] = y
     # ACTIVATIONS: mask_count granules from mask_first. SCORES: also maxima[slot][lane] over keys.
     # RESIDUAL: y << residual_shift; if accumulate, added to what is there, saturating.
+    # compact: added to what is there as above; the sum goes to place[token + lane], if any, + r.
 """,
     Opcode.NORM: """
 for lane in lane_first ... lane_first + lane_count - 1:
@@ -51,6 +52,8 @@ for lane in lane_first ... lane_first + lane_count - 1:
     for key < keys: e[key] = 2 ** -((maxima[slot][lane] - s[key]) * multiplier >> shift), dithered
     for other keys: e[key] = 0
     activations[lane][destination_address ...] = e
+    # engines that select tokens, if importance, the last lane only, w and R of docs/numerics.md:
+    #     importance[key] = (0 if importance_first else importance[key]) + (w[key] * R >> L + 7)
     scales[slot][lane] = the scale that divides by sum(e): context_multiplier, context_shift
 """,
     Opcode.STORE: """
@@ -61,6 +64,13 @@ for w in row_words + more_words:
     for row in R:
         memory[base of the image + offset + size * (R * w + row)] = word[row]
 # Whole beats are written: where int16 words end in the midst of one, its rest is undefined.
+""",
+    Opcode.SELECT: """
+stay = the keep keys < patches of the largest importance, of equal ones the lower
+for t in stay, then patches ... patches + others - 1, ascending:
+    p = how many of these tokens are below t                    # its place, p <= t
+    place[t] = (p % 4, address + stride * (p / 4))
+place[t] = none for all other t < patches
 """,
     Opcode.END: """
 assert checksum == crc32(the program's bytes, this field as 0)

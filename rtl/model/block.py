@@ -40,6 +40,8 @@ class Block:
         where there is no second table.
     first_units : int, optional
         Hidden units of the first of two tables, a multiple of the model's ``row_granularity``.
+    keep : int, optional
+        Patch tokens that remain behind attention and projection; None where all do.
     """
 
     heads: int
@@ -59,6 +61,7 @@ class Block:
     fc2: Linear
     first_units: int | None = None
     second_zero: int = 0
+    keep: int | None = None
 
     @property
     def pools(self) -> bool:

@@ -24,12 +24,15 @@ class BlockShape:
     first_table_units : int, optional
         Hidden units that the first of two GELU tables is for, a whole number of row tiles; None
         where one table is for all.
+    keep : int, optional
+        Patch tokens that remain behind the attention and its projection; None where all do.
     """
 
     heads: int
     hidden: int
     bits8: tuple[tuple[str, tuple[bool, ...]], ...]
     first_table_units: int | None = None
+    keep: int | None = None
 
 
 @dataclass(frozen=True)
@@ -96,16 +99,39 @@ class NetworkShape:
         return self.grid[0] * self.grid[1]
 
     @property
+    def others(self) -> int:
+        """Tokens behind the patches: registers, and the class token if there is one."""
+        return self.registers + self.class_token
+
+    @property
     def tokens(self) -> int:
-        """Patches, registers, and the class token if there is one."""
-        return self.patches + self.registers + self.class_token
+        """Patches, registers, and the class token if there is one: in front of the blocks."""
+        return self.patches + self.others
+
+    @property
+    def selects(self) -> bool:
+        """Whether some block keeps only some of its patches."""
+        return any(block.keep is not None for block in self.blocks)
+
+    def patches_in(self, block: int) -> int:
+        """Patches that enter a block; ``len(blocks)``: those that leave the last one."""
+        kept = [block.keep for block in self.blocks[:block] if block.keep is not None]
+        return kept[-1] if kept else self.patches
+
+    def tokens_in(self, block: int) -> int:
+        """Tokens that enter a block and its attention; ``len(blocks)``: that leave the last one.
+
+        The MLP of block ``i`` works on ``tokens_in(i + 1)``.
+        """
+        return self.patches_in(block) + self.others
 
     @property
     def final_tokens(self) -> range:
         """Tokens that the last block computes. Of all others it computes K and V."""
+        tokens = self.tokens_in(len(self.blocks))
         if self.dense and not self.attention_pool:
-            return range(self.tokens)
-        return range(self.patches) if self.mean_pool else range(self.tokens - 1, self.tokens)
+            return range(tokens)
+        return range(self.patches) if self.mean_pool else range(tokens - 1, tokens)
 
     @property
     def patch_values(self) -> int:
