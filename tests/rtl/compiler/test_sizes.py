@@ -44,7 +44,7 @@ def test_every_block_has_its_own_tokens():
     assert [list(tile.tokens) for tile in plan.output_tiles(0)] == [[0, 1, 2]]
     assert plan.query_tiles(1) == plan.output_tiles(1) == plan.tiles_in(1) == plan.output_tiles(0)
     assert plan.output_tiles(2) == (plan.head_tile,) and list(plan.head_tile.tokens) == [2]
-    wide = Plan(plan.shape, replace(TINY, row_lanes=4, depth_lanes=4))
+    wide = Plan(plan.shape, replace(TINY, row_lanes=4, depth_lanes=4, memory_bytes=8))
     assert [wide.key_tiles(block) for block in range(3)] == [2, 1, 1]
     assert [wide.value_depth(block) for block in range(3)] == [2, 1, 1]
 
