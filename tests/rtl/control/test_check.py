@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from rtl.config import TINY
-from rtl.control.check import USED_BITS, ProgramCheck
+from rtl.control.check import ProgramCheck, used_bits
 from rtl.isa.faults import FETCH, FaultCode
 from rtl.isa.instructions import (
     CHECKSUM_OFFSET,
@@ -102,11 +102,13 @@ def test_every_flipped_bit_is_a_fault(memory_bytes):
         index, offset = divmod(bit, 256)
         opcode = instructions[index].opcode
         unitless = opcode in (Opcode.BEGIN, Opcode.END) and offset < 14
-        if offset >= USED_BITS[opcode] or unitless:
+        if offset >= used_bits(False)[opcode] or unitless:
             assert first[1:] == (FaultCode.OPCODE, FETCH, index)
         else:
             assert first[1:] == (FaultCode.CHECKSUM, FETCH, len(instructions) - 1)
 
 
 def test_used_bits_are_those_of_the_table():
-    assert USED_BITS[Opcode.END] == sum(field.bits for field in HEADER) + 32
+    assert used_bits(False)[Opcode.END] == sum(field.bits for field in HEADER) + 32
+    assert used_bits(True)[Opcode.SOFTMAX] == used_bits(False)[Opcode.SOFTMAX] + 2
+    assert Opcode.SELECT in used_bits(True) and Opcode.SELECT not in used_bits(False)
