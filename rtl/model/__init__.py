@@ -4,8 +4,8 @@
 - :mod:`rtl.model.model`: the model, which checks itself; :mod:`rtl.model.parts`,
   :mod:`rtl.model.block`, and :mod:`boards.host.preprocessing`: its parts
 - :mod:`rtl.model.features`: tokens as the output, and what a host makes of them
-- :mod:`rtl.model.shape`: its sizes alone, without weights; :mod:`rtl.model.selection`: which of
-  its blocks may keep some patches only
+- :mod:`rtl.model.shape`: its sizes alone, without weights; :mod:`rtl.model.keep`: the patches that
+  stay behind its blocks
 - :mod:`rtl.model.file`: the file; :mod:`rtl.model.fields`: its JSON header, key by key;
   :mod:`rtl.model.decode`: both to a model
 - :mod:`rtl.model.dyadic`: real scales as multiplier and shift

@@ -22,9 +22,9 @@ from rtl.model.block import Block
 from rtl.model.decode import decode
 from rtl.model.features import ATTENTION, Features
 from rtl.model.file import Header, Tensors
+from rtl.model.keep import check_keep
 from rtl.model.numerics import ACT_BITS, KV_BITS, MAX_TOKENS, MAX_WIDTH, SCORE_BITS
 from rtl.model.parts import LINEAR_DTYPES, SIZE_MAX, Classifier, Front, Linear, Norm
-from rtl.model.selection import check_selection
 from rtl.model.shape import BlockShape, NetworkShape
 
 PIXEL_MAX = 255
@@ -262,7 +262,7 @@ class IntegerModel:
         for i, block in enumerate(self.blocks):
             checks.integer(f"blocks.{i}.heads", block.heads, 1, SIZE_MAX)
             checks.integer(f"blocks.{i}.hidden", block.hidden, 1, SIZE_MAX)
-        check_selection(self._shape(), self.output.pool == "mean")
+        check_keep(self._shape(), mean_features=self.output.pool == "mean")
 
     def _check_tokens(self) -> None:
         checks.boolean("class_token", self.class_token)

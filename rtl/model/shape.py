@@ -26,7 +26,7 @@ class BlockShape:
         where one table is for all.
     keep : int, optional
         Patch tokens that remain behind the attention and its projection; None where all do. What
-        it may be says :func:`rtl.model.selection.check_selection`.
+        it may be says :func:`rtl.model.keep.check_keep`.
     """
 
     heads: int
