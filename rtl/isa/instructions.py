@@ -259,12 +259,7 @@ INSTRUCTIONS: dict[Opcode, tuple[Field, ...]] = {
         Field("shift", 6, "docs/numerics.md: S"),
         Field("context_multiplier", 16, "docs/numerics.md: C"),
         Field("context_shift", 6, "docs/numerics.md: S'"),
-        Field(
-            "importance",
-            1,
-            "the last lane is the class token: add its weights to the importance of each key",
-            selection=True,
-        ),
+        Field("importance", 1, "the last lane's weights add to importance", selection=True),
         Field("importance_first", 1, "the importance before counts as 0", selection=True),
     ),
     Opcode.STORE: (
