@@ -123,6 +123,6 @@ def check_keep(shape: NetworkShape, mean_features: bool = False) -> None:
             )
         if block.heads > IMPORTANCE_HEADS:
             raise UserError(
-                f"{given}: the block has {block.heads} heads, and the importance of a patch has room"
-                f" for {IMPORTANCE_HEADS}"
+                f"{given}: the block has {block.heads} heads, and a patch's importance has room for"
+                f" {IMPORTANCE_HEADS}"
             )

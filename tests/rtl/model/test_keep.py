@@ -93,9 +93,7 @@ def test_features_of_the_mean_need_all_patches():
 
 def test_heads_that_the_importance_has_room_for():
     with_keep(plain_vit(width=192, heads=255, row_granularity=32), {3: 143})
-    with pytest.raises(
-        UserError, match=r"blocks.3.keep is 143: the block has 256 heads, and .* 255"
-    ):
+    with pytest.raises(UserError, match=r"blocks.3.keep is 143: the block has 256 heads.* 255"):
         with_keep(plain_vit(width=192, heads=256, row_granularity=32), {3: 143})
 
 
