@@ -43,7 +43,7 @@ def tokens_of_image(
 def compacted_words(
     instruction: Instruction, engine: EngineConfig, kept: np.ndarray, tokens: int
 ) -> tuple[np.ndarray, TokenWords]:
-    """What a MATMUL to KEPT writes: tokens, counted among those that stay, and their words.
+    """Tokens that a MATMUL to KEPT writes, counted among those that stay, and their words.
 
     Parameters
     ----------

@@ -89,7 +89,13 @@ def test_semaphores_start_from_the_credits_and_go_down_and_up():
 
 
 SELECTING = replace(TINY, name="selecting", select_tokens=256)
-SCORES = {"keys": 20, "key_words": 2, "multiplier": 3000, "shift": 20, "context_multiplier": 1 << 15}
+SCORES = {
+    "keys": 20,
+    "key_words": 2,
+    "multiplier": 3000,
+    "shift": 20,
+    "context_multiplier": 1 << 15,
+}
 
 
 def test_tokens_are_selected_and_moved():
