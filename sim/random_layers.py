@@ -28,7 +28,16 @@ Bits8 = float | Mapping[str, float]
 
 
 class LayerMaker:
-    """Makes layers in the order of the network, from the codes that reach each of them."""
+    """Makes layers in the order of the network, from the codes that reach each of them.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    width, head_dim, act_bits, row_granularity : int
+    bits8_fraction : float or mapping of str to float
+    others : int
+        Tokens behind the patches.
+    """
 
     def __init__(
         self,
@@ -38,6 +47,7 @@ class LayerMaker:
         act_bits: int,
         row_granularity: int,
         bits8_fraction: Bits8,
+        others: int = 1,
     ):
         self.rng = rng
         self.width = width
@@ -45,6 +55,7 @@ class LayerMaker:
         self.act_bits = act_bits
         self.row_granularity = row_granularity
         self.bits8_fraction = bits8_fraction
+        self.others = others
         self.signed = code_range(act_bits, signed=True)
         self.code_rms = (1 << (act_bits - 1)) / 3
         self.standout = np.ones(width)
@@ -78,10 +89,12 @@ class LayerMaker:
         increment: float,
         two_tables: bool = False,
         pools: bool = False,
+        keep: int | None = None,
     ) -> tuple[Block, np.ndarray]:
         """Make a block and return it with its output; all tokens, in the last block too.
 
-        Of a block that pools, with a constant query, one token comes out.
+        Of a block that pools, with a constant query, one token comes out; of one that keeps some
+        patches, these and the tokens behind them.
         """
         inner = heads * self.head_dim
         norm1, x = self.norm(residual)
@@ -93,9 +106,11 @@ class LayerMaker:
         # Keys have no learned bias: softmax would cancel it.
         k = self.layer("k", x, inner, norm1.zero, KV_RMS, learned_bias=False)
         v = self.layer("v", x, inner, norm1.zero, KV_RMS)
-        softmax, context, attended = self.attention(queries, x, q, k, v, heads)
+        softmax, context, attended, importance = self.attention(queries, x, q, k, v, heads)
         proj = self.residual_layer("proj", attended, 0, increment)
         residual = _add(residual, attended, proj)
+        if keep is not None:
+            residual = self.kept(residual, importance, keep)
 
         norm2, x = self.norm(residual)
         fc1 = self.layer("fc1", x, hidden, norm2.zero, PREACTIVATION_RMS)
@@ -123,6 +138,7 @@ class LayerMaker:
             hidden_signed=signed,
             hidden_zero=zeros[0],
             fc2=fc2,
+            keep=keep,
             **({"first_units": tables[0][0].stop, "second_zero": zeros[1]} if zeros[1:] else {}),
         )
         return block, residual
@@ -223,10 +239,19 @@ class LayerMaker:
             **_rows([(2, 1)] * inner),
         )
 
+    def kept(self, residual: np.ndarray, importance: np.ndarray, keep: int) -> np.ndarray:
+        """Tokens that stay, ``(batch, tokens, width)``, by their importance ``(batch, tokens)``."""
+        patches = residual.shape[1] - self.others
+        stay = ops.select(importance[:, :patches], keep)
+        chosen = np.take_along_axis(residual, stay[..., None], axis=1)
+        return np.concatenate([chosen, residual[:, patches:]], axis=1)
+
     def attention(
         self, queries: np.ndarray, x: np.ndarray, q: Linear, k: Linear, v: Linear, heads: int
-    ) -> tuple[HeadScales, HeadScales, np.ndarray]:
-        """Scales of softmax and context, and the context ``(batch, queries, heads * head_dim)``."""
+    ) -> tuple[HeadScales, HeadScales, np.ndarray, np.ndarray]:
+        """Scales of softmax and context, the context ``(batch, queries, heads * head_dim)``, and
+        the importance of each token for the last query, ``(batch, tokens)``.
+        """
 
         def by_head(x: np.ndarray, layer: Linear, code: tuple[int, int]) -> np.ndarray:
             y = _linear(x, layer, code).reshape(*x.shape[:2], heads, self.head_dim)
@@ -241,7 +266,10 @@ class LayerMaker:
         context = self.context_scales(acc / totals)
         scale = ops.context_scale(totals, *_per_head(context))
         attended = ops.requantize(acc, 0, *scale, *self.signed)
-        return softmax, context, attended.swapaxes(1, 2).reshape(*queries.shape[:2], -1)
+        scales = (*_per_head(softmax), self.act_bits)
+        terms = ops.importance_terms(scores[:, :, -1:], *scales, totals[:, :, -1:])
+        joined = attended.swapaxes(1, 2).reshape(*queries.shape[:2], -1)
+        return softmax, context, joined, terms.sum(axis=(1, 2))
 
     def softmax_scales(self, scores: np.ndarray) -> HeadScales:
         """Give each head logits with a standard deviation of 0.7 to 2.5 over the keys."""

@@ -5,7 +5,7 @@ tiles; and, where they are asked for, the mean, tokens as output, registers, two
 LayerNorm in front of the blocks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil, sqrt
 
 import numpy as np
@@ -34,6 +34,7 @@ def random_model(
     output: str = "logits",
     two_tables: bool = False,
     front: bool = False,
+    keep: Mapping[int, int] | None = None,
 ) -> IntegerModel:
     """Make a model with random weights.
 
@@ -60,6 +61,8 @@ def random_model(
         Whether every block whose hidden units take more than one row tile has two GELU tables.
     front : bool
         Whether there are a LayerNorm and a matrix in front of the blocks.
+    keep : mapping of int to int, optional
+        Patches that remain behind the projection, by block, from 0: ``{3: 143, 6: 107, 9: 71}``.
 
     Returns
     -------
@@ -67,9 +70,10 @@ def random_model(
     """
     rng = np.random.default_rng(seed)
     patches = (image[0] // patch) * (image[1] // patch)
-    tokens = patches + registers + class_token
+    others = registers + class_token
+    tokens = patches + others
     images = random_images(image, max(2, ceil(CALIBRATION_TOKENS / tokens)), seed)
-    maker = LayerMaker(rng, width, head_dim, act_bits, row_granularity, bits8_fraction)
+    maker = LayerMaker(rng, width, head_dim, act_bits, row_granularity, bits8_fraction, others)
 
     increment = RESIDUAL_RMS / sqrt(2 * len(blocks) + 1)
     embed, position, residual = maker.embedding(images, patch, tokens, increment)
@@ -79,7 +83,8 @@ def random_model(
     made = []
     for index, (heads, hidden) in enumerate(blocks):
         pools = pool == "attention" and index == len(blocks) - 1
-        block, residual = maker.block(residual, heads, hidden, increment, two_tables, pools)
+        stay = (keep or {}).get(index)
+        block, residual = maker.block(residual, heads, hidden, increment, two_tables, pools, stay)
         made.append(block)
     logits = output == "logits"
     return IntegerModel(

@@ -110,7 +110,7 @@ def _check_scratchpads(limits: _Limits, plan: Plan) -> None:
         plan.residual_words,
         "residual_words",
     )
-    limits.buffer(f"scores of {tokens} keys", plan.score_slot_words, "score_words")
+    limits.buffer(f"scores of {tokens} keys", plan.score_slot_words(0), "score_words")
     limits.buffer(f"exponents of width {width}", plan.width_tiles, "exponent_words")
     limits.buffer(
         f"pixels of {min(plan.chain_tiles, len(plan.patch_tiles))} token tiles, patch"
@@ -124,7 +124,7 @@ def _check_fields(limits: _Limits, plan: Plan) -> None:
     shape = plan.shape
     limits.most(
         f"tokens {plan.tokens}: row tiles of keys",
-        plan.key_tiles,
+        plan.key_tiles(0),
         MAX_ROW_TILES,
         f"{MAX_ROW_TILES} row tiles",
     )
@@ -141,9 +141,10 @@ def _check_block(limits: _Limits, plan: Plan, block: int) -> None:
     limits.buffer(f"{name} attention, activation words", attention, "activation_words")
     mlp = plan.norm_words + plan.hidden_tiles(block)
     limits.buffer(f"{name} MLP of {hidden} hidden units", mlp, "activation_words")
-    tiles = plan.unit_tiles(block)
-    limits.buffer(f"{name} keys of {plan.tokens} tokens", tiles * plan.key_tiles, "key_words")
-    limits.buffer(f"{name} values of {plan.tokens} tokens", tiles * plan.value_depth, "value_words")
+    tiles, tokens = plan.unit_tiles(block), plan.tokens_in(block)
+    keys, values = tiles * plan.key_tiles(block), tiles * plan.value_depth(block)
+    limits.buffer(f"{name} keys of {tokens} tokens", keys, "key_words")
+    limits.buffer(f"{name} values of {tokens} tokens", values, "value_words")
     granules = max(engine.activation_words, engine.key_words) * engine.granules
     limits.operand("granules", granules - 1, Opcode.MATMUL, "activation_address")
     for layer in plan.layers(block).values():

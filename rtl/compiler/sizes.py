@@ -15,6 +15,7 @@ from rtl.compiler.tiles import (
     evenly,
     padded_tile_flags,
     tile_flags,
+    token_tiles,
 )
 from rtl.config import MIN_SCORE_SLOTS, EngineConfig
 from rtl.isa.instructions import INSTRUCTIONS, Opcode
@@ -54,6 +55,14 @@ class Plan:
         """Token tiles that hold all tokens."""
         return divide_up(self.tokens, self.engine.token_lanes)
 
+    def tokens_in(self, block: int) -> int:
+        """Tokens that enter a block; ``last + 1``: that leave the last one."""
+        return self._tokens_in[block]
+
+    @cached_property
+    def _tokens_in(self) -> tuple[int, ...]:
+        return tuple(map(self.shape.tokens_in, range(self.last + 2)))
+
     @cached_property
     def width_tiles(self) -> int:
         """The embedding width in words of ``row_lanes`` channels."""
@@ -64,15 +73,13 @@ class Plan:
         """The embedding width in words of ``depth_lanes`` channels."""
         return divide_up(self.shape.width, self.engine.depth_lanes)
 
-    @cached_property
-    def key_tiles(self) -> int:
-        """The tokens as keys, in words of ``row_lanes``."""
-        return divide_up(self.tokens, self.engine.row_lanes)
+    def key_tiles(self, block: int) -> int:
+        """A block's tokens as keys, in words of ``row_lanes``."""
+        return divide_up(self.tokens_in(block), self.engine.row_lanes)
 
-    @cached_property
-    def value_depth(self) -> int:
-        """The tokens as values, in words of ``depth_lanes``."""
-        return divide_up(self.tokens, self.engine.depth_lanes)
+    def value_depth(self, block: int) -> int:
+        """A block's tokens as values, in words of ``depth_lanes``."""
+        return divide_up(self.tokens_in(block), self.engine.depth_lanes)
 
     @cached_property
     def class_tiles(self) -> int:
@@ -131,19 +138,23 @@ class Plan:
 
     # ------------------------------------------------------------ token tiles
 
-    def tile(self, index: int) -> TokenTile:
-        """All tokens of a tile."""
-        token = index * self.engine.token_lanes
-        return TokenTile(index, token, 0, min(self.engine.token_lanes, self.tokens - token))
+    @property
+    def all_tiles(self) -> tuple[TokenTile, ...]:
+        """All tokens, as they are in front of the blocks."""
+        return self.tiles_in(0)
+
+    def tiles_in(self, block: int) -> tuple[TokenTile, ...]:
+        """All tokens that enter a block; ``last + 1``: that leave the last one."""
+        return self._tiles_in[block]
 
     @cached_property
-    def all_tiles(self) -> tuple[TokenTile, ...]:
-        return tuple(self.tile(index) for index in range(self.tiles))
+    def _tiles_in(self) -> tuple[tuple[TokenTile, ...], ...]:
+        return tuple(token_tiles(count, self.engine.token_lanes) for count in self._tokens_in)
 
     @cached_property
     def head_tile(self) -> TokenTile:
         """The last token alone in its lane: the class token, or where the mean is put."""
-        index, lane = divmod(self.tokens - 1, self.engine.token_lanes)
+        index, lane = divmod(self.tokens_in(self.last + 1) - 1, self.engine.token_lanes)
         return TokenTile(index, index * self.engine.token_lanes, lane, 1)
 
     @cached_property
@@ -156,16 +167,26 @@ class Plan:
         return min(tile.lane_count, self.shape.patches - tile.token)
 
     def query_tiles(self, block: int) -> tuple[TokenTile, ...]:
-        """Token tiles that a block computes: in the last block only what the output needs.
+        """Token tiles that attend in a block: in the last one only what the output needs.
 
         Its keys and values still come from all tokens.
         """
-        if not self.is_last(block) or len(self.shape.final_tokens) == self.tokens:
-            return self.all_tiles
+        tiles = self.tiles_in(block)
+        if not self.is_last(block) or len(self.shape.final_tokens) == self.tokens_in(block):
+            return tiles
         return self.patch_tiles if self.shape.mean_pool else (self.head_tile,)
 
+    def output_tiles(self, block: int) -> tuple[TokenTile, ...]:
+        """Token tiles of a block's MLP: those that attended, or what stays of their tokens."""
+        return self.query_tiles(block) if self.is_last(block) else self.tiles_in(block + 1)
+
+    @cached_property
+    def last(self) -> int:
+        """Number of the last block."""
+        return len(self.shape.blocks) - 1
+
     def is_last(self, block: int) -> bool:
-        return block == len(self.shape.blocks) - 1
+        return block == self.last
 
     # ------------------------------------------------------------ matrices
 
@@ -226,10 +247,11 @@ class Plan:
             return {}
         rows, depth = self.engine.row_lanes, self.engine.depth_lanes
         width, tokens, channels = self.shape.width, self.tokens, self.width_tiles
+        keys, values = self.key_tiles(self.last), self.value_depth(self.last)
         layers = (
             TiledMatrix("pool.values", -1, width, rows, self.engine.granules, (False,) * channels),
-            TiledMatrix("pool.weights", -1, tokens, depth, 1, (False,) * self.key_tiles),
-            TiledMatrix("pool", -1, width, tokens, self.value_depth, (True,) * channels),
+            TiledMatrix("pool.weights", -1, tokens, depth, 1, (False,) * keys),
+            TiledMatrix("pool", -1, width, tokens, values, (True,) * channels),
         )
         return {layer.name: layer for layer in layers}
 
@@ -297,10 +319,9 @@ class Plan:
         """First residual word of a token: the address is shared by a group of four."""
         return token // RESIDUAL_GROUP * self.width_tiles
 
-    @cached_property
-    def score_slot_words(self) -> int:
+    def score_slot_words(self, block: int) -> int:
         """Words per bank that the scores of one token tile take."""
-        return divide_up(self.engine.token_lanes, ScoreMemory.LANES) * self.key_tiles
+        return divide_up(self.engine.token_lanes, ScoreMemory.LANES) * self.key_tiles(block)
 
     @cached_property
     def norm_words(self) -> int:
@@ -310,31 +331,30 @@ class Plan:
     def attention_slots(self, block: int) -> int:
         """Slots that are used of the engine's: those that have room for their attention weights."""
         room = self.engine.activation_words - self.norm_words - self.query_words(block)
-        return max(MIN_SCORE_SLOTS, min(self.engine.score_slots, room // self.key_tiles))
+        return max(MIN_SCORE_SLOTS, min(self.engine.score_slots, room // self.key_tiles(block)))
 
     def query_words(self, block: int) -> int:
         """Activation words of Q, which the context overwrites head by head."""
-        return self.tiles * self.inner_tiles(block)
+        return len(self.tiles_in(block)) * self.inner_tiles(block)
 
     def attention_words(self, block: int) -> int:
         """Activation words of Q, and of a tile of attention weights in each slot."""
-        return self.query_words(block) + self.attention_slots(block) * self.key_tiles
+        return self.query_words(block) + self.attention_slots(block) * self.key_tiles(block)
 
     @cached_property
     def pool_words(self) -> int:
         """Activation words of the mean's weights and of the mean."""
-        return self.key_tiles + self.width_tiles
+        return self.key_tiles(self.last) + self.width_tiles
 
     def mlp_tiles(self, block: int) -> int:
         """Token tiles whose hidden activations fit at a time; 0 if not even one does."""
         fit = (self.engine.activation_words - self.norm_words) // self.hidden_tiles(block)
-        return max(0, min(len(self.query_tiles(block)), fit))
+        return max(0, min(len(self.output_tiles(block)), fit))
 
-    @cached_property
-    def key_value_tiles(self) -> int:
+    def key_value_tiles(self, block: int) -> int:
         """Row tiles of K, and as many of V, that the banks hold at a time."""
-        engine = self.engine
-        return min(engine.key_words // self.key_tiles, engine.value_words // self.value_depth)
+        keys = self.engine.key_words // self.key_tiles(block)
+        return min(keys, self.engine.value_words // self.value_depth(block))
 
     def unit_tiles(self, block: int) -> int:
         """Row tiles of the fewest heads that fill whole row tiles."""

@@ -83,8 +83,8 @@ class Symbols:
             columns[: self.plan.shape.width] = np.arange(self.plan.shape.width)
             return self._computed(number, operation, tensors, columns)
         if operation.opcode is Opcode.SOFTMAX:
-            columns = np.arange(self.plan.key_tiles * self.engine.row_lanes)
-            columns = np.where(columns < self.plan.tokens, columns, UNKNOWN)
+            columns = np.arange(operation.operands["key_words"] * self.engine.row_lanes)
+            columns = np.where(columns < operation.operands["keys"], columns, UNKNOWN)
             expected = self._computed(number, operation, tensors, columns)
             expected.known[:] = True  # padded keys have weight 0
             return expected
@@ -132,7 +132,7 @@ class Symbols:
         count = operation.operands["row_tiles"] * lanes
         if subject.kind == "scores":
             keys = np.arange(count)
-            return np.where(keys < self.plan.tokens, keys, UNKNOWN)
+            return np.where(keys < operation.operands["keys"], keys, UNKNOWN)
         if subject.kind == "context":
             inner = self.plan.shape.blocks[subject.block].heads * self.plan.shape.head_dim
             rows = padded_head_rows(self.plan, inner)

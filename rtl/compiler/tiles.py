@@ -49,6 +49,14 @@ class TokenTile(NamedTuple):
         return range(first, first + self.lane_count)
 
 
+def token_tiles(tokens: int, lanes: int) -> tuple[TokenTile, ...]:
+    """Tiles of ``lanes`` tokens that hold tokens 0 ... ``tokens - 1``; the last may have fewer."""
+    return tuple(
+        TokenTile(index, token, 0, min(lanes, tokens - token))
+        for index, token in enumerate(range(0, tokens, lanes))
+    )
+
+
 @dataclass(frozen=True)
 class TiledMatrix:
     """A layer's matrix in row tiles and depth words.

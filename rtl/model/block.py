@@ -114,6 +114,7 @@ class Block:
             "proj": {"residual_shift": self.proj.residual_shift},
             "hidden_code": self._hidden_code(),
             "fc2": {"residual_shift": self.fc2.residual_shift},
+            **({} if self.keep is None else {"keep": self.keep}),
         }
 
     def _hidden_code(self) -> Header:

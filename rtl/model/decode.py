@@ -101,6 +101,7 @@ class _Decoder:
             hidden_zero=code.take("zero"),
             fc2=self.linear(f"{name}.fc2", block),
             **self.second_table(f"{name}.hidden_code", code),
+            keep=self.keep(name, block),
         )
         code.finish()
         block.finish()
@@ -141,6 +142,14 @@ class _Decoder:
         # Null stands for one table in a block, but not in a file.
         checks.integer(f"{name}.first_units", values["first_units"], 1, SIZE_MAX)
         return values
+
+    def keep(self, name: str, block: Fields) -> int | None:
+        """Patches that a block keeps; none where it says nothing, which null does not stand for."""
+        if self._format < 4 or not block.has("keep"):
+            return None
+        keep = block.take("keep")
+        checks.integer(f"{name}.keep", keep, 1, SIZE_MAX)
+        return keep
 
     def output(self, top: Fields) -> dict[str, Any]:
         """Fields of the model that say what it puts out."""

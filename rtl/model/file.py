@@ -16,7 +16,7 @@ from boards.host.checks import shown
 from rtl.errors import UserError
 from rtl.files import atomic_write
 
-FORMAT = 3  # the highest that is read
+FORMAT = 4  # the highest that is read
 HEADER = "pulsar"  # the metadata entry
 DTYPES = ("I8", "U8", "I16", "I32", "U32", "F32")
 

@@ -8,6 +8,7 @@ from math import ceil
 
 from boards.host import checks
 from rtl.errors import UserError
+from rtl.model.numerics import IMPORTANCE_HEADS
 from rtl.model.shape import NetworkShape
 
 KEEP_HELP = (
@@ -84,8 +85,14 @@ def with_keep(shape: NetworkShape, counts: Mapping[int, int]) -> NetworkShape:
     return found
 
 
-def check_keep(shape: NetworkShape) -> None:
+def check_keep(shape: NetworkShape, mean_features: bool = False) -> None:
     """Check that a network can select the tokens that its blocks keep.
+
+    Parameters
+    ----------
+    shape : NetworkShape
+    mean_features : bool
+        Whether the host averages features over the patches, which a shape does not say.
 
     Raises
     ------
@@ -99,9 +106,11 @@ def check_keep(shape: NetworkShape) -> None:
         given = f"{name} is {checks.shown(block.keep)}"
         if not shape.class_token:
             raise UserError(f"{given}: patches are chosen by a class token, and there is none")
-        if shape.mean_pool or shape.attention_pool:
-            pool = "the mean of all patches" if shape.mean_pool else "attention over all patches"
-            raise UserError(f"{given}: the output is pooled by {pool}, of which none may go")
+        if shape.mean_pool or shape.attention_pool or mean_features:
+            how = "attention over" if shape.attention_pool else "the mean of"
+            raise UserError(
+                f"{given}: the output is pooled by {how} all patches, of which none may go"
+            )
         if index == last:
             raise UserError(
                 f"{given}: nothing behind the last block would be spared: only blocks below {last}"
@@ -111,4 +120,9 @@ def check_keep(shape: NetworkShape) -> None:
         if type(block.keep) is not int or not 1 <= block.keep <= left:
             raise UserError(
                 f"{given}: it must be an integer from 1 to {left}, the patches that are left there"
+            )
+        if block.heads > IMPORTANCE_HEADS:
+            raise UserError(
+                f"{given}: the block has {block.heads} heads, and a patch's importance has room for"
+                f" {IMPORTANCE_HEADS}"
             )

@@ -22,6 +22,7 @@ from rtl.model.block import Block
 from rtl.model.decode import decode
 from rtl.model.features import ATTENTION, Features
 from rtl.model.file import Header, Tensors
+from rtl.model.keep import check_keep
 from rtl.model.numerics import ACT_BITS, KV_BITS, MAX_TOKENS, MAX_WIDTH, SCORE_BITS
 from rtl.model.parts import LINEAR_DTYPES, SIZE_MAX, Classifier, Front, Linear, Norm
 from rtl.model.shape import BlockShape, NetworkShape
@@ -126,6 +127,8 @@ class IntegerModel:
     @property
     def format(self) -> int:
         """Lowest format of a file that can hold the model."""
+        if any(block.keep is not None for block in self.blocks):
+            return 4
         if self.front is not None or self.output.pool == ATTENTION:
             return 3
         tables = any(block.first_units is not None for block in self.blocks)
@@ -215,6 +218,7 @@ class IntegerModel:
                 block.hidden,
                 tuple((name, flags(linear)) for name, linear in block.linears().items()),
                 block.first_units,
+                block.keep,
             )
             for block in self.blocks
         )
@@ -258,6 +262,7 @@ class IntegerModel:
         for i, block in enumerate(self.blocks):
             checks.integer(f"blocks.{i}.heads", block.heads, 1, SIZE_MAX)
             checks.integer(f"blocks.{i}.hidden", block.hidden, 1, SIZE_MAX)
+        check_keep(self._shape(), mean_features=self.output.pool == "mean")
 
     def _check_tokens(self) -> None:
         checks.boolean("class_token", self.class_token)

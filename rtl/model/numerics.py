@@ -19,6 +19,9 @@ KV_BITS = 8  # keys, values and the input of the GELU table
 WEIGHT_BITS = (4, 8)
 ACT_BITS = (4, 6, 8)
 ATOM_BITS = 4  # weights travel as nibbles
+IMPORTANCE_BITS = 24  # of a patch, unsigned: the sum over the heads
+IMPORTANCE_TERM_MAX = 1 << 16  # of one head
+IMPORTANCE_HEADS = ((1 << IMPORTANCE_BITS) - 1) // IMPORTANCE_TERM_MAX  # of a block that selects
 
 MAX_WIDTH = 1024
 MAX_TOKENS = 1024

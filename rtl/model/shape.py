@@ -25,7 +25,8 @@ class BlockShape:
         Hidden units that the first of two GELU tables is for, a whole number of row tiles; None
         where one table is for all.
     keep : int, optional
-        Patch tokens that remain behind the attention and its projection; None where all do.
+        Patch tokens that remain behind the attention and its projection; None where all do. What
+        it may be says :func:`rtl.model.keep.check_keep`.
     """
 
     heads: int

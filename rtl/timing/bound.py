@@ -66,18 +66,22 @@ def work_by_kind(shape: NetworkShape, *, pixel_passes: int = 2) -> dict[str, Kin
         bits8 = sum(min(size, rows - i * size) for i, flag in enumerate(flags) if flag)
         return rows + bits8
 
-    tokens, width = shape.tokens, shape.width
+    width = shape.width
     embed = pixel_passes * passes(shape.embed_bits8, width)
     add("embed", shape.patches, shape.patch_values, width, embed)
     if shape.front_bits8 is not None:
-        add("front", tokens, width, width, passes(shape.front_bits8, width))
+        add("front", shape.tokens, width, width, passes(shape.front_bits8, width))
     for index, block in enumerate(shape.blocks):
-        queries = len(shape.final_tokens) if index == len(shape.blocks) - 1 else tokens
+        tokens, outputs = shape.tokens_in(index), shape.tokens_in(index + 1)
+        queries = tokens
+        if index == len(shape.blocks) - 1:
+            queries = outputs = len(shape.final_tokens)
         sizes = shape.layer_sizes(index)
         for name, flags in block.bits8:
             rows, depth = sizes[name]
             kind = "qkv" if name in "qkv" else name
-            add(kind, tokens if name in "kv" else queries, depth, rows, passes(flags, rows))
+            vectors = {"k": tokens, "v": tokens, "fc1": outputs, "fc2": outputs}.get(name, queries)
+            add(kind, vectors, depth, rows, passes(flags, rows))
         for kind in ("scores", "context"):  # keys and values have 8 bits
             rows = block.heads * shape.head_dim
             add(kind, queries, tokens, rows, 2 * rows)
@@ -125,11 +129,17 @@ def matrix_uses(plan: Plan) -> Iterator[MatrixUse]:
     if plan.front:
         yield MatrixUse(plan.front, plan.tiles)
     for block in range(len(plan.shape.blocks)):
-        queries = len(plan.query_tiles(block))
-        groups = divide_up(queries, plan.mlp_tiles(block))
+        queries, outputs = len(plan.query_tiles(block)), len(plan.output_tiles(block))
+        groups = divide_up(outputs, plan.mlp_tiles(block))
         for name, matrix in plan.layers(block).items():
-            tiles = plan.tiles if name in ("k", "v") else queries
-            yield MatrixUse(matrix, tiles, loads=groups if name in ("fc1", "fc2") else 1)
+            loads = 1
+            if name in ("k", "v"):
+                tiles = len(plan.tiles_in(block))
+            elif name in ("fc1", "fc2"):
+                tiles, loads = outputs, groups
+            else:
+                tiles = queries
+            yield MatrixUse(matrix, tiles, loads=loads)
     for name, matrix in plan.pool_layers.items():  # of their weights, next to nothing is loaded
         yield MatrixUse(matrix, len(plan.patch_tiles) if name == "pool.values" else 1, loads=0)
     yield MatrixUse(plan.head, 1)
@@ -148,11 +158,11 @@ def least_array_cycles(plan: Plan) -> int:
     granules, depth = plan.engine.granules, plan.head_depth
     for block, block_shape in enumerate(plan.shape.blocks):
         heads = range(block_shape.heads)
-        scores = len(heads) * plan.key_tiles * depth
+        scores = len(heads) * plan.key_tiles(block) * depth
         row_tiles = sum(
             ((head + 1) * depth - 1) // granules - head * depth // granules + 1 for head in heads
         )
-        context = row_tiles * plan.value_depth
+        context = row_tiles * plan.value_depth(block)
         total += 2 * len(plan.query_tiles(block)) * (scores + context)  # keys, values: 8 bits
     return total
 

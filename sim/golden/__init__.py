@@ -8,11 +8,13 @@ from sim.golden.ops import (
     add_residual,
     context_scale,
     gelu,
+    importance_terms,
     layer_norm,
     matmul,
     patches,
     requantize,
     rsqrt,
+    select,
     softmax_weights,
 )
 
@@ -20,11 +22,13 @@ __all__ = [
     "add_residual",
     "context_scale",
     "gelu",
+    "importance_terms",
     "layer_norm",
     "matmul",
     "patches",
     "requantize",
     "rsqrt",
     "run",
+    "select",
     "softmax_weights",
 ]

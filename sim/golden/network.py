@@ -78,7 +78,7 @@ def _compute(model: IntegerModel, images: np.ndarray, record: Record) -> None:
             record(f"{prefix}.{name}", tensor)
 
         last = i == len(model.blocks) - 1
-        queries = model.shape.final_tokens if last else range(model.tokens)
+        queries = model.shape.final_tokens if last else range(residual.shape[1])
         residual = _block(model, block, residual, queries, record_in_block)
     if not isinstance(model.output, Features):
         _classify(model, model.output, residual, record)
@@ -111,8 +111,8 @@ def _embed(model: IntegerModel, images: np.ndarray, record: Record) -> np.ndarra
 def _block(
     model: IntegerModel, block: Block, residual: np.ndarray, queries: range, record: Record
 ) -> np.ndarray:
-    """One transformer block: ``(batch, tokens, width)`` to ``(batch, queries, width)``; all tokens
-    are attended to.
+    """One transformer block: ``(batch, tokens, width)`` to ``(batch, queries, width)``, or to those
+    of the queries that it keeps; all tokens are attended to.
     """
     norm1 = _norm(residual, block.norm1, model.act_bits)
     record("norm1", norm1)
@@ -120,8 +120,10 @@ def _block(
     residual = residual[:, needed]
     if block.pools:
         residual = np.zeros_like(residual)  # of the query, nothing stays
-    context = _attention(model, block, norm1, norm1[:, needed], record)
+    context, kept = _attention(model, block, norm1, norm1[:, needed], record)
     residual = _add(residual, context, block.proj)
+    if kept is not None:
+        residual = np.take_along_axis(residual, kept[..., None], axis=1)
     record("attended", residual)
     norm2 = _norm(residual, block.norm2, model.act_bits)
     record("norm2", norm2)
@@ -135,9 +137,9 @@ def _block(
 
 def _attention(
     model: IntegerModel, block: Block, keys: np.ndarray, queries: np.ndarray, record: Record
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Tokens that attend and tokens that are attended to, each ``(batch, tokens, width)``, to the
-    context ``(batch, queries, heads * head_dim)``.
+    context ``(batch, queries, heads * head_dim)`` and the queries that stay, if not all do.
     """
     low, high = code_range(model.act_bits, signed=True)
     q = _linear(queries[..., : block.q.depth], block.q, low, high)
@@ -154,11 +156,37 @@ def _attention(
 
     acc = ops.matmul(weights, v.swapaxes(-1, -2))  # (batch, heads, queries, head_dim)
     totals = weights.sum(axis=-1, keepdims=True)  # (batch, heads, queries, 1)
+    kept = None
+    if block.keep is not None:
+        kept = _select(model, block, block.keep, scores[:, :, -1:], totals[:, :, -1:], record)
     multiplier, shift = ops.context_scale(totals, *_per_head(block.context))
     context = ops.requantize(acc, 0, multiplier, shift, low, high)
     context = context.swapaxes(1, 2).reshape(q.shape[0], q.shape[2], -1)
     record("context", context)
-    return context
+    return context, kept
+
+
+def _select(
+    model: IntegerModel,
+    block: Block,
+    keep: int,
+    scores: np.ndarray,
+    totals: np.ndarray,
+    record: Record,
+) -> np.ndarray:
+    """Raw scores of the class token ``(batch, heads, 1, keys)``, and the sums of its attention
+    weights ``(batch, heads, 1, 1)``, to the tokens that stay ``(batch, tokens)``, ascending.
+    """
+    patches = scores.shape[-1] - model.shape.others
+    terms = ops.importance_terms(scores, *_per_head(block.softmax), model.act_bits, totals)
+    importance = terms.sum(axis=(1, 2))[:, :patches]
+    record("importance", importance)
+    others = np.arange(patches, scores.shape[-1])
+    kept = np.concatenate(
+        [ops.select(importance, keep), np.broadcast_to(others, (len(scores), len(others)))], axis=1
+    )
+    record("kept", kept)
+    return kept
 
 
 def _pool(

@@ -153,13 +153,41 @@ def softmax_weights(
     -------
     (..., queries, keys), 0 ... 2**act_bits - 1
     """
-    s, multiplier, shift = _int64(scores, multiplier, shift)
-    distance = s.max(axis=-1, keepdims=True) - s
-    u = np.minimum(EXP2_MAX, (distance * multiplier) >> shift)
-    table = np.array(exp2_table(act_bits), np.int64)
-    fraction, octaves = u & ((1 << EXP2_FRACTION_BITS) - 1), u >> EXP2_FRACTION_BITS
-    dither = (DITHER_STEP * np.arange(s.shape[-1])) & 0xFF
-    return ((table[fraction] >> octaves) + dither) >> 8
+    w = _exact_weights(scores, multiplier, shift, act_bits)
+    dither = (DITHER_STEP * np.arange(w.shape[-1])) & 0xFF
+    return (w + dither) >> 8
+
+
+def importance_terms(
+    scores: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, act_bits: int, total: ArrayLike
+) -> np.ndarray:
+    """Parts of one head in the importance of each key for the class token (section 5).
+
+    Parameters
+    ----------
+    scores : (..., keys)
+        Of the class token as the query.
+    multiplier, shift : broadcast to ``scores``
+    act_bits : int
+    total : broadcast to ``scores``
+        Sum of the query's attention weights, :func:`softmax_weights`.
+
+    Returns
+    -------
+    (..., keys), 0 ... 2**16: a share of the attention, in 2**-16
+    """
+    w = _exact_weights(scores, multiplier, shift, act_bits)
+    reciprocal, length = _reciprocal(total)
+    return (w * reciprocal) >> (length + 7)
+
+
+def select(importance: ArrayLike, keep: int) -> np.ndarray:
+    """Indices of the ``keep`` largest, ascending; of equal ones the lower index (section 5).
+
+    ``(..., patches)`` to ``(..., keep)``.
+    """
+    order = np.argsort(-np.asarray(importance, np.int64), axis=-1, kind="stable")
+    return np.sort(order[..., :keep], axis=-1)
 
 
 def context_scale(
@@ -178,15 +206,33 @@ def context_scale(
     -------
     multiplier, shift : like ``total``, for :func:`requantize`
     """
-    e_sum, c, s = _int64(total, multiplier, shift)
-    length = _bit_length(e_sum)
-    reciprocal = (np.int64(1) << (15 + length)) // e_sum
+    c, s = _int64(multiplier, shift)
+    reciprocal, length = _reciprocal(total)
     return (reciprocal * c) >> 15, length + s
 
 
 def gelu(codes: ArrayLike, table: ArrayLike) -> np.ndarray:
     """Look up the hidden code of each int8 pre-activation (section 6)."""
     return np.asarray(table, np.int64)[np.asarray(codes, np.int64) + 128]
+
+
+def _exact_weights(
+    scores: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, act_bits: int
+) -> np.ndarray:
+    """Attention weights with 8 more bits, before dither and rounding: w of section 5."""
+    s, multiplier, shift = _int64(scores, multiplier, shift)
+    distance = s.max(axis=-1, keepdims=True) - s
+    u = np.minimum(EXP2_MAX, (distance * multiplier) >> shift)
+    table = np.array(exp2_table(act_bits), np.int64)
+    fraction, octaves = u & ((1 << EXP2_FRACTION_BITS) - 1), u >> EXP2_FRACTION_BITS
+    return table[fraction] >> octaves
+
+
+def _reciprocal(total: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """R and L of section 5: ``2**(15 + L) div total``, and the total's length in bits."""
+    [e_sum] = _int64(total)
+    length = _bit_length(e_sum)
+    return (np.int64(1) << (15 + length)) // e_sum, length
 
 
 def _int64(*arrays: ArrayLike) -> tuple[np.ndarray, ...]:

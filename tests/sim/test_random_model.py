@@ -71,6 +71,18 @@ def test_a_norm_in_front_uses_the_range_of_the_stream():
     assert set(model.linears()) >= {"embed", "front"} and next(iter(model.norms())) == "front.norm"
 
 
+def test_blocks_that_keep_some_patches():
+    model = random_model(width=16, blocks=[(1, 8)] * 4, registers=2, keep={0: 9, 2: 1})
+    assert [block.keep for block in model.blocks] == [9, None, 1, None]
+    shape = model.shape
+    assert shape.selects and [shape.tokens_in(i) for i in range(5)] == [19, 12, 12, 4, 4]
+    tensors = {}
+    run(model, random_images(model.image, 16), tensors=tensors)
+    kept = tensors["blocks.0.kept"]
+    assert len({tuple(row) for row in kept.tolist()}) > 8  # chosen by the image
+    assert 500 < tensors["blocks.3.output"].std() < 8000
+
+
 def test_zero_points_of_both_tables_are_in_the_bias():
     models = [random_model(width=16, blocks=[(1, 40)], seed=seed, **NEW) for seed in range(4)]
     blocks = [model.blocks[0] for model in models if not model.blocks[0].hidden_signed]

@@ -170,7 +170,7 @@ def _words(plan: Plan, storage: Storage) -> dict[str, int]:
     mlp_tiles = divide_up(plan.tiles, storage.mlp_passes)
     hidden = max(
         max(
-            plan.query_words(block) + storage.score_slots * plan.key_tiles,
+            plan.query_words(block) + storage.score_slots * plan.key_tiles(0),
             mlp_tiles * plan.hidden_tiles(block),
         )
         for block in blocks
@@ -178,9 +178,9 @@ def _words(plan: Plan, storage: Storage) -> dict[str, int]:
     return {
         "activation_words": plan.norm_words + hidden,
         "pixel_words": divide_up(chains, storage.pixel_passes) * plan.chain_words,
-        "key_words": head_tiles * plan.key_tiles,
-        "value_words": head_tiles * plan.value_depth,
-        "score_words": storage.score_slots * plan.score_slot_words,
+        "key_words": head_tiles * plan.key_tiles(0),
+        "value_words": head_tiles * plan.value_depth(0),
+        "score_words": storage.score_slots * plan.score_slot_words(0),
         "residual_words": max(plan.residual_words, plan.class_tiles),
         "weight_words": storage.ring_tiles * longest,
         "parameter_words": 2 * row_tiles,  # a block takes half of them

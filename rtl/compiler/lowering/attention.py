@@ -49,14 +49,20 @@ class BlockAttention:
     Attributes
     ----------
     queries : tuple of TokenTile
-        Tokens that attend; all tokens are attended to.
+        Tokens that attend.
+    keys : int
+        Tokens that are attended to: all that enter the block.
+    key_tiles, value_depth : int
+        Words that these take as keys and as values.
     """
 
     def __init__(self, layers: Layers, block: int):
         self.layers = layers
         self.plan = layers.plan
         self.block = block
-        self.queries = layers.plan.query_tiles(block)
+        self.queries = self.plan.query_tiles(block)
+        self.keys = self.plan.tokens_in(block)
+        self.key_tiles, self.value_depth = self.plan.key_tiles(block), self.plan.value_depth(block)
         self.layout = AttentionLayout(self.plan, block)
         self.slots = cycle(range(self.layout.slots))
         self.names = {x: f"blocks.{block}.{x}" for x in ("scores", "attention", "context")}
@@ -99,7 +105,7 @@ class BlockAttention:
         queries = {tile.index: tile for tile in self.queries}
         pieces = [RowTiles(layers[name], tiles.start, len(tiles)) for name in "kvq"]
         for block in self.layers.weight_blocks(*pieces):
-            for tile in self.plan.all_tiles:
+            for tile in self.plan.tiles_in(self.block):
                 for run in block.runs:
                     if run.layer is not layers["q"]:
                         operation = self.project_keys_or_values(run, tile, group)
@@ -137,7 +143,7 @@ class BlockAttention:
         """Q times K of one head, raw, and each token's maximum."""
         plan, layout, granules = self.plan, self.layout, self.plan.engine.granules
         keys, scores = layout.keys[group], layout.scores[slot]
-        depth, key_tiles = plan.head_depth, plan.key_tiles
+        depth, key_tiles = plan.head_depth, self.key_tiles
         within = head - group * layout.group_heads
         operands = {
             "act_signed": 1,
@@ -154,7 +160,7 @@ class BlockAttention:
             "token": tile.token,
             "lane_first": tile.lane_first,
             "lane_count": tile.lane_count,
-            "keys": plan.tokens,
+            "keys": self.keys,
         }
         reads, writes = (queries, keys), (scores, layout.maxima[slot])
         subject = self.subject("scores", "scores", tile, head)
@@ -163,12 +169,12 @@ class BlockAttention:
     def softmax(self, head: int, tile: TokenTile, slot: int) -> Operation:
         """Scores to attention weights, and each token's scale for the context."""
         plan, layout = self.plan, self.layout
-        scores, weights, key_tiles = layout.scores[slot], layout.weights[slot], plan.key_tiles
+        scores, weights, key_tiles = layout.scores[slot], layout.weights[slot], self.key_tiles
         operands = {
             "source_address": scores.start,
             "source_stride": key_tiles,
             "key_words": key_tiles,
-            "keys": plan.tokens,
+            "keys": self.keys,
             "lane_first": tile.lane_first,
             "lane_count": tile.lane_count,
             "destination_address": weights.start // plan.engine.granules,
@@ -191,7 +197,7 @@ class BlockAttention:
         tiles = layout.row_tiles[group]
         operands = {
             "activation_address": weights.start,
-            "depth_words": plan.value_depth,
+            "depth_words": self.value_depth,
             "weights": Weights.VALUES,
             "weight_address": values.start + first - tiles.start,
             "weight_step": len(tiles),
@@ -207,7 +213,7 @@ class BlockAttention:
             "mask_first": mask_first,
             "mask_count": depth,
         }
-        weights = Span(weights.space, weights.start, weights.start + plan.value_depth)
+        weights = Span(weights.space, weights.start, weights.start + self.value_depth)
         reads = (weights, values, layout.scales[slot])
         subject = self.subject("context", "context", tile, head, first)
         return Operation(Opcode.MATMUL, operands, reads, (result,), subject)

@@ -40,14 +40,14 @@ def residual_tokens(tile: TokenTile) -> Span:
 
 def pool_weights(plan: Plan) -> Span:
     """Weights of the mean, one per token, in the lane of the head's tile."""
-    return words(plan, plan.norm_words, plan.key_tiles)
+    return words(plan, plan.norm_words, plan.key_tiles(plan.last))
 
 
 def head_input(plan: Plan) -> Span:
     """Input of the head, in the lane of its tile: the mean, or the class token's LayerNorm."""
     if not plan.shape.mean_pool:
         return norm_output(plan, plan.head_tile)
-    return words(plan, plan.norm_words + plan.key_tiles, plan.width_tiles)
+    return words(plan, plan.norm_words + plan.key_tiles(plan.last), plan.width_tiles)
 
 
 class LogitPlaces:
@@ -127,7 +127,7 @@ class AttentionLayout:
         self.plan = plan
         self.heads = plan.shape.blocks[block].heads
         self.inner = plan.inner_tiles(block)
-        fit = plan.key_value_tiles // plan.unit_tiles(block)  # units of heads in the banks
+        fit = plan.key_value_tiles(block) // plan.unit_tiles(block)  # units of heads in the banks
         units = divide_up(self.heads, plan.unit_heads)
         group = max(1, min(divide_up(units, HEAD_GROUPS), fit // 2))
         self.resident_groups = 2 if fit >= 2 * group else 1
@@ -137,15 +137,15 @@ class AttentionLayout:
         firsts = [group * self.group_tiles for group in range(self.groups)]
         ends = [min(first + self.group_tiles, self.inner) for first in firsts]
         self.row_tiles = list(map(range, firsts, ends))
-        self.keys = self._in_turn(MemorySpace.KEYS, plan.key_tiles)
-        self.values = self._in_turn(MemorySpace.VALUES, plan.value_depth)
+        self.keys = self._in_turn(MemorySpace.KEYS, plan.key_tiles(block))
+        self.values = self._in_turn(MemorySpace.VALUES, plan.value_depth(block))
 
         self.slots = plan.attention_slots(block)
-        slots, count = range(self.slots), plan.score_slot_words
+        slots, count = range(self.slots), plan.score_slot_words(block)
         places = [slot % (plan.engine.score_words // count) * count for slot in slots]
         self.scores = [Span(MemorySpace.SCORES, place, place + count) for place in places]
         behind = plan.norm_words + plan.query_words(block)
-        keys = plan.key_tiles
+        keys = plan.key_tiles(block)
         self.weights = [words(plan, behind + slot * keys, keys) for slot in slots]
         self.maxima = [Span(MemorySpace.MAXIMA, slot, slot + 1) for slot in slots]
         self.scales = [Span(MemorySpace.SCALES, slot, slot + 1) for slot in slots]

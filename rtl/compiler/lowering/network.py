@@ -79,7 +79,7 @@ class NetworkListing:
             return positions[tile.index], *pixels.strips(tile)
 
         def normalize(tile: TokenTile) -> Pending:
-            return norm(plan.tile(tile.index))  # tokens without a patch too, if in this tile
+            return norm(plan.all_tiles[tile.index])  # tokens without a patch too, if in this tile
 
         groups = list(pixels.groups())
         for group, group_blocks in zip(groups, per_group(blocks, len(groups)), strict=True):
@@ -126,7 +126,7 @@ class NetworkListing:
             then = layers.norm(f"blocks.{block + 1}.norm1")
         parts, tables = plan.expansion_parts(block), self.gelu_tables(block)
         second = parts[-1].first if len(tables) > 1 else plan.hidden_tiles(block)
-        tiles = plan.query_tiles(block)
+        tiles = plan.output_tiles(block)
         groups = evenly(tiles, divide_up(len(tiles), plan.mlp_tiles(block)))
         fc1_blocks, fc2_blocks = (
             per_group(layers.weight_blocks(*pieces), len(groups))
@@ -210,7 +210,7 @@ class NetworkListing:
                 "base": Base.OUTPUT,
                 "offset": part.first * plan.engine.logit_word_bytes,
                 "source_address": address,
-                "token": plan.tokens - 1,
+                "token": plan.head_tile.tokens.start,
                 "row_words": part.count,
             }
             subject = Subject("store", "logits", "", tile=plan.head_tile, row_tile=part.first)

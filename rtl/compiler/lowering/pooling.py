@@ -33,7 +33,8 @@ class MeanPooling:
     def operations(self) -> Iterator[Pending]:
         """The weights, then values and mean of each group of channels."""
         plan, layers, matrices = self.plan, self.layers, self.plan.pool_layers
-        weights = layers.weight_blocks(RowTiles(matrices["pool.weights"], 0, plan.key_tiles))
+        tiles = plan.key_tiles(plan.last)
+        weights = layers.weight_blocks(RowTiles(matrices["pool.weights"], 0, tiles))
         identity = layers.weight_blocks(RowTiles(matrices["pool.values"], 0, 1))
         yield from times(weights, (plan.head_tile,), self.weights)
         groups = list(self.groups())
@@ -48,7 +49,7 @@ class MeanPooling:
         """Row tiles of channels that are pooled together."""
         plan = self.plan
         most = min(
-            plan.engine.value_words // plan.value_depth,
+            plan.engine.value_words // plan.value_depth(plan.last),
             plan.engine.parameter_words // 2,  # those of the values are still there
             most_row_tiles(plan.engine),
         )
@@ -70,18 +71,19 @@ class MeanPooling:
         return self.layers.matmul("pool", "pool.values", run, tile, source, writeback)
 
     def bank(self, channels: range) -> Span:
-        return Span(MemorySpace.VALUES, 0, self.plan.value_depth * len(channels))
+        return Span(MemorySpace.VALUES, 0, self.plan.value_depth(self.plan.last) * len(channels))
 
     def mean(self, channels: range) -> Pending:
         """Weights times values, with the parameters of each channel."""
         plan, granules, tile = self.plan, self.plan.engine.granules, self.plan.head_tile
         weights, bank, result = pool_weights(plan), self.bank(channels), head_input(plan)
-        weights = weights._replace(stop=weights.start + plan.value_depth)
+        depth = plan.value_depth(plan.last)
+        weights = weights._replace(stop=weights.start + depth)
         start = result.start + channels.start * granules
         result = result._replace(start=start, stop=start + len(channels) * granules)
         operands = {
             "activation_address": weights.start,
-            "depth_words": plan.value_depth,
+            "depth_words": depth,
             "weights": Weights.VALUES,
             "weight_address": bank.start,
             "weight_step": len(channels),

@@ -15,10 +15,10 @@ PLAN = Plan(SHAPE, TINY)
 def test_tensors_in_tiles_and_words():
     assert (PLAN.tokens, PLAN.tiles) == (7, 2)
     assert (PLAN.width_tiles, PLAN.width_depth) == (3, 5)
-    assert (PLAN.key_tiles, PLAN.value_depth, PLAN.class_tiles) == (1, 1, 1)
+    assert (PLAN.key_tiles(0), PLAN.value_depth(0), PLAN.class_tiles) == (1, 1, 1)
     assert (PLAN.head_rows, PLAN.head_depth, PLAN.unit_heads) == (16, 2, 1)
     assert (PLAN.segment_bytes, PLAN.patch_row_words, PLAN.patch_words) == (14, 2, 28)
-    assert (PLAN.residual_words, PLAN.score_slot_words) == (6, 1)
+    assert (PLAN.residual_words, PLAN.score_slot_words(0)) == (6, 1)
 
 
 def test_token_tiles():
@@ -33,6 +33,20 @@ def test_the_last_block_computes_only_what_the_head_needs():
     assert PLAN.query_tiles(0) == PLAN.all_tiles
     assert PLAN.query_tiles(1) == (PLAN.head_tile,)
     assert Plan(replace(SHAPE, mean_pool=True), TINY).query_tiles(1) == PLAN.patch_tiles
+
+
+def test_every_block_has_its_own_tokens():
+    """Six patches and the class token; two patches are left behind the attention of block 0."""
+    first = replace(SHAPE.blocks[0], keep=2)
+    plan = Plan(replace(SHAPE, blocks=(first, *SHAPE.blocks)), TINY)
+    assert [plan.tokens_in(block) for block in range(4)] == [7, 3, 3, 3]
+    assert plan.query_tiles(0) == plan.all_tiles == PLAN.all_tiles
+    assert [list(tile.tokens) for tile in plan.output_tiles(0)] == [[0, 1, 2]]
+    assert plan.query_tiles(1) == plan.output_tiles(1) == plan.tiles_in(1) == plan.output_tiles(0)
+    assert plan.output_tiles(2) == (plan.head_tile,) and list(plan.head_tile.tokens) == [2]
+    wide = Plan(plan.shape, replace(TINY, row_lanes=4, depth_lanes=4, memory_bytes=8))
+    assert [wide.key_tiles(block) for block in range(3)] == [2, 1, 1]
+    assert [wide.value_depth(block) for block in range(3)] == [2, 1, 1]
 
 
 def test_tokens_without_patches():
@@ -107,5 +121,5 @@ def test_slots_are_those_that_have_room():
 
 def test_banks_of_keys_and_values_share_the_smaller_one():
     plan = Plan(SHAPE, replace(TINY, key_words=9, value_words=4))
-    assert plan.key_value_tiles == 4
+    assert plan.key_value_tiles(0) == 4
     assert plan.unit_tiles(0) == 1

@@ -81,6 +81,20 @@ def test_format_3_without_anything_that_needs_it(path):
     assert message == "format is 3, but nothing in it needs more than format 2: it must be 2"
 
 
+def test_format_4_has_the_keys_of_format_3(path):
+    model = random_model(**SIZES, keep={0: 2})
+    assert model.format == 4 and not {"output", "registers", "front"} - set(model.header())
+    assert [block.get("keep") for block in model.header()["blocks"]] == [2, None]
+    message = refusal_of(path, model, header_edit("format", 3))
+    assert message == "blocks.0 has an unknown key 'keep'"
+    message = refusal_of(path, model, lambda header, tensors: header["blocks"][0].pop("keep"))
+    assert message == "format is 4, but nothing in it needs more than format 1: it must be 1"
+    message = refusal_of(path, model, header_edit("blocks", 0, "keep", None))
+    assert message == "blocks.0.keep must be an integer from 1 to 65536, not None"
+    model.save(path)
+    assert IntegerModel.load(path).hash == model.hash
+
+
 FRONT_CASES = {
     "no object": (header_edit("front", 1), "header.front must be an object, not 1"),
     "no norm": (header_edit("front", {}), "header.front lacks the key 'norm'"),
@@ -117,12 +131,12 @@ def places(value, path=()):
             yield from places(value[key], (*path, key))
 
 
+@pytest.mark.parametrize(
+    "more", [{"pool": "mean", "class_token": False}, {"pool": "all", "keep": {0: 3}}], ids=str
+)
 @pytest.mark.parametrize("value", [None, [], {}, "x", -1, 1.5, True, 1 << 70, [1, "a"]], ids=str)
-def test_any_value_anywhere_is_accepted_or_refused_in_one_line(value):
-    model = random_model(
-        **SIZES, output="tokens", pool="mean", class_token=False, registers=1, two_tables=True,
-        front=True,
-    )  # fmt: skip
+def test_any_value_anywhere_is_accepted_or_refused_in_one_line(value, more):
+    model = random_model(**SIZES, output="tokens", registers=1, two_tables=True, front=True, **more)
     model = replace(
         model,
         output=replace(model.output, host=HostNetwork("a.onnx", "0" * 64)),

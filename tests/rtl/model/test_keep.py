@@ -7,6 +7,8 @@ import pytest
 from rtl.errors import UserError
 from rtl.model.keep import check_keep, parse_keep, with_keep
 from rtl.model.shape import plain_vit
+from sim.random_model import random_model
+from tests.rtl.model.files import SIZES, header_edit, refusal_of
 
 SHAPE = plain_vit(width=192, heads=3, row_granularity=32)
 TEN = plain_vit(image=(4, 10, 3), patch=2, width=32, heads=2, depth=4, row_granularity=32)
@@ -82,6 +84,32 @@ def test_networks_without_a_class_token_to_read_keep_all(change, message):
     with pytest.raises(UserError, match=f"blocks.3.keep is 5: .*{message}"):
         parse_keep("3:5", replace(SHAPE, **change))
     check_keep(replace(SHAPE, **change))
+
+
+def test_features_of_the_mean_need_all_patches():
+    with pytest.raises(UserError, match=r"blocks.0.keep is 2: the output is pooled by the mean of"):
+        random_model(**SIZES, keep={0: 2}, output="tokens", pool="mean")
+
+
+def test_heads_that_the_importance_has_room_for():
+    with_keep(plain_vit(width=192, heads=255, row_granularity=32), {3: 143})
+    with pytest.raises(UserError, match=r"blocks.3.keep is 143: the block has 256 heads.* 255"):
+        with_keep(plain_vit(width=192, heads=256, row_granularity=32), {3: 143})
+
+
+EDITS = {
+    "more than there are": (0, 5, "blocks.0.keep is 5: it must be an integer from 1 to 4, the"),
+    "none": (0, 0, "blocks.0.keep must be an integer from 1 to 65536, not 0"),
+    "truth value": (0, True, "blocks.0.keep must be an integer from 1 to 65536, not True"),
+    "last block": (1, 2, "blocks.1.keep is 2: nothing behind the last block would be spared"),
+}
+
+
+@pytest.mark.parametrize("block, value, message", EDITS.values(), ids=EDITS)
+def test_a_file_is_refused(tmp_path, block, value, message):
+    edit = header_edit("blocks", block, "keep", value)
+    model = random_model(**SIZES, keep={0: 2})
+    assert refusal_of(tmp_path / "a.pulsar", model, edit).startswith(message)
 
 
 def test_a_count_that_is_no_integer_is_refused():

@@ -80,13 +80,35 @@ def layer_norm(r, norm, a):
     return out
 
 
-def softmax(scores, m, s, a):
-    top = max(scores)
-    out = []
-    for j, score in enumerate(scores):
+def exact_weights(scores, m, s, a):
+    top, out = max(scores), []
+    for score in scores:
         u = min(4095, ((top - score) * m) >> s)
-        out.append(((EXP2_TABLES[a][u & 255] >> (u >> 8)) + ((159 * j) & 255)) >> 8)
+        out.append(EXP2_TABLES[a][u & 255] >> (u >> 8))
     return out
+
+
+def softmax(scores, m, s, a):
+    weights = exact_weights(scores, m, s, a)
+    return [(w + ((159 * j) & 255)) >> 8 for j, w in enumerate(weights)]
+
+
+def selection(model, block, scores, attention):
+    """Importance and kept tokens of (heads, tokens, tokens) scores and attention weights."""
+    tokens = len(scores[0])
+    patches = tokens - model.registers - 1
+    importance = [0] * patches
+    for h, (rows, weights) in enumerate(zip(scores, attention, strict=True)):
+        m, s, total = block.softmax.multiplier[h], block.softmax.shift[h], sum(weights[-1])
+        length = total.bit_length()
+        reciprocal = 2 ** (15 + length) // total
+        w = exact_weights(rows[-1], m, s, model.act_bits)
+        for j in range(patches):
+            importance[j] += (w[j] * reciprocal) >> (length + 7)
+    # A patch stays where fewer than ``keep`` others are larger, or as large and in front of it.
+    order = [(-value, j) for j, value in enumerate(importance)]
+    stay = [j for j in range(patches) if sum(o < order[j] for o in order) < block.keep]
+    return importance, stay + list(range(patches, tokens))
 
 
 def context_scale(total, c, shift):
@@ -123,7 +145,7 @@ def classify(model, image):
     for i, block in enumerate(model.blocks):
         first, stop = 0, len(residual)
         if i == len(model.blocks) - 1:
-            first, stop = final_tokens(model, len(pixels))
+            first, stop = final_tokens(model, len(pixels), stop)
         made = run_block(model, block, residual, first, stop)
         residual = made["output"]
         tensors |= {f"blocks.{i}.{name}": tensor for name, tensor in made.items()}
@@ -139,8 +161,7 @@ def classify(model, image):
     return tensors
 
 
-def final_tokens(model, patches):
-    tokens = patches + model.registers + model.class_token
+def final_tokens(model, patches, tokens):
     if isinstance(model.output, Features):
         return (tokens - 1 if model.output.pool == "attention" else 0), tokens
     return (0, patches) if model.classifier.pool else (tokens - 1, tokens)
@@ -199,6 +220,10 @@ def run_block(model, block, residual, first, stop):
         add(r, linear(x, block.proj, int16), block.proj.residual_shift)
         for r, x in zip(residual, context, strict=True)
     ]
+    chosen = {}
+    if block.keep is not None:
+        chosen["importance"], chosen["kept"] = selection(model, block, scores, attention)
+        attended = [attended[token] for token in chosen["kept"]]
     norm2 = [layer_norm(r, block.norm2, a) for r in attended]
     hidden = [
         [int(table_of(block, unit)[c + 128]) for unit, c in enumerate(linear(x, block.fc1, int8))]
@@ -217,6 +242,7 @@ def run_block(model, block, residual, first, stop):
         "attention": attention,
         "context": context,
         "attended": attended,
+        **chosen,
         "norm2": norm2,
         "hidden": hidden,
         "output": output,

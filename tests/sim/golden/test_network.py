@@ -49,6 +49,8 @@ SIZES = {
     "attention pooling": {
         **COLOUR, "output": "tokens", "pool": "attention", "class_token": False, "front": True,
     },
+    "keep": {**COLOUR, "keep": {0: 4, 1: 2}},
+    "keep of tokens": {**COLOUR, "keep": {1: 1}, "output": "tokens", "pool": "all", "registers": 2},
 }  # fmt: skip
 
 
@@ -131,6 +133,38 @@ def test_shapes_of_tensors():
         "logits": (5,),
     }
     assert {tensor.dtype for tensor in tensors.values()} == {np.dtype(np.int32)}
+
+
+def test_shapes_with_fewer_tokens():
+    model, tensors = random_model(**{**TINY, "blocks": [(2, 24)] * 3}, registers=1, keep={1: 2}), {}
+    run(model, random_images(model.image, 2), tensors=tensors)
+    shapes = {name: tensor.shape[1:] for name, tensor in tensors.items()}
+    assert [name for name in shapes if name.startswith("blocks.1")][5:9] == [
+        f"blocks.1.{name}" for name in ("attention", "importance", "kept", "context")
+    ]
+    for name in ("0.output", "1.norm1", "1.q", "1.context"):
+        assert shapes[f"blocks.{name}"] == (6, 16)
+    assert (shapes["blocks.1.scores"], shapes["blocks.2.scores"]) == ((2, 6, 6), (2, 1, 4))
+    assert (shapes["blocks.1.importance"], shapes["blocks.1.kept"]) == ((4,), (4,))
+    for name in ("1.attended", "1.norm2", "1.output", "2.norm1", "2.k"):
+        assert shapes[f"blocks.{name}"] == (4, 16)
+    assert tensors["blocks.1.kept"][:, 2:].tolist() == [[4, 5]] * 2
+
+
+def test_all_patches_kept_is_as_without():
+    models = [random_model(**COLOUR, keep=keep) for keep in ({}, {0: 6, 1: 6})]
+    images = random_images(models[0].image, 3)
+    np.testing.assert_array_equal(*(run(model, images) for model in models))
+
+
+def test_of_equal_patches_the_first_stay():
+    """A blank image, without positions: every patch has the same importance."""
+    model, tensors = random_model(**COLOUR, keep={0: 4, 1: 3}), {}
+    model = replace(model, position=np.zeros_like(model.position))
+    run(model, np.zeros((2, *model.image), np.uint8), tensors=tensors)
+    assert len(np.unique(tensors["blocks.0.importance"])) == 1
+    assert tensors["blocks.0.kept"].tolist() == [[0, 1, 2, 3, 6]] * 2
+    assert tensors["blocks.1.kept"].tolist() == [[0, 1, 2, 4]] * 2
 
 
 def test_shapes_with_the_mean():

@@ -5,8 +5,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtl.model.numerics import EXP2_ENTRIES, code_range, exp2_table, rsqrt_table
-from sim.golden import context_scale, gelu, layer_norm, patches, requantize, rsqrt, softmax_weights
+from rtl.model.numerics import (
+    EXP2_ENTRIES,
+    IMPORTANCE_BITS,
+    IMPORTANCE_HEADS,
+    IMPORTANCE_TERM_MAX,
+    code_range,
+    exp2_table,
+    rsqrt_table,
+)
+from sim.golden import (
+    context_scale,
+    gelu,
+    importance_terms,
+    layer_norm,
+    patches,
+    requantize,
+    rsqrt,
+    select,
+    softmax_weights,
+)
 from sim.golden.ops import add_residual, matmul
 from tests.sim.golden import scalar
 
@@ -217,3 +235,40 @@ def test_dither_keeps_the_tail_beside_a_sink(spread):
 def test_gelu_looks_up_by_signed_code():
     table = np.arange(256) * 3
     assert gelu([[-128, 0], [127, -1]], table).tolist() == [[0, 384], [765, 381]]
+
+
+@pytest.mark.parametrize("act_bits", [4, 6, 8])
+def test_importance_is_the_share_of_the_attention(act_bits):
+    rng = np.random.default_rng(act_bits)
+    scores = rng.integers(-30_000, 30_000, (200, 197))
+    total = softmax_weights(scores, 40_000, 19, act_bits).sum(-1, keepdims=True)
+    found = importance_terms(scores, 40_000, 19, act_bits, total)
+    distance = scores.max(-1, keepdims=True) - scores
+    real = 2.0 ** (-distance * 40_000 / 2**27)
+    real *= (2**act_bits - 1) * IMPORTANCE_TERM_MAX / total
+    np.testing.assert_allclose(found, real, rtol=0.004, atol=20)
+    # The dither hardly changes the sum of the weights.
+    np.testing.assert_allclose(found.sum(-1), IMPORTANCE_TERM_MAX, rtol=0.06)
+
+
+@pytest.mark.parametrize("act_bits", [4, 6, 8])
+def test_importance_has_room_for_all_heads(act_bits):
+    """One key has all of the attention: the largest term, with R rounded down."""
+    top = (1 << act_bits) - 1
+    totals = np.arange(top, 1024 * top + 1)[:, None]
+    terms = importance_terms([0, -(1 << 21)], (1 << 17) - 1, 0, act_bits, totals)
+    assert terms.max() == terms[0, 0] and not terms[:, 1].any()
+    assert IMPORTANCE_TERM_MAX * 0.999 < terms[0, 0] <= IMPORTANCE_TERM_MAX
+    assert IMPORTANCE_HEADS == 255
+    assert IMPORTANCE_HEADS * IMPORTANCE_TERM_MAX < 1 << IMPORTANCE_BITS
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=40), st.data())
+def test_select_takes_the_largest_and_the_first_of_equal_ones(importance, data):
+    keep = data.draw(st.integers(1, len(importance)))
+    order = sorted(range(len(importance)), key=lambda j: (-importance[j], j))
+    assert select(importance, keep).tolist() == sorted(order[:keep])
+
+
+def test_select_works_on_each_image():
+    assert select([[1, 3, 2], [5, 5, 5]], 2).tolist() == [[1, 2], [0, 1]]

@@ -54,7 +54,7 @@ def test_slots_lie_apart_unless_scores_lack_the_words():
     for spans in (layout.scores, layout.weights, layout.maxima, layout.scales):
         assert len(spans) == 4
         assert not any(overlap(a, b) for a, b in combinations(spans, 2))
-    few = plan(SHAPE, replace(TINY, score_slots=4, score_words=planned.score_slot_words * 2))
+    few = plan(SHAPE, replace(TINY, score_slots=4, score_words=planned.score_slot_words(0) * 2))
     assert [scores.start for scores in AttentionLayout(few, 0).scores] == [0, 1, 0, 1]
 
 
