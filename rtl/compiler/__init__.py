@@ -35,7 +35,7 @@ chip), ``matrices`` (padding). ``collector`` makes Python faster.
 
 ``symbols`` and ``divergence`` lead back: from an instruction to the tensor elements that it must
 write, and to the first one that an engine got wrong; ``selection`` knows which tokens of the image
-are left.
+are left, and which counts of them fill no token tile.
 
 Source: docs/design/0001-engine.md.
 """
