@@ -34,7 +34,8 @@ chip), ``matrices`` (padding). ``collector`` makes Python faster.
 ``package`` writes what a board's host reads.
 
 ``symbols`` and ``divergence`` lead back: from an instruction to the tensor elements that it must
-write, and to the first one that an engine got wrong.
+write, and to the first one that an engine got wrong; ``selection`` knows which tokens of the image
+are left.
 
 Source: docs/design/0001-engine.md.
 """

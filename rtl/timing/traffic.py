@@ -138,6 +138,7 @@ def _drained_bits(operands: dict[str, int], engine: EngineConfig) -> tuple[int, 
         Destination.ACTIVATIONS: engine.act_bits,
         Destination.SCORES: numerics.SCORE_BITS,
         Destination.RESIDUAL: numerics.RESIDUAL_BITS,
+        Destination.KEPT: numerics.RESIDUAL_BITS,
     }.get(Destination(destination), numerics.KV_BITS)
     if destination == Destination.ACTIVATIONS:
         rows = operands["mask_count"] * engine.depth_lanes
