@@ -134,7 +134,7 @@ def meaning_of(model: IntegerModel, plan: Plan) -> LogitMeaning | FeatureMeaning
         return LogitMeaning(model.class_names, float(output.output_scale))
     return FeatureMeaning(
         tokens=len(plan.shape.final_tokens),
-        patches=plan.shape.patches,
+        patches=plan.shape.patches_in(len(plan.shape.blocks)),
         width=plan.shape.width,
         row_values=plan.token_bytes // RESIDUAL.itemsize,
         matrix=output.matrix,

@@ -23,6 +23,14 @@ from rtl.lib.crc import Crc32
 UNITLESS = (Opcode.BEGIN, Opcode.END)  # they wait for nobody, and signal nobody
 
 
+def used_bits(selection: bool) -> dict[Opcode, int]:
+    """Count the bits that each instruction has fields for, with or without selection of tokens."""
+    return {
+        opcode: sum(field.bits for field in fields_of(opcode, selection))
+        for opcode in opcodes(selection)
+    }
+
+
 class ProgramCheck(wiring.Component):
     """Faults for a wrong checksum, and for bits of an instruction that have no meaning and are set.
 
@@ -58,11 +66,7 @@ class ProgramCheck(wiring.Component):
     def __init__(self, config: EngineConfig):
         self.by_beats = config.memory_bytes < INSTRUCTION_BYTES
         self.chunk_bits = 8 * min(config.memory_bytes, INSTRUCTION_BYTES)
-        selection = config.select_tokens > 0
-        self.used_bits = {
-            opcode: sum(field.bits for field in fields_of(opcode, selection))
-            for opcode in opcodes(selection)
-        }
+        self.used_bits = used_bits(config.select_tokens > 0)
         super().__init__(
             {
                 "begin": In(1),

@@ -215,7 +215,7 @@ INSTRUCTIONS: dict[Opcode, tuple[Field, ...]] = {
         Field("format", 2, "code that results are clipped to", Format),
         Field("gelu", 1, "pass the INT8 code through the GELU table"),
         Field("gelu_table", 1, "which of the two tables"),
-        Field("accumulate", 1, "RESIDUAL: add to what is there, saturating; else overwrite. KEPT: 1"),
+        Field("accumulate", 1, "RESIDUAL: add to what is there, saturating, or overwrite; KEPT: 1"),
         Field("residual_shift", 4, "RESIDUAL, KEPT: left shift before the addition"),
         Field("token_scale", 1, "requantize with the slot's scales by token, not by row"),
         Field("slot", 2, "SCORES: where maxima go; token_scale: where scales come from"),
@@ -259,12 +259,7 @@ INSTRUCTIONS: dict[Opcode, tuple[Field, ...]] = {
         Field("shift", 6, "docs/numerics.md: S"),
         Field("context_multiplier", 16, "docs/numerics.md: C"),
         Field("context_shift", 6, "docs/numerics.md: S'"),
-        Field(
-            "importance",
-            1,
-            "the last lane is the class token: add its weights to the importance of each key",
-            selection=True,
-        ),
+        Field("importance", 1, "the last lane's weights add to importance", selection=True),
         Field("importance_first", 1, "the importance before counts as 0", selection=True),
     ),
     Opcode.STORE: (

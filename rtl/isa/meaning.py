@@ -32,13 +32,10 @@ for r in row_tiles, lane in lane_first ... lane_first + lane_count - 1:
         KEYS from weight_address + weight_step * r; VALUES at weight_address + r + weight_step * d
     M, S = scales[slot][lane] if token_scale else parameters[parameter_address + r], with a bias
     y = sum(x * w) if SCORES else clip((sum(x * w) + bias) * M >> S, format); gelu: by gelu_table
-    g = groups since that of token: R tokens for KEYS, D for VALUES, 4 for RESIDUAL and KEPT;
-        SCORES 4 lanes
+    g = groups since that of token: R tokens for KEYS, D for VALUES, 4 for RESIDUAL; SCORES 4 lanes
     destination[bank][destination_address + destination_stride * g + r] = y
     # ACTIVATIONS: mask_count granules from mask_first. SCORES: also maxima[slot][lane] over keys.
-    # RESIDUAL: y << residual_shift; if accumulate, added to what is there, saturating.
-    # KEPT: added to the RESIDUAL of t = token + lane as above; the sum is written to where that of
-    #     token place[t] is, and nowhere if t has no place.
+    # RESIDUAL: y << residual_shift, saturating, if accumulate + what is there; KEPT: see SELECT
 """,
     Opcode.NORM: """
 for lane in lane_first ... lane_first + lane_count - 1:
@@ -72,7 +69,7 @@ stay = the keep keys < patches of the largest importance, of equal ones the lowe
 for t in stay, then patches ... patches + others - 1, ascending:
     place[t] = how many of these tokens are below t                # place[t] <= t
 place[t] = none for all other t < patches
-# stride is that of the MATMULs to KEPT: how many words down a place lies is computed here.
+# MATMULs to KEPT write a token's sum where that of token place[t] lies, if any; stride is theirs.
 """,
     Opcode.END: """
 assert checksum == crc32(the program's bytes, this field as 0)

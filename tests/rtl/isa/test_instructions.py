@@ -11,9 +11,9 @@ from rtl.isa import layouts as layout
 from rtl.isa.instructions import Instruction, Opcode, UnitSet, assemble, seal
 
 
-def random_instruction(opcode: Opcode, rng: random.Random) -> Instruction:
+def random_instruction(opcode: Opcode, rng: random.Random, selection: bool = True) -> Instruction:
     operands = {}
-    for field in isa.INSTRUCTIONS[opcode]:
+    for field in isa.fields_of(opcode, selection)[len(isa.HEADER) :]:
         values = list(field.enum) if field.enum else [rng.getrandbits(field.bits)]
         operands[field.name] = int(rng.choice(values))
     return Instruction(opcode, operands, UnitSet(rng.getrandbits(5)), UnitSet(rng.getrandbits(5)))

@@ -89,13 +89,7 @@ def test_semaphores_start_from_the_credits_and_go_down_and_up():
 
 
 SELECTING = replace(TINY, name="selecting", select_tokens=256)
-SCORES = {
-    "keys": 20,
-    "key_words": 2,
-    "multiplier": 3000,
-    "shift": 20,
-    "context_multiplier": 1 << 15,
-}
+HEAD = {"keys": 20, "key_words": 2, "multiplier": 3000, "shift": 20, "context_multiplier": 32768}
 
 
 def test_tokens_are_selected_and_moved():
@@ -109,7 +103,7 @@ def test_tokens_are_selected_and_moved():
         pads.maxima[head, 1:4] = scores[head, :, :20].max(-1)
         lanes = {"lane_first": 1, "lane_count": 3, "source_address": 2 * head, "slot": head}
         flags = {"importance": 1, "importance_first": head == 0}
-        engine.execute(Instruction(Opcode.SOFTMAX, SCORES | lanes | flags))
+        engine.execute(Instruction(Opcode.SOFTMAX, HEAD | lanes | flags))
     own = scores[:, -1, :20]
     e = golden.softmax_weights(own, 3000, 20, TINY.act_bits)
     terms = golden.importance_terms(own, 3000, 20, TINY.act_bits, e.sum(-1, keepdims=True))
