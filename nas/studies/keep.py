@@ -209,10 +209,16 @@ def _setup(options: StudyOptions, console: Console) -> SearchSetup:
     with atomic_write(searching.folder / run_folder.ENGINE, "w") as file:
         json.dump(engine.to_json(), file, indent=2)
     [setup] = prepare(searching, ExactCosts(), console)
-    return setup
+    return _with_space(setup, _narrow(setup.space)) if options.quick else setup
 
 
-def _with_space(setup: SearchSetup, space: Space, index: int) -> SearchSetup:
+def _narrow(space: Space) -> Space:
+    """Return a space of few choices, to try the command."""
+    few = {name: getattr(space, name)[:1] for name in ("heads", "mlp_ratios", "fractions")}
+    return replace(space, widths=space.widths[:1], keeps=space.keeps[:1], **few)
+
+
+def _with_space(setup: SearchSetup, space: Space, index: int = 0) -> SearchSetup:
     """Return the setup of another space; ``index`` tells its files from others."""
     supernet = replace(setup.training.supernet, space=space)
     return replace(
