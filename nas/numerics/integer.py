@@ -198,8 +198,8 @@ class IntegerNetwork:
     def _select(
         self, block: IntegerBlock, scores: Tensor, totals: Tensor, record: Record
     ) -> Tensor | None:
-        """The class token's scores (batch, heads, keys) and sums of attention weights (batch,
-        heads, 1) to the tokens that stay, (batch, tokens), ascending.
+        """The class token's scores (batch, heads, keys), and sums of its attention weights, (batch,
+        heads, 1), to the tokens that stay, (batch, tokens), ascending.
         """
         if block.keep is None:
             return None
