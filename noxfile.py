@@ -47,12 +47,12 @@ def splits(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def studies(session: nox.Session) -> None:
-    """Study the method: subnets alone, recipes, scores that select, 8-bit rows, others' quantizers.
+    """Study the method: subnets alone, recipes, scores, 8-bit rows, quantizers, kept tokens.
 
     One after the other, some hours; goes on where it was interrupted. Writes to runs/. Further
     arguments go to every study: nox -s studies -- --seed 1
     """
-    for study in ("alone", "supernet", "ranking", "rows", "quantizers"):
+    for study in ("alone", "supernet", "ranking", "rows", "quantizers", "keep"):
         run(session, "nas.studies", study, *session.posargs)
 
 

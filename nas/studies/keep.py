@@ -1,16 +1,18 @@
 """Selection of tokens beside networks that keep them all, in cycles at equal accuracy.
 
-Two supernets are trained on the digits by one recipe, with keep among the genes and without. Each
-is searched for the best trade between cross-entropy and cycles. For three frame rates the best
-network without selection is taken; then the fastest one with selection that is not worse on the
-images that choose, and, as a control, the best one without selection that is as fast as that. Only
-then are all of them measured on the test images, once, as integer models.
+A supernet of the digits with keep among its genes is searched twice for the best trades between
+cross-entropy and cycles: with these genes, and with all patches kept. For three frame rates the
+best network without selection is taken; then the fastest one with selection that is not worse on
+the images that choose, and, as a control, the best one without selection that is as fast as that.
+The supernet trains few subnets that keep all, so each network is also trained further, alone and
+alike. Only then are all of them measured on the test images, once, as integer models.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,8 @@ from rich.table import Table
 
 from nas.cost import ExactCosts, HardwareTarget
 from nas.data import ImageSet
+from nas.finetune.job import EPOCH_SHARE, TRAINING
+from nas.finetune.trainer import SubnetTrainer
 from nas.intervals import Difference, paired_mean_difference
 from nas.search import run_folder
 from nas.search.band import Band
@@ -37,6 +41,7 @@ from nas.testset import load_digits_test
 from nas.training.checkpoint import load_supernet
 from nas.training.evaluate import Result, evaluate_subnet
 from nas.training.train import train_supernet
+from nas.warm.source import NetworkSource
 from rtl.config import SELECTED_TOKENS
 from rtl.console import DETAIL, print_tables, progress_bars, table
 from rtl.files import atomic_write, require_writable
@@ -45,12 +50,13 @@ SCHEMA = 1
 SPACE = "digits-keep"
 EQUAL = 0.015  # nats: what the upper end of the interval may be at most
 SHORTLIST = 16  # networks by the search images, of which others choose
+SHARED, TUNED = "shared", "tuned"  # weights: the supernet's, or trained further
 MARGIN = 0.02  # nats by which one on the list may be worse there
 
 
 @dataclass(frozen=True, eq=False)
 class Searched:
-    """A supernet, and the subnets that a search of it evaluated.
+    """Subnets that a search of a supernet evaluated.
 
     Parameters
     ----------
@@ -131,15 +137,25 @@ def run(options: StudyOptions) -> dict[str, Any]:
     require_writable(path)
     console = Console(stderr=True)
     keeping = _setup(options, console)
-    plain = _with_space(keeping, replace(keeping.space, keeps=()), index=1)
-    searches = {name: searched(each, console) for name, each in _named(plain, keeping)}
+    plain = _of_same_supernet(keeping, replace(keeping.space, keeps=()), index=1)
+    checkpoint = train_supernet(keeping.training, keeping.supernets, keeping.data, console=console)
+    net = load_supernet(checkpoint)
+    searches = {"plain": searched(plain, net, console), "keeping": searched(keeping, net, console)}
     [hardware] = keeping.engines
     rates = default_targets(hardware, plain.space, plain.costs)
     networks = {rate: choose(**searches, limit=hardware.cycle_limit(rate)) for rate in rates}
+    tuned = {
+        each.arch: tuned_further(keeping, checkpoint, each.arch, console)
+        for chosen in networks.values()
+        for each in chosen.values()
+    }
     test, targets = load_digits_test(), []
     for rate, chosen in networks.items():
         answers = {
-            name: integer_answers(searches[each.of].net, each.arch, plain.data, test)
+            name: {
+                SHARED: integer_answers(net, each.arch, keeping.data, test),
+                TUNED: integer_answers(tuned[each.arch], each.arch, keeping.data, test),
+            }
             for name, each in chosen.items()
         }
         targets.append(target_report(rate, chosen, answers))
@@ -149,9 +165,9 @@ def run(options: StudyOptions) -> dict[str, Any]:
         "quick": options.quick,
         "board": hardware.board.name,
         "engine_sizes": hardware.engine.to_json(),
-        "supernets": {name: each.supernet_key for name, each in _named(plain, keeping)},
+        "supernet": keeping.supernet_key,
         "candidates": {name: len(each.candidates) for name, each in searches.items()},
-        "choosing_images": len(searches["plain"].choosing),
+        "choosing_images": len(searches["keeping"].choosing),
         "test_images": len(test),
         "equal": EQUAL,
         "targets": targets,
@@ -166,10 +182,8 @@ def run(options: StudyOptions) -> dict[str, Any]:
 # --- training and search ------------------------------------------------------------------------
 
 
-def searched(setup: SearchSetup, console: Console) -> Searched:
-    """Train a supernet and search it, or take up what was kept of both."""
-    checkpoint = train_supernet(setup.training, setup.supernets, setup.data, console=console)
-    net = load_supernet(checkpoint)
+def searched(setup: SearchSetup, net: Supernet, console: Console) -> Searched:
+    """Search a space in a trained supernet, or take up what was kept of that."""
     [hardware] = setup.engines
     costs = setup.subnet_costs(hardware, net.order)
     [slowest] = costs.of([replace(setup.space, keeps=()).largest()])
@@ -188,6 +202,22 @@ def searched(setup: SearchSetup, console: Console) -> Searched:
     [target] = state.targets
     found = dict.fromkeys([*target.found, *target.drawn])
     return Searched(setup, net, evolution.candidates(found, 0))
+
+
+def tuned_further(setup: SearchSetup, checkpoint: Path, arch: Arch, console: Console) -> Supernet:
+    """Train a subnet further, alone, as :mod:`nas.finetune` does, or take up what was kept."""
+    training = setup.training
+    config = replace(
+        training,
+        alone=arch,
+        start=NetworkSource(str(checkpoint), sha256=setup.supernet_key),
+        float_epochs=0,
+        quantized_epochs=max(1, training.quantized_epochs // EPOCH_SHARE),
+        teacher_share=training.distillation,
+    )
+    folder = setup.folder / TRAINING
+    path = train_supernet(config, folder, setup.data, console=console, kind=SubnetTrainer)
+    return load_supernet(path)
 
 
 def _setup(options: StudyOptions, console: Console) -> SearchSetup:
@@ -218,19 +248,16 @@ def _narrow(space: Space) -> Space:
     return replace(space, widths=space.widths[:1], keeps=space.keeps[:1], **few)
 
 
-def _with_space(setup: SearchSetup, space: Space, index: int = 0) -> SearchSetup:
-    """Return the setup of another space; ``index`` tells its files from others."""
+def _with_space(setup: SearchSetup, space: Space) -> SearchSetup:
+    """Return the setup of another space, with a supernet of its own."""
     supernet = replace(setup.training.supernet, space=space)
-    return replace(
-        setup,
-        index=index,
-        candidates=replace(setup.candidates, space=space),
-        training=replace(setup.training, supernet=supernet),
-    )
+    training = replace(setup.training, supernet=supernet)
+    return replace(_of_same_supernet(setup, space), training=training)
 
 
-def _named(plain: SearchSetup, keeping: SearchSetup) -> list[tuple[str, SearchSetup]]:
-    return [("plain", plain), ("keeping", keeping)]
+def _of_same_supernet(setup: SearchSetup, space: Space, index: int = 0) -> SearchSetup:
+    """Return the setup of a part of the space; ``index`` tells its state from others."""
+    return replace(setup, index=index, candidates=replace(setup.candidates, space=space))
 
 
 # --- choice -------------------------------------------------------------------------------------
@@ -242,8 +269,6 @@ class Chosen:
 
     Parameters
     ----------
-    of : str
-        Its supernet: ``plain`` or ``keeping``.
     arch : Arch
     cycles : int
         Per image.
@@ -251,7 +276,6 @@ class Chosen:
         Cross-entropy on the images that choose, in quantized mode.
     """
 
-    of: str
     arch: Arch
     cycles: int
     loss: float
@@ -268,17 +292,17 @@ def choose(plain: Searched, keeping: Searched, limit: float) -> dict[str, Chosen
         without selection that is as fast as that; missing with it, or if there is none.
     """
 
-    def entry(of: str, found: tuple[float, Candidate]) -> Chosen:
+    def entry(found: tuple[float, Candidate]) -> Chosen:
         loss, candidate = found
-        return Chosen(of, candidate.arch, candidate.cycles, loss)
+        return Chosen(candidate.arch, candidate.cycles, loss)
 
     loss, dense = plain.best(limit)
-    networks = {"dense": entry("plain", (loss, dense))}
+    networks = {"dense": entry((loss, dense))}
     if (found := keeping.fastest(loss, dense)) is None:
         return networks
-    networks["selecting"] = entry("keeping", found)
+    networks["selecting"] = entry(found)
     if any(each.cycles <= found[1].cycles for each in plain.candidates):
-        networks["smaller"] = entry("plain", plain.best(found[1].cycles))
+        networks["smaller"] = entry(plain.best(found[1].cycles))
     return networks
 
 
@@ -290,31 +314,54 @@ def _searched_loss(candidate: Candidate) -> float:
 
 
 def target_report(
-    rate: float, chosen: dict[str, Chosen], answers: dict[str, Result]
+    rate: float, chosen: dict[str, Chosen], answers: dict[str, dict[str, Result]]
 ) -> dict[str, Any]:
-    """Collect JSON values of a frame rate; differences are minus the dense network."""
-    dense = chosen["dense"]
-    networks = {}
+    """Collect JSON values of a frame rate.
+
+    Parameters
+    ----------
+    rate : float
+        Frames per second.
+    chosen : dict of str to Chosen
+        As :func:`choose` returns them.
+    answers : dict of str to dict of str to Result
+        Of each network with the supernet's weights, ``shared``, and trained further, ``tuned``.
+
+    Returns
+    -------
+    dict of str to Any
+        Differences are minus the dense network with weights of the same kind.
+    """
+    cycles, networks = chosen["dense"].cycles, {}
     for name, each in chosen.items():
-        values: dict[str, Any] = {
-            "supernet": each.of,
+        figures = {
+            kind: _figures(result, answers["dense"][kind] if name != "dense" else None)
+            for kind, result in answers[name].items()
+        }
+        networks[name] = {
             "cycles": each.cycles,
-            "fewer_cycles": 1 - each.cycles / dense.cycles,
+            "fewer_cycles": 1 - each.cycles / cycles,
             "cross_entropy_choosing": each.loss,
-            "cross_entropy": float(answers[name].cross_entropy.mean()),
-            "accuracy": answers[name].accuracy,
-            "difference": None,
+            **figures,
             "arch": each.arch.to_json(),
         }
-        if name != "dense":
-            difference = _difference(answers[name], answers["dense"])
-            values |= {"difference": asdict(difference), "equal": difference.high <= EQUAL}
-        networks[name] = values
     report: dict[str, Any] = {"target_fps": rate, "networks": networks}
     if "smaller" in answers:
-        apart = _difference(answers["selecting"], answers["smaller"])
-        report["selecting_minus_smaller"] = asdict(apart)
+        report["selecting_minus_smaller"] = {
+            kind: asdict(_difference(result, answers["smaller"][kind]))
+            for kind, result in answers["selecting"].items()
+        }
     return report
+
+
+def _figures(result: Result, dense: Result | None) -> dict[str, Any]:
+    difference = dense and _difference(result, dense)
+    return {
+        "cross_entropy": float(result.cross_entropy.mean()),
+        "accuracy": result.accuracy,
+        "difference": asdict(difference) if difference else None,
+        "equal": difference.high <= EQUAL if difference else None,
+    }
 
 
 def _difference(first: Result, second: Result) -> Difference:
@@ -324,28 +371,29 @@ def _difference(first: Result, second: Result) -> Difference:
 def keep_table(report: dict[str, Any]) -> Table:
     """Make the table of the study."""
     result = table(
-        "target\nfps", "network", "cycles", "fewer", "patches\nkept", "accuracy %",
+        "target\nfps", "network", "cycles", "fewer", "patches\nkept", "weights", "accuracy %",
         "cross-\nentropy", "minus dense", "equal",
-        text=("network", "patches\nkept", "equal"),
+        text=("network", "patches\nkept", "weights", "equal"),
         title="Networks that select tokens, beside those that keep them all",
         caption=f"integer models on the {report['test_images']:,} test images; 95 % intervals are"
         f" paired; equal: the upper end is at most {EQUAL:+g} nats; smaller: the best without"
-        " selection that is as fast as the one with it",
+        " selection that is as fast as the one with it; tuned: trained further, alone",
         box=box.SIMPLE_HEAD,
     )  # fmt: skip
     for target in report["targets"]:
         for name, each in target["networks"].items():
-            change = each["difference"]
-            result.add_row(
-                f"{target['target_fps']:g}" if name == "dense" else "",
-                name,
-                f"{each['cycles']:,}",
-                f"{each['fewer_cycles']:.1%}" if change else "",
-                ", ".join(str(block.get("keep", "all")) for block in each["arch"]["blocks"]),
-                f"{100 * each['accuracy']:.1f}",
-                f"{each['cross_entropy']:.4f}",
-                "{mean:+.4f} ({low:+.4f}..{high:+.4f})".format(**change) if change else "",
-                ("yes" if each["equal"] else "no") if change else "",
-            )
+            kept = ", ".join(str(block.get("keep", "all")) for block in each["arch"]["blocks"])
+            first = [name, f"{each['cycles']:,}", f"{each['fewer_cycles']:.1%}", kept]
+            for kind in (SHARED, TUNED):
+                found, change = each[kind], each[kind]["difference"]
+                result.add_row(
+                    f"{target['target_fps']:g}" if (name, kind) == ("dense", SHARED) else "",
+                    *(first if kind == SHARED else [""] * len(first)),
+                    kind,
+                    f"{100 * found['accuracy']:.1f}",
+                    f"{found['cross_entropy']:.4f}",
+                    "{mean:+.4f} ({low:+.4f}..{high:+.4f})".format(**change) if change else "",
+                    ("yes" if found["equal"] else "no") if change else "",
+                )
         result.add_section()
     return result

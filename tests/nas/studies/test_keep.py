@@ -35,17 +35,22 @@ def report(folder, args) -> dict:
 
 def test_the_report_compares_with_the_network_that_keeps_all(report):
     assert report["quick"] and report["engine_sizes"]["select_tokens"] == 256
-    assert report["supernets"]["plain"] != report["supernets"]["keeping"]
+    assert len(report["supernet"]) == 64
     assert report["choosing_images"] < 200 and report["test_images"] == 1000
     for target in report["targets"]:
         dense = target["networks"]["dense"]
-        assert dense["difference"] is None and not selects(Arch.from_json(dense["arch"]))
+        assert not selects(Arch.from_json(dense["arch"]))
         for name, each in target["networks"].items():
             assert each["fewer_cycles"] == pytest.approx(1 - each["cycles"] / dense["cycles"])
-            if name != "dense":
-                change = each["cross_entropy"] - dense["cross_entropy"]
-                assert each["difference"]["mean"] == pytest.approx(change, abs=1e-6)
-                assert each["equal"] == (each["difference"]["high"] <= EQUAL)
+            for kind in ("shared", "tuned"):
+                change = each[kind]["difference"]
+                if name == "dense":
+                    assert change is None and each[kind]["equal"] is None
+                    continue
+                mean = each[kind]["cross_entropy"] - dense[kind]["cross_entropy"]
+                assert change["mean"] == pytest.approx(mean, abs=1e-6)
+                assert each[kind]["equal"] == (change["high"] <= EQUAL)
+            assert each["shared"]["cross_entropy"] != each["tuned"]["cross_entropy"]
 
 
 def test_a_finished_study_trains_nothing_again(report, folder, args, monkeypatch):
@@ -103,25 +108,37 @@ def test_the_fastest_that_is_no_worse_is_chosen():
 def test_equal_is_a_matter_of_the_interval():
     losses = np.random.default_rng(0).random(1000)
     arch = KEEPING_DIGITS.largest()
-    smaller = replace(arch, width=32)
 
-    def answers(more: float) -> Result:
-        return Result(np.zeros(1000), np.ones(1000, bool), losses + more * (1 + losses))
+    def answers(shared: float, tuned: float) -> dict[str, Result]:
+        return {
+            name: Result(np.zeros(1000), np.ones(1000, bool), losses + more * (1 + losses))
+            for name, more in (("shared", shared), ("tuned", tuned))
+        }
 
     chosen = {
-        "dense": Chosen("plain", arch, 1000, 0.1),
-        "selecting": Chosen("keeping", KEEPING_DIGITS.smallest(), 750, 0.1),
-        "smaller": Chosen("plain", smaller, 700, 0.2),
+        "dense": Chosen(arch, 1000, 0.1),
+        "selecting": Chosen(KEEPING_DIGITS.smallest(), 750, 0.1),
+        "smaller": Chosen(replace(arch, width=32), 700, 0.2),
     }
     found = target_report(
-        9000.0, chosen, {"dense": answers(0), "selecting": answers(0.009), "smaller": answers(0.02)}
+        9000.0,
+        chosen,
+        {
+            "dense": answers(0, 0.1),
+            "selecting": answers(0.009, 0.12),
+            "smaller": answers(0.02, 0.1),
+        },
     )
     networks = found["networks"]
-    assert networks["selecting"]["equal"] and not networks["smaller"]["equal"]
+    assert networks["selecting"]["shared"]["equal"] and not networks["smaller"]["shared"]["equal"]
+    assert not networks["selecting"]["tuned"]["equal"] and networks["smaller"]["tuned"]["equal"]
     assert networks["selecting"]["fewer_cycles"] == 0.25
-    assert networks["selecting"]["difference"]["mean"] == pytest.approx(0.009 * 1.5, rel=0.02)
-    assert found["selecting_minus_smaller"]["high"] < 0
+    change = networks["selecting"]["shared"]["difference"]
+    assert change["mean"] == pytest.approx(0.009 * 1.5, rel=0.02)
+    assert found["selecting_minus_smaller"]["shared"]["high"] < 0
+    assert found["selecting_minus_smaller"]["tuned"]["low"] > 0
     result = keep_table({"test_images": 1000, "targets": [found]})
-    assert list(result.columns[3].cells) == ["", "25.0%", "30.0%"]
-    assert list(result.columns[4].cells)[:2] == ["all, all, all, all", "11, all"]
-    assert list(result.columns[8].cells) == ["", "yes", "no"]
+    columns = [list(column.cells) for column in result.columns]
+    assert columns[3] == ["0.0%", "", "25.0%", "", "30.0%", ""]
+    assert columns[4][:4] == ["all, all, all, all", "", "11, all", ""]
+    assert columns[9] == ["", "", "yes", "no", "no", "yes"]
