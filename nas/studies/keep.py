@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from nas.cost import ExactCosts, HardwareTarget
-from nas.data import ImageSet
-from nas.finetune.job import EPOCH_SHARE, TRAINING
+from nas.data import Images, ImageSet, read
+from nas.finetune.job import TRAINING
 from nas.finetune.trainer import SubnetTrainer
 from nas.intervals import Difference, paired_mean_difference
 from nas.search import run_folder
@@ -50,6 +50,9 @@ SCHEMA = 1
 SPACE = "digits-keep"
 EQUAL = 0.015  # nats: what the upper end of the interval may be at most
 SHORTLIST = 16  # networks by the search images, of which others choose
+GENERATIONS = 6
+SEARCH_EVERY = 8  # training images beside those for validation that the searches see
+EPOCH_SHARE = 6  # of the epochs of the recipe's second stage, one in so many trains further
 SHARED, TUNED = "shared", "tuned"  # weights: the supernet's, or trained further
 MARGIN = 0.02  # nats by which one on the list may be worse there
 
@@ -74,10 +77,7 @@ class Searched:
     @cached_property
     def choosing(self) -> ImageSet:
         """Images that choose: those for validation, and the half of the training's for ranking."""
-        parts = self.setup.data.validation, self.setup.reranking
-        return ImageSet(
-            torch.cat([part.pixels for part in parts]), torch.cat([part.labels for part in parts])
-        )
+        return _joined(self.setup.data.validation, self.setup.reranking)
 
     def chosen(self, listed: Sequence[Candidate]) -> list[tuple[float, Candidate]]:
         """Return cross-entropies on the images that choose, with their networks, the best first."""
@@ -188,7 +188,9 @@ def searched(setup: SearchSetup, net: Supernet, console: Console) -> Searched:
     costs = setup.subnet_costs(hardware, net.order)
     [slowest] = costs.of([replace(setup.space, keeps=()).largest()])
     band = Band(setup.space, costs, slowest.cycles, narrow=False)
-    state, evaluate = setup.load_state(), scores_on(net, setup.searching)
+    train, validation = setup.data.train, setup.data.validation
+    images = _joined(validation, train.take(range(0, len(train), SEARCH_EVERY)))
+    state, evaluate = setup.load_state(), scores_on(net, images)
     evolution = Evolution(setup.space, [band], evaluate, setup.evolution, state)
     with run_folder.locked(setup.folder), progress_bars(DETAIL, console=console) as progress:
         name = "with selection" if setup.space.keeps else "without selection"
@@ -220,6 +222,13 @@ def tuned_further(setup: SearchSetup, checkpoint: Path, arch: Arch, console: Con
     return load_supernet(path)
 
 
+def _joined(*parts: Images) -> ImageSet:
+    whole = [read(part) for part in parts]
+    return ImageSet(
+        torch.cat([part.pixels for part in whole]), torch.cat([part.labels for part in whole])
+    )
+
+
 def _setup(options: StudyOptions, console: Console) -> SearchSetup:
     """Settle what the main job would, on the board's engine with selection."""
     given = HardwareTarget.load(options.board).engine
@@ -232,6 +241,7 @@ def _setup(options: StudyOptions, console: Console) -> SearchSetup:
         out=options.out,
         board=options.board,
         engine=str(options.out / f"keep-{options.seed}" / run_folder.ENGINE),
+        generations=GENERATIONS,
         seed=options.seed,
         quick=options.quick,
     )
