@@ -166,6 +166,7 @@ def run(options: StudyOptions) -> dict[str, Any]:
         "board": hardware.board.name,
         "engine_sizes": hardware.engine.to_json(),
         "supernet": keeping.supernet_key,
+        "tile_order": {name: [*map(int, tiles)] for name, tiles in net.order.items()},
         "candidates": {name: len(each.candidates) for name, each in searches.items()},
         "choosing_images": len(searches["keeping"].choosing),
         "test_images": len(test),

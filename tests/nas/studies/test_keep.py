@@ -35,7 +35,7 @@ def report(folder, args) -> dict:
 
 def test_the_report_compares_with_the_network_that_keeps_all(report):
     assert report["quick"] and report["engine_sizes"]["select_tokens"] == 256
-    assert len(report["supernet"]) == 64
+    assert len(report["supernet"]) == 64 and "blocks.0.q" in report["tile_order"]
     assert report["choosing_images"] < 200 and report["test_images"] == 1000
     for target in report["targets"]:
         dense = target["networks"]["dense"]
