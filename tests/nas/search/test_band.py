@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from nas.cost import ExactCosts, HardwareTarget, SubnetCosts
-from nas.digits import DIGITS
+from nas.digits import DIGITS, KEEPING_DIGITS
 from nas.search.band import DRAWS, Band
+from nas.space import NETWORK_GENES, Arch
 from tests.nas.search.toy import EXACT, GivenCosts, cycles
 
 
@@ -120,6 +121,24 @@ def test_a_space_with_one_subnet():
     only = tuple(single.encode(single.smallest()))
     assert alone.uniform(16) == alone.draw(4, np.random.default_rng(0)) == [only]
     assert alone.step_into(single.smallest(), 1.0, first) == only
+
+
+def test_steps_choose_the_patches_that_blocks_keep_but_not_the_last_ones():
+    space, offered = KEEPING_DIGITS, set()
+    last = NETWORK_GENES + space.block_genes * space.depths[-1] - 1
+
+    def costs(arch: Arch) -> int:
+        return cycles(arch) + sum(block.keep or space.patches for block in arch.blocks)
+
+    def choose(genes: np.ndarray, step: int) -> int:
+        offered.update(genes.tolist())
+        return last - space.block_genes  # the keep of the last block but one
+
+    below = Band(space, GivenCosts(costs), costs(space.largest()) - 20, narrow=False)
+    stepped = below.step_into(space.largest(), 1.0, choose)
+    keeps = [block.keep for block in space.decode(stepped).blocks]
+    assert keeps == [None, None, 23, None]
+    assert offered == set(range(last))
 
 
 @pytest.mark.parametrize("fps", [9100, 16000, 26000])
