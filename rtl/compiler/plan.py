@@ -50,11 +50,17 @@ def plan_model(model: IntegerModel, engine: EngineConfig) -> Plan:
     Raises
     ------
     UserError
-        If they have another width, or the engine cannot hold the network.
+        If they have another width, or the engine cannot hold the network, or would not say which
+        tokens it puts out.
     """
     if model.act_bits != engine.act_bits:
         raise UserError(
             f"model has act_bits {model.act_bits}, engine '{engine.name}' {engine.act_bits}"
+        )
+    if model.shape.selects and model.output.pool == "all":
+        raise UserError(
+            "pool all with blocks that keep some patches: an engine does not tell which tokens are"
+            " left, of which the features are (golden and nas.export_onnx do): it takes pool token"
         )
     return plan(model.shape, engine)
 

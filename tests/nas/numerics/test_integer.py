@@ -9,6 +9,7 @@ import torch
 
 from nas.numerics.integer import IntegerNetwork
 from rtl.model import IntegerModel
+from rtl.model.keep import original_tokens
 from sim import golden
 from sim.random_model import random_images, random_model
 
@@ -84,6 +85,11 @@ def test_conformance_files(file):
     found: dict[str, torch.Tensor] = {}
     network = IntegerNetwork(IntegerModel.load(file))
     network.run(torch.from_numpy(arrays.pop("images")), tensors=found)
+    left = arrays.pop("features.tokens", None)
+    if left is not None:
+        kept = {name: each.numpy() for name, each in found.items() if name.endswith(".kept")}
+        shape = network.model.shape
+        np.testing.assert_array_equal(original_tokens(kept, shape, len(shape.blocks)), left)
     if arrays.pop("features", None) is None:
         assert arrays.pop("class").tolist() == found["logits"].argmax(dim=1).tolist()
     assert found.keys() == arrays.keys()

@@ -145,6 +145,15 @@ def test_codes_of_another_width_are_refused():
         compile_model(model, TINY)
 
 
+def test_features_of_which_an_engine_does_not_tell_the_tokens():
+    sizes = {"blocks": ((1, 16),) * 2, "output": "tokens", "keep": {0: 9}}
+    with pytest.raises(UserError, match="an engine does not tell which tokens are left, of which"):
+        compile_model(random_model(**sizes, pool="all"), TINY)
+    with pytest.raises(UserError) as error:
+        compile_model(random_model(**sizes), TINY)
+    assert "pool all" not in str(error.value)
+
+
 def test_a_gelu_table_is_for_whole_row_tiles():
     shape = network(granularity=32)
     blocks = tuple(replace(block, first_table_units=48) for block in shape.blocks)

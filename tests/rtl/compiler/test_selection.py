@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from rtl.compiler import compare, compile_model
-from rtl.compiler.selection import compacted_words, tokens_of_image
+from rtl.compiler import compare, compile_model, plan
+from rtl.compiler.selection import compacted_words, hints, tokens_of_image
 from rtl.config import TINY
 from rtl.isa.instructions import Destination, Instruction, Opcode
+from rtl.model.keep import with_keep
 from sim.random_model import random_model
 from tests.rtl.compiler.expected import expected_writes, tensors_of
 
@@ -53,6 +54,23 @@ def test_a_divergence_says_which_token_of_the_image_it_is():
     token = tensors["blocks.0.kept"][tensors["blocks.1.kept"][0]]
     name = "token 0" if token == 0 else f"token 0 (of the image's: {token})"
     assert f"blocks.2.norm1[{name}, 0] (" in str(found)
+
+
+def test_a_count_that_opens_a_tile_for_the_class_token_is_pointed_out():
+    """17 tokens on 4 lanes."""
+
+    def of(keep, **sizes):
+        return hints(plan(with_keep(replace(MODEL.shape, **sizes), {0: keep}), ENGINE))
+
+    assert of(8) == [
+        "blocks.0 keeps 8 patches: the class token would open a token tile of 4 lanes; 7 patches"
+        " and all others fill 2 tiles"
+    ]
+    assert of(7) == of(9) == of(11) == []
+    (two,) = of(11, registers=2)
+    assert "blocks.0 keeps 11 patches: tokens that are no patches would open" in two
+    assert "9 patches and all others fill 3 tiles" in two
+    assert of(1, registers=3) == []  # no patch would be left
 
 
 def test_a_token_that_goes_must_not_be_written():
