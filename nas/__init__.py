@@ -6,7 +6,8 @@
   :mod:`nas.labels` their classes
 - :mod:`nas.intervals`: intervals of accuracies; :mod:`nas.producer`: the name in a model file
 - :mod:`nas.testset`: the test set, which only the final report imports
-- :mod:`nas.space`: the search space; :mod:`nas.task`: images, space and recipe of a search
+- :mod:`nas.space`: the search space; :mod:`nas.keep`: its choices of patches that blocks keep;
+  :mod:`nas.task`: images, space and recipe of a search
 - :mod:`nas.numerics`: codes and factors in PyTorch, and the whole integer model in integers
 - :mod:`nas.importer`: trained networks from elsewhere, in one canonical form
 - :mod:`nas.quantize`: ``python -m nas.quantize``, such a network to an integer model

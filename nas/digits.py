@@ -9,6 +9,7 @@ otherwise.
 import gzip
 import hashlib
 import json
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
@@ -45,6 +46,13 @@ DIGITS = Space(
     row_granularity=16,
 )
 """The space of the main job."""
+
+KEEPING_DIGITS = replace(DIGITS, patch=4, keeps=(11, 23, 35))
+"""The same of 49 patches, of which blocks may keep some: 12, 24 or 36 tokens with the class token,
+which are whole token tiles of 4, 6 or 12 lanes."""
+
+SPACES = {"digits": DIGITS, "digits-keep": KEEPING_DIGITS}
+"""Spaces by name."""
 
 AUGMENTATION = Augmentation(rotation=12.0, scale=0.1, shear=0.1, shift=2.0, elastic=0.7)
 """Distortions that a handwritten digit survives."""

@@ -24,14 +24,14 @@ from nas.cost.feasible import (
 )
 from nas.cost.networks import PLAIN, NamedNetwork
 from nas.cost.roofline import plot, points
-from nas.fit import Fit, ModelName, show
+from nas.fit import Fit, ModelName, all_hints, show
 from nas.importer.options import NetworkOptions
-from rtl.cli import BoardName, EngineName, OptionalPath, command
+from rtl.cli import BoardName, EngineName, KeepText, OptionalPath, command
 from rtl.errors import UserError
 from rtl.files import atomic_write, require_writable
 from rtl.timing.breakdown import END
 
-SCHEMA = 3
+SCHEMA = 4
 SLOWEST_HZ, FASTEST_HZ = 1_000_000, 1_000_000_000
 
 
@@ -66,6 +66,8 @@ class ExplainOptions:
     """Fraction of row tiles with 8-bit weights in each matrix except the patch embedding, rounded
     up to whole tiles. An integer model file has its own."""
 
+    keep: KeepText = None
+
     clock: Annotated[
         int | None, tyro.conf.arg(metavar="HZ", help_behavior_hint="(default: the board's)")
     ] = None
@@ -80,7 +82,7 @@ class ExplainOptions:
     @property
     def named(self) -> NamedNetwork:
         """The network with its options."""
-        return NamedNetwork(self.model, self.w8, self.network)
+        return NamedNetwork(self.model, self.w8, self.network, self.keep)
 
     def __post_init__(self) -> None:
         if not 0 < self.fps < float("inf"):
@@ -107,7 +109,7 @@ def main(options: ExplainOptions) -> None:
         title = f"{options.named}, on {place(hardware)}"
         show(cycles_table(fit.estimate, options.fps, title))
         show(Text(obstacle(fit.estimate, options.fps)))
-        show(*map(Text, caveats(hardware, fit.estimate.shape)))
+        show(*map(Text, all_hints([fit]) + caveats(hardware, fit.estimate.shape)))
         if options.out:
             plot(options.out, fit.estimate, options.fps, title)
     with console.status("Looking for the nearest designs"):
@@ -277,6 +279,7 @@ def report(options: ExplainOptions, fit: Fit, remedies: Sequence[Remedy]) -> dic
         "schema": SCHEMA,
         "model": options.model,
         "w8": options.w8,
+        "keep": options.named.shape().keep,
         "target_fps": options.fps,
         "allowed_cycles": fit.hardware.cycle_limit(options.fps),
         "obstacle": obstacle(estimate, options.fps) if estimate else None,

@@ -25,13 +25,14 @@ from nas.cost.networks import PLAIN, NamedNetwork
 from nas.importer.options import NetworkOptions
 from rtl.board import board_names
 from rtl.build.synthesis import Resources
-from rtl.cli import EngineName, Flag, OptionalPath, command
+from rtl.cli import EngineName, Flag, KeepText, OptionalPath, command
+from rtl.compiler.selection import hints
 from rtl.console import print_tables
 from rtl.errors import UserError
 from rtl.files import atomic_write, require_writable
 from rtl.model.shape import NetworkShape
 
-SCHEMA = 2
+SCHEMA = 3
 WIDTH = 110  # of tables in a file or a pipe
 ALL = "all"
 
@@ -64,6 +65,8 @@ class FitOptions:
     w8: float = 0.0
     """Fraction of row tiles with 8-bit weights in each matrix except the patch embedding, rounded
     up to whole tiles. An integer model file has its own."""
+
+    keep: KeepText = None
 
     verbose: Flag = False
     """Also print the multiply-accumulates of an image, and the bytes that it moves."""
@@ -143,9 +146,9 @@ def main(options: FitOptions) -> None:
     if options.json:
         require_writable(options.json)
     console = Console(stderr=True)
-    network = NamedNetwork(options.model, options.w8, options.network)
+    network = NamedNetwork(options.model, options.w8, options.network, options.keep)
     with console.status(f"Reading {options.model}"):
-        network.shape()  # a wrong name is reported once, not per board
+        shape = network.shape()  # a wrong name is reported once, not per board
     fits, reports = [], []
     for name in board_names() if options.board == ALL else [options.board]:
         hardware = HardwareTarget.load(name, options.engine)
@@ -156,13 +159,14 @@ def main(options: FitOptions) -> None:
     if options.verbose:
         show(work_table([fit.estimate for fit in fits if fit.estimate]))
     if options.json:
-        report = {"schema": SCHEMA, "model": options.model, "w8": options.w8, "boards": reports}
+        asked = {"model": options.model, "w8": options.w8, "keep": shape.keep}
+        report = {"schema": SCHEMA, **asked, "boards": reports}
         with atomic_write(options.json, "w") as file:
             json.dump(report, file, indent=2)
     problems = [f"{fit.hardware.board.name}: {fit.problem}" for fit in fits if fit.problem]
     if len(problems) == len(fits):
         raise UserError(f"no board runs {options.model}: {'; '.join(problems)}")
-    show(*map(Text, problems + all_caveats(fits)))
+    show(*map(Text, problems + all_hints(fits) + all_caveats(fits)))
 
 
 def show(*parts: RenderableType) -> None:
@@ -173,6 +177,12 @@ def show(*parts: RenderableType) -> None:
 def all_caveats(fits: list[Fit]) -> list[str]:
     """Return what limits the trust in the predictions: extrapolations, outdated calibrations."""
     return [caveat for fit in fits for caveat in caveats(fit.hardware, *fit.shapes)]
+
+
+def all_hints(fits: list[Fit]) -> list[str]:
+    """Return the numbers of patches that cost a board a token tile for other tokens alone."""
+    plans = [(fit.hardware.board, fit.estimate.program.plan) for fit in fits if fit.estimate]
+    return [f"{board.name}: {hint}" for board, plan in plans for hint in hints(plan)]
 
 
 def fits_table(fits: list[Fit], title: str) -> Table:

@@ -8,7 +8,6 @@ are the sensitive ones.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from itertools import product
 from math import ceil
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
+from nas.keep import Keep, check_keeps, kept_counts, share_of
 from rtl.model.shape import LAYERS, BlockShape, NetworkShape
 
 TileOrder = Mapping[str, Sequence[int]]
@@ -41,11 +41,15 @@ class BlockArch:
         Hidden units of the MLP over the network's width.
     bits8 : dict of str to float
         Per layer of :data:`rtl.model.shape.LAYERS` the fraction of row tiles with 8-bit weights.
+    keep : int or float, optional
+        Patch tokens that stay behind the attention: a share of those that enter the block, below
+        1, or their number; None where all do.
     """
 
     heads: int
     mlp_ratio: float
     bits8: Mapping[str, float]
+    keep: Keep | None = None
 
     def __post_init__(self) -> None:
         if tuple(self.bits8) != LAYERS:
@@ -54,7 +58,7 @@ class BlockArch:
             )
 
     def __hash__(self) -> int:
-        return hash((self.heads, self.mlp_ratio, tuple(self.bits8.items())))
+        return hash((self.heads, self.mlp_ratio, tuple(self.bits8.items()), self.keep))
 
 
 @dataclass(frozen=True)
@@ -94,8 +98,11 @@ class Arch:
         return self.blocks[int(block)].bits8[layer]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain dictionaries, lists and numbers; :meth:`from_json` is the inverse."""
-        return TypeAdapter(Arch).dump_python(self, mode="json")
+        """Return plain dictionaries, lists and numbers; :meth:`from_json` is the inverse.
+
+        A block that keeps all patches has no ``keep``.
+        """
+        return TypeAdapter(Arch).dump_python(self, mode="json", exclude_none=True)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Arch":
@@ -134,6 +141,10 @@ class Space:
     pool : str
         Input of the head: ``"token"``, the class token, or ``"mean"``, that of the patches, without
         a class token.
+    keeps : tuple of int or float
+        Choices of the patch tokens that stay behind a block, beside all of them: shares below 1 of
+        those that enter it, rounded up, or their numbers. The last block keeps all. () has no such
+        choice.
 
     Raises
     ------
@@ -152,6 +163,7 @@ class Space:
     fractions: tuple[float, ...]
     row_granularity: int
     pool: str = "token"
+    keeps: tuple[Keep, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("widths", "depths", "heads", "mlp_ratios", "fractions"):
@@ -166,6 +178,12 @@ class Space:
             raise ValueError(f"image {self.image[:2]} must be a multiple of patch {self.patch}")
         if self.pool not in POOLS:
             raise ValueError(f"pool must be one of {POOLS}, not {self.pool!r}")
+        if self.keeps:
+            check_keeps(self.keeps, self.patches)
+        if self.keeps and self.mean_pool:
+            raise ValueError(
+                f"keeps must be () with pool 'mean', not {self.keeps}: a class token chooses"
+            )
 
     # --- special points -------------------------------------------------------------------
 
@@ -178,13 +196,16 @@ class Space:
         return self._at(0, self.fractions[0] if fraction is None else fraction)
 
     def uniform(self) -> list[Arch]:
-        """Return all subnets with one choice of heads, MLP ratio and fraction for all blocks."""
+        """Return all subnets with one choice of everything for all blocks."""
         choices = self.widths, self.depths, self.heads, self.mlp_ratios, self.fractions
-        return [_uniform(*each) for each in product(*choices)]
+        found = (_uniform(*each) for each in product(*choices, self.keep_choices))
+        return [*dict.fromkeys(map(self._without_idle, found))]
 
     def _at(self, index: int, fraction: float) -> Arch:
         width, depth = self.widths[index], self.depths[index]
-        return _uniform(width, depth, self.heads[index], self.mlp_ratios[index], fraction)
+        heads, ratio = self.heads[index], self.mlp_ratios[index]
+        found = _uniform(width, depth, heads, ratio, fraction, self.keep_choices[index])
+        return self._without_idle(found)
 
     # --- integer vectors: what an evolutionary search works on ------------------------------
 
@@ -193,12 +214,30 @@ class Space:
         """Number of choices of each gene; gene ``g`` takes 0 ... ``gene_choices[g] - 1``.
 
         Order: width, depth, embed_bits8, head_bits8, then for each of ``depths[-1]`` blocks heads,
-        mlp_ratio and the fractions of :data:`rtl.model.shape.LAYERS`. Genes of blocks beyond an
-        arch's depth have no effect.
+        mlp_ratio, the fractions of :data:`rtl.model.shape.LAYERS`, and, in a space that has such
+        choices, keep. Genes of blocks beyond an arch's depth have no effect, nor has the last
+        block's keep.
         """
         fraction = len(self.fractions)
         block = (len(self.heads), len(self.mlp_ratios)) + (fraction,) * len(LAYERS)
+        if self.keeps:
+            block += (len(self.keep_choices),)
         return (len(self.widths), len(self.depths), fraction, fraction) + block * self.depths[-1]
+
+    @property
+    def keep_choices(self) -> tuple[Keep | None, ...]:
+        """Choices of a block's keep, in rising order; None, all patches, is the last."""
+        return (*self.keeps, None)
+
+    @property
+    def block_genes(self) -> int:
+        """Number of genes of a block."""
+        return BLOCK_GENES + bool(self.keeps)
+
+    def active_genes(self, depth: int) -> np.ndarray:
+        """Return the positions of the genes that have an effect in archs of a depth."""
+        active = NETWORK_GENES + self.block_genes * depth
+        return np.arange(active - bool(self.keeps))
 
     def encode(self, arch: Arch) -> np.ndarray:
         """Return ``arch`` as an int64 vector of choice indexes; absent blocks count as 0.
@@ -218,11 +257,16 @@ class Space:
             genes.append(_index("heads", self.heads, block.heads))
             genes.append(_index("mlp_ratio", self.mlp_ratios, block.mlp_ratio))
             genes += [_index(f"bits8 {k}", self.fractions, v) for k, v in block.bits8.items()]
+            keep = _index("keep", self.keep_choices, block.keep)
+            genes += [keep] if self.keeps else []
         genes += [0] * (len(self.gene_choices) - len(genes))
         return np.array(genes, dtype=np.int64)
 
     def decode(self, genes: Sequence[int] | np.ndarray) -> Arch:
-        """Return the arch of a vector of choice indexes: the inverse of :meth:`encode`."""
+        """Return the arch of a vector of choice indexes: the inverse of :meth:`encode`.
+
+        A keep that would drop nothing, as in the last block, becomes None.
+        """
         if len(genes) != len(self.gene_choices):
             raise ValueError(f"expected {len(self.gene_choices)} genes, not {len(genes)}")
         values = iter(int(gene) for gene in genes)
@@ -232,8 +276,18 @@ class Space:
         for _ in range(depth):
             heads, ratio = self.heads[next(values)], self.mlp_ratios[next(values)]
             bits8 = {layer: self.fractions[next(values)] for layer in LAYERS}
-            blocks.append(BlockArch(heads, ratio, bits8))
-        return Arch(width, embed_bits8, head_bits8, tuple(blocks))
+            keep = self.keep_choices[next(values)] if self.keeps else None
+            blocks.append(BlockArch(heads, ratio, bits8, keep))
+        return self._without_idle(Arch(width, embed_bits8, head_bits8, tuple(blocks)))
+
+    def _without_idle(self, arch: Arch) -> Arch:
+        """Clear the keeps that drop nothing."""
+        if not self.keeps:
+            return arch
+        *counts, _ = self.kept(arch)
+        counted = zip(arch.blocks, (*counts, None), strict=True)
+        blocks = (replace(block, keep=block.keep if count else None) for block, count in counted)
+        return replace(arch, blocks=tuple(blocks))
 
     # --- random points -----------------------------------------------------------------------
 
@@ -246,14 +300,15 @@ class Space:
 
     def mutate(self, arch: Arch, rng: np.random.Generator, rate: float = 0.1) -> Arch:
         """Redraw each choice with probability ``rate``, and at least one that has an effect."""
-        choices = np.array(self.gene_choices)
-        active = NETWORK_GENES + BLOCK_GENES * arch.depth
+        choices, present = np.array(self.gene_choices), self.block_genes * arch.depth
+        active = self.active_genes(arch.depth)
         flip = rng.random(len(choices)) < rate
-        if not flip[:active].any():
-            flip[rng.integers(active)] = True
+        if not flip[active].any():
+            flip[active[rng.integers(len(active))]] = True
         # Genes of absent blocks are random, so that a mutation of depth adds a random block.
         genes = rng.integers(0, choices)
-        genes[:active] = np.where(flip, genes, self.encode(arch))[:active]
+        known = slice(NETWORK_GENES + present)
+        genes[known] = np.where(flip, genes, self.encode(arch))[known]
         return self.decode(genes)
 
     def crossover(self, a: Arch, b: Arch, rng: np.random.Generator) -> Arch:
@@ -261,13 +316,13 @@ class Space:
         first, second = self.encode(a), self.encode(b)
         take = np.repeat(
             rng.random(NETWORK_GENES + self.depths[-1]) < 0.5,
-            [1] * NETWORK_GENES + [BLOCK_GENES] * self.depths[-1],
+            [1] * NETWORK_GENES + [self.block_genes] * self.depths[-1],
         )
         genes = np.where(take, second, first)
         # A block that the chosen parent lacks comes from the one that has it.
         for block in range(self.depths[-1]):
-            start = NETWORK_GENES + block * BLOCK_GENES
-            where = slice(start, start + BLOCK_GENES)
+            start = NETWORK_GENES + block * self.block_genes
+            where = slice(start, start + self.block_genes)
             if block >= a.depth:
                 genes[where] = second[where]
             elif block >= b.depth:
@@ -285,6 +340,15 @@ class Space:
 
     # --- sizes -------------------------------------------------------------------------------
 
+    @property
+    def patches(self) -> int:
+        """Patches of an image."""
+        return self.image[0] // self.patch * (self.image[1] // self.patch)
+
+    def kept(self, arch: Arch) -> list[int | None]:
+        """Return the patch tokens that stay behind each block; None where all of them do."""
+        return kept_counts((block.keep for block in arch.blocks), self.patches)
+
     def shape(self, arch: Arch, order: TileOrder = NATURAL_ORDER) -> NetworkShape:
         """Return the sizes of ``arch``, with its 8-bit tiles as ``order`` ranks them."""
 
@@ -292,13 +356,13 @@ class Space:
             tiles = ceil(rows / self.row_granularity)
             return bits8_tiles(tiles, arch.fraction(matrix), order.get(matrix))
 
-        blocks = []
+        blocks, kept = [], self.kept(arch)
         for i, block in enumerate(arch.blocks):
             inner, hidden = block.heads * self.head_dim, arch.hidden(i)
             sizes = (inner, inner, inner, arch.width, hidden, arch.width)
             rows = dict(zip(LAYERS, sizes, strict=True))
             flags = tuple((layer, bits8(f"blocks.{i}.{layer}", rows[layer])) for layer in LAYERS)
-            blocks.append(BlockShape(block.heads, hidden, flags))
+            blocks.append(BlockShape(block.heads, hidden, flags, keep=kept[i]))
         return NetworkShape(
             image=self.image,
             patch=self.patch,
@@ -314,9 +378,16 @@ class Space:
         )
 
 
-def _uniform(width: int, depth: int, heads: int, mlp_ratio: float, fraction: float) -> Arch:
+def _uniform(
+    width: int,
+    depth: int,
+    heads: int,
+    mlp_ratio: float,
+    fraction: float,
+    keep: Keep | None,
+) -> Arch:
     bits8: dict[str, float] = dict.fromkeys(LAYERS, fraction)
-    block = BlockArch(heads, mlp_ratio, bits8)
+    block = BlockArch(heads, mlp_ratio, bits8, keep)
     return Arch(width, fraction, fraction, (block,) * depth)
 
 
@@ -331,13 +402,11 @@ def bits8_tiles(
     present = [tile for tile in (order or range(tiles)) if tile < tiles]
     if len(present) != tiles:
         raise ValueError(f"the order must rank all of {tiles} tiles, not {len(present)}")
-    # As a fraction of small denominator, so that 0.1 of 10 tiles is one tile and not two.
-    count = ceil(Fraction(fraction).limit_denominator(1 << 12) * tiles)
-    chosen = set(present[:count])
+    chosen = set(present[: share_of(fraction, tiles)])
     return tuple(tile in chosen for tile in range(tiles))
 
 
-def _index(name: str, choices: Sequence[float], value: float) -> int:
+def _index(name: str, choices: Sequence[float | None], value: float | None) -> int:
     if value not in choices:
         raise ValueError(f"{name} must be one of {choices}, not {value}")
     return choices.index(value)

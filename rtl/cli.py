@@ -36,6 +36,7 @@ import tyro
 
 from rtl.config import ENGINE_HELP
 from rtl.errors import ToolError, UserError
+from rtl.model.keep import KEEP_HELP
 
 EXIT_TOOL, EXIT_USER, EXIT_INTERRUPT = 1, 2, 130
 HELP_WIDTH = 80
@@ -56,6 +57,10 @@ ImageFiles = Annotated[
     tuple[Path, ...],
     tyro.conf.Positional,
     tyro.conf.arg(metavar="IMAGE [IMAGE ...]", help_behavior_hint="(at least one)"),
+]
+KeepText = Annotated[
+    str | None,
+    tyro.conf.arg(metavar="BLOCK:N[,BLOCK:N ...]", help_behavior_hint="", help=KEEP_HELP),
 ]
 OptionalPath = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
 

@@ -16,8 +16,9 @@ from rich.text import Text
 
 from rtl import config
 from rtl.board import Board, load_board
-from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
-from rtl.compiler import compile_model
+from rtl.cli import BoardName, EngineName, Flag, KeepText, OptionalPath, command
+from rtl.compiler import compile_model, plan_model
+from rtl.compiler.selection import hints
 from rtl.config import EngineConfig
 from rtl.console import print_tables, progress_bars, table
 from rtl.engine import STALLS
@@ -31,7 +32,7 @@ from rtl.timing.simulate import Prediction, simulate
 from sim import runner, workloads
 from sim.calibration import memory_timing
 
-SCHEMA = 2
+SCHEMA = 3
 FAST_CLOCK_HZ = 300_000_000
 FAST_BYTES_PER_CYCLE = 40.0  # what the ZCU102's memory sustains in a cycle of that clock
 
@@ -57,6 +58,7 @@ class BenchOptions:
     engine: EngineName = None
     w8: float = 0.0
     """Fraction of 8-bit row tiles in each matrix but the patch embedding, in whole tiles."""
+    keep: KeepText = None
     images: int = 3
     """How many images to run, 1 to 1000; cycles per image need 3."""
     seed: int = 0
@@ -99,6 +101,8 @@ def main(options: BenchOptions) -> None:
         "latency": options.latency or board.memory.latency_cycles,
         "bytes_per_cycle": options.bytes_per_cycle or board.bytes_per_cycle(),
     }
+    for hint in hints(plan_model(model, engine)):
+        print(hint, file=sys.stderr)
     images = workloads.photographs(model, options.images)
     run = measured(model, images, board, engine, memory)
     if options.trace and run.timeline:
@@ -124,13 +128,17 @@ def main(options: BenchOptions) -> None:
 def load(options: BenchOptions, engine: EngineConfig) -> IntegerModel:
     """Return the model that the options name."""
     if options.model in workloads.DEIT:
-        return workloads.deit(options.model, engine, bits8=options.w8, seed=options.seed)
+        return workloads.deit(
+            options.model, engine, bits8=options.w8, seed=options.seed, keep=options.keep
+        )
     if not Path(options.model).is_file():
         raise UserError(
             f"no model {options.model!r}: choose one of {', '.join(workloads.DEIT)}, or a file"
         )
     if options.w8:
         raise UserError("--w8 is for the named models: a file has its 8-bit rows already")
+    if options.keep is not None:
+        raise UserError("--keep is for the named models: a file says what its blocks keep")
     return IntegerModel.load(Path(options.model))
 
 
@@ -193,6 +201,7 @@ def figures(
         "model": options.model,
         "model_hash": model.hash,
         "bits8_fraction": workloads.bits8_fraction(shape),
+        "keep": shape.keep,
         "board": board.name,
         "engine": engine.to_json() | {"hash": f"{engine.hash:016x}"},
         "memory": memory,
@@ -253,6 +262,7 @@ def show(report: dict[str, Any], run: runner.EngineRun) -> None:
     per_image = report["cycles_per_image"]
     for name, value in (
         ("8-bit row tiles", f"{report['bits8_fraction']:.1%}"),
+        *((f"patches behind block {block}", f"{n:,}") for block, n in report["keep"].items()),
         ("cycles, first image", f"{report['cycles']:,}"),
         ("cycles per image", f"{per_image:,.0f}" if per_image else "needs 3 images"),
         ("predicted", f"{report['predicted_cycles']:,.0f}"),

@@ -57,6 +57,7 @@ def model_of(shape: NetworkShape, act_bits: int = 6, seed: int = 0) -> IntegerMo
         registers=shape.registers,
         output="tokens" if shape.dense else "logits",
         front=shape.front_bits8 is not None,
+        keep={i: block.keep for i, block in enumerate(shape.blocks) if block.keep is not None},
     )
 
     def flagged(layer: Linear, flags: tuple[bool, ...]) -> Linear:

@@ -7,7 +7,8 @@ import numpy as np
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.model import IntegerModel
-from rtl.model.shape import NetworkShape
+from rtl.model.keep import parse_keep
+from rtl.model.shape import NetworkShape, plain_vit
 from sim.random_model import random_model
 
 DEIT = {"deit_tiny": 3, "deit_small": 6, "deit_base": 12}
@@ -25,7 +26,14 @@ BITS8_LAYERS = (
 )  # where a fraction of 8-bit rows applies
 
 
-def deit(name: str, engine: EngineConfig, *, bits8: float = 0.0, seed: int = 0) -> IntegerModel:
+def deit(
+    name: str,
+    engine: EngineConfig,
+    *,
+    bits8: float = 0.0,
+    seed: int = 0,
+    keep: str | None = None,
+) -> IntegerModel:
     """Make a network of a DeiT's shape for an engine, with random weights in realistic ranges.
 
     Parameters
@@ -38,11 +46,13 @@ def deit(name: str, engine: EngineConfig, *, bits8: float = 0.0, seed: int = 0) 
         Fraction of 8-bit row tiles in each matrix, rounded up to whole tiles; the patch embedding
         has none.
     seed : int
+    keep : str, optional
+        Patches that stay behind blocks, as :func:`rtl.model.keep.parse_keep` reads them.
 
     Raises
     ------
     UserError
-        If there is no such shape, or ``bits8`` is not a fraction.
+        If there is no such shape, ``bits8`` is not a fraction, or the patches cannot stay.
     """
     if name not in DEIT:
         raise UserError(f"unknown model {name!r}: choose one of {', '.join(DEIT)}, or a file")
@@ -50,6 +60,7 @@ def deit(name: str, engine: EngineConfig, *, bits8: float = 0.0, seed: int = 0) 
         raise UserError(f"the fraction of 8-bit rows must be from 0 to 1, not {bits8:g}")
     heads = DEIT[name]
     width = heads * HEAD_DIM
+    plain = plain_vit(width=width, heads=heads, row_granularity=engine.row_lanes)
     return random_model(
         image=(PIXELS, PIXELS, 3),
         patch=PATCH,
@@ -61,6 +72,7 @@ def deit(name: str, engine: EngineConfig, *, bits8: float = 0.0, seed: int = 0) 
         row_granularity=engine.row_lanes,
         bits8_fraction=dict.fromkeys(BITS8_LAYERS, bits8),
         seed=seed,
+        keep=None if keep is None else parse_keep(keep, plain),
     )
 
 

@@ -3,6 +3,7 @@
 The network is the trained digits model in examples/, the images are real digits.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from nas.digits import load_digits
 from nas.numerics.integer import IntegerNetwork
 from rtl.board import load_board
 from rtl.model import IntegerModel
+from rtl.model.keep import original_tokens
 from sim import golden, runner
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -38,6 +40,22 @@ def test_pytorch_equals_golden_on_every_code(model, images):
     assert list(got) == list(expected)
     for name, tensor in expected.items():
         assert np.array_equal(got[name].numpy(), tensor), name
+
+
+def test_a_digit_loses_its_background(model, images):
+    """Some of a trained network's patches dropped: every code equal; what stays is ink."""
+    keeps = (12, 9, 5, None)
+    blocks = tuple(replace(b, keep=keep) for b, keep in zip(model.blocks, keeps, strict=True))
+    model, expected, got = replace(model, blocks=blocks), {}, {}
+    golden.run(model, images, tensors=expected)
+    IntegerNetwork(model).run(torch.from_numpy(images), tensors=got)
+    assert list(got) == list(expected)
+    for name, tensor in expected.items():
+        assert np.array_equal(got[name].numpy(), tensor), name
+
+    left = original_tokens(expected, model.shape, len(blocks))[:, :-1]  # (images, 5)
+    ink = expected["pixels"].mean(axis=-1)  # (images, patches)
+    assert np.take_along_axis(ink, left, 1).mean() > 1.5 * ink.mean()
 
 
 @pytest.mark.sim

@@ -21,7 +21,7 @@ def features(output: Any, tokens: np.ndarray, patches: int) -> np.ndarray:
     ----------
     output : rtl.model.Features, or the part of a package that has the same members
     tokens : (batch, tokens, width) integers
-        Residual words behind the last block.
+        Residual words behind the last block, of the tokens that are left there.
     patches : int
         How many of the tokens, the first ones, are patches.
 

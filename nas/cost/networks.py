@@ -12,6 +12,7 @@ from nas.importer.source import WEIGHTS
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.model import IntegerModel, repack
+from rtl.model.keep import parse_keep, with_keep
 from rtl.model.shape import NetworkShape
 
 PLAIN = NetworkOptions()
@@ -32,15 +33,20 @@ class NamedNetwork:
         Fraction of 8-bit row tiles in each matrix except the patch embedding, for all but integer
         model files.
     options : NetworkOptions
+    keep : str, optional
+        Patches that stay behind blocks, as :func:`rtl.model.keep.parse_keep` reads them; for all
+        but integer model files.
     """
 
     name: str
     bits8: float = 0.0
     options: NetworkOptions = PLAIN
+    keep: str | None = None
 
     def __str__(self) -> str:
         mixed = f", {self.bits8:.0%} of the row tiles with 8 bits" if self.bits8 else ""
-        return self.name + mixed
+        kept = f", keep {self.keep}" if self.keep else ""
+        return self.name + mixed + kept
 
     def shape(self, granularity: int = 1) -> NetworkShape:
         """Return the shape of the network.
@@ -61,7 +67,8 @@ class NamedNetwork:
             from nas.cost.imported import imported_sizes as sizes  # torch, onnx or timm
         else:
             from nas.cost.timm_models import timm_sizes as sizes  # torch and timm
-        return sizes(self.name, self.options).with_row_tiles(granularity, self.bits8)
+        shape = sizes(self.name, self.options).with_row_tiles(granularity, self.bits8)
+        return shape if self.keep is None else with_keep(shape, parse_keep(self.keep, shape))
 
     def shape_on(self, engine: EngineConfig) -> NetworkShape:
         """Return the shape of the network in row tiles of an engine.
@@ -92,6 +99,8 @@ class NamedNetwork:
     def _shape_in_file(self, granularity: int) -> NetworkShape:
         if self.bits8:
             raise UserError("--w8 is for float networks: a model file has its 8-bit rows already")
+        if self.keep is not None:
+            raise UserError("--keep is for float networks: a model file says what its blocks keep")
         self.options.refuse_for(Path(self.name).name, "checkpoint", "classes", "image_size")
         repacked = self.model.row_granularity % granularity
         return (repack(self.model, granularity) if repacked else self.model).shape

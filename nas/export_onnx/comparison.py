@@ -8,9 +8,10 @@ import numpy as np
 import onnxruntime
 
 from boards.host.features import features
-from nas.export_onnx.network import FEATURES, IMAGES
+from nas.export_onnx.network import FEATURES, IMAGES, INDICES
 from rtl.errors import ToolError
 from rtl.model import Features, IntegerModel
+from rtl.model.keep import original_tokens
 from sim import golden
 
 FEATURE_TOLERANCE = 1e-5  # of the largest feature: sums in floating point depend on their order
@@ -70,6 +71,8 @@ def _compare_image(
     """Return how many codes were compared."""
     expected: dict[str, np.ndarray] = {}
     output = golden.run(model, image, tensors=expected)
+    if INDICES in found:
+        expected[INDICES] = original_tokens(expected, model.shape, len(model.blocks))
     codes = 0
     for name, tensor in expected.items():
         if name not in found:

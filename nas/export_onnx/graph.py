@@ -74,6 +74,18 @@ class GraphWriter:
         self.nodes.append(helper.make_node(operator, names, [output], output, **attributes))
         return output
 
+    def largest(self, x: str, count: int) -> str:
+        """Write the indices of the largest along the last axis, ascending; no two may be equal."""
+        last = self._top(x, count, largest=1)[1]
+        return self._top(last, count, largest=0)[0]
+
+    def _top(self, x: str, count: int, largest: int) -> tuple[str, str]:
+        """Write a TopK, whose values come in order, and their indices."""
+        outputs = [self._fresh("TopK.values"), self._fresh("TopK.indices")]
+        inputs = [x, self.named(np.array([count]))]
+        self.nodes.append(helper.make_node("TopK", inputs, outputs, outputs[0], largest=largest))
+        return outputs[0], outputs[1]
+
     def named(self, operand: Operand, name: str = "constant") -> str:
         """Return the name of a value, or of a constant, which is stored once."""
         if isinstance(operand, str):

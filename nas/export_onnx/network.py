@@ -14,6 +14,8 @@ IMAGES = "images"
 """Input: (batch, height, width, channels) uint8, as ``preprocessing`` gives them."""
 FEATURES = "features"
 """Output beside the residual words, where the model's output is tokens: float32."""
+INDICES = "features.tokens"
+"""Output beside the features of every token, where only some are left: which these are, int64."""
 
 
 class NetworkWriter:
@@ -26,7 +28,8 @@ class NetworkWriter:
     Attributes
     ----------
     graph : GraphWriter
-        Its taps are the tensors of docs/numerics.md, section 8, and perhaps ``features``.
+        Its taps are the tensors of docs/numerics.md, section 8, and perhaps ``features``, and which
+        tokens these are of.
     outputs : tuple of str
         Taps that are the network's output.
     """
@@ -41,11 +44,15 @@ class NetworkWriter:
         if model.front is not None:
             residual = self._front(model.front, residual)
         for i, block in enumerate(model.blocks):
-            queries = self._final if i == len(model.blocks) - 1 else range(model.tokens)
-            residual = self._block(f"blocks.{i}", block, residual, queries)
+            keys = model.shape.tokens_in(i)
+            queries = self._final if i == len(model.blocks) - 1 else range(keys)
+            residual = self._block(f"blocks.{i}", block, residual, queries, keys)
         if isinstance(model.output, Features):
             self._features(model.output, residual)
             self.outputs += (FEATURES,)
+            if model.output.pool == "all" and model.shape.selects:
+                self._indices()
+                self.outputs += (INDICES,)
         else:
             self._classify(model.output, residual)
 
@@ -79,14 +86,22 @@ class NetworkWriter:
             residual = ops.linear(g, normal, front.layer, codes, ops.INT16)
         return g.tap("front", residual, (model.tokens, model.width))
 
-    def _block(self, name: str, block: Block, residual: str, queries: range) -> str:
-        """One transformer block, (batch, tokens, width) to (batch, queries, width)."""
+    def _block(self, name: str, block: Block, residual: str, queries: range, keys: int) -> str:
+        """One transformer block, (batch, keys, width) to (batch, queries, width), or to those of
+        the queries that stay.
+        """
         model, g = self.model, self.graph
         tokens, width = len(queries), model.width
-        norm1 = self._norm(f"{name}.norm1", residual, block.norm1, model.tokens)
-        context = self._attention(name, block, norm1, self._some(norm1, queries), tokens)
-        begins = np.zeros((1, 1, width), np.int64) if block.pools else self._some(residual, queries)
+        norm1 = self._norm(f"{name}.norm1", residual, block.norm1, keys)
+        asking = self._some(norm1, queries, keys)
+        context = self._attention(name, block, norm1, asking, tokens, keys)
+        begins: Operand = np.zeros((1, 1, width), np.int64)
+        if not block.pools:
+            begins = self._some(residual, queries, keys)
         residual = self._add(name, "proj", block, begins, context)
+        if block.keep is not None:
+            tokens = block.keep + model.shape.others
+            residual = self._stay(f"{name}.kept", residual)
         residual = g.tap(f"{name}.attended", residual, (tokens, width))
         norm2 = self._norm(f"{name}.norm2", residual, block.norm2, tokens)
         with g.scope(f"{name}.fc1"):
@@ -97,10 +112,12 @@ class NetworkWriter:
         residual = self._add(name, "fc2", block, residual, hidden)
         return g.tap(f"{name}.output", residual, (tokens, width))
 
-    def _attention(self, name: str, block: Block, keys: str, queries: str, count: int) -> str:
-        """Tokens that are attended to, and the ``count`` ones that attend, to the context."""
+    def _attention(
+        self, name: str, block: Block, keys: str, queries: str, count: int, tokens: int
+    ) -> str:
+        """The ``tokens`` that are attended to, and the ``count`` that attend, to the context."""
         model, g = self.model, self.graph
-        tokens, inner = model.tokens, block.heads * model.head_dim
+        inner = block.heads * model.head_dim
         if block.pools:
             q = self._query(name, block, keys)
         else:
@@ -114,13 +131,44 @@ class NetworkWriter:
             scores = self._activation_product(q, k, self._activations, model.head_dim)
             per_key = (block.heads, count, tokens)
             scores = g.tap(f"{name}.scores", scores, per_key)
-            weights = ops.softmax(g, scores, block.softmax, model.act_bits, tokens)
+            exact = ops.exact_weights(g, scores, block.softmax, model.act_bits)
+            weights = ops.dithered(g, exact, tokens)
             weights = g.tap(f"{name}.attention", g.named(weights), per_key)
+            if block.keep is not None:
+                self._select(name, block.keep, exact, weights, tokens)
             acc = self._activation_product(weights, v, code_range(model.act_bits, False), tokens)
             context = ops.context(g, acc, weights, block.context, self._activations)
             joined = g.node("Transpose", context, perm=[0, 2, 1, 3])
             joined = g.node("Reshape", joined, np.array([0, 0, inner]))
         return g.tap(f"{name}.context", joined, (count, inner))
+
+    def _select(self, name: str, keep: int, exact: str, weights: str, tokens: int) -> None:
+        """The weights of the class token, the last of ``tokens``, to the tokens that stay."""
+        g, others = self.graph, self.model.shape.others
+        patches = tokens - others
+        row = [np.array([end]) for end in (tokens - 1, tokens, 2)]
+        found = ops.importance(g, g.node("Slice", exact, *row), g.node("Slice", weights, *row))
+        found = g.node("Slice", found, np.array([0]), np.array([patches]), np.array([1]))
+        found = g.tap(f"{name}.importance", found, (patches,))
+        stay = ops.select(g, found, keep, patches)
+        shape = g.node("Concat", g.node("Shape", found, end=1), np.array([others]), axis=0)
+        behind = g.node("Expand", np.arange(patches, tokens), shape)
+        kept = g.node("Concat", stay, behind, axis=1)
+        g.tap(f"{name}.kept", kept, (keep + others,))
+
+    def _stay(self, kept: str, x: str) -> str:
+        """Gather tokens: of (batch, tokens, ...), those that ``kept``, (batch, indices), names."""
+        index = self.graph.node("Unsqueeze", kept, np.array([-1]))
+        return self.graph.node("GatherND", x, index, batch_dims=1)
+
+    def _indices(self) -> None:
+        """Write which tokens are left, by their index in front of the blocks."""
+        shape = self.model.shape
+        first, *later = [f"blocks.{i}.kept" for i, b in enumerate(shape.blocks) if b.keep]
+        with self.graph.scope(INDICES):
+            for kept in later:
+                first = self._stay(kept, first)
+        self.graph.tap(INDICES, first, (shape.tokens_in(len(shape.blocks)),))
 
     def _query(self, name: str, block: Block, images: str) -> str:
         """A constant query for each of the images, (batch, 1, heads * head_dim)."""
@@ -163,11 +211,11 @@ class NetworkWriter:
     def _features(self, output: Features, residual: str) -> None:
         """Residual words to features, as docs/format.md says, in float64."""
         model, g = self.model, self.graph
-        everything = range(model.tokens)
+        everything = range(model.shape.tokens_in(len(model.blocks)))
         tokens = {"token": everything[-1:], "mean": everything[: model.shape.patches]}
         last = np.array([-1])
         with g.scope("features"):
-            some = self._some(residual, tokens.get(output.pool, everything))
+            some = self._some(residual, tokens.get(output.pool, everything), len(everything))
             x = g.times(g.cast(some, np.float64), np.float64(output.scale))
             if output.epsilon is not None:
                 x = g.minus(x, g.node("ReduceMean", x, last))
@@ -179,7 +227,7 @@ class NetworkWriter:
             found = g.plus(found, output.bias.astype(np.float64))
             shape: tuple[int, ...] = output.bias.shape
             if output.pool == "all":
-                shape = (model.tokens, *shape)
+                shape = (len(everything), *shape)
             else:
                 found = g.node("ReduceMean", found, np.array([1]), keepdims=0)
             found = g.cast(found, np.float32)
@@ -218,8 +266,8 @@ class NetworkWriter:
         split = np.array([0, 0, heads, self.model.head_dim])
         return self.graph.node("Transpose", self.graph.node("Reshape", x, split), perm=axes)
 
-    def _some(self, x: str, tokens: range) -> str:
-        if tokens == range(self.model.tokens):
+    def _some(self, x: str, tokens: range, of: int) -> str:
+        if tokens == range(of):
             return x
         ends = (np.array([end]) for end in (tokens.start, tokens.stop, 1))
         return self.graph.node("Slice", x, *ends)

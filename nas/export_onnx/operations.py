@@ -173,28 +173,55 @@ def _rsqrt(g: GraphWriter, variance: str) -> tuple[Operand, str]:
     return shifted(g, g.times(y0, g.minus(3 << 20, y2)), 22), e
 
 
-def softmax(
-    g: GraphWriter, scores: Operand, scales: HeadScales, act_bits: int, tokens: int
-) -> Operand:
-    """Attention weights relative to the row's maximum (section 5), (heads, queries, keys)."""
+def exact_weights(g: GraphWriter, scores: str, scales: HeadScales, act_bits: int) -> str:
+    """Attention weights before dither and rounding (section 5): w, (heads, queries, keys)."""
     multiplier, shift = per_head(scales)
     distance = g.minus(g.node("ReduceMax", scores, np.array([-1])), scores)
     octaves = shifted(g, g.times(distance, multiplier), shift)
     u = g.node("Min", octaves, numerics.EXP2_MAX)
     # By distance, octaves and fraction together: one look-up for table and shift.
     table, distances = np.array(numerics.exp2_table(act_bits)), np.arange(numerics.EXP2_MAX + 1)
-    weights = g.node("Gather", table[distances & 0xFF] >> (distances >> 8), u)
-    return shifted(g, g.plus(weights, np.array([numerics.dither(j) for j in range(tokens)])), 8)
+    return g.node("Gather", table[distances & 0xFF] >> (distances >> 8), u)
+
+
+def dithered(g: GraphWriter, weights: str, keys: int) -> Operand:
+    """Attention weights as they multiply values (section 5): e, (heads, queries, keys)."""
+    return shifted(g, g.plus(weights, np.array([numerics.dither(j) for j in range(keys)])), 8)
+
+
+def importance(g: GraphWriter, exact: str, weights: str) -> str:
+    """Importance of each key (section 5), (keys,).
+
+    Parameters
+    ----------
+    exact, weights : (heads, 1, keys)
+        The class token's :func:`exact_weights` and :func:`dithered` ones.
+    """
+    reciprocal, length = _reciprocal(g, weights)
+    terms = shifted(g, g.times(exact, reciprocal), g.plus(length, 7))
+    return g.node("ReduceSum", terms, np.array([1, 2]), keepdims=0)
+
+
+def select(g: GraphWriter, importance: str, keep: int, patches: int) -> str:
+    """Indices of the largest of (patches,), ascending; of equal ones the lower (section 5)."""
+    # The index below the importance: no two are equal then, and 34 bits hold both.
+    index = np.arange(patches - 1, -1, -1)
+    return g.largest(g.named(g.plus(g.times(importance, patches), index)), keep)
 
 
 def context(g: GraphWriter, acc: Operand, weights: str, scales: HeadScales, codes: Codes) -> str:
     """Divide the sums of values by those of the attention weights (section 5)."""
     multiplier, shift = per_head(scales)
-    total = g.node("ReduceSum", weights, np.array([-1]))
-    length = bit_length(g, total, LENGTH_BITS)
-    reciprocal = g.node("Div", power(g, g.plus(length, 15)), total)  # both are positive
+    reciprocal, length = _reciprocal(g, weights)
     scale = shifted(g, g.times(reciprocal, multiplier), 15)
     return clipped(g, rounded(g, g.times(acc, scale), g.plus(length, shift)), codes)
+
+
+def _reciprocal(g: GraphWriter, weights: str) -> tuple[str, str]:
+    """R and L of section 5, (..., 1), of the sums of attention weights."""
+    total = g.node("ReduceSum", weights, np.array([-1]))
+    length = bit_length(g, total, LENGTH_BITS)
+    return g.node("Div", power(g, g.plus(length, 15)), total), length  # both are positive
 
 
 def gelu(g: GraphWriter, codes: str, tables: np.ndarray, offsets: Operand) -> str:

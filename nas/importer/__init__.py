@@ -1,7 +1,8 @@
 """Trained vision transformers from elsewhere, in one canonical form.
 
 - ``network``: the canonical form, a plain vision transformer in float64
-- ``forward``: what it computes, with every tensor of docs/numerics.md by name
+- ``forward``: what it computes, with every tensor of docs/numerics.md by name; ``selection``: the
+  tokens that stay
 - ``source``: :func:`load`, from a file or a name; ``options``: what else there is to say
 - ``names``: timm's models by names that people have, and families that are none of these
 - ``timm_source``: timm's models; ``timm_parts``: what the engine has not; ``weights``: their files

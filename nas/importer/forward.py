@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nas.importer.network import Affine, FloatBlock, FloatFront, FloatNetwork, LayerNorm
+from nas.importer.selection import gathered, most_important
 from nas.numerics.reshape import join_heads, patches_of, split_heads
 
 Tap = Callable[[str, Tensor], Tensor]
@@ -29,17 +30,20 @@ def forward(network: FloatNetwork, images: Tensor, tap: Tap = look) -> Tensor:
     images : (batch, height, width, channels) uint8
     tap : callable
         Called with every tensor of section 8 as real values: ``attention`` are normalised weights,
-        ``blocks.i.fc1`` is the input of GELU, ``norm`` outputs are behind weight and bias.
+        ``blocks.i.fc1`` is the input of GELU, ``norm`` outputs are behind weight and bias;
+        ``importance`` are sums of normalised weights, ``kept`` int64.
 
     Returns
     -------
     (batch, tokens, width), or (batch, 1, width) where the last block pools
     """
+    others = network.others
     residual = tap("embed", embed(network, images))
     if network.front is not None:
         residual = run_front(network.front, residual, tap)
     for index, block in enumerate(network.blocks):
-        residual = run_block(block, residual, network.head_dim, partial(_inside, tap, index))
+        inside = partial(_inside, tap, index)
+        residual = run_block(block, residual, network.head_dim, inside, others=others)
     return residual
 
 
@@ -50,7 +54,7 @@ def embed(network: FloatNetwork, images: Tensor) -> Tensor:
     size = network.patch**2
     mean, std = network.mean.repeat(size), network.std.repeat(size)
     patches = linear(network.embed, (pixels / 255 - mean) / std)
-    others = patches.new_zeros(len(images), network.tokens - network.patches, network.width)
+    others = patches.new_zeros(len(images), network.others, network.width)
     return torch.cat([patches, others], 1) + position
 
 
@@ -60,28 +64,51 @@ def run_front(front: FloatFront, residual: Tensor, tap: Tap = look) -> Tensor:
     return tap("front", normal if front.layer is None else linear(front.layer, normal))
 
 
-def run_block(block: FloatBlock, residual: Tensor, head_dim: int, tap: Tap = look) -> Tensor:
+def run_block(
+    block: FloatBlock, residual: Tensor, head_dim: int, tap: Tap = look, *, others: int = 1
+) -> Tensor:
     """One transformer block, (batch, tokens, width) to the same; names are those within a block.
 
-    One that pools gives (batch, 1, width).
+    One that pools gives (batch, 1, width), one that selects its ``keep`` patches and the ``others``
+    behind them.
+    """
+    residual, weights = attend(block, residual, head_dim, tap)
+    if block.keep is not None:
+        importance = tap("importance", weights[:, : weights.shape[1] - others])
+        kept = tap("kept", most_important(importance, block.keep, others))
+        residual = gathered(residual, kept)
+    return run_mlp(block, tap("attended", residual), tap)
+
+
+def attend(
+    block: FloatBlock, residual: Tensor, head_dim: int, tap: Tap = look
+) -> tuple[Tensor, Tensor]:
+    """First half of a block, without its end: selection, and the tap of ``attended``.
+
+    Returns
+    -------
+    (batch, tokens, width)
+        The stream behind the projection.
+    (batch, tokens)
+        Attention weights of the last token, before they are rounded, summed over the heads.
     """
     normal = tap("norm1", layer_norm(block.norm1, residual))
     if block.pools:
         residual = torch.zeros_like(residual[:, -1:])
-    context = attention(block, normal, head_dim, tap)
-    residual = tap("attended", residual + block.scale1 * linear(block.proj, context))
-    normal = tap("norm2", layer_norm(block.norm2, residual))
-    hidden = tap("hidden", gelu(block.activation, tap("fc1", linear(block.fc1, normal))))
-    return tap("output", residual + block.scale2 * linear(block.fc2, hidden))
-
-
-def attention(block: FloatBlock, normal: Tensor, head_dim: int, tap: Tap = look) -> Tensor:
-    """(batch, tokens, width) to the context, (batch, tokens, heads * head_dim)."""
     q, k, v = (tap(name, x) for name, x in zip("qkv", project(block, normal), strict=True))
     q, k, v = (split_heads(tensor, head_dim) for tensor in (q, k, v))
     scores = tap("scores", q @ k.transpose(-1, -2) / head_dim**0.5)
-    weights = tap("attention", scores.softmax(-1))  # (batch, heads, queries, tokens)
-    return tap("context", join_heads(weights @ v))
+    weights = scores.softmax(-1)  # (batch, heads, queries, tokens)
+    last = weights[:, :, -1].sum(1)
+    context = tap("context", join_heads(tap("attention", weights) @ v))
+    return residual + block.scale1 * linear(block.proj, context), last
+
+
+def run_mlp(block: FloatBlock, residual: Tensor, tap: Tap = look) -> Tensor:
+    """Second half of a block, (batch, tokens, width) to the same."""
+    normal = tap("norm2", layer_norm(block.norm2, residual))
+    hidden = tap("hidden", gelu(block.activation, tap("fc1", linear(block.fc1, normal))))
+    return tap("output", residual + block.scale2 * linear(block.fc2, hidden))
 
 
 def project(block: FloatBlock, normal: Tensor) -> tuple[Tensor, Tensor, Tensor]:

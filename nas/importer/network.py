@@ -77,6 +77,8 @@ class FloatBlock:
         Layer scaling, of either sign; ones where there is none.
     activation : str
         One of :data:`ACTIVATIONS`.
+    keep : int, optional
+        Patches that stay behind the projection, by the class token's attention; None: all of them.
     """
 
     heads: int
@@ -91,6 +93,7 @@ class FloatBlock:
     fc2: Affine
     scale2: Tensor
     activation: str = "erf"
+    keep: int | None = None
 
     @property
     def hidden(self) -> int:
@@ -191,6 +194,16 @@ class FloatNetwork:
         return (self.image[0] // self.patch) * (self.image[1] // self.patch)
 
     @property
+    def others(self) -> int:
+        """Tokens behind the patches."""
+        return self.tokens - self.patches
+
+    @property
+    def selects(self) -> bool:
+        """Whether some block lets only some of its patches stay."""
+        return any(block.keep is not None for block in self.blocks)
+
+    @property
     def sizes(self) -> NetworkShape:
         """All sizes, not yet in row tiles. Without a classifier, all tokens are the output."""
         return NetworkShape(
@@ -200,7 +213,10 @@ class FloatNetwork:
             head_dim=self.head_dim,
             classes=0 if self.head is None else len(self.head.bias),
             row_granularity=1,
-            blocks=tuple(BlockShape(each.heads, each.hidden, bits8=()) for each in self.blocks),
+            blocks=tuple(
+                BlockShape(each.heads, each.hidden, bits8=(), keep=each.keep)
+                for each in self.blocks
+            ),
             embed_bits8=(),
             head_bits8=(),
             mean_pool=self.head is not None and self.pool == "mean",

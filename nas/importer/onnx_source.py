@@ -23,7 +23,8 @@ def load_onnx(path: Path, options: ImportOptions) -> FloatNetwork:
     Transformers that resize their positions are taken at the file's image size, and resampled
     where another one is asked for. A classifier on
     the class token becomes the network's own. Whatever else is behind the final LayerNorm becomes
-    ``host``, an ONNX file whose input is all tokens in the engine's order.
+    ``host``, an ONNX file whose input is all tokens in the engine's order; it is left out where
+    the options ask for features of fewer.
 
     Raises
     ------
@@ -44,6 +45,7 @@ def load_onnx(path: Path, options: ImportOptions) -> FloatNetwork:
     stated = (known.mean, known.std) if known else None
     mean, std = pixels.statistics(path.name, options, stated, channels)
     others = len(stem.order) - stem.patches
+    pool = "token" if head else options.pool or "all"
     network = FloatNetwork(
         image=(height, width, channels),
         patch=stem.patch,
@@ -55,12 +57,12 @@ def load_onnx(path: Path, options: ImportOptions) -> FloatNetwork:
         blocks=tuple(blocks),
         norm=norm,
         head=head,
-        pool="token" if head else options.pool or "all",
+        pool=pool,
         class_token=others > 0,
         registers=max(others - 1, 0),
         preprocessing=_preprocessing(known, (height, width), channels),
         class_names=options.names(),
-        host=None if head else read_host(graph, tokens, stem.order),
+        host=read_host(graph, tokens, stem.order) if pool == "all" else None,
         source=_source(path, sha256, known, norm.epsilon, stem.order, graph),
         front=front,
     )

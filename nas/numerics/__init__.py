@@ -2,6 +2,7 @@
 
 - ``codes``, ``dyadic``, ``reshape``: rounding and ranges; factors; pixels, patches and heads
 - ``products``: exact sums of products of codes
-- ``integer``: the whole integer model, in integers: no gradients, every code as in golden
+- ``integer``: the whole integer model, in integers: no gradients, every code as in golden;
+  ``parts``: its layers, LayerNorms, softmax
 - ``device``: the device that computes
 """

@@ -1,6 +1,7 @@
 """``python -m nas.quantize``: a trained float network and a folder of images to a model file."""
 
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from nas.evaluate.report import report_beside
 from nas.importer import ImportOptions
 from nas.importer.checks import tensors
 from nas.importer.network import FloatNetwork
+from nas.importer.selection import keeping
 from nas.importer.source import described, read
 from nas.numerics.device import usable_device
 from nas.quantize.images import LEAST, MOST, image_files, load_images
@@ -24,7 +26,7 @@ from nas.quantize.job import Quantization, quantize
 from nas.quantize.method import Method
 from nas.quantize.trials import FOLDS, candidates
 from nas.report.page import write_report
-from rtl.cli import BoardName, EngineName, OptionalPath, command
+from rtl.cli import BoardName, EngineName, KeepText, OptionalPath, command
 from rtl.console import print_tables, progress_bars
 from rtl.errors import UserError
 from rtl.files import atomic_write, require_space, require_writable
@@ -83,6 +85,8 @@ class QuantizeOptions:
     cycles: Count = None
     """Most cycles per image, instead of a rate."""
 
+    keep: KeepText = None
+
     most_images: int = MOST
     """Images that are used of a larger folder, evenly spaced."""
 
@@ -120,6 +124,8 @@ def main(options: QuantizeOptions) -> None:
     files = image_files(options.images)
     with progress_bars() as bars:
         network = read(options.model, options.network)
+        if options.keep is not None:
+            network = keeping(network, options.keep)
         task = bars.add_task("images", total=None)
         images = load_images(
             files,
@@ -205,6 +211,7 @@ def summary(options: QuantizeOptions, hardware: HardwareTarget, result: Quantiza
         "model": str(options.out),
         "hash": model.hash[:16],
         "tokens, width, blocks": f"{model.tokens}, {model.width}, {len(model.blocks)}",
+        **({"patches that stay": ", ".join(_kept(model))} if model.shape.selects else {}),
         "8-bit rows of the blocks": f"{share_of_eight_bits(result):.0%}",
         "activations": f"{model.act_bits} bits",
         "cycles per image": f"{result.cycles:,}",
@@ -215,6 +222,13 @@ def summary(options: QuantizeOptions, hardware: HardwareTarget, result: Quantiza
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def _kept(model: IntegerModel) -> Iterator[str]:
+    """Yield the patches that stay behind each block that selects."""
+    for index, block in enumerate(model.blocks):
+        if block.keep is not None:
+            yield f"{block.keep} behind block {index}"
 
 
 def share_of_eight_bits(result: Quantization) -> float:

@@ -2,7 +2,8 @@
 
 Two residual streams pass through the network side by side: that of the float network, and that of
 the quantized one as far as it exists. Each matrix is rounded against the inputs that it will really
-have, and may be asked to give what the float network has there.
+have, and may be asked to give what the float network has there. Where a block selects tokens, the
+quantized network chooses, and the same ones stay in both streams.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from nas.importer.forward import gelu, layer_norm, linear, project
 from nas.importer.network import Affine, FloatBlock
+from nas.importer.selection import gathered, most_important
 from nas.numerics.reshape import join_heads, split_heads
 from nas.quantize import scales
 from nas.quantize.codes import BlockCodes, Code
@@ -73,6 +75,8 @@ class BlockQuantizer:
         Hidden units of each GELU table.
     method : Method
     quantizers : Quantizers
+    others : int
+        Tokens behind the patches.
     """
 
     def __init__(
@@ -86,8 +90,9 @@ class BlockQuantizer:
         units: tuple[int, ...],
         method: Method,
         quantizers: Quantizers = DEFAULT_QUANTIZERS,
+        others: int = 1,
     ) -> None:
-        self.quantizers = quantizers
+        self.quantizers, self.others = quantizers, others
         self.float_block = block  # as it was
         self.block = block  # rounded as far as this has come
         self.head_dim = head_dim
@@ -110,9 +115,12 @@ class BlockQuantizer:
         for name, (inputs, exact_inputs) in self._residual_layers().items():
             layer, rounded = getattr(self.float_block, name), getattr(self.block, name)
             for i, (exact, stream) in enumerate(self._chunks()):
-                self.exact[i] = self._base(name, exact) + linear(layer, exact_inputs(exact))
+                staying = self._staying(name, stream)
+                self.exact[i] = staying(
+                    self._base(name, exact) + linear(layer, exact_inputs(exact))
+                )
                 added = self._base(name, stream) + linear(rounded, inputs(stream))
-                self.stream[i] = self.residual(added)
+                self.stream[i] = self.residual(staying(added))
 
     def _residual_layers(self) -> dict[str, tuple[Compute, Compute]]:
         """Layers that write the residual stream, each with how its two inputs are computed."""
@@ -137,7 +145,7 @@ class BlockQuantizer:
             constant = self.block.q.weight
             self.rows["q"] = Rows(constant, self.bits["q"], self.codes["q"].scale.clone())
         group = self.head_dim if self.method.context_per_head else None
-        sample = self._sample(self._context)[0]
+        sample = self._sample(lambda r: self._staying("proj", r)(self._context(r)))[0]
         self.codes["context"] = self._chosen(scales.best_symmetric, sample, ("proj",), group)
         self._add("proj")
 
@@ -164,6 +172,20 @@ class BlockQuantizer:
         normal = layer_norm(self.float_block.norm1, residual)
         q, k, v = project(self.float_block, normal)
         return join_heads(self._weights(q, k) @ split_heads(v, self.head_dim))
+
+    def _staying(self, name: str, stream: Tensor) -> Compute:
+        """Return what takes the tokens that stay, (images, tokens, ...), behind a layer.
+
+        Importance is of weights that are not rounded, as the engine's are.
+        """
+        if self.block.keep is None or name != "proj":
+            return lambda tensor: tensor
+        normal = self._norm1(stream)
+        q = self.codes["q"](linear(self.block.q, normal[:, -1:]))
+        k = self.codes["k"](linear(self.block.k, normal))
+        importance = self._weights(q, k)[:, :, 0, : -self.others].sum(1)
+        kept = most_important(importance, self.block.keep, self.others)
+        return lambda tensor: gathered(tensor, kept)
 
     def _weights(self, q: Tensor, k: Tensor) -> Tensor:
         q, k = split_heads(q, self.head_dim), split_heads(k, self.head_dim)
@@ -212,17 +234,19 @@ class BlockQuantizer:
         inputs, exact_inputs = self._residual_layers()[name]
         code, layer = self.codes[INPUT_OF[name]], getattr(self.float_block, name)
         sums = self._sums()
-        kept = []  # codes are small; to compute them again is not
+        found = []  # codes are small; to compute them again is not
         for i, (exact, stream) in enumerate(self._chunks()):
-            x = inputs(stream)
-            kept.append(code.codes(x).to(torch.uint8 if code.low == 0 else torch.int8))
-            self.exact[i] = self._base(name, exact) + linear(layer, exact_inputs(exact))
-            sums.add(x, self.exact[i] - self._base(name, stream))
+            staying = self._staying(name, stream)
+            x = staying(inputs(stream))
+            found.append(code.codes(x).to(torch.uint8 if code.low == 0 else torch.int8))
+            self.exact[i] = staying(self._base(name, exact) + linear(layer, exact_inputs(exact)))
+            self.stream[i] = staying(self._base(name, stream))
+            sums.add(x, self.exact[i] - self.stream[i])
         self._finish((name,), getattr(self.block, name), sums.moments())
         rounded = getattr(self.block, name)
-        for i, codes in enumerate(kept):
+        for i, codes in enumerate(found):
             x = code.values(codes.to(code.scale))
-            self.stream[i] = self.residual(self._base(name, self.stream[i]) + linear(rounded, x))
+            self.stream[i] = self.residual(self.stream[i] + linear(rounded, x))
 
     def _round(self, names: tuple[str, ...], pairs: Iterator[tuple[Tensor, Tensor]]) -> None:
         """Round layers that share their input; ``pairs`` are chunks of it, quantized and exact."""

@@ -133,6 +133,7 @@ class _ModelMaker:
             fc2=layer("fc2", codes.hidden, written),
             first_units=codes.first_table_units,
             second_zero=zeros[1] if len(zeros) == 2 else 0,
+            keep=block.keep,
         )
 
     def softmax(self, codes: BlockCodes) -> HeadScales:

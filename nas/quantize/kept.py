@@ -99,7 +99,9 @@ def key_of(
     network: FloatNetwork, images: Tensor, method: Method, bits: Mapping[str, Tensor]
 ) -> str:
     """Hash everything that the blocks of a run depend on."""
-    digest = hashlib.sha256(canonical_json([VERSION, asdict(method)]).encode())
+    counts = {str(i): of.keep for i, of in enumerate(network.blocks) if of.keep is not None}
+    given = [VERSION, asdict(method), *([counts] if counts else [])]
+    digest = hashlib.sha256(canonical_json(given).encode())
     parts = [*tensors(network), ("images", images), *sorted(bits.items())]
     for name, part in parts:
         digest.update(f"{name}:{tuple(part.shape)}".encode())

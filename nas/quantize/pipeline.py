@@ -89,7 +89,16 @@ def quantize_network(
         written = all_codes.end if block.pools else residual
         chosen = quantizers[index] if quantizers else scales.DEFAULT_QUANTIZERS
         work = BlockQuantizer(
-            block, network.head_dim, exact, stream, written, block_bits, units, method, chosen
+            block,
+            network.head_dim,
+            exact,
+            stream,
+            written,
+            block_bits,
+            units,
+            method,
+            chosen,
+            network.others,
         )
         done = kept.load(index, block) if kept else None
         if done is not None:

@@ -151,6 +151,7 @@ class _Rebuilder:
             scale1=ones,
             scale2=ones,
             activation=_stored(self.model)["activations"][index],
+            keep=block.keep,
             **layers,
         )
         return rebuilt_block, {f"blocks.{index}.{name}": rows for name, (_, rows) in made.items()}

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nas.importer.forward import forward, output
 from nas.importer.network import Affine, FloatNetwork
+from nas.importer.selection import gathered, noting, on_tokens
 from nas.quantize.block import INPUT_OF
 from nas.quantize.moments import MomentSums
 from nas.quantize.rounding import compensated
@@ -65,11 +66,12 @@ def row_scores(
         by the directions.
     """
     directions = directions or random_signs(seed)
-    inputs, length = layer_inputs(network, images)
+    inputs, kept, length = layer_inputs(network, images)
     errors = {name: rounding_error(network, name, inputs[name]) for name in inputs}
     scores = {name: error.new_zeros(len(error)) for name, error in errors.items()}
     for number, image in enumerate(images):
-        for name, gradient in _gradients(network, image[None], partial(directions, number)):
+        own = {name: indices[number : number + 1] for name, indices in kept.items()}
+        for name, gradient in _gradients(network, image[None], partial(directions, number), own):
             x = inputs[name][number] - inputs[name].mean((0, 1))
             change = x @ errors[name].T  # (tokens, rows): a bias makes up for the mean
             scores[name] += (gradient[0] * change).sum(0).square()
@@ -77,22 +79,38 @@ def row_scores(
 
 
 @torch.no_grad()
-def layer_inputs(network: FloatNetwork, images: Tensor) -> tuple[dict[str, Tensor], float]:
-    """Compute inputs of each layer, (images, tokens, depth), and all results' squared length."""
+def layer_inputs(
+    network: FloatNetwork, images: Tensor
+) -> tuple[dict[str, Tensor], dict[str, Tensor], float]:
+    """Run a network.
+
+    Returns
+    -------
+    dict of str to (images, tokens, depth)
+        Inputs of each layer; of the projection, those of the tokens that stay.
+    dict of str to (images, tokens)
+        Tokens that stay, as :func:`nas.importer.selection.on_tokens` takes them.
+    float
+        Squared length of all results.
+    """
     found: dict[str, Tensor] = {}
+    kept: dict[str, Tensor] = {}
 
     def keep(name: str, tensor: Tensor) -> Tensor:
         found[name] = tensor
         return tensor
 
-    result = output(network, forward(network, images, keep))
+    result = output(network, forward(network, images, noting(kept, keep)))
     names = {
         f"blocks.{index}.{layer}": found[f"blocks.{index}.{source}"]
         for index, block in enumerate(network.blocks)
         for layer, source in INPUT_OF.items()
         if layer != "q" or not block.pools
     }
-    return names, float(result.square().sum())
+    for name, indices in kept.items():
+        projection = name.replace(".kept", ".proj")
+        names[projection] = gathered(names[projection], indices)
+    return names, kept, float(result.square().sum())
 
 
 def rounding_error(network: FloatNetwork, name: str, inputs: Tensor) -> Tensor:
@@ -106,7 +124,10 @@ def rounding_error(network: FloatNetwork, name: str, inputs: Tensor) -> Tensor:
 
 
 def _gradients(
-    network: FloatNetwork, image: Tensor, directions: Callable[[Tensor], Sequence[Tensor]]
+    network: FloatNetwork,
+    image: Tensor,
+    directions: Callable[[Tensor], Sequence[Tensor]],
+    kept: dict[str, Tensor],
 ) -> Iterator[tuple[str, Tensor]]:
     """Gradients (1, tokens, rows) of each layer's results, for each direction of the output."""
     results: dict[str, Tensor] = {}
@@ -118,7 +139,7 @@ def _gradients(
         return tensor
 
     with torch.enable_grad():
-        final = output(network, forward(network, image, watch))
+        final = output(network, forward(network, image, on_tokens(kept, watch)))
         names = [
             (f"blocks.{index}.{layer}", results[f"blocks.{index}.{RESULT_OF.get(layer, layer)}"])
             for index, block in enumerate(network.blocks)

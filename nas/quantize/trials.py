@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nas.importer.forward import forward, look, output
 from nas.importer.network import FloatNetwork
+from nas.importer.selection import noting, on_tokens
 from nas.quantize.arrange import CHUNK_IMAGES
 from nas.quantize.method import Method
 from nas.quantize.network import QuantizedNetwork
@@ -78,15 +79,16 @@ def tried(
 
 @torch.no_grad()
 def relative_error(network: FloatNetwork, done: QuantizedNetwork, images: Tensor) -> float:
-    """Return the error of features or logits, relative in their root mean squares."""
+    """Return the error of features or logits, relative in their root mean squares.
+
+    The tokens that stay are those that the quantized network chooses.
+    """
     error = size = 0.0
     for chunk in images.split(CHUNK_IMAGES):
-        wanted, found = _result(network, chunk), _result(done.network, chunk, done)
+        kept: dict[str, Tensor] = {}
+        tap = done.codes.tap()
+        found = output(done.network, forward(done.network, chunk, noting(kept, tap)), tap)
+        wanted = output(network, forward(network, chunk, on_tokens(kept, look)))
         error += float((found - wanted).square().sum())
         size += float(wanted.square().sum())
     return (error / size) ** 0.5
-
-
-def _result(network: FloatNetwork, images: Tensor, done: QuantizedNetwork | None = None) -> Tensor:
-    tap = done.codes.tap() if done else look
-    return output(network, forward(network, images, tap), tap)

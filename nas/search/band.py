@@ -10,7 +10,7 @@ import numpy as np
 from nas.cost import SubnetCosts
 from nas.search.evolution_state import Genes
 from nas.search.trend import Trend
-from nas.space import BLOCK_GENES, NETWORK_GENES, Arch, Space
+from nas.space import Arch, Space
 
 WIDTH = 0.1  # of a band, as a fraction of its upper end
 DRAWS = 50  # random subnets for each that is wanted, before steps help
@@ -144,9 +144,9 @@ class Band:
 
     def _movable(self, genes: np.ndarray, depth: int, step: int) -> np.ndarray:
         """Return the positions of the genes of present blocks that can take a step."""
-        active = genes[: NETWORK_GENES + BLOCK_GENES * depth]
-        ends = np.array(self.space.gene_choices)[: len(active)] - 1 if step > 0 else 0
-        return np.flatnonzero(active != ends)
+        active = self.space.active_genes(depth)
+        ends = np.array(self.space.gene_choices)[active] - 1 if step > 0 else 0
+        return active[genes[active] != ends]
 
     def _open(self, genes: Genes) -> bool:
         """Tell whether a subnet may lie in the band, by its lower bound and an estimate."""

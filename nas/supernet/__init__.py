@@ -4,7 +4,7 @@ Fake quantization, the integer model's operations on float32 tensors that hold c
 
 - ``linear``, ``norm``, ``attention``, ``gelu``, ``pool``: one operation each, with its gradients
   and the function that makes its stored constants; training and export both call that function
-- ``residual``: the stream that blocks add to
+- ``residual``: the stream that blocks add to; ``selection``: the tokens that stay in it
 - ``steps``: first scales
 
 Every value is a *code*, an integer in a float tensor, with its zero point subtracted ("centred"):

@@ -28,7 +28,7 @@ def context_factor(log_v: Tensor, log_out: Tensor) -> Tensor:
 
 
 @cache
-def _decay_table(act_bits: int, device: torch.device) -> Tensor:
+def decay_table(act_bits: int, device: torch.device) -> Tensor:
     """``EXP2_TABLE[u & 255] >> (u >> 8)`` over 256 for every distance u: (4096,) float32."""
     table = numerics.exp2_table(act_bits)
     values = [table[u & 0xFF] >> (u >> 8) for u in range(numerics.EXP2_MAX + 1)]
@@ -72,13 +72,21 @@ def scores(q: Tensor, k: Tensor, act_bits: int) -> Tensor:
     return _Scores.apply(q, k, 1 << (act_bits - 1))
 
 
+def distances(scores: Tensor, factor: Tensor) -> Tensor:
+    """Return the distances from each row's largest score in 1/256 octaves, u: int32.
+
+    scores: (..., keys), float32. ``factor``: of :func:`softmax_factor`.
+    """
+    u = (scores.amax(-1, keepdim=True) - scores).mul_(factor)
+    return u.clamp_(max=numerics.EXP2_MAX).int()
+
+
 class _AttentionWeights(torch.autograd.Function):
     @staticmethod
     def forward(ctx, scores, log_q, log_k, head_dim, act_bits):
         factor = softmax_factor(log_q, log_k, head_dim)
-        u = (scores.amax(-1, keepdim=True) - scores).mul_(factor)
-        u = u.clamp_(max=numerics.EXP2_MAX).int()
-        smooth = look_up(_decay_table(act_bits, scores.device), u)
+        u = distances(scores, factor)
+        smooth = look_up(decay_table(act_bits, scores.device), u)
         ctx.save_for_backward(u.short(), factor)
         ctx.act_bits = act_bits
         return smooth.add_(_dither(scores.shape[-1], scores.device)).floor_()
@@ -88,7 +96,7 @@ class _AttentionWeights(torch.autograd.Function):
         u, factor = ctx.saved_tensors
         # e = 2**(-u / 256) x a constant: d e / d u = -e ln 2 / 256. The maximum counts as a
         # constant: it scales all weights of a query alike, and the context divides that out.
-        slope = _decay_table(ctx.act_bits, u.device) * (log(2) / 256) * factor  # over -u / factor
+        slope = decay_table(ctx.act_bits, u.device) * (log(2) / 256) * factor  # over -u / factor
         g = look_up(slope, u).mul_(gradient)
         g_factor = -torch.dot(g.flatten(), u.float().flatten()) / factor
         return g, g_factor, g_factor, None, None

@@ -73,7 +73,7 @@ def export(
 class _Exporter:
     def __init__(self, net: Supernet, arch: Arch) -> None:
         self.net, self.arch, self.space = net, arch, net.config.space
-        self.bits8 = net.bits8_rows(arch)
+        self.bits8, self.keeps = net.bits8_rows(arch), self.space.kept(arch)
 
     def model(
         self, class_names: tuple[str, ...], preprocessing: Preprocessing, info: dict[str, Any]
@@ -140,6 +140,7 @@ class _Exporter:
             hidden_signed=block.signed_hidden,
             hidden_zero=zero,
             fc2=self.linear(name + "fc2", hidden, log_hidden, output, torch.full((hidden,), zero)),
+            keep=self.keeps[index],
         )
 
     def linear(

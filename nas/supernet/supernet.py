@@ -26,6 +26,7 @@ from nas.supernet.layers import ElasticBlock, ElasticLinear, Scale, row_mask
 from nas.supernet.norm import SCALES, norm
 from nas.supernet.pool import mean
 from nas.supernet.residual import residual_codes, saturating_add
+from nas.supernet.selection import gathered, importance, kept_tokens, real_importance
 from rtl.model import numerics
 from rtl.model.shape import NetworkShape
 
@@ -176,6 +177,7 @@ class Supernet(nn.Module):
         """
         tap = tap or _pass
         width, head_dim = arch.width, self.config.space.head_dim
+        keeps = self.config.space.kept(arch)
         x = tap("pixels", self.pixels(images) / self.config.pixel_std)
         x = self.embed(x, width)  # (batch, patches, width)
         r = self.position[:, :width].expand(len(images), -1, -1)
@@ -193,6 +195,8 @@ class Supernet(nn.Module):
             q, k, v = (split_heads(t, head_dim) for t in (q, k, v))
             x = join_heads(functional.scaled_dot_product_attention(q, k, v))
             x = tap(name + "context", x)
+            if (keep := keeps[i]) is not None:
+                r, x = _selected(tap, name, real_importance(q, k), keep, r, x)
             r = r + block.proj(x, width) * attention_gain.exp()
             x = tap(name + "norm2", self._layer_norm(tap(name + "attended", r)))
             x = tap(name + "fc1", block.fc1(x, arch.hidden(i)))
@@ -233,9 +237,8 @@ class Supernet(nn.Module):
         )
         position = self.position_codes(width).expand(len(images), -1, -1)
         r = tap("embed", saturating_add(position, self._padded(y)))
-        for i in range(arch.depth):
-            last = i == arch.depth - 1
-            r = self._quantized_block(i, r, arch, bits8, last, tap)
+        for i, keep in enumerate(self.config.space.kept(arch)):
+            r = self._quantized_block(i, r, arch, bits8, keep, tap)
         signed = numerics.code_range(self.config.act_bits, signed=True)
         x = norm(r, log_out=self.norm_scale.log, epsilon=self.epsilon, limits=signed)
         x = tap("norm", x)  # (batch, final tokens, width)
@@ -254,7 +257,7 @@ class Supernet(nn.Module):
         r: Tensor,
         arch: Arch,
         bits8: Mapping[str, Tensor],
-        last: bool,
+        keep: int | None,
         tap: Tap,
     ) -> Tensor:
         block, name = self.block(index), f"blocks.{index}."
@@ -264,7 +267,10 @@ class Supernet(nn.Module):
         log_q, log_k, log_v = block.q_scale.log, block.k_scale.log, block.v_scale.log
         x = norm(r, log_out=s1, epsilon=self.epsilon, limits=signed)
         x = tap(name + "norm1", x)
-        r, queries = (r[:, self.final], x[:, self.final]) if last else (r, x)
+        if index == arch.depth - 1:
+            r, queries = r[:, self.final], x[:, self.final]
+        else:
+            queries = x
         q = block.q.quantized(queries, bits8[name + "q"], log_in=s1, log_out=log_q, limits=signed)
         k = block.k.quantized(x, bits8[name + "k"], log_in=s1, log_out=log_k, limits=INT8)
         v = block.v.quantized(x, bits8[name + "v"], log_in=s1, log_out=log_v, limits=INT8)
@@ -276,6 +282,9 @@ class Supernet(nn.Module):
         log_context = block.context_scale.log
         x = context(e, v, log_v=log_v, log_out=log_context, limits=signed)
         x = tap(name + "context", join_heads(x))
+        if keep is not None:
+            scales = {"log_q": log_q, "log_k": log_k, "head_dim": head_dim, "act_bits": act_bits}
+            r, x = _selected(tap, name, importance(s, e, **scales), keep, r, x)
         log_out = self.log_residual - attention_gain
         y = block.proj.quantized(x, bits8[name + "proj"], log_in=log_context, log_out=log_out)
         r = tap(name + "attended", saturating_add(r, y))
@@ -356,6 +365,15 @@ def _bits8_rows(
             masks[f"blocks.{i}.{layer}"] = row_mask(flags, tile, sizes[layer][0])
     together = moved_to(torch.cat([*masks.values()]), device)  # in one copy
     return dict(zip(masks, together.split([*map(len, masks.values())]), strict=True))
+
+
+def _selected(
+    tap: Tap, name: str, found: Tensor, keep: int, r: Tensor, x: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Keep tokens of residual stream and context by their importance, (batch, tokens - 1)."""
+    found = tap(name + "importance", found)
+    kept = tap(name + "kept", kept_tokens(found, keep)).long()
+    return gathered(r, kept), gathered(x, kept)
 
 
 def _pass(name: str, values: Tensor) -> Tensor:

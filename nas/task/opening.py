@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from nas.data import thinned
-from nas.digits import CLASS_NAMES
+from nas.digits import CLASS_NAMES, SPACES
 from nas.task.folder import folder_task, record_of
 from nas.task.networks import with_start, with_teacher
 from nas.task.options import TaskOptions
@@ -39,7 +39,7 @@ def open_task(
         If they cannot be used.
     """
     if options.of_digits:
-        task = digits_task(options.split)
+        task = digits_task(options.split, SPACES[options.digits_space])
         task = replace(task, recipe=_with_networks(task.recipe, options, console))
     else:
         task = folder_task(

@@ -12,6 +12,7 @@ from rtl.errors import UserError
 
 SUPERNETS = "supernets"  # folder beside the runs: trained supernets, by the hash of their recipe
 DIGITS_NAME = "digits"
+DIGITS_SPACES = DIGITS_NAME, "digits-keep"
 SIDE_MAX = 4096
 TASK_LIMITS = {
     "seed": (0, 2**32 - 1),
@@ -35,7 +36,8 @@ class TaskOptions:
         str | None,
         tyro.conf.arg(metavar="NAME|FILE.toml", help_behavior_hint="(default: digits)"),
     ] = None
-    """Sizes of the subnets, with --data: digits (small), tiny, small (as of DeiT), or a file."""
+    """Sizes of the subnets: digits (small), digits-keep (whose blocks may keep some of the patches,
+    chosen image by image), and with --data tiny, small (as of DeiT), or a file."""
     image_size: Annotated[
         int | None, tyro.conf.arg(metavar="PIXELS", help_behavior_hint="(default: the images')")
     ] = None
@@ -115,7 +117,12 @@ class TaskOptions:
             return self.name
         if self.task:
             return self.task.stem
-        return self.data.resolve().name if self.data else DIGITS_NAME
+        return self.data.resolve().name if self.data else self.digits_space
+
+    @property
+    def digits_space(self) -> str:
+        """Name of the digits' space."""
+        return (self.space or DIGITS_NAME).lower()
 
     @property
     def folder(self) -> Path:
@@ -141,10 +148,15 @@ class TaskOptions:
         if self.data and self.task:
             raise UserError("--data and --task exclude each other: a task names its folder")
         sizes = {"--space": self.space, "--image-size": self.image_size, "--patch": self.patch}
+        if self.of_digits and self.digits_space in DIGITS_SPACES:
+            del sizes["--space"]
         if self.data is None:
             for option, value in sizes.items():
                 if value is not None:
-                    raise UserError(f"{option} needs --data: the digits and a task have their own")
+                    raise UserError(
+                        f"{option} needs --data: the digits (--space"
+                        f" {' or '.join(DIGITS_SPACES)}) and a task have their own"
+                    )
         for option in ("--image-size", "--patch"):
             value = sizes[option]
             if value is not None and not 1 <= int(value) <= SIDE_MAX:

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
-from nas.digits import DIGITS
+from nas.digits import DIGITS, KEEPING_DIGITS
+from nas.keep import Keep
 from nas.space import Space
 from rtl.errors import UserError
 
@@ -32,6 +33,9 @@ class SpaceSizes(BaseModel):
         Rows of a tile.
     pool : str
         Input of the head: ``token``, the class token, or ``mean``, that of the patches.
+    keeps : tuple of int or float, optional
+        Choices of the patches that stay behind a block, beside all of them: shares below 1 of those
+        that enter it, or their numbers. None has no such choice.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +48,7 @@ class SpaceSizes(BaseModel):
     fractions: Annotated[tuple[float, ...], Field(min_length=1)] = (0.0, 0.5, 1.0)
     row_granularity: PositiveInt = 16
     pool: Literal["token", "mean"] = "token"
+    keeps: Annotated[tuple[Keep, ...], Field(min_length=1)] | None = None
 
     def space(self, image: tuple[int, int, int], patch: int, classes: int) -> Space:
         """Make the space of images of a size.
@@ -53,16 +58,20 @@ class SpaceSizes(BaseModel):
         UserError
             If the choices do not rise, or patches do not fit the image.
         """
+        sizes = self.model_dump(exclude_none=True)
         try:
-            return Space(image=image, patch=patch, classes=classes, **self.model_dump())
+            return Space(image=image, patch=patch, classes=classes, **sizes)
         except ValueError as error:
             raise UserError(f"the space cannot be used: {error}") from None
 
 
+def _sizes_of(space: Space) -> SpaceSizes:
+    return SpaceSizes(**{name: getattr(space, name) or None for name in SpaceSizes.model_fields})
+
+
 SIZES = {
-    "digits": SpaceSizes(
-        **{name: getattr(DIGITS, name) for name in SpaceSizes.model_fields},
-    ),
+    "digits": _sizes_of(DIGITS),
+    "digits-keep": _sizes_of(KEEPING_DIGITS),
     "tiny": SpaceSizes(
         head_dim=64,
         widths=(128, 160, 192),
@@ -80,7 +89,7 @@ SIZES = {
         row_granularity=32,
     ),
 }
-"""Sizes of the digits' space, and up to those of DeiT-Tiny and of DeiT-Small."""
+"""Sizes of the digits' spaces, and up to those of DeiT-Tiny and of DeiT-Small."""
 
 
 def load_sizes(name: str) -> SpaceSizes:

@@ -63,12 +63,12 @@ class Task:
 DIGIT_TEST_IMAGES = 1000
 
 
-def digits_task(split: int = 0) -> Task:
-    """Return the task of the main job, on one of the digits' splits.
+def digits_task(split: int = 0, space: Space = DIGITS) -> Task:
+    """Return the task of the main job, on one of the digits' splits, in one of their spaces.
 
     Raises
     ------
     UserError
         If the digits cannot be read.
     """
-    return Task(DIGITS, load_digits(split), recipe(), split, DIGIT_TEST_IMAGES)
+    return Task(space, load_digits(split), recipe(space), split, DIGIT_TEST_IMAGES)

@@ -78,7 +78,7 @@ def search_command(options: TrainOptions) -> str:
     """Return the command that searches the supernet."""
     words = ["python", "-m", "nas.search"]
     names = ["name", "out", "skip_unreadable", "board", "engine", "seed", "threads", "device"]
-    names += ["quick", *(("split", *NETWORKS) if options.of_digits else ())]
+    names += ["quick", *(("split", "space", *NETWORKS) if options.of_digits else ())]
     values = {name: getattr(options, name) for name in names}
     if not options.of_digits:
         values |= {"name": options.run_name, "task": options.folder / run_folder.TASK}

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from nas.numerics.device import moved_to
 from nas.supernet.residual import residual_codes
+from nas.supernet.selection import gathered
 from nas.training.share import Share
 
 RESIDUAL = ("embed", "attended", "output")  # ends of the names of the residual stream's tensors
@@ -49,8 +50,13 @@ class DropPath:
         self._residual: Tensor | None = None
 
     def __call__(self, name: str, tensor: Tensor) -> Tensor:
-        """Replace a tensor of the residual stream, (images, tokens, width)."""
+        """Replace a tensor of the residual stream, (images, tokens, width).
+
+        Where tokens are selected, the stream before is theirs.
+        """
         block, _, end = name.rpartition(".")
+        if end == "kept" and self._residual is not None:
+            self._residual = gathered(self._residual, tensor)
         if end not in RESIDUAL:
             return tensor
         if self._residual is not None:

@@ -29,8 +29,10 @@ LATER = {
 """Options that came after runs had been kept: at these values they are not in the key."""
 LATER_SUPERNET = {"switched_gains": False, "epsilon": 1e-6}
 """Likewise those of :class:`nas.supernet.supernet.SupernetConfig`."""
-LATER_SPACE = {"pool": "token"}
+LATER_SPACE = {"pool": "token", "keeps": ()}
 """Likewise those of :class:`nas.space.Space`."""
+LATER_BLOCK = {"keep": None}
+"""Likewise those of :class:`nas.space.BlockArch`."""
 LATER_AUGMENTATION = {
     "mirror": False,
     "crop": 1.0,
@@ -151,12 +153,13 @@ def key_of(config: Mapping[str, Any], data: TrainingData) -> str:
     """
     about = {"classes": data.class_names, "preprocessing": asdict(data.preprocessing)}
     values = deepcopy(dict(config))
-    supernet = values["supernet"]
+    supernet, alone = values["supernet"], values.get("alone") or {"blocks": ()}
     for part, later in (
         (values, LATER),
         (supernet, LATER_SUPERNET),
         (supernet["space"], LATER_SPACE),
         (values["augmentation"], LATER_AUGMENTATION),
+        *((block, LATER_BLOCK) for block in alone["blocks"]),
     ):
         for name, value in later.items():
             if part.get(name, value) == value:

@@ -34,7 +34,8 @@ chip), ``matrices`` (padding). ``collector`` makes Python faster.
 ``package`` writes what a board's host reads.
 
 ``symbols`` and ``divergence`` lead back: from an instruction to the tensor elements that it must
-write, and to the first one that an engine got wrong.
+write, and to the first one that an engine got wrong; ``selection`` knows which tokens of the image
+are left, and which counts of them fill no token tile.
 
 Source: docs/design/0001-engine.md.
 """
@@ -133,7 +134,7 @@ def meaning_of(model: IntegerModel, plan: Plan) -> LogitMeaning | FeatureMeaning
         return LogitMeaning(model.class_names, float(output.output_scale))
     return FeatureMeaning(
         tokens=len(plan.shape.final_tokens),
-        patches=plan.shape.patches,
+        patches=plan.shape.patches_in(len(plan.shape.blocks)),
         width=plan.shape.width,
         row_values=plan.token_bytes // RESIDUAL.itemsize,
         matrix=output.matrix,

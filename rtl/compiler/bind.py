@@ -29,7 +29,7 @@ def _bound(
     elif operation.opcode is Opcode.MATMUL:
         if operands["weights"] == Weights.RING:
             operands["act_signed"] = int(_input_signed(model, norms, subject))
-        if operands["destination"] == Destination.RESIDUAL:
+        if operands["destination"] in (Destination.RESIDUAL, Destination.KEPT):
             operands["residual_shift"] = linears[subject.layer].residual_shift
     return operation._replace(operands=operands)
 

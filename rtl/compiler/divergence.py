@@ -35,6 +35,8 @@ class Expected:
         Token, UNKNOWN for constants.
     columns : (n, lanes)
         Row, channel or key of the tensor, UNKNOWN for padding and constants.
+    of_image : (n,), optional
+        The token among those of the image, before some were dropped.
     """
 
     number: int
@@ -48,6 +50,7 @@ class Expected:
     known: np.ndarray
     tokens: np.ndarray
     columns: np.ndarray
+    of_image: np.ndarray | None = None
 
     def element(self, index: int, lane: int) -> str:
         """Name of one element, such as ``blocks.0.scores[head 1, token 5, 17]``, and its place."""
@@ -57,7 +60,9 @@ class Expected:
             return f"{self.tensor} ({place})"
         head = f"head {self.head}, " if self.head >= 0 else ""
         row = "padding" if column == UNKNOWN else str(column)
-        return f"{self.tensor}[{head}token {token}, {row}] ({place})"
+        first = token if self.of_image is None else self.of_image[index]
+        origin = "" if first == token else f" (of the image's: {first})"
+        return f"{self.tensor}[{head}token {token}{origin}, {row}] ({place})"
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,8 @@ def compare(
     enabled : (records, lanes) bool
         Lanes that a record writes.
     """
+    if not len(expected.words):  # of a MATMUL whose tokens all go
+        return _stray(expected, banks, words, values, enabled)
     keys = _keys(expected.banks, expected.words)
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
@@ -116,15 +123,27 @@ def compare(
     wrong = enabled & (~allowed | (expected.known[index] & (expected.values[index] != values)))
     if wrong.any():
         record, lane = np.argwhere(wrong)[0].tolist()
-        got_value = int(values[record, lane])
         if allowed[record, lane]:
-            return _difference(expected, int(index[record]), lane, got_value)
-        place = f"{expected.buffer} bank {banks[record]} word {words[record]} lane {lane}"
-        return Divergence(expected.number, place, None, got_value)
+            return _difference(expected, int(index[record]), lane, int(values[record, lane]))
+        return _stray(expected, banks, words, values, wrong & ~allowed)
     seen = np.zeros(expected.written.shape, bool)
     np.logical_or.at(seen, index, enabled)
     for i, lane in np.argwhere(expected.written & ~seen)[:1].tolist():
         return _difference(expected, i, lane, None)
+    return None
+
+
+def _stray(
+    expected: Expected,
+    banks: np.ndarray,
+    words: np.ndarray,
+    values: np.ndarray,
+    strays: np.ndarray,
+) -> Divergence | None:
+    """The first of the records' lanes that must not be written."""
+    for record, lane in np.argwhere(strays)[:1].tolist():
+        place = f"{expected.buffer} bank {banks[record]} word {words[record]} lane {lane}"
+        return Divergence(expected.number, place, None, int(values[record, lane]))
     return None
 
 

@@ -34,6 +34,8 @@ class MemorySpace(IntEnum):
     GELU = 9  # tables
     MAXIMA = 10  # slots: the largest score of each token, for softmax
     SCALES = 11  # slots: scale and shift of each token, for the context
+    IMPORTANCE = 12  # one: of all patches
+    PLACES = 13  # one: of all tokens
 
 
 class Span(NamedTuple):

@@ -9,7 +9,9 @@ from rtl.compiler.tiles import TiledMatrix
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.isa.instructions import INSTRUCTIONS, Opcode
+from rtl.isa.scratchpads import placed_tokens
 from rtl.model import IntegerModel, numerics
+from rtl.model.keep import check_keep
 from rtl.model.shape import NetworkShape
 
 FIELD_BITS = {
@@ -30,6 +32,8 @@ def plan(shape: NetworkShape, engine: EngineConfig) -> Plan:
     limits = _Limits(engine)
     _check_scratchpads(limits, planned)
     _check_fields(limits, planned)
+    if shape.selects:
+        _check_selection(limits, planned)
     for block in range(len(shape.blocks)):
         _check_block(limits, planned, block)
     if shape.mean_pool:
@@ -46,11 +50,17 @@ def plan_model(model: IntegerModel, engine: EngineConfig) -> Plan:
     Raises
     ------
     UserError
-        If they have another width, or the engine cannot hold the network.
+        If they have another width, or the engine cannot hold the network, or would not say which
+        tokens it puts out.
     """
     if model.act_bits != engine.act_bits:
         raise UserError(
             f"model has act_bits {model.act_bits}, engine '{engine.name}' {engine.act_bits}"
+        )
+    if model.shape.selects and model.output.pool == "all":
+        raise UserError(
+            "pool all with blocks that keep some patches: an engine does not tell which tokens are"
+            " left, of which the features are (golden and nas.export_onnx do): it takes pool token"
         )
     return plan(model.shape, engine)
 
@@ -99,6 +109,7 @@ def _check_shape(shape: NetworkShape, engine: EngineConfig) -> None:
                 f"blocks.{block}: the first GELU table is for {sizes.first_table_units} hidden"
                 f" units, no multiple of row_lanes {engine.row_lanes} of engine '{engine.name}'"
             )
+    check_keep(shape)
     limits.most("tokens", shape.tokens, numerics.MAX_TOKENS, "MAX_TOKENS")
     limits.most("width", shape.width, numerics.MAX_WIDTH, "MAX_WIDTH")
 
@@ -132,6 +143,21 @@ def _check_fields(limits: _Limits, plan: Plan) -> None:
     limits.operand("bytes of a patch row", plan.segment_bytes, Opcode.LOAD, "segment_bytes")
     limits.operand("patches in a row", shape.grid[1], Opcode.LOAD, "segments")
     limits.operand("pixel words of a patch", plan.patch_words, Opcode.LOAD, "stride")
+
+
+def _check_selection(limits: _Limits, plan: Plan) -> None:
+    engine, shape = plan.engine, plan.shape
+    block = next(i for i, sizes in enumerate(shape.blocks) if sizes.keep is not None)
+    patches, keep = shape.patches_in(block), shape.blocks[block].keep
+    if not engine.select_tokens:
+        raise UserError(
+            f"blocks.{block} keeps {keep:,} of {patches:,} patches: engine '{engine.name}' selects"
+            " none (select_tokens 0); take one with select_tokens 256 or 1024"
+        )
+    limits.buffer(f"blocks.{block}, patches to select from", patches, "select_tokens")
+    tokens = plan.tokens_in(block)
+    limit = f"twice engine '{engine.name}' select_tokens"
+    limits.most(f"blocks.{block}, tokens with a place", tokens, placed_tokens(engine), limit)
 
 
 def _check_block(limits: _Limits, plan: Plan, block: int) -> None:

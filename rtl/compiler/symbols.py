@@ -14,8 +14,9 @@ import numpy as np
 from rtl.compiler.divergence import UNKNOWN, Expected
 from rtl.compiler.image import position_words
 from rtl.compiler.matrices import padded_head_rows, row_map
-from rtl.compiler.operations import Operation, Program
-from rtl.isa.instructions import Instruction, Opcode, Target
+from rtl.compiler.operations import Operation, Program, Subject
+from rtl.compiler.selection import compacted_words, tokens_of_image
+from rtl.isa.instructions import Destination, Instruction, Opcode, Target
 from rtl.isa.scratchpads import TokenWords, activation_mask, written_words
 
 
@@ -99,11 +100,11 @@ class Symbols:
     ) -> Expected:
         """Expected words of the instruction's tokens; ``columns`` are those of a token's words."""
         instruction = Instruction(operation.opcode, operation.operands)
-        place = written_words(instruction, self.engine)
+        tokens, place = self._places(instruction, operation.subject, tensors)
         lanes = self.engine.row_lanes
         count = len(columns) // lanes
-        tokens = np.array(operation.subject.tile.tokens)
-        values = self._values(operation, tensors, columns)
+        values = self._values(operation.subject, tokens, tensors, columns)
+        of_image = tokens_of_image(self.plan.shape, operation.subject.tensor, tensors)[tokens]
         written = np.ones((count, lanes), bool)
         if place.buffer == "activations":
             values &= (1 << self.engine.act_bits) - 1
@@ -124,7 +125,18 @@ class Symbols:
             known=(written & (rows >= 0))[used],
             tokens=tokens.repeat(count)[used],
             columns=rows[used],
+            of_image=of_image.repeat(count)[used],
         )
+
+    def _places(
+        self, instruction: Instruction, subject: Subject, tensors: Mapping
+    ) -> tuple[np.ndarray, TokenWords]:
+        """Tokens that an instruction writes, counted as in its tensor, and their words."""
+        if instruction["destination"] == Destination.KEPT:
+            kept = tensors[f"blocks.{subject.block}.kept"]
+            tokens = self.plan.tokens_in(subject.block)
+            return compacted_words(instruction, self.engine, kept, tokens)
+        return np.array(subject.tile.tokens), written_words(instruction, self.engine)
 
     def _matmul_columns(self, operation: Operation) -> np.ndarray:
         """Column of the tensor for each row of the instruction's row tiles."""
@@ -142,15 +154,15 @@ class Symbols:
             columns = row_map(self.plan, self.plan.all_layers[subject.layer])
         return columns[subject.row_tile * lanes :][:count]
 
-    def _values(self, operation: Operation, tensors: Mapping, columns: np.ndarray) -> np.ndarray:
-        """(tokens of the instruction, columns) of its tensor."""
-        subject = operation.subject
+    def _values(
+        self, subject: Subject, tokens: np.ndarray, tensors: Mapping, columns: np.ndarray
+    ) -> np.ndarray:
+        """(tokens, columns) of the subject's tensor."""
         tensor = np.asarray(tensors[subject.tensor], np.int64)
         if subject.kind in ("scores", "softmax"):
             tensor = tensor[subject.head]
         if tensor.ndim == 1:
             tensor = tensor[None]
-        tokens = np.array(subject.tile.tokens)
         if len(tensor) == 1:  # only what the head works on
             tokens = tokens - tokens[0]
         return np.where(columns >= 0, tensor[tokens[:, None], columns], 0)

@@ -15,12 +15,20 @@ from rtl.isa.instructions import (
     INSTRUCTION_BYTES,
     Opcode,
     fields_of,
+    opcodes,
 )
 from rtl.isa.layouts import HEADER_LAYOUT, NUMBER_BITS
 from rtl.lib.crc import Crc32
 
-USED_BITS = {opcode: sum(field.bits for field in fields_of(opcode)) for opcode in Opcode}
 UNITLESS = (Opcode.BEGIN, Opcode.END)  # they wait for nobody, and signal nobody
+
+
+def used_bits(selection: bool) -> dict[Opcode, int]:
+    """Count the bits that each instruction has fields for, with or without selection of tokens."""
+    return {
+        opcode: sum(field.bits for field in fields_of(opcode, selection))
+        for opcode in opcodes(selection)
+    }
 
 
 class ProgramCheck(wiring.Component):
@@ -58,6 +66,7 @@ class ProgramCheck(wiring.Component):
     def __init__(self, config: EngineConfig):
         self.by_beats = config.memory_bytes < INSTRUCTION_BYTES
         self.chunk_bits = 8 * min(config.memory_bytes, INSTRUCTION_BYTES)
+        self.used_bits = used_bits(config.select_tokens > 0)
         super().__init__(
             {
                 "begin": In(1),
@@ -133,9 +142,9 @@ class ProgramCheck(wiring.Component):
         opcode = Signal(Opcode, init=Opcode.BEGIN)  # 0 is none
         m.d.sync += opcode.eq(header.opcode)
         found = [(Cat(header.wait, header.signal), UNITLESS)]
-        borders = sorted({*USED_BITS.values(), INSTRUCTION_BITS})
+        borders = sorted({*self.used_bits.values(), INSTRUCTION_BITS})
         for first, end in pairwise(borders):
-            shorter = [opcode for opcode, used in USED_BITS.items() if used <= first]
+            shorter = [opcode for opcode, used in self.used_bits.items() if used <= first]
             found.append((word[first:end], shorter))
         flags = Signal(len(found))
         m.d.sync += [flag.eq(bits.any()) for flag, (bits, _) in zip(flags, found, strict=True)]

@@ -1,6 +1,9 @@
 """Instructions on their way to the queues of the units: numbered, inspected, checked."""
 
-from amaranth.hdl import Cat, Module, Signal, unsigned
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Module, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -9,11 +12,13 @@ from rtl.isa.faults import FETCH, Fault, FaultCode, fault
 from rtl.isa.instructions import (
     INSTRUCTION_BITS,
     INSTRUCTION_BYTES,
+    OPCODE_OF,
     UNIT_OF,
     UNITS,
     Opcode,
     Unit,
     credit,
+    opcodes,
 )
 from rtl.isa.layouts import (
     CREDITS,
@@ -26,11 +31,11 @@ from rtl.isa.layouts import (
 from rtl.memory.clients import beat_layout
 
 
-def queue_members() -> dict[str, wiring.Member]:
+def queue_members(selection: bool) -> dict[str, wiring.Member]:
     """Streams of instructions to the queues of the units, as members of a component."""
     return {
-        unit.name.lower(): Out(stream.Signature(queued_layout(opcode)))
-        for opcode, unit in UNIT_OF.items()
+        unit.name.lower(): Out(stream.Signature(queued_layout(opcode, selection)))
+        for unit, opcode in OPCODE_OF.items()
     }
 
 
@@ -74,6 +79,7 @@ class Inspector(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         self.hash = config.hash
+        self.opcodes = opcodes(config.select_tokens > 0)
         super().__init__(
             {
                 "i": In(stream.Signature(beat_layout(INSTRUCTION_BYTES))),
@@ -99,9 +105,9 @@ class Inspector(wiring.Component):
             inspected.last.eq(number == final),
             inspected.begin.eq(header.opcode == Opcode.BEGIN),
             inspected.end.eq(header.opcode == Opcode.END),
-            *(inspected.units[unit].eq(header.opcode == code) for code, unit in UNIT_OF.items()),
+            *(inspected.units[unit].eq(self._executes(header.opcode, unit)) for unit in Unit),
             inspected.error.eq(word.error),
-            inspected.malformed.eq(~header.opcode.matches(*Opcode) | (header.reserved != 0)),
+            inspected.malformed.eq(~header.opcode.matches(*self.opcodes) | (header.reserved != 0)),
             inspected.foreign.eq((begin.engine != self.hash) | (begin.instructions != self.count)),
         ]
         with m.If(self.begin):
@@ -110,12 +116,22 @@ class Inspector(wiring.Component):
             m.d.sync += number.eq(number + 1)
         return m
 
+    def _executes(self, opcode: Value, unit: Unit) -> Value:
+        """Whether a unit executes the instruction."""
+        own = [code for code in self.opcodes if UNIT_OF.get(code) is unit]
+        return reduce(or_, (opcode == code for code in own))
+
 
 class Decoder(wiring.Component):
     """Checks each instruction and hands it to its unit's queue, in order, one per cycle.
 
     BEGIN must be the first instruction, name this engine and the program's length; END must be the
     last. Anything else is a fault, and nothing is decoded any more. ``LATENCY`` cycle.
+
+    Parameters
+    ----------
+    selection : bool
+        The engine selects tokens.
 
     Members
     -------
@@ -134,7 +150,8 @@ class Decoder(wiring.Component):
 
     LATENCY = 1
 
-    def __init__(self) -> None:
+    def __init__(self, selection: bool = False):
+        self.selection = selection
         super().__init__(
             {
                 "i": In(stream.Signature(Inspected)),
@@ -145,7 +162,7 @@ class Decoder(wiring.Component):
                 "credits": Out(CREDITS),
                 "fault": Out(Fault),
             }
-            | queue_members()
+            | queue_members(selection)
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -184,9 +201,10 @@ class Decoder(wiring.Component):
 
     def _hand_out(self, m: Module, instruction: Signal, number: Signal) -> None:
         """Give the queues their parts of an instruction, and the semaphores BEGIN's credits."""
-        for opcode, queue in zip(UNIT_OF, queues_of(self), strict=True):
+        for opcode, queue in zip(OPCODE_OF.values(), queues_of(self), strict=True):
             queued = queue.p
-            fields, dispatch = instruction_layout(opcode)(instruction), queued.dispatch
+            fields = instruction_layout(opcode, self.selection)(instruction)
+            dispatch = queued.dispatch
             m.d.comb += [
                 queued.wait.eq(fields.header.wait),
                 dispatch.operands.eq(fields.operands),
@@ -195,6 +213,8 @@ class Decoder(wiring.Component):
             ]
             if opcode in MEMORY_OPCODES:
                 m.d.comb += dispatch.parity.eq(self.parity)
+            if self.selection and opcode is Opcode.SOFTMAX:
+                m.d.comb += dispatch.select.eq(fields.header.opcode == Opcode.SELECT)
         begin = instruction_layout(Opcode.BEGIN)(instruction).operands
         m.d.comb += [
             self.credits[producer][consumer].eq(getattr(begin, credit(producer, consumer)))

@@ -193,7 +193,7 @@ class Fetch(wiring.Component):
         self.config = config
         super().__init__(
             LOOP_MEMBERS
-            | queue_members()
+            | queue_members(config.select_tokens > 0)
             | {
                 "reader": Out(ReadClient(config.memory_bytes)),
                 "moved": Out(1),
@@ -209,7 +209,7 @@ class Fetch(wiring.Component):
         m.submodules.words = words = Gearbox(self.config.memory_bytes, INSTRUCTION_BYTES)
         m.submodules.inspector = inspector = Inspector(self.config)
         m.submodules.skid = skid = ResetInserter(loop.begin)(Skid(Inspected))
-        m.submodules.decoder = decoder = Decoder()
+        m.submodules.decoder = decoder = Decoder(self.config.select_tokens > 0)
         m.submodules.check = check = ProgramCheck(self.config)
         m.submodules.faults = faults = FirstFault(3)
         connect(m, producer=loop.command, consumer=wiring.flipped(self.reader.command))

@@ -73,11 +73,11 @@ class Semaphores(wiring.Component):
         return m
 
 
-def issue_members(opcode: Opcode) -> dict[str, wiring.Member]:
+def issue_members(opcode: Opcode, selection: bool = False) -> dict[str, wiring.Member]:
     """Members of :class:`Issue`, and of the unit's control around it."""
     return {
-        "i": In(stream.Signature(queued_layout(opcode))),
-        "o": Out(stream.Signature(dispatch_layout(opcode))),
+        "i": In(stream.Signature(queued_layout(opcode, selection))),
+        "o": Out(stream.Signature(dispatch_layout(opcode, selection))),
         "available": In(UNITS),
         "taken": Out(UNITS),
         "missing": Out(UNITS),
@@ -98,6 +98,8 @@ class Issue(wiring.Component):
     ----------
     opcode : Opcode
         The instruction that the unit executes.
+    selection : bool
+        The engine selects tokens.
 
     Members
     -------
@@ -119,8 +121,8 @@ class Issue(wiring.Component):
 
     LATENCY = 1
 
-    def __init__(self, opcode: Opcode):
-        super().__init__(issue_members(opcode))
+    def __init__(self, opcode: Opcode, selection: bool = False):
+        super().__init__(issue_members(opcode, selection))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -14,7 +14,7 @@ from rtl.control.registers import RegisterBus, RegisterFile
 from rtl.control.run import Activity, Counters, FaultRecord, RunStatus, SoftReset, Status, Watchdog
 from rtl.control.semaphores import Issue, Semaphores, issue_members
 from rtl.isa.faults import Fault, FirstFault
-from rtl.isa.instructions import UNIT_OF, Base, Opcode, Unit
+from rtl.isa.instructions import OPCODE_OF, Base, Opcode, Unit
 from rtl.isa.layouts import NUMBER_BITS, queued_layout
 from rtl.isa.registers import EVENTS, IDENTITY, STALLS, VERSION
 from rtl.isa.unit_port import UnitPort
@@ -30,7 +30,6 @@ NAMES = tuple(unit.name.lower() for unit in Unit)
 RESETTING, IGNORED = (Status.as_shape()[name].offset for name in ("resetting", "ignored"))
 LARGE = {"fetch": ("loop",)}
 """Parts of parts that get a copy of the reset of their own."""
-OPCODES = {unit: opcode for opcode, unit in UNIT_OF.items()}
 
 
 class UnitControl(wiring.Component):
@@ -57,8 +56,9 @@ class UnitControl(wiring.Component):
     def __init__(self, config: EngineConfig, opcode: Opcode):
         self.config = config
         self.opcode = opcode
+        self.selection = config.select_tokens > 0
         super().__init__(
-            issue_members(opcode)
+            issue_members(opcode, self.selection)
             | {
                 "head": Out(NUMBER_BITS),
                 "busy": In(1),
@@ -69,8 +69,9 @@ class UnitControl(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.queue = queue = Queue(queued_layout(self.opcode), self.config.queue_depth)
-        m.submodules.issue = issue = Issue(self.opcode)
+        layout = queued_layout(self.opcode, self.selection)
+        m.submodules.queue = queue = Queue(layout, self.config.queue_depth)
+        m.submodules.issue = issue = Issue(self.opcode, self.selection)
         connect(m, producer=wiring.flipped(self.i), consumer=queue.i)
         connect(m, producer=queue.o, consumer=issue.i)
         connect(m, producer=issue.o, consumer=wiring.flipped(self.o))
@@ -142,7 +143,10 @@ class ControlUnit(wiring.Component):
 
     def __init__(self, config: EngineConfig, *, faults: int):
         self.config = config
-        units = {unit.name.lower(): In(UnitPort(opcode)) for unit, opcode in OPCODES.items()}
+        selection = config.select_tokens > 0
+        units = {
+            unit.name.lower(): In(UnitPort(opcode, selection)) for unit, opcode in OPCODE_OF.items()
+        }
         stalls = {f"stall_{name}": In(STALLS) for name in NAMES}
         super().__init__(
             units
@@ -175,7 +179,7 @@ class ControlUnit(wiring.Component):
             "record": FaultRecord(),
             "first_fault": FirstFault(len(self.faults) + 3),
         }
-        units = tuple(UnitControl(self.config, OPCODES[unit]) for unit in Unit)
+        units = tuple(UnitControl(self.config, OPCODE_OF[unit]) for unit in Unit)
         tree = self._reset(m, soft_reset, platform)
         for name, part in (parts | dict(zip(NAMES, units, strict=True))).items():
             m.submodules[name] = tree.part(f"control_{name}", part, LARGE.get(name, ()))

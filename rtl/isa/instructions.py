@@ -76,6 +76,8 @@ UNIT_OF = {
     Opcode.STORE: Unit.STORE,
     Opcode.SELECT: Unit.SOFTMAX,
 }
+OPCODE_OF = {unit: opcode for opcode, unit in UNIT_OF.items() if opcode not in SELECTION}
+"""The instruction that a unit is there for; the softmax unit also takes SELECT."""
 
 
 class Base(enum.IntEnum, shape=2):
@@ -120,6 +122,7 @@ class Destination(enum.IntEnum, shape=3):
     VALUES = 2
     SCORES = 3
     RESIDUAL = 4
+    KEPT = 5  # RESIDUAL, of tokens that stay: each goes to its place among them
 
 
 class Format(enum.IntEnum, shape=2):
@@ -212,8 +215,8 @@ INSTRUCTIONS: dict[Opcode, tuple[Field, ...]] = {
         Field("format", 2, "code that results are clipped to", Format),
         Field("gelu", 1, "pass the INT8 code through the GELU table"),
         Field("gelu_table", 1, "which of the two tables"),
-        Field("accumulate", 1, "RESIDUAL: add to what is there, saturating; else overwrite"),
-        Field("residual_shift", 4, "RESIDUAL: left shift before the addition"),
+        Field("accumulate", 1, "RESIDUAL: add to what is there, saturating, or overwrite; KEPT: 1"),
+        Field("residual_shift", 4, "RESIDUAL, KEPT: left shift before the addition"),
         Field("token_scale", 1, "requantize with the slot's scales by token, not by row"),
         Field("slot", 2, "SCORES: where maxima go; token_scale: where scales come from"),
         Field("destination_address", 16, "word of the first row tile and the group of ``token``"),
@@ -221,19 +224,13 @@ INSTRUCTIONS: dict[Opcode, tuple[Field, ...]] = {
             "destination_stride",
             12,
             "words from one group of tokens to the next: KEYS "
-            "row_lanes tokens, VALUES depth_lanes, RESIDUAL 4; SCORES 4 lanes",
+            "row_lanes tokens, VALUES depth_lanes, RESIDUAL and KEPT 4; SCORES 4 lanes",
         ),
         Field("token", 12, "token of lane 0"),
         *_LANES,
         Field("keys", 12, "SCORES: valid keys; the maximum ignores the others"),
         Field("mask_first", 8, "ACTIVATIONS: first granule to be written, from the first row tile"),
         Field("mask_count", 8, "ACTIVATIONS: granules to be written"),
-        Field(
-            "compact",
-            1,
-            "RESIDUAL, with accumulate: write only tokens that stay, each to its place among them",
-            selection=True,
-        ),
     ),
     Opcode.NORM: (
         Field("source_address", 16, "residual word of the group of 4 that holds token ``token``"),
@@ -262,12 +259,7 @@ INSTRUCTIONS: dict[Opcode, tuple[Field, ...]] = {
         Field("shift", 6, "docs/numerics.md: S"),
         Field("context_multiplier", 16, "docs/numerics.md: C"),
         Field("context_shift", 6, "docs/numerics.md: S'"),
-        Field(
-            "importance",
-            1,
-            "the last lane is the class token: add its weights to the importance of each key",
-            selection=True,
-        ),
+        Field("importance", 1, "the last lane's weights add to importance", selection=True),
         Field("importance_first", 1, "the importance before counts as 0", selection=True),
     ),
     Opcode.STORE: (
@@ -283,8 +275,7 @@ INSTRUCTIONS: dict[Opcode, tuple[Field, ...]] = {
         Field("patches", 12, "patch tokens, the first ones, each with an importance"),
         Field("keep", 12, "how many of them stay, at least 1, at most ``patches``"),
         Field("others", 12, "tokens behind the patches, which all stay"),
-        Field("address", 16, "residual word of the group of 4 that holds token 0"),
-        Field("stride", 12, "words from one group of 4 tokens to the next"),
+        Field("stride", 12, "residual words from one group of 4 tokens to the next"),
     ),
     Opcode.END: (
         Field("checksum", CHECKSUM_BITS, "CRC-32 of zlib over the whole program, this field as 0"),
@@ -292,9 +283,18 @@ INSTRUCTIONS: dict[Opcode, tuple[Field, ...]] = {
 }
 
 
-def fields_of(opcode: Opcode) -> tuple[Field, ...]:
-    """Fields of an instruction, header and operands, lowest bits first."""
-    return HEADER + INSTRUCTIONS[opcode]
+def opcodes(selection: bool) -> tuple[Opcode, ...]:
+    """Instructions that an engine knows, with or without ``selection`` of tokens."""
+    return tuple(opcode for opcode in Opcode if selection or opcode not in SELECTION)
+
+
+def fields_of(opcode: Opcode, selection: bool = True) -> tuple[Field, ...]:
+    """Fields of an instruction, header and operands, lowest bits first.
+
+    Fields that only engines with ``selection`` of tokens have are there for these alone.
+    """
+    operands = INSTRUCTIONS[opcode]
+    return HEADER + tuple(field for field in operands if selection or not field.selection)
 
 
 CHECKSUM_OFFSET = sum(field.bits for field in HEADER)

@@ -9,10 +9,10 @@ from rtl.isa.instructions import (
     CREDIT_BITS,
     HEADER,
     INSTRUCTION_BITS,
-    INSTRUCTIONS,
     UNITS,
     Field,
     Opcode,
+    fields_of,
 )
 
 NUMBER_BITS = 24  # instruction numbers, counted from the program's BEGIN = 0
@@ -37,21 +37,18 @@ HEADER_LAYOUT = data.StructLayout(_struct(HEADER))
 
 
 def operands_layout(opcode: Opcode, selection: bool = False) -> data.StructLayout:
-    """Layout of the operands of ``opcode``, without the header.
-
-    Fields that engines with ``selection`` of tokens have are there for these alone.
-    """
-    fields = tuple(field for field in INSTRUCTIONS[opcode] if selection or not field.selection)
-    return data.StructLayout(_struct(fields))
+    """Layout of the operands of ``opcode``, without the header; of an engine with ``selection``."""
+    return data.StructLayout(_struct(fields_of(opcode, selection)[len(HEADER) :]))
 
 
-def instruction_layout(opcode: Opcode) -> data.StructLayout:
+def instruction_layout(opcode: Opcode, selection: bool = False) -> data.StructLayout:
     """Layout of a whole instruction: ``header``, ``operands`` of ``opcode``, padding."""
-    used = HEADER_LAYOUT.size + operands_layout(opcode).size
+    operands = operands_layout(opcode, selection)
+    used = HEADER_LAYOUT.size + operands.size
     return data.StructLayout(
         {
             "header": HEADER_LAYOUT,
-            "operands": operands_layout(opcode),
+            "operands": operands,
             "padding": unsigned(INSTRUCTION_BITS - used),
         }
     )
@@ -61,25 +58,29 @@ MEMORY_OPCODES = (Opcode.LOAD, Opcode.STORE)
 """Instructions that move data between the chip and memory."""
 
 
-def dispatch_layout(opcode: Opcode) -> data.StructLayout:
+def dispatch_layout(opcode: Opcode, selection: bool = False) -> data.StructLayout:
     """An instruction as its unit receives it: operands, consumers to signal, number.
 
     One of ``MEMORY_OPCODES`` also has the ``parity`` of its image: two images may be in flight,
-    each with its own base addresses.
+    each with its own base addresses. With ``selection``, SOFTMAX also has ``select``: it is a
+    SELECT, and the lowest bits of its operands are those of SELECT.
     """
-    return data.StructLayout(
-        {
-            "operands": operands_layout(opcode),
-            "signal": unsigned(UNITS),
-            "number": unsigned(NUMBER_BITS),
-            **({"parity": unsigned(1)} if opcode in MEMORY_OPCODES else {}),
-        }
-    )
+    fields: dict[str, ShapeLike] = {
+        "operands": operands_layout(opcode, selection),
+        "signal": unsigned(UNITS),
+        "number": unsigned(NUMBER_BITS),
+    }
+    if opcode in MEMORY_OPCODES:
+        fields["parity"] = unsigned(1)
+    if selection and opcode is Opcode.SOFTMAX:
+        fields["select"] = unsigned(1)
+    return data.StructLayout(fields)
 
 
-def queued_layout(opcode: Opcode) -> data.StructLayout:
+def queued_layout(opcode: Opcode, selection: bool = False) -> data.StructLayout:
     """An instruction in the queue of its unit, with the producers that it waits for."""
-    return data.StructLayout({"dispatch": dispatch_layout(opcode), "wait": unsigned(UNITS)})
+    dispatch = dispatch_layout(opcode, selection)
+    return data.StructLayout({"dispatch": dispatch, "wait": unsigned(UNITS)})
 
 
 class Completion(data.Struct):

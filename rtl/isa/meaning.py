@@ -35,8 +35,7 @@ for r in row_tiles, lane in lane_first ... lane_first + lane_count - 1:
     g = groups since that of token: R tokens for KEYS, D for VALUES, 4 for RESIDUAL; SCORES 4 lanes
     destination[bank][destination_address + destination_stride * g + r] = y
     # ACTIVATIONS: mask_count granules from mask_first. SCORES: also maxima[slot][lane] over keys.
-    # RESIDUAL: y << residual_shift; if accumulate, added to what is there, saturating.
-    # compact: added to what is there as above; the sum goes to place[token + lane], if any, + r.
+    # RESIDUAL: y << residual_shift, saturating, if accumulate + what is there; KEPT: see SELECT
 """,
     Opcode.NORM: """
 for lane in lane_first ... lane_first + lane_count - 1:
@@ -52,7 +51,7 @@ for lane in lane_first ... lane_first + lane_count - 1:
     for key < keys: e[key] = 2 ** -((maxima[slot][lane] - s[key]) * multiplier >> shift), dithered
     for other keys: e[key] = 0
     activations[lane][destination_address ...] = e
-    # engines that select tokens, if importance, the last lane only, w and R of docs/numerics.md:
+    # if importance, of the last lane, with w, R and L of docs/numerics.md:
     #     importance[key] = (0 if importance_first else importance[key]) + (w[key] * R >> L + 7)
     scales[slot][lane] = the scale that divides by sum(e): context_multiplier, context_shift
 """,
@@ -68,9 +67,9 @@ for w in row_words + more_words:
     Opcode.SELECT: """
 stay = the keep keys < patches of the largest importance, of equal ones the lower
 for t in stay, then patches ... patches + others - 1, ascending:
-    p = how many of these tokens are below t                    # its place, p <= t
-    place[t] = (p % 4, address + stride * (p / 4))
+    place[t] = how many of these tokens are below t                # place[t] <= t
 place[t] = none for all other t < patches
+# MATMULs to KEPT write a token's sum where that of token place[t] lies, if any; stride is theirs.
 """,
     Opcode.END: """
 assert checksum == crc32(the program's bytes, this field as 0)

@@ -5,7 +5,8 @@ have one bank and are ``(words, ...)``. Banks and words: docs/design/0001-engine
 
 :func:`written_words` is the one statement in Python of the places: the interpreter writes there
 (:mod:`rtl.isa.semantics`), and the engine's writes are looked for there
-(:mod:`rtl.compiler.symbols`).
+(:mod:`rtl.compiler.symbols`). Where a MATMUL to KEPT writes depends on data: :func:`kept_words`,
+with the places that :func:`places_of` makes of the tokens that stay.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,10 @@ import numpy as np
 
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Destination, Instruction, Opcode, Target
-from rtl.model.numerics import BIAS_BITS, MULTIPLIER_BITS
+from rtl.model.numerics import BIAS_BITS, IMPORTANCE_BITS, MULTIPLIER_BITS
+
+NOWHERE = -1
+"""The place of a token that does not stay."""
 
 
 class Scratchpads:
@@ -57,6 +61,8 @@ class Scratchpads:
         multipliers = noise(0, (1 << MULTIPLIER_BITS) - 1, c.score_slots, tokens)
         shifts = noise(15, 27, c.score_slots, tokens)
         self.scales = np.stack([multipliers, shifts], axis=-1)  # by slot and lane
+        self.importance = noise(0, (1 << IMPORTANCE_BITS) - 1, c.select_tokens)
+        self.places = noise(NOWHERE, 0, placed_tokens(c))  # of each token among those that stay
 
     def granules(self, pad: np.ndarray) -> np.ndarray:
         """View a scratchpad of words as (banks, granules, depth lanes)."""
@@ -99,17 +105,60 @@ class TokenWords(NamedTuple):
 
 
 def written_words(i: Instruction, config: EngineConfig) -> TokenWords:
-    """Words that a MATMUL, a NORM, a SOFTMAX or a LOAD of RESIDUAL or PIXELS writes."""
+    """Words that a MATMUL, a NORM, a SOFTMAX or a LOAD of RESIDUAL or PIXELS writes.
+
+    Of a MATMUL to KEPT, those that it reads; it writes to :func:`kept_words`.
+    """
     if i.opcode is Opcode.LOAD:
         return _loaded_words(i, config)
     buffer, count = Destination.ACTIVATIONS.name, i["row_words"]
     if i.opcode is Opcode.SOFTMAX:
         count = i["key_words"]
     elif i.opcode is Opcode.MATMUL:
-        buffer, count = Destination(i["destination"]).name, i["row_tiles"]
+        kept = i["destination"] == Destination.KEPT
+        buffer = Destination.RESIDUAL.name if kept else Destination(i["destination"]).name
+        count = i["row_tiles"]
     first = i["token"] if buffer in ("KEYS", "VALUES", "RESIDUAL") else 0
     tokens, stride = first + lanes_of(i), i["destination_stride"]  # 0 of NORM and SOFTMAX
     return _words(config, buffer.lower(), tokens, count, first, i["destination_address"], stride)
+
+
+def kept_words(
+    i: Instruction, config: EngineConfig, places: np.ndarray
+) -> tuple[np.ndarray, TokenWords]:
+    """Words that a MATMUL to KEPT writes.
+
+    Parameters
+    ----------
+    i : Instruction
+    config : EngineConfig
+    places : (tokens,) int
+        The place of each token, as :func:`places_of` makes them.
+
+    Returns
+    -------
+    lanes : (tokens that stay,) int
+        Which of the instruction's tokens stay: 0 is the one of its first lane.
+    words : TokenWords
+        Of each of these.
+    """
+    own = places[i["token"] + lanes_of(i)]
+    lanes = np.flatnonzero(own != NOWHERE)
+    address, stride = i["destination_address"], i["destination_stride"]
+    count, first = i["row_tiles"], i["token"]
+    return lanes, _words(config, "residual", own[lanes], count, first, address, stride)
+
+
+def placed_tokens(config: EngineConfig) -> int:
+    """Count the tokens that have a place, others behind the patches included."""
+    return 2 * config.select_tokens
+
+
+def places_of(kept: np.ndarray, tokens: int) -> np.ndarray:
+    """Place of each of ``tokens`` tokens among the ``kept`` ones, ascending; or :data:`NOWHERE`."""
+    places = np.full(tokens, NOWHERE)
+    places[kept] = np.arange(len(kept))
+    return places
 
 
 def read_words(i: Instruction, config: EngineConfig) -> TokenWords:

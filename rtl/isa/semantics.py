@@ -39,8 +39,10 @@ from rtl.isa.instructions import (
 from rtl.isa.scratchpads import (
     Scratchpads,
     activation_mask,
+    kept_words,
     lanes_of,
     parameter_fields,
+    places_of,
     read_words,
     window,
     wrap,
@@ -149,6 +151,8 @@ class Interpreter:
             self._norm(instruction)
         elif instruction.opcode is Opcode.SOFTMAX:
             self._softmax(instruction)
+        elif instruction.opcode is Opcode.SELECT:
+            self._select(instruction)
         elif instruction.opcode is Opcode.LOAD:
             self._load(instruction, image)
         elif instruction.opcode is Opcode.STORE:
@@ -215,9 +219,12 @@ class Interpreter:
         if destination is Destination.ACTIVATIONS:
             mask = activation_mask(i, self.config)
             results = np.where(mask, self._raw(results), self.pads[place])
-        elif destination is Destination.RESIDUAL:
+        elif destination in (Destination.RESIDUAL, Destination.KEPT):
             base = self.pads[place] if i["accumulate"] else 0
             results = self.operations.add_residual(base, results, i["residual_shift"])
+            if destination is Destination.KEPT:
+                lanes, place = kept_words(i, self.config, self.pads.places)
+                results = results[lanes]
         elif scores:
             keys = np.arange(i["row_tiles"] * self.config.row_lanes).reshape(i["row_tiles"], -1)
             valid = np.where(keys < i["keys"], results, LOWEST_SCORE)
@@ -264,6 +271,23 @@ class Interpreter:
                 e.sum(), i["context_multiplier"], i["context_shift"]
             )
         self.pads[written_words(i, self.config)] = weights.reshape(words.shape)
+        if i["importance"]:
+            self._add_importance(i, words[-1].reshape(-1)[: i["keys"]], weights[-1].sum())
+
+    def _add_importance(self, i: Instruction, scores: np.ndarray, total: int) -> None:
+        """Add what one head's scores of the class token say of each key that there is room for."""
+        terms = self.operations.importance_terms(
+            scores, i["multiplier"], i["shift"], self.config.act_bits, total
+        )
+        own = self.pads.importance[: len(terms)]
+        own[:] = terms[: len(own)] + (0 if i["importance_first"] else own)
+
+    def _select(self, i: Instruction) -> None:
+        importance = window(self.pads.importance, 0, i["patches"], axis=0)
+        kept = self.operations.select(importance, i["keep"])
+        tokens = i["patches"] + i["others"]
+        kept = np.concatenate([kept, np.arange(i["patches"], tokens)])
+        window(self.pads.places, 0, tokens, axis=0)[:] = places_of(kept, tokens)
 
     def _normalise(self, r: np.ndarray, exponents: np.ndarray, i: Instruction) -> np.ndarray:
         """LayerNorm of a token with padded channels, which hold 0: they change no sum."""

@@ -12,11 +12,11 @@ from rtl.lib.streams import connect
 class UnitPort(Signature):
     """Instructions of ``opcode`` on their way in, completions on their way out.
 
-    Every unit has these members.
+    Every unit has these members. With ``selection``, the engine selects tokens.
 
     Members, as the unit sees them
     ------------------------------
-    i : In(stream of dispatch_layout(opcode))
+    i : In(stream of dispatch_layout(opcode, selection))
         Instructions, to be completed in this order.
     done : Out(Completion)
         The oldest instruction is complete: its last write has landed.
@@ -26,10 +26,10 @@ class UnitPort(Signature):
         The unit works in this cycle; only the performance counters look at it.
     """
 
-    def __init__(self, opcode: Opcode):
+    def __init__(self, opcode: Opcode, selection: bool = False):
         super().__init__(
             {
-                "i": In(stream.Signature(dispatch_layout(opcode))),
+                "i": In(stream.Signature(dispatch_layout(opcode, selection))),
                 "done": Out(Completion),
                 "idle": Out(1),
                 "busy": Out(1),

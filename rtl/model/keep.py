@@ -6,6 +6,8 @@ from dataclasses import replace
 from fractions import Fraction
 from math import ceil
 
+import numpy as np
+
 from boards.host import checks
 from rtl.errors import UserError
 from rtl.model.numerics import IMPORTANCE_HEADS
@@ -126,3 +128,31 @@ def check_keep(shape: NetworkShape, mean_features: bool = False) -> None:
                 f"{given}: the block has {block.heads} heads, and a patch's importance has room for"
                 f" {IMPORTANCE_HEADS}"
             )
+
+
+def original_tokens(
+    tensors: Mapping[str, np.ndarray], shape: NetworkShape, block: int
+) -> np.ndarray:
+    """Tokens that enter a block, by their index in front of the first one.
+
+    Parameters
+    ----------
+    tensors : mapping of str to array
+        The ``kept`` of the blocks before, by their names in docs/numerics.md, section 8; of an
+        image, or with a batch axis in front.
+    shape : NetworkShape
+    block : int
+        ``len(blocks)``: tokens that leave the last one.
+
+    Returns
+    -------
+    (tokens,), or (batch, tokens) where a block before selects and the tensors have a batch axis
+    """
+    found = np.arange(shape.tokens)
+    for index in range(block):
+        if shape.blocks[index].keep is not None:
+            kept = tensors[f"blocks.{index}.kept"]
+            found = np.take_along_axis(
+                np.broadcast_to(found, (*kept.shape[:-1], found.shape[-1])), kept, -1
+            )
+    return found

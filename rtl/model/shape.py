@@ -114,6 +114,12 @@ class NetworkShape:
         """Whether some block keeps only some of its patches."""
         return any(block.keep is not None for block in self.blocks)
 
+    @property
+    def keep(self) -> dict[int, int]:
+        """Patches that stay, by block: of those that keep only some."""
+        kept = enumerate(block.keep for block in self.blocks)
+        return {block: keep for block, keep in kept if keep is not None}
+
     def patches_in(self, block: int) -> int:
         """Patches that enter a block; ``len(blocks)``: those that leave the last one."""
         kept = [block.keep for block in self.blocks[:block] if block.keep is not None]

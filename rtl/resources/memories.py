@@ -210,7 +210,10 @@ def queues(engine: EngineConfig) -> dict[str, Memories]:
     write_bits = 1 + write.size - write["number"].width  # the instruction's number is not kept
     gelu = MemoryShape(TABLES * ENTRIES, 1, e.act_bits, reads=Gelu.SHARING)
     return {
-        "control": [(1, MemoryShape(e.queue_depth, 1, bits)) for bits in _instruction_bits()],
+        "control": [
+            (1, MemoryShape(e.queue_depth, 1, bits))
+            for bits in _instruction_bits(e.select_tokens > 0)
+        ],
         "store": [(1, MemoryShape(TokenReader.AHEAD, 1, 8 * e.residual_word_bytes))],
         "dma": [(1, MemoryShape(room, 1, _beat_bits(e))) for room in Reader.ROOM.values()],
         "matmul": [(PAIR * e.row_lanes // Gelu.SHARING, gelu)],
@@ -220,8 +223,8 @@ def queues(engine: EngineConfig) -> dict[str, Memories]:
 
 
 @cache
-def _instruction_bits() -> list[int]:
-    return [queued_layout(Opcode[unit.upper()]).size for unit in NAMES]
+def _instruction_bits(selection: bool) -> list[int]:
+    return [queued_layout(Opcode[unit.upper()], selection).size for unit in NAMES]
 
 
 def _beat_bits(engine: EngineConfig) -> int:

@@ -6,7 +6,7 @@ Everything is counted from the operands of the very program that runs.
 from collections import Counter
 from dataclasses import dataclass
 
-from rtl.compiler import Operation, Program
+from rtl.compiler import Operation, Plan, Program
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Activations, Destination, Opcode, Weights
 from rtl.isa.scratchpads import stored_beats, stored_words
@@ -90,6 +90,7 @@ def work_of(program: Program) -> Work:
             cycles += array_cycles(operation.operands, engine)
         reads, writes = scratchpad_bits(operation, engine)
         read_bits, written_bits = read_bits + reads, written_bits + writes
+    written_bits -= _dropped_bits(program.plan)
     return Work(
         macs=array_work(program.plan.shape),
         array_cycles=cycles,
@@ -130,6 +131,16 @@ def _fed_bits(operands: dict[str, int], engine: EngineConfig) -> int:
     return array_cycles(operands, engine) * engine.depth_lanes * word + parameters
 
 
+def _dropped_bits(plan: Plan) -> int:
+    """Count the bits that MATMULs to KEPT do not write, of all tokens that do not stay.
+
+    Which instruction writes how many depends on the image; their sum does not.
+    """
+    dropped = sum(plan.tokens_in(block) - plan.tokens_in(block + 1) for block in plan.shape.keep)
+    values = plan.width_tiles * plan.engine.row_lanes
+    return dropped * values * numerics.RESIDUAL_BITS
+
+
 def _drained_bits(operands: dict[str, int], engine: EngineConfig) -> tuple[int, int]:
     """Count the bits that a MATMUL's drain writes, and those before them that it reads."""
     destination = operands["destination"]
@@ -138,6 +149,7 @@ def _drained_bits(operands: dict[str, int], engine: EngineConfig) -> tuple[int, 
         Destination.ACTIVATIONS: engine.act_bits,
         Destination.SCORES: numerics.SCORE_BITS,
         Destination.RESIDUAL: numerics.RESIDUAL_BITS,
+        Destination.KEPT: numerics.RESIDUAL_BITS,
     }.get(Destination(destination), numerics.KV_BITS)
     if destination == Destination.ACTIVATIONS:
         rows = operands["mask_count"] * engine.depth_lanes

@@ -20,10 +20,15 @@ from math import ceil
 from typing import Any, Protocol
 
 from rtl.compiler.operations import Operation
+from rtl.compiler.tiles import divide_up
 from rtl.config import EngineConfig
-from rtl.isa.instructions import Activations, Destination, Weights
+from rtl.isa.instructions import Activations, Destination, Opcode, Weights
 from rtl.isa.scratchpads import stored_beats, stored_words
+from rtl.model.numerics import IMPORTANCE_BITS
 from rtl.timing.port import BURST_BEATS, NEVER, WRITES_IN_FLIGHT, MemoryPort, MemoryTiming
+
+DIGIT_BITS = 3  # of the threshold that SELECT finds in a pass
+IMPORTANCE_KEYS = 4  # to which a cycle adds
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,10 @@ class UnitLatencies:
         Cycles from the last beat of a pair's pass 1 to the first of its pass 2.
     norm_done, softmax_done : int
         Cycles from the last read to ``done``.
+    select_pass : int
+        Cycles of a pass of SELECT beyond those of its words.
+    select_done : int
+        Cycles of SELECT beyond its passes and pairs of tokens.
     load_check : int
         Cycles from taken until the next LOAD can be taken.
     load_gap : int
@@ -81,6 +90,8 @@ class UnitLatencies:
     norm_pair: int = 41
     norm_done: int = 17
     softmax_done: int = 44
+    select_pass: int = 8
+    select_done: int = 12
     load_check: int = 7
     load_gap: int = 1
     load_done: int = 1
@@ -233,7 +244,11 @@ class NormTiming:
 
 
 class SoftmaxTiming:
-    """Softmax: a word, or a part of it, per cycle, lane by lane.
+    """Softmax: a word, or a part of it, per cycle, lane by lane; and the selection of tokens.
+
+    SELECT, and a softmax that adds to the importance of keys, wait until the one before has added
+    its own, a few keys per cycle. Nothing else is taken while SELECT works: it passes over all
+    importances for each digit of the threshold, then writes a pair of places per cycle.
 
     Parameters
     ----------
@@ -242,21 +257,41 @@ class SoftmaxTiming:
     """
 
     def __init__(self, engine: EngineConfig, latencies: UnitLatencies):
-        self.parts = engine.softmax_parts
-        self.done = latencies.softmax_done
+        self.engine, self.parts = engine, engine.softmax_parts
+        self.latencies, self.done = latencies, latencies.softmax_done
         self.free = self.busy = 0.0
+        self.added = 0.0  # the cycle from which the importance of all keys is known
 
-    def cost(self, operation: Operation) -> tuple[int, int]:
-        """Return the first group of four lanes, and how many beats the words take."""
+    def cost(self, operation: Operation) -> tuple[int, int, int]:
+        """Return the first group of four lanes, the beats of the words, the cycles to add.
+
+        Of SELECT, that is -1 as it has no lanes, its cycles, and 0.
+        """
         operands = operation.operands
+        if operation.opcode is Opcode.SELECT:
+            return -1, self._select_cycles(operands), 0
         beats = operands["lane_count"] * operands["key_words"] * self.parts
-        return operands["lane_first"] // 4, beats
+        adding = divide_up(operands["keys"], IMPORTANCE_KEYS) if operands.get("importance") else 0
+        return operands["lane_first"] // 4, beats, adding
 
-    def execute(self, cost: tuple[int, int], taken: float) -> float:
-        first, beats = cost
+    def _select_cycles(self, operands: dict[str, int]) -> int:
+        words = divide_up(operands["patches"], self.engine.row_lanes)
+        pairs = divide_up(operands["patches"] + operands["others"], 2)
+        passes = divide_up(IMPORTANCE_BITS, DIGIT_BITS) * (words + self.latencies.select_pass)
+        return passes + pairs + self.latencies.select_done
+
+    def execute(self, cost: tuple[int, int, int], taken: float) -> float:
+        first, beats, adding = cost
+        if (first < 0 or adding) and self.added > taken:
+            taken = self.added
+        self.busy += beats
+        if first < 0:
+            self.free = taken + beats
+            return self.free
         last = taken + first + beats
         self.free = last + 1
-        self.busy += beats
+        if adding:
+            self.added = last + self.done + adding
         return last + self.done
 
 

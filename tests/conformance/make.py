@@ -6,20 +6,15 @@ what is in the files.
 """
 
 import hashlib
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from boards.host.features import features
-from boards.host.pictures import prepare
 from rtl.cli import command
-from rtl.files import atomic_write
 from rtl.model import (
     Features,
     HeadScales,
@@ -28,14 +23,15 @@ from rtl.model import (
     Linear,
     Preprocessing,
 )
+from rtl.model.keep import original_tokens
 from rtl.model.numerics import code_range
 from sim import golden
 from sim.random_model import random_images, random_model
+from tests.conformance.arrays import write_arrays
+from tests.conformance.pictures import RECIPES, write_preprocessing
 
 PROG = "python -m tests.conformance.make"
 IMAGES = 2  # for each model
-DTYPES = (np.uint8, np.int8, np.int16, np.int32)
-"""Types of the stored tensors: the first one that holds all values."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,8 @@ def main(options: ConformanceOptions) -> None:
 
 def reference(model: IntegerModel) -> dict[str, np.ndarray]:
     """Run golden: ``images`` (batch, height, width, channels), every tensor of numerics section 8
-    (batch, ...) by its name, and ``class`` (batch,) or ``features``.
+    (batch, ...) by its name, and ``class`` (batch,) or ``features``, with ``features.tokens`` where
+    these are of some tokens only.
     """
     images = random_images(model.image, IMAGES, seed=7)
     images[1, 0, 0], images[1, -1, -1] = 0, 255
@@ -68,27 +65,11 @@ def reference(model: IntegerModel) -> dict[str, np.ndarray]:
     output = golden.run(model, images, tensors=tensors)
     if isinstance(model.output, Features):
         made = {"features": features(model.output, output, model.shape.patches)}
+        if model.output.pool == "all" and model.shape.selects:
+            made["features.tokens"] = original_tokens(tensors, model.shape, len(model.blocks))
     else:
         made = {"class": output.argmax(axis=1)}
     return {"images": images, **tensors, **made}
-
-
-def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays as .npz without compression, whose bytes would differ between zlibs."""
-    stored: dict[str, Any] = {name: smallest(array) for name, array in arrays.items()}
-    with atomic_write(path) as file:
-        np.savez(file, **stored)
-
-
-def smallest(array: np.ndarray) -> np.ndarray:
-    """Store integers in the smallest of :data:`DTYPES` that holds them; floats as they are."""
-    if array.dtype == np.float32:
-        return array
-    for dtype in DTYPES:
-        limits = np.iinfo(dtype)
-        if array.size == 0 or (limits.min <= array.min() and array.max() <= limits.max):
-            return array.astype(dtype)
-    raise ValueError(f"values up to {array.max()} do not fit int32")
 
 
 # ------------------------------------------------------------ models
@@ -266,6 +247,44 @@ def pooled_front() -> IntegerModel:
     )  # fmt: skip
 
 
+def kept() -> IntegerModel:
+    """Patches kept one block behind another, at first all of them; registers between the others."""
+    return random_model(
+        image=(12, 16, 1), patch=4, width=20, head_dim=8,
+        blocks=[(2, 24), (1, 16), (3, 24), (2, 16)], classes=4, row_granularity=8, registers=2,
+        keep={0: 12, 1: 9, 2: 4}, seed=17,
+    )  # fmt: skip
+
+
+def kept_ties() -> IntegerModel:
+    """Patches of two kinds, equally important among themselves; activations of 4 bits."""
+    model = random_model(
+        image=(12, 12, 1), patch=2, width=16, head_dim=4, blocks=[(4, 16)] * 3, classes=3,
+        act_bits=4, row_granularity=4, keep={0: 23, 1: 1}, seed=18,
+    )  # fmt: skip
+    position = model.position.copy()
+    position[:36:2], position[1:36:2] = position[0], position[1]
+    embed = rescaled(model.embed, multiplier=0, rows=slice(0, 16))
+    return replace(model, position=position, embed=embed)
+
+
+def kept_one() -> IntegerModel:
+    """One patch beside the class token, which stays; twelve heads, activations of 8 bits."""
+    return random_model(
+        image=(8, 8, 3), patch=8, width=24, head_dim=2, blocks=[(12, 16), (2, 16)], classes=3,
+        act_bits=8, row_granularity=8, bits8_fraction=0.5, keep={0: 1}, seed=19,
+    )  # fmt: skip
+
+
+def kept_tokens() -> IntegerModel:
+    """Features of the tokens that are left, a register among them; a norm in front, two tables."""
+    return random_model(
+        image=(8, 16, 1), patch=4, width=16, head_dim=8, blocks=[(2, 24), (1, 24), (2, 16)],
+        row_granularity=8, output="tokens", pool="all", registers=1, front=True, two_tables=True,
+        keep={0: 5, 1: 3}, seed=20,
+    )  # fmt: skip
+
+
 def with_ends(layer: Linear) -> np.ndarray:
     """Give the first row of each width both ends of its range."""
     weight = layer.weight.copy()
@@ -304,74 +323,13 @@ MODELS: dict[str, Callable[[], IntegerModel]] = {
         front_tokens,
         pooled,
         pooled_front,
+        kept,
+        kept_ties,
+        kept_one,
+        kept_tokens,
     )
 }
 """The models by the names of their files."""
-
-
-# ------------------------------------------------------------ preprocessing
-
-GREY, COLOUR, PALETTE, TRANSPARENT, ANIMATED = (
-    "grey.pgm", "colour.ppm", "palette.png", "transparent.png", "animated.gif"
-)  # fmt: skip
-RECIPES: tuple[tuple[str, dict[str, Any]], ...] = (
-    (GREY, {"crop": [23, 31], "mode": "L"}),
-    (GREY, {"crop": [20, 20], "mode": "RGB", "invert": True}),
-    (COLOUR, {"crop": [20, 20], "mode": "L"}),
-    (COLOUR, {"crop": [16, 16], "mode": "RGB", "resize": 16}),
-    (COLOUR, {"crop": [16, 16], "mode": "RGB", "resize": 16, "interpolation": "bicubic"}),
-    (COLOUR, {"crop": [40, 41], "mode": "RGB", "resize": 57, "interpolation": "bicubic"}),
-    (COLOUR, {"crop": [22, 30], "mode": "L", "resize": 23, "invert": True}),
-    (PALETTE, {"crop": [20, 20], "mode": "RGB"}),
-    (TRANSPARENT, {"crop": [20, 20], "mode": "RGB"}),
-    (ANIMATED, {"crop": [20, 20], "mode": "L"}),
-    (COLOUR, {"crop": [20, 20], "mode": "RGB", "margin": "even"}),
-    (COLOUR, {"crop": [22, 30], "mode": "L", "margin": "even"}),
-    (GREY, {"crop": [30, 40], "mode": "L", "pad": 200, "invert": True}),
-    (COLOUR, {"crop": [40, 20], "mode": "RGB", "pad": 7, "margin": "even"}),
-    (COLOUR, {"crop": [18, 16], "mode": "RGB", "resize": [19, 18], "interpolation": "bicubic"}),
-    (COLOUR, {"crop": [24, 24], "mode": "RGB", "resize": 13, "pad": 0, "margin": "even"}),
-)
-"""An image file and a header's ``preprocessing``; what is not said is the default."""
-
-
-def write_preprocessing(folder: Path) -> None:
-    """Write image files, the recipes as JSON, and the pixels that each recipe gives."""
-    folder.mkdir(exist_ok=True)
-    write_images(folder)
-    recipes, arrays = [], {}
-    for index, (image, given) in enumerate(RECIPES):
-        recipe = recipe_of(given)
-        shape = (*recipe.crop, 1 if recipe.mode == "L" else 3)
-        arrays[str(index)] = prepare(folder / image, recipe, shape)
-        recipes.append({"image": image, "preprocessing": recipe.header(), "pixels": str(index)})
-    with atomic_write(folder / "recipes.json", "w") as file:
-        json.dump(recipes, file, indent=1)
-        file.write("\n")
-    write_arrays(folder / "pixels.npz", arrays)
-
-
-def recipe_of(given: dict[str, Any]) -> Preprocessing:
-    """A header's ``preprocessing``, in which lists stand for tuples."""
-    values: dict[str, Any] = {
-        key: tuple(v) if isinstance(v, list) else v for key, v in given.items()
-    }
-    return Preprocessing(**values)
-
-
-def write_images(folder: Path) -> None:
-    """Write one image of 23 x 31 pixels in each kind of file."""
-    [pixels] = random_images((23, 31, 3), 1, seed=11)
-    colour = Image.fromarray(pixels)
-    grey = Image.fromarray(pixels[..., 0])
-    palette = Image.fromarray(pixels[..., 1] >> 4, mode="P")
-    palette.putpalette([value * 16 % 256 for value in range(48)])
-    grey.save(folder / GREY)
-    colour.save(folder / COLOUR)
-    palette.save(folder / PALETTE, compress_level=0)
-    with_alpha = Image.fromarray(np.dstack([pixels, pixels[..., :1]]))
-    with_alpha.save(folder / TRANSPARENT, compress_level=0)
-    grey.save(folder / ANIMATED, save_all=True, append_images=[Image.new("L", grey.size)])
 
 
 if __name__ == "__main__":

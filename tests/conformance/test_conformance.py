@@ -1,6 +1,7 @@
 """The conformance files: golden agrees, the command makes them again, every feature occurs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,15 @@ import pytest
 from boards.host.pictures import prepare
 from rtl.board import load_board
 from rtl.cli import command
-from rtl.config import engine
+from rtl.compiler import compile_model
+from rtl.config import TINY, engine
+from rtl.isa.scratchpads import Scratchpads
+from rtl.isa.semantics import HostMemory, Interpreter
 from rtl.model import Features, IntegerModel, repack
 from rtl.model.numerics import code_range
-from sim import runner
+from sim import golden, runner
 from tests.conformance import make as conformance
+from tests.conformance.pictures import recipe_of
 
 FOLDER = Path(__file__).parent
 NAMES = sorted(conformance.MODELS)
@@ -54,7 +59,7 @@ def test_they_are_small():
 @pytest.mark.parametrize("recipe", json.loads((FOLDER / "preprocessing/recipes.json").read_text()))
 def test_preprocessing(recipe):
     pixels = np.load(FOLDER / "preprocessing/pixels.npz")[recipe["pixels"]]
-    given = conformance.recipe_of(recipe["preprocessing"])
+    given = recipe_of(recipe["preprocessing"])
     found = prepare(FOLDER / "preprocessing" / recipe["image"], given, pixels.shape)
     np.testing.assert_array_equal(found, pixels)
 
@@ -70,6 +75,18 @@ def test_the_rtl_agrees(name):
     run = runner.run(repack(model, engine(board.engine).row_lanes), arrays["images"], board)
     assert run.exact
     np.testing.assert_array_equal(run.output, arrays[model.output_tensor])
+
+
+@pytest.mark.parametrize("name", ["kept", "kept_ties", "kept_one"])
+def test_programs_agree(name):
+    """On the instruction set's interpreter: an engine that selects tokens, of any width."""
+    model, arrays = load(name)
+    sizes = replace(TINY, act_bits=model.act_bits, select_tokens=256)
+    compiled = compile_model(repack(model, sizes.row_lanes), sizes)
+    images, offset = arrays["images"], compiled.memory.program_offset
+    host = HostMemory(compiled.region, images.tobytes(), offset, len(images))
+    output = Interpreter(Scratchpads(sizes, 0), golden, host).run()
+    np.testing.assert_array_equal(compiled.output(output), arrays["logits"])
 
 
 # ------------------------------------------------------------ every feature
@@ -121,8 +138,42 @@ def test_format_3():
     assert {bool(model.registers) for model in poolers} == {True, False}
 
 
+def test_format_4():
+    found = {name: load(name) for name in NAMES}
+    found = {name: (m, tensors) for name, (m, tensors) in found.items() if m.shape.selects}
+    keeps = [[b.keep for b in model.blocks] for model, _ in found.values()]
+    assert any(None not in keep[:2] for keep in keeps)  # one block behind another
+    firsts = {model.blocks[0].keep == model.shape.patches for model, _ in found.values()}
+    assert firsts == {True, False}
+    assert {model.act_bits for model, _ in found.values()} == {4, 6, 8}
+    assert {model.tokens for model, _ in found.values()} >= {2}
+    assert {bool(model.registers) for model, _ in found.values()} == {True, False}
+    model, tensors = found["kept"]
+    for block in (1, 2):  # each image keeps patches of its own
+        assert (np.diff(tensors[f"blocks.{block}.kept"].astype(int), axis=0) != 0).any()
+    model, tensors = found["kept_tokens"]
+    left = tensors["features.tokens"]
+    assert left.shape == tensors["features"].shape[:2] == (2, 5)
+    assert (left[:, -2:] == [model.shape.patches, model.shape.patches + 1]).all()
+
+
+def test_ties_go_to_the_patches_in_front():
+    tensors = load("kept_ties")[1]
+    for block, keep in ((0, 23), (1, 1)):
+        for importance, kept in zip(
+            tensors[f"blocks.{block}.importance"].tolist(),
+            tensors[f"blocks.{block}.kept"].tolist(),
+            strict=True,
+        ):
+            stay, dropped = kept[:keep], set(range(len(importance))) - set(kept)
+            threshold = min(importance[j] for j in stay)
+            equal = [j for j in dropped if importance[j] == threshold]
+            assert equal and all(importance[j] <= threshold for j in dropped)
+            assert min(equal) > max(j for j in stay if importance[j] == threshold)
+
+
 def test_format_2():
-    assert values_of(lambda m: m.format) == {1, 2, 3}
+    assert values_of(lambda m: m.format) == {1, 2, 3, 4}
     dense = values_of(lambda m: isinstance(m.output, Features) and pool_of(m))
     assert dense == {False, "token", "mean", "all", "attention"}
     outputs = [model.output for model, _ in models() if isinstance(model.output, Features)]

@@ -1,6 +1,7 @@
 """``python -m nas.fit``: its figures are the timing model's, its refusals the compiler's."""
 
 import json
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def run(*args: str) -> int:
 def test_deit_small_on_all_boards(tmp_path, capsys):
     assert run("deit_small", "--w8", "0.25", "--json", str(tmp_path / "fit.json")) == 0
     report = json.loads((tmp_path / "fit.json").read_text())
-    assert (report["schema"], report["model"], report["w8"]) == (2, "deit_small", 0.25)
+    assert (report["schema"], report["model"], report["w8"]) == (3, "deit_small", 0.25)
     rows = {row["board"]: row for row in report["boards"]}
     assert rows.keys() == set(board_names())
     assert "residual stream of 197 tokens" in rows["ulx3s"]["refusal"]  # of 384 channels
@@ -57,6 +58,58 @@ def test_deit_small_on_all_boards(tmp_path, capsys):
     out = capsys.readouterr().out
     assert f"{expected:,.0f}" in out and f"{high - 1:+.1%}" in out
     assert max(map(len, out.splitlines())) <= 110
+
+
+@pytest.fixture
+def selecting(tmp_path):
+    """The file of an engine: zcu102's, but selecting tokens."""
+    path = tmp_path / "selecting.json"
+    path.write_text(json.dumps(replace(ZCU102, name="selecting", select_tokens=256).to_json()))
+    return str(path)
+
+
+def test_tokens_that_stay(tmp_path, selecting, capsys):
+    """Of 196 patches 138 stay, then 97, of which the class token makes 98, then 68."""
+    arguments = ["deit_tiny", "--board", "zcu102", "--engine", selecting, "--keep"]
+    report = tmp_path / "fit.json"
+    assert run(*arguments, "3:0.7,6:0.7,9:0.7", "--json", str(report)) == 0
+    out = capsys.readouterr().out
+    assert "deit_tiny, keep 3:0.7,6:0.7,9:0.7" in out and "token tile" not in out
+    found = json.loads(report.read_text())
+    assert found["keep"] == {"3": 138, "6": 97, "9": 68}
+    (board,) = found["boards"]
+    assert board["estimate"]["cycles_per_image"] < 113_000  # of 156,000
+    assert run(*arguments, "3:144") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    hint = "zcu102: blocks.3 keeps 144 patches: the class token would open a token tile of 18 lanes"
+    assert f"{hint}; 143 patches and all others fill 8 tiles" in out
+
+
+@pytest.mark.parametrize(
+    ("keep", "message"),
+    [
+        ("3:197", "blocks.3.keep is 197: it must be an integer from 1 to 196"),
+        ("3:9,4:10", "blocks.4.keep is 10: it must be an integer from 1 to 9"),
+        ("3:0", "blocks.3.keep is 0"),
+        ("11:9", "blocks.11.keep is 9: nothing behind the last block would be spared"),
+        ("12:9", "there is no block 12"),
+        ("3:1.5", "a ratio must be above 0 and at most 1"),
+        ("all", "--keep has 'all'"),
+    ],
+)
+def test_tokens_that_cannot_stay(keep, message, selecting, capsys):
+    arguments = ["deit_tiny", "--board", "zcu102", "--engine", selecting, "--keep", keep]
+    assert run(*arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_networks_and_engines_that_select_no_tokens(capsys):
+    assert run("deit_tiny", "--board", "zcu102", "--keep", "3:143") == 2
+    assert "blocks.3 keeps 143 of 196 patches: engine 'zcu102' selects none" in (
+        capsys.readouterr().err
+    )
+    assert run(DIGITS, "--keep", "0:9") == 2
+    assert "--keep is for float networks" in capsys.readouterr().err
 
 
 def test_a_network_of_ones_own(tmp_path):

@@ -54,7 +54,7 @@ def explained(tmp_path_factory) -> list[dict]:
 
 
 def test_fit(fitted):
-    assert fitted.keys() == {key.removesuffix("[]") for key in keys(FIT)}
+    assert fitted.keys() == {key.removesuffix("[]").removesuffix(".*") for key in keys(FIT)}
     assert f"| `schema` | {fitted['schema']} |" in section(FIT)
 
 
@@ -63,7 +63,7 @@ def test_explain(explained):
     known = keys(EXPLAIN) | keys(BOARD)
     paths = {path for report in explained for path in found(report, known)}
     assert paths <= known
-    rare = {"estimate.work.energy_joules", "nearest[].design.extrapolated[]", "caveats[]"}
+    rare = {"estimate.work.energy_joules", "nearest[].design.extrapolated[]", "caveats[]", "keep.*"}
     assert known - paths <= rare
     assert f"| `schema` | {explained[0]['schema']} |" in section(EXPLAIN)
 
@@ -78,10 +78,10 @@ def test_calibrate(tmp_path):
 
 
 def test_evaluate(tmp_path, monkeypatch):
-    """Of features, and of classes; a host network has outputs as well."""
+    """Of features, of classes, of selected tokens; a host network has outputs as well."""
     known, paths = keys(EVALUATE), set()
-    for classes in (0, 7):
-        exact = network(classes)
+    for classes, keep in ((0, None), (7, None), (0, {0: 4})):
+        exact = network(classes, keep=keep)
         monkeypatch.setattr(job, "read", lambda name, options, exact=exact: exact)
         quantized(exact).save(tmp_path / "a.pulsar")
         images = random_images(4)
@@ -91,7 +91,8 @@ def test_evaluate(tmp_path, monkeypatch):
         report = written(evaluate, tmp_path / "a.json", *args, *more)
         paths |= set(found(report, known))
         shutil.rmtree(tmp_path / "images")
-    assert paths <= known and known - paths == {"likeness.*.correlation"}
+    of_outputs = {f"{head}likeness.*.correlation" for head in ("", "selection.")}
+    assert paths <= known and known - paths == of_outputs
     assert f"| `schema` | {job.SCHEMA} |" in section(EVALUATE)
 
 
@@ -174,7 +175,7 @@ def test_vit():
 def test_engine():
     assert list(re.findall(r"^\| `(\w+)` \|", section(ENGINE), re.MULTILINE)) == list(asdict(TINY))
     defaults = [field.name for field in fields(EngineConfig) if field.default is not MISSING]
-    assert defaults == list(asdict(TINY))[-6:]  # "the last six"
+    assert defaults == list(asdict(TINY))[-7:]  # "the last seven"
 
 
 def test_what_the_page_does_not_know_is_found():

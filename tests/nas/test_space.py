@@ -109,3 +109,89 @@ def test_space_refuses_what_does_not_fit():
 def test_a_head_on_the_mean_needs_no_class_token():
     shape = replace(DIGITS, pool="mean").shape(DIGITS.largest())
     assert shape.mean_pool and shape.tokens == shape.patches == 16
+
+
+KEEPING = replace(DIGITS, patch=4, keeps=(0.5, 0.7))  # 49 patches
+
+
+def keeps_of(arch: Arch) -> list[float | None]:
+    return [block.keep for block in arch.blocks]
+
+
+def test_a_space_without_keeps_has_no_such_gene():
+    assert len(KEEPING.gene_choices) == len(DIGITS.gene_choices) + DIGITS.depths[-1]
+    assert "keep" not in json.dumps(DIGITS.largest().to_json())
+    with pytest.raises(ValueError, match=r"keep must be one of \(None,\), not 0.5"):
+        DIGITS.encode(KEEPING.smallest())
+
+
+def test_keep_is_a_gene_of_every_block_but_the_last():
+    smallest, largest = KEEPING.smallest(), KEEPING.largest()
+    assert keeps_of(smallest) == [0.5, None] and set(keeps_of(largest)) == {None}
+    assert KEEPING.decode([0] * len(KEEPING.gene_choices)) == smallest
+    assert KEEPING.decode(np.array(KEEPING.gene_choices) - 1) == largest
+    rng = np.random.default_rng(0)
+    sampled = [KEEPING.sample(rng) for _ in range(50)]
+    assert {keep for arch in sampled for keep in keeps_of(arch)[:-1]} == {0.5, 0.7, None}
+    assert {arch.blocks[-1].keep for arch in sampled} == {None}
+    for arch in sampled:
+        assert Arch.from_json(json.loads(json.dumps(arch.to_json()))) == arch
+        assert KEEPING.decode(KEEPING.encode(arch)) == arch
+
+
+def test_active_genes_are_those_that_change_the_arch():
+    arch = KEEPING.smallest()
+    genes, active = KEEPING.encode(arch), KEEPING.active_genes(arch.depth)
+    changed = []
+    for gene in range(len(genes)):
+        other = genes.copy()
+        other[gene] = 0 if genes[gene] else 1
+        if KEEPING.decode(other) != arch:
+            changed.append(gene)
+    assert changed == active.tolist()
+    assert DIGITS.active_genes(2).tolist() == list(range(4 + 2 * 8))
+
+
+def test_mutation_and_crossover_choose_keeps():
+    rng, mutated, children = np.random.default_rng(1), set(), set()
+    smallest, largest = KEEPING.smallest(), KEEPING.largest()
+    for _ in range(30):
+        arch = KEEPING.mutate(largest, rng)
+        KEEPING.encode(arch)
+        mutated |= set(keeps_of(arch)[:-1])
+        children.add(tuple(keeps_of(KEEPING.crossover(smallest, largest, rng))))
+    assert mutated == {0.5, 0.7, None}
+    assert {(0.5, None), (0.5, None, None, None), (None,) * 4} <= children
+
+
+def test_uniform_subnets_keep_alike_in_all_blocks_but_the_last():
+    found = KEEPING.uniform()
+    assert len(set(found)) == len(found) == 3**6
+    assert all(len(set(keeps_of(arch)[:-1])) == 1 for arch in found)
+    single = replace(KEEPING, depths=(1,)).uniform()
+    assert len(single) == 3**4  # without a choice
+
+
+def test_numbers_of_patches_that_are_not_left_drop_nothing():
+    space = replace(DIGITS, patch=4, keeps=(24, 35))
+    arch = space.largest()
+    keeps = 24, 35, 24, None
+    blocks = tuple(replace(b, keep=k) for b, k in zip(arch.blocks, keeps, strict=True))
+    given = replace(arch, blocks=blocks)
+    assert keeps_of(space.decode(space.encode(given))) == [24, None, None, None]
+    assert space.kept(given) == [24, None, None, None]
+
+
+def test_the_shape_has_the_patches_that_stay():
+    arch = KEEPING.decode([2] * len(KEEPING.gene_choices))  # keeps all
+    assert [block.keep for block in KEEPING.shape(arch).blocks] == [None] * 4
+    genes = KEEPING.encode(arch)
+    genes[12], genes[30] = 1, 0  # keeps of blocks 0 and 2
+    shape = KEEPING.shape(KEEPING.decode(genes))
+    assert [block.keep for block in shape.blocks] == [35, None, 18, None]
+    assert [shape.tokens_in(block) for block in range(5)] == [50, 36, 36, 19, 19]
+
+
+def test_keeps_need_a_class_token():
+    with pytest.raises(ValueError, match=r"keeps must be \(\) with pool 'mean', not \(0.5, 0.7\)"):
+        replace(KEEPING, pool="mean")

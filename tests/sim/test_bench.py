@@ -83,6 +83,9 @@ def test_cycles_by_kind_are_those_of_the_trace(files):
         (["--w8", "1.5"], "the fraction of 8-bit rows must be from 0 to 1, not 1.5"),
         (["--model", "deit_huge"], "no model 'deit_huge': choose one of deit_tiny"),
         (["--model", str(DIGITS), "--w8", "0.5"], "--w8 is for the named models"),
+        (["--model", str(DIGITS), "--keep", "0:9"], "--keep is for the named models"),
+        (["--keep", "3:143"], "blocks.3 keeps 143 of 196 patches: engine 'zcu102' selects none"),
+        (["--keep", "3:197"], "blocks.3.keep is 197: it must be an integer from 1 to 196"),
     ],
 )
 def test_mistakes(arguments, message, monkeypatch, capsys):

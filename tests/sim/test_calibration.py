@@ -69,6 +69,7 @@ def errors_of(engine, images):
         {"output": "tokens", "two_tables": True},
         {"output": "tokens", "pool": "all", "class_token": False},
         {"front": True},
+        {"keep": {0: 9, 1: 4}, "registers": 1},
         {"output": "tokens", "pool": "attention", "class_token": False},
     ],
     ids=str,

@@ -14,6 +14,11 @@ spread among the items. With two slots::
 
 Where the key and value banks hold only one group, its last contexts come before the next group's
 projections. Within a group, heads outside and token tiles inside.
+
+In a block that keeps only some patches, the softmax of the class token's tile adds up what each
+patch is worth, head by head, and SELECT follows the last head's. So that nobody waits for it, the
+class token's tile comes first in the last group, and that group's V comes behind as many items as
+there are slots: the array is busy while the softmax unit selects.
 """
 
 from collections import deque
@@ -22,7 +27,7 @@ from itertools import cycle
 from typing import NamedTuple
 
 from rtl.compiler.lowering.layers import Layers
-from rtl.compiler.lowering.layout import AttentionLayout
+from rtl.compiler.lowering.layout import IMPORTANCE, PLACES, AttentionLayout
 from rtl.compiler.operations import Operation, Span, Subject
 from rtl.compiler.requests import Pending
 from rtl.compiler.runs import RowRun, RowTiles
@@ -31,10 +36,11 @@ from rtl.isa.instructions import Destination, Format, Opcode, Weights
 
 
 class AttentionItem(NamedTuple):
-    """The three operations of one head and one token tile."""
+    """The operations of one head and one token tile."""
 
     scores: Pending
-    softmax: Pending
+    softmax: tuple[Pending, ...]
+    """Also SELECT, behind the last one that adds to the importance of patches."""
     context: Pending
 
 
@@ -63,6 +69,7 @@ class BlockAttention:
         self.queries = self.plan.query_tiles(block)
         self.keys = self.plan.tokens_in(block)
         self.key_tiles, self.value_depth = self.plan.key_tiles(block), self.plan.value_depth(block)
+        self.keep = self.plan.shape.blocks[block].keep
         self.layout = AttentionLayout(self.plan, block)
         self.slots = cycle(range(self.layout.slots))
         self.names = {x: f"blocks.{block}.{x}" for x in ("scores", "attention", "context")}
@@ -73,20 +80,23 @@ class BlockAttention:
         """Projections and items of all groups, pipelined."""
         pending: deque[Pending] = deque()  # contexts that belong to the latest softmaxes
         most = self.layout.slots - 1
+        last = self.layout.groups - 1
         yield from self.projections(0)
         for group in range(self.layout.groups):
-            more = group + 1 < self.layout.groups
+            more = group < last
             room = self.layout.resident_groups > 1
             ahead = list(self.projections(group + 1)) if more and room else []
-            items = [(head, tile) for head in self.layout.heads_of(group) for tile in self.queries]
+            items = list(self.items(group))
             # Contexts of the group before still read the values that the projections ahead
             # overwrite: those come with the last of these contexts, or later.
             without = min(max(0, len(pending) - 1), len(items) - 1)
             shares = [[]] * without + list(evenly(ahead, len(items) - without))
+            if not more and self.keep is not None:
+                shares[min(most, len(items) - 1)] = list(self.project(group, "v"))
             for i, ((head, tile), share) in enumerate(zip(items, shares, strict=True)):
                 item = self.item(group, head, tile)
                 yield item.scores
-                yield item.softmax
+                yield from item.softmax
                 before = max(0, len(pending) - i)  # of these contexts
                 count = before if before and share else int(len(pending) == most)
                 ready = [pending.popleft() for _ in range(count)]
@@ -99,11 +109,16 @@ class BlockAttention:
         yield from pending
 
     def projections(self, group: int) -> Iterator[Pending]:
-        """K, V and Q of a group's heads; Q only of tokens that attend."""
+        """K, V and Q of a group's heads, but for V that comes later."""
+        later = self.keep is not None and group == self.layout.groups - 1
+        return self.project(group, "kq" if later else "kvq")
+
+    def project(self, group: int, names: str) -> Iterator[Pending]:
+        """Matrices of a group's heads by their names; Q only of tokens that attend."""
         tiles = self.layout.row_tiles[group]
         layers = self.plan.layers(self.block)
         queries = {tile.index: tile for tile in self.queries}
-        pieces = [RowTiles(layers[name], tiles.start, len(tiles)) for name in "kvq"]
+        pieces = [RowTiles(layers[name], tiles.start, len(tiles)) for name in names]
         for block in self.layers.weight_blocks(*pieces):
             for tile in self.plan.tiles_in(self.block):
                 for run in block.runs:
@@ -114,14 +129,37 @@ class BlockAttention:
                         operation = self.project_queries(run, queries[tile.index])
                         yield Pending(operation, (block,))
 
+    def items(self, group: int) -> Iterator[tuple[int, TokenTile]]:
+        """Head and token tile of a group's items, in their order."""
+        heads, tiles = self.layout.heads_of(group), self.queries
+        if self.keep is not None and group == self.layout.groups - 1:
+            *tiles, class_tile = tiles
+            yield from ((head, class_tile) for head in heads)
+        yield from ((head, tile) for head in heads for tile in tiles)
+
     def item(self, group: int, head: int, tile: TokenTile) -> AttentionItem:
         """Scores, softmax and context, in the next slot."""
         slot, queries = next(self.slots), self.layout.head_queries(tile, head)
         return AttentionItem(
             Pending(self.scores(group, head, tile, slot, queries)),
-            Pending(self.softmax(head, tile, slot)),
+            tuple(map(Pending, self.softmaxes(head, tile, slot))),
             Pending(self.context(group, head, tile, slot, queries)),
         )
+
+    def softmaxes(self, head: int, tile: TokenTile, slot: int) -> Iterator[Operation]:
+        """The softmax of an item; of the class token's tile, also what selects the patches."""
+        softmax = self.softmax(head, tile, slot)
+        if self.keep is None or tile != self.queries[-1]:
+            yield softmax
+            return
+        flags = {"importance": 1, "importance_first": int(head == 0)}
+        yield softmax._replace(
+            operands=softmax.operands | flags,
+            reads=(*softmax.reads, IMPORTANCE),
+            writes=(*softmax.writes, IMPORTANCE),
+        )
+        if head == self.layout.heads - 1:
+            yield self.select(self.keep)
 
     # ------------------------------------------------------------ single operations
 
@@ -217,6 +255,19 @@ class BlockAttention:
         reads = (weights, values, layout.scales[slot])
         subject = self.subject("context", "context", tile, head, first)
         return Operation(Opcode.MATMUL, operands, reads, (result,), subject)
+
+    def select(self, keep: int) -> Operation:
+        """The patches that stay, and where each token goes."""
+        plan = self.plan
+        operands = {
+            "patches": plan.shape.patches_in(self.block),
+            "keep": keep,
+            "others": plan.shape.others,
+            "stride": plan.width_tiles,
+        }
+        name = f"blocks.{self.block}.kept"
+        subject = Subject("select", name, name, self.block)
+        return Operation(Opcode.SELECT, operands, (IMPORTANCE,), (PLACES,), subject)
 
     def subject(
         self, kind: str, tensor: str, tile: TokenTile, head: int, row_tile: int = 0

@@ -1,10 +1,10 @@
 """One operation for a piece of a matrix or a LayerNorm, and the requests for its constants."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from rtl.compiler.constants import Constants
-from rtl.compiler.lowering.layout import norm_output, residual_tokens
+from rtl.compiler.lowering.layout import PLACES, norm_output, residual_tokens
 from rtl.compiler.operations import MemorySpace, Operation, Span, Subject
 from rtl.compiler.requests import Exponents, Pending, Request, WeightBlock
 from rtl.compiler.runs import RowRun, RowTiles, cut_into_blocks
@@ -64,12 +64,12 @@ class Layers:
 
     # ------------------------------------------------------------ operations
 
-    def norm(self, name: str) -> Callable[[TokenTile], Pending]:
-        """Return a function that makes the operation of LayerNorm ``name`` for a token tile."""
+    def norm(self, name: str) -> Callable[[TokenTile], list[Pending]]:
+        """Return a function that lists the one operation of LayerNorm ``name`` for a token tile."""
         plan = self.plan
         exponents = Exponents(self.constants.exponents(name), plan.width_tiles)
 
-        def build(tile: TokenTile) -> Pending:
+        def build(tile: TokenTile) -> list[Pending]:
             output = self.norm_outputs[tile.index]
             operands = {
                 "source_address": plan.residual_word(tile.token),
@@ -83,7 +83,7 @@ class Layers:
             }
             subject = Subject("norm", name, name, tile=tile)
             reads, writes = (residual_tokens(tile),), (output,)
-            return Pending(Operation(Opcode.NORM, operands, reads, writes, subject), (exponents,))
+            return [Pending(Operation(Opcode.NORM, operands, reads, writes, subject), (exponents,))]
 
         return build
 
@@ -143,6 +143,20 @@ class Layers:
         tokens = residual_tokens(tile)
         return Writeback(operands, writes=(tokens,), reads=(tokens,) if add else ())
 
+    def to_kept(self, run: RowRun, tile: TokenTile, block: int) -> Writeback:
+        """Into the residual stream as :meth:`to_residual` adds, but each token that stays behind
+        ``block`` to its place among these, and no others.
+
+        A place is not above the token's, and below it by as many tokens as go, at most.
+        """
+        operands, (tokens,), _ = self.to_residual(run, tile)
+        stay = self.plan.tokens_in(block + 1)
+        dropped = self.plan.tokens_in(block) - stay
+        start, stop = max(0, tokens.start - dropped), min(tokens.stop, stay)
+        places = tokens._replace(start=start, stop=stop)
+        operands |= {"destination": Destination.KEPT}
+        return Writeback(operands, writes=(places,), reads=(tokens, PLACES))
+
     def to_activations(self, run: RowRun, result: Span) -> Writeback:
         """Into the activations; ``result`` is where all row tiles of the layer go."""
         granules = self.plan.engine.granules
@@ -188,7 +202,7 @@ def times(
     tiles: Sequence[TokenTile],
     build: Callable[[RowRun, TokenTile], Operation],
     needs: Callable[[RowRun, TokenTile], tuple[Request, ...]] | None = None,
-    then: Callable[[TokenTile], Pending] | None = None,
+    then: Callable[[TokenTile], Iterable[Pending]] | None = None,
 ) -> Iterator[Pending]:
     """List the product of all row blocks and all token tiles.
 
@@ -201,7 +215,7 @@ def times(
     needs : callable or None
         Returns the requests of an operation besides the weights.
     then : callable or None
-        Makes an operation that follows the last block, tile by tile.
+        Lists the operations that follow the last block, tile by tile.
     """
     for block in blocks:
         for tile in tiles:
@@ -209,4 +223,4 @@ def times(
                 requests = (block, *needs(run, tile)) if needs else (block,)
                 yield Pending(build(run, tile), requests)
             if then and block is blocks[-1]:
-                yield then(tile)
+                yield from then(tile)

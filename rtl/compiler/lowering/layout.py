@@ -19,6 +19,7 @@ from rtl.compiler.operations import MemorySpace, Span
 from rtl.compiler.sizes import Plan
 from rtl.compiler.tiles import TokenTile, divide_up
 
+IMPORTANCE, PLACES = (Span(space, 0, 1) for space in (MemorySpace.IMPORTANCE, MemorySpace.PLACES))
 HEAD_GROUPS = 3  # the heads of a block are projected in about as many groups
 
 

@@ -11,6 +11,7 @@ MLP), tiles are cut into groups and the weights are fetched again for each group
 Constants take their place in the MODEL region in the order in which this module asks for them.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from rtl.compiler.lowering.attention import BlockAttention
@@ -78,14 +79,14 @@ class NetworkListing:
         def needs(run: RowRun, tile: TokenTile) -> tuple[Request, ...]:
             return positions[tile.index], *pixels.strips(tile)
 
-        def normalize(tile: TokenTile) -> Pending:
+        def normalize(tile: TokenTile) -> list[Pending]:
             return norm(plan.all_tiles[tile.index])  # tokens without a patch too, if in this tile
 
         groups = list(pixels.groups())
         for group, group_blocks in zip(groups, per_group(blocks, len(groups)), strict=True):
             yield from times(group_blocks, group, embed, needs, then=normalize)
         for tile in plan.all_tiles[len(plan.patch_tiles) :]:  # without patches
-            operation, requests = norm(tile)
+            [(operation, requests)] = norm(tile)
             yield Pending(operation, (*requests, positions[tile.index]))
 
     def front(self, matrix: TiledMatrix) -> Iterator[Pending]:
@@ -106,13 +107,25 @@ class NetworkListing:
         layout, tensor = AttentionLayout(plan, block), f"blocks.{block}.attended"
         norm = layers.norm(f"blocks.{block}.norm2")
 
+        selects = plan.shape.blocks[block].keep is not None
+        dropped = plan.tokens_in(block) - plan.tokens_in(block + 1)
+        waiting = deque(plan.output_tiles(block))
+
         def project(run: RowRun, tile: TokenTile) -> Operation:
             context = layout.queries(tile)  # over Q
-            writeback = layers.to_residual(run, tile, add=not plan.shape.pools(block))
+            if selects:
+                writeback = layers.to_kept(run, tile, block)
+            else:
+                writeback = layers.to_residual(run, tile, add=not plan.shape.pools(block))
             return layers.matmul("proj", tensor, run, tile, context, writeback)
 
+        def complete(tile: TokenTile) -> Iterator[Pending]:
+            """Norms of tiles in which nothing is written any more, whatever is selected."""
+            while waiting and waiting[0].tokens.stop + dropped <= tile.tokens.stop:
+                yield from norm(waiting.popleft())
+
         blocks = layers.weight_blocks(all_rows(plan.layers(block)["proj"]))
-        yield from times(blocks, plan.query_tiles(block), project, then=norm)
+        yield from times(blocks, plan.query_tiles(block), project, then=complete)
 
     def mlp(self, block: int) -> Iterator[Pending]:
         """Fc1 and fc2, for as many token tiles at a time as hidden activations fit.
@@ -183,7 +196,7 @@ class NetworkListing:
         tiles = self.plan.hidden_tiles(block)
         return words(self.plan, self.plan.norm_words + (tile.index - first) * tiles, tiles)
 
-    def store_tokens(self, tile: TokenTile) -> Pending:
+    def store_tokens(self, tile: TokenTile) -> list[Pending]:
         """The residual words of a tile, which nobody writes any more, to memory."""
         plan, first = self.plan, tile.tokens.start
         operands = {
@@ -197,7 +210,7 @@ class NetworkListing:
         }
         block = len(plan.shape.blocks) - 1
         subject = Subject("store", f"blocks.{block}.output", "", block, tile)
-        return Pending(Operation(Opcode.STORE, operands, (residual_tokens(tile),), (), subject))
+        return [Pending(Operation(Opcode.STORE, operands, (residual_tokens(tile),), (), subject))]
 
     def classifier(self) -> Iterator[Pending]:
         """Logits of the class token or of the mean, part by part: scratchpad, then STORE."""

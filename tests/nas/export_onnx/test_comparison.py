@@ -49,6 +49,16 @@ def test_features_are_compared():
         compare(changed(content, "features/matrix"), model, images)
 
 
+def test_indices_of_tokens_are_compared():
+    sizes = {"width": 16, "blocks": ((1, 16),) * 3, "row_granularity": 8, "output": "tokens"}
+    model, other = (random_model(**sizes, pool="all", keep={0: 9, 1: n}) for n in (4, 5))
+    images = random_images(model.image, 2)
+    content = export(model)
+    assert compare(content, model, images).codes == 2 * (5 * 16 + 5)
+    with pytest.raises(ToolError, match=r"image 1: blocks.2.output has shape \(1, 5, 16\)"):
+        compare(content, other, images)
+
+
 def test_another_models_images():
     model, other = random_model(**SMALL), random_model(**SMALL, classes=11)
     with pytest.raises(ToolError, match=r"image 1: logits has shape \(1, 10\)"):

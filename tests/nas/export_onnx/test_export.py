@@ -62,8 +62,20 @@ def test_one_output_or_every_tensor():
     assert sizes["blocks.0.scores"] == ["batch", 1, 17, 17]
 
 
-def test_any_batch():
-    model = random_model(**SMALL, pool="mean")
+def test_which_tokens_are_left_is_an_output():
+    sizes = {**SMALL, "blocks": ((1, 16),) * 3, "output": "tokens", "registers": 1}
+    for pool, expected in (("token", set()), ("all", {"features.tokens"})):
+        model = random_model(**sizes, pool=pool, keep={0: 9, 1: 4})
+        session = onnxruntime.InferenceSession(export(model))
+        shapes = {each.name: each.shape for each in session.get_outputs()}
+        assert shapes.keys() == {"blocks.2.output", "features"} | expected
+    assert shapes["features.tokens"] == ["batch", 6]
+    assert shapes["features"] == ["batch", 6, 16]
+
+
+@pytest.mark.parametrize("more", [{"pool": "mean"}, {"blocks": ((1, 16),) * 2, "keep": {0: 3}}])
+def test_any_batch(more):
+    model = random_model(**SMALL | more)
     session = onnxruntime.InferenceSession(export(model))
     images = random_images(model.image, 5)
     together = np.asarray(session.run(None, {"images": images})[0])

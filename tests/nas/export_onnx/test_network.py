@@ -1,5 +1,6 @@
 """An exported network gives every code of golden, for every kind of model."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 
 from boards.host.features import features
 from nas.export_onnx.export import export
-from nas.export_onnx.network import FEATURES, IMAGES, NetworkWriter
+from nas.export_onnx.network import FEATURES, IMAGES, INDICES, NetworkWriter
 from rtl.model import Features, IntegerModel
+from rtl.model.keep import original_tokens
 from sim import golden
 from sim.random_model import random_images, random_model
 from tests.nas.numerics.test_integer import NETWORKS
@@ -31,6 +33,8 @@ def assert_every_code_equal(model: IntegerModel, images: np.ndarray) -> None:
     if isinstance(model.output, Features):
         exact = features(model.output, output, model.shape.patches)
         np.testing.assert_allclose(found.pop(FEATURES), exact, rtol=1e-5, atol=1e-6)
+    if model.shape.selects and model.output.pool == "all":
+        expected[INDICES] = original_tokens(expected, model.shape, len(model.blocks))
     assert list(found) == list(expected)
     for name, codes in expected.items():
         np.testing.assert_array_equal(found[name], codes, err_msg=name)
@@ -56,6 +60,15 @@ def test_conformance_files(file):
     assert found.keys() == arrays.keys()
     for name, codes in arrays.items():
         np.testing.assert_array_equal(found[name], codes, err_msg=name)
+
+
+@pytest.mark.parametrize("keep", [{0: 1}, {0: 9, 1: 4}, {0: 16, 1: 16}], ids=str)
+def test_ties_everywhere(keep):
+    model = random_model(width=16, blocks=((2, 16),) * 3, keep=keep)
+    model = replace(model, position=np.zeros_like(model.position))
+    images = np.zeros((2, *model.image), np.uint8)
+    images[1] = 255
+    assert_every_code_equal(model, images)
 
 
 def test_extreme_images():

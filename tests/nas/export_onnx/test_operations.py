@@ -5,7 +5,7 @@ import pytest
 
 from nas.export_onnx import operations as ops
 from nas.export_onnx.graph import GraphWriter
-from rtl.model import HeadScales, Linear, Norm
+from rtl.model import HeadScales, Linear, Norm, numerics
 from rtl.model.numerics import code_range
 from sim import golden
 from sim.golden import ops as reference
@@ -177,7 +177,7 @@ def test_attention_weights_and_context(scale, act_bits):
     scores[0, 0, 0] = 0
     scales = HeadScales((scale[0],), (scale[1],))
     g = GraphWriter()
-    weights = g.named(ops.softmax(g, "x", scales, act_bits, 300))
+    weights = g.named(ops.dithered(g, ops.exact_weights(g, "x", scales, act_bits), 300))
     expected = reference.softmax_weights(scores, scale[0], scale[1], act_bits)
     np.testing.assert_array_equal(run(g, weights, scores), expected)
 
@@ -192,6 +192,40 @@ def test_attention_weights_and_context(scale, act_bits):
         multiplier, shift = reference.context_scale(totals, constant, places)
         exact = reference.requantize(expected @ value, 0, multiplier, shift, low, high)
         np.testing.assert_array_equal(run(g, found, np.zeros((1, 1, 1, 1), np.int64)), exact)
+
+
+@pytest.mark.parametrize("act_bits", [4, 6, 8])
+def test_importance(act_bits):
+    rng = np.random.default_rng(2)
+    scores = rng.integers(-(1 << 21), 1 << 21, (2, 3, 1, 300)) >> 8
+    scores[0, 0], scores[1, :, 0, 7] = 0, 1 << 20
+    scales = HeadScales((1, 90_000, (1 << 17) - 1), (0, 20, 12))
+    g = GraphWriter()
+    exact = ops.exact_weights(g, "x", scales, act_bits)
+    weights = g.named(ops.dithered(g, exact, 300))
+    found = run(g, ops.importance(g, exact, weights), scores)
+    scale = ops.per_head(scales)
+    totals = reference.softmax_weights(scores, *scale, act_bits).sum(-1, keepdims=True)
+    terms = reference.importance_terms(scores, *scale, act_bits, totals)
+    np.testing.assert_array_equal(found, terms.sum(axis=(1, 2)))
+
+
+@pytest.mark.parametrize("keep", [1, 2, 500, 1023, 1024])
+def test_of_equal_patches_the_first_are_selected(keep):
+    rng = np.random.default_rng(keep)
+    top = (1 << numerics.IMPORTANCE_BITS) - 1
+    importance = np.stack(
+        [
+            np.zeros(1024, np.int64),
+            np.full(1024, top),
+            rng.integers(0, 5, 1024),
+            rng.integers(top - 300, top, 1024, endpoint=True),
+            np.arange(1024)[::-1],
+        ]
+    )
+    g = GraphWriter()
+    found = run(g, ops.select(g, "x", keep, 1024), importance)
+    np.testing.assert_array_equal(found, reference.select(importance, keep))
 
 
 def test_gelu_looks_up_one_table_or_two():

@@ -142,6 +142,13 @@ def test_queries_keys_and_values_without_a_bias(tmp_path, opset):
     assert_same(network, load(tmp_path))
 
 
+@pytest.mark.parametrize("pool", ["token", "mean"])
+def test_features_of_fewer_tokens_leave_the_decoder_out(tmp_path, pool):
+    path, _ = export(tmp_path, Style("decoder"))
+    network = load(path, mean=MEAN, std=STD, pool=pool)
+    assert (network.pool, network.head, network.host) == (pool, None, None)
+
+
 def test_a_decoder_is_the_hosts(tmp_path):
     network, _, path = imported(tmp_path, Style("decoder", registers=1))
     assert network.host and network.head is None

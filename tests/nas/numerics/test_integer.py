@@ -1,14 +1,15 @@
 """PyTorch's integer mode equals golden on every code of every tensor."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from nas.numerics import integer
 from nas.numerics.integer import IntegerNetwork
-from rtl.model import IntegerModel, Linear
+from rtl.model import IntegerModel
+from rtl.model.keep import original_tokens
 from sim import golden
 from sim.random_model import random_images, random_model
 
@@ -38,6 +39,24 @@ NETWORKS = {
     "attention pooling": {
         "width": 40, "blocks": ((2, 80),) * 3, "output": "tokens", "pool": "attention",
     },
+    "keep": {"width": 40, "blocks": ((2, 80),) * 4, "keep": {0: 9, 1: 9, 2: 4}},
+    "keep of 196": {
+        "image": (28, 28, 1), "patch": 2, "width": 32, "blocks": ((3, 64), (1, 32), (2, 64)),
+        "head_dim": 8, "keep": {0: 143, 1: 71},
+    },
+    "keep one": {"width": 16, "blocks": ((1, 16),) * 3, "row_granularity": 8, "keep": {1: 1}},
+    "keep all": {"width": 16, "blocks": ((3, 16),) * 3, "row_granularity": 8, "keep": {0: 16}},
+    "keep the one patch": {
+        "image": (7, 7, 1), "width": 16, "blocks": ((2, 16),) * 2, "keep": {0: 1},
+    },
+    "keep of 12 heads": {
+        "width": 48, "head_dim": 4, "blocks": ((12, 48),) * 3, "keep": {0: 10, 1: 3},
+        "registers": 2,
+    },
+    "keep of tokens": {
+        "width": 40, "blocks": ((2, 80),) * 3, "output": "tokens", "pool": "all", "registers": 3,
+        "keep": {0: 7, 1: 5}, "front": True, "two_tables": True,
+    },
 }  # fmt: skip
 
 
@@ -66,6 +85,11 @@ def test_conformance_files(file):
     found: dict[str, torch.Tensor] = {}
     network = IntegerNetwork(IntegerModel.load(file))
     network.run(torch.from_numpy(arrays.pop("images")), tensors=found)
+    left = arrays.pop("features.tokens", None)
+    if left is not None:
+        kept = {name: each.numpy() for name, each in found.items() if name.endswith(".kept")}
+        shape = network.model.shape
+        np.testing.assert_array_equal(original_tokens(kept, shape, len(shape.blocks)), left)
     if arrays.pop("features", None) is None:
         assert arrays.pop("class").tolist() == found["logits"].argmax(dim=1).tolist()
     assert found.keys() == arrays.keys()
@@ -79,6 +103,20 @@ def test_extreme_images():
     images[1] = 255
     images[2, ::2] = 255
     assert_every_code_equal(model, images, "cpu")
+
+
+@pytest.mark.parametrize("act_bits", [4, 6, 8])
+@pytest.mark.parametrize("keep", [{0: 1}, {0: 9, 1: 4}, {0: 16, 1: 16}], ids=str)
+def test_ties_everywhere(keep, act_bits):
+    """Blank images, without positions: all patches are as important."""
+    model = random_model(width=16, blocks=((2, 16),) * 3, keep=keep, act_bits=act_bits)
+    model = replace(model, position=np.zeros_like(model.position))
+    images = np.zeros((2, *model.image), np.uint8)
+    images[1] = 255
+    assert_every_code_equal(model, images, "cpu")
+    found: dict[str, torch.Tensor] = {}
+    IntegerNetwork(model).run(torch.from_numpy(images), tensors=found)
+    assert found["blocks.0.kept"].tolist() == [[*range(keep[0]), 16]] * 2
 
 
 def test_batches_that_take_several_chunks(monkeypatch):
@@ -96,30 +134,6 @@ def test_refuses_other_types_and_shapes(images):
 
 def test_float64_where_the_bound_is_not_proven(monkeypatch):
     """Every matrix, as if none of the bounds held."""
-    monkeypatch.setattr("nas.numerics.integer.EXACT_FLOAT32", 1)
+    monkeypatch.setattr("nas.numerics.parts.EXACT_FLOAT32", 1)
     model = random_model(width=32, blocks=((2, 72), (1, 32)), seed=3)
     assert_every_code_equal(model, random_images(model.image, 3), "cpu")
-
-
-@pytest.mark.parametrize("depth", [518, 519, 1024])
-def test_sums_at_the_end_of_float32(depth):
-    """Odd sums around 2**24: 518 x 127 x 255 is below it, and 519 terms are above."""
-    rows = 3
-    layer = Linear(
-        weight=np.full((rows, depth), 127, np.int8),
-        bits=np.full(rows, 8, np.uint8),
-        bias=np.array([0, 1, -1], np.int32) - 127 * 255 * depth,
-        multiplier=np.full(rows, 1 << 16, np.uint32),
-        shift=np.full(rows, 16, np.uint8),
-    )
-    codes = torch.full((2, depth), 255.0)
-    codes[1, -1] = 254
-    made = integer._Linear(layer, (0, 255), (-32768, 32767), torch.device("cpu"))
-    assert made.weight.dtype is (torch.float32 if depth == 518 else torch.float64)
-    assert made(codes).tolist() == [[0, 1, -1], [-127, -126, -128]]
-
-
-@pytest.mark.parametrize("shift", range(48))
-def test_powers_of_two_are_exact(shift):
-    found = integer._halved(torch.tensor([(1 << 47) - 1, 3]), torch.tensor([shift, shift]))
-    assert found.tolist() == [((1 << 47) - 1) / (1 << shift), 3 / (1 << shift)]

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nas.importer.forward import embed, run_block
+from nas.importer.forward import embed, look, run_block
 from nas.importer.network import converted
+from nas.importer.selection import noting, on_tokens
 from nas.quantize import scales
 from nas.quantize.arrange import folded
 from nas.quantize.block import BlockQuantizer
@@ -20,11 +21,11 @@ BLOCK = NETWORK.blocks[0]
 IMAGES = random_images(24)
 
 
-def quantizer(bits=4, **changes):
+def quantizer(bits=4, block=BLOCK, **changes):
     stream = [embed(NETWORK, chunk) for chunk in IMAGES.split(8)]
     top = torch.full((NETWORK.width,), 40.0)
     return BlockQuantizer(
-        BLOCK,
+        block,
         NETWORK.head_dim,
         stream,
         stream,
@@ -42,6 +43,33 @@ def test_streams_are_those_of_the_blocks():
     torch.testing.assert_close(torch.cat(work.exact), run_block(BLOCK, before, 12))
     tap = block_tap(done.codes, work.residual, 6)
     torch.testing.assert_close(torch.cat(work.stream), run_block(done.block, before, 12, tap))
+
+
+def test_both_streams_keep_the_tokens_that_the_quantized_network_chooses():
+    block = replace(BLOCK, keep=3)
+    work = quantizer(block=block)
+    done = work.quantize()
+    before, kept = embed(NETWORK, IMAGES), {}
+    tap = noting(kept, block_tap(done.codes, work.residual, 6))
+    torch.testing.assert_close(torch.cat(work.stream), run_block(done.block, before, 12, tap))
+    exact = run_block(block, before, 12, on_tokens(kept, look))
+    torch.testing.assert_close(torch.cat(work.exact), exact)
+    assert exact.shape == (24, 4, 24)
+    assert not torch.equal(exact, run_block(block, before, 12))  # its own choice is another
+    again = quantizer(block=block)
+    again.replay(done)
+    torch.testing.assert_close(torch.cat(again.stream), torch.cat(work.stream))
+    torch.testing.assert_close(torch.cat(again.exact), exact)
+
+
+def test_codes_are_of_the_tokens_that_stay():
+    work = quantizer(block=replace(BLOCK, keep=2))
+    done = work.quantize()
+    hidden = torch.cat([work._hidden(chunk) for chunk in work.stream])
+    assert hidden.shape[1] == 3
+    all_codes = quantizer().quantize().codes
+    assert not torch.equal(done.codes.context.scale, all_codes.context.scale)
+    assert torch.equal(done.codes.v.scale, all_codes.v.scale)
 
 
 def error(**changes):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from nas.importer.network import converted
+from nas.importer.selection import keeping
 from nas.quantize.arrange import folded, statistics
 from nas.quantize.kept import KeptBlocks, key_of
 from nas.quantize.method import Method
@@ -84,6 +85,8 @@ def test_key_depends_on_everything():
         key_of(NETWORK, IMAGES, replace(METHOD, ridge=0.5), BITS),
         key_of(NETWORK, IMAGES, METHOD, all_bits(NETWORK, 8)),
         key_of(replace(NETWORK, position=NETWORK.position * 2), IMAGES, METHOD, BITS),
+        key_of(keeping(NETWORK, {0: 4}), IMAGES, METHOD, BITS),
+        key_of(keeping(NETWORK, {1: 4}), IMAGES, METHOD, BITS),
     }
-    assert len(keys) == 5
+    assert len(keys) == 7
     assert key_of(NETWORK, IMAGES, METHOD, BITS) in keys

@@ -9,6 +9,7 @@ import torch
 from boards.host.features import features as host_features
 from nas.importer.forward import features, forward, logits, look
 from nas.importer.network import converted
+from nas.importer.selection import keeping
 from nas.numerics.integer import IntegerNetwork
 from nas.quantize import scales
 from nas.quantize.arrange import arranged, folded, statistics, table_units, unit_order
@@ -48,7 +49,8 @@ def relative_error(network, done):
     return float((found - wanted).norm() / wanted.norm())
 
 
-NETWORK = random_network(width=32, heads=2, head_dim=16, hidden=64, classes=0)
+WIDE = {"width": 32, "heads": 2, "head_dim": 16, "hidden": 64}
+NETWORK = random_network(**WIDE, classes=0)
 
 
 def test_pipeline_loses_less_than_nearest_rounding():
@@ -73,11 +75,15 @@ def test_quantizing_again_gives_the_same():
         {"classes": 5, "front": True},
         {"classes": 0, "pool": "all", "front": True},
         {"classes": 0, "pool": "attention"},
+        {"classes": 5, "keep": {0: 4, 1: 2}, "depth": 3},
+        {"classes": 5, "registers": 2, "keep": {0: 3}},
     ],
     ids=str,
 )
 def test_integer_model_computes_the_same(kind, act_bits):
-    network = random_network(width=32, heads=2, head_dim=16, hidden=64, **kind)
+    keep = kind.get("keep", {})
+    network = random_network(**WIDE | {name: of for name, of in kind.items() if name != "keep"})
+    network = keeping(network, keep)
     done = quantized(network, 8, replace(FULL, act_bits=act_bits))
     model = export(done, granularity=8, producer="test")
     codes = IntegerNetwork(model).run(TEST)

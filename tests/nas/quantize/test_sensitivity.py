@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nas.importer.forward import features, forward, linear
+from nas.importer.forward import features, forward, linear, look
 from nas.importer.network import Affine, converted
+from nas.importer.selection import keeping, noting, on_tokens
 from nas.quantize.arrange import folded
 from nas.quantize.block import INPUT_OF
 from nas.quantize.method import Method
@@ -50,6 +51,19 @@ def test_scores_predict_the_change_of_the_features(network):
     for name in NAMES:
         changed = with_four_bits(network, name, images)
         after = features(changed, forward(changed, images))
+        measured = float((after - before).square().sum() / before.square().sum())
+        assert 0.5 < float(scores[name].sum()) / measured < 2, name
+
+
+def test_scores_of_a_network_that_selects(network):
+    """The tokens that stay are the float network's own, whatever a row's rounding would choose."""
+    images, kept = random_images(12), {}
+    network = keeping(network, {0: 4, 1: 2})
+    scores = row_scores(network, images, directions=random_signs(probes=16))
+    before = features(network, forward(network, images, noting(kept, look)))
+    for name in ("blocks.0.proj", "blocks.1.proj", "blocks.1.fc1", "blocks.2.v"):
+        changed = with_four_bits(network, name, images)
+        after = features(changed, forward(changed, images, on_tokens(kept, look)))
         measured = float((after - before).square().sum() / before.square().sum())
         assert 0.5 < float(scores[name].sum()) / measured < 2, name
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from nas.importer.forward import forward, output
+from nas.importer.forward import forward, look, output
+from nas.importer.selection import keeping, noting, on_tokens
 from nas.quantize.method import Method
 from nas.quantize.network import QuantizedNetwork
 from nas.quantize.trials import left_out, relative_error, tried
@@ -29,6 +30,19 @@ def worse(factor):
 def test_error_is_relative():
     assert relative_error(NETWORK, worse(1.1), IMAGES) == pytest.approx(0.1)
     assert relative_error(NETWORK, worse(1.0), IMAGES) == 0
+
+
+def test_error_is_on_the_tokens_that_the_quantized_network_chooses():
+    network = keeping(random_network(classes=0, pool="all", depth=3), {0: 3, 1: 2})
+    shown = replace(network, position=network.position.flip(0))
+    codes: Any = SimpleNamespace(tap=lambda: lambda name, tensor: tensor)
+    assert relative_error(network, QuantizedNetwork(network, codes, {}), IMAGES) == 0
+    other = QuantizedNetwork(shown, codes, {})
+    kept: dict[str, torch.Tensor] = {}
+    found = output(shown, forward(shown, IMAGES, noting(kept, look)))
+    wanted = output(network, forward(network, IMAGES, on_tokens(kept, look)))
+    error = float((found - wanted).norm() / wanted.norm())
+    assert relative_error(network, other, IMAGES) == pytest.approx(error)
 
 
 def test_least_error_comes_first():

@@ -55,6 +55,26 @@ def test_other_codes_agree_with_golden(net, tiny_data, change):
     assert min(equal.values()) >= 0.999, equal
 
 
+@pytest.mark.parametrize("keeps", [(3, 1), (8, 3), (None, 15), (1, None)])
+@pytest.mark.parametrize("act_bits", [4, 6, 8])
+def test_selected_tokens_agree_with_golden(tiny_config, tiny_data, act_bits, keeps):
+    space = replace(tiny_config.supernet.space, patch=2, depths=(3,), keeps=(1, 3, 8, 15))
+    torch.manual_seed(0)
+    net = Supernet(replace(tiny_config.supernet, space=space, act_bits=act_bits))
+    calibrate(net, tiny_data.train.pixels)
+    arch = space.largest(0.5)
+    chosen = zip(arch.blocks, (*keeps, None), strict=True)
+    arch = replace(arch, blocks=tuple(replace(block, keep=keep) for block, keep in chosen))
+    model = exported(net, arch, tiny_data)
+    assert [block.keep for block in model.blocks] == [*keeps, None]
+    images = tiny_data.validation.take(range(60))
+    images.pixels[0] = 0  # blank: many patches are equal
+    equal = compare(net, arch, model, images)
+    assert min(equal.values()) >= 0.999, equal
+    names = {f"blocks.{index}.kept" for index, keep in enumerate(keeps) if keep}
+    assert {name for name in equal if name.endswith("kept")} == names
+
+
 def test_colour_images_agree_with_golden(net):
     space = replace(net.config.space, image=(8, 12, 3))
     torch.manual_seed(0)

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nas.space import Space
+from nas.space import Arch, Space
 from nas.supernet.export import export
 from nas.supernet.initial import calibrate
 from nas.supernet.supernet import Supernet, SupernetConfig
@@ -110,6 +110,74 @@ def test_layer_scaling_of_its_own_for_each_width_and_depth(tiny_config, tiny_dat
     assert all(torch.equal(a, b) for a, b in zip(large, before[0], strict=True))
     assert not any(torch.equal(a, b) for a, b in zip(small, before[1], strict=True))
     torch.testing.assert_close(small[2], before[1][2] * exp(0.5), rtol=1e-4, atol=0)
+
+
+@pytest.fixture
+def selecting(tiny_config, tiny_data) -> Supernet:
+    """A supernet of 16 patches, of which its blocks but the last may keep half."""
+    torch.manual_seed(0)
+    space = replace(tiny_config.supernet.space, patch=2, depths=(1, 3), keeps=(0.5,))
+    made = Supernet(replace(tiny_config.supernet, space=space))
+    calibrate(made, tiny_data.train.pixels)
+    return made
+
+
+def halving(net: Supernet, fraction: float = 0.5) -> Arch:
+    """The largest subnet, which keeps 8 and then 4 patches."""
+    arch = net.config.space.largest(fraction)
+    blocks = (*(replace(block, keep=0.5) for block in arch.blocks[:2]), arch.blocks[2])
+    return replace(arch, blocks=blocks)
+
+
+@pytest.mark.parametrize("mode", ["forward", "quantized"])
+def test_selected_tokens_go_on_and_the_others_do_not(selecting, tiny_data, mode):
+    images, arch, seen = tiny_data.validation.pixels[:4], halving(selecting), {}
+
+    def tap(name, values):
+        seen[name] = values
+        return values
+
+    run = getattr(selecting, mode)
+    logits = run(images, arch, tap)
+    tokens = {name: seen[f"blocks.{i}.{name}"].shape[1] for i in (1,) for name in ("k", "output")}
+    assert tokens == {"k": 9, "output": 5}
+    for index, count in ((0, 16), (1, 8)):
+        block = f"blocks.{index}."
+        found, kept = seen[block + "importance"], seen[block + "kept"]
+        assert found.shape == (4, count) and kept.shape == (4, count // 2 + 1)
+        threshold = found.sort(1).values[:, count // 2 - 1]
+        chosen = found.gather(1, kept[:, :-1])
+        assert (chosen.min(1).values >= threshold).all()
+    assert len({tuple(each) for each in seen["blocks.0.kept"].tolist()}) > 1  # image by image
+
+    def moved(name, values):
+        # What the dropped tokens hold behind the attention has no effect.
+        if name == "blocks.0.context":
+            stays = torch.zeros(values.shape[:2], dtype=torch.bool)
+            stays.scatter_(1, seen["blocks.0.kept"], True)
+            return values * stays.unsqueeze(-1)
+        return values
+
+    assert torch.equal(run(images, arch, moved), logits)
+
+
+def test_keeping_all_is_as_without_a_choice(selecting, tiny_config, tiny_data):
+    space = replace(selecting.config.space, keeps=())
+    plain = Supernet(replace(tiny_config.supernet, space=space))
+    plain.load_state_dict(selecting.state_dict())
+    images, arch = tiny_data.validation.pixels, space.largest(0.5)
+    assert torch.equal(plain.quantized(images, arch), selecting.quantized(images, arch))
+    assert torch.equal(plain(images, arch), selecting(images, arch))
+
+
+def test_gradients_pass_the_selection(selecting, tiny_data):
+    part = tiny_data.train.take(range(8))
+    logits = selecting.quantized(part.pixels, halving(selecting))
+    functional.cross_entropy(logits, part.labels).backward()
+    for name, parameter in selecting.named_parameters():
+        used = "blocks" in name or name in ("embed.weight", "position")
+        if used and name.endswith(("weight", "position")):
+            assert parameter.grad.abs().max() > 0, name
 
 
 class Synchronisations(TorchDispatchMode):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from nas.digits import SPLITS
-from nas.task.options import TASK_LIMITS, TaskOptions
+from nas.digits import SPACES, SPLITS
+from nas.task.options import DIGITS_SPACES, TASK_LIMITS, TaskOptions
 from rtl.errors import UserError
 from tests.nas.search.runs import run
 
@@ -12,8 +12,9 @@ from tests.nas.search.runs import run
     ("arguments", "message"),
     [
         (["--data", "a", "--task", "b.toml"], "--data and --task exclude each other"),
-        (["--space", "tiny"], "--space needs --data: the digits and a task have their own"),
-        (["--task", "b.toml", "--patch", "4"], "--patch needs --data: the digits and a task"),
+        (["--space", "tiny"], "--space needs --data: the digits (--space digits or digits-"),
+        (["--task", "b.toml", "--space", "digits-keep"], "--space needs --data"),
+        (["--task", "b.toml", "--patch", "4"], "--patch needs --data: the digits (--space"),
         (["--data", "a", "--image-size", "0"], "--image-size must be from 1 to 4096, not 0"),
         (["--data", "a", "--split", "1"], "--split is of the digits: a folder has its own parts"),
         (["--skip-unreadable"], "--skip-unreadable needs --data or --task"),
@@ -38,6 +39,12 @@ def test_refused(arguments, message, tmp_path, capsys):
 
 def test_every_split_can_be_chosen():
     assert TASK_LIMITS["split"] == (0, SPLITS - 1)
+
+
+def test_every_space_of_the_digits_can_be_chosen():
+    assert DIGITS_SPACES == tuple(SPACES)
+    options = [TaskOptions(space=name) for name in ("Digits-Keep", *DIGITS_SPACES)]
+    assert [each.run_name for each in options] == ["digits-keep", *DIGITS_SPACES]
 
 
 def test_a_run_is_named_by_its_images(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nas.digits import DIGITS
+from nas.digits import SPACES
 from nas.task.sizes import SIZES, load_sizes
 from rtl.errors import UserError
 
@@ -15,8 +15,10 @@ mlp_ratios = [2, 3.5]
 """
 
 
-def test_those_of_the_digits_give_their_space():
-    assert load_sizes("Digits").space(DIGITS.image, DIGITS.patch, DIGITS.classes) == DIGITS
+@pytest.mark.parametrize("name", SPACES)
+def test_those_of_the_digits_give_their_space(name):
+    space = SPACES[name]
+    assert load_sizes(name.title()).space(space.image, space.patch, space.classes) == space
 
 
 @pytest.mark.parametrize(("name", "width", "heads"), [("tiny", 192, 3), ("small", 384, 6)])
@@ -35,9 +37,21 @@ def test_a_file(tmp_path):
     assert (space.widths, space.mlp_ratios, space.fractions) == ((32, 48), (2, 3.5), (0, 0.5, 1))
 
 
+@pytest.mark.parametrize("keeps", [(0.5, 0.7), (4, 9)])
+def test_a_file_with_patches_that_stay(keeps, tmp_path):
+    path = tmp_path / "keep.toml"
+    path.write_text(f"{FILE}keeps = {list(keeps)}")
+    space = load_sizes(str(path)).space((8, 8, 1), 2, 3)
+    assert space.keeps == keeps and {type(each) for each in space.keeps} == {type(keeps[0])}
+    with pytest.raises(UserError, match="the space cannot be used: keeps must be"):
+        path.write_text(f"{FILE}keeps = [4, 16]")
+        load_sizes(str(path)).space((8, 8, 1), 2, 3)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (("head_dim = 16", "head_dim = 16\nkeeps = []"), "keeps = []: "),
         (("head_dim = 16", ""), "head_dim is missing"),
         (("head_dim", "head_dims"), "head_dim is missing"),
         (
@@ -60,7 +74,7 @@ def test_a_wrong_file(change, message, tmp_path):
 
 
 def test_no_such_space():
-    with pytest.raises(UserError, match="unknown space 'huge': choose one of digits, tiny, small"):
+    with pytest.raises(UserError, match=r"unknown space 'huge': choose one of digits, .*, small"):
         load_sizes("huge")
 
 

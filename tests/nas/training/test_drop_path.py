@@ -1,9 +1,12 @@
 """Drop path: branches are gone or grown, image by image, in both modes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from nas.supernet.initial import calibrate
+from nas.supernet.selection import gathered
 from nas.supernet.supernet import Supernet
 from nas.training.drop_path import DropPath
 from nas.training.share import Share
@@ -66,6 +69,23 @@ def test_branches_of_the_last_block_go_at_the_rate_those_of_the_first_stay(net, 
     assert 0.35 < (end == last).flatten(1).all(1).float().mean() < 0.65
     if codes:
         assert all(torch.equal(tensor, tensor.round()) for tensor in (last, end))
+
+
+def test_a_branch_that_goes_leaves_the_tokens_that_stay(tiny_config, tiny_data):
+    torch.manual_seed(0)
+    space = replace(tiny_config.supernet.space, patch=2, depths=(3,), keeps=(0.5,))
+    net, images = Supernet(replace(tiny_config.supernet, space=space)), tiny_data.train.pixels[:64]
+    drop = DropPath(0.9, 3, torch.Generator().manual_seed(0), Share.of(64), CPU, codes=False)
+    seen = {}
+
+    def watch(name, tensor):
+        seen[name] = drop(name, tensor)
+        return seen[name]
+
+    net(images, space.smallest(), watch)
+    stay = gathered(seen["blocks.0.output"], seen["blocks.1.kept"])
+    gone = (seen["blocks.1.attended"] == stay).flatten(1).all(1)
+    assert 0.25 < gone.float().mean() < 0.65  # at rate 0.45
 
 
 def test_shares_drop_as_the_whole(net, tiny_data):

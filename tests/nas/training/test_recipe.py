@@ -29,12 +29,17 @@ def test_key_depends_on_configuration_recipe_and_data(tiny_config, tiny_data, mo
 def test_kept_supernets_of_the_digits_stay_valid():
     """Anew where RECIPE rises; a new option must not change it."""
     assert recipe.RECIPE == 5
-    assert digits.recipe().key(digits.load_digits())[:12] == "a7b2f0ecf98c"
+    config, images = digits.recipe(), digits.load_digits()
+    assert config.key(images)[:12] == "a7b2f0ecf98c"
+    alone = replace(config, alone=config.supernet.space.smallest())
+    assert alone.key(images)[:12] == "7d521453d0b8"
 
 
 def test_other_recipes_have_other_keys(tiny_config, tiny_data):
     switched = replace(tiny_config.supernet, switched_gains=True)
     pooled = replace(tiny_config.supernet, space=replace(tiny_config.supernet.space, pool="mean"))
+    space = replace(tiny_config.supernet.space, keeps=(0.5,))
+    keeping = replace(tiny_config.supernet, space=space)
     others = [
         {"sort_channels": False},
         {"chained": True},
@@ -45,10 +50,12 @@ def test_other_recipes_have_other_keys(tiny_config, tiny_data):
         {"clip_grad": 1.0},
         {"supernet": switched},
         {"supernet": pooled},
+        {"supernet": keeping},
+        {"supernet": keeping, "alone": space.smallest()},
         {"augmentation": replace(tiny_config.augmentation, erasing=0.2)},
     ]
     keys = {replace(tiny_config, **other).key(tiny_data) for other in others}
-    assert len(keys | {tiny_config.key(tiny_data)}) == 11
+    assert len(keys | {tiny_config.key(tiny_data)}) == 13
 
 
 @pytest.mark.parametrize("epochs", [-1, 3])

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from rtl.isa.instructions import IMAGES_IN_FLIGHT, UNITS, Instruction, Unit
+from rtl.isa.instructions import IMAGES_IN_FLIGHT, UNITS, Instruction, Opcode, Unit
 from rtl.isa.semantics import SemaphoreCounts
 
 # Instructions that a unit may have taken and not completed: more than any unit of ours.
@@ -32,6 +32,8 @@ def events(
         for unit in range(UNITS):
             head = program[queues[unit][0][1]] if queues[unit] else None
             free = len(flight[unit]) < IN_FLIGHT[Unit(unit)]
+            if head and selects(head):
+                free &= not any(selects(program[number]) for _, number in flight[unit])
             if head and free and semaphores.available(head):
                 choices.append(("start", unit))
             if flight[unit]:
@@ -64,3 +66,8 @@ def events(
             semaphores.raise_(program[number])
     assert image == images and not any(queues), "deadlock"
     assert semaphores.balanced(), "the program is not balanced"
+
+
+def selects(instruction: Instruction) -> bool:
+    """Whether an instruction uses the importance of patches: the unit does one after the other."""
+    return instruction.opcode is Opcode.SELECT or bool(instruction["importance"])

@@ -37,6 +37,7 @@ ODD_TOKENS = {
 SHORT_RING = replace(TINY, weight_words=60, parameter_words=5, exponent_words=5)
 FEW_HIDDEN = replace(TINY, activation_words=36)
 FEW_KEYS = replace(TINY, key_words=4, value_words=6)
+SELECTING = replace(TINY, select_tokens=256)
 BEAT_OF_TWO = replace(TINY, row_lanes=8, memory_bytes=32, weight_words=4096)  # words of weights
 
 SHAPES = {
@@ -212,6 +213,46 @@ SHAPES = {
     "attention pooling and nothing else, one group of keys at a time": (
         FEW_KEYS,
         HEAD32 | {"blocks": ((3, 32),), "output": "tokens", "pool": "attention"},
+    ),
+    "selection": (SELECTING, FINE | {"blocks": ((2, 64),) * 3, "keep": {0: 9, 1: 6}}),
+    "selection, keep 1 and keep all": (
+        SELECTING,
+        FINE | {"blocks": ((3, 32),) * 4, "keep": {0: 16, 1: 1, 2: 1}},
+    ),
+    "selection of a single patch": (
+        SELECTING,
+        SMALL | {"patch": 28, "keep": {0: 1}, "blocks": ((1, 16),) * 2},
+    ),
+    "selection, one group of keys at a time, registers, tokens": (
+        replace(FEW_KEYS, key_words=12, value_words=18, select_tokens=256),
+        HEAD32
+        | {
+            "blocks": ((3, 32),) * 3,
+            "keep": {1: 5},
+            "registers": 6,
+            "output": "tokens",
+        },
+    ),
+    "selection, padded heads, ring smaller than a layer": (
+        replace(SHORT_RING, select_tokens=256),
+        FINE | {"head_dim": 12, "blocks": ((3, 40), (1, 20), (2, 33)), "keep": {0: 7, 1: 3}},
+    ),
+    "selection, hidden activations of one tile at a time": (
+        replace(FEW_HIDDEN, activation_words=40, select_tokens=256),
+        WIDE_MLP | {"keep": {0: 11}},
+    ),
+    "selection of codes of 8 bits, four slots": (
+        replace(SELECTING, act_bits=8, score_slots=4),
+        FINE | {"act_bits": 8, "blocks": ((4, 32), (1, 32)), "keep": {0: 10}},
+    ),
+    "selection on zcu102": (
+        replace(ZCU102, select_tokens=256),
+        WIDE32
+        | {"image": (56, 56, 1), "patch": 7, "blocks": ((2, 64),) * 3, "keep": {0: 40, 1: 17}},
+    ),
+    "selection, logits in parts over tokens": (
+        replace(SELECTING, residual_words=5),
+        SMALL | {"classes": 300, "keep": {0: 2}},
     ),
     "logits in parts": (replace(TINY, residual_words=20), SMALL | {"classes": 300}),
     "logits in parts, one place": (replace(TINY, residual_words=12), SMALL | {"classes": 300}),

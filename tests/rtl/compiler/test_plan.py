@@ -7,6 +7,7 @@ import pytest
 from rtl.compiler import compile_model, plan
 from rtl.config import TINY, ZCU102
 from rtl.errors import UserError
+from rtl.model.keep import with_keep
 from rtl.model.shape import plain_vit
 from sim.random_model import random_model
 
@@ -144,6 +145,15 @@ def test_codes_of_another_width_are_refused():
         compile_model(model, TINY)
 
 
+def test_features_of_which_an_engine_does_not_tell_the_tokens():
+    sizes = {"blocks": ((1, 16),) * 2, "output": "tokens", "keep": {0: 9}}
+    with pytest.raises(UserError, match="an engine does not tell which tokens are left, of which"):
+        compile_model(random_model(**sizes, pool="all"), TINY)
+    with pytest.raises(UserError) as error:
+        compile_model(random_model(**sizes), TINY)
+    assert "pool all" not in str(error.value)
+
+
 def test_a_gelu_table_is_for_whole_row_tiles():
     shape = network(granularity=32)
     blocks = tuple(replace(block, first_table_units=48) for block in shape.blocks)
@@ -158,3 +168,34 @@ def test_a_gelu_table_is_for_whole_row_tiles():
 def test_a_head_of_any_size_fits():
     many = network(**VIT | {"classes": 21_843})
     assert [part.count for part in plan(many, ZCU102).logit_parts] == [227, 228, 228]
+
+
+def selecting(select_tokens, **keep):
+    shape = network(blocks=((4, 64),) * 3)
+    blocks = (replace(block, **keep) for block in shape.blocks[:1])
+    shape = replace(shape, blocks=(*blocks, *shape.blocks[1:]))
+    return plan(shape, replace(TINY, select_tokens=select_tokens))
+
+
+def test_an_engine_that_selects_none_says_so():
+    with pytest.raises(UserError) as error:
+        selecting(0, keep=9)
+    assert str(error.value) == (
+        "blocks.0 keeps 9 of 16 patches: engine 'tiny' selects none (select_tokens 0); take one"
+        " with select_tokens 256 or 1024"
+    )
+    assert selecting(256, keep=9).tokens_in(1) == 10
+
+
+def test_more_patches_than_the_engine_selects_from():
+    shape = with_keep(network(image=(28, 28 * 5, 1), blocks=((4, 64),) * 2), {0: 9})
+    assert plan(shape, replace(TINY, select_tokens=256)).shape.patches == 80
+    shape = with_keep(network(image=(7 * 16, 7 * 17, 1), width=16, blocks=((1, 16),) * 2), {0: 9})
+    with pytest.raises(UserError, match=r"272 needed, 256 available.*'tiny' select_tokens"):
+        plan(shape, replace(TINY, select_tokens=256, activation_words=4096))
+    assert plan(shape, replace(TINY, select_tokens=1024, activation_words=4096))
+
+
+def test_a_network_that_cannot_keep_these_is_refused():
+    with pytest.raises(UserError, match=r"blocks.0.keep is 17: .* from 1 to 16"):
+        selecting(256, keep=17)

@@ -6,16 +6,18 @@ from dataclasses import replace
 import pytest
 
 from rtl.config import TINY
-from rtl.control.check import USED_BITS, ProgramCheck
+from rtl.control.check import ProgramCheck, used_bits
 from rtl.isa.faults import FETCH, FaultCode
 from rtl.isa.instructions import (
     CHECKSUM_OFFSET,
     HEADER,
     INSTRUCTION_BYTES,
+    UNIT_OF,
     Instruction,
     Opcode,
     UnitSet,
     assemble,
+    opcodes,
 )
 from tests.rtl.isa.test_instructions import random_instruction
 from tests.rtl.simulation import simulate
@@ -23,9 +25,16 @@ from tests.rtl.simulation import simulate
 WIDTHS = (4, 8, 16, 32, 64)
 
 
-def program(rng, count=6):
+def selects(memory_bytes):
+    """Whether the engine of a test selects tokens."""
+    return memory_bytes in (8, 64)
+
+
+def program(rng, memory_bytes, count=6):
     """BEGIN, some instructions with random operands, END."""
-    body = [random_instruction(rng.choice(list(Opcode)[1:-1]), rng) for _ in range(count)]
+    selection = selects(memory_bytes)
+    known = [opcode for opcode in opcodes(selection) if opcode in UNIT_OF]
+    body = [random_instruction(rng.choice(known), rng, selection) for _ in range(count)]
     begin = replace(random_instruction(Opcode.BEGIN, rng), wait=UnitSet.NONE, signal=UnitSet.NONE)
     return [begin, *body, Instruction(Opcode.END, {})]
 
@@ -36,8 +45,9 @@ def faults(memory_bytes, *codes):
     Beats are taken in front of the instruction that they make, or of the two in one.
     """
     size = {"row_lanes": 4, "depth_lanes": 4} if memory_bytes < 8 else {"row_lanes": 64}
-    depth = size.get("depth_lanes", 8 if memory_bytes < 16 else 16)
-    engine = replace(TINY, **{**size, "depth_lanes": depth, "memory_bytes": memory_bytes})
+    depth = size.pop("depth_lanes", 8 if memory_bytes < 16 else 16)
+    size |= {"memory_bytes": memory_bytes, "select_tokens": 256 * selects(memory_bytes)}
+    engine = replace(TINY, **size, depth_lanes=depth)
     dut, found, rng = ProgramCheck(engine), [], random.Random(9)
 
     async def look(ctx, number):
@@ -77,7 +87,9 @@ def faults(memory_bytes, *codes):
 def test_a_program_as_it_was_assembled_has_no_fault(memory_bytes):
     """Of any length, one after another; whatever follows in the last beat."""
     rng = random.Random(memory_bytes)
-    assert faults(memory_bytes, *(assemble(program(rng, n)) for n in (1, 4, 6, 7))) == []
+    assert (
+        faults(memory_bytes, *(assemble(program(rng, memory_bytes, n)) for n in (1, 4, 6, 7))) == []
+    )
 
 
 def flipped(code, bit):
@@ -89,7 +101,7 @@ def flipped(code, bit):
 def test_every_flipped_bit_is_a_fault(memory_bytes):
     """A sample, with those in END; a bit that has no meaning is its own instruction's fault."""
     rng = random.Random(memory_bytes)
-    instructions = program(rng)
+    instructions = program(rng, memory_bytes)
     code, end = assemble(instructions), 8 * INSTRUCTION_BYTES * (len(instructions) - 1)
     sample = [rng.randrange(4, end) for _ in range(12)]
     used = [CHECKSUM_OFFSET, CHECKSUM_OFFSET + 31]
@@ -102,11 +114,13 @@ def test_every_flipped_bit_is_a_fault(memory_bytes):
         index, offset = divmod(bit, 256)
         opcode = instructions[index].opcode
         unitless = opcode in (Opcode.BEGIN, Opcode.END) and offset < 14
-        if offset >= USED_BITS[opcode] or unitless:
+        if offset >= used_bits(selects(memory_bytes))[opcode] or unitless:
             assert first[1:] == (FaultCode.OPCODE, FETCH, index)
         else:
             assert first[1:] == (FaultCode.CHECKSUM, FETCH, len(instructions) - 1)
 
 
 def test_used_bits_are_those_of_the_table():
-    assert USED_BITS[Opcode.END] == sum(field.bits for field in HEADER) + 32
+    assert used_bits(False)[Opcode.END] == sum(field.bits for field in HEADER) + 32
+    assert used_bits(True)[Opcode.SOFTMAX] == used_bits(False)[Opcode.SOFTMAX] + 2
+    assert Opcode.SELECT in used_bits(True) and Opcode.SELECT not in used_bits(False)

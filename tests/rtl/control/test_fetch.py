@@ -15,6 +15,7 @@ from rtl.control.fetch import Fetch
 from rtl.isa.faults import FETCH, FaultCode
 from rtl.isa.instructions import (
     INSTRUCTION_BYTES,
+    OPCODE_OF,
     UNIT_OF,
     Instruction,
     Opcode,
@@ -29,7 +30,8 @@ from tests.rtl.simulation import simulate
 
 ENGINES = {"narrow beats": TINY, "two instructions a beat": ZCU102}
 NAMES = [unit.name.lower() for unit in Unit]
-BODY = [opcode for opcode in UNIT_OF for _ in range(3)] + [*UNIT_OF] * 4
+KNOWN = list(OPCODE_OF.values())
+BODY = [opcode for opcode in KNOWN for _ in range(3)] + KNOWN * 4
 COUNT = len(BODY) + 2
 CREDIT = 3
 

@@ -11,9 +11,9 @@ from rtl.isa import layouts as layout
 from rtl.isa.instructions import Instruction, Opcode, UnitSet, assemble, seal
 
 
-def random_instruction(opcode: Opcode, rng: random.Random) -> Instruction:
+def random_instruction(opcode: Opcode, rng: random.Random, selection: bool = True) -> Instruction:
     operands = {}
-    for field in isa.INSTRUCTIONS[opcode]:
+    for field in isa.fields_of(opcode, selection)[len(isa.HEADER) :]:
         values = list(field.enum) if field.enum else [rng.getrandbits(field.bits)]
         operands[field.name] = int(rng.choice(values))
     return Instruction(opcode, operands, UnitSet(rng.getrandbits(5)), UnitSet(rng.getrandbits(5)))
@@ -30,13 +30,27 @@ def test_round_trip(opcode):
 @pytest.mark.parametrize("opcode", Opcode)
 def test_the_hardware_layout_finds_the_same_fields(opcode):
     instruction = random_instruction(opcode, random.Random(opcode + 100))
-    shape = layout.instruction_layout(opcode)
+    shape = layout.instruction_layout(opcode, selection=True)
     word = data.Const(shape, int.from_bytes(instruction.encode(), "little"))
     assert word.header.opcode == opcode
     assert word.header.wait == instruction.wait
     assert word.header.signal == instruction.signal
     for name, value in instruction.operands.items():
         assert getattr(word.operands, name) == value
+
+
+def test_engines_without_selection_know_none_of_it():
+    """SELECT is unknown there, and SOFTMAX's fields lie where they lay, without those for it."""
+    assert set(Opcode) - set(isa.opcodes(False)) == {Opcode.SELECT}
+    assert isa.opcodes(True) == tuple(Opcode)
+    for opcode in isa.opcodes(False):
+        plain, other = layout.operands_layout(opcode), layout.operands_layout(opcode, True)
+        differ = [name for name, _ in other if name not in dict(plain)]
+        assert differ == (["importance", "importance_first"] if opcode is Opcode.SOFTMAX else [])
+        assert all(plain[name].offset == other[name].offset for name, _ in plain)
+    softmax = layout.dispatch_layout(Opcode.SOFTMAX, True)
+    assert softmax["operands"].width >= layout.operands_layout(Opcode.SELECT, True).size
+    assert "select" not in dict(layout.dispatch_layout(Opcode.SOFTMAX))
 
 
 def test_a_program_is_sealed_with_the_checksum_of_all_its_bytes():

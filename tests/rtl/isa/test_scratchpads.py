@@ -10,8 +10,10 @@ from rtl.isa.instructions import Destination, Instruction, Opcode, Target
 from rtl.isa.scratchpads import (
     Scratchpads,
     activation_mask,
+    kept_words,
     parameter_fields,
     parameter_records,
+    places_of,
     read_words,
     stored_beats,
     stored_words,
@@ -103,6 +105,11 @@ WRITTEN = [
         ("residual", [(3, 50), (0, 70), (1, 70)], 2),
     ),
     (
+        Opcode.MATMUL,
+        matmul(Destination.KEPT, token=6, **LANES),
+        ("residual", [(3, 50), (0, 70), (1, 70)], 2),
+    ),
+    (
         Opcode.NORM,
         ACTIVATIONS | {"token": 6, "row_words": 3},
         ("activations", [(1, 50), (2, 50), (3, 50)], 3),
@@ -159,6 +166,17 @@ def test_places_of_words(places, opcode, operands, expected):
     assert found.buffer == buffer
     assert found.banks.tolist() == [[bank] * count for bank, _ in tokens]
     assert found.words.tolist() == [list(range(word, word + count)) for _, word in tokens]
+
+
+def test_tokens_that_stay_are_written_to_their_places():
+    """Of tokens 7 to 9 the last two stay, as numbers 3 and 4: a group of 4 begins between them."""
+    places = places_of(np.array([0, 2, 5, 8, 9]), 12)
+    assert places.tolist() == [0, -1, 1, -1, -1, 2, -1, -1, 3, 4, -1, -1]
+    operands = matmul(Destination.KEPT, token=6, **LANES)
+    lanes, found = kept_words(Instruction(Opcode.MATMUL, operands), TINY, places)
+    assert lanes.tolist() == [1, 2] and found.buffer == "residual"
+    assert found.banks.tolist() == [[3, 3], [0, 0]]
+    assert found.words.tolist() == [[30, 31], [50, 51]]
 
 
 def test_the_mask_counts_granules_from_the_first_row_tile():

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from rtl.errors import UserError
-from rtl.model.keep import check_keep, parse_keep, with_keep
+from rtl.model.keep import check_keep, original_tokens, parse_keep, with_keep
 from rtl.model.shape import plain_vit
 from sim.random_model import random_model
 from tests.rtl.model.files import SIZES, header_edit, refusal_of
@@ -45,6 +46,22 @@ def test_tokens_that_enter_each_block():
     shape = with_keep(TEN, {0: 7, 2: 3})
     assert [shape.tokens_in(block) for block in range(5)] == [11, 8, 8, 4, 4]
     assert [block.keep for block in shape.blocks] == [7, None, 3, None]
+
+
+def test_original_tokens():
+    """Of ten patches and the class token."""
+    shape = with_keep(TEN, {0: 4, 2: 2})
+    tensors = {
+        "blocks.0.kept": np.array([[1, 3, 8, 9, 10], [0, 1, 2, 3, 10]]),
+        "blocks.2.kept": np.array([[0, 2, 4], [1, 3, 4]]),
+    }
+    assert original_tokens(tensors, shape, 0).tolist() == list(range(11))
+    for block in (1, 2):
+        assert original_tokens(tensors, shape, block).tolist() == tensors["blocks.0.kept"].tolist()
+    for block in (3, 4):
+        assert original_tokens(tensors, shape, block).tolist() == [[1, 8, 10], [1, 3, 10]]
+    one = {name: tensor[0] for name, tensor in tensors.items()}
+    assert original_tokens(one, shape, 4).tolist() == [1, 8, 10]
 
 
 @pytest.mark.parametrize("text", ["", "3", "3:", "3:x", "3-143", "3:143,", "-1:3", "3:-2", "3:1e2"])

@@ -10,6 +10,7 @@ import pytest
 from rtl.compiler import lower, plan
 from rtl.config import ENGINES, TINY, ZCU102, EngineConfig
 from rtl.errors import UserError
+from rtl.model.keep import with_keep
 from rtl.model.shape import BlockShape, NetworkShape, plain_vit
 from rtl.timing import MemoryTiming, simulate
 from rtl.timing.bound import (
@@ -82,6 +83,22 @@ def test_a_norm_in_front_by_hand():
     assert shape.with_row_tiles(8).front_bits8 == (True,) * 4
 
 
+def test_selection_by_hand():
+    """Two blocks as above; behind the attention of the first one there are 9 patches, 10 tokens."""
+    shape = with_keep(replace(ONE_BLOCK, blocks=ONE_BLOCK.blocks * 2), {0: 9})
+    embed, keys, values = 2 * 4 * 3 * 7, 5 * 1 * 4, 5 * 2 * 4
+    first = 5 * (1 * 4 + 2 * 2 * 2 + 2 * 1 * 3 + 3 * 2) + 3 * (3 * 4 + 2 * 3)
+    fewer_keys, fewer_values = 3 * 1 * 4, 3 * 2 * 4
+    last = 1 * 4 + 2 * 1 * 2 + 2 * 1 * 2 + 3 * 2 + 3 * 4 + 2 * 3  # the class token's tile
+    total = embed + keys + values + first + fewer_keys + fewer_values + last + 4
+    assert least_array_cycles(plan(shape, replace(TINY, select_tokens=256))) == total
+    work = work_by_kind(shape)
+    assert work["qkv"].macs == (3 * 17 + 2 * 10 + 1) * 32 * 16
+    assert work["scores"].macs == (17 * 17 + 10) * 16
+    assert work["proj"].macs == (17 + 1) * 16 * 32
+    assert work["fc1"].macs == (10 + 1) * 32 * 24
+
+
 def test_attention_pooling_by_hand():
     """As one block, with a query of one word and without a head."""
     shape = replace(ONE_BLOCK, dense=True, attention_pool=True, classes=0, head_bits8=())
@@ -143,6 +160,7 @@ def random_engine(draw: Random) -> EngineConfig:
         pixel_words=draw.choice((100, 400, 2000)),
         weight_words=draw.choice((200, 800, 3000)),
         key_words=draw.choice((50, 200, 1000)),
+        select_tokens=256,
     )
 
 
@@ -166,6 +184,9 @@ def random_shape(draw: Random) -> NetworkShape:
     if draw.random() < 0.2:
         shape = replace(shape, dense=True, attention_pool=True, classes=0, mean_pool=False)
         shape = shape.with_row_tiles(32, draw.choice((0, 0.5)))
+    if not shape.mean_pool and not shape.attention_pool and draw.random() < 0.5:
+        stay = sorted((draw.randint(1, shape.patches) for _ in shape.blocks[1:]), reverse=True)
+        shape = with_keep(shape, dict(enumerate(stay)))
     return shape
 
 

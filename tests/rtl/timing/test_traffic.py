@@ -8,10 +8,11 @@ from rtl.compiler import lower, plan
 from rtl.compiler.operations import Operation, Program, Subject
 from rtl.config import TINY, ZCU102
 from rtl.isa.instructions import Activations, Destination, Opcode, Target, Weights
+from rtl.model.keep import with_keep
 from rtl.model.shape import plain_vit
 from rtl.timing import predict
 from rtl.timing.bound import array_work, least_array_cycles
-from rtl.timing.traffic import Work, work_of
+from rtl.timing.traffic import Work, scratchpad_bits, work_of
 
 DIGITS = plain_vit(
     image=(28, 28, 1), patch=7, width=64, heads=4, head_dim=16, depth=2, classes=10,
@@ -19,6 +20,7 @@ DIGITS = plain_vit(
 )  # fmt: skip
 DEIT_TINY = plain_vit(width=192, heads=3, row_granularity=32, bits8=0.25)
 MEAN = replace(DIGITS, mean_pool=True)
+KEPT, SELECTING = with_keep(DIGITS, {0: 9}), replace(TINY, select_tokens=256)
 
 
 @pytest.mark.parametrize("shape, engine", [(DIGITS, TINY), (MEAN, TINY), (DEIT_TINY, ZCU102)])
@@ -26,11 +28,21 @@ def test_bytes_are_those_of_the_prediction(shape, engine):
     assert work_of(lower(plan(shape, engine))).bytes == predict(shape, engine).bytes
 
 
-@pytest.mark.parametrize("shape", [DIGITS, MEAN])
-def test_the_array_multiplies_as_the_bound_says(shape):
-    work = work_of(lower(plan(shape, TINY)))
-    assert work.array_cycles == least_array_cycles(plan(shape, TINY))
+@pytest.mark.parametrize("shape, engine", [(DIGITS, TINY), (MEAN, TINY), (KEPT, SELECTING)])
+def test_the_array_multiplies_as_the_bound_says(shape, engine):
+    work = work_of(lower(plan(shape, engine)))
+    assert work.array_cycles == least_array_cycles(plan(shape, engine))
     assert work.products == 4 * 16 * 8 * work.array_cycles > work.macs == array_work(shape)
+
+
+def test_only_tokens_that_stay_are_written():
+    """Of 17 tokens seven go: the drain does not write their 64 channels of 16 bits."""
+    program = lower(plan(KEPT, SELECTING))
+    every = sum(scratchpad_bits(op, SELECTING)[1] for op in program.operations) // 8
+    assert every - work_of(program).scratchpad_written_bytes == 7 * 64 * 2
+    program = lower(plan(DIGITS, TINY))
+    every = sum(scratchpad_bits(op, TINY)[1] for op in program.operations) // 8
+    assert every == work_of(program).scratchpad_written_bytes
 
 
 def test_memory_traffic_has_a_kind_of_layer():

@@ -110,6 +110,32 @@ def test_second_readings_go_before_first_ones():
     assert unit.free == 101 + 3 * 10 + 2 * 10
 
 
+SELECT = {"patches": 196, "keep": 143, "others": 1}
+
+
+def test_select_passes_over_all_words_for_each_digit_then_over_all_tokens():
+    """13 words of 16 patches, 8 digits of 3 bits, 99 pairs; nothing else is taken meanwhile."""
+    unit = SoftmaxTiming(TINY, LATENCIES)
+    cycles = 8 * (13 + LATENCIES.select_pass) + 99 + LATENCIES.select_done
+    assert execute(unit, Opcode.SELECT, 50, **SELECT) == unit.free == 50 + cycles
+
+
+def test_importance_is_added_before_it_is_needed():
+    """200 keys, four a cycle: 50 cycles behind softmax. One that adds nothing need not wait."""
+    softmax = {"key_words": 13, "keys": 200, "lane_first": 0, "lane_count": 4}
+    adding = softmax | {"importance": 1}
+    done = 50 + 52 + LATENCIES.softmax_done
+    for opcode, operands, waits in (
+        (Opcode.SOFTMAX, softmax, False),
+        (Opcode.SOFTMAX, adding, True),
+        (Opcode.SELECT, SELECT, True),
+    ):
+        unit = SoftmaxTiming(TINY, LATENCIES)
+        assert execute(unit, Opcode.SOFTMAX, 50, **adding) == done
+        alone = execute(SoftmaxTiming(TINY, LATENCIES), opcode, 0, **operands)
+        assert execute(unit, opcode, 104, **operands) == alone + (done + 50 if waits else 104)
+
+
 def test_softmax_takes_a_word_per_cycle():
     unit = SoftmaxTiming(TINY, LATENCIES)
     operands = {"lane_first": 0, "lane_count": 4, "key_words": 13}

@@ -5,8 +5,11 @@ from itertools import accumulate
 
 import pytest
 
-from rtl.compiler import plan
+from rtl.compiler import lower, plan
+from rtl.compiler.operations import MemorySpace
 from rtl.config import TINY
+from rtl.isa.instructions import Opcode
+from rtl.model.keep import with_keep
 from tests.rtl.compiler.lowering.shapes import SHAPE, subjects
 
 ENGINES = {
@@ -43,3 +46,44 @@ def test_projections_of_the_next_heads_are_spread_among_the_items():
     kinds = [subject.kind for subject in subjects(TINY, 0)]
     first, last = kinds.index("scores"), len(kinds) - kinds[::-1].index("scores")
     assert "qkv" in kinds[:first] and "qkv" in kinds[first:last]
+
+
+def selecting(engine=TINY):
+    shape = with_keep(SHAPE, {0: 3})
+    operations = lower(plan(shape, replace(engine, select_tokens=256))).operations
+    return [op for op in operations if op.subject.block == 0 and op.opcode is not Opcode.LOAD]
+
+
+def test_the_class_token_is_first_in_the_last_group():
+    """Three heads, a group each: two token tiles, the class token in the second one."""
+    found = [
+        (op.subject.head, op.subject.tile.index)
+        for op in selecting()
+        if op.opcode is Opcode.SOFTMAX
+    ]
+    assert found == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 1), (2, 0)]
+
+
+def test_softmax_adds_up_the_importance_of_patches_before_select():
+    units = [op for op in selecting() if op.opcode in (Opcode.SOFTMAX, Opcode.SELECT)]
+    select = next(i for i, op in enumerate(units) if op.opcode is Opcode.SELECT)
+    assert units[select].operands == {"patches": 6, "keep": 3, "others": 1, "stride": 3}
+    adding = [i for i, op in enumerate(units) if op.operands.get("importance")]
+    assert [units[i].operands["importance_first"] for i in adding] == [1, 0, 0]
+    assert all(units[i].subject.tile.tokens.stop == 7 for i in adding)  # its last lane
+    assert adding[-1] == select - 1
+    spaces = [{span.space for span in (*op.reads, *op.writes)} for op in units]
+    uses = [i for i, found in enumerate(spaces) if MemorySpace.IMPORTANCE in found]
+    assert uses == [*adding, select]
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_last_values_come_while_softmax_selects(name):
+    """Behind SELECT, before the first context of the last head."""
+    found = [op.subject for op in selecting(ENGINES[name])]
+    select = [subject.kind for subject in found].index("select")
+    values = [
+        i for i, each in enumerate(found) if each.layer == "blocks.0.v" and each.row_tile == 4
+    ]
+    context = [i for i, each in enumerate(found) if (each.kind, each.head) == ("context", 2)]
+    assert select < min(values) and max(values) < min(context)

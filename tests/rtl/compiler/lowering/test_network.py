@@ -8,7 +8,8 @@ import pytest
 from rtl.compiler import lower, plan
 from rtl.compiler.operations import MemorySpace
 from rtl.config import TINY
-from rtl.isa.instructions import Opcode
+from rtl.isa.instructions import Destination, Opcode
+from rtl.model.keep import with_keep
 from tests.rtl.compiler.lowering.shapes import SHAPE, subjects
 
 
@@ -161,3 +162,55 @@ def test_logits_are_stored_in_parts():
         [0, 150, 6, 6],
         [150 * 64, 150, 6, 156],
     ]
+
+
+SELECTING = replace(TINY, select_tokens=256)
+KEPT = with_keep(replace(SHAPE, image=(14 * 4, 14 * 5, 1), blocks=SHAPE.blocks * 2), {0: 10, 2: 4})
+
+
+def selecting():
+    operations = lower(plan(KEPT, SELECTING)).operations
+    return [op for op in operations if op.opcode is not Opcode.LOAD]
+
+
+def test_the_projection_writes_the_tokens_that_stay_to_their_places():
+    """21 tokens, of which 11 and then 5 stay: a place is at most 10 or 6 below its token."""
+    found = {}
+    for op in selecting():
+        if op.subject.kind == "proj":
+            kept = op.operands["destination"] == Destination.KEPT
+            assert kept == (op.subject.block in (0, 2))
+            places = [op.writes[0][1:]] if kept else [op.subject.tile.tokens.start]
+            found.setdefault(op.subject.block, []).extend(places)
+    assert found[0] == [(0, 4), (0, 8), (0, 11), (2, 11), (6, 11), (10, 11)]
+    assert found[1] == [0, 4, 8]
+    assert found[2] == [(0, 4), (0, 5), (2, 5)]
+    assert found[3] == [4]  # the class token
+
+
+def test_a_norm_follows_the_last_matmul_that_may_write_its_input():
+    """Tokens 0 to 3 of those that stay may come from tokens up to 13, in tile 3."""
+    operations = [op.subject for op in selecting()]
+    before = {
+        (after.tensor, after.tile.index): found.tile.index
+        for found, after in pairwise(operations)
+        if after.tensor in ("blocks.0.norm2", "blocks.2.norm2") and found.kind == "proj"
+    }
+    assert before == {
+        ("blocks.0.norm2", 0): 3,
+        ("blocks.0.norm2", 1): 4,
+        ("blocks.0.norm2", 2): 5,
+        ("blocks.2.norm2", 0): 2,
+    }
+
+
+def test_behind_the_selection_there_are_fewer_tokens():
+    tokens = {}
+    for op in selecting():
+        if op.subject.tile is not None and op.subject.block >= 0:
+            name = (op.subject.block, op.subject.kind)
+            tokens[name] = max(tokens.get(name, 0), op.subject.tile.tokens.stop)
+    assert [tokens[block, "qkv"] for block in range(4)] == [21, 11, 11, 5]
+    assert [tokens[block, "fc1"] for block in range(4)] == [11, 11, 5, 5]
+    keys = {op.subject.block: op.operands["keys"] for op in selecting() if "keys" in op.operands}
+    assert keys == {0: 21, 1: 11, 2: 11, 3: 5}

@@ -1,0 +1,82 @@
+"""Tokens that stay: their index in the image, and what selecting them must write; hints."""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from rtl.compiler.sizes import Plan
+from rtl.config import EngineConfig
+from rtl.isa.instructions import Instruction
+from rtl.isa.scratchpads import TokenWords, kept_words, places_of
+from rtl.model.shape import NetworkShape
+
+OF_BLOCK = re.compile(r"blocks\.(\d+)\.(\w+)")
+IN_FRONT = ("norm1", "q", "k", "v", "scores", "attention", "context")
+"""Tensors of a block that have the tokens that enter it; the others have those that stay."""
+
+
+def tokens_of_image(
+    shape: NetworkShape, tensor: str, tensors: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Index in the image of each token of a tensor; tokens behind the patches count on.
+
+    Parameters
+    ----------
+    shape : NetworkShape
+    tensor : str
+        Name of docs/numerics.md, section 8.
+    tensors : dict of str to array
+        Golden's tensors of one image.
+    """
+    tokens = np.arange(shape.tokens)
+    found = OF_BLOCK.fullmatch(tensor)
+    if found:
+        behind = int(found[1]) + (found[2] not in IN_FRONT)
+    else:
+        behind = 0 if tensor in ("embed", "front", "front.norm") else len(shape.blocks)
+    for block, sizes in enumerate(shape.blocks[:behind]):
+        if sizes.keep is not None:
+            tokens = tokens[tensors[f"blocks.{block}.kept"]]
+    return tokens
+
+
+def compacted_words(
+    instruction: Instruction, engine: EngineConfig, kept: np.ndarray, tokens: int
+) -> tuple[np.ndarray, TokenWords]:
+    """Tokens that a MATMUL to KEPT writes, counted among those that stay, and their words.
+
+    Parameters
+    ----------
+    instruction : Instruction
+    engine : EngineConfig
+    kept : (tokens that stay,) int
+        Their indices among all, ascending.
+    tokens : int
+        How many there are.
+    """
+    places = places_of(kept, tokens)
+    lanes, words = kept_words(instruction, engine, places)
+    return places[instruction["token"] + instruction["lane_first"] + lanes], words
+
+
+def hints(plan: Plan) -> list[str]:
+    """Counts that open a token tile without a patch, in words, with the next count that fills all.
+
+    Of 144 patches and a class token on 18 lanes, the class token is alone in a tile: 143 patches
+    take a tile less.
+    """
+    shape, lanes = plan.shape, plan.engine.token_lanes
+    found = []
+    for index, block in enumerate(shape.blocks):
+        if block.keep is None:
+            continue
+        tiles, alone = divmod(block.keep + shape.others, lanes)
+        full = block.keep - alone
+        if 0 < alone <= shape.others and full > 0:
+            whose = "the class token" if shape.others == 1 else "tokens that are no patches"
+            found.append(
+                f"blocks.{index} keeps {block.keep:,} patches: {whose} would open a token tile of"
+                f" {lanes} lanes; {full:,} patches and all others fill {tiles} tiles"
+            )
+    return found
