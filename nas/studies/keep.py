@@ -1,21 +1,21 @@
 """Selection of tokens beside networks that keep them all, in cycles at equal accuracy.
 
-A supernet of the digits with keep among its genes is searched twice for the best trades between
-cross-entropy and cycles: with these genes, and with all patches kept. For three frame rates the
-best network without selection is taken; then the fastest one with selection that is not worse on
-the images that choose, and, as a control, the best one without selection that is as fast as that.
+A supernet of the digits with keep among its genes is searched, all patches kept, for the best
+trades between cross-entropy and cycles. For three frame rates the best network is taken; then the
+fastest one that selects and is not worse on the images that choose, of the best networks with every
+choice of patches kept; and, as a control, the best one without selection that is as fast as that.
 The supernet trains few subnets that keep all, so each network is also trained further, alone and
-alike. Only then are all of them measured on the test images, once, as integer models.
+alike. The test images choose nothing; all networks are measured on them as integer models.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cache, partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich import box
 from rich.console import Console
@@ -49,79 +49,105 @@ from rtl.files import atomic_write, require_writable
 SCHEMA = 1
 SPACE = "digits-keep"
 EQUAL = 0.015  # nats: what the upper end of the interval may be at most
-SHORTLIST = 16  # networks by the search images, of which others choose
-GENERATIONS = 6
+SHORTLIST = 8  # networks by the search images, of which others choose
+PARENTS = 6  # networks, of all and of those that are fast enough, with every choice of patches kept
+GENERATIONS = 4
 SEARCH_EVERY = 8  # training images beside those for validation that the searches see
 EPOCH_SHARE = 6  # of the epochs of the recipe's second stage, one in so many trains further
 SHARED, TUNED = "shared", "tuned"  # weights: the supernet's, or trained further
-MARGIN = 0.02  # nats by which one on the list may be worse there
+Answers = dict[float, dict[str, dict[str, Result]]]
+"""On the test images: by frame rate, network and kind of weights."""
+MARGIN = 0.01  # nats by which one that selects may be worse on the search images
 
 
-@dataclass(frozen=True, eq=False)
-class Searched:
-    """Subnets that a search of a supernet evaluated.
+@dataclass(frozen=True)
+class Chosen:
+    """A network, its cycles, and its cross-entropy on the images that choose, in quantized mode."""
+
+    arch: Arch
+    cycles: int
+    loss: float
+
+
+class Choice:
+    """Choice of the networks that are measured.
 
     Parameters
     ----------
-    setup : SearchSetup
-    net : Supernet
-        Trained.
-    candidates : sequence of Candidate
-        The search's and as many random ones, scored on the search images.
+    space : Space
+        With keep among its choices.
+    dense : sequence of Candidate
+        Networks that keep all, scored on the search images.
+    cycles : callable
+        Returns the cycles of networks.
+    searched, choosing : callable
+        Return the cross-entropy of a network on the search images, and on those that choose.
     """
 
-    setup: SearchSetup
-    net: Supernet
-    candidates: Sequence[Candidate]
+    def __init__(
+        self,
+        space: Space,
+        dense: Sequence[Candidate],
+        cycles: Callable[[Sequence[Arch]], Sequence[float]],
+        searched: Callable[[Arch], float],
+        choosing: Callable[[Arch], float],
+    ) -> None:
+        self.space, self.cycles = space, cycles
+        self.dense = sorted(dense, key=lambda each: each.score.cross_entropy)
+        self.searched, self.choosing = cache(searched), cache(choosing)
 
-    @cached_property
-    def choosing(self) -> ImageSet:
-        """Images that choose: those for validation, and the half of the training's for ranking."""
-        return _joined(self.setup.data.validation, self.setup.reranking)
-
-    def chosen(self, listed: Sequence[Candidate]) -> list[tuple[float, Candidate]]:
-        """Return cross-entropies on the images that choose, with their networks, the best first."""
-        losses = [self._loss(each.arch) for each in listed]
-        order = np.argsort(losses, kind="stable")
-        return [(losses[place], listed[place]) for place in order]
-
-    def best(self, cycles: float) -> tuple[float, Candidate]:
-        """Return the best network of at most so many cycles, with its cross-entropy."""
-        able = [each for each in self.candidates if each.cycles <= cycles]
-        return self.chosen(sorted(able, key=_searched_loss)[:SHORTLIST])[0]
-
-    def fastest(self, loss: float, like: Candidate) -> tuple[float, Candidate] | None:
-        """Return the fastest network with selection whose cross-entropy is no higher; None if none.
+    def networks(self, limit: float) -> dict[str, Chosen]:
+        """Choose the networks of a frame rate.
 
         Parameters
         ----------
-        loss : float
-            On the images that choose.
-        like : Candidate
-            The network to which that belongs.
+        limit : float
+            Most cycles of an image.
+
+        Returns
+        -------
+        dict of str to Chosen
+            ``dense``: the best that keeps all. ``selecting``: the fastest that selects and is no
+            worse; missing if there is none. ``smaller``: the best that keeps all and is as fast as
+            that; missing if there is none.
         """
-        listed = sorted(
-            (
-                each
-                for each in self.candidates
-                if each.cycles < like.cycles
-                and selects(each.arch)
-                and _searched_loss(each) <= _searched_loss(like) + MARGIN
-            ),
-            key=lambda each: each.cycles,
-        )
-        for each in listed:
-            if (found := self._loss(each.arch)) <= loss:
-                return found, each
+        dense = self.best(limit)
+        assert dense is not None
+        found = {"dense": dense}
+        if selecting := self.fastest(dense):
+            found["selecting"] = selecting
+            if smaller := self.best(selecting.cycles):
+                found["smaller"] = smaller
+        return found
+
+    def best(self, limit: float) -> Chosen | None:
+        """Return the best network that keeps all and takes at most so many cycles."""
+        able = [each for each in self.dense if each.cycles <= limit][:SHORTLIST]
+        chosen = [Chosen(each.arch, each.cycles, self.choosing(each.arch)) for each in able]
+        return min(chosen, key=lambda each: each.loss, default=None)
+
+    def fastest(self, dense: Chosen) -> Chosen | None:
+        """Return the fastest network that selects and is no worse than one that keeps all."""
+        able = [each.arch for each in self.dense if each.cycles <= dense.cycles]
+        parents = [each.arch for each in self.dense][:PARENTS] + able[:PARENTS]
+        archs = [*dict.fromkeys(each for arch in parents for each in selecting(self.space, arch))]
+        most = self.searched(dense.arch) + MARGIN
+        costed = sorted(zip(self.cycles(archs), archs, strict=True), key=lambda each: each[0])
+        for cycles, arch in costed:
+            if cycles < dense.cycles and self.searched(arch) <= most:
+                if (loss := self.choosing(arch)) <= dense.loss:
+                    return Chosen(arch, int(cycles), loss)
         return None
 
-    def _loss(self, arch: Arch) -> float:
-        return float(evaluate_subnet(self.net, arch, self.choosing).cross_entropy.mean())
 
-
-def selects(arch: Arch) -> bool:
-    """Tell whether some block keeps only some of the patches."""
-    return any(block.keep is not None for block in arch.blocks)
+def selecting(space: Space, arch: Arch) -> list[Arch]:
+    """Return the network with every choice of patches that its blocks keep but all of them."""
+    found = []
+    for keeps in product(space.keep_choices, repeat=arch.depth - 1):
+        chosen = zip(arch.blocks, (*keeps, None), strict=True)
+        blocks = tuple(replace(block, keep=keep) for block, keep in chosen)
+        found.append(space.decode(space.encode(replace(arch, blocks=blocks))))
+    return [each for each in dict.fromkeys(found) if any(block.keep for block in each.blocks)]
 
 
 def run(options: StudyOptions) -> dict[str, Any]:
@@ -140,26 +166,14 @@ def run(options: StudyOptions) -> dict[str, Any]:
     plain = _of_same_supernet(keeping, replace(keeping.space, keeps=()), index=1)
     checkpoint = train_supernet(keeping.training, keeping.supernets, keeping.data, console=console)
     net = load_supernet(checkpoint)
-    searches = {"plain": searched(plain, net, console), "keeping": searched(keeping, net, console)}
+    candidates = searched(plain, net, console)
     [hardware] = keeping.engines
     rates = default_targets(hardware, plain.space, plain.costs)
-    networks = {rate: choose(**searches, limit=hardware.cycle_limit(rate)) for rate in rates}
-    tuned = {
-        each.arch: tuned_further(keeping, checkpoint, each.arch, console)
-        for chosen in networks.values()
-        for each in chosen.values()
-    }
-    test, targets = load_digits_test(), []
-    for rate, chosen in networks.items():
-        answers = {
-            name: {
-                SHARED: integer_answers(net, each.arch, keeping.data, test),
-                TUNED: integer_answers(tuned[each.arch], each.arch, keeping.data, test),
-            }
-            for name, each in chosen.items()
-        }
-        targets.append(target_report(rate, chosen, answers))
-    report = {
+    choice = _choice(keeping, net, candidates)
+    networks = {rate: choice.networks(hardware.cycle_limit(rate)) for rate in rates}
+    test = load_digits_test()
+    answers: Answers = {rate: {name: {} for name in chosen} for rate, chosen in networks.items()}
+    about = {
         "schema": SCHEMA,
         "seed": options.seed,
         "quick": options.quick,
@@ -167,35 +181,46 @@ def run(options: StudyOptions) -> dict[str, Any]:
         "engine_sizes": hardware.engine.to_json(),
         "supernet": keeping.supernet_key,
         "tile_order": {name: [*map(int, tiles)] for name, tiles in net.order.items()},
-        "candidates": {name: len(each.candidates) for name, each in searches.items()},
-        "choosing_images": len(searches["keeping"].choosing),
+        "dense_candidates": len(candidates),
+        "choosing_images": len(_choosing(keeping)),
         "test_images": len(test),
         "equal": EQUAL,
-        "targets": targets,
     }
-    with atomic_write(path, "w") as file:
-        json.dump(report, file, indent=2)
+    report: dict[str, Any] = {}
+    for kind in (SHARED, TUNED):  # the second takes long: what there is is written before it
+        for rate, chosen in networks.items():
+            for name, each in chosen.items():
+                tuned = kind == TUNED
+                own = tuned_further(keeping, checkpoint, each.arch, console) if tuned else net
+                answers[rate][name][kind] = integer_answers(own, each.arch, keeping.data, test)
+        targets = [target_report(rate, networks[rate], answers[rate]) for rate in rates]
+        report = {**about, "targets": targets}
+        with atomic_write(path, "w") as file:
+            json.dump(report, file, indent=2)
     print_tables(keep_table(report))
     print(f"Wrote {path}")
     return report
 
 
-# --- training and search ------------------------------------------------------------------------
+# --- search and training ------------------------------------------------------------------------
 
 
-def searched(setup: SearchSetup, net: Supernet, console: Console) -> Searched:
-    """Search a space in a trained supernet, or take up what was kept of that."""
+def searched(setup: SearchSetup, net: Supernet, console: Console) -> list[Candidate]:
+    """Search a space in a trained supernet, or take up what was kept of that.
+
+    Returns
+    -------
+    list of Candidate
+        The search's and as many random ones.
+    """
     [hardware] = setup.engines
     costs = setup.subnet_costs(hardware, net.order)
-    [slowest] = costs.of([replace(setup.space, keeps=()).largest()])
+    [slowest] = costs.of([setup.space.largest()])
     band = Band(setup.space, costs, slowest.cycles, narrow=False)
-    train, validation = setup.data.train, setup.data.validation
-    images = _joined(validation, train.take(range(0, len(train), SEARCH_EVERY)))
-    state, evaluate = setup.load_state(), scores_on(net, images)
+    state, evaluate = setup.load_state(), scores_on(net, _searching(setup))
     evolution = Evolution(setup.space, [band], evaluate, setup.evolution, state)
     with run_folder.locked(setup.folder), progress_bars(DETAIL, console=console) as progress:
-        name = "with selection" if setup.space.keeps else "without selection"
-        bar = progress.add_task(f"search {name}", total=setup.evolution.generations + 2, detail="")
+        bar = progress.add_task("search", total=setup.evolution.generations + 2, detail="")
 
         def after_generation() -> None:
             state.save(setup.state_path)
@@ -204,7 +229,32 @@ def searched(setup: SearchSetup, net: Supernet, console: Console) -> Searched:
         evolution.run(0, after_generation)
     [target] = state.targets
     found = dict.fromkeys([*target.found, *target.drawn])
-    return Searched(setup, net, evolution.candidates(found, 0))
+    return evolution.candidates(found, 0)
+
+
+def _choice(setup: SearchSetup, net: Supernet, dense: Sequence[Candidate]) -> Choice:
+    [hardware] = setup.engines
+    costs = setup.subnet_costs(hardware, net.order)
+
+    def cycles(archs: Sequence[Arch]) -> list[float]:
+        return [cost.cycles for cost in costs.of(archs)]
+
+    def loss_on(images: ImageSet, arch: Arch) -> float:
+        return float(evaluate_subnet(net, arch, images).cross_entropy.mean())
+
+    parts = _searching(setup), _choosing(setup)
+    return Choice(setup.space, dense, cycles, *(partial(loss_on, images) for images in parts))
+
+
+def _searching(setup: SearchSetup) -> ImageSet:
+    """Images that search: those for validation, and one in some of the training's."""
+    train = setup.data.train
+    return _joined(setup.data.validation, train.take(range(0, len(train), SEARCH_EVERY)))
+
+
+def _choosing(setup: SearchSetup) -> ImageSet:
+    """Images that choose: those for validation, and the half of the training's for ranking."""
+    return _joined(setup.data.validation, setup.reranking)
 
 
 def tuned_further(setup: SearchSetup, checkpoint: Path, arch: Arch, console: Console) -> Supernet:
@@ -271,56 +321,6 @@ def _of_same_supernet(setup: SearchSetup, space: Space, index: int = 0) -> Searc
     return replace(setup, index=index, candidates=replace(setup.candidates, space=space))
 
 
-# --- choice -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """A network that is measured on the test images.
-
-    Parameters
-    ----------
-    arch : Arch
-    cycles : int
-        Per image.
-    loss : float
-        Cross-entropy on the images that choose, in quantized mode.
-    """
-
-    arch: Arch
-    cycles: int
-    loss: float
-
-
-def choose(plain: Searched, keeping: Searched, limit: float) -> dict[str, Chosen]:
-    """Choose the networks of a frame rate.
-
-    Returns
-    -------
-    dict of str to Chosen
-        ``dense``: the best without selection of at most ``limit`` cycles. ``selecting``: the
-        fastest with selection that is no worse; missing if there is none. ``smaller``: the best
-        without selection that is as fast as that; missing with it, or if there is none.
-    """
-
-    def entry(found: tuple[float, Candidate]) -> Chosen:
-        loss, candidate = found
-        return Chosen(candidate.arch, candidate.cycles, loss)
-
-    loss, dense = plain.best(limit)
-    networks = {"dense": entry((loss, dense))}
-    if (found := keeping.fastest(loss, dense)) is None:
-        return networks
-    networks["selecting"] = entry(found)
-    if any(each.cycles <= found[1].cycles for each in plain.candidates):
-        networks["smaller"] = entry(plain.best(found[1].cycles))
-    return networks
-
-
-def _searched_loss(candidate: Candidate) -> float:
-    return candidate.score.cross_entropy
-
-
 # --- report -------------------------------------------------------------------------------------
 
 
@@ -334,7 +334,7 @@ def target_report(
     rate : float
         Frames per second.
     chosen : dict of str to Chosen
-        As :func:`choose` returns them.
+        As :meth:`Choice.networks` returns them.
     answers : dict of str to dict of str to Result
         Of each network with the supernet's weights, ``shared``, and trained further, ``tuned``.
 
@@ -396,6 +396,8 @@ def keep_table(report: dict[str, Any]) -> Table:
             kept = ", ".join(str(block.get("keep", "all")) for block in each["arch"]["blocks"])
             first = [name, f"{each['cycles']:,}", f"{each['fewer_cycles']:.1%}", kept]
             for kind in (SHARED, TUNED):
+                if kind not in each:
+                    continue
                 found, change = each[kind], each[kind]["difference"]
                 result.add_row(
                     f"{target['target_fps']:g}" if (name, kind) == ("dense", SHARED) else "",

@@ -1,6 +1,7 @@
 """Selection of tokens beside none: what is chosen, what is written, and how it resumes."""
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from nas.search.evolution import Candidate
 from nas.search.evolution_state import Score
 from nas.space import Arch
 from nas.studies.__main__ import main
-from nas.studies.keep import EQUAL, Chosen, Searched, choose, keep_table, selects, target_report
+from nas.studies.keep import EQUAL, Choice, Chosen, keep_table, selecting, target_report
 from nas.training.evaluate import Result
 from nas.training.trainer import Trainer
 from rtl.cli import command
@@ -39,7 +40,7 @@ def test_the_report_compares_with_the_network_that_keeps_all(report):
     assert report["choosing_images"] < 200 and report["test_images"] == 1000
     for target in report["targets"]:
         dense = target["networks"]["dense"]
-        assert not selects(Arch.from_json(dense["arch"]))
+        assert not any("keep" in block for block in dense["arch"]["blocks"])
         for name, each in target["networks"].items():
             assert each["fewer_cycles"] == pytest.approx(1 - each["cycles"] / dense["cycles"])
             for kind in ("shared", "tuned"):
@@ -59,50 +60,58 @@ def test_a_finished_study_trains_nothing_again(report, folder, args, monkeypatch
     assert json.loads((folder / "keep-0.json").read_text()) == report
 
 
-def candidate(cycles: int, searched: float, arch: Arch) -> Candidate:
-    return Candidate(arch, Score(0.1, searched), cycles)
+def dense_networks() -> list[Arch]:
+    widths = [replace(KEEPING_DIGITS.largest(), width=width) for width in KEEPING_DIGITS.widths]
+    return [*widths, KEEPING_DIGITS.largest(0.0)]
 
 
-class Known(Searched):
-    """A search whose networks have a known cross-entropy on the images that choose."""
+def test_every_choice_of_patches_kept():
+    largest = KEEPING_DIGITS.largest()
+    found = selecting(KEEPING_DIGITS, largest)
+    assert len(found) == len(set(found)) == 19  # falling numbers in some of three blocks
+    keeps = {tuple(block.keep for block in arch.blocks) for arch in found}
+    assert (35, None, 11, None) in keeps and (35, 23, 11, None) in keeps
+    assert (None,) * 4 not in keeps and (11, 23, None, None) not in keeps
+    assert {replace(arch, blocks=largest.blocks) for arch in found} == {largest}
 
-    def __init__(self, *networks: tuple[int, float, float], keeping: bool) -> None:
-        self.losses, candidates = {}, []
-        for place, (cycles, searched, choosing) in enumerate(networks):
-            genes = KEEPING_DIGITS.encode(KEEPING_DIGITS.largest())
-            genes[2], genes[12] = place % 3, 0 if keeping else 3
-            genes[3] = place // 3
-            arch = KEEPING_DIGITS.decode(genes)
-            self.losses[arch] = choosing
-            candidates.append(candidate(cycles, searched, arch))
-        super().__init__(None, None, candidates)
 
-    def _loss(self, arch: Arch) -> float:
-        return self.losses[arch]
+def choice(losses: dict[Arch, tuple[float, float]], cycles: dict[Arch, float]) -> Choice:
+    """Choose among known networks; ``losses`` on the search images and on those that choose."""
+    dense = [
+        Candidate(arch, Score(0.1, losses[arch][0]), int(cycles[arch])) for arch in dense_networks()
+    ]
+
+    def cycles_of(archs: Sequence[Arch]) -> list[float]:
+        return [cycles.get(arch, 2000.0) for arch in archs]
+
+    def loss(place: int) -> Callable[[Arch], float]:
+        return lambda arch: losses[arch][place]
+
+    return Choice(KEEPING_DIGITS, dense, cycles_of, loss(0), loss(1))
 
 
 def test_the_fastest_that_is_no_worse_is_chosen():
-    plain = Known(
-        (1000, 0.10, 0.12), (990, 0.11, 0.11), (700, 0.2, 0.2), (600, 0.1, 0.3), (1001, 0, 0),
-        keeping=False,
-    )  # fmt: skip
-    keeping = Known(
-        (500, 0.12, 0.12),  # worse on the images that choose
-        (800, 0.12, 0.11),
-        (900, 0.10, 0.10),
-        (400, 0.14, 0.05),  # worse by too much on the search images
-        keeping=True,
-    )
-    found = choose(plain, keeping, 1000)
-    assert {name: (each.cycles, each.loss) for name, each in found.items()} == {
-        "dense": (990, 0.11),
-        "selecting": (800, 0.11),
-        "smaller": (700, 0.2),
+    small, middle, large, largest = dense_networks()
+    first, second, third = selecting(KEEPING_DIGITS, large)[:3]
+    losses = {
+        small: (0.20, 0.20),
+        middle: (0.15, 0.11),
+        large: (0.10, 0.12),
+        largest: (0.01, 0.01),
+        first: (0.14, 0.12),  # worse than the best that keeps all, on the images that choose
+        second: (0.15, 0.10),
+        third: (0.17, 0.01),  # worse by too much on the search images
     }
-    none = Known((500, 0.12, 0.12), (995, 0.1, 0.1), keeping=True)
-    assert [*choose(plain, none, 1000)] == ["dense"]
-    fastest = Known((590, 0.1, 0.1), keeping=True)
-    assert [*choose(plain, fastest, 1000)] == ["dense", "selecting"]
+    cycles = {small: 700, middle: 990, large: 1000, largest: 1001}
+    cycles |= {first: 600, second: 800, third: 500}
+    found = choice(losses, cycles).networks(1000)
+    assert {name: (each.arch, each.cycles, each.loss) for name, each in found.items()} == {
+        "dense": (middle, 990, 0.11),
+        "selecting": (second, 800, 0.10),
+        "smaller": (small, 700, 0.20),
+    }
+    assert [*choice(losses, cycles | {second: 600}).networks(1000)] == ["dense", "selecting"]
+    assert [*choice(losses, cycles | {second: 990}).networks(1000)] == ["dense"]
 
 
 def test_equal_is_a_matter_of_the_interval():
