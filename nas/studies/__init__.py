@@ -7,9 +7,11 @@
 - ``splits``: the main job on five splits of the digits
 - ``supernet``: recipes of the supernet, beside the one that is used
 - ``warm``: training that begins with a trained network, beside random weights
+- ``keep``: networks that select tokens, beside those that keep them all
 - ``rows``: which rows of a trained ViT-S get 8 bits; ``scores``: other ways to choose them
 - ``quantizers``: codes of other papers in place of this pipeline's; ``variants``: which ones;
   ``codes``: how they round; ``quantizer_table``: how they are shown
+- ``importance``: weights that patches are chosen by, before and behind rounding
 - ``step``: time and memory of a step of training, beside timm's
 - ``answers``: answers of subnets on the test images, as integer models
 - ``spread``: subnets spread over the cycles

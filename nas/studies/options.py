@@ -9,7 +9,18 @@ import tyro
 from rtl.cli import BoardName, Flag
 from rtl.errors import UserError
 
-Study = Literal["alone", "supernet", "ranking", "splits", "rows", "quantizers", "step", "warm"]
+Study = Literal[
+    "alone",
+    "supernet",
+    "ranking",
+    "splits",
+    "rows",
+    "quantizers",
+    "importance",
+    "step",
+    "warm",
+    "keep",
+]
 
 LIMITS = (("subnets", 2, 1000), ("ranked", 32, 10_000), ("seed", 0, 2**31), ("seeds", 1, 100))
 
@@ -43,6 +54,13 @@ class StudyOptions:
     alone, beside random weights: same seeds, subnets and validation images. Writes
     OUT/warm-SEED.json. A quarter of an hour on an idle core for three seeds.
 
+    keep: does a selection of tokens make networks faster at equal accuracy? Two supernets of 49
+    patches, with keep among the genes and without, each searched for the best trade between
+    cross-entropy and cycles: for three frame rates the best network without selection, the fastest
+    one with it that is not worse on the images that choose, and the best without it that is as fast
+    as that, on the test images. On the board's engine with selection. Writes OUT/keep-SEED.json.
+    Three quarters of an hour on an idle core.
+
     rows: which rows should have 8 bits? The trained ViT-S of nox -s vit at equal cycles: rows
     against whole layers, and the score that chooses them, on the zcu102's engine whatever --board.
     Writes OUT/rows-SEED.json. Fetches the network at the first time, 90 MB.
@@ -51,6 +69,11 @@ class StudyOptions:
     of this pipeline's codes of LayerNorm, GELU and attention weights, on the network and the
     photographs of nox -s vit, on the zcu102's engine whatever --board. Writes
     OUT/quantizers-SEED.json. A quarter of an hour on an idle core.
+
+    importance: by what weights should patches be chosen? The class token's attention in codes of 4,
+    6 and 8 bits, before rounding, rounded, and rounded with dither: how many of the patches that
+    exact weights choose are missed. The network and the photographs of nox -s vit. Writes
+    OUT/importance.json. A minute.
 
     step: what does a step of training cost? Time, and bytes that wait for the backward pass, of a
     network of DeiT-S's size in quantized and in float mode, beside timm's. Writes OUT/step.json. A
