@@ -6,7 +6,6 @@ choice with the others fused to one token, and by chance.
 """
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from nas.importer.network import FloatNetwork, converted
 from nas.importer.selection import KEPT, gathered, keeping, most_important, on_tokens
 from nas.vit.example import Example, MadeRow
 from nas.vit.inputs import input_hashes
-from nas.vit.rows import A8, BOARD, Row
+from nas.vit.rows import W8A6, Row
 from nas.vit.summary import versions
 from rtl import config
 from rtl.console import table
@@ -33,8 +32,6 @@ from rtl.model import IntegerModel
 SCHEMA = 1
 FIGURES = "selection.json"
 BATCH = 4
-ROWS = (("w8a6", BOARD), ("w8a8", A8))
-"""Rows that select, and the engines that they are like."""
 WAYS = ("all", "own", "same", "fused", "random")
 """Ways in which the float network drops patches."""
 
@@ -89,7 +86,7 @@ class SelectionRow:
     lowest: dict[str, float]
 
 
-def measure(example: Example, keep: str, rows: Iterable[tuple[str, str]] = ROWS) -> dict[str, Any]:
+def measure(example: Example, keep: str, row: Row = W8A6) -> dict[str, Any]:
     """Measure all figures that are not kept yet.
 
     Parameters
@@ -97,8 +94,8 @@ def measure(example: Example, keep: str, rows: Iterable[tuple[str, str]] = ROWS)
     example : Example
     keep : str
         As :func:`rtl.model.keep.parse_keep` takes it.
-    rows : iterable of (str, str)
-        As :data:`ROWS`; of the first one, all patches stay in one more row.
+    row : Row
+        Measured with an engine like its own that selects tokens, with ``keep`` and without.
 
     Returns
     -------
@@ -112,8 +109,11 @@ def measure(example: Example, keep: str, rows: Iterable[tuple[str, str]] = ROWS)
         for block, of in enumerate(keeping(network, keep).blocks)
         if of.keep is not None
     }
-    listed = [Row(f"{name}_keep", engine=_selecting(example, of), keep=keep) for name, of in rows]
-    listed.append(Row("w8a6_all", engine=listed[0].engine))
+    engine = _selecting(example, row.engine)
+    listed = (
+        replace(row, name=f"{row.name}_keep", engine=engine, keep=keep),
+        replace(row, name=f"{row.name}_all", engine=engine),
+    )
     ways = example.once("float network", keep, lambda: _among_themselves(network, keep, example))
     return {
         "schema": SCHEMA,

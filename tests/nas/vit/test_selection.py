@@ -14,8 +14,10 @@ from nas.importer.selection import keeping, most_important
 from nas.vit import selection
 from nas.vit.inputs import input_hashes
 from nas.vit.photographs import CROPS, TEST
+from nas.vit.rows import RowJob
 from rtl.model import IntegerModel
 from tests.nas.quantize.networks import random_images, random_network
+from tests.nas.vit.conftest import W8A6
 
 ROOT = Path(__file__).parents[3]
 PUBLISHED = ROOT / "docs" / "results" / "selection.json"
@@ -25,7 +27,9 @@ IMAGES = random_images(3)
 @pytest.fixture(scope="module")
 def measured(made, tmp_path_factory):
     example = replace(made[0], folder=tmp_path_factory.mktemp("selection"))
-    return example, selection.measure(example, "0:0.5", [("w8a6", "tiny")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RowJob, "run", RowJob.here)  # a process of its own takes seconds to start
+        return example, selection.measure(example, "0:0.5", W8A6)
 
 
 def test_figures_are_those_of_the_models(measured):
@@ -54,7 +58,7 @@ def test_figures_are_kept(measured, monkeypatch, tmp_path):
     example, found = measured
     for name in ("_compared", "_among_themselves"):
         monkeypatch.setattr(selection, name, lambda *args: pytest.fail("measured again"))
-    again = selection.measure(example, "0:0.5", [("w8a6", "tiny")])
+    again = selection.measure(example, "0:0.5", W8A6)
     assert again == found
     selection.save(again, tmp_path / "a.json")
     assert json.loads((tmp_path / "a.json").read_text())["keep"] == "0:0.5"
@@ -106,10 +110,9 @@ def test_the_published_figures():
     assert published["counts"] == {"3": 180, "6": 126, "9": 89}
     assert published["images"] == CROPS[TEST] * 8
     rows = {row["name"]: row for row in published["rows"]}
-    assert set(rows) == {"w8a6_keep", "w8a8_keep", "w8a6_all"}
+    assert set(rows) == {"w8a6_keep", "w8a6_all"}
     some = rows["w8a6_keep"]
     assert np.mean([place["same"] for place in some["places"]]) >= 0.95
     assert all(place["importance"] >= 0.99 for place in some["places"])
     assert some["cosines"]["same"] >= 0.985
-    assert published["float"]["own"] > published["float"]["random"]
     assert some["cycles"] < 0.7 * rows["w8a6_all"]["cycles"]
