@@ -132,7 +132,7 @@ class EngineGrid:
         self._known: dict[EngineConfig, CostedEngine] = {}
 
     def engine(self, lanes: LaneCounts, storage: Storage) -> EngineConfig:
-        """Build an engine with room for the largest network; it selects tokens if one of them does."""
+        """Build an engine with room for the largest network; it selects tokens if one does."""
         networks = self._networks(lanes.row_lanes)
         selected = max((shape.patches for shape in networks if shape.selects), default=0)
         return engine_for(lanes, storage, networks[0], self.board, self.act_bits, selected)
