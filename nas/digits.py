@@ -47,8 +47,9 @@ DIGITS = Space(
 )
 """The space of the main job."""
 
-KEEPING_DIGITS = replace(DIGITS, patch=4, keeps=(0.5, 0.7))
-"""The same of 49 patches, of which blocks may keep some."""
+KEEPING_DIGITS = replace(DIGITS, patch=4, keeps=(11, 23, 35))
+"""The same of 49 patches, of which blocks may keep some: 12, 24 or 36 tokens with the class token,
+which are whole token tiles of 4, 6 or 12 lanes."""
 
 SPACES = {"digits": DIGITS, "digits-keep": KEEPING_DIGITS}
 """Spaces by name."""

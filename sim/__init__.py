@@ -12,7 +12,8 @@
 - :mod:`sim.pins`: ``python -m sim.pins``, a board's whole top at its serial pins
 - :mod:`sim.remote`: what both have in common: a simulation that is commanded from outside
 - :mod:`sim.netlist`: ``python -m sim.netlist``, the netlist after place and route at its pins
-- :mod:`sim.run`: ``python -m sim.run``, images to classes
+- :mod:`sim.run`: ``python -m sim.run``, images to classes; :mod:`sim.shown_tokens`: a picture of
+  the patches that a network keeps
 - :mod:`sim.bench`: ``python -m sim.bench``, cycles of a network, with :mod:`sim.timeline`
 - :mod:`sim.flips`: ``python -m sim.flips``, programs with flipped bits
 - :mod:`sim.calibration`: cycles of the RTL beside those of the timing model

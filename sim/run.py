@@ -51,6 +51,9 @@ class RunOptions:
     """Widen the model's row tiles where the engine's are larger; the output stays the same."""
     check: Flag = True
     """Compare the output alone with the golden model, instead of every scratchpad write: faster."""
+    show_tokens: OptionalPath = None
+    """Also draw the patches that the model keeps of each image, behind each block that selects, to
+    this PNG file."""
     json: OptionalPath = None
     """Also write logits or features, cycles and counters to this file."""
 
@@ -59,6 +62,7 @@ def main(options: RunOptions) -> None:
     """Run the engine on the images."""
     # Imported here: should Pillow be missing, the command says how to get it.
     from boards.host.pictures import prepare_all
+    from sim.shown_tokens import check_file, draw_tokens
 
     board = load_board(options.board)
     engine = config.engine(options.engine or board.engine)
@@ -69,6 +73,8 @@ def main(options: RunOptions) -> None:
         model = repack(model, engine.row_lanes)
     meaning = meaning_of(model, plan_model(model, engine))
     images = prepare_all(options.images, model.preprocessing, model.image)
+    if options.show_tokens:
+        check_file(options.show_tokens, model)
     host = _host(options, model)
     if options.json:
         require_writable(options.json)
@@ -83,6 +89,9 @@ def main(options: RunOptions) -> None:
     for name, values in (output.get("host") or {}).items():
         Console().print(Text(f"{name} of the host network: {np.shape(values)}"))
     Console().print(_verdict(run))
+    if options.show_tokens:
+        draw_tokens(options.show_tokens, model, images, [path.name for path in options.images])
+        print(f"Wrote {options.show_tokens}: the patches that the model keeps")
     if options.json:
         with atomic_write(options.json, "w") as file:
             json.dump(_report(options, model, board, engine, run) | output, file, indent=2)

@@ -10,6 +10,7 @@ from torch import Tensor
 from boards.host.features import features as host_features
 from nas.importer.forward import Tap, forward, look, output
 from nas.importer.network import FloatNetwork
+from nas.importer.selection import keeping, noting, on_tokens
 from nas.numerics.integer import IntegerNetwork
 from rtl.errors import UserError
 from rtl.model import Features, IntegerModel
@@ -28,15 +29,19 @@ class Answers:
         Of a network without a classifier.
     outputs : mapping
         Whatever else a host network gives, by name: (batch, ...) each.
+    kept : mapping of str to (batch, tokens)
+        Tokens that the network lets stay, by name (``blocks.0.kept``), where it selects.
     """
 
     logits: np.ndarray | None = None
     features: np.ndarray | None = None
     outputs: Mapping[str, np.ndarray] = field(default_factory=dict)
+    kept: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-Answer = Callable[[Tensor], Answers]
-"""From images (batch, height, width, channels) uint8 to answers."""
+Answer = Callable[..., Answers]
+"""From images (batch, height, width, channels) uint8 to answers. The float network's also takes
+tokens that stay, as :attr:`Answers.kept` of another network has them."""
 
 
 def integer_answers(
@@ -46,20 +51,28 @@ def integer_answers(
     network, patches = IntegerNetwork(model, device), model.shape.patches
 
     def answer(images: Tensor) -> Answers:
-        codes = network.run(images).cpu().numpy()
+        kept: dict[str, Tensor] = {}
+        codes = network.run(images, kept=kept).cpu().numpy()
         if not isinstance(model.output, Features):
-            return Answers(logits=codes * np.float32(model.output.output_scale))
-        return _behind(host_features(model.output, codes, patches), host)
+            return Answers(logits=codes * np.float32(model.output.output_scale), kept=kept)
+        return replace(_behind(host_features(model.output, codes, patches), host), kept=kept)
 
     return answer
 
 
 def float_answers(network: FloatNetwork, host: Host | None = None) -> Answer:
-    """Return what answers for a float network, in its tensors' type and on their device."""
+    """Return what answers for a float network, in its tensors' type and on their device.
 
-    def answer(images: Tensor) -> Answers:
-        found = result(network, images).cpu().numpy()
-        return Answers(logits=found) if network.head else _behind(found, host)
+    Where tokens that stay are given, these do; the answers tell which ones it would have chosen
+    among those that are there.
+    """
+
+    def answer(images: Tensor, given: Mapping[str, Tensor] | None = None) -> Answers:
+        kept: dict[str, Tensor] = {}
+        tap = noting(kept, on_tokens(given, look) if given else look)
+        found = result(network, images, tap).cpu().numpy()
+        answers = Answers(logits=found) if network.head else _behind(found, host)
+        return replace(answers, kept=kept)
 
     return answer
 
@@ -79,7 +92,12 @@ def result(network: FloatNetwork, images: Tensor, tap: Tap = look) -> Tensor:
 
 
 def matching(network: FloatNetwork, model: IntegerModel) -> FloatNetwork:
-    """Check that a float network can be compared with a model, and let it pool as the model does.
+    """Check that a float network can be compared with a model.
+
+    Returns
+    -------
+    FloatNetwork
+        It pools as the model does, and keeps as many patches.
 
     Raises
     ------
@@ -100,14 +118,20 @@ def matching(network: FloatNetwork, model: IntegerModel) -> FloatNetwork:
             f" float network it was made of (--classes {model.classes})"
         )
     if not isinstance(wanted, Features):
-        return network
+        return _keeping(network, model)
     width = network.width if network.features is None else len(network.features.bias)
     if width != len(wanted.bias):
         raise UserError(
             f"{name} has {width} features, the integer model {len(wanted.bias)}: give the float"
             " network it was made of"
         )
-    return replace(network, pool=wanted.pool)
+    return _keeping(replace(network, pool=wanted.pool), model)
+
+
+def _keeping(network: FloatNetwork, model: IntegerModel) -> FloatNetwork:
+    """Let a float network keep as many patches as a model does."""
+    counts = {i: of.keep for i, of in enumerate(model.blocks) if of.keep is not None}
+    return keeping(network, counts) if counts else network
 
 
 def classes_of(model: IntegerModel, host: Host | None) -> int:

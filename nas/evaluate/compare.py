@@ -1,17 +1,25 @@
-"""An integer model and its float network on the same images, measured image by image."""
+"""An integer model and its float network on the same images, measured image by image.
+
+Where they select tokens, the float network answers twice: with the tokens that it chooses itself,
+and with those that the integer model has chosen.
+"""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
 from torch import Tensor
 
 from nas.evaluate.answers import Answer, Answers
+from nas.importer.selection import KEPT, original_patches
 
 Measured = dict[str, np.ndarray]
 """Arrays (images,) by name: what is left of the answers, a few numbers per image."""
 
 FEATURES = "features"
+SAME = "same."
+"""Head of the names of what is measured where both networks have the integer model's tokens."""
 
 
 def measure(
@@ -30,7 +38,7 @@ def measure(
     integer, exact : callable
         Of the integer model and of the float network, which may be missing.
     patches : int
-        Tokens that are patches, the first ones.
+        Of the image.
     """
     first = 0
     for images in batches:
@@ -39,7 +47,10 @@ def measure(
         began = perf_counter()
         answers = integer(images)
         seconds = np.full(len(images), (perf_counter() - began) / len(images))
-        found = measured(part, answers, exact and exact(images), patches)
+        own = exact and exact(images)
+        found = measured(part, answers, own, patches)
+        if exact and own and answers.kept:
+            found |= selected(answers, own, exact(images, answers.kept), patches)
         yield found | {"integer.seconds": seconds}
 
 
@@ -53,6 +64,8 @@ def measured(
     labels: np.ndarray | None, integer: Answers, exact: Answers | None, patches: int
 ) -> Measured:
     """Measure a batch.
+
+    Tokens of networks that have chosen different ones are not compared.
 
     Returns
     -------
@@ -70,8 +83,8 @@ def measured(
         return found
     if integer.logits is not None and exact.logits is not None:
         found["agree"] = integer.logits.argmax(1) == exact.logits.argmax(1)
-    if integer.features is not None and exact.features is not None:
-        one, other = integer.features, exact.features
+    one, other = integer.features, exact.features
+    if one is not None and other is not None and (one.ndim == 2 or not integer.kept):
         found |= _differences(FEATURES, one, other)
         if one.ndim == 3:  # of the class token and registers there are few
             one, other = one[:, :patches], other[:, :patches]
@@ -82,6 +95,40 @@ def measured(
         centred = (each - each.mean(1, keepdims=True) for each in (one, other))
         found[f"{name}.correlation"] = _cosine(*centred)
     return found
+
+
+def selected(integer: Answers, own: Answers, same: Answers, patches: int) -> Measured:
+    """Measure what two networks that select make of a batch.
+
+    Parameters
+    ----------
+    integer, own : Answers
+        Of both networks, each with the tokens that it has chosen.
+    same : Answers
+        Of the float network with the integer model's tokens.
+    patches : int
+        Of the image.
+
+    Returns
+    -------
+    dict
+        ``kept.own.I``, the part of the patches behind block ``I`` that both networks have left of
+        the image; ``kept.same.I``, likewise where the float network chooses among the patches that
+        the integer model has in front of that block; and ``same.NAME`` as of :func:`measured`.
+    """
+    found: Measured = {}
+    ours, theirs = (original_patches(of.kept, patches) for of in (integer, own))
+    for block, left in ours.items():
+        both, name = left & theirs[block], f"blocks.{block}.{KEPT}"
+        found[f"kept.own.{block}"] = (both.sum(1) / left.sum(1)).numpy()
+        there, chosen = (of.kept[name].cpu() for of in (integer, same))
+        count = left[0].sum()
+        common = (there[:, :, None] == chosen[:, None]).any(2).sum(1)
+        others = there.shape[1] - count  # registers and the class token, which always stay
+        found[f"kept.same.{block}"] = ((common - others) / count).numpy()
+    alone = replace(integer, kept={})  # the tokens are the same
+    likenesses = measured(None, alone, same, int(count))
+    return found | {f"{SAME}{name}": values for name, values in likenesses.items()}
 
 
 def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ from rtl.files import atomic_write, require_writable
 from rtl.model import Features, IntegerModel
 from sim.host import Host, open_host
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 def run(options: EvaluateOptions) -> Evaluation:
@@ -55,6 +55,7 @@ def run(options: EvaluateOptions) -> Evaluation:
     noise = _noise(options, model, images, network) if network and options.noise else None
     shown = [tables.accuracy_table(found)] if found.accuracies else []
     shown += [tables.likeness_table(found)] if found.likenesses else []
+    shown += [tables.selection_table(found.selection)] if found.selection else []
     shown += [tables.noise_table(noise)] if noise else []
     print_tables(*shown, *tables.sentences(found))
     if options.json:

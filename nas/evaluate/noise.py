@@ -2,7 +2,8 @@
 
 The integer model is rebuilt in floating point, where each kind of rounding can be left out. Noise
 is the length of what rounding changes in the logits or features, relative to the float network's.
-Rounded weights and the patch embedding are sources beside :data:`nas.quantize.codes.KINDS`.
+Rounded weights and the patch embedding are sources beside :data:`nas.quantize.codes.KINDS`. Where
+tokens are selected, those of the quantized network stay in all ways.
 """
 
 from collections.abc import Iterable
@@ -14,7 +15,9 @@ import torch
 from torch import Tensor
 
 from nas.evaluate.answers import result
+from nas.importer.forward import Tap, look
 from nas.importer.network import FloatNetwork, converted
+from nas.importer.selection import noting, on_tokens
 from nas.quantize.arrange import folded
 from nas.quantize.codes import KINDS
 from nas.quantize.method import Method
@@ -139,21 +142,27 @@ class NoiseMeter:
     def _results(self, images: Tensor) -> dict[str, Tensor]:
         """Compute logits or features in every way that :data:`PAIRS` names."""
         exact, rounded, codes = self.exact, self.rounded, self.codes
+        kept: dict[str, Tensor] = {}
+        everything = result(rounded, images, noting(kept, codes.tap()))
+
+        def computed(network: FloatNetwork, tap: Tap = look) -> Tensor:
+            return result(network, images, on_tokens(kept, tap))
+
         # A rounded network whose patch embedding is not.
         blocks = replace(rounded, embed=exact.embed, position=exact.position)
         only = replace(exact, embed=rounded.embed, position=rounded.position)
         found = {
-            "exact": result(exact, images),
-            "only the embedding": result(only, images),
-            "blocks": result(blocks, images),
-            "blocks, codes": result(blocks, images, codes.tap()),
-            "weights": result(rounded, images),
-            "all": result(rounded, images, codes.tap()),
+            "exact": computed(exact),
+            "only the embedding": computed(only),
+            "blocks": computed(blocks),
+            "blocks, codes": computed(blocks, codes.tap()),
+            "weights": computed(rounded),
+            "all": everything,
         }
         for kind in KINDS:
             rest = (other for other in KINDS if other != kind)
-            found[f"weights, {kind}"] = result(rounded, images, codes.tap([kind]))
-            found[f"all but {kind}"] = result(rounded, images, codes.tap(rest))
+            found[f"weights, {kind}"] = computed(rounded, codes.tap([kind]))
+            found[f"all but {kind}"] = computed(rounded, codes.tap(rest))
         return {name: tensor.double() for name, tensor in found.items()}
 
 

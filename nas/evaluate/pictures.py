@@ -1,6 +1,6 @@
 """Images of a report with the answers of an integer model and of its float network."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from boards.host.features import features as host_features
 from nas.evaluate.answers import Answers, float_answers, integer_answers
 from nas.importer.forward import forward
 from nas.importer.network import FloatNetwork, converted
+from nas.importer.selection import on_tokens, original_patches
 from nas.numerics.integer import IntegerNetwork
 from nas.report.content import Picture
 from rtl.model import Features, IntegerModel
@@ -34,14 +35,18 @@ class Seen:
         Of a batch of one.
     attention : (rows, columns)
         Of the class token to the patches in the last block, the mean of the heads; without a class
-        token among those that attend there, the mean of these.
+        token among those that attend there, the mean of these. 0 to patches that are not there.
     tokens : (patches, features), optional
-        Of a network without a classifier, unless they are pooled before they come out.
+        Of a network without a classifier, unless they are pooled before they come out: of the
+        patches that are left.
+    left : (patches,) bool
+        Whether each patch of the image is.
     """
 
     answers: Answers
     attention: np.ndarray
     tokens: np.ndarray | None
+    left: np.ndarray
 
 
 def pictures(
@@ -52,7 +57,7 @@ def pictures(
     names: Sequence[str],
     labels: Sequence[str] = (),
 ) -> Iterator[Picture]:
-    """Yield images with what both networks make of them.
+    """Yield images with what both networks make of them, with the integer model's tokens.
 
     Parameters
     ----------
@@ -67,8 +72,9 @@ def pictures(
     exact = network and converted(network, torch.float32)
     for number, name in enumerate(names):
         image = images[number : number + 1]
-        seen = {} if exact is None else {FLOAT: _float(exact, host, image)}
-        seen[INTEGER] = _integer(model, host, image)
+        integer = _integer(model, host, image)
+        seen = {} if exact is None else {FLOAT: _float(exact, host, image, integer.answers.kept)}
+        seen[INTEGER] = integer
         classes, shares = _likeliest({who: each.answers for who, each in seen.items()}, model)
         yield Picture(
             name=name,
@@ -87,15 +93,24 @@ def _integer(model: IntegerModel, host: Host | None, image: Tensor) -> Seen:
     codes = IntegerNetwork(model).run(image, tensors=tensors).numpy()
     weights = tensors[f"blocks.{len(model.blocks) - 1}.attention"][0].numpy()
     shares = weights / weights.sum(axis=-1, keepdims=True)
-    tokens = None
+    answers, tokens = integer_answers(model, host)(image), None
+    left = _left(answers, model.shape.patches)
     if isinstance(model.output, Features) and model.output.pool != POOLED:
         everything = replace(model.output, pool="all")
-        tokens = host_features(everything, codes, model.shape.patches)[0, : model.shape.patches]
-    answers = integer_answers(model, host)(image)
-    return Seen(answers, _attention(shares, model.class_token, model.shape.grid), tokens)
+        tokens = host_features(everything, codes, model.shape.patches)[0, : left.sum()]
+    attention = _attention(shares, model.class_token, model.shape.grid, left)
+    return Seen(answers, attention, tokens, left)
 
 
-def _float(network: FloatNetwork, host: Host | None, image: Tensor) -> Seen:
+def _left(answers: Answers, patches: int) -> np.ndarray:
+    """Say which patches of the image are left in the last block, (patches,) bool."""
+    left = [*original_patches(answers.kept, patches).values()]
+    return left[-1][0].numpy() if left else np.ones(patches, bool)
+
+
+def _float(
+    network: FloatNetwork, host: Host | None, image: Tensor, kept: Mapping[str, Tensor]
+) -> Seen:
     found: dict[str, np.ndarray] = {}
     last = f"blocks.{len(network.blocks) - 1}.attention"
 
@@ -105,23 +120,27 @@ def _float(network: FloatNetwork, host: Host | None, image: Tensor) -> Seen:
         return tensor
 
     with torch.no_grad():
-        forward(network, image, tap)
-    answers, tokens = float_answers(network, host)(image), None
+        forward(network, image, on_tokens(kept, tap))
+    answers, tokens = float_answers(network, host)(image, kept), None
+    left = _left(replace(answers, kept=kept), network.patches)
     if network.head is None and network.pool != POOLED:
-        everything = float_answers(replace(network, pool="all"))(image).features
+        everything = float_answers(replace(network, pool="all"))(image, kept).features
         assert everything is not None
-        tokens = everything[0, : network.patches]
-    size = network.sizes.grid
-    return Seen(answers, _attention(found[last], network.class_token, size), tokens)
+        tokens = everything[0, : left.sum()]
+    attention = _attention(found[last], network.class_token, network.sizes.grid, left)
+    return Seen(answers, attention, tokens, left)
 
 
-def _attention(weights: np.ndarray, class_token: bool, grid: tuple[int, int]) -> np.ndarray:
+def _attention(
+    weights: np.ndarray, class_token: bool, grid: tuple[int, int], left: np.ndarray
+) -> np.ndarray:
     """(heads, queries, keys) to (rows, columns)."""
-    patches = grid[0] * grid[1]
     queries, keys = weights.shape[1:]
     token = class_token and (queries == 1 or queries == keys)
     rows = weights[:, -1] if token else weights.mean(axis=1)
-    return rows.mean(axis=0)[:patches].reshape(grid)
+    found = np.zeros(len(left), rows.dtype)
+    found[left] = rows.mean(axis=0)[: left.sum()]
+    return found.reshape(grid)
 
 
 def _likeliest(
@@ -152,7 +171,7 @@ def _maps(seen: dict[str, Seen], grid: tuple[int, int]) -> dict[str, dict[str, n
     found: dict[str, dict[str, np.ndarray]] = {}
     tokens = {who: each.tokens for who, each in seen.items() if each.tokens is not None}
     if tokens:
-        found["tokens"] = _coloured(tokens, grid)
+        found["tokens"] = _coloured(tokens, grid, seen[INTEGER].left)
     for name, value in seen[INTEGER].answers.outputs.items():
         flat = value.reshape(-1, *value.shape[-2:])
         if len(flat) == 1 and min(flat.shape[1:]) >= LEAST_MAP:
@@ -162,8 +181,13 @@ def _maps(seen: dict[str, Seen], grid: tuple[int, int]) -> dict[str, dict[str, n
     return found
 
 
-def _coloured(tokens: dict[str, np.ndarray], grid: tuple[int, int]) -> dict[str, np.ndarray]:
-    """Colour patches by the three directions in which the first network's tokens differ most."""
+def _coloured(
+    tokens: dict[str, np.ndarray], grid: tuple[int, int], left: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Colour patches by the three directions in which the first network's tokens differ most.
+
+    Patches that are not left are black.
+    """
     first = next(iter(tokens.values())).astype(np.float64)
     mean = first.mean(axis=0)
     directions = np.linalg.svd(first - mean, full_matrices=False)[2][:COLOURS]
@@ -172,8 +196,8 @@ def _coloured(tokens: dict[str, np.ndarray], grid: tuple[int, int]) -> dict[str,
     found = {}
     for who, each in tokens.items():
         parts = ((each - mean) @ directions.T - low) / np.maximum(high - low, 1e-12)
-        colours = np.zeros((len(each), 3))
-        colours[:, : parts.shape[1]] = np.clip(parts, 0, 1)
+        colours = np.zeros((len(left), 3))
+        colours[left, : parts.shape[1]] = np.clip(parts, 0, 1)
         found[who] = (255 * colours).astype(np.uint8).reshape(*grid, 3)
     return found
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.evaluate.compare import Measured
+from nas.evaluate.compare import SAME, Measured
 from nas.intervals import Difference, paired_difference, wilson
 
 TOPS = (1, 5)
@@ -85,6 +85,67 @@ class Likeness:
         }
         return cls(float(found[f"{name}.error"].sum() / length) ** 0.5, **means)
 
+    def report(self) -> dict[str, float]:
+        """Return the figures that there are, as they are written to JSON."""
+        return {key: value for key, value in vars(self).items() if value is not None}
+
+
+def _likenesses(found: Measured) -> dict[str, Likeness]:
+    """Sum up every tensor that was measured."""
+    names = [key.removesuffix(".error") for key in found if key.endswith(".error")]
+    return {name: Likeness.of(name, found) for name in names if not name.startswith(SAME)}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Tokens that the integer model and the float network choose, and likeness on equal ones.
+
+    Parameters
+    ----------
+    own : dict of int to float
+        By block: part of the patches behind it that both networks have left of the image, each by
+        its own choice. Mean over images, as all that follow.
+    same : dict of int to float
+        Likewise where the float network chooses among the patches that the integer model has left.
+    agreement : float, optional
+        Share of images with the same first class, where the float network has the integer model's
+        tokens.
+    likenesses : dict of str to Likeness
+        Likewise.
+    """
+
+    own: dict[int, float]
+    same: dict[int, float]
+    agreement: float | None
+    likenesses: dict[str, Likeness]
+
+    @classmethod
+    def of(cls, found: Measured) -> "Selection | None":
+        """Sum up what was measured; None where nothing was selected."""
+        own, same = (
+            {
+                int(name.removeprefix(prefix)): float(values.mean())
+                for name, values in found.items()
+                if name.startswith(prefix)
+            }
+            for prefix in ("kept.own.", "kept.same.")
+        )
+        if not own:
+            return None
+        alike = {k.removeprefix(SAME): v for k, v in found.items() if k.startswith(SAME)}
+        agree = alike.get("agree")
+        agreement = None if agree is None else float(agree.mean())
+        return cls(own, same, agreement, _likenesses(alike))
+
+    def report(self) -> dict[str, Any]:
+        """Return all figures, as they are written to JSON."""
+        return {
+            "own": {str(block): share for block, share in self.own.items()},
+            "same": {str(block): share for block, share in self.same.items()},
+            "agreement": self.agreement,
+            "likeness": {name: like.report() for name, like in self.likenesses.items()},
+        }
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -102,6 +163,8 @@ class Evaluation:
         Of ``features``, and of the host's outputs.
     seconds : float
         Time of the integer model, and of its host network, for an image.
+    selection : Selection, optional
+        Of networks that select tokens.
     """
 
     images: int
@@ -110,6 +173,7 @@ class Evaluation:
     agreement_interval: tuple[float, float] | None
     likenesses: dict[str, Likeness]
     seconds: float
+    selection: Selection | None = None
 
     @classmethod
     def of(cls, found: Measured, images: int, classes: int) -> "Evaluation":
@@ -119,28 +183,25 @@ class Evaluation:
         if ranks is not None:
             tops = [top for top in TOPS if top < max(classes, 2)]
             accuracies = tuple(Accuracy.of(top, ranks, found.get("float.rank")) for top in tops)
-        names = [key.removesuffix(".error") for key in found if key.endswith(".error")]
         return cls(
             images,
             accuracies,
             None if agree is None else float(agree.mean()),
             None if agree is None else wilson(int(agree.sum()), images),
-            {name: Likeness.of(name, found) for name in names},
+            _likenesses(found),
             float(found["integer.seconds"].mean()),
+            Selection.of(found),
         )
 
     def report(self) -> dict[str, Any]:
         """Return all figures, as they are written to JSON."""
         tops = {f"top{accuracy.top}": accuracy.report() for accuracy in self.accuracies}
-        likenesses = {
-            name: {key: value for key, value in vars(like).items() if value is not None}
-            for name, like in self.likenesses.items()
-        }
         return {
             "images": self.images,
             "seconds_per_image": self.seconds,
             **{f"top{top}": tops.get(f"top{top}") for top in TOPS},
             "agreement": self.agreement,
             "agreement_interval": self.agreement_interval and list(self.agreement_interval),
-            "likeness": likenesses,
+            "likeness": {name: like.report() for name, like in self.likenesses.items()},
+            "selection": self.selection and self.selection.report(),
         }

@@ -6,7 +6,7 @@ from rich import box
 from rich.table import Table
 
 from nas.evaluate.noise import NoiseBudget
-from nas.evaluate.result import Evaluation
+from nas.evaluate.result import Evaluation, Selection
 
 
 def accuracy_table(found: Evaluation) -> Table:
@@ -36,6 +36,15 @@ def likeness_table(found: Evaluation) -> Table:
     return table
 
 
+def selection_table(found: Selection) -> Table:
+    """Return how many of the patches that stay are those of the float network."""
+    table = _table("patches behind block", "both by themselves", "on the same patches")
+    table.caption = "of those that stay, share that the float network would keep, too"
+    for block, own in found.own.items():
+        table.add_row(str(block), f"{own:.2%}", f"{found.same[block]:.2%}")
+    return table
+
+
 def sentences(found: Evaluation) -> Iterator[str]:
     """Yield what no table holds."""
     yield f"integer model: {found.seconds:.3g} s per image"
@@ -44,6 +53,14 @@ def sentences(found: Evaluation) -> Iterator[str]:
             f"same first class as the float network: {found.agreement:.2%} of {found.images:,}"
             f" images (95 %: {_percent(found.agreement_interval)})"
         )
+
+    if (selection := found.selection) is None:
+        return
+    if selection.agreement is not None:
+        yield f"same first class, on the same tokens: {selection.agreement:.2%}"
+    for name, like in selection.likenesses.items():
+        cosine = "" if like.cosine is None else f", cosine {like.cosine:.4f}"
+        yield f"{name} on the same tokens: relative error {like.relative_error:.4f}{cosine}"
 
 
 def noise_table(found: NoiseBudget) -> Table:

@@ -112,15 +112,15 @@ def on_tokens(kept: Mapping[str, Tensor], tap: Tap) -> Tap:
     return given
 
 
-def original_patches(kept: Mapping[str, Tensor], blocks: int, patches: int) -> dict[int, Tensor]:
+def original_patches(kept: Mapping[str, Tensor], patches: int) -> dict[int, Tensor]:
     """Say which patches of the image stay behind each block that selects.
 
     Parameters
     ----------
     kept : mapping of str to (batch, kept)
-        As of :func:`on_tokens`.
-    blocks, patches : int
-        Of the network, and of the image.
+        As of :func:`on_tokens`, in the order of the blocks; other tensors do not matter.
+    patches : int
+        Of the image.
 
     Returns
     -------
@@ -129,10 +129,11 @@ def original_patches(kept: Mapping[str, Tensor], blocks: int, patches: int) -> d
     """
     found: dict[int, Tensor] = {}
     where: Tensor | None = None
-    for block in range(blocks):
-        if (indices := kept.get(f"blocks.{block}.{KEPT}")) is None:
+    for name, indices in kept.items():
+        if name.rpartition(".")[2] != KEPT:
             continue
-        where = indices.long() if where is None else where.gather(1, indices.long())
+        inside = indices.cpu().long()
+        where = inside if where is None else where.gather(1, inside)
         there = torch.zeros(len(where), patches + where.shape[1], dtype=torch.bool)
-        found[block] = there.scatter(1, where.cpu(), value=True)[:, :patches]
+        found[int(name.split(".")[1])] = there.scatter(1, where, value=True)[:, :patches]
     return found

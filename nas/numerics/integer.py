@@ -65,7 +65,13 @@ class IntegerNetwork:
         self._attention_type = exact_type(attention)
 
     @torch.no_grad()
-    def run(self, images: Tensor, *, tensors: dict[str, Tensor] | None = None) -> Tensor:
+    def run(
+        self,
+        images: Tensor,
+        *,
+        tensors: dict[str, Tensor] | None = None,
+        kept: dict[str, Tensor] | None = None,
+    ) -> Tensor:
         """Compute the output of images.
 
         Parameters
@@ -74,6 +80,8 @@ class IntegerNetwork:
         tensors : dict, optional
             Receives every tensor of numerics section 8 by name, each ``(batch, *shape)`` int32,
             in the order of execution.
+        kept : dict, optional
+            Receives the tokens that stay, ``blocks.i.kept``, alone: all tensors take much memory.
 
         Returns
         -------
@@ -94,14 +102,18 @@ class IntegerNetwork:
         chunks: dict[str, list[Tensor]] = {}
 
         def record(name: str, tensor: Tensor) -> None:
-            if tensors is not None or name == self.model.output_tensor:
+            chosen = name == self.model.output_tensor or name.endswith(".kept")
+            if tensors is not None or chosen:
                 chunks.setdefault(name, []).append(tensor.to(torch.int32))
 
         for chunk in images.split(self._chunk_images()):
             self._compute(chunk.to(self.device), record)
+        found = {name: torch.cat(parts) for name, parts in chunks.items()}
         if tensors is not None:
-            tensors.update((name, torch.cat(parts)) for name, parts in chunks.items())
-        return torch.cat(chunks[self.model.output_tensor])
+            tensors.update(found)
+        if kept is not None:
+            kept.update((name, of) for name, of in found.items() if name.endswith(".kept"))
+        return found[self.model.output_tensor]
 
     def _chunk_images(self) -> int:
         model = self.model

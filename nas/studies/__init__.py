@@ -7,6 +7,7 @@
 - ``splits``: the main job on five splits of the digits
 - ``supernet``: recipes of the supernet, beside the one that is used
 - ``warm``: training that begins with a trained network, beside random weights
+- ``keep``: networks that select tokens, beside those that keep them all
 - ``rows``: which rows of a trained ViT-S get 8 bits; ``scores``: other ways to choose them
 - ``quantizers``: codes of other papers in place of this pipeline's; ``variants``: which ones;
   ``codes``: how they round; ``quantizer_table``: how they are shown

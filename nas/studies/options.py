@@ -9,7 +9,9 @@ import tyro
 from rtl.cli import BoardName, Flag
 from rtl.errors import UserError
 
-Study = Literal["alone", "supernet", "ranking", "splits", "rows", "quantizers", "step", "warm"]
+Study = Literal[
+    "alone", "supernet", "ranking", "splits", "rows", "quantizers", "step", "warm", "keep"
+]
 
 LIMITS = (("subnets", 2, 1000), ("ranked", 32, 10_000), ("seed", 0, 2**31), ("seeds", 1, 100))
 
@@ -42,6 +44,13 @@ class StudyOptions:
     vision transformer that was trained on the same digits, in both stages or in the quantized one
     alone, beside random weights: same seeds, subnets and validation images. Writes
     OUT/warm-SEED.json. A quarter of an hour on an idle core for three seeds.
+
+    keep: does a selection of tokens make networks faster at equal accuracy? Two supernets of 49
+    patches, with keep among the genes and without, each searched for the best trade between
+    cross-entropy and cycles: for three frame rates the best network without selection, the fastest
+    one with it that is not worse on the images that choose, and the best without it that is as fast
+    as that, on the test images. On the board's engine with selection. Writes OUT/keep-SEED.json.
+    Three quarters of an hour on an idle core.
 
     rows: which rows should have 8 bits? The trained ViT-S of nox -s vit at equal cycles: rows
     against whole layers, and the score that chooses them, on the zcu102's engine whatever --board.

@@ -78,10 +78,10 @@ def test_calibrate(tmp_path):
 
 
 def test_evaluate(tmp_path, monkeypatch):
-    """Of features, and of classes; a host network has outputs as well."""
+    """Of features, of classes, of selected tokens; a host network has outputs as well."""
     known, paths = keys(EVALUATE), set()
-    for classes in (0, 7):
-        exact = network(classes)
+    for classes, keep in ((0, None), (7, None), (0, {0: 4})):
+        exact = network(classes, keep=keep)
         monkeypatch.setattr(job, "read", lambda name, options, exact=exact: exact)
         quantized(exact).save(tmp_path / "a.pulsar")
         images = random_images(4)
@@ -91,7 +91,8 @@ def test_evaluate(tmp_path, monkeypatch):
         report = written(evaluate, tmp_path / "a.json", *args, *more)
         paths |= set(found(report, known))
         shutil.rmtree(tmp_path / "images")
-    assert paths <= known and known - paths == {"likeness.*.correlation"}
+    of_outputs = {f"{head}likeness.*.correlation" for head in ("", "selection.")}
+    assert paths <= known and known - paths == of_outputs
     assert f"| `schema` | {job.SCHEMA} |" in section(EVALUATE)
 
 

@@ -12,11 +12,13 @@ from PIL import Image
 from boards.host.features import features
 from boards.host.pictures import prepare
 from rtl.cli import command
+from rtl.config import TINY
 from rtl.files import atomic_write
 from rtl.model import Features, HostNetwork
 from sim import golden, runner, testbench
 from sim.random_model import random_model
 from sim.run import main
+from sim.shown_tokens import CAPTION, MARGIN
 
 PROG = "python -m sim.run"
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -60,6 +62,23 @@ def test_names_are_shown_as_they_are(stand_in, tmp_path, monkeypatch, capsys):
     output = capsys.readouterr().out
     for text in ("[m].pulsar on board sim", "[x].png", "[red]a[/bad]"):
         assert text in output
+
+
+def test_patches_that_stay_are_drawn(stand_in, tmp_path, capsys):
+    engine = tmp_path / "selects.json"
+    engine.write_text(json.dumps(replace(TINY, name="selects", select_tokens=256).to_json()))
+    random_model(blocks=((4, 64),) * 2, keep={0: 5}).save(tmp_path / "a.pulsar")
+    picture = tmp_path / "new" / "tokens.png"
+    args = ("--engine", engine, "--show-tokens", picture)
+    assert run(tmp_path / "a.pulsar", DIGIT, DIGIT, *args) == 0
+    assert "tokens.png: the patches that the model keeps" in capsys.readouterr().out
+    with Image.open(picture) as drawn:
+        assert drawn.size == (2 * (224 + MARGIN) + MARGIN, 2 * (224 + CAPTION) + MARGIN)
+
+
+def test_nothing_to_draw_is_said_at_once(never, tmp_path, capsys):
+    assert run(MODEL, DIGIT, "--show-tokens", tmp_path / "tokens.png") == 2
+    assert "the model keeps all of its patches" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

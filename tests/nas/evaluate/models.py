@@ -1,5 +1,6 @@
 """A small quantized model beside its float network, and images in class folders."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from nas.importer.network import FloatNetwork, converted
+from nas.importer.selection import keeping
 from nas.quantize.arrange import folded, statistics
 from nas.quantize.export import export
 from nas.quantize.method import Method
@@ -18,11 +20,15 @@ from tests.nas.quantize.networks import all_bits, random_images, random_network
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu")
 
 
-def network(classes: int = 5, pool: str = "token") -> FloatNetwork:
+def network(
+    classes: int = 5, pool: str = "token", depth: int = 2, keep: Mapping[int, int] | None = None
+) -> FloatNetwork:
     made = random_network(
-        width=32, heads=2, head_dim=16, hidden=64, depth=2, classes=classes, pool=pool, seed=3
+        width=32, heads=2, head_dim=16, hidden=64, depth=depth, classes=classes, pool=pool, seed=3
     )
-    return replace(made, class_names=NAMES[:classes], source={"name": "random", "license": "none"})
+    source = {"name": "random", "license": "none"}
+    named = replace(made, class_names=NAMES[:classes], source=source)
+    return keeping(named, keep) if keep else named
 
 
 def quantized(exact: FloatNetwork, bits: int = 8, images: Tensor | None = None) -> IntegerModel:

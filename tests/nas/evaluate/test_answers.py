@@ -66,6 +66,32 @@ def test_the_model_says_how_to_pool():
     assert matching(network(0, "all"), model).pool == "mean"
 
 
+def test_the_model_says_how_many_patches_stay():
+    exact = network(depth=3)
+    model = quantized(network(depth=3, keep={0: 4, 1: 2}))
+    both = matching(exact, model)
+    assert [block.keep for block in both.blocks] == [4, 2, None]
+    found, own = integer_answers(model)(IMAGES), float_answers(both)(IMAGES)
+    assert list(found.kept) == list(own.kept) == ["blocks.0.kept", "blocks.1.kept"]
+    tensors = {}
+    golden.run(model, IMAGES.numpy(), tensors=tensors)
+    for name, kept in found.kept.items():
+        assert np.array_equal(kept, tensors[name])
+    assert not exact.selects and not float_answers(exact)(IMAGES).kept
+
+
+def test_the_float_network_answers_on_given_tokens():
+    exact = network(depth=3, keep={0: 4, 1: 2})
+    answer, first = float_answers(exact), torch.arange(5).expand(4, -1).clone()
+    first[:, -1] = 6
+    own = answer(IMAGES)
+    given = {"blocks.0.kept": first, "blocks.1.kept": own.kept["blocks.1.kept"]}
+    found = answer(IMAGES, given)
+    assert torch.equal(found.kept["blocks.0.kept"], own.kept["blocks.0.kept"])
+    assert not np.allclose(found.logits, own.logits)
+    assert np.array_equal(answer(IMAGES, own.kept).logits, own.logits)
+
+
 def test_another_network_is_refused():
     exact = network()
     model = quantized(exact)

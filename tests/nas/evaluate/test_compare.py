@@ -1,11 +1,13 @@
 """What is left of each image: ranks, agreement, squared lengths."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from nas.evaluate.answers import Answers
-from nas.evaluate.compare import joined, measure, measured, ranks
+from nas.evaluate.compare import joined, measure, measured, ranks, selected
 
 LOGITS = np.array([[3, 1, 2, 2], [0, 5, 5, 1]], np.float32)
 
@@ -35,6 +37,50 @@ def test_cosine_is_that_of_the_patches():
     assert found["features.cosine"].tolist() == [1, 1]
     assert found["features.error"].tolist() == [2, 2]
     assert found["features.length"].tolist() == [9, 9]
+
+
+KEPT = {"integer": ([0, 2, 3, 5, 6], [1, 3, 4]), "float": ([1, 2, 3, 4, 6], [0, 1, 4])}
+"""Of 6 patches and a class token, 4 stay, then 2: 2 and 5, by the image; 1 and 2, by itself."""
+
+
+def kept(who, second=None):
+    first, other = KEPT[who]
+    parts = {"blocks.1.kept": first, "blocks.4.kept": second or other}
+    return {name: torch.tensor([part]) for name, part in parts.items()}
+
+
+def test_tokens_that_both_choose():
+    value = np.ones((1, 5), np.float32)
+    integer, own = (Answers(features=value, kept=kept(who)) for who in KEPT)
+    # On the integer model's tokens, it would take the patches 0 and 3 of those 4: one of them is.
+    same = Answers(features=2 * value, kept=kept("float", [0, 3, 4]))
+    found = selected(integer, own, same, 6)
+    assert found["kept.own.1"].tolist() == [0.5]  # 2 and 3
+    assert found["kept.own.4"].tolist() == [0.5]  # 2 is left of both
+    assert found["kept.same.1"].tolist() == [0.5]
+    assert found["kept.same.4"].tolist() == [0.5]
+    assert (found["same.features.error"].tolist(), found["same.features.length"].tolist()) == (
+        [5],
+        [20],
+    )
+    assert found["same.features.cosine"] == pytest.approx([1])
+
+
+def test_all_tokens_are_compared_where_they_are_the_same_ones():
+    def answer(images, given=None):
+        who = "float" if given is None else "integer"
+        return Answers(features=np.ones((1, 3, 5)), kept=kept(who))
+
+    (found,) = measure(
+        [torch.zeros(1)],
+        None,
+        lambda images: replace(answer(images), kept=kept("integer")),
+        answer,
+        6,
+    )
+    assert "features.error" not in found
+    assert found["same.features.error"].tolist() == [0]
+    assert found["same.features.cosine"].tolist() == pytest.approx([1])
 
 
 def test_correlation_of_an_output_does_not_see_scale_and_offset():

@@ -81,6 +81,12 @@ def test_classifiers_also_tell_agreement():
     assert report["sources"][0] == vars(found.sources[0])
 
 
+def test_all_ways_have_the_tokens_of_the_quantized_network():
+    exact = network(0, "all", depth=3, keep={0: 4, 1: 2})
+    found = NoiseMeter(quantized(exact), exact).measure(IMAGES.split(5))
+    assert 0.7 < found.root_of_squares / found.total < 1.3
+
+
 def test_other_models_are_refused(tokens):
     exact, model = tokens
     with pytest.raises(UserError, match="does not say what its codes stand for"):

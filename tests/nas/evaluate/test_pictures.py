@@ -60,6 +60,19 @@ def test_tokens_as_colours():
     assert first.shares == {}
 
 
+def test_patches_that_are_not_left_are_dark():
+    exact = network(0, "token", depth=3, keep={0: 5, 1: 3})
+    model = quantized(exact)
+    for each in pictures(model, exact, None, IMAGES, FILES):
+        tokens, attention = each.maps["tokens"], each.attention
+        left = attention[INTEGER].ravel() > 0
+        assert left.sum() == 3
+        assert np.array_equal(attention[FLOAT].ravel() > 0, left)
+        for colours in tokens.values():
+            assert not colours.reshape(-1, 3)[~left].any() and colours.any()
+        assert each.remark.startswith("Mean cosine of the patches' tokens, integer and float: 0.9")
+
+
 def test_maps_of_a_host_network():
     exact = network(0)
     model = quantized(exact)
@@ -93,5 +106,5 @@ def test_whose_attention(queries, class_token, expected):
     """The class token's, where it is among the queries; else the mean of those that are."""
     rows = {1: [[8, 9, 1]], 3: [[0, 0, 1], [9, 9, 1], [4, 5, 1]], 2: [[1, 2, 1], [3, 4, 1]]}
     weights = np.array([rows[queries]], float)
-    found = module._attention(weights, class_token, (1, 2))
+    found = module._attention(weights, class_token, (1, 2), np.ones(2, bool))
     assert found.tolist() == [expected]

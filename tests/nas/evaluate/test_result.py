@@ -31,6 +31,26 @@ def test_agreement_and_no_labels():
     assert found.report()["top1"] is None
 
 
+def test_selection():
+    measured = SECONDS | {
+        "kept.own.3": np.array([0.5, 1.0]),
+        "kept.same.3": np.array([0.75, 1.0]),
+        "same.agree": np.array([True, False]),
+        "same.features.error": np.array([1.0, 3.0]),
+        "same.features.length": np.array([1.0, 99.0]),
+        "same.features.cosine": np.array([0.8, 1.0]),
+    }
+    found = Evaluation.of(measured, 2, 0)
+    assert found.likenesses == {}
+    assert found.report()["selection"] == {
+        "own": {"3": 0.75},
+        "same": {"3": 0.875},
+        "agreement": 0.5,
+        "likeness": {"features": {"relative_error": 0.2, "cosine": pytest.approx(0.9)}},
+    }
+    assert Evaluation.of(SECONDS, 2, 0).report()["selection"] is None
+
+
 def test_likeness_is_of_all_images_together():
     measured = SECONDS | {
         "features.error": np.array([1.0, 3.0]),

@@ -1,11 +1,19 @@
 """Tables show every figure."""
 
+from dataclasses import replace
+
 from rich.console import Console
 from rich.table import Table
 
 from nas.evaluate.noise import NoiseBudget, SourceNoise
-from nas.evaluate.result import Accuracy, Evaluation, Likeness
-from nas.evaluate.tables import accuracy_table, likeness_table, noise_table, sentences
+from nas.evaluate.result import Accuracy, Evaluation, Likeness, Selection
+from nas.evaluate.tables import (
+    accuracy_table,
+    likeness_table,
+    noise_table,
+    selection_table,
+    sentences,
+)
 from nas.intervals import Difference
 
 FOUND = Evaluation(
@@ -33,6 +41,19 @@ def test_accuracies_and_differences_in_points():
     found = "91.00% 88.00% to 94.00% 92.30% -1.30 -2.10 to -0.20"
     assert rows["top-1"] == found.split()
     assert rows["top-5"] == "99.00% 98.00% to 100.00% - - -".split()
+
+
+def test_selection():
+    selection = Selection(
+        {3: 0.957, 6: 0.9464}, {3: 0.957, 6: 0.979}, 0.99, {"features": Likeness(0.1012, 0.9953)}
+    )
+    rows = {line[0]: line[1:] for line in lines(selection_table(selection)) if line}
+    assert (rows["3"], rows["6"]) == (["95.70%", "95.70%"], ["94.64%", "97.90%"])
+    said = list(sentences(replace(FOUND, selection=selection)))
+    assert said[-2:] == [
+        "same first class, on the same tokens: 99.00%",
+        "features on the same tokens: relative error 0.1012, cosine 0.9953",
+    ]
 
 
 def test_likeness():

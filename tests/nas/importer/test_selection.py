@@ -96,7 +96,7 @@ def test_patches_of_the_image_that_are_left():
         "blocks.2.kept": torch.tensor([[0, 3, 4], [1, 2, 4]]),
         "blocks.2.output": torch.zeros(2, 3, 8),
     }
-    found = original_patches(kept, 4, 6)
+    found = original_patches(kept, 6)
     assert list(found) == [0, 2]
     assert [row.nonzero().flatten().tolist() for row in found[0]] == [[1, 2, 4, 5], [0, 1, 2, 3]]
     assert [row.nonzero().flatten().tolist() for row in found[2]] == [[1, 5], [1, 2]]

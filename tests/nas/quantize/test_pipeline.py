@@ -75,6 +75,8 @@ def test_quantizing_again_gives_the_same():
         {"classes": 5, "front": True},
         {"classes": 0, "pool": "all", "front": True},
         {"classes": 0, "pool": "attention"},
+        {"classes": 5, "keep": {0: 4, 1: 2}, "depth": 3},
+        {"classes": 5, "registers": 2, "keep": {0: 3}},
     ],
     ids=str,
 )
