@@ -52,7 +52,7 @@ def studies(session: nox.Session) -> None:
     One after the other, some hours; goes on where it was interrupted. Writes to runs/. Further
     arguments go to every study: nox -s studies -- --seed 1
     """
-    for study in ("alone", "supernet", "ranking", "rows", "quantizers"):
+    for study in ("alone", "supernet", "ranking", "rows", "quantizers", "importance"):
         run(session, "nas.studies", study, *session.posargs)
 
 

@@ -11,6 +11,7 @@
 - ``rows``: which rows of a trained ViT-S get 8 bits; ``scores``: other ways to choose them
 - ``quantizers``: codes of other papers in place of this pipeline's; ``variants``: which ones;
   ``codes``: how they round; ``quantizer_table``: how they are shown
+- ``importance``: weights that patches are chosen by, before and behind rounding
 - ``step``: time and memory of a step of training, beside timm's
 - ``answers``: answers of subnets on the test images, as integer models
 - ``spread``: subnets spread over the cycles

@@ -10,7 +10,16 @@ from rtl.cli import BoardName, Flag
 from rtl.errors import UserError
 
 Study = Literal[
-    "alone", "supernet", "ranking", "splits", "rows", "quantizers", "step", "warm", "keep"
+    "alone",
+    "supernet",
+    "ranking",
+    "splits",
+    "rows",
+    "quantizers",
+    "importance",
+    "step",
+    "warm",
+    "keep",
 ]
 
 LIMITS = (("subnets", 2, 1000), ("ranked", 32, 10_000), ("seed", 0, 2**31), ("seeds", 1, 100))
@@ -60,6 +69,11 @@ class StudyOptions:
     of this pipeline's codes of LayerNorm, GELU and attention weights, on the network and the
     photographs of nox -s vit, on the zcu102's engine whatever --board. Writes
     OUT/quantizers-SEED.json. A quarter of an hour on an idle core.
+
+    importance: by what weights should patches be chosen? The class token's attention in codes of 4,
+    6 and 8 bits, before rounding, rounded, and rounded with dither: how many of the patches that
+    exact weights choose are missed. The network and the photographs of nox -s vit. Writes
+    OUT/importance.json. A minute.
 
     step: what does a step of training cost? Time, and bytes that wait for the backward pass, of a
     network of DeiT-S's size in quantized and in float mode, beside timm's. Writes OUT/step.json. A
