@@ -272,7 +272,7 @@ def _part(beats: taps.TapRecords, word_bytes: int, beat_bytes: int) -> Writes:
 
 def _places(fields: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return (records, 4): the places of two tokens, the first one's index, the words down."""
-    layout = ports.Place.as_shape()
+    layout = ports.PairPlace.as_shape()
     kept, index, down = (
         fields["place"] >> layout[name].offset & ((1 << layout[name].width) - 1)
         for name in ("kept", "index", "down")

@@ -16,8 +16,8 @@ Where the key and value banks hold only one group, its last contexts come before
 projections. Within a group, heads outside and token tiles inside.
 
 In a block that keeps only some patches, the softmax of the class token's tile adds up what each
-patch is worth, head by head, and SELECT follows the last head's. In the last group the class token's
-tile comes first: so all its other items hide the selection, and the projection need not wait.
+patch is worth, head by head, and SELECT follows the last head's. In the last group the class
+token's tile comes first: so all its other items hide the selection, and no projection waits for it.
 """
 
 from collections import deque
