@@ -34,7 +34,8 @@ def run(
     (batch, classes) int32
         Logits. Where the model's output is tokens: their residual words, (batch, tokens, width),
         or (batch, 1, width) of the pooled one, of which :func:`boards.host.features.features`
-        makes features.
+        makes features. Where blocks select, these are the tokens that are left:
+        :func:`rtl.model.keep.original_tokens` makes of ``tensors`` which ones.
 
     Raises
     ------

@@ -1,6 +1,7 @@
 """The conformance files: golden agrees, the command makes them again, every feature occurs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,13 @@ import pytest
 from boards.host.pictures import prepare
 from rtl.board import load_board
 from rtl.cli import command
-from rtl.config import engine
+from rtl.compiler import compile_model
+from rtl.config import TINY, engine
+from rtl.isa.scratchpads import Scratchpads
+from rtl.isa.semantics import HostMemory, Interpreter
 from rtl.model import Features, IntegerModel, repack
 from rtl.model.numerics import code_range
-from sim import runner
+from sim import golden, runner
 from tests.conformance import make as conformance
 from tests.conformance.pictures import recipe_of
 
@@ -71,6 +75,18 @@ def test_the_rtl_agrees(name):
     run = runner.run(repack(model, engine(board.engine).row_lanes), arrays["images"], board)
     assert run.exact
     np.testing.assert_array_equal(run.output, arrays[model.output_tensor])
+
+
+@pytest.mark.parametrize("name", ["kept", "kept_ties", "kept_one"])
+def test_programs_agree(name):
+    """On the instruction set's interpreter: an engine that selects tokens, of any width."""
+    model, arrays = load(name)
+    sizes = replace(TINY, act_bits=model.act_bits, select_tokens=256)
+    compiled = compile_model(repack(model, sizes.row_lanes), sizes)
+    images, offset = arrays["images"], compiled.memory.program_offset
+    host = HostMemory(compiled.region, images.tobytes(), offset, len(images))
+    output = Interpreter(Scratchpads(sizes, 0), golden, host).run()
+    np.testing.assert_array_equal(compiled.output(output), arrays["logits"])
 
 
 # ------------------------------------------------------------ every feature
