@@ -79,7 +79,7 @@ class UnitLatencies:
     issue: int = 1
     signal: int = 1
     matmul_start: int = 4
-    matmul_finish: int = 29
+    matmul_finish: int = 31
     norm_pair: int = 41
     norm_done: int = 17
     softmax_done: int = 44
