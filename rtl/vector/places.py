@@ -137,7 +137,7 @@ class PlaceCounter(wiring.Component):
 class PlaceWriter(wiring.Component):
     """Write the place of every token, a pair per cycle.
 
-    ``done`` comes ``cycles(tokens)`` cycles after ``start``: the last place is in memory.
+    ``done`` comes ``cycles(tokens)`` cycles after ``start``, with the last write.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ class PlaceWriter(wiring.Component):
     @classmethod
     def cycles(cls, tokens: int) -> int:
         """Cycles from ``start`` to ``done``."""
-        return 1 + -(-tokens // PAIR) + cls.WRITE_CYCLES
+        return -(-tokens // PAIR) + cls.WRITE_CYCLES
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -36,9 +36,8 @@ class TokenSelection(wiring.Component):
     ``refuse_select`` see to that, so importance never changes under a selection. A SELECT that
     reaches the end of the unit's pipeline begins when all rows before it are added.
 
-    A selection that begins in cycle t is over, and ``selecting`` falls, in cycle t + 1 +
-    ``cycles(config, patches, others)``. It begins when it comes, or in the cycle after the last
-    row's ``done``.
+    A selection that comes in cycle t begins in t + 1, or in the cycle after the ``done`` of the
+    last row before it. ``cycles(config, patches, others)`` after it began, ``selecting`` is low.
 
     Parameters
     ----------
@@ -60,7 +59,7 @@ class TokenSelection(wiring.Component):
     sums : Out(WritePort(importance_write()))
     places : Out(WritePort(place_write()))
     selecting : Out(1)
-        From the cycle after ``takes_select`` until all places are in memory.
+        From the cycle after ``takes_select`` until all places were written.
     idle : Out(1)
     """
 
@@ -88,9 +87,9 @@ class TokenSelection(wiring.Component):
 
     @classmethod
     def cycles(cls, config: EngineConfig, patches: int, others: int) -> int:
-        """Cycles of a selection: threshold, places."""
+        """Cycles of a selection: threshold, places, and one until ``selecting`` is low."""
         tokens = patches + others
-        return ThresholdSearch.cycles(config, patches) + PlaceWriter.cycles(tokens)
+        return ThresholdSearch.cycles(config, patches) + PlaceWriter.cycles(tokens) + 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -61,7 +61,7 @@ class SoftmaxUnit(wiring.Component):
     importance_read, importance_write, place_write : Out
         Ports of the memories of importance and of places.
     selecting : Out(1)
-        From the cycle after a SELECT was taken until its places are in memory.
+        From the cycle after a SELECT was taken until its places were written.
 
     Timing, unstalled, for a model: an instruction taken in cycle t issues its first beat in cycle
     t + 1 + lane_first // 4, then one per cycle, ``softmax_parts`` for each word; ``done`` is

@@ -116,11 +116,12 @@ class SelectionBench(Bench):
 
     async def _bench(self, ctx: Any) -> None:
         await super()._bench(ctx)
-        done = self.last
-        for cycle in range(done + 1, self.cycles):
+        active = self.last + 150  # a row may still be added up
+        for cycle in range(self.last + 1, self.cycles):
             self._watch(ctx, cycle)
+            active = max(active, cycle + 4) if ctx.get(self.dut.selecting) else active
             await ctx.tick()
-            if cycle > done + 150 and not ctx.get(self.dut.selecting):
+            if cycle == active:
                 return
         raise AssertionError("the selection does not end")
 
