@@ -189,7 +189,7 @@ class Source:
         self.order = np.lexsort((numbers, image))
         keys = np.stack([image, numbers])[:, self.order]
         begins = np.flatnonzero(np.any(np.diff(keys, axis=1, prepend=-1), axis=0))
-        stops = [*begins[1:], len(numbers)]
+        stops = [*begins[1:], len(numbers)][: len(begins)]  # none where nothing was written
         places = zip(*keys[:, begins].tolist(), strict=True)
         self.parts = dict(zip(places, zip(begins, stops, strict=True), strict=True))
 

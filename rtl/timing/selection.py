@@ -52,12 +52,12 @@ class SelectionTiming:
 
     def taken(self, at: float, selects: bool) -> float:
         """Find when the unit takes a SELECT or a softmax that adds a row, but not before ``at``."""
-        return max(at, self.over) if selects else max(at, self.over, self.added[0])
+        at = max(at, self.over)
+        return at if selects else max(at, self.added[0] + 1)
 
     def follow(self, landed: float, cycles: int, selects: bool) -> None:
         """Do what follows an instruction that has passed through the unit: it takes ``cycles``."""
-        end = max(landed, self.added[-1]) + cycles
-        if selects:
-            self.over = end
+        if selects:  # begins in the cycle after
+            self.over = max(landed, self.added[-1] + 1) + cycles
         else:
-            self.added.append(end)
+            self.added.append(max(landed, self.added[-1]) + cycles)

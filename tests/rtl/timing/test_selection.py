@@ -67,7 +67,7 @@ def test_two_rows_wait_to_be_added(softmax, selection):
     first, second = selection.added
     assert second - first == ADDING and softmax.free == 15 + 4 + 1
     execute(softmax, Opcode.SOFTMAX, softmax.free, **short)
-    assert softmax.free == first + 4 + 1
+    assert softmax.free == first + 1 + 4 + 1
 
 
 def test_select_is_a_beat_and_goes_on_beside_the_unit(softmax, selection):
@@ -75,7 +75,7 @@ def test_select_is_a_beat_and_goes_on_beside_the_unit(softmax, selection):
     added = selection.added[-1]
     assert execute(softmax, Opcode.SELECT, 63, **SELECT) == 63 + 1 + LATENCIES.softmax_done
     assert softmax.free == 63 + 2
-    assert selection.over == added + selection.select_cycles(SELECT)
+    assert selection.over == added + 1 + selection.select_cycles(SELECT)
     assert execute(softmax, Opcode.SOFTMAX, 65, **SOFTMAX) == 65 + LAST + LATENCIES.softmax_done
 
 
