@@ -1,4 +1,4 @@
-"""What patches should be chosen by: the class token's weights before or behind rounding and dither.
+"""Weights that patches are chosen by: the class token's, before or behind rounding and dither.
 
 The trained ViT-S/14 and the photographs of ``nox -s vit``, in floating point; the attention of its
 class token is put into the codes of docs/numerics.md, section 5, and patches are chosen by them.

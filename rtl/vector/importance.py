@@ -33,7 +33,7 @@ KEPT_BITS = TERM.width + 3  # behind the first shift, which leaves up to three b
 
 
 class ClassRow(data.Struct):
-    """What is known of a head's row of the class token when its weights are there."""
+    """Row of the class token in a head: what is known of it when its weights are there."""
 
     reciprocal: unsigned(Reciprocal.QUOTIENT_BITS)  # docs/numerics.md: R
     length: unsigned(Reciprocal.TOTAL_BITS.bit_length())  # docs/numerics.md: L
@@ -171,13 +171,12 @@ class ImportanceAdder(wiring.Component):
         return m
 
 
-class Importance(wiring.Component):
+class ImportanceRows(wiring.Component):
     """Keep the class token's weights, and add them to the importance memory once R is known.
 
-    Four keys per cycle, one row after the other. A row that comes in cycle t with k keys, at most
-    ``select_tokens``, is ``done`` in cycle t + ``START_CYCLES`` + ceil(k / 4) - 1 +
-    ``DONE_CYCLES``, if no row is before it. At most ``ROWS`` rows may be under way, from the first
-    of their weights on.
+    Four keys per cycle, one row after the other: ``cycles(config, keys)`` from ``row_valid`` to
+    ``done``, if no row is before it. At most ``ROWS`` rows may be under way, from the first of
+    their weights on.
 
     Parameters
     ----------
@@ -198,7 +197,13 @@ class Importance(wiring.Component):
     START_CYCLES = Queue.LATENCY + 1  # from a row to its first read
     READ_CYCLES = WeightBuffer.LATENCY + ImportanceAdder.OLD_LATENCY - READ_LATENCY
     SUM_CYCLES = WeightBuffer.LATENCY + ImportanceAdder.LATENCY
-    DONE_CYCLES = SUM_CYCLES + WRITE_LATENCY
+    DONE_CYCLES = SUM_CYCLES + WRITE_LATENCY  # from a read until its sum can be read
+
+    @classmethod
+    def cycles(cls, config: EngineConfig, keys: int) -> int:
+        """Cycles from a row of ``keys`` keys to its ``done``."""
+        words = -(-min(keys, config.select_tokens) // IMPORTANCE_LANES)
+        return cls.START_CYCLES + words - 1 + cls.DONE_CYCLES
 
     def __init__(self, config: EngineConfig):
         self.config = config

@@ -17,7 +17,7 @@ from rtl.memory.ports import (
     importance_write,
     place_write,
 )
-from rtl.vector.importance import ROWS, ClassRow, Importance, weight_beat
+from rtl.vector.importance import ROWS, ClassRow, ImportanceRows, weight_beat
 from rtl.vector.places import PlaceWriter
 from rtl.vector.threshold import ThresholdSearch
 
@@ -93,7 +93,7 @@ class TokenSelection(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.importance = importance = Importance(self.config)
+        m.submodules.importance = importance = ImportanceRows(self.config)
         m.submodules.search = search = ThresholdSearch(self.config)
         m.submodules.places = places = PlaceWriter(self.config)
         rows = count_flags(m, self.takes_row, importance.done, most=ROWS, name="rows")
@@ -136,13 +136,13 @@ class TokenSelection(wiring.Component):
         self._connect_reads(m, importance, search, places)
         return m
 
-    def _rows_added(self, m: Module, importance: Importance) -> Value:
+    def _rows_added(self, m: Module, importance: ImportanceRows) -> Value:
         """Whether no row is behind ``row_valid`` and not yet done."""
         rows = count_flags(m, self.row_valid, importance.done, most=ROWS, name="landed")
         return ~rows.not_empty
 
     def _connect_reads(
-        self, m: Module, importance: Importance, search: ThresholdSearch, places: PlaceWriter
+        self, m: Module, importance: ImportanceRows, search: ThresholdSearch, places: PlaceWriter
     ) -> None:
         """One reader after the other: only one has a request in any cycle."""
         readers = importance.read, search.read, places.read

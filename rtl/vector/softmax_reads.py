@@ -78,11 +78,10 @@ class SoftmaxAddressGenerator(wiring.Component):
         position, keys_left = Signal.like(beat.position), Signal(KEYS)
         single, before_last = Signal(), Signal.like(position)  # beats == 1, beats - 2
         dither = Signal(DITHER)
-        column, _ = split_position(position, self.parts)
         m.d.comb += [
             self.i.ready.eq(idle),
             beat.dispatch.eq(dispatch),
-            beat.word.eq(base + column),
+            beat.word.eq(base + split_position(position, self.parts)[0]),
             beat.lane.eq(lane),
             beat.position.eq(position),
             beat.keys_left.eq(keys_left),
@@ -114,12 +113,11 @@ class SoftmaxAddressGenerator(wiring.Component):
         with m.If(~idle & ~self.o.valid):
             m.d.sync += [skip.eq(skip - 1), self.o.valid.eq(skip == 1), base.eq(next_quad)]
         with m.If(self.o.valid & self.o.ready):
-            beyond = keys_left < self.keys
             m.d.sync += [
                 position.eq(position + 1),
                 beat.first.eq(beat.last),
                 beat.last.eq(Mux(beat.last, single, position == before_last)),
-                keys_left.eq(Mux(beyond, 0, keys_left - self.keys)),
+                keys_left.eq(Mux(keys_left < self.keys, 0, keys_left - self.keys)),
                 dither.eq(dither + numerics.dither(self.keys)),
             ]
             with m.If(beat.last):

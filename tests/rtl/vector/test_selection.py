@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rtl.vector.importance import Importance
+from rtl.vector.importance import ImportanceRows
 from rtl.vector.selection import TokenSelection
 from rtl.vector.softmax import SoftmaxUnit
 from tests.rtl.sizes import HALVES, NARROW, ODD, SMALL, TINY
@@ -54,11 +54,10 @@ def selection_ends(engine, bench, row, select):
     """The cycle in which the only selection must be over, by the promises of its parts."""
     landed = SoftmaxUnit.landed_cycles(engine)
     o = row.operands
-    keys = min(o["keys"], engine.select_tokens)
     beats = o["lane_count"] * o["key_words"] * engine.softmax_parts
     taken = bench.result.taken
     row_landed = taken[0] + o["lane_first"] // 4 + beats + landed
-    added = row_landed + Importance.START_CYCLES + -(-keys // 4) - 1 + Importance.DONE_CYCLES
+    added = row_landed + ImportanceRows.cycles(engine, o["keys"])
     select_landed = taken[1] + 1 + landed
     begins = max(added, select_landed) + 1
     o = select.operands
@@ -84,9 +83,7 @@ def test_a_selection_ends_when_it_is_said_to(patches, keep, others):
 def test_196_patches_take_less_than_400_cycles():
     """From the last beat of the last head's class row, on an engine of 32 row lanes."""
     engine = replace(TINY, row_lanes=32, depth_lanes=16, memory_bytes=64, select_tokens=256)
-    added = (
-        SoftmaxUnit.landed_cycles(engine) + Importance.START_CYCLES + 50 + Importance.DONE_CYCLES
-    )
+    added = SoftmaxUnit.landed_cycles(engine) + ImportanceRows.cycles(engine, 197)
     assert added + TokenSelection.cycles(engine, 196, 1) <= 400
 
 
