@@ -13,7 +13,7 @@ from rtl.memory.load.check import LoadCheck
 from rtl.memory.load.unit import LoadUnit
 from rtl.memory.regions import RegionCheck
 from rtl.memory.store import StoreUnit
-from rtl.vector.importance import Importance
+from rtl.vector.importance import ImportanceRows
 from rtl.vector.layernorm import NormUnit
 from rtl.vector.selection import TokenSelection
 from rtl.vector.softmax import SoftmaxUnit
@@ -112,7 +112,7 @@ def unit_latencies(config: EngineConfig) -> UnitLatencies:
         norm_done=NormUnit.DONE_CYCLES,
         softmax_done=SoftmaxUnit.done_cycles(config),
         softmax_landed=SoftmaxUnit.landed_cycles(config),
-        importance=Importance.START_CYCLES + Importance.DONE_CYCLES - 1,
+        importance=ImportanceRows.START_CYCLES + ImportanceRows.DONE_CYCLES - 1,
         select_pass=digit - 1,
         select_rest=rest + 1,
         load_check=LoadCheck.LATENCY,

@@ -11,6 +11,7 @@ from rtl.timing import UnitLatencies
 from rtl.timing.latencies import unit_latencies
 from rtl.timing.selection import SelectionTiming
 from rtl.timing.units import MatmulTiming, SoftmaxTiming
+from rtl.vector.importance import ImportanceRows
 from rtl.vector.selection import TokenSelection
 
 ENGINE, LATENCIES = replace(TINY, select_tokens=256), UnitLatencies()
@@ -43,6 +44,12 @@ def test_a_select_takes_the_cycles_of_the_rtl(base, patches, others):
     timing = SelectionTiming(engine, unit_latencies(engine))
     operands = {"patches": patches, "others": others}
     assert timing.select_cycles(operands) == 1 + TokenSelection.cycles(engine, patches, others)
+
+
+@pytest.mark.parametrize("keys", [2, 17, 197, 300])
+def test_a_row_takes_the_cycles_of_the_rtl(keys):
+    timing = SelectionTiming(ENGINE, unit_latencies(ENGINE))
+    assert timing.row_cycles(ROW | {"keys": keys}) == ImportanceRows.cycles(ENGINE, keys)
 
 
 def test_a_row_is_added_once_its_sum_is_known(softmax, selection):
