@@ -255,6 +255,8 @@ TINY = EngineConfig(
     exponent_words=64,
 )
 
+TINY_SELECT = replace(TINY, name="tiny_select", select_tokens=256)
+
 ULX3S = EngineConfig(  # the largest ECP5 holds it beside the memory of a small network
     name="ulx3s",
     token_lanes=6,
@@ -294,6 +296,8 @@ ZCU102 = EngineConfig(
     queue_depth=128,
     memory_bytes=64,
 )
+
+ZCU102_SELECT = replace(ZCU102, name="zcu102_select", select_tokens=256)
 
 ZCU102_A4 = replace(ZCU102, name="zcu102_a4", act_bits=4)
 
@@ -346,7 +350,8 @@ KV260_BRAM = replace(  # without UltraRAM, for networks of DeiT-T's size
 )
 
 PRESETS = (TINY, ULX3S, ZCU102, ZCU102_A4, ZCU102_A8, ZCU104, KV260, KV260_BRAM)
-ENGINES = {engine.name: engine for engine in PRESETS}
+SELECTING = (TINY_SELECT, ZCU102_SELECT)  # presets that select tokens
+ENGINES = {engine.name: engine for engine in PRESETS + SELECTING}
 
 ENGINE_HELP = f"Engine: {', '.join(ENGINES)}, or the path of a .json file with an engine's sizes."
 

@@ -20,6 +20,7 @@ from rtl.memory.scratchpads.attention import KeyMemory, ScoreMemory, ValueMemory
 from rtl.memory.scratchpads.loaded import ExponentMemory, ParameterMemory, PixelMemory, WeightMemory
 from rtl.memory.scratchpads.residual import ResidualMemory
 from rtl.memory.scratchpads.scratchpad import TapSignature
+from rtl.memory.scratchpads.selection import ImportanceMemory, PlaceMemory
 from rtl.memory.store import StoreUnit
 from rtl.vector.layernorm import NormUnit
 from rtl.vector.softmax import SoftmaxUnit
@@ -35,6 +36,8 @@ MEMORIES = {
     "parameters": ParameterMemory,
     "exponents": ExponentMemory,
 }
+SELECTING_MEMORIES = {"importance": ImportanceMemory, "places": PlaceMemory}
+"""Memories of engines that select tokens."""
 LARGE = {"load": ("check",), "matmul": ("feed", "drain"), "norm": ("issue",)}
 """Parts of units that get a copy of the reset of their own."""
 EVENT = data.StructLayout({"number": NUMBER_BITS})
@@ -86,7 +89,8 @@ class Engine(wiring.Component):
         self.config = config
         self.tap = tap
         self.attributes = attributes
-        self._memories = {name: kind(config, tap=tap) for name, kind in MEMORIES.items()}
+        kinds = MEMORIES | (SELECTING_MEMORIES if config.select_tokens else {})
+        self._memories = {name: kind(config, tap=tap) for name, kind in kinds.items()}
         taps = {}
         if tap:
             taps = {
@@ -139,6 +143,8 @@ class Engine(wiring.Component):
         self._connect_memory(m, control, dma, units)
         self._connect_reads(m, units, memories)
         self._connect_writes(m, units, memories)
+        if config.select_tokens:
+            self._connect_selection(m, units, memories)
         if self.tap:
             self._connect_taps(m, units, memories)
         return m
@@ -182,6 +188,14 @@ class Engine(wiring.Component):
         connect(m, producer=matmul.value_write, consumer=memories["values"].write)
         connect(m, producer=matmul.score_write, consumer=memories["scores"].write)
         connect(m, producer=matmul.residual_write, consumer=memories["residual"].drain)
+
+    def _connect_selection(self, m: Module, units: dict, memories: dict) -> None:
+        matmul, softmax = units["matmul"], units["softmax"]
+        connect(m, producer=softmax.importance_read, consumer=memories["importance"].read)
+        connect(m, producer=softmax.importance_write, consumer=memories["importance"].write)
+        connect(m, producer=softmax.place_write, consumer=memories["places"].write)
+        connect(m, producer=matmul.places, consumer=memories["places"].read)
+        m.d.comb += matmul.selecting.eq(softmax.selecting)
 
     def _connect_taps(self, m: Module, units: dict, memories: dict) -> None:
         for name, memory in memories.items():

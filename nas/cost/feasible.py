@@ -15,7 +15,7 @@ from nas.cost.hardware import HardwareTarget
 from nas.cost.networks import NamedNetwork
 from rtl.board import Board
 from rtl.build.synthesis import family_of
-from rtl.config import ENGINES, EngineConfig
+from rtl.config import PRESETS, EngineConfig
 from rtl.errors import UserError
 from rtl.model.numerics import ACT_BITS
 from rtl.model.shape import NetworkShape
@@ -139,7 +139,7 @@ def _sized_engines(
 
 def candidate_engines(board: Board) -> list[EngineConfig]:
     """List the engines of the package that may fit a board, fewest products first."""
-    engines = [engine for engine in ENGINES.values() if fits(engine, board)]
+    engines = [engine for engine in PRESETS if fits(engine, board)]
     return sorted(engines, key=lambda engine: engine.products)
 
 

@@ -1,6 +1,6 @@
 """Attention weight of one key, from its score's distance to the maximum."""
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Shape, Signal, signed, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,6 +12,11 @@ from rtl.model import numerics
 DISTANCE = unsigned(numerics.SCORE_BITS)
 PRODUCT_BITS = numerics.SCORE_BITS + numerics.MULTIPLIER_BITS
 OCTAVE_BITS = numerics.EXP2_MAX.bit_length()  # a distance in octaves, and its fraction
+
+
+def exact_weight(act_bits: int) -> Shape:
+    """An attention weight before dither and rounding: docs/numerics.md, w."""
+    return unsigned(act_bits + numerics.EXP2_FRACTION_BITS)
 
 
 class Exp2(wiring.Component):
@@ -27,6 +32,8 @@ class Exp2(wiring.Component):
     ----------
     act_bits : int
         Bits of an attention weight.
+    selection : bool
+        The engine selects tokens.
 
     Members
     -------
@@ -39,15 +46,19 @@ class Exp2(wiring.Component):
     valid : In(1)
         The key counts; padding and masked keys do not.
     weight : Out(unsigned(act_bits))
+    exact : Out(exact_weight(act_bits))
+        Only with ``selection``: before dither and rounding, whether ``valid`` or not.
 
     Source: docs/numerics.md, section 5. Reference: sim.golden.ops.softmax_weights.
     """
 
     LATENCY = MultiplyAdd.LATENCY + SaturatingShift.LATENCY + 3
 
-    def __init__(self, act_bits: int):
+    def __init__(self, act_bits: int, selection: bool = False):
         self.act_bits = act_bits
-        self.parameters = (act_bits,)
+        self.selection = selection
+        self.parameters = (act_bits, "selection") if selection else (act_bits,)
+        exact = {"exact": Out(exact_weight(act_bits))} if selection else {}
         super().__init__(
             {
                 "score": In(signed(numerics.SCORE_BITS)),
@@ -58,6 +69,7 @@ class Exp2(wiring.Component):
                 "valid": In(1),
                 "weight": Out(unsigned(act_bits)),
             }
+            | exact
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -85,4 +97,6 @@ class Exp2(wiring.Component):
         ]
         m.d.sync += scaled.eq(power.data >> whole)
         m.d.sync += self.weight.eq(Mux(valid, (scaled + dither) >> 8, 0))
+        if self.selection:
+            m.d.comb += self.exact.eq(delayed(m, scaled, 1, name="exact"))
         return m

@@ -8,5 +8,6 @@
 - :mod:`rtl.matmul.tile`: dot products of a few tokens with a few rows
 - :mod:`rtl.matmul.drain`: sums become codes
 - :mod:`rtl.matmul.beats`: which lanes leave when, and where their values go
+- :mod:`rtl.matmul.relocation`: where the values of tokens that stay go instead
 - :mod:`rtl.matmul.writes`: values enter the scratchpads
 """

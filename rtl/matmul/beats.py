@@ -93,6 +93,8 @@ class Placement(wiring.Component):
             Destination.VALUES: exact_log2(config.depth_lanes),
             Destination.RESIDUAL: exact_log2(RESIDUAL_GROUP),
         }
+        if config.select_tokens:
+            self.group_bits[Destination.KEPT] = exact_log2(RESIDUAL_GROUP)
         layout = placement_layout(config)
         super().__init__(
             {"beat": In(DrainBeat), "valid": In(1), "o": Out(layout), "o_valid": Out(1)}

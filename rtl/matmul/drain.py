@@ -14,7 +14,17 @@ from rtl.lib.pipeline import delayed, history
 from rtl.lib.streams import connect
 from rtl.matmul.array import MultiplierArray
 from rtl.matmul.beats import BeatSequence, Placement
-from rtl.matmul.signals import ACC, PAIR, QUAD, QUAD_INDEX, RowTile, placement_layout, quads
+from rtl.matmul.relocation import Relocation
+from rtl.matmul.signals import (
+    ACC,
+    PAIR,
+    QUAD,
+    QUAD_INDEX,
+    RowTile,
+    goes_to,
+    placement_layout,
+    quads,
+)
 from rtl.matmul.writes import CodeWriter, ScoreWriter
 from rtl.memory.ports import (
     READ_LATENCY,
@@ -23,11 +33,12 @@ from rtl.memory.ports import (
     WritePort,
     activation_write,
     array,
+    drain_write,
     gelu_write,
     key_value_write,
     parameter_read,
+    place_read,
     residual_read,
-    residual_write,
     score_write,
 )
 from rtl.vector.gelu import Gelu
@@ -154,8 +165,9 @@ class Drain(wiring.Component):
         Quad of token lanes.
     quad : In(4 x row_lanes x signed(27))
         ``MultiplierArray.SELECT_LATENCY`` cycles after ``select``.
-    parameters, residual : Out
-        Read ports; ``residual`` must never be refused.
+    parameters, residual, places : Out
+        Read ports; ``residual`` must never be refused. ``places`` only in engines that select
+        tokens.
     scales : In(score_slots x token_lanes x TokenScale)
     gelu_write : In
         Write port of the GELU tables.
@@ -187,10 +199,11 @@ class Drain(wiring.Component):
                 "key_write": Out(WritePort(key_value_write(config, config.row_lanes))),
                 "value_write": Out(WritePort(key_value_write(config, config.depth_lanes))),
                 "score_write": Out(WritePort(score_write(config))),
-                "residual_write": Out(WritePort(residual_write(config))),
+                "residual_write": Out(WritePort(drain_write(config))),
                 "maxima": Out(array(config.score_slots, array(config.token_lanes, SCORE))),
                 "done": Out(Completion),
             }
+            | ({"places": Out(place_read())} if config.select_tokens else {})
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -224,7 +237,12 @@ class Drain(wiring.Component):
         )
         connect(m, producer=writers.key_write, consumer=wiring.flipped(self.key_write))
         connect(m, producer=writers.value_write, consumer=wiring.flipped(self.value_write))
-        connect(m, producer=writers.residual_write, consumer=wiring.flipped(self.residual_write))
+        if self.config.select_tokens:
+            self._connect_moved(m, delayed_beats, writers)
+        else:
+            connect(
+                m, producer=writers.residual_write, consumer=wiring.flipped(self.residual_write)
+            )
         return m
 
     def _connect_beats(self, m: Module, beats: BeatSequence, placement: Placement) -> DelayedBeats:
@@ -285,7 +303,7 @@ class Drain(wiring.Component):
         add = self.CODES_LATENCY + ResidualAdder.RESIDUAL_LATENCY
         before = add - READ_LATENCY - 1  # a register in front of the request
         place, operands = beats.place[before], beats.operands[before]
-        destined = operands.destination == Destination.RESIDUAL
+        destined = goes_to(operands.destination, Destination.RESIDUAL, self.config)
         request = self.residual.request
         m.d.comb += [
             residual.y.eq(requantize.codes),
@@ -297,6 +315,23 @@ class Drain(wiring.Component):
             request.p.half.eq(place.token[1]),
             request.p.word.eq(place.word),
             request.valid.eq(beats.valid[before] & operands.accumulate & destined),
+        ]
+
+    def _connect_moved(self, m: Module, beats: DelayedBeats, writers: CodeWriter) -> None:
+        """Residual values leave for where their tokens go."""
+        m.submodules.relocation = relocation = Relocation(self.config)
+        age = self.WRITE_LATENCY - relocation.LATENCY
+        source, moved = writers.residual_write, self.residual_write
+        connect(m, producer=relocation.places, consumer=wiring.flipped(self.places))
+        m.d.comb += [
+            relocation.place.eq(beats.place[age]),
+            relocation.valid.eq(beats.valid[age]),
+            moved.valid.eq(source.valid),
+            moved.beat.enable.eq(relocation.enable),
+            moved.beat.word.eq(relocation.word),
+            moved.beat.swap.eq(relocation.swap),
+            moved.beat.values.eq(source.beat.values),
+            moved.beat.number.eq(source.beat.number),
         ]
 
 

@@ -5,11 +5,11 @@ A *word* is ``depth_lanes`` terms of every dot product, what the array multiplie
 drain moves in one cycle: a pair of token lanes of a row tile, of raw scores a quad.
 """
 
-from amaranth.hdl import signed, unsigned
+from amaranth.hdl import Value, signed, unsigned
 from amaranth.lib import data
 
 from rtl.config import EngineConfig
-from rtl.isa.instructions import Opcode
+from rtl.isa.instructions import Destination, Opcode
 from rtl.isa.layouts import dispatch_layout
 from rtl.memory.ports import ADDRESS
 from rtl.model import numerics
@@ -77,6 +77,14 @@ class DrainBeat(data.Struct):
     tile: RowTile
     pair: PAIR_INDEX
     done: unsigned(1)  # the instruction's last
+
+
+def goes_to(destination: Value, chosen: Destination, config: EngineConfig) -> Value:
+    """Whether an instruction's destination is the scratchpad that is ``chosen``."""
+    goes = destination == chosen
+    if config.select_tokens and chosen is Destination.RESIDUAL:
+        goes |= destination == Destination.KEPT
+    return goes
 
 
 def placement_layout(config: EngineConfig) -> data.StructLayout:

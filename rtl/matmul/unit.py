@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
-from rtl.isa.instructions import Opcode
+from rtl.isa.instructions import Destination, Opcode
 from rtl.isa.unit_port import UnitPort
 from rtl.lib.pipeline import delayed
 from rtl.lib.streams import connect
@@ -19,13 +19,14 @@ from rtl.memory.ports import (
     activation_read,
     activation_write,
     array,
+    drain_write,
     gelu_write,
     key_read,
     key_value_write,
     parameter_read,
     pixel_read,
+    place_read,
     residual_read,
-    residual_write,
     score_write,
     value_read,
     weight_read,
@@ -78,6 +79,9 @@ class MatmulUnit(wiring.Component):
         The feed issues a word.
     stall_drain : Out(1)
         The feed holds a word back for the drain.
+    places : Out(place_read())
+    selecting : In(1)
+        Only in engines that select tokens: no MATMUL to KEPT is taken while ``selecting``.
     """
 
     def __init__(self, config: EngineConfig):
@@ -96,12 +100,13 @@ class MatmulUnit(wiring.Component):
                 "key_write": Out(WritePort(key_value_write(config, config.row_lanes))),
                 "value_write": Out(WritePort(key_value_write(config, config.depth_lanes))),
                 "score_write": Out(WritePort(score_write(config))),
-                "residual_write": Out(WritePort(residual_write(config))),
+                "residual_write": Out(WritePort(drain_write(config))),
                 "gelu_write": In(WritePort(gelu_write(config))),
                 "maxima": Out(array(config.score_slots, array(config.token_lanes, SCORE))),
                 "scales": In(array(config.score_slots, array(config.token_lanes, TokenScale))),
                 "stall_drain": Out(1),
             }
+            | ({"places": Out(place_read()), "selecting": In(1)} if config.select_tokens else {})
         )
 
     START_CYCLES = Feed.START_CYCLES
@@ -129,7 +134,15 @@ class MatmulUnit(wiring.Component):
 
     def _connect_feed(self, m: Module, feed: Feed, products: MultiplierArray) -> None:
         """Instructions and operands in, words to the array."""
-        connect(m, producer=wiring.flipped(self.i), consumer=feed.i)
+        if self.config.select_tokens:
+            refused = self.selecting & (self.i.p.operands.destination == Destination.KEPT)
+            m.d.comb += [
+                feed.i.valid.eq(self.i.valid & ~refused),
+                feed.i.p.eq(self.i.p),
+                self.i.ready.eq(feed.i.ready & ~refused),
+            ]
+        else:
+            connect(m, producer=wiring.flipped(self.i), consumer=feed.i)
         connect(m, producer=feed.activations, consumer=wiring.flipped(self.activations))
         connect(m, producer=feed.pixels, consumer=wiring.flipped(self.pixels))
         connect(m, producer=feed.weights, consumer=wiring.flipped(self.weights))
@@ -163,6 +176,8 @@ class MatmulUnit(wiring.Component):
         connect(m, producer=drain.score_write, consumer=wiring.flipped(self.score_write))
         connect(m, producer=drain.residual_write, consumer=wiring.flipped(self.residual_write))
         connect(m, producer=wiring.flipped(self.gelu_write), consumer=drain.gelu_write)
+        if self.config.select_tokens:
+            connect(m, producer=drain.places, consumer=wiring.flipped(self.places))
         m.d.comb += [
             drain.scales.eq(self.scales),
             self.maxima.eq(drain.maxima),

@@ -11,7 +11,7 @@ from rtl.isa.instructions import Destination
 from rtl.isa.layouts import Completion
 from rtl.lib.emit import once
 from rtl.lib.pipeline import delayed, halves
-from rtl.matmul.signals import ACC, PAIR, QUAD, placement_layout
+from rtl.matmul.signals import ACC, PAIR, QUAD, goes_to, placement_layout
 from rtl.memory.ports import (
     KEY_VALUE,
     SCORE,
@@ -167,6 +167,9 @@ class CodeWriter(wiring.Component):
         Codes of keys or of values.
     residual : In(2 · row_lanes x signed(16))
         ``LATENCY`` cycles after ``place``.
+    enable, word, swap : In
+        Only in engines that select tokens: places of the residual's words, of
+        :class:`rtl.matmul.relocation.Relocation`, ``LATENCY`` cycles after ``place``.
     activation_write, key_write, value_write, residual_write : Out
         Write ports.
     done : Out(Completion)
@@ -206,8 +209,8 @@ class CodeWriter(wiring.Component):
             Destination.RESIDUAL: self.residual_write,
         }
         for destination, port in ports.items():
-            destined = self.place.beat.tile.dispatch.operands.destination == destination
-            m.d.sync += port.valid.eq(self.valid & destined)
+            own = self.place.beat.tile.dispatch.operands.destination
+            m.d.sync += port.valid.eq(self.valid & goes_to(own, destination, self.config))
             m.d.comb += [
                 port.beat.enable.eq(_of_pair(place.enable, place.beat.pair[0])),
                 port.beat.word.eq(place.word),

@@ -24,6 +24,9 @@ NUMBER = unsigned(NUMBER_BITS)
 SCORE = signed(numerics.SCORE_BITS)
 RESIDUAL = signed(numerics.RESIDUAL_BITS)
 KEY_VALUE = signed(numerics.KV_BITS)
+IMPORTANCE = unsigned(numerics.IMPORTANCE_BITS)
+IMPORTANCE_LANES = 4  # keys whose importance is added in a cycle: no engine has fewer softmax lanes
+TOKEN = unsigned(12)
 
 RECORD_BITS = 64  # of a row's parameters, in memory
 STORED_RECORD_BITS = numerics.BIAS_BITS + numerics.MULTIPLIER_BITS + numerics.SHIFT_BITS
@@ -57,6 +60,19 @@ class ResidualRequest(data.Struct):
 
     half: unsigned(1)
     word: ADDRESS
+
+
+class PairPlace(data.Struct):
+    """Places of two tokens, 2 * word and the next one, among those that stay."""
+
+    kept: unsigned(2)  # which of the two stay
+    index: unsigned(2)  # of the first of them among those that stay, modulo 4
+    down: ADDRESS  # residual words from the group of 4 of the two down to that of the index
+
+
+def selection_lanes(config: EngineConfig) -> int:
+    """Scores of importance that are read and compared in a cycle."""
+    return min(16, config.row_lanes)
 
 
 def array(length: int, shape: object) -> data.ArrayLayout:
@@ -140,6 +156,16 @@ def residual_read(config: EngineConfig) -> SharedReadPort:
     return SharedReadPort(ResidualRequest, array(2, array(config.row_lanes, RESIDUAL)))
 
 
+def importance_read(config: EngineConfig) -> ReadPort:
+    """Read at a word address: the importance of ``selection_lanes`` keys."""
+    return ReadPort(ADDRESS, array(selection_lanes(config), IMPORTANCE))
+
+
+def place_read() -> ReadPort:
+    """Read at the number of a pair of tokens: where they go."""
+    return ReadPort(ADDRESS, PairPlace)
+
+
 # ---------------------------------------------------------------- writes
 
 
@@ -194,6 +220,35 @@ def residual_write(config: EngineConfig) -> data.StructLayout:
         word=ADDRESS,
         values=array(2, array(config.row_lanes, RESIDUAL)),
     )
+
+
+def moved_write(config: EngineConfig) -> data.StructLayout:
+    """Words of two tokens, each to a place of its own; at most one for each half.
+
+    By half: ``enable`` its words, at ``word``. With ``swap`` the first token's values are those of
+    the odd places.
+    """
+    return _write(
+        enable=array(2, unsigned(2)),
+        word=array(2, ADDRESS),
+        swap=unsigned(1),
+        values=array(2, array(config.row_lanes, RESIDUAL)),
+    )
+
+
+def drain_write(config: EngineConfig) -> data.StructLayout:
+    """The drain's write to the residual: to places of their own where the engine selects tokens."""
+    return moved_write(config) if config.select_tokens else residual_write(config)
+
+
+def importance_write() -> data.StructLayout:
+    """The importance of the keys ``4 * word`` to ``4 * word + 3``."""
+    return _write(word=ADDRESS, scores=array(IMPORTANCE_LANES, IMPORTANCE))
+
+
+def place_write() -> data.StructLayout:
+    """The place of two tokens; ``first`` is that of the first that stays, for simulation alone."""
+    return _write(word=ADDRESS, place=PairPlace, first=TOKEN)
 
 
 def part_write(config: EngineConfig) -> data.StructLayout:

@@ -14,6 +14,7 @@ from rtl.lib.streams import connect, fork
 from rtl.memory import ports
 from rtl.memory.ports import in_every_part, part_mask, part_of, split_position
 from rtl.memory.write_queue import WriteQueue
+from rtl.vector.selection import TokenSelection
 from rtl.vector.softmax_lanes import ContextScale, SoftmaxLanes, WeightSum
 from rtl.vector.softmax_reads import SoftmaxAddressGenerator
 
@@ -53,10 +54,20 @@ class SoftmaxUnit(wiring.Component):
     stall_write : Out(1)
         A write was refused in the cycle before.
 
+    Where the engine selects tokens, :class:`rtl.vector.selection.TokenSelection` takes the class
+    token's weights and executes SELECT. In here, a SELECT is a beat without data: it is ``done``
+    when that is through, and the places follow. Further members:
+
+    importance_read, importance_write, place_write : Out
+        Ports of the memories of importance and of places.
+    selecting : Out(1)
+        From the cycle after a SELECT was taken until its places were written.
+
     Timing, unstalled, for a model: an instruction taken in cycle t issues its first beat in cycle
     t + 1 + lane_first // 4, then one per cycle, ``softmax_parts`` for each word; ``done`` is
     ``done_cycles(config)`` after the issue of the last. The next instruction is taken in the cycle
-    after that issue.
+    after that issue. A SELECT is taken as if it had one beat, and its selection begins
+    ``landed_cycles(config)`` after the issue of that beat, or as soon as importance is added.
 
     Source: docs/numerics.md, section 5. Reference: sim.golden.ops.softmax_weights, context_scale.
     """
@@ -66,37 +77,53 @@ class SoftmaxUnit(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         self.config = config
+        self.selection = config.select_tokens > 0
         lanes, slots = config.token_lanes, config.score_slots
+        selected = {
+            "importance_read": Out(ports.importance_read(config)),
+            "importance_write": Out(ports.WritePort(ports.importance_write())),
+            "place_write": Out(ports.WritePort(ports.place_write())),
+            "selecting": Out(1),
+        }
         super().__init__(
             {
-                **UnitPort(Opcode.SOFTMAX).members,
+                **UnitPort(Opcode.SOFTMAX, self.selection).members,
                 "scores": Out(ports.score_read(config)),
                 "maxima": In(ports.array(slots, ports.array(lanes, ports.SCORE))),
                 "activations": Out(stream.Signature(ports.activation_write(config))),
                 "scales": Out(ports.array(slots, ports.array(lanes, ports.TokenScale))),
                 "stall_write": Out(1),
             }
+            | (selected if self.selection else {})
         )
 
     @classmethod
     def done_cycles(cls, config: EngineConfig) -> int:
         """Cycles from the issue of an instruction's last beat to ``done``: its scale lands last."""
-        scale = WeightSum.latency(config) + ContextScale.LATENCY + 1
-        return cls.DATA_CYCLES + SoftmaxLanes.LATENCY + scale - 1 + Retire.LATENCY
+        return cls.landed_cycles(config) + Retire.LATENCY
+
+    @classmethod
+    def landed_cycles(cls, config: EngineConfig) -> int:
+        """Cycles from the issue of a lane's last beat until its scale enters its register."""
+        scale = WeightSum.latency(config) + ContextScale.LATENCY
+        return cls.DATA_CYCLES + SoftmaxLanes.LATENCY + scale
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.retire = retire = Retire(2)
         m.submodules.addresses = addresses = SoftmaxAddressGenerator(
-            self.config.softmax_lanes, self.config.softmax_parts
+            self.config.softmax_lanes, self.config.softmax_parts, self.selection
         )
         m.submodules.credits = credits = Credits(self.BEATS)
         m.submodules.lanes = lanes = SoftmaxLanes(self.config)
         m.submodules.sum = total = WeightSum(self.config)
-        m.submodules.scale = scale = ContextScale()
+        m.submodules.scale = scale = ContextScale(self.selection)
         m.submodules.output = output = WriteQueue(self.config, self.BEATS)
 
-        self._connect_control(m, retire, addresses, output)
+        selection = TokenSelection(self.config) if self.selection else None
+        if selection is not None:
+            m.submodules.selection = selection
+        self._connect_control(m, retire, addresses, output, selection)
         valid, beat = self._connect_reads(m, addresses, credits, lanes)
 
         valid = delayed(m, valid, lanes.LATENCY, name="weights_valid", marker=True)
@@ -104,6 +131,8 @@ class SoftmaxUnit(wiring.Component):
         m.d.comb += [total.valid.eq(valid), total.first.eq(beat.first)]
         m.d.comb += total.weights.eq(lanes.weights)
         self._connect_writes(m, valid, beat, lanes, output)
+        if selection is not None:
+            self._connect_weights(m, selection, lanes, valid, beat)
         m.d.comb += [credits.give.eq(output.taken), retire.ended[0].eq(output.ended)]
 
         sum_cycles = WeightSum.latency(self.config)
@@ -116,23 +145,106 @@ class SoftmaxUnit(wiring.Component):
         ]
         landed = delayed(m, complete, scale.LATENCY, name="landed", marker=True)
         beat = delayed(m, beat, scale.LATENCY, name="landed_beat")
+        ended = landed
+        if selection is not None:
+            self._connect_row(m, selection, scale, landed, beat)
+            landed = landed & ~beat.dispatch.select
         with m.If(landed):
             slot = self.scales[beat.dispatch.operands.slot]
             m.d.sync += slot[beat.lane].eq(scale.scale)
-        m.d.comb += retire.ended[1].eq(landed & beat.final)
+        m.d.comb += retire.ended[1].eq(ended & beat.final)
         return m
 
     def _connect_control(
-        self, m: Module, retire: Retire, addresses: SoftmaxAddressGenerator, output: WriteQueue
+        self,
+        m: Module,
+        retire: Retire,
+        addresses: SoftmaxAddressGenerator,
+        output: WriteQueue,
+        selection: TokenSelection | None,
     ) -> None:
         """Instructions in, completions and weights out."""
-        fork(m, self.i, retire.i, addresses.i)
-        connect(m, producer=output.o, consumer=wiring.flipped(self.activations))
+        if selection is None:
+            fork(m, self.i, retire.i, addresses.i)
+            connect(m, producer=output.o, consumer=wiring.flipped(self.activations))
+        else:
+            fork(m, self._admitted(m, selection), retire.i, addresses.i)
+            self._connect_output(m, output)
         m.d.comb += [
             self.done.eq(retire.done),
             self.idle.eq(retire.idle),
             self.busy.eq(~retire.idle),
             self.stall_write.eq(output.stall),
+        ]
+
+    def _admitted(self, m: Module, selection: TokenSelection) -> stream.Interface:
+        """Instructions that ``selection`` does not refuse now."""
+        admitted = stream.Signature(self.i.p.shape()).create(path=("admitted",))
+        select, row = self.i.p.select, self.i.p.operands.importance & ~self.i.p.select
+        refused = (select & selection.refuse_select) | (row & selection.refuse_row)
+        taken = self.i.valid & self.i.ready
+        m.d.comb += [
+            admitted.valid.eq(self.i.valid & ~refused),
+            admitted.p.eq(self.i.p),
+            self.i.ready.eq(admitted.ready & ~refused),
+            selection.takes_select.eq(taken & select),
+            selection.takes_row.eq(taken & row),
+            self.selecting.eq(selection.selecting),
+        ]
+        return admitted
+
+    def _connect_output(self, m: Module, output: WriteQueue) -> None:
+        """Weights out; the beat of a SELECT, which enables nothing, leaves the queue unseen."""
+        something = output.o.p.enable.any()
+        m.d.comb += [
+            self.activations.valid.eq(output.o.valid & something),
+            self.activations.p.eq(output.o.p),
+            output.o.ready.eq(self.activations.ready | ~something),
+        ]
+
+    def _connect_weights(
+        self,
+        m: Module,
+        selection: TokenSelection,
+        lanes: SoftmaxLanes,
+        valid: Value,
+        beat: data.View,
+    ) -> None:
+        """The class token's weights, as they are before dither; what is made of them."""
+        weights = selection.weights
+        m.d.comb += [
+            weights.valid.eq(valid & beat.important),
+            weights.beat.weights.eq(lanes.exact),
+            weights.beat.position.eq(beat.position),
+            weights.beat.last.eq(beat.last),
+        ]
+        for inner, outer in (
+            (selection.read, self.importance_read),
+            (selection.sums, self.importance_write),
+            (selection.places, self.place_write),
+        ):
+            connect(m, producer=inner, consumer=wiring.flipped(outer))
+
+    def _connect_row(
+        self,
+        m: Module,
+        selection: TokenSelection,
+        scale: ContextScale,
+        landed: Value,
+        beat: data.View,
+    ) -> None:
+        """The class token's row when its sum is known, and SELECTs behind it."""
+        operands, row = beat.dispatch.operands, selection.row
+        m.d.comb += [
+            selection.row_valid.eq(landed & beat.last & beat.important),
+            row.reciprocal.eq(scale.reciprocal),
+            row.length.eq(scale.length),
+            row.keys.eq(operands.keys),
+            row.first.eq(operands.importance_first),
+            row.number.eq(beat.dispatch.number),
+            selection.select_valid.eq(landed & beat.dispatch.select),
+            selection.select.eq(operands.as_value()[: len(selection.select.as_value())]),
+            selection.number.eq(beat.dispatch.number),
         ]
 
     def _connect_reads(
@@ -152,8 +264,9 @@ class SoftmaxUnit(wiring.Component):
         ]
         requested = delayed(m, issue, 1, name="requested", marker=True)
         beat = delayed(m, addresses.o.payload, 1, name="requested_beat")
+        reads = requested & ~beat.dispatch.select if self.selection else requested
         m.d.comb += [
-            self.scores.enable.eq(requested),
+            self.scores.enable.eq(reads),
             self.scores.request.bank.eq(beat.lane[:2]),
             self.scores.request.word.eq(beat.word),
         ]
@@ -200,5 +313,8 @@ class SoftmaxUnit(wiring.Component):
             write.mask.eq(part_mask(self.config, parts, part)),
             write.number.eq(beat.dispatch.number),
         ]
+        if self.selection:
+            with m.If(beat.dispatch.select):
+                m.d.comb += write.enable.eq(0)
         word = in_every_part(lanes.weights, parts)
         m.d.comb += [codes.as_value().eq(word) for codes in write.codes]

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.arith.adder_tree import AdderTree
-from rtl.arith.exp2 import Exp2
+from rtl.arith.exp2 import Exp2, exact_weight
 from rtl.arith.multiply import MultiplyAdd
 from rtl.arith.packing import adder_terms
 from rtl.arith.reciprocal import Reciprocal
@@ -41,12 +41,17 @@ class SoftmaxLanes(wiring.Component):
     dither : In(8)
         Dither of the first key.
     weights : Out(softmax_lanes x unsigned(act_bits))
+    exact : Out(softmax_lanes x exact_weight(act_bits))
+        Only where the engine selects tokens: before dither and rounding.
     """
 
     LATENCY = Exp2.LATENCY
 
     def __init__(self, config: EngineConfig):
         self.config = config
+        self.selection = config.select_tokens > 0
+        weight = exact_weight(config.act_bits)
+        exact = {"exact": Out(array(config.softmax_lanes, weight))} if self.selection else {}
         super().__init__(
             {
                 "scores": In(array(config.softmax_lanes, SCORE)),
@@ -57,12 +62,13 @@ class SoftmaxLanes(wiring.Component):
                 "dither": In(DITHER),
                 "weights": Out(array(config.softmax_lanes, activation_code(config))),
             }
+            | exact
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         for row in range(self.config.softmax_lanes):
-            lane = Exp2(self.config.act_bits)
+            lane = Exp2(self.config.act_bits, self.selection)
             m.submodules[f"lane_{row}"] = once(lane, platform)
             m.d.comb += [
                 lane.score.eq(self.scores[row]),
@@ -73,6 +79,8 @@ class SoftmaxLanes(wiring.Component):
                 lane.valid.eq(self.keys_left > row),
                 self.weights[row].eq(lane.weight),
             ]
+            if self.selection:
+                m.d.comb += self.exact[row].eq(lane.exact)
         return m
 
 
@@ -135,6 +143,11 @@ class ContextScale(wiring.Component):
     Latency ``LATENCY`` cycles, one token per cycle, no flow control: every token has a register
     for its scale.
 
+    Parameters
+    ----------
+    selection : bool
+        The engine selects tokens.
+
     Members
     -------
     total : In(unsigned(18))
@@ -143,16 +156,30 @@ class ContextScale(wiring.Component):
     shift : In(6)
         Scale of the head: C and S'.
     scale : Out(TokenScale)
+    reciprocal : Out(unsigned(17))
+    length : Out(range(19))
+        Only with ``selection``: R and L of this token.
 
     Source: docs/numerics.md, section 5: M and S. Reference: sim.golden.ops.context_scale.
     """
 
     LATENCY = Reciprocal.LATENCY + MultiplyAdd.LATENCY
 
-    total: In(unsigned(Reciprocal.TOTAL_BITS))
-    multiplier: In(CONTEXT_MULTIPLIER)
-    shift: In(CONTEXT_SHIFT)
-    scale: Out(TokenScale)
+    def __init__(self, selection: bool = False):
+        self.selection = selection
+        parts = {
+            "reciprocal": Out(unsigned(Reciprocal.QUOTIENT_BITS)),
+            "length": Out(range(Reciprocal.TOTAL_BITS + 1)),
+        }
+        super().__init__(
+            {
+                "total": In(unsigned(Reciprocal.TOTAL_BITS)),
+                "multiplier": In(CONTEXT_MULTIPLIER),
+                "shift": In(CONTEXT_SHIFT),
+                "scale": Out(TokenScale),
+            }
+            | (parts if selection else {})
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -171,4 +198,8 @@ class ContextScale(wiring.Component):
             self.scale.multiplier.eq(multiply.o >> 15),
             self.scale.shift.eq(length),
         ]
+        if self.selection:
+            for name in ("reciprocal", "length"):
+                part = delayed(m, getattr(reciprocal, name), multiply.LATENCY, name=f"own_{name}")
+                m.d.comb += getattr(self, name).eq(part)
         return m

@@ -7,4 +7,5 @@
 - :mod:`rtl.memory.scratchpads.activations`: activations, three writers
 - :mod:`rtl.memory.scratchpads.attention`: keys, values, raw scores
 - :mod:`rtl.memory.scratchpads.residual`: the residual stream, three readers, two writers
+- :mod:`rtl.memory.scratchpads.selection`: importance of keys, places of tokens that stay
 """

@@ -1,16 +1,25 @@
 """The residual stream: reads and writes that take turns."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import EngineConfig
+from rtl.isa.faults import Fault, FaultCode, fault
 from rtl.isa.instructions import Unit
 from rtl.lib.emit import once
 from rtl.lib.pipeline import delayed
 from rtl.lib.streams import connect
-from rtl.memory.ports import ADDRESS, READ_LATENCY, WritePort, residual_read, residual_write
-from rtl.memory.scratchpads.bank import bank_of
+from rtl.memory.ports import (
+    ADDRESS,
+    READ_LATENCY,
+    WritePort,
+    drain_write,
+    moved_write,
+    residual_read,
+    residual_write,
+)
+from rtl.memory.scratchpads.bank import Bank, bank_of
 from rtl.memory.scratchpads.scratchpad import ReadGuard, Scratchpad
 
 
@@ -18,13 +27,13 @@ class ResidualMemory(Scratchpad):
     """The residual stream: a bank for each half (pair of tokens) of a group of four.
 
     Each half takes one read per cycle, the drain's before norm's before store's, and one write,
-    the drain's before load's.
+    the drain's before load's. Where the engine selects tokens, the drain may write both halves.
 
     Members
     -------
     drain_read, norm_read, store_read : In(residual_read)
         The drain's is never refused.
-    drain : In(WritePort(residual_write))
+    drain : In(WritePort(drain_write))
     load : In(stream of residual_write)
     """
 
@@ -32,33 +41,41 @@ class ResidualMemory(Scratchpad):
 
     def __init__(self, config: EngineConfig, *, tap: bool = False):
         layout = residual_write(config)
+        self.moves = config.select_tokens > 0
         read = In(residual_read(config))
         ports = {
             "drain_read": read,
             "norm_read": read,
             "store_read": read,
-            "drain": In(WritePort(layout)),
+            "drain": In(WritePort(drain_write(config))),
             "load": In(stream.Signature(layout)),
         }
-        super().__init__(config, ports, {"drain": layout, "load": layout}, tap)
+        drains = [f"drain_{half}" for half in range(self.HALVES)] if self.moves else ["drain"]
+        super().__init__(config, ports, dict.fromkeys([*drains, "load"], layout), tap)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth = self.config.residual_words
         drain, load = self.drain, self.load
         loaded = WritePort(load.p.shape()).create(path=("loaded",))
+        if self.moves:
+            taken = Mux(load.p.half, drain.beat.enable[1].any(), drain.beat.enable[0].any())
+        else:
+            taken = drain.beat.half == load.p.half
         m.d.comb += [
-            load.ready.eq(~(drain.valid & (drain.beat.half == load.p.half))),
+            load.ready.eq(~(drain.valid & taken)),
             loaded.valid.eq(load.valid & load.ready),
             loaded.beat.eq(load.p),
         ]
-        writes = self.guard_writes(m, {"drain": drain, "load": wiring.flipped(loaded)}, depth)
+        writers = {"load": wiring.flipped(loaded)} | ({} if self.moves else {"drain": drain})
+        writes = self.guard_writes(m, dict(sorted(writers.items())), depth)
         m.submodules.reads = reads = ResidualReads(self.config)
         connect(m, producer=wiring.flipped(self.drain_read), consumer=reads.drain)
         connect(m, producer=wiring.flipped(self.norm_read), consumer=reads.norm)
         connect(m, producer=wiring.flipped(self.store_read), consumer=reads.store)
         guards = self._guards(m, depth)
-        self.report(m, *writes, *guards)
+        moved = self._guard_moved(m, depth) if self.moves else None
+        self.report(m, *([] if moved is None else [moved]), *writes, *guards)
         for half in range(self.HALVES):
             bank = bank_of(self.config, "residual", depth, 2, 8 * self.config.residual_word_bytes)
             m.submodules[f"half_{half}"] = once(bank, platform)
@@ -67,6 +84,8 @@ class ResidualMemory(Scratchpad):
                 bank.read_word.eq(reads.word[half]),
                 reads.words[half].eq(bank.read_data),
             ]
+            if moved is not None:
+                self._write_moved(m, moved, half, bank)
             for write in writes:
                 beat = write.o.beat
                 with m.If(write.o.valid & (beat.half == half)):
@@ -76,6 +95,34 @@ class ResidualMemory(Scratchpad):
                         bank.write_data.eq(beat.values),
                     ]
         return m
+
+    def _guard_moved(self, m: Module, depth: int) -> "MovedWriteGuard":
+        """Guard the drain's writes to both halves, and show them as writes of one half each."""
+        m.submodules.drain_write_guard = guard = MovedWriteGuard(self.config, depth)
+        connect(m, producer=wiring.flipped(self.drain), consumer=guard.i)
+        if self._tap:
+            beat = guard.o.beat
+            for half in range(self.HALVES):
+                tap = getattr(self.tap, f"drain_{half}")
+                m.d.comb += [
+                    tap.valid.eq(guard.o.valid & beat.enable[half].any()),
+                    tap.beat.half.eq(half),
+                    tap.beat.enable.eq(beat.enable[half]),
+                    tap.beat.word.eq(beat.word[half]),
+                    tap.beat.values.eq(_lanes(beat)),
+                    tap.beat.number.eq(beat.number),
+                ]
+        return guard
+
+    def _write_moved(self, m: Module, guard: "MovedWriteGuard", half: int, bank: Bank) -> None:
+        """Write a half's words of the drain, where there are any."""
+        beat = guard.o.beat
+        with m.If(guard.o.valid & beat.enable[half].any()):
+            m.d.comb += [
+                bank.write_enable.eq(beat.enable[half]),
+                bank.write_word.eq(beat.word[half]),
+                bank.write_data.eq(_lanes(beat)),
+            ]
 
     def _guards(self, m: Module, depth: int) -> list[ReadGuard]:
         """Norm's and store's reads; what the drain reads, it also writes."""
@@ -89,6 +136,53 @@ class ResidualMemory(Scratchpad):
             ]
             guards.append(guard)
         return guards
+
+
+class MovedWriteGuard(wiring.Component):
+    """A register before the banks, as :class:`rtl.memory.scratchpads.scratchpad.WriteGuard` is.
+
+    Parameters
+    ----------
+    config : EngineConfig
+    depth : int
+        Number of words of a bank.
+
+    Members
+    -------
+    i : In(WritePort(moved_write(config)))
+    o : Out(WritePort(moved_write(config)))
+        The write, a cycle later, if all its words exist.
+    fault : Out(Fault)
+    """
+
+    def __init__(self, config: EngineConfig, depth: int):
+        self.depth = depth
+        port = WritePort(moved_write(config))
+        super().__init__({"i": In(port), "o": Out(port), "fault": Out(Fault)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        beat = self.i.beat
+        outside = Signal()
+        m.d.comb += outside.eq(
+            Cat(
+                enable.any() & (word >= self.depth)
+                for enable, word in zip(beat.enable, beat.word, strict=True)
+            ).any()
+        )
+        m.d.sync += [
+            self.o.valid.eq(self.i.valid & ~outside),
+            self.o.beat.eq(beat),
+            self.fault.eq(
+                fault(self.i.valid & outside, FaultCode.ADDRESS, Unit.MATMUL, beat.number)
+            ),
+        ]
+        return m
+
+
+def _lanes(beat: data.View) -> Value:
+    """The words of a write, as they lie in their lanes."""
+    return Mux(beat.swap, Cat(beat.values[1], beat.values[0]), Cat(*beat.values))
 
 
 class ResidualReads(wiring.Component):

@@ -9,10 +9,10 @@ from amaranth.lib.data import View
 
 from rtl.config import EngineConfig
 from rtl.isa.instructions import INSTRUCTIONS, Instruction, Opcode
-from rtl.isa.scratchpads import Scratchpads, wrap
+from rtl.isa.scratchpads import NOWHERE, Scratchpads, wrap
 from rtl.isa.semantics import Interpreter
 from rtl.matmul.unit import MatmulUnit
-from rtl.memory.ports import READ_LATENCY, RECORD_BITS
+from rtl.memory.ports import READ_LATENCY, RECORD_BITS, PairPlace
 from sim import golden
 from tests.rtl.simulation import simulate
 
@@ -61,6 +61,7 @@ class Bench:
     done: list[Done] = field(default_factory=list)
     busy: int = 0
     stalled: int = 0
+    stride: int = 0  # of places: what SELECT was told
 
     def run(self, scenario: Callable[["Bench", object], Awaitable[None]]) -> None:
         """Simulate ``scenario(bench, ctx)``."""
@@ -121,7 +122,7 @@ class Bench:
             (unit.key_write, self._write_keys),
             (unit.value_write, self._write_values),
             (unit.score_write, self._write_scores),
-            (unit.residual_write, self._write_residual),
+            (unit.residual_write, self._write_moved if self._selects else self._write_residual),
         ]
         raw = [_raw(port.request) for port, _, _ in reads]
         raw += [port.valid for port, _ in writes] + [_raw(port.beat) for port, _ in writes]
@@ -168,6 +169,8 @@ class Bench:
             (unit.values, lambda a: bits_of(memory.values[:, a], 8)),
             (unit.parameters, lambda a: bits_of(memory.parameters[a], RECORD_BITS)),
         ]
+        if self._selects:
+            direct.append((unit.places, self._place))
         shared = _Shared(unit.residual)
         return [(port, port.enable, answer) for port, answer in direct] + [
             (shared, shared.enable, residual)
@@ -199,6 +202,27 @@ class Bench:
         for k in range(4):
             if beat["enable"] >> k & 1:
                 self.memory.scores[k, beat["word"]] = scores[k]
+
+    @property
+    def _selects(self) -> bool:
+        return self.config.select_tokens > 0
+
+    def _place(self, pair: int) -> int:
+        """What the place memory holds of two tokens, for the stride ``self.stride``."""
+        own = self.memory.places[2 * pair : 2 * pair + 2]
+        below = int((self.memory.places[: 2 * pair] != NOWHERE).sum())
+        kept = sum(1 << i for i, place in enumerate(own) if place != NOWHERE)
+        down = self.stride * (pair // 2 - below // 4)
+        return PairPlace.const({"kept": kept, "index": below % 4, "down": down}).as_value().value
+
+    def _write_moved(self, beat: dict) -> None:
+        values = codes_of(beat["values"], 2 * self.config.row_lanes, 16, True).reshape(2, -1)
+        for half in range(2):
+            enable, word = beat["enable"] >> 2 * half & 3, beat["word"] >> 16 * half & 0xFFFF
+            for lane in range(2):
+                if enable >> lane & 1:
+                    bank = self.memory.residual[2 * half + lane]
+                    bank[word] = values[lane ^ beat["swap"]]
 
     def _write_residual(self, beat: dict) -> None:
         values = codes_of(beat["values"], 2 * self.config.row_lanes, 16, True).reshape(2, -1)

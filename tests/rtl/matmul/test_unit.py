@@ -42,7 +42,7 @@ CONFIGS = {
 def random_op(config, choose: random.Random) -> dict[str, int]:
     """Any instruction that the contracts allow, within half of each buffer."""
     rows, depth, tokens = config.row_lanes, config.depth_lanes, config.token_lanes
-    destination = choose.choice(list(Destination))
+    destination = choose.choice([place for place in Destination if place != Destination.KEPT])
     weights = choose.choice(list(Weights))
     activations = Activations.CODES
     if weights == Weights.RING:

@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass
 
 import numpy as np
+from amaranth.lib import wiring
 
 from rtl.config import EngineConfig
 from rtl.memory.ports import READ_LATENCY
@@ -85,8 +86,10 @@ class Bench(UnitBench):
     instruction waits for the one before the last: that is what the compiler arranges too.
     """
 
+    UNIT: type[wiring.Component] = SoftmaxUnit
+
     def __init__(self, config: EngineConfig, cases: list[SoftmaxCase], **options):
-        super().__init__(SoftmaxUnit(config), config, cases, **options)
+        super().__init__(self.UNIT(config), config, cases, **options)
         rows = config.row_lanes
         self.garbage = self.rng.getrandbits(numerics.SCORE_BITS * rows)
         self.memory = {}
