@@ -112,6 +112,27 @@ def test_vit_as_onnx():
     assert f"| `schema` | {published['schema']} |" in section(VIT_ONNX)
 
 
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("alone", "Study of subnets alone"),
+        ("supernet", "Study of recipes"),
+        ("warm", "Study of recipes"),
+        ("ranking", "Study of the ranking"),
+        ("splits", "Study of the splits"),
+        ("quantizers", "Study of quantizers"),
+        ("memory", "Memory"),
+    ],
+)
+def test_studies(name, title):
+    published, known = (
+        json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text()),
+        keys(title),
+    )
+    assert set(found(published, known)) == known
+    assert f"| `schema` | {published['schema']} |" in section(title)
+
+
 def test_a_board_of_fit(fitted, explained):
     top = {re.split(r"[.\[]", key)[0] for key in keys(BOARD)}
     for report in fitted["boards"]:
