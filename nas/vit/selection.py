@@ -24,7 +24,6 @@ from nas.vit.example import Example, MadeRow
 from nas.vit.inputs import input_hashes
 from nas.vit.rows import W8A6, Row
 from nas.vit.summary import versions
-from rtl import config
 from rtl.console import table
 from rtl.files import atomic_write
 from rtl.model import IntegerModel
@@ -95,7 +94,7 @@ def measure(example: Example, keep: str, row: Row = W8A6) -> dict[str, Any]:
     keep : str
         As :func:`rtl.model.keep.parse_keep` takes it.
     row : Row
-        Measured with an engine like its own that selects tokens, with ``keep`` and without.
+        Measured with ``keep`` and without, on the engine ``NAME_select`` of its own one's name.
 
     Returns
     -------
@@ -109,7 +108,7 @@ def measure(example: Example, keep: str, row: Row = W8A6) -> dict[str, Any]:
         for block, of in enumerate(keeping(network, keep).blocks)
         if of.keep is not None
     }
-    engine = _selecting(example, row.engine)
+    engine = f"{row.engine}_select"
     listed = (
         replace(row, name=f"{row.name}_keep", engine=engine, keep=keep),
         replace(row, name=f"{row.name}_all", engine=engine),
@@ -126,16 +125,6 @@ def measure(example: Example, keep: str, row: Row = W8A6) -> dict[str, Any]:
         "float": ways,
         "rows": [asdict(_row(example, network, example.make(row), counts)) for row in listed],
     }
-
-
-def _selecting(example: Example, preset: str) -> str:
-    """Write the file of an engine like a preset that selects tokens, and return its path."""
-    engine = config.engine(preset)
-    engine = replace(engine, name=f"{preset}_select", select_tokens=config.SELECTED_TOKENS[1])
-    path = example.folder / f"{engine.name}.json"
-    with atomic_write(path, "w") as file:
-        json.dump(engine.to_json(), file)
-    return str(path)
 
 
 def _row(

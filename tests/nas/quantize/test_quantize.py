@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +18,6 @@ from nas.numerics.integer import IntegerNetwork
 from nas.quantize import __main__ as quantize
 from rtl.board import load_board
 from rtl.cli import command
-from rtl.config import TINY
 from rtl.model import Features, IntegerModel
 from sim import golden, runner
 from tests.nas.importer import tiny
@@ -63,17 +61,9 @@ def test_timm_model_to_golden(classifier, pictures, tmp_path, capsys):
     assert model.hash[:16] in printed and "licence mit" in printed
 
 
-@pytest.fixture(scope="module")
-def selecting(tmp_path_factory):
-    """Return the file of an engine that selects tokens."""
-    path = tmp_path_factory.mktemp("engine") / "selects.json"
-    path.write_text(json.dumps(replace(TINY, name="selects", select_tokens=256).to_json()))
-    return path
-
-
-def test_some_patches_stay(classifier, selecting, pictures, tmp_path, capsys):
+def test_some_patches_stay(classifier, pictures, tmp_path, capsys):
     out, network = tmp_path / "a.pulsar", load(classifier)
-    arguments = ("--images", pictures, "--board", "sim", "--engine", selecting, "--out", out)
+    arguments = ("--images", pictures, "--board", "sim", "--engine", "tiny_select", "--out", out)
     assert run(classifier, *arguments, "--keep", "0:0.5") == 0
     model, keep = IntegerModel.load(out), -(-network.patches // 2)
     assert [block.keep for block in model.blocks] == [keep, None]
