@@ -102,8 +102,8 @@ def zcu102(session: nox.Session) -> None:
     """Simulate the ZCU102 engine with networks of many shapes, and what else takes long.
 
     That is boards' tops with two ports, a thousand stall patterns of every layout, UltraRAM as
-    primitives. Apart from the other tests because of its length: a quarter of an hour on two idle
-    cores.
+    primitives, DeiT's shapes through the ports of the board. Apart from the other tests because of
+    its length: 54 minutes of one core.
     """
     run(session, "pytest", "-n", "auto", "-m", "zcu102", *session.posargs)
 

@@ -234,6 +234,18 @@ class Board(_BoardRecord):
             )
         return self.zynq
 
+    def with_ports_for(self, memory_bytes: int) -> "Board":
+        """Return the board with the first ports of ``[zynq]``, as many as an engine's beats fill.
+
+        One port carries a beat of any width, only more slowly than the engine asks for it.
+        """
+        if self.zynq is None:
+            return self
+        each = self.zynq.bytes_per_second(self.clock_hz) // len(self.zynq.ports)
+        count = max(1, -(-memory_bytes * self.clock_hz // each))
+        zynq = self.zynq.model_copy(update={"ports": self.zynq.ports[:count]})
+        return self.model_copy(update={"zynq": zynq})
+
     def require_zynq_ports(self, memory_bytes: int) -> None:
         """Check that the ports of ``[zynq]`` carry what an engine's cycles are predicted with.
 

@@ -9,6 +9,7 @@ from amaranth.lib import data
 
 from rtl.compiler import Compiled, Divergence, compare
 from rtl.config import EngineConfig
+from rtl.isa.scratchpads import NOWHERE
 from rtl.memory import ports
 from sim import taps
 
@@ -62,6 +63,7 @@ class Writes:
 
 def tap_layouts(engine: EngineConfig) -> dict[str, data.StructLayout]:
     """Return the payload of each scratchpad's taps, by the scratchpad's name."""
+    selection = {"importance": ports.importance_write(), "places": ports.place_write()}
     return {
         "activations": ports.activation_write(engine),
         "pixels": ports.pixel_write(engine),
@@ -73,6 +75,7 @@ def tap_layouts(engine: EngineConfig) -> dict[str, data.StructLayout]:
         "parameters": ports.part_write(engine),
         "exponents": ports.part_write(engine),
         "gelu": ports.gelu_write(engine),
+        **(selection if engine.select_tokens else {}),
     }
 
 
@@ -144,20 +147,22 @@ def _check_instruction(
 
     ``written`` has the scratchpads that the instruction wrote to.
     """
-    expected = symbols.expected_writes(number, tensors)
+    found = symbols.expected_writes(number, tensors), symbols.expected_selection(number, tensors)
+    expected = {each.buffer: each for each in found if each is not None and len(each.words)}
     for buffer, records in written.items():
-        if expected is None or buffer != expected.buffer:
+        if buffer not in expected:
             return Divergence(number, f"{buffer}", None, int(records.values[0, 0])), 0
-    if expected is None:
-        return None, 0
-    records = written.get(expected.buffer)
-    if records is None and not len(expected.words):
-        return None, 0
-    if records is None:
-        element = expected.element(0, int(expected.written[0].argmax()))
-        return Divergence(number, element, int(expected.values[0, 0]), None), 0
-    divergence = compare(expected, records.banks, records.words, records.values, records.enabled)
-    return divergence, len(expected.words)
+    words = 0
+    for buffer, each in expected.items():
+        records = written.get(buffer)
+        if records is None:
+            element = each.element(0, int(each.written[0].argmax()))
+            return Divergence(number, element, int(each.values[0, 0]), None), words
+        found = compare(each, records.banks, records.words, records.values, records.enabled)
+        if found:
+            return found, words
+        words += len(each.words)
+    return None, words
 
 
 # ---------------------------------------------------------------- tap records to words
@@ -184,7 +189,7 @@ class Source:
         self.order = np.lexsort((numbers, image))
         keys = np.stack([image, numbers])[:, self.order]
         begins = np.flatnonzero(np.any(np.diff(keys, axis=1, prepend=-1), axis=0))
-        stops = [*begins[1:], len(numbers)]
+        stops = [*begins[1:], len(numbers)][: len(begins)]  # none where nothing was written
         places = zip(*keys[:, begins].tolist(), strict=True)
         self.parts = dict(zip(places, zip(begins, stops, strict=True), strict=True))
 
@@ -218,6 +223,9 @@ def _words(beats: taps.TapRecords, buffer: str, engine: EngineConfig) -> Writes:
         return _plain(beats, fields["lane"], fields["word"], fields["bytes"])
     if buffer == "gelu":
         return _plain(beats, fields["table"], fields["index"], fields["code"][:, None])
+    if buffer in ("importance", "places"):
+        values = fields["scores"] if buffer == "importance" else _places(fields)
+        return _plain(beats, np.zeros(len(beats), np.int64), fields["word"], values)
     name = {"scores": "scores", "residual": "values"}.get(buffer, "codes")
     values = fields[name]  # (records, tokens, row_lanes)
     tokens = values.shape[1]
@@ -260,6 +268,18 @@ def _part(beats: taps.TapRecords, word_bytes: int, beat_bytes: int) -> Writes:
         values.astype(np.int64),
         enabled,
     )
+
+
+def _places(fields: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return (records, 4): the places of two tokens, the first one's index, the words down."""
+    layout = ports.PairPlace.as_shape()
+    kept, index, down = (
+        fields["place"] >> layout[name].offset & ((1 << layout[name].width) - 1)
+        for name in ("kept", "index", "down")
+    )
+    stays, first = (kept & 1 != 0, kept & 2 != 0), fields["first"]
+    places = np.where(stays, [first, first + stays[0]], NOWHERE)
+    return np.stack([*places, index, down], axis=1)
 
 
 def _bytes_of(beat: np.ndarray, beat_bytes: int) -> np.ndarray:

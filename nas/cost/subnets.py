@@ -14,6 +14,7 @@ from rtl.board import Board
 from rtl.compiler import Program, lower, plan
 from rtl.config import EngineConfig
 from rtl.errors import UserError
+from rtl.model.keep import with_keep
 from rtl.model.shape import LAYERS, BlockShape, NetworkShape
 from rtl.timing import MemoryTiming, Prediction, simulate
 from rtl.timing.bound import least_array_cycles
@@ -23,6 +24,7 @@ LARGE_ARRAY = 4096  # products per cycle from which an engine is meant for Image
 MEMORIES = ((1.0, 1.0), (2 / 3, 2.0), (1 / 2, 3.0))
 """Factors of the board's bandwidth and latency: as it is, at a faster clock, shared with others."""
 FRACTIONS = (0, 0, 0.25, 0.5, 1)  # of 8-bit row tiles of a matrix
+SELECTIONS, SHARES = 3, (0.5, 1)  # blocks that select, and of the patches that stay
 TRIES = 1000  # networks refused in a row until the engine counts as unsuitable
 
 
@@ -169,7 +171,7 @@ def _random_shape(
     for _ in range(int(choose(family.depths))):
         heads = usual if alike else max(1, usual + int(rng.integers(-1, 2)))
         blocks.append(block(heads, ratio if alike else choose(family.mlp_ratios)))
-    return NetworkShape(
+    shape = NetworkShape(
         image=(patch * grid, patch * grid, int(choose(family.channels))),
         patch=patch,
         width=width,
@@ -180,3 +182,16 @@ def _random_shape(
         embed_bits8=flags(width),
         head_bits8=flags(classes),
     )
+    return _selecting(shape, rng) if engine.select_tokens else shape
+
+
+def _selecting(shape: NetworkShape, rng: np.random.Generator) -> NetworkShape:
+    """Let up to three blocks of every other network keep some of their patches."""
+    others = len(shape.blocks) - 1  # than the last one
+    if rng.integers(2) or not others:
+        return shape
+    keep, left = {}, shape.patches
+    for block in sorted(rng.choice(others, min(SELECTIONS, others), replace=False)):
+        left = ceil(left * rng.uniform(*SHARES))
+        keep[int(block)] = left
+    return with_keep(shape, keep)

@@ -6,6 +6,7 @@
 - ``ranking``: scores that select subnets, held against the test's cross-entropy
 - ``splits``: the main job on five splits of the digits
 - ``supernet``: recipes of the supernet, beside the one that is used
+- ``tricks``: steps of training as other papers take them, beside the recipe that is used
 - ``warm``: training that begins with a trained network, beside random weights
 - ``keep``: networks that select tokens, beside those that keep them all
 - ``rows``: which rows of a trained ViT-S get 8 bits; ``scores``: other ways to choose them

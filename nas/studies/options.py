@@ -20,6 +20,7 @@ Study = Literal[
     "step",
     "warm",
     "keep",
+    "tricks",
 ]
 
 LIMITS = (("subnets", 2, 1000), ("ranked", 32, 10_000), ("seed", 0, 2**31), ("seeds", 1, 100))
@@ -61,6 +62,11 @@ class StudyOptions:
     images. On the board's engine with selection. Writes OUT/keep-SEED.json. Three quarters of an
     hour on an idle core.
 
+    tricks: do tricks of other papers help a step? Losses that spread queries and keys, or draw
+    attention weights to those of float mode; training on the harder half of the images, or on half
+    of the patches: in a sixth of the recipe's epochs, with the same seeds, subnets and validation
+    images. Writes OUT/tricks-SEED.json. Half an hour on an idle core for three seeds.
+
     rows: which rows should have 8 bits? The trained ViT-S of nox -s vit at equal cycles: rows
     against whole layers, and the score that chooses them, on the zcu102's engine whatever --board.
     Writes OUT/rows-SEED.json. Fetches the network at the first time, 90 MB.
@@ -99,8 +105,8 @@ class StudyOptions:
     seed: int = 0
     """Seed of everything random, training included."""
     seeds: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
-    """Number of seeds from SEED on: 3 of warm and on the first split, 2 of supernet, unless said
-    otherwise."""
+    """Number of seeds from SEED on: 3 of tricks, of warm and on the first split, 2 of supernet,
+    unless said otherwise."""
     quick: Flag = False
     """Try the command: hardly any training. Accuracies mean nothing."""
 

@@ -4,8 +4,9 @@ Measured in quantized mode on the validation images, as design note 16 says; no 
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from nas.training.checkpoint import load_supernet
 from nas.training.evaluate import evaluate_subnet
 from nas.training.recipe import TrainConfig
 from nas.training.train import train_supernet
+from nas.training.trainer import Trainer
 from rtl.console import print_tables, table
 from rtl.files import atomic_write, require_writable
 
@@ -89,6 +91,7 @@ def compare(
     name: str,
     count: int,
     variants: Callable[[TrainConfig], dict[str, TrainConfig]],
+    kinds: Mapping[str, type[Trainer]] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Train recipes with the same seeds, measure the same subnets, and write OUT/NAME-SEED.json.
 
@@ -101,6 +104,8 @@ def compare(
         Seeds.
     variants : callable
         Recipes by name, for the main job's; the others are compared with the first.
+    kinds : mapping
+        By recipe the trainer that takes its steps, if it is one of the study's own.
 
     Raises
     ------
@@ -124,7 +129,10 @@ def compare(
         config = study_recipe(options, hardware, seed)
         for each, variant in variants(config).items():
             console.print(f"seed {seed}: {each}")
-            trained = train_supernet(variant, options.out / SUPERNETS, data, console=console)
+            kind, folder = kinds.get(each, Trainer), options.out / SUPERNETS
+            if kind is not Trainer:  # a checkpoint's name says nothing of it
+                folder /= kind.__name__
+            trained = train_supernet(variant, folder, data, console=console, kind=kind)
             answers.setdefault(each, []).append(measured(load_supernet(trained), archs, data))
     found = [Trained(each, *map(np.stack, zip(*of, strict=True))) for each, of in answers.items()]
     report = summarize(options, list(seeds), subnets, found)

@@ -177,14 +177,18 @@ class Trainer:
         """
         images, labels = self.batches.batch(self.step)
         answers = self._teacher.probabilities(images) if self._teacher else None
-        quantized, teacher = self.step >= self.float_steps, None
-        run = self.net.quantized if quantized else self.net
+        teacher = None
         for name, arch in self._subnets().items():
-            tap = self._drop_path(quantized) if name == self._first_name else None
-            logits = run(images, arch, tap)
+            logits = self._logits(images, name, arch)
             yield name, self._backward(logits, labels, teacher, answers)
             if teacher is None or self.config.chained:
                 teacher = logits.detach().softmax(1)
+
+    def _logits(self, images: Tensor, name: str, arch: Arch) -> Tensor:
+        """Run one subnet of this step on its images."""
+        quantized = self.step >= self.float_steps
+        tap = self._drop_path(quantized) if name == self._first_name else None
+        return (self.net.quantized if quantized else self.net)(images, arch, tap)
 
     def _backward(
         self,
@@ -193,7 +197,17 @@ class Trainer:
         teacher: Tensor | None = None,
         answers: Tensor | None = None,
     ) -> Tensor:
-        """Add the gradients of one subnet's loss; return the loss.
+        """Add the gradients of one subnet's loss, its parameters as of :meth:`_loss`; return it."""
+        loss = self._loss(logits, labels, teacher, answers)
+        if self.processes.count > 1:
+            loss = loss * self.batches.share.weight
+        loss.backward()
+        return loss.detach()
+
+    def _loss(
+        self, logits: Tensor, labels: Tensor, teacher: Tensor | None, answers: Tensor | None
+    ) -> Tensor:
+        """Compute one subnet's loss.
 
         logits: (batch, classes). ``labels``: (batch,), or the logits' shape where images are mixed.
         ``teacher``, ``answers``: the logits' shape, probabilities of the largest subnet and of the
@@ -205,10 +219,7 @@ class Trainer:
             loss = loss.lerp(functional.cross_entropy(logits, answers), self.config.teacher_share)
         if teacher is not None:
             loss = loss.lerp(functional.cross_entropy(logits, teacher), self.config.distillation)
-        if self.processes.count > 1:
-            loss = loss * self.batches.share.weight
-        loss.backward()
-        return loss.detach()
+        return loss
 
     @cached_property
     def _teacher(self) -> Teacher | None:

@@ -6,6 +6,7 @@
 - ``maps``, ``drawing``: their saliency maps and scores
 - ``job``: the example; ``figures``: every figure of the published table, resumable
 - ``onnx``: the network as ONNX files, compared code by code
+- ``selection``: fewer tokens, chosen by the quantized network and by the float network
 - ``ladder``: what each step of the quantization is worth
 - ``probe``, ``noise``, ``digits``, ``digit_network``: further figures
 - ``summary``: the file of all figures

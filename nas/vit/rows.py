@@ -13,6 +13,7 @@ from typing import Any
 
 from nas.cost import HardwareTarget
 from nas.importer import load
+from nas.importer.selection import keeping
 from nas.quantize.images import load_images
 from nas.quantize.job import quantize
 from nas.quantize.method import NAIVE, Method
@@ -36,6 +37,8 @@ class Row:
     engine : str
     method : Method, optional
         Without one, what :func:`nas.quantize.job.quantize` finds best.
+    keep : str, optional
+        Patches that stay, as :func:`rtl.model.keep.parse_keep` takes it.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Row:
     cycles: int | None = None
     engine: str = BOARD
     method: Method | None = None
+    keep: str | None = None
 
 
 A8 = "zcu102_a8"
@@ -126,6 +130,8 @@ class RowJob:
                 bars.update(task, description=name, completed=step, total=steps)
 
             network = load(self.source, **self.options)
+            if self.row.keep is not None:
+                network = keeping(network, self.row.keep)
             host_file = self.out.with_suffix(".host.onnx")
             images = load_images(list(self.images), network.preprocessing, network.image)
             result = quantize(

@@ -126,6 +126,7 @@ def main(options: BuildOptions) -> int:
         raise UserError(f"--paths must be at least 0, not {options.paths}")
     board = load_board(options.board)
     engine = config.engine(options.engine or board.engine)
+    board = board.with_ports_for(engine.memory_bytes)
     design = f"pulsar_{engine.name}"
     reports = [options.out / f"{design}.json", *([options.json] if options.json else [])]
     for file in reports:

@@ -6,7 +6,7 @@ Lowering relies on every limit here and checks none itself.
 from rtl.compiler.runs import MAX_ROW_TILES
 from rtl.compiler.sizes import Plan
 from rtl.compiler.tiles import TiledMatrix
-from rtl.config import EngineConfig
+from rtl.config import ENGINES, EngineConfig
 from rtl.errors import UserError
 from rtl.isa.instructions import INSTRUCTIONS, Opcode
 from rtl.isa.scratchpads import placed_tokens
@@ -150,9 +150,11 @@ def _check_selection(limits: _Limits, plan: Plan) -> None:
     block = next(i for i, sizes in enumerate(shape.blocks) if sizes.keep is not None)
     patches, keep = shape.patches_in(block), shape.blocks[block].keep
     if not engine.select_tokens:
+        other = f"{engine.name}_select"
+        remedy = other if other in ENGINES else "one with select_tokens 256 or 1024"
         raise UserError(
             f"blocks.{block} keeps {keep:,} of {patches:,} patches: engine '{engine.name}' selects"
-            " none (select_tokens 0); take one with select_tokens 256 or 1024"
+            f" none (select_tokens 0); take {remedy}"
         )
     limits.buffer(f"blocks.{block}, patches to select from", patches, "select_tokens")
     tokens = plan.tokens_in(block)

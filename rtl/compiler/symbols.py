@@ -15,7 +15,12 @@ from rtl.compiler.divergence import UNKNOWN, Expected
 from rtl.compiler.image import position_words
 from rtl.compiler.matrices import padded_head_rows, row_map
 from rtl.compiler.operations import Operation, Program, Subject
-from rtl.compiler.selection import compacted_words, tokens_of_image
+from rtl.compiler.selection import (
+    compacted_words,
+    tokens_of_image,
+    written_importance,
+    written_places,
+)
 from rtl.isa.instructions import Destination, Instruction, Opcode, Target
 from rtl.isa.scratchpads import TokenWords, activation_mask, written_words
 
@@ -91,6 +96,18 @@ class Symbols:
             return expected
         if operation.opcode is Opcode.MATMUL:
             return self._computed(number, operation, tensors, self._matmul_columns(operation))
+        return None
+
+    def expected_selection(self, number: int, tensors: Mapping[str, np.ndarray]) -> Expected | None:
+        """Importance or places that instruction ``number`` must write besides; else None.
+
+        Parameters as of :meth:`expected_writes`.
+        """
+        operation = self.program.operations[number]
+        if operation.opcode is Opcode.SELECT:
+            return written_places(number, operation, tensors)
+        if operation.operands.get("importance", 0):
+            return written_importance(number, operation, self.plan, tensors)
         return None
 
     # ------------------------------------------------------------ matmul, norm, softmax

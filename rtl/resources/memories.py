@@ -11,6 +11,7 @@ says so, and is made of the primitives.
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
+from rtl.arith.exp2 import exact_weight
 from rtl.build.synthesis import FAMILIES, Resources
 from rtl.config import EngineConfig
 from rtl.control.unit import NAMES
@@ -18,7 +19,15 @@ from rtl.isa.instructions import Opcode
 from rtl.isa.layouts import queued_layout
 from rtl.matmul.signals import PAIR, QUAD
 from rtl.memory.clients import beat_layout
-from rtl.memory.ports import RECORD_BITS, STORED_RECORD_BITS, activation_write
+from rtl.memory.ports import (
+    IMPORTANCE,
+    IMPORTANCE_LANES,
+    RECORD_BITS,
+    STORED_RECORD_BITS,
+    PairPlace,
+    activation_write,
+    selection_lanes,
+)
 from rtl.memory.reader import Reader
 from rtl.memory.scratchpads.bank import block_depths, ultra_depths
 from rtl.memory.scratchpads.ultraram import BYTE_BITS as ULTRA_BYTE_BITS
@@ -26,6 +35,7 @@ from rtl.memory.scratchpads.ultraram import WORD_BITS, WORDS
 from rtl.memory.store import TokenReader
 from rtl.model import numerics
 from rtl.vector.gelu import ENTRIES, TABLES, Gelu
+from rtl.vector.importance import ROWS
 from rtl.vector.layernorm import NormUnit
 from rtl.vector.softmax import SoftmaxUnit
 
@@ -197,6 +207,11 @@ def banks(engine: EngineConfig) -> dict[str, Memories]:
         "parameters": (1, e.parameter_words, parameter_beats, record_bits),
         "exponents": (1, e.exponent_words, exponent_beats, min(exponent_bits, beat_bits)),
     }
+    if e.select_tokens:
+        lanes = selection_lanes(e)
+        four = IMPORTANCE_LANES * IMPORTANCE.width
+        sizes["importance"] = (lanes // IMPORTANCE_LANES, e.select_tokens // lanes, 1, four)
+        sizes["places"] = (1, e.select_tokens, 1, PairPlace.as_shape().size)
     return {
         unit: [(n, MemoryShape(*shape, ultra=unit in e.uram))]
         for unit, (n, *shape) in sizes.items()
@@ -218,8 +233,17 @@ def queues(engine: EngineConfig) -> dict[str, Memories]:
         "dma": [(1, MemoryShape(room, 1, _beat_bits(e))) for room in Reader.ROOM.values()],
         "matmul": [(PAIR * e.row_lanes // Gelu.SHARING, gelu)],
         "norm": [(1, MemoryShape(NormUnit.BEATS, 1, write_bits))],
-        "softmax": [(1, MemoryShape(SoftmaxUnit.BEATS, 1, write_bits))],
+        "softmax": [(1, MemoryShape(SoftmaxUnit.BEATS, 1, write_bits)), *_weight_rows(e)],
     }
+
+
+def _weight_rows(e: EngineConfig) -> Memories:
+    """List the memory of the class token's weights, if there is one."""
+    if not e.select_tokens:
+        return []
+    weight = exact_weight(e.act_bits).width
+    words = ROWS * e.select_tokens // e.softmax_lanes
+    return [(1, MemoryShape(words, 1, weight * e.softmax_lanes))]
 
 
 @cache

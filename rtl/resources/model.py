@@ -126,11 +126,13 @@ class ResourceModel:
 
     def _units(self, engine: EngineConfig) -> dict[str, np.ndarray]:
         """Return DSPs, LUTs, flip-flops, BRAM36 and UltraRAMs by unit, not rounded."""
-        used = {unit: np.zeros(len(KINDS)) for unit in structure.BLOCKS}
+        used = {unit: np.zeros(len(KINDS)) for unit in structure.units(engine)}
         for unit, block, features in structure.blocks(engine, self.family):
             for index, kind in enumerate(FITTED, start=1):
                 costs = self.costs[block][kind]
                 used[unit][index] += sum(n * costs[name] for name, n in features.items())
+        for unit, logic in structure.selection(engine, self.family).items():
+            used[unit][1:3] += logic
         for unit, dsp in dsps(engine, self.family).items():
             used[unit][0] = dsp
         for unit, bram36 in block_memories(engine, self.family).items():

@@ -11,13 +11,14 @@ from amaranth.utils import ceil_log2
 
 from rtl.arith.adder_tree import AdderTree
 from rtl.arith.cascade import Cascade
+from rtl.arith.exp2 import exact_weight
 from rtl.config import EngineConfig
 from rtl.control.unit import NAMES
 from rtl.isa.instructions import INSTRUCTION_BYTES
 from rtl.matmul.array import OperandPacker, array_packing
 from rtl.matmul.signals import PAIR, QUAD, quads
 from rtl.matmul.unit import MatmulUnit
-from rtl.memory.ports import TokenScale
+from rtl.memory.ports import IMPORTANCE_LANES, TokenScale, selection_lanes
 from rtl.model import numerics
 from rtl.resources.memories import (
     Features,
@@ -238,16 +239,44 @@ WITH_QUEUES = ("queues", "dma", "drain", "norm", "softmax")
 """The block of each unit with memories of its own (:func:`rtl.resources.memories.queues`)."""
 
 
+def units(engine: EngineConfig) -> list[str]:
+    """Name the units and scratchpads of an engine."""
+    return list(dict.fromkeys([*BLOCKS, *banks(engine)]))
+
+
 def blocks(engine: EngineConfig, family: str) -> Iterator[tuple[str, str, Features]]:
     """Yield unit, block and features for all logic of an engine."""
     of_banks, of_queues = banks(engine), queues(engine)
-    for unit, of_unit in BLOCKS.items():
-        for block, features in of_unit(engine, family).items():
+    for unit in units(engine):
+        of_unit = BLOCKS[unit](engine, family) if unit in BLOCKS else {}
+        for block, features in of_unit.items():
             if block in WITH_QUEUES:
                 features |= memory_features(of_queues[unit], family)
             yield unit, block, features
         if unit in of_banks:
             yield unit, "bank", bank_features(of_banks[unit], family)
+
+
+SELECTION_COSTS = {
+    "xilinx": {"lut": (872, 51, 7), "ff": (945, 16, 0)},
+    "ecp5": {"lut": (1416, 159, 19), "ff": (1429, 26, 0)},
+}
+"""Of the selection of tokens, as counted: once, per score in a cycle, per softmax lane."""
+RELOCATION_COSTS = {"xilinx": (91, 71), "ecp5": (90, 188)}
+"""LUTs and flip-flops of the drain's addresses where the engine selects tokens, as counted."""
+
+
+def selection(engine: EngineConfig, family: str) -> dict[str, tuple[float, float]]:
+    """Estimate LUTs and flip-flops of the selection of tokens by unit, without memories."""
+    if not engine.select_tokens:
+        return {}
+    sizes = 1, selection_lanes(engine), engine.softmax_lanes
+    lut, ff = (
+        sum(n * cost for n, cost in zip(sizes, SELECTION_COSTS[family][kind], strict=True))
+        for kind in ("lut", "ff")
+    )
+    ff += engine.softmax_lanes * exact_weight(engine.act_bits).width
+    return {"softmax": (lut, ff), "matmul": RELOCATION_COSTS[family]}
 
 
 # Multipliers of a requantize, a LayerNorm and a softmax lane; of LayerNorm's scalars, and of
@@ -264,5 +293,7 @@ def dsps(engine: EngineConfig, family: str) -> dict[str, int]:
     return {
         "matmul": array + per_lane * PAIR * engine.row_lanes,
         "norm": per_lane * PAIR * engine.norm_lanes + NORM_SCALAR_DSPS[family],
-        "softmax": per_lane * engine.softmax_lanes + SOFTMAX_SCALE_DSPS[family],
+        "softmax": per_lane * engine.softmax_lanes
+        + SOFTMAX_SCALE_DSPS[family]
+        + (IMPORTANCE_LANES if engine.select_tokens else 0),
     }

@@ -1,7 +1,8 @@
 """The exact timing model: cycles of a program, instruction by instruction.
 
-- ``units``: what each unit takes for an instruction, and the pipeline constants
-- ``latencies``: these constants, from the RTL of an engine
+- ``units``: what each unit takes for an instruction
+- ``selection``: when tokens are selected, beside softmax
+- ``latencies``: pipeline constants, from the RTL of an engine
 - ``port``: when memory answers, and what the program's reads wait for
 - ``fetch``: when instructions are decoded into the queues of their units
 - ``loads``: the load unit, burst by burst
@@ -16,8 +17,8 @@ Source: docs/design/0004-timing.md.
 """
 
 from rtl.timing.fingerprint import fingerprint
+from rtl.timing.latencies import UnitLatencies
 from rtl.timing.port import MemoryTiming
 from rtl.timing.simulate import Prediction, predict, simulate
-from rtl.timing.units import UnitLatencies
 
 __all__ = ["MemoryTiming", "Prediction", "UnitLatencies", "fingerprint", "predict", "simulate"]

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from rtl.config import EngineConfig
 from rtl.isa.instructions import IMAGES_IN_FLIGHT, INSTRUCTION_BYTES, Unit
+from rtl.timing.latencies import UnitLatencies
 from rtl.timing.port import NEVER, ProgramReader
-from rtl.timing.units import UnitLatencies
 
 NO_UNIT = -1  # stands for the unit of BEGIN and END, or for none
 

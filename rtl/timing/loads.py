@@ -10,6 +10,7 @@ from rtl.compiler.operations import Operation
 from rtl.compiler.tiles import divide_up
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Target
+from rtl.timing.latencies import UnitLatencies
 from rtl.timing.port import (
     BUFFER_CYCLES,
     BURST_BEATS,
@@ -20,7 +21,6 @@ from rtl.timing.port import (
     ReadExtent,
     beats_of,
 )
-from rtl.timing.units import UnitLatencies
 
 LOAD_ROOM = 256  # beats; rtl.memory.reader.Reader.ROOM
 LOADS_AHEAD = 8  # rtl.memory.load.unit.LoadUnit.AHEAD

@@ -23,15 +23,16 @@ from rtl.config import EngineConfig
 from rtl.isa.instructions import UNITS, Opcode, Unit
 from rtl.model.shape import NetworkShape
 from rtl.timing.fetch import NO_UNIT, FetchTiming
+from rtl.timing.latencies import UnitLatencies
 from rtl.timing.loads import LoadTiming
 from rtl.timing.port import NEVER, MemoryPort, MemoryTiming
+from rtl.timing.selection import SelectionTiming
 from rtl.timing.units import (
     MatmulTiming,
     NormTiming,
     SoftmaxTiming,
     StoreTiming,
     TimedUnit,
-    UnitLatencies,
 )
 
 SIMULATED_MEMORY = MemoryTiming()  # of board sim
@@ -150,12 +151,13 @@ class _Simulation:
         port = MemoryPort(memory, engine.memory_bytes)
         self.load = LoadTiming(engine, latencies, port)
         self.store = StoreTiming(engine, latencies, memory, port)
-        self.matmul = MatmulTiming(engine, latencies)
+        selection = SelectionTiming(engine, latencies)
+        self.matmul = MatmulTiming(engine, latencies, selection)
         self.units: tuple[TimedUnit, ...] = (  # by number
             self.load,
             self.matmul,
             NormTiming(engine, latencies),
-            SoftmaxTiming(engine, latencies),
+            SoftmaxTiming(engine, latencies, selection),
             self.store,
         )
         units = self.unit_of = [operation.unit for operation in operations]

@@ -15,91 +15,16 @@ All times are clock cycles of the RTL.
 """
 
 from collections import deque
-from dataclasses import dataclass
 from math import ceil
 from typing import Any, Protocol
 
 from rtl.compiler.operations import Operation
-from rtl.compiler.tiles import divide_up
 from rtl.config import EngineConfig
 from rtl.isa.instructions import Activations, Destination, Opcode, Weights
 from rtl.isa.scratchpads import stored_beats, stored_words
-from rtl.model.numerics import IMPORTANCE_BITS
+from rtl.timing.latencies import UnitLatencies
 from rtl.timing.port import BURST_BEATS, NEVER, WRITES_IN_FLIGHT, MemoryPort, MemoryTiming
-
-DIGIT_BITS = 3  # of the threshold that SELECT finds in a pass
-IMPORTANCE_KEYS = 4  # to which a cycle adds
-
-
-@dataclass(frozen=True)
-class UnitLatencies:
-    """Pipeline constants in cycles. The defaults are TINY's.
-
-    :func:`rtl.timing.latencies.unit_latencies` takes them from the RTL of any engine. "Taken"
-    is the cycle in which a unit accepts an instruction.
-
-    Parameters
-    ----------
-    request : int
-        Cycles from the start of a run to the command that reads the program.
-    decode : int
-        ``DECODE_CYCLES`` of :class:`rtl.control.fetch.Fetch`.
-    queue : int
-        ``LATENCY`` of :class:`rtl.lib.streams.Queue`.
-    issue : int
-        ``LATENCY`` of :class:`rtl.control.semaphores.Issue`: cycles from a queue's head to taken.
-        The next one starts in the cycle after.
-    signal : int
-        Cycles from ``done`` to the semaphore.
-    matmul_start, matmul_finish : int
-        ``START_CYCLES`` and ``finish_cycles`` of :class:`rtl.matmul.unit.MatmulUnit`.
-    norm_pair : int
-        Cycles from the last beat of a pair's pass 1 to the first of its pass 2.
-    norm_done, softmax_done : int
-        Cycles from the last read to ``done``.
-    select_pass : int
-        Cycles of a pass of SELECT beyond those of its words.
-    select_done : int
-        Cycles of SELECT beyond its passes and pairs of tokens.
-    load_check : int
-        Cycles from taken until the next LOAD can be taken.
-    load_gap : int
-        Cycles between the data of two LOADs.
-    load_done : int
-        Cycles from the last write to ``done``.
-    store_check : int
-        Cycles from taken to the reading of the first word.
-    store_word : int
-        Cycles from the reading of the first word to its first beat.
-    store_answer : int
-        Cycles from the last beat to ``done``, without the memory's latency.
-    end : int
-        Cycles from the last ``done`` of an image's instructions to the end of the image.
-    again : int
-        Cycles from END, or from the end of the image that made room, to the command that reads
-        the program again.
-    """
-
-    request: int = 2
-    decode: int = 2
-    queue: int = 2
-    issue: int = 1
-    signal: int = 1
-    matmul_start: int = 4
-    matmul_finish: int = 29
-    norm_pair: int = 41
-    norm_done: int = 17
-    softmax_done: int = 44
-    select_pass: int = 8
-    select_done: int = 12
-    load_check: int = 7
-    load_gap: int = 1
-    load_done: int = 1
-    store_check: int = 6
-    store_word: int = 3
-    store_answer: int = 3
-    end: int = 8
-    again: int = 2
+from rtl.timing.selection import SelectionTiming
 
 
 class TimedUnit(Protocol):
@@ -123,6 +48,8 @@ class MatmulTiming:
     ----------
     engine : EngineConfig
     latencies : UnitLatencies
+    selection : SelectionTiming
+        Says when MATMULs to KEPT may begin.
 
     Attributes
     ----------
@@ -130,37 +57,39 @@ class MatmulTiming:
         Cycles in which each instruction's feed begins, and in which its last row tile's ends.
     """
 
-    def __init__(self, engine: EngineConfig, latencies: UnitLatencies):
-        self.engine = engine
+    def __init__(self, engine: EngineConfig, latencies: UnitLatencies, selection: SelectionTiming):
+        self.engine, self.selection = engine, selection
         self.start, self.finish = latencies.matmul_start, latencies.matmul_finish
         self.free = self.busy = 0.0
         self.feeds: list[tuple[float, float]] = []
         self.last = self.earlier = 0.0  # ends of the latest two instructions in the feed
         self.last_beats = 0  # that its drain takes
 
-    def cost(self, operation: Operation) -> tuple[int, int, int, int]:
+    def cost(self, operation: Operation) -> tuple[int, int, int, int, bool]:
         """Work out what a MATMUL takes.
 
         Returns
         -------
         Cycles of the first row tile in the feed; of all others with 8-bit weights; of those with
-        4-bit weights; beats in which the drain empties a row tile.
+        4-bit weights; beats in which the drain empties a row tile; whether it needs places.
         """
         operands = operation.operands
         words, row_tiles = operands["depth_words"], operands["row_tiles"]
         bits4, bits8 = passes(operands, self.engine)
-        beats = _drain_beats(operands)
+        beats, kept = _drain_beats(operands), operands["destination"] == Destination.KEPT
         each4 = words * bits4
         flags = operands.get("bits8", 0)
         if not flags:
-            return each4, 0, (row_tiles - 1) * (each4 if each4 > beats else beats), beats
+            return each4, 0, (row_tiles - 1) * (each4 if each4 > beats else beats), beats, kept
         each8, more8 = words * bits8, (flags >> 1).bit_count()
         first = each8 if flags & 1 else each4
         more4 = row_tiles - 1 - more8
-        return first, more8 * max(each8, beats), more4 * max(each4, beats), beats
+        return first, more8 * max(each8, beats), more4 * max(each4, beats), beats, kept
 
-    def execute(self, cost: tuple[int, int, int, int], taken: float) -> float:
-        first, more8, more4, beats = cost
+    def execute(self, cost: tuple[int, int, int, int, bool], taken: float) -> float:
+        first, more8, more4, beats, kept = cost
+        if kept and self.selection.over > taken:
+            taken = self.selection.over
         before = self.last
         begin = taken + self.start - 1
         if before > begin:
@@ -244,54 +173,42 @@ class NormTiming:
 
 
 class SoftmaxTiming:
-    """Softmax: a word, or a part of it, per cycle, lane by lane; and the selection of tokens.
-
-    SELECT, and a softmax that adds to the importance of keys, wait until the one before has added
-    its own, a few keys per cycle. Nothing else is taken while SELECT works: it passes over all
-    importances for each digit of the threshold, then writes a pair of places per cycle.
+    """Softmax: a word, or a part of it, per cycle, lane by lane; SELECT: a single beat.
 
     Parameters
     ----------
     engine : EngineConfig
     latencies : UnitLatencies
+    selection : SelectionTiming
+        What softmaxes that add to the importance of keys, and SELECTs, leave to be done.
     """
 
-    def __init__(self, engine: EngineConfig, latencies: UnitLatencies):
-        self.engine, self.parts = engine, engine.softmax_parts
-        self.latencies, self.done = latencies, latencies.softmax_done
+    def __init__(self, engine: EngineConfig, latencies: UnitLatencies, selection: SelectionTiming):
+        self.parts = engine.softmax_parts
+        self.done, self.landed = latencies.softmax_done, latencies.softmax_landed
+        self.selection = selection
         self.free = self.busy = 0.0
-        self.added = 0.0  # the cycle from which the importance of all keys is known
 
-    def cost(self, operation: Operation) -> tuple[int, int, int]:
-        """Return the first group of four lanes, the beats of the words, the cycles to add.
+    def cost(self, operation: Operation) -> tuple[int, int, int, bool]:
+        """Return the first group of four lanes, how many beats the words take, and what follows.
 
-        Of SELECT, that is -1 as it has no lanes, its cycles, and 0.
+        That is the cycles in which the importance of keys is added, or, of a SELECT, its own.
         """
         operands = operation.operands
         if operation.opcode is Opcode.SELECT:
-            return -1, self._select_cycles(operands), 0
+            return 0, 1, self.selection.select_cycles(operands), True
         beats = operands["lane_count"] * operands["key_words"] * self.parts
-        adding = divide_up(operands["keys"], IMPORTANCE_KEYS) if operands.get("importance") else 0
-        return operands["lane_first"] // 4, beats, adding
+        return operands["lane_first"] // 4, beats, self.selection.row_cycles(operands), False
 
-    def _select_cycles(self, operands: dict[str, int]) -> int:
-        words = divide_up(operands["patches"], self.engine.row_lanes)
-        pairs = divide_up(operands["patches"] + operands["others"], 2)
-        passes = divide_up(IMPORTANCE_BITS, DIGIT_BITS) * (words + self.latencies.select_pass)
-        return passes + pairs + self.latencies.select_done
-
-    def execute(self, cost: tuple[int, int, int], taken: float) -> float:
-        first, beats, adding = cost
-        if (first < 0 or adding) and self.added > taken:
-            taken = self.added
-        self.busy += beats
-        if first < 0:
-            self.free = taken + beats
-            return self.free
+    def execute(self, cost: tuple[int, int, int, bool], taken: float) -> float:
+        first, beats, follows, selects = cost
+        if follows:
+            taken = self.selection.taken(taken, selects)
         last = taken + first + beats
         self.free = last + 1
-        if adding:
-            self.added = last + self.done + adding
+        self.busy += beats
+        if follows:
+            self.selection.follow(last + self.landed, follows, selects)
         return last + self.done
 
 

@@ -194,7 +194,7 @@ class ImportanceRows(wiring.Component):
         A row is in the importance memory.
     """
 
-    START_CYCLES = Queue.LATENCY + 1  # from a row to its first read
+    START_CYCLES = Queue.LATENCY + 2  # from a row to its first read
     READ_CYCLES = WeightBuffer.LATENCY + ImportanceAdder.OLD_LATENCY - READ_LATENCY
     SUM_CYCLES = WeightBuffer.LATENCY + ImportanceAdder.LATENCY
     DONE_CYCLES = SUM_CYCLES + WRITE_LATENCY  # from a read until its sum can be read
@@ -259,13 +259,16 @@ class ImportanceRows(wiring.Component):
         most = self.config.select_tokens
         reads, last, begun = Signal(), Signal(), Signal()
         word = Signal(range(most // IMPORTANCE_LANES))
-        final = Signal.like(word)  # the last four keys; a row waits at least a cycle for it
-        keys = rows.p.keys - 1
-        m.d.sync += final.eq(Mux(keys >= most, ~0, keys >> exact_log2(IMPORTANCE_LANES)))
+        key, final = Signal(TOKEN), Signal.like(word)  # the last key, the last four
+        m.d.sync += [
+            key.eq(rows.p.keys - 1),
+            final.eq(Mux(key >= most, ~0, key >> exact_log2(IMPORTANCE_LANES))),
+        ]
+        known = delayed(m, rows.valid & ~begun, 1, name="known", marker=True)
         m.d.comb += last.eq(reads & (word == final))
         with m.If(self.done):
             m.d.sync += begun.eq(0)
-        with m.Elif(rows.valid & ~begun):
+        with m.Elif(known & ~begun):
             m.d.sync += [begun.eq(1), reads.eq(1), word.eq(0)]
         with m.Elif(reads):
             m.d.sync += [word.eq(word + 1), reads.eq(~last)]

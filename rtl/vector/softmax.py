@@ -1,6 +1,6 @@
 """Softmax of a tile of tokens, one head."""
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -194,12 +194,16 @@ class SoftmaxUnit(wiring.Component):
         return admitted
 
     def _connect_output(self, m: Module, output: WriteQueue) -> None:
-        """Weights out; the beat of a SELECT, which enables nothing, leaves the queue unseen."""
-        something = output.o.p.enable.any()
+        """Weights out; the beat of a SELECT leaves the queue unseen.
+
+        In the queue, ``enable`` tells whether there are weights, and which lane they are for.
+        """
+        weights, odd = output.o.p.enable
         m.d.comb += [
-            self.activations.valid.eq(output.o.valid & something),
+            self.activations.valid.eq(output.o.valid & weights),
             self.activations.p.eq(output.o.p),
-            output.o.ready.eq(self.activations.ready | ~something),
+            self.activations.p.enable.eq(Cat(~odd, odd)),
+            output.o.ready.eq(self.activations.ready | ~weights),
         ]
 
     def _connect_weights(
@@ -314,7 +318,6 @@ class SoftmaxUnit(wiring.Component):
             write.number.eq(beat.dispatch.number),
         ]
         if self.selection:
-            with m.If(beat.dispatch.select):
-                m.d.comb += write.enable.eq(0)
+            m.d.comb += write.enable.eq(Cat(~beat.dispatch.select, beat.lane[0]))
         word = in_every_part(lanes.weights, parts)
         m.d.comb += [codes.as_value().eq(word) for codes in write.codes]

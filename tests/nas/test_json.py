@@ -30,7 +30,7 @@ DIGITS = str(ROOT / "examples" / "digits.pulsar")
 FIT, EXPLAIN, CALIBRATE, SEARCH, ENGINE = "Fit", "Explain", "Calibrate", "Search", "Engine"
 EVALUATE, REPORT, EXPORT = "Evaluate", "Report", "Export"
 BOARD = "A network on a board"
-VIT, VIT_ONNX = "Vit", "Vit as ONNX"
+VIT, VIT_ONNX, VIT_SELECTION = "Vit", "Vit as ONNX", "Vit with selection"
 
 
 def written(main: Any, path: Path, *args: str) -> Any:
@@ -110,6 +110,34 @@ def test_vit_as_onnx():
     published = json.loads((ROOT / "docs" / "results" / "onnx.json").read_text())
     assert set(found(published, keys(VIT_ONNX))) == keys(VIT_ONNX)
     assert f"| `schema` | {published['schema']} |" in section(VIT_ONNX)
+
+
+def test_vit_with_selection():
+    published = json.loads((ROOT / "docs" / "results" / "selection.json").read_text())
+    known = keys(VIT_SELECTION)
+    assert set(found(published, known)) == known
+    assert f"| `schema` | {published['schema']} |" in section(VIT_SELECTION)
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("alone", "Study of subnets alone"),
+        ("supernet", "Study of recipes"),
+        ("warm", "Study of recipes"),
+        ("ranking", "Study of the ranking"),
+        ("splits", "Study of the splits"),
+        ("quantizers", "Study of quantizers"),
+        ("memory", "Memory"),
+    ],
+)
+def test_studies(name, title):
+    published, known = (
+        json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text()),
+        keys(title),
+    )
+    assert set(found(published, known)) == known
+    assert f"| `schema` | {published['schema']} |" in section(title)
 
 
 def test_a_board_of_fit(fitted, explained):

@@ -112,14 +112,23 @@ def test_memory_of_a_stated_size():
 
 def test_ports_of_a_zynq_carry_what_is_predicted():
     zcu102 = load_board("zcu102")
-    zcu102.require_zynq_ports(32)  # 128 bits at 300 MHz are 32 bytes in a cycle of 150 MHz
+    zcu102.require_zynq_ports(64)  # twice 128 bits at 300 MHz are 64 bytes in a cycle of 150 MHz
     with pytest.raises(UserError) as error:
-        zcu102.require_zynq_ports(64)
+        zcu102.with_ports_for(32).require_zynq_ports(64)
     assert str(error.value) == (
         "HP0 of board 'zcu102': 4.8 GB/s < 9.6, with which cycles are predicted: expect more of"
         " them"
     )
     load_board("sim").require_zynq_ports(1 << 20)  # nothing is stated
+
+
+@pytest.mark.parametrize(
+    ("memory_bytes", "ports"),
+    [(4, ("HP0",)), (32, ("HP0",)), (64, ("HP0", "HP3")), (128, ("HP0", "HP3"))],
+)
+def test_an_engine_takes_no_more_ports_than_its_beats_fill(memory_bytes, ports):
+    board = load_board("zcu102").with_ports_for(memory_bytes)
+    assert board.require_zynq().ports == ports
 
 
 def test_a_board_without_the_table():

@@ -182,12 +182,33 @@ SIZES = {
     ],
     ids=["act 4", "act 8 on 18 x 18 multipliers"],
 )
-@pytest.mark.parametrize("output", [{}, {"pool": "mean"}, {"output": "tokens"}], ids=str)
+@pytest.mark.parametrize(
+    "output", [{}, {"pool": "mean"}, {"output": "tokens"}, {"keep": {0: 9}}], ids=str
+)
 def test_other_engines(changes, output):
+    if "keep" in output:
+        changes = changes | {"select_tokens": 256}
     engine = replace(config.TINY, name="other", **LANES, **SIZES, **changes)
     model = make(act_bits=engine.act_bits, row_granularity=8, bits8_fraction=0.5, **output)
     run = runner.run(model, random_images(model.image, 2, seed=3), SIM, engine=engine)
     assert run.exact, run.first_mismatch
+
+
+SELECTING = {
+    "two blocks in a row, registers": {"keep": {0: 10, 1: 3}, "registers": 3},
+    "all of them, then one": {"keep": {0: 16, 1: 1}},
+    "197 tokens": {"image": (224, 224, 3), "patch": 16, "width": 48, "keep": {0: 141, 1: 70}},
+}
+
+
+@pytest.mark.parametrize("name", SELECTING)
+def test_tokens_that_stay_are_golden_s(name):
+    """Every write: importance, places, and tokens where they go; on memories as bad as can be."""
+    model = make(**{"blocks": [(2, 64), (2, 48), (1, 32)]} | SELECTING[name])
+    images = random_images(model.image, 1 if model.tokens > 100 else 3, seed=7)
+    run = runner.run(model, images, SIM, engine=config.TINY_SELECT, hostile=True)
+    assert run.exact, run.first_mismatch
+    assert np.array_equal(run.output, golden.run(model, images))
 
 
 @pytest.mark.parametrize("stall", [40, 200])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rtl.board import load_board
-from rtl.config import TINY
+from rtl.config import TINY, TINY_SELECT
 from rtl.isa.instructions import Unit
 from rtl.timing import predict
 from rtl.timing.latencies import unit_latencies
@@ -92,6 +92,32 @@ def test_cycles_per_image_of_images_that_overlap():
     """Measured when this was written: 0.14 % on average, 0.6 % at worst."""
     errors = errors_of(TINY, images=4)
     assert max(map(abs, errors.values())) <= 0.01, errors
+
+
+FINE = {"image": (28, 28, 1), "patch": 7, "width": 32}
+SELECTING = {
+    "twice": FINE | {"blocks": [(2, 64)] * 3, "keep": {0: 9, 1: 6}},
+    "all, one, one": FINE | {"blocks": [(3, 32)] * 4, "keep": {0: 16, 1: 1, 2: 1}},
+    "registers": FINE | {"blocks": [(4, 32)] * 3, "keep": {0: 13, 1: 5}, "registers": 6},
+    "padded heads": FINE
+    | {"head_dim": 12, "blocks": [(3, 40), (1, 20), (2, 33)], "keep": {0: 7, 1: 3}},
+    "two tokens": FINE | {"patch": 28, "blocks": [(1, 16)] * 2, "keep": {0: 1}},
+}
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("name", SELECTING)
+def test_networks_that_select_tokens(name):
+    """Every write is golden's, of images that overlap, one of them blank; cycles within 0.1 %."""
+    model = random_model(**{"head_dim": 16} | SELECTING[name])
+    images = random_images(model.image, 3, seed=5)
+    images[1] = 0  # ties everywhere
+    run = runner.run(model, images, SIM, engine=TINY_SELECT)
+    assert run.exact, run.first_mismatch
+    memory, latencies = memory_timing(SIM), unit_latencies(TINY_SELECT)
+    ours = predict(model.shape, TINY_SELECT, memory, latencies, images=3)
+    assert ours.cycles == pytest.approx(run.cycles[0], rel=0.001)
+    assert ours.cycles_per_image == pytest.approx(run.cycles_per_image, rel=0.001)
 
 
 @pytest.mark.sim

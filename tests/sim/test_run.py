@@ -12,7 +12,6 @@ from PIL import Image
 from boards.host.features import features
 from boards.host.pictures import prepare
 from rtl.cli import command
-from rtl.config import TINY
 from rtl.files import atomic_write
 from rtl.model import Features, HostNetwork
 from sim import golden, runner, testbench
@@ -65,11 +64,9 @@ def test_names_are_shown_as_they_are(stand_in, tmp_path, monkeypatch, capsys):
 
 
 def test_patches_that_stay_are_drawn(stand_in, tmp_path, capsys):
-    engine = tmp_path / "selects.json"
-    engine.write_text(json.dumps(replace(TINY, name="selects", select_tokens=256).to_json()))
     random_model(blocks=((4, 64),) * 2, keep={0: 5}).save(tmp_path / "a.pulsar")
     picture = tmp_path / "new" / "tokens.png"
-    args = ("--engine", engine, "--show-tokens", picture)
+    args = ("--engine", "tiny_select", "--show-tokens", picture)
     assert run(tmp_path / "a.pulsar", DIGIT, DIGIT, *args) == 0
     assert "tokens.png: the patches that the model keeps" in capsys.readouterr().out
     with Image.open(picture) as drawn:

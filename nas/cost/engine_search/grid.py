@@ -132,9 +132,10 @@ class EngineGrid:
         self._known: dict[EngineConfig, CostedEngine] = {}
 
     def engine(self, lanes: LaneCounts, storage: Storage) -> EngineConfig:
-        """Build an engine with room for the largest network."""
-        largest = self._networks(lanes.row_lanes)[0]
-        return engine_for(lanes, storage, largest, self.board, self.act_bits)
+        """Build an engine with room for the largest network; it selects tokens if one does."""
+        networks = self._networks(lanes.row_lanes)
+        selected = max((shape.patches for shape in networks if shape.selects), default=0)
+        return engine_for(lanes, storage, networks[0], self.board, self.act_bits, selected)
 
     def is_calibrated(self, lanes: LaneCounts) -> bool:
         """Tell whether the resource model was fitted to engines like those of these lanes."""

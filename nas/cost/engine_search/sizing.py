@@ -10,7 +10,7 @@ from rtl.build.synthesis import family_of
 from rtl.compiler.lowering.layout import HEAD_GROUPS
 from rtl.compiler.sizes import Plan
 from rtl.compiler.tiles import divide_up
-from rtl.config import SCRATCHPADS, EngineConfig
+from rtl.config import SCRATCHPADS, SELECTED_TOKENS, EngineConfig
 from rtl.model.shape import NetworkShape
 from rtl.resources.memories import block_memories, ultra_rams
 
@@ -111,7 +111,12 @@ def with_most_words(
 
 
 def engine_for(
-    lanes: LaneCounts, storage: Storage, largest: NetworkShape, board: Board, act_bits: int
+    lanes: LaneCounts,
+    storage: Storage,
+    largest: NetworkShape,
+    board: Board,
+    act_bits: int,
+    selected: int = 0,
 ) -> EngineConfig:
     """Build an engine for a board with room for a network, and for those that are smaller.
 
@@ -123,8 +128,14 @@ def engine_for(
         Its ``row_granularity`` is a multiple of the row lanes.
     board : Board
     act_bits : int
+    selected : int
+        Patches that some network selects from; 0 where none does.
     """
+    select_tokens = next(
+        (most for most in SELECTED_TOKENS if most >= selected), SELECTED_TOKENS[-1]
+    )
     engine = with_most_words(lanes, storage, board, act_bits)
+    engine = replace(engine, select_tokens=select_tokens)
     words: dict[str, Any] = {
         name: min(max(needed, FEWEST_WORDS), MOST_WORDS)
         for name, needed in _words(Plan(largest, engine), storage).items()

@@ -16,9 +16,8 @@ Where the key and value banks hold only one group, its last contexts come before
 projections. Within a group, heads outside and token tiles inside.
 
 In a block that keeps only some patches, the softmax of the class token's tile adds up what each
-patch is worth, head by head, and SELECT follows the last head's. So that nobody waits for it, the
-class token's tile comes first in the last group, and that group's V comes behind as many items as
-there are slots: the array is busy while the softmax unit selects.
+patch is worth, head by head, and SELECT follows the last head's. In the last group the class
+token's tile comes first: so all its other items hide the selection, and no projection waits for it.
 """
 
 from collections import deque
@@ -80,10 +79,9 @@ class BlockAttention:
         """Projections and items of all groups, pipelined."""
         pending: deque[Pending] = deque()  # contexts that belong to the latest softmaxes
         most = self.layout.slots - 1
-        last = self.layout.groups - 1
         yield from self.projections(0)
         for group in range(self.layout.groups):
-            more = group < last
+            more = group + 1 < self.layout.groups
             room = self.layout.resident_groups > 1
             ahead = list(self.projections(group + 1)) if more and room else []
             items = list(self.items(group))
@@ -91,8 +89,6 @@ class BlockAttention:
             # overwrite: those come with the last of these contexts, or later.
             without = min(max(0, len(pending) - 1), len(items) - 1)
             shares = [[]] * without + list(evenly(ahead, len(items) - without))
-            if not more and self.keep is not None:
-                shares[min(most, len(items) - 1)] = list(self.project(group, "v"))
             for i, ((head, tile), share) in enumerate(zip(items, shares, strict=True)):
                 item = self.item(group, head, tile)
                 yield item.scores
@@ -109,16 +105,11 @@ class BlockAttention:
         yield from pending
 
     def projections(self, group: int) -> Iterator[Pending]:
-        """K, V and Q of a group's heads, but for V that comes later."""
-        later = self.keep is not None and group == self.layout.groups - 1
-        return self.project(group, "kq" if later else "kvq")
-
-    def project(self, group: int, names: str) -> Iterator[Pending]:
-        """Matrices of a group's heads by their names; Q only of tokens that attend."""
+        """K, V and Q of a group's heads; Q only of tokens that attend."""
         tiles = self.layout.row_tiles[group]
         layers = self.plan.layers(self.block)
         queries = {tile.index: tile for tile in self.queries}
-        pieces = [RowTiles(layers[name], tiles.start, len(tiles)) for name in names]
+        pieces = [RowTiles(layers[name], tiles.start, len(tiles)) for name in "kvq"]
         for block in self.layers.weight_blocks(*pieces):
             for tile in self.plan.tiles_in(self.block):
                 for run in block.runs:

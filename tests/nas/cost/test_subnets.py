@@ -7,7 +7,7 @@ import pytest
 from nas.cost.subnets import LARGE, MEMORIES, SMALL, family_of, sample_subnets
 from rtl.board import board_names, load_board
 from rtl.compiler import plan
-from rtl.config import TINY, ULX3S, ZCU102
+from rtl.config import TINY, TINY_SELECT, ULX3S, ZCU102
 from rtl.config import engine as engine_of
 from rtl.errors import UserError
 
@@ -22,6 +22,16 @@ def test_networks_that_the_engine_runs(board):
     assert len({sample.shape for sample in samples}) == 6
     assert sample_subnets(board, engine, 4, seed=0) == samples[:4]
     assert sample_subnets(board, engine, 6, seed=1) != samples
+
+
+def test_of_an_engine_that_selects_tokens_some_networks_do():
+    board = load_board("sim")
+    shapes = [sample.shape for sample in sample_subnets(board, TINY_SELECT, 12, seed=0)]
+    selecting = [shape for shape in shapes if shape.selects]
+    assert 3 <= len(selecting) <= 9
+    assert all(len(shape.keep) <= 3 for shape in selecting)
+    assert all(shape.patches_in(len(shape.blocks)) < shape.patches for shape in selecting)
+    assert not any(sample.shape.selects for sample in sample_subnets(board, TINY, 12, seed=0))
 
 
 def test_memories_take_turns():

@@ -61,6 +61,39 @@ def test_timm_model_to_golden(classifier, pictures, tmp_path, capsys):
     assert model.hash[:16] in printed and "licence mit" in printed
 
 
+def test_some_patches_stay(classifier, pictures, tmp_path, capsys):
+    out, network = tmp_path / "a.pulsar", load(classifier)
+    arguments = ("--images", pictures, "--board", "sim", "--engine", "tiny_select", "--out", out)
+    assert run(classifier, *arguments, "--keep", "0:0.5") == 0
+    model, keep = IntegerModel.load(out), -(-network.patches // 2)
+    assert [block.keep for block in model.blocks] == [keep, None]
+    assert f"{keep} behind block 0" in capsys.readouterr().out
+    found = tmp_path / "a.json"
+    command_line = [out, "--data", pictures, "--float", classifier, "--json", found]
+    assert command(evaluate, prog="nas.evaluate", args=[str(each) for each in command_line]) == 0
+    measured = json.loads(found.read_text())
+    assert measured["selection"]["own"]["0"] == measured["selection"]["same"]["0"] > 0.8
+    assert measured["agreement"] > 0.7
+
+
+@pytest.mark.parametrize(
+    ("keep", "said"),
+    [
+        ("0:half", "--keep has '0:half': it must be BLOCK:COUNT or BLOCK:RATIO, such as 3:143"),
+        ("0:999", "blocks.0.keep is 999: it must be an integer from 1 to"),
+        ("1:3", "blocks.1.keep is 3: nothing behind the last block would be spared"),
+        ("2:3", "there is no block 2, the network has 2, counted from 0 to 1"),
+        ("0:3", "blocks.0 keeps 3 of"),  # the board's own engine selects none
+    ],
+)
+def test_what_cannot_be_kept_is_said_at_once(keep, said, classifier, pictures, tmp_path, capsys):
+    out = tmp_path / "a.pulsar"
+    arguments = ("--images", pictures, "--board", "sim", "--out", out, "--keep", keep)
+    assert run(classifier, *arguments) == 2
+    assert said in capsys.readouterr().err
+    assert not out.exists()
+
+
 KINDS = {
     "a norm in front": ("vit_base_patch32_clip_224", {"num_classes": 3}),
     "attention pooling": ("vit_base_patch16_siglip_224", {}),

@@ -25,10 +25,10 @@ def with_table(**changes) -> Board:
 @pytest.mark.parametrize(
     ("changes", "pairs"),
     [
-        ({}, [(4, 0), (5, 0), (14, 0xA00)]),
+        ({}, [(4, 0), (5, 0), (10, 0), (11, 0), (14, 0xA00)]),
         ({"ports": ("HP1", "HP3")}, [(6, 0), (7, 0), (10, 0), (11, 0), (14, 0xA00)]),
-        ({"port_bits": 64}, [(4, 1), (5, 1), (14, 0xA00)]),
-        ({"port_bits": 32}, [(4, 2), (5, 2), (14, 0xA00)]),
+        ({"ports": ("HP0",), "port_bits": 64}, [(4, 1), (5, 1), (14, 0xA00)]),
+        ({"ports": ("HP0",), "port_bits": 32}, [(4, 2), (5, 2), (14, 0xA00)]),
     ],
 )
 def test_widths_of_ports(changes, pairs):

@@ -170,20 +170,22 @@ def test_a_head_of_any_size_fits():
     assert [part.count for part in plan(many, ZCU102).logit_parts] == [227, 228, 228]
 
 
-def selecting(select_tokens, **keep):
+def selecting(select_tokens, name="tiny", **keep):
     shape = network(blocks=((4, 64),) * 3)
     blocks = (replace(block, **keep) for block in shape.blocks[:1])
     shape = replace(shape, blocks=(*blocks, *shape.blocks[1:]))
-    return plan(shape, replace(TINY, select_tokens=select_tokens))
+    return plan(shape, replace(TINY, name=name, select_tokens=select_tokens))
 
 
 def test_an_engine_that_selects_none_says_so():
     with pytest.raises(UserError) as error:
         selecting(0, keep=9)
     assert str(error.value) == (
-        "blocks.0 keeps 9 of 16 patches: engine 'tiny' selects none (select_tokens 0); take one"
-        " with select_tokens 256 or 1024"
+        "blocks.0 keeps 9 of 16 patches: engine 'tiny' selects none (select_tokens 0); take"
+        " tiny_select"
     )
+    with pytest.raises(UserError, match=r"'own' selects none .*; take one with select_tokens"):
+        selecting(0, name="own", keep=9)
     assert selecting(256, keep=9).tokens_in(1) == 10
 
 

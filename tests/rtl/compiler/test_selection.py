@@ -73,6 +73,41 @@ def test_a_count_that_opens_a_tile_for_the_class_token_is_pointed_out():
     assert of(1, registers=3) == []  # no patch would be left
 
 
+def operation_of(opcode, block, head=-1):
+    for number, operation in enumerate(COMPILED.program.operations):
+        subject, adds = operation.subject, operation.operands.get("importance", 0)
+        found = operation.opcode, subject.block, subject.head
+        if found == (opcode, block, head) and (adds or opcode is Opcode.SELECT):
+            return number
+    raise AssertionError((opcode, block, head))
+
+
+def test_importance_is_known_of_the_last_head():
+    tensors, symbols = tensors_of(COMPILED), COMPILED.symbols()
+    first, last = (
+        symbols.expected_selection(operation_of(Opcode.SOFTMAX, 0, head), tensors)
+        for head in (0, 1)
+    )
+    assert first.buffer == last.buffer == "importance"
+    assert first.words.tolist() == last.words.tolist() == [0, 1, 2, 3, 4]  # 16 patches, 17 keys
+    assert not first.known.any() and last.known.sum() == 16
+    assert (last.values[last.known] == tensors["blocks.0.importance"]).all()
+    number = operation_of(Opcode.SOFTMAX, 0, 0) - 1
+    assert symbols.expected_selection(number, tensors) is None
+
+
+def test_places_are_those_of_pairs_of_tokens():
+    """Of ten tokens 0, 3, 4, 7 and 9 stay: the third of them is in the group below its own."""
+    kept = {"blocks.1.kept": np.array([0, 3, 4, 7, 9])}
+    number = operation_of(Opcode.SELECT, 1)
+    found = COMPILED.symbols().expected_selection(number, tensors_of(COMPILED) | kept)
+    assert found.buffer == "places" and found.words.tolist() == [0, 1, 2, 3, 4]
+    assert found.values[:, :2].tolist() == [[0, -1], [-1, 1], [2, -1], [-1, 3], [-1, 4]]
+    stride = 32 // TINY.row_lanes
+    assert found.values[:, 2:].tolist() == [[0, 0], [1, 0], [2, stride], [3, stride], [0, stride]]
+    assert found.known.all()
+
+
 def test_a_token_that_goes_must_not_be_written():
     """The last instruction of the projection whose tokens all go, if there is one, or none."""
     tensors = tensors_of(COMPILED) | {"blocks.1.kept": np.array([5, 6, 7, 8, 9])}

@@ -6,7 +6,7 @@ wiring, tested with the shell (tests/rtl/memory/test_axi.py).
 
 import random
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -23,6 +23,7 @@ from rtl.isa.instructions import (
     UnitSet,
     assemble,
 )
+from rtl.isa.layouts import operands_layout
 from rtl.timing import UnitLatencies
 from rtl.timing.fetch import FetchTiming
 from rtl.timing.port import NEVER
@@ -55,7 +56,7 @@ class Seen:
     finished: bool = False
 
 
-def run(engine, instructions, *, images=1, stall=0.0, failing=None):
+def run(engine, instructions, *, images=1, stall=0.0, failing=None, also=lambda ctx, dut: None):
     """Fetch a program; ``failing`` is a beat that memory answers with an error.
 
     The program's last beat is filled up with more LOADs. Each image is done when its END was seen.
@@ -81,6 +82,7 @@ def run(engine, instructions, *, images=1, stall=0.0, failing=None):
             for name in NAMES:
                 ctx.set(getattr(dut, name).ready, rng.random() >= stall)
             look(ctx, dut, seen, cycle)
+            also(ctx, dut)
             if waiting and ctx.get(dut.reader.beats.ready):
                 seen.read.append(cycle)
                 waiting.pop(0)
@@ -177,6 +179,7 @@ def test_the_timing_model_takes_beats_and_decodes_in_the_same_cycles(engine, sta
         (5, Instruction(Opcode.BEGIN, {}), FaultCode.OPCODE),
         (6, Instruction(Opcode.END, {}), FaultCode.OPCODE),
         (COUNT - 1, Instruction(Opcode.LOAD, {}), FaultCode.OPCODE),
+        (3, Instruction(Opcode.SELECT, {}), FaultCode.OPCODE),
         (0, program(TINY, count=COUNT + 1)[0], FaultCode.ENGINE),
         (0, Instruction(Opcode.BEGIN, {"engine": 1, "instructions": COUNT}), FaultCode.ENGINE),
     ],
@@ -198,3 +201,32 @@ def test_a_read_error_is_a_fault_of_the_first_instruction_that_it_hits(engine):
     number = 7 * engine.memory_bytes // INSTRUCTION_BYTES
     assert (seen.fault.code, seen.fault.number) == (FaultCode.READ, number)
     assert [entry[2] for entry in seen.queued] == list(range(1, number))
+
+
+def test_select_goes_to_the_softmax_unit_of_engines_that_select_tokens():
+    """With its operands in the lowest bits, among SOFTMAXes with theirs."""
+    engine, given = replace(TINY, select_tokens=256), []
+    operands = {"patches": 200, "keep": 7, "others": 3, "stride": 4095}
+    softmax = {"importance": 1, "importance_first": 1, "keys": 77}
+    body = [
+        Instruction(Opcode.SOFTMAX, softmax, UnitSet.SOFTMAX),
+        Instruction(Opcode.SELECT, operands, UnitSet.SOFTMAX),
+        Instruction(Opcode.SOFTMAX, {"keys": 5}, UnitSet.SOFTMAX),
+    ]
+    begin = Instruction(
+        Opcode.BEGIN, {"engine": engine.hash, "instructions": 5, "store_to_load": CREDIT}
+    )
+
+    def note(ctx, dut):
+        queue = dut.softmax
+        if ctx.get(queue.valid) and ctx.get(queue.ready):
+            dispatch = queue.p.dispatch
+            given.append((ctx.get(dispatch.select), ctx.get(dispatch.operands.as_value())))
+
+    seen = run(engine, [begin, *body, Instruction(Opcode.END, {})], also=note)
+    assert seen.finished and seen.fault is None
+    assert [select for select, _ in given] == [0, 1, 0]
+    for (_, raw), instruction in zip(given, body, strict=True):
+        layout = operands_layout(instruction.opcode, True)
+        word = layout.from_bits(raw & ((1 << layout.size) - 1))
+        assert all(word[name] == value for name, value in instruction.operands.items())

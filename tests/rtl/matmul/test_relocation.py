@@ -16,6 +16,11 @@ BLOCKS = ((0, 2), (2, 1))  # of weights: first row tile, row tiles
 TOKENS = 19
 
 
+def config_of(name):
+    """An engine that selects tokens."""
+    return replace(CONFIGS[name], select_tokens=256)
+
+
 def kept_tokens(name):
     """Tokens that stay, the last two always."""
     choose = random.Random(name)
@@ -72,7 +77,7 @@ def projection(config, address):
 )
 def test_a_projection_writes_tokens_that_stay_to_their_places(name, kept):
     """Back to back; in between, a product that is no projection leaves for where it belongs."""
-    config = replace(CONFIGS[name], select_tokens=256)
+    config = config_of(name)
     memory, expected = Scratchpads(config), Scratchpads(config)
     memory.places[: TOKENS + 1] = places_of(kept_tokens(kept), TOKENS + 1)
     expected.places[:] = memory.places
@@ -93,7 +98,7 @@ def test_a_projection_writes_tokens_that_stay_to_their_places(name, kept):
 
 def test_it_waits_for_the_selection():
     """MATMULs to KEPT are not taken while a selection is under way; others are."""
-    config = replace(CONFIGS["small"], select_tokens=256)
+    config = config_of("small")
     bench = Bench(config, Scratchpads(config), stride=WORDS)
     op = projection(config, 10)[0]
 

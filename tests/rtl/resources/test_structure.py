@@ -5,14 +5,31 @@ from dataclasses import replace
 import pytest
 
 from rtl.board import load_board
-from rtl.config import KV260, KV260_BRAM, TINY, ULX3S, ZCU102, ZCU104, EngineConfig
+from rtl.config import (
+    KV260,
+    KV260_BRAM,
+    TINY,
+    ULX3S,
+    ZCU102,
+    ZCU102_SELECT,
+    ZCU104,
+    EngineConfig,
+)
 from rtl.control.unit import NAMES
-from rtl.engine import MEMORIES
+from rtl.engine import MEMORIES, SELECTING_MEMORIES
 from rtl.matmul.array import MultiplierArray
 from rtl.resources import structure
-from rtl.resources.memories import banks, block_memories, ultra_rams
+from rtl.resources.memories import (
+    banks,
+    block_memories,
+    block_memory,
+    memory_features,
+    queues,
+    ultra_rams,
+)
 from rtl.resources.structure import LANE_DSPS, dsps
 from rtl.vector.layernorm import NormUnit
+from rtl.vector.selection import TokenSelection
 from tests.rtl import sizes
 from tests.rtl.resources.synthesised import DEVICES, synthesised
 
@@ -26,6 +43,7 @@ SMALL = {
     "engine, family, dsp, bram36",
     [
         (ZCU102, "xilinx", 2475, 647.5),
+        (ZCU102_SELECT, "xilinx", 2479, 648),
         (TINY, "xilinx", 219, 160),
         (KV260, "xilinx", 1115, 110),
         (ULX3S, "ecp5", 105, 37),
@@ -102,6 +120,27 @@ def test_a_block_for_every_module():
 def test_units_are_the_engine_s():
     assert set(structure.BLOCKS) == {*NAMES, *MEMORIES, "control", "dma"}
     assert set(banks(ZCU102)) == set(MEMORIES)
+    assert set(banks(ZCU102_SELECT)) == {*MEMORIES, *SELECTING_MEMORIES}
+    assert set(structure.units(ZCU102_SELECT)) == {*structure.BLOCKS, *SELECTING_MEMORIES}
+
+
+@pytest.mark.parametrize("family", DEVICES)
+def test_the_selection_of_tokens(family):
+    """Its logic within a tenth of what Yosys counts; memories exactly."""
+    engine = replace(SMALL[family], select_tokens=256)
+    used = synthesised(TokenSelection(engine), family).total
+    shapes = queues(engine)["softmax"][1:]
+    memory = memory_features(shapes, family)
+    lut, ff = structure.selection(engine, family)["softmax"]
+    ff -= engine.softmax_lanes * (8 + engine.act_bits)  # of the softmax lanes
+    assert used.lut == pytest.approx(lut + memory["memory_luts"] + memory["way_bits"], rel=0.1)
+    assert used.ff == pytest.approx(ff + memory["memory_register_bits"], rel=0.1)
+    assert used.bram36 == sum(block_memory([shape], family) for shape in shapes)
+    assert (
+        used.dsp
+        == 4
+        == sum(dsps(engine, family).values()) - sum(dsps(SMALL[family], family).values())
+    )
 
 
 @pytest.mark.parametrize("family", DEVICES)

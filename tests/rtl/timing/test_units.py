@@ -7,6 +7,7 @@ from rtl.config import TINY, ZCU102, ZCU102_A8, EngineConfig
 from rtl.isa.instructions import Activations, Destination, Opcode, Weights
 from rtl.timing import MemoryTiming, UnitLatencies
 from rtl.timing.port import NEVER, SAVED_BEATS, MemoryPort
+from rtl.timing.selection import SelectionTiming
 from rtl.timing.units import (
     MatmulTiming,
     NormTiming,
@@ -18,6 +19,7 @@ from rtl.timing.units import (
 )
 
 LATENCIES = UnitLatencies()
+NO_SELECTION = SelectionTiming(TINY, LATENCIES)
 ROWS = {
     "depth_words": 12, "row_tiles": 4, "bits8": 0b0001, "lane_first": 0, "lane_count": 4,
     "weights": Weights.RING, "destination": Destination.ACTIVATIONS,
@@ -35,7 +37,7 @@ def matmul(unit: MatmulTiming, taken: float, **operands: int) -> float:
 
 def test_a_matmul_feeds_its_row_tiles_and_drains_the_last():
     """Five passes of 12 words: one row tile has 8-bit weights; two pairs of lanes to drain."""
-    unit = MatmulTiming(TINY, LATENCIES)
+    unit = MatmulTiming(TINY, LATENCIES, NO_SELECTION)
     end = matmul(unit, 100)
     begin = 100 + LATENCIES.matmul_start - 1
     assert unit.feeds == [(begin, begin + 5 * 12)]
@@ -45,7 +47,7 @@ def test_a_matmul_feeds_its_row_tiles_and_drains_the_last():
 
 def test_the_next_matmuls_are_fed_without_a_pause():
     """Two are held ready in front of the one that is fed; the fourth is taken when it ends."""
-    unit = MatmulTiming(TINY, LATENCIES)
+    unit = MatmulTiming(TINY, LATENCIES, NO_SELECTION)
     matmul(unit, 100)
     last = unit.feeds[0][1]
     for place, free in [(1, 104), (2, last), (3, last + 60)]:
@@ -56,7 +58,7 @@ def test_the_next_matmuls_are_fed_without_a_pause():
 
 def test_a_row_tile_takes_as_long_as_its_drain():
     """A word of depth, and two pairs of lanes; the first row tile waits for nothing."""
-    unit = MatmulTiming(TINY, LATENCIES)
+    unit = MatmulTiming(TINY, LATENCIES, NO_SELECTION)
     matmul(unit, 0, depth_words=1, bits8=0)
     begin, last = unit.feeds[0]
     assert last - begin == 1 + 3 * 2
@@ -83,7 +85,7 @@ def test_array_cycles_are_depth_words_times_passes():
 
 
 def test_raw_scores_leave_the_drain_four_lanes_at_a_time():
-    unit = MatmulTiming(TINY, LATENCIES)
+    unit = MatmulTiming(TINY, LATENCIES, NO_SELECTION)
     scores = {"weights": Weights.KEYS, "destination": Destination.SCORES, "bits8": 0}
     assert matmul(unit, 0, **scores) == unit.feeds[0][1] + 1 + LATENCIES.matmul_finish
 
@@ -110,34 +112,8 @@ def test_second_readings_go_before_first_ones():
     assert unit.free == 101 + 3 * 10 + 2 * 10
 
 
-SELECT = {"patches": 196, "keep": 143, "others": 1}
-
-
-def test_select_passes_over_all_words_for_each_digit_then_over_all_tokens():
-    """13 words of 16 patches, 8 digits of 3 bits, 99 pairs; nothing else is taken meanwhile."""
-    unit = SoftmaxTiming(TINY, LATENCIES)
-    cycles = 8 * (13 + LATENCIES.select_pass) + 99 + LATENCIES.select_done
-    assert execute(unit, Opcode.SELECT, 50, **SELECT) == unit.free == 50 + cycles
-
-
-def test_importance_is_added_before_it_is_needed():
-    """200 keys, four a cycle: 50 cycles behind softmax. One that adds nothing need not wait."""
-    softmax = {"key_words": 13, "keys": 200, "lane_first": 0, "lane_count": 4}
-    adding = softmax | {"importance": 1}
-    done = 50 + 52 + LATENCIES.softmax_done
-    for opcode, operands, waits in (
-        (Opcode.SOFTMAX, softmax, False),
-        (Opcode.SOFTMAX, adding, True),
-        (Opcode.SELECT, SELECT, True),
-    ):
-        unit = SoftmaxTiming(TINY, LATENCIES)
-        assert execute(unit, Opcode.SOFTMAX, 50, **adding) == done
-        alone = execute(SoftmaxTiming(TINY, LATENCIES), opcode, 0, **operands)
-        assert execute(unit, opcode, 104, **operands) == alone + (done + 50 if waits else 104)
-
-
 def test_softmax_takes_a_word_per_cycle():
-    unit = SoftmaxTiming(TINY, LATENCIES)
+    unit = SoftmaxTiming(TINY, LATENCIES, NO_SELECTION)
     operands = {"lane_first": 0, "lane_count": 4, "key_words": 13}
     assert execute(unit, Opcode.SOFTMAX, 50, **operands) == 50 + 52 + LATENCIES.softmax_done
     assert unit.free == 50 + 52 + 1 and unit.busy == 52

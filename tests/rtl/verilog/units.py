@@ -15,12 +15,13 @@ from rtl.memory.load.unit import LoadUnit
 from rtl.memory.store import StoreUnit
 from rtl.vector.layernorm import NormUnit
 from rtl.vector.softmax import SoftmaxUnit
-from tests.rtl.matmul import test_unit, test_unit_timing
+from tests.rtl.matmul import test_relocation, test_unit, test_unit_timing
 from tests.rtl.memory import test_store
 from tests.rtl.memory.load import test_unit as test_load
 from tests.rtl.memory.scratchpads import test_scratchpad
 from tests.rtl.sizes import TINY
-from tests.rtl.vector import test_layernorm, test_softmax
+from tests.rtl.vector import test_layernorm, test_selection, test_softmax
+from tests.rtl.vector.selection_bench import SelectingUnit
 from tests.rtl.verilog import test_probe
 
 
@@ -107,6 +108,25 @@ UNITS = {
             "stalls": partial(test_softmax.test_stalls_leave_the_output_unchanged, TINY, 0.5),
             "cycles": partial(test_softmax.test_latency_and_throughput, TINY, 13),
             "reset": partial(test_softmax.test_reset_in_mid_stream, 47),
+        },
+    ),
+    "selection": Unit(
+        partial(SelectingUnit, test_selection.ENGINES[0]),
+        {
+            "values": partial(test_selection.test_heads_and_a_selection, test_selection.ENGINES[0]),
+            "cycles": partial(test_selection.test_a_selection_ends_when_it_is_said_to, 200, 141, 1),
+            "ties": test_selection.test_ties_everywhere,
+            "reset": test_selection.test_reset_in_mid_selection,
+        },
+    ),
+    "relocation": Unit(
+        partial(MatmulUnit, test_relocation.config_of("small")),
+        {
+            "values": partial(
+                test_relocation.test_a_projection_writes_tokens_that_stay_to_their_places,
+                "small",
+                "some",
+            )
         },
     ),
     "norm": Unit(

@@ -50,6 +50,13 @@ def test_scratchpads_are_just_large_enough(lanes):
     assert roomy.activation_words >= engine.activation_words
 
 
+@pytest.mark.parametrize("patches, most", [(0, 0), (1, 256), (256, 256), (257, 1024), (2000, 1024)])
+def test_an_engine_selects_as_many_patches_as_there_are(patches, most):
+    largest = SPACE.tiled(16).shape(SPACE.largest())
+    engine = engine_for(GRID[0], SMALLEST, largest, board(), 6, selected=patches)
+    assert engine.select_tokens == most
+
+
 def memories(engine) -> Resources:
     blocks = sum(block_memories(engine, "xilinx").values())
     return Resources(bram36=blocks, uram=sum(ultra_rams(engine).values()))

@@ -48,9 +48,8 @@ def test_projections_of_the_next_heads_are_spread_among_the_items():
     assert "qkv" in kinds[:first] and "qkv" in kinds[first:last]
 
 
-def selecting(engine=TINY):
-    shape = with_keep(SHAPE, {0: 3})
-    operations = lower(plan(shape, replace(engine, select_tokens=256))).operations
+def selecting():
+    operations = lower(plan(with_keep(SHAPE, {0: 3}), replace(TINY, select_tokens=256))).operations
     return [op for op in operations if op.subject.block == 0 and op.opcode is not Opcode.LOAD]
 
 
@@ -75,15 +74,3 @@ def test_softmax_adds_up_the_importance_of_patches_before_select():
     spaces = [{span.space for span in (*op.reads, *op.writes)} for op in units]
     uses = [i for i, found in enumerate(spaces) if MemorySpace.IMPORTANCE in found]
     assert uses == [*adding, select]
-
-
-@pytest.mark.parametrize("name", ENGINES)
-def test_the_last_values_come_while_softmax_selects(name):
-    """Behind SELECT, before the first context of the last head."""
-    found = [op.subject for op in selecting(ENGINES[name])]
-    select = [subject.kind for subject in found].index("select")
-    values = [
-        i for i, each in enumerate(found) if each.layer == "blocks.0.v" and each.row_tile == 4
-    ]
-    context = [i for i, each in enumerate(found) if (each.kind, each.head) == ("context", 2)]
-    assert select < min(values) and max(values) < min(context)
