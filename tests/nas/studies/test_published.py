@@ -5,12 +5,20 @@ from pathlib import Path
 
 import pytest
 
+from nas import digits
+from nas.cost import HardwareTarget
+from nas.space import Arch
+from rtl.board import load_board
+from rtl.config import EngineConfig
+
 ROOT = Path(__file__).parents[3]
 SPLITS = json.loads((ROOT / "docs" / "results" / "splits.json").read_text())
 README = (ROOT / "README.md").read_text()
 WARM = json.loads((ROOT / "docs" / "results" / "warm.json").read_text())
 TRIALS = (ROOT / "docs" / "design" / "0016-supernet-trials.md").read_text()
 QUANTIZERS = json.loads((ROOT / "docs" / "results" / "quantizers.json").read_text())
+KEEP = json.loads((ROOT / "docs" / "results" / "keep.json").read_text())
+SELECTION = (ROOT / "docs" / "token-selection.md").read_text()
 NOTE = (ROOT / "docs" / "design" / "0020-quantizers.md").read_text()
 
 
@@ -96,3 +104,36 @@ def signed(value: float, interval: dict[str, float] | None = None) -> str:
     if interval is None:
         return text
     return f"{text} ({signed(interval['low'])} … {signed(interval['high'])})"
+
+
+def keep_row(target: dict, name: str) -> str:
+    """Write a network as the page on token selection does."""
+    network = target["networks"][name]
+    cells = [f"{target['target_fps']:,.0f}" if name == "dense" else "", name]
+    cells.append(", ".join(str(block.get("keep", "all")) for block in network["arch"]["blocks"]))
+    fewer = f" (\N{MINUS SIGN}{100 * network['fewer_cycles']:.1f} %)" if name != "dense" else ""
+    cells.append(f"{network['cycles']:,}{fewer}")
+    for kind in ("shared", "tuned"):
+        found, difference = network[kind], network[kind]["difference"]
+        cells.append(f"{100 * found['accuracy']:.1f} %")
+        cells.append(signed(difference["mean"], difference) if difference else "")
+    return f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |")
+
+
+@pytest.mark.parametrize("target", KEEP["targets"], ids=lambda target: target["target_fps"])
+def test_rows_of_the_kept_tokens(target):
+    for name in target["networks"]:
+        assert keep_row(target, name) in SELECTION
+
+
+def test_the_kept_tokens_are_of_the_recipe_and_the_timing_model_as_they_are():
+    engine = EngineConfig(**KEEP["engine_sizes"])
+    hardware = HardwareTarget(load_board(KEEP["board"]), engine)
+    space = digits.KEEPING_DIGITS.tiled(engine.row_lanes)
+    config = digits.recipe(space, act_bits=engine.act_bits, seed=KEEP["seed"])
+    assert config.key(digits.load_digits()) == KEEP["supernet"]
+    for target in KEEP["targets"]:
+        for network in target["networks"].values():
+            shape = space.shape(Arch.from_json(network["arch"]), KEEP["tile_order"])
+            assert hardware.cycles(hardware.compile(shape)) == network["cycles"]
+    assert (KEEP["quick"], KEEP["schema"], KEEP["test_images"]) == (False, 1, 1000)
