@@ -73,8 +73,8 @@ class TrainOptions(TaskOptions):
     clip_grad: Number = None
     """Largest norm of the gradients of a step; 0 does not limit it."""
     compile: Flag = False
-    """Compile the elementwise parts of a step: pays for networks of ImageNet's size, on a CPU with
-    equal bytes. Takes a C++ compiler, on a GPU Triton."""
+    """Compile the elementwise parts of a step, on a CPU to equal bytes: some percent less time with
+    networks of DeiT's size. Takes a C++ compiler, on a GPU Triton."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
