@@ -36,6 +36,7 @@ from nas.search.targets import default_targets
 from nas.space import Arch, Space
 from nas.studies.answers import integer_answers
 from nas.studies.options import StudyOptions
+from nas.studies.resampling import cell
 from nas.supernet.supernet import Supernet
 from nas.testset import load_digits_test
 from nas.training.checkpoint import load_supernet
@@ -405,7 +406,7 @@ def keep_table(report: dict[str, Any]) -> Table:
                     kind,
                     f"{100 * found['accuracy']:.1f}",
                     f"{found['cross_entropy']:.4f}",
-                    "{mean:+.4f} ({low:+.4f}..{high:+.4f})".format(**change) if change else "",
+                    cell(change) if change else "",
                     ("yes" if found["equal"] else "no") if change else "",
                 )
         result.add_section()
