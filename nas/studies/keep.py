@@ -70,7 +70,7 @@ class Chosen:
     loss: float
 
 
-class Choice:
+class NetworkChoice:
     """Choice of the networks that are measured.
 
     Parameters
@@ -233,7 +233,7 @@ def searched(setup: SearchSetup, net: Supernet, console: Console) -> list[Candid
     return evolution.candidates(found, 0)
 
 
-def _choice(setup: SearchSetup, net: Supernet, dense: Sequence[Candidate]) -> Choice:
+def _choice(setup: SearchSetup, net: Supernet, dense: Sequence[Candidate]) -> NetworkChoice:
     [hardware] = setup.engines
     costs = setup.subnet_costs(hardware, net.order)
 
@@ -244,7 +244,9 @@ def _choice(setup: SearchSetup, net: Supernet, dense: Sequence[Candidate]) -> Ch
         return float(evaluate_subnet(net, arch, images).cross_entropy.mean())
 
     parts = _searching(setup), _choosing(setup)
-    return Choice(setup.space, dense, cycles, *(partial(loss_on, images) for images in parts))
+    return NetworkChoice(
+        setup.space, dense, cycles, *(partial(loss_on, images) for images in parts)
+    )
 
 
 def _searching(setup: SearchSetup) -> ImageSet:
@@ -335,7 +337,7 @@ def target_report(
     rate : float
         Frames per second.
     chosen : dict of str to Chosen
-        As :meth:`Choice.networks` returns them.
+        As :meth:`NetworkChoice.networks` returns them.
     answers : dict of str to dict of str to Result
         Of each network with the supernet's weights, ``shared``, and trained further, ``tuned``.
 

@@ -12,7 +12,7 @@ from nas.search.evolution import Candidate
 from nas.search.evolution_state import Score
 from nas.space import Arch
 from nas.studies.__main__ import main
-from nas.studies.keep import EQUAL, Choice, Chosen, keep_table, selecting, target_report
+from nas.studies.keep import EQUAL, Chosen, NetworkChoice, keep_table, selecting, target_report
 from nas.training.evaluate import Result
 from nas.training.trainer import Trainer
 from rtl.cli import command
@@ -75,7 +75,7 @@ def test_every_choice_of_patches_kept():
     assert {replace(arch, blocks=largest.blocks) for arch in found} == {largest}
 
 
-def choice(losses: dict[Arch, tuple[float, float]], cycles: dict[Arch, float]) -> Choice:
+def choice(losses: dict[Arch, tuple[float, float]], cycles: dict[Arch, float]) -> NetworkChoice:
     """Choose among known networks; ``losses`` on the search images and on those that choose."""
     dense = [
         Candidate(arch, Score(0.1, losses[arch][0]), int(cycles[arch])) for arch in dense_networks()
@@ -87,7 +87,7 @@ def choice(losses: dict[Arch, tuple[float, float]], cycles: dict[Arch, float]) -
     def loss(place: int) -> Callable[[Arch], float]:
         return lambda arch: losses[arch][place]
 
-    return Choice(KEEPING_DIGITS, dense, cycles_of, loss(0), loss(1))
+    return NetworkChoice(KEEPING_DIGITS, dense, cycles_of, loss(0), loss(1))
 
 
 def test_the_fastest_that_is_no_worse_is_chosen():
