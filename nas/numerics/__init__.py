@@ -4,5 +4,6 @@
 - ``products``: exact sums of products of codes
 - ``integer``: the whole integer model, in integers: no gradients, every code as in golden;
   ``parts``: its layers, LayerNorms, softmax
+- ``fused``: elementwise functions that can be compiled
 - ``device``: the device that computes
 """

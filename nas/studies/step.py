@@ -1,7 +1,9 @@
 """A step of training at the size of DeiT-S, beside timm's: its time, and what it keeps in memory.
 
 Forward and backward of one network on the same images: the supernet's largest subnet in quantized
-mode and in float mode, and timm's ``vit_small_patch16_224`` in floating point.
+mode, in that mode compiled (:mod:`nas.numerics.fused`), and in float mode; and timm's
+``vit_small_patch16_224`` in floating point. Seconds are the processor's: other work beside it
+counts little.
 """
 
 import json
@@ -17,6 +19,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nas.numerics.fused import fused
 from nas.studies.options import StudyOptions
 from nas.supernet.initial import calibrate
 from nas.supernet.supernet import Supernet, SupernetConfig
@@ -28,7 +31,7 @@ SCHEMA = 1
 IMAGES, QUICK_IMAGES = 16, 1
 ROUNDS, QUICK_ROUNDS = 5, 1
 SIZE, PATCH, CLASSES = 224, 16, 1000
-REFERENCE = "vit_small_patch16_224"
+REFERENCE, COMPILED = "vit_small_patch16_224", "compiled"
 
 
 Networks = dict[str, tuple[nn.Module, Callable[[], Tensor]]]
@@ -42,9 +45,9 @@ class StepCost:
     Parameters
     ----------
     network : str
-        ``timm``, ``float`` or ``quantized``.
+        ``timm``, ``float``, ``quantized`` or ``compiled``.
     seconds : float
-        Median of the rounds, in which the networks take turns.
+        The processor's, median of the rounds, in which the networks take turns.
     saved_bytes : int
         Tensors that wait for the backward pass, parameters left out.
     time_ratio, saved_ratio : float
@@ -64,7 +67,10 @@ def run(options: StudyOptions) -> None:
     require_writable(path)
     torch.set_num_threads(1)
     count, rounds = (QUICK_IMAGES, QUICK_ROUNDS) if options.quick else (IMAGES, ROUNDS)
-    found = measured(networks(count, options.seed), rounds)
+    nets = networks(count, options.seed)
+    if options.quick:
+        del nets[COMPILED]
+    found = measured(nets, rounds)
     result = {
         "schema": SCHEMA,
         "quick": options.quick,
@@ -98,6 +104,7 @@ def networks(count: int, seed: int) -> Networks:
         "timm": (reference, loss(reference, real)),
         "float": (net, loss(net, pixels, arch)),
         "quantized": (net, loss(net.quantized, pixels, arch)),
+        COMPILED: (net, loss(net.quantized, pixels, arch)),
     }
 
 
@@ -105,15 +112,19 @@ def measured(
     found: dict[str, tuple[nn.Module, Callable[[], Tensor]]], rounds: int
 ) -> list[StepCost]:
     """Measure each network's step; the first one is the reference."""
-    saved = {name: saved_bytes(net, loss) for name, (net, loss) in found.items()}
+    saved = {}
+    for name, (net, loss) in found.items():
+        with fused(name == COMPILED):
+            saved[name] = saved_bytes(net, loss)
     seconds: dict[str, list[float]] = {name: [] for name in found}
     with progress_bars(console=Console(stderr=True)) as bars:
         for _ in bars.track(range(rounds), description="rounds"):
             for name, (net, loss) in found.items():
                 net.zero_grad(set_to_none=True)
-                started = time.perf_counter()
-                loss().backward()
-                seconds[name].append(time.perf_counter() - started)
+                with fused(name == COMPILED):
+                    started = time.process_time()
+                    loss().backward()
+                    seconds[name].append(time.process_time() - started)
     reference = next(iter(found))
     return [
         StepCost(

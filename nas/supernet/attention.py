@@ -8,6 +8,7 @@ from torch import Tensor
 
 from nas.numerics.codes import INT8, look_up
 from nas.numerics.dyadic import dyadic, dyadic_value
+from nas.numerics.fused import fusible
 from nas.numerics.products import exact_matmul
 from rtl.model import numerics
 
@@ -77,8 +78,36 @@ def distances(scores: Tensor, factor: Tensor) -> Tensor:
 
     scores: (..., keys), float32. ``factor``: of :func:`softmax_factor`.
     """
-    u = (scores.amax(-1, keepdim=True) - scores).mul_(factor)
-    return u.clamp_(max=numerics.EXP2_MAX).int()
+    return _distances(scores, scores.amax(-1, keepdim=True), factor)
+
+
+@fusible
+def _distances(scores: Tensor, largest: Tensor, factor: Tensor) -> Tensor:
+    """Distances of scores to the largest ones, in 1/256 octaves: int32."""
+    return (largest - scores).mul_(factor).clamp_(max=numerics.EXP2_MAX).int()
+
+
+@fusible
+def _dithered(smooth: Tensor, dither: Tensor) -> Tensor:
+    return smooth.add_(dither).floor_()
+
+
+@fusible
+def _context_codes(
+    product: Tensor, factor: Tensor, low: float, high: float
+) -> tuple[Tensor, Tensor]:
+    """Scale, round and limit (..., queries, head_dim); return codes, and them before the floor."""
+    shifted = product.float().mul_(factor).add_(0.5)
+    return torch.floor(shifted).clamp_(low, high), shifted
+
+
+@fusible
+def _context_gradients(
+    gradient: Tensor, shifted: Tensor, factor: Tensor, low: float, high: float
+) -> tuple[Tensor, Tensor]:
+    """Gradients of the product, and terms of that of ln(factor): (..., queries, head_dim)."""
+    g = torch.ops.aten.hardtanh_backward(gradient, shifted, low, high + 1)
+    return g * factor, g * (shifted - 0.5)
 
 
 class _AttentionWeights(torch.autograd.Function):
@@ -89,7 +118,7 @@ class _AttentionWeights(torch.autograd.Function):
         smooth = look_up(decay_table(act_bits, scores.device), u)
         ctx.save_for_backward(u.short(), factor)
         ctx.act_bits = act_bits
-        return smooth.add_(_dither(scores.shape[-1], scores.device)).floor_()
+        return _dithered(smooth, _dither(scores.shape[-1], scores.device))
 
     @staticmethod
     def backward(ctx, gradient):
@@ -132,19 +161,19 @@ class _Context(torch.autograd.Function):
         reciprocal = torch.floor(torch.ldexp(torch.ones_like(total), 15 + bits) / total)
         multiplier = torch.floor(reciprocal * constant / (1 << 15))
         factor = torch.ldexp(multiplier, -(bits + shift)).float()
-        shifted = exact_matmul(e, v, (LARGEST_WEIGHT, -INT8[0])).float().mul_(factor).add_(0.5)
+        product = exact_matmul(e, v, (LARGEST_WEIGHT, -INT8[0]))
+        y, shifted = _context_codes(product, factor, low, high)
         ctx.save_for_backward(e.byte(), v, shifted, factor)
         ctx.limits = low, high
-        return torch.floor(shifted).clamp_(low, high)
+        return y
 
     @staticmethod
     def backward(ctx, gradient):
         e, v, shifted, factor = ctx.saved_tensors
         low, high = ctx.limits
         e = e.float()
-        g = torch.ops.aten.hardtanh_backward(gradient, shifted, low, high + 1)
-        along = (g * (shifted - 0.5)).sum(-1, keepdim=True)  # d y / d ln(factor)
-        g = g * factor
+        g, along = _context_gradients(gradient, shifted, factor, low, high)
+        along = along.sum(-1, keepdim=True)  # d y / d ln(factor)
         g_e = (g @ v.transpose(-1, -2)).sub_(along / e.sum(-1, keepdim=True))
         g_log = along.sum()
         return g_e, e.transpose(-1, -2) @ g, g_log, -g_log, None, None

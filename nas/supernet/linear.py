@@ -7,6 +7,7 @@ from torch import Tensor
 
 from nas.numerics.codes import INT8, round_half_up
 from nas.numerics.dyadic import dyadic_value
+from nas.numerics.fused import equal, fusible, masked
 from nas.numerics.products import exact_matmul
 
 
@@ -60,8 +61,7 @@ def linear_codes(
         (rows,) bool: true where the weights have 8 bits, false where they have 4.
     """
     low, high = weight_limits(bits8)
-    codes = weight * torch.exp(-log_step).unsqueeze(1)
-    codes.add_(0.5).floor_().clamp_(low.unsqueeze(1), high.unsqueeze(1))
+    codes = _weight_codes(weight, torch.exp(-log_step), low, high)
     if bias is None:
         bias_codes = torch.zeros_like(log_step)
     else:
@@ -70,39 +70,68 @@ def linear_codes(
     return LinearCodes(codes, bias_codes, factor)
 
 
+@fusible
+def _weight_codes(weight: Tensor, inverse_step: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    codes = weight * inverse_step.unsqueeze(1)
+    return codes.add_(0.5).floor_().clamp_(low.unsqueeze(1), high.unsqueeze(1))
+
+
+@fusible
+def _output_codes(
+    acc: Tensor, bias: Tensor, factor: Tensor, low: float, high: float
+) -> tuple[Tensor, Tensor]:
+    """Round and limit sums (tokens, rows); return codes, and which were not limited."""
+    if high > INT8[1] or acc.dtype == torch.float64:
+        # Codes in the thousands in float64: float32 has too few bits left behind the point.
+        factor = factor.double()
+        code = torch.mul(acc, factor).add_(bias * factor + 0.5).floor_().float()
+    else:
+        code = torch.addcmul(bias * factor + 0.5, acc, factor).floor_()
+    y = code.clamp(low, high)
+    return y, equal(code, y)
+
+
+@fusible
+def _weight_gradients(
+    g: Tensor, weight: Tensor, codes: Tensor, factor: Tensor, inverse_step: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of latent weights, and terms of those of factors and steps: all (rows, depth).
+
+    ``g``: the products of the outputs' gradients and inputs.
+    """
+    g_codes = g.mul_(factor.unsqueeze(1))
+    # d y / d ln(factor) summed over tokens, without another pass over the activations.
+    g_factor = g_codes * codes
+    scaled = weight * inverse_step.unsqueeze(1)
+    # A code further from its value than rounding takes it was clipped.
+    g_codes.masked_fill_((scaled - codes).abs_() > 0.5, 0.0)
+    g_step = scaled.mul_(g_codes)
+    return g_codes.mul_(inverse_step.unsqueeze(1)), g_factor, g_step
+
+
 class _LinearFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weight, bias, log_step, log_in, log_out, bits8, largest, low, high):
         codes = linear_codes(weight, bias, log_step, log_in, log_out, bits8)
         flat = x.reshape(-1, x.shape[-1])  # (tokens of all images, depth)
         acc = exact_matmul(flat, codes.weight.t(), (largest, -INT8[0]))  # (tokens, rows)
-        if high > INT8[1] or acc.dtype == torch.float64:
-            # Codes in the thousands in float64: float32 has too few bits left behind the point.
-            factor = codes.factor.double()
-            code = torch.mul(acc, factor).add_(codes.bias * factor + 0.5).floor_()
-        else:
-            code = torch.addcmul(codes.bias * codes.factor + 0.5, acc, codes.factor).floor_()
-        y = code.clamp(low, high)
-        kept = code == y  # a byte per code, all that the gradient needs of them
+        y, kept = _output_codes(acc, codes.bias, codes.factor, low, high)
         ctx.save_for_backward(
             flat, weight, bias, log_step, log_in, log_out, kept, codes.weight, codes.factor
         )
-        return y.float().reshape(*x.shape[:-1], -1)
+        return y.reshape(*x.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx, gradient):
         flat, weight, bias, log_step, log_in, log_out, kept, codes, factor = ctx.saved_tensors
-        g = gradient.reshape(kept.shape) * kept
+        g = masked(gradient.reshape(kept.shape), kept)
         g_x = (g @ (codes * factor.unsqueeze(1))).reshape(*gradient.shape[:-1], -1)
-        g_codes = (g.t() @ flat).mul_(factor.unsqueeze(1))  # (rows, depth), of the weight codes
-        # d y / d ln(factor) summed over tokens, without another pass over the activations.
-        g_factor = (g_codes * codes).sum(1)
         inverse_step = torch.exp(-log_step)
-        scaled = weight * inverse_step.unsqueeze(1)
-        # A code further from its value than rounding takes it was clipped.
-        g_codes.masked_fill_((scaled - codes).abs_() > 0.5, 0.0)
-        g_step = g_factor - scaled.mul_(g_codes).sum(1)
-        g_weight = g_codes.mul_(inverse_step.unsqueeze(1))
+        g_weight, g_factor, g_step = _weight_gradients(
+            g.t() @ flat, weight, codes, factor, inverse_step
+        )
+        g_factor = g_factor.sum(1)
+        g_step = g_factor - g_step.sum(1)
         g_bias = None
         if bias is not None:
             # The term of log_step and log_in cancels between the bias code and the factor.

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from nas.numerics.codes import look_up
 from nas.numerics.dyadic import dyadic, dyadic_value
+from nas.numerics.fused import equal, fusible, masked
 from rtl.model import numerics
 
 GAIN_BITS = 16  # of the constant G
@@ -112,6 +113,14 @@ def _rsqrt_tables(device: torch.device) -> tuple[Tensor, Tensor]:
     )
 
 
+@fusible
+def _rounded(normal: Tensor, factor: Tensor, low: float, high: float) -> tuple[Tensor, Tensor]:
+    """Scale, round and limit (..., width); return codes, and which were not limited."""
+    code = torch.addcmul(normal.new_full((), 0.5), normal, factor).floor_()
+    y = code.clamp(low, high)
+    return y, equal(code, y)
+
+
 class _NormFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx, r, log_out, epsilon, low, high):
@@ -125,15 +134,14 @@ class _NormFunction(torch.autograd.Function):
         k, e = rsqrt_codes((root * root).floor_())
         k = (k * (gain * 2.0**-16)).floor_()
         factor = torch.ldexp(k.mul_(root), 1 - (e + shift)).float()
-        code = torch.addcmul(r.new_full((), 0.5), normal, factor).floor_()
-        y = code.clamp(low, high)
-        ctx.save_for_backward(r, code == y, mean, rstd, torch.ldexp(gain, -shift).float())
+        y, kept = _rounded(normal, factor, low, high)
+        ctx.save_for_backward(r, kept, mean, rstd, torch.ldexp(gain, -shift).float())
         return y
 
     @staticmethod
     def backward(ctx, gradient):
         r, kept, mean, rstd, scale = ctx.saved_tensors
-        g = (gradient * kept).mul_(scale)
+        g = masked(gradient, kept).mul_(scale)
         g_r, _, _ = torch.ops.aten.native_layer_norm_backward(
             g, r, [r.shape[-1]], mean, rstd, None, None, [True, False, False]
         )

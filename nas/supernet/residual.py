@@ -4,20 +4,28 @@ import torch
 from torch import Tensor
 
 from nas.numerics.codes import INT16, round_half_up
+from nas.numerics.fused import equal, fusible, masked
+
+
+@fusible
+def _sum_codes(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Add and limit; return codes, and which were not limited."""
+    total = a + b
+    y = total.clamp(*INT16)
+    return y, equal(total, y)
 
 
 class _SaturatingAdd(torch.autograd.Function):
     @staticmethod
     def forward(ctx, a, b):
-        total = a + b
-        y = total.clamp(*INT16)
-        ctx.save_for_backward(total == y)
+        y, kept = _sum_codes(a, b)
+        ctx.save_for_backward(kept)
         return y
 
     @staticmethod
     def backward(ctx, gradient):
         (kept,) = ctx.saved_tensors
-        g = gradient * kept
+        g = masked(gradient, kept)
         return g, g
 
 

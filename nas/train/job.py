@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from nas.cost import HardwareTarget
+from nas.numerics.fused import fused
 from nas.search import run_folder
 from nas.search.candidate_engines import CandidateEngines
 from nas.task.opening import open_task
@@ -36,6 +37,7 @@ def run(options: TrainOptions) -> Path:
         with processes.agreed(ahead=True):
             task = open_task(options, console, options.recipe)
             config = config_of(options, task)
+            stack.enter_context(fused(options.compile, processes.device))
             if processes.first:
                 stack.enter_context(run_folder.locked(options.folder))
                 run_folder.write_task(task, options.folder)

@@ -1,9 +1,11 @@
 """The command that trains alone: what it writes, and that a search takes it up."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from nas.search.options import SearchOptions
 from nas.task.record import TaskRecord
@@ -49,3 +51,17 @@ def test_the_digits_supernet_is_that_of_the_main_job(tmp_path, capsys):
     said = capsys.readouterr().out
     assert f"supernet-{setup.supernet_key[:12]}.pt; a search that takes it:" in said
     assert said.rstrip().endswith(f"python -m nas.search --out {tmp_path} --quick")
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+def test_a_compiled_run_gives_the_same_bytes(folder, tmp_path):
+    nets = []
+    for name, options in (("plain", ()), ("compiled", ("--compile",))):
+        out = tmp_path / name
+        assert train(out, "--data", str(folder), "--patch", "4", *SHORT, *options) == 0
+        [checkpoint] = (out / "supernets").glob("*.pt")
+        nets.append((checkpoint.name, load_supernet(checkpoint).state_dict()))
+    (name, plain), (same, compiled) = nets
+    assert name == same
+    for key, value in plain.items():
+        assert key.endswith("_extra_state") or torch.equal(value, compiled[key]), key

@@ -9,6 +9,7 @@ from PIL import Image
 
 from nas.vit import __main__ as module
 from nas.vit.photographs import CALIBRATION, Photograph
+from nas.vit.rows import RowJob
 from nas.vit.wheels import Wheel
 from rtl.cli import command
 from rtl.errors import ToolError
@@ -42,6 +43,17 @@ def test_files_of_onnx_with_their_figures(small, made, tmp_path, monkeypatch, ca
     assert {"w8a6.onnx", "onnx.json"} <= {each.name for each in tmp_path.iterdir()}
     assert not (tmp_path / "maps.png").exists()
     assert "of 3 images: none differs" in capsys.readouterr().out
+
+
+def test_figures_of_fewer_tokens(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module.selection.measure, "__defaults__", (W8A6,))
+    monkeypatch.setattr(RowJob, "run", RowJob.here)
+    assert run("--out", str(tmp_path), "--keep", "0:0.5") == 0
+    assert {"w8a6_keep.pulsar", "selection.json"} <= {each.name for each in tmp_path.iterdir()}
+    assert not (tmp_path / "maps.png").exists()
+    assert "those of the float network, too" in capsys.readouterr().out
+    assert run("--out", str(tmp_path), "--keep", "1:0.5") == 2
+    assert "nothing behind the last block would be spared" in capsys.readouterr().err
 
 
 def test_the_network_and_the_crops_are_prepared(tmp_path, monkeypatch):
