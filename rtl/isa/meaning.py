@@ -70,6 +70,7 @@ for t in stay, then patches ... patches + others - 1, ascending:
     place[t] = how many of these tokens are below t                # place[t] <= t
 place[t] = none for all other t < patches
 # MATMULs to KEPT write a token's sum where that of token place[t] lies, if any; stride is theirs.
+# It completes as it begins: no MATMUL to KEPT, no importance and no SELECT starts until it ended.
 """,
     Opcode.END: """
 assert checksum == crc32(the program's bytes, this field as 0)

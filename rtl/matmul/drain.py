@@ -319,13 +319,19 @@ class Drain(wiring.Component):
 
     def _connect_moved(self, m: Module, beats: DelayedBeats, writers: CodeWriter) -> None:
         """Residual values leave for where their tokens go."""
-        m.submodules.relocation = relocation = Relocation(self.config)
+        m.submodules.relocation = relocation = Relocation()
         age = self.WRITE_LATENCY - relocation.LATENCY
         source, moved = writers.residual_write, self.residual_write
         connect(m, producer=relocation.places, consumer=wiring.flipped(self.places))
+        place, operands, beat = beats.place[age], beats.operands[age], relocation.beat
+        quad, odd = place.enable, place.beat.pair[0]
         m.d.comb += [
-            relocation.place.eq(beats.place[age]),
-            relocation.valid.eq(beats.valid[age]),
+            relocation.kept.eq(beats.valid[age] & (operands.destination == Destination.KEPT)),
+            relocation.pair.eq(operands.token[1:] + place.beat.pair),
+            beat.half.eq(place.token[1]),
+            beat.lanes.eq(Mux(odd, quad[PAIR:], quad[:PAIR])),
+            beat.word.eq(place.word),
+            beat.stride.eq(operands.destination_stride),
             moved.valid.eq(source.valid),
             moved.beat.enable.eq(relocation.enable),
             moved.beat.word.eq(relocation.word),

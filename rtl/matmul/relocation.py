@@ -1,16 +1,23 @@
 """Places of the residual's words: those of the tokens themselves, or where tokens that stay go."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.config import EngineConfig
-from rtl.isa.instructions import Destination
 from rtl.lib.pipeline import delayed
-from rtl.matmul.signals import PAIR, placement_layout
+from rtl.matmul.signals import PAIR
 from rtl.memory.ports import ADDRESS, READ_LATENCY, array, place_read
 
 HALVES = 2
+
+
+class RelocatedBeat(data.Struct):
+    """Place of a beat's two tokens as if all stayed."""
+
+    half: unsigned(1)
+    lanes: unsigned(PAIR)  # that take part
+    word: ADDRESS
+    stride: unsigned(12)  # words from one group of 4 tokens to the next
 
 
 class Relocation(wiring.Component):
@@ -20,14 +27,13 @@ class Relocation(wiring.Component):
     lane: the two swap lanes. So each half is written at most once. Latency ``LATENCY`` cycles, no
     flow control. Only in engines that select tokens.
 
-    Parameters
-    ----------
-    config : EngineConfig
-
     Members
     -------
-    place : In(placement_layout(config))
-    valid : In(1)
+    kept : In(1)
+        The beat is one of a MATMUL to KEPT.
+    pair : In(ADDRESS)
+        Number of the pair of tokens.
+    beat : In(RelocatedBeat)
     places : Out(place_read())
     enable : Out(2 x 2)
         By half: lanes that are written.
@@ -39,11 +45,12 @@ class Relocation(wiring.Component):
 
     LATENCY = 1 + READ_LATENCY + 2
 
-    def __init__(self, config: EngineConfig):
+    def __init__(self) -> None:
         super().__init__(
             {
-                "place": In(placement_layout(config)),
-                "valid": In(1),
+                "kept": In(1),
+                "pair": In(ADDRESS),
+                "beat": In(RelocatedBeat),
                 "places": Out(place_read()),
                 "enable": Out(array(HALVES, PAIR)),
                 "word": Out(array(HALVES, ADDRESS)),
@@ -53,27 +60,20 @@ class Relocation(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        beat = self.place.beat
-        operands = beat.tile.dispatch.operands
-        kept = operands.destination == Destination.KEPT
-        m.d.sync += [
-            self.places.enable.eq(self.valid & kept),
-            self.places.request.eq(operands.token[1:] + beat.pair),
-        ]
+        m.d.sync += [self.places.enable.eq(self.kept), self.places.request.eq(self.pair)]
         cycles = 1 + READ_LATENCY
-        kept = delayed(m, kept, cycles, name="kept")
-        place = delayed(m, self.place, cycles, name="place")
-        lanes = Mux(place.beat.pair[0], place.enable[PAIR:], place.enable[:PAIR])
-        stride = delayed(m, place.beat.tile.dispatch.operands.destination_stride, 1, name="stride")
+        kept = delayed(m, self.kept, cycles, name="kept")
+        beat = delayed(m, self.beat, cycles, name="beat")
+        stride = delayed(m, beat.stride, 1, name="stride")
 
         found = self.places.data
         index, stays = Signal(2, reset_less=True), Signal(PAIR, reset_less=True)
         first, word = Signal(reset_less=True), Signal(ADDRESS, reset_less=True)
         m.d.sync += [
-            index.eq(Mux(kept, found.index, Cat(0, place.token[1]))),
+            index.eq(Mux(kept, found.index, Cat(0, beat.half))),
             first.eq(~kept | found.kept[0]),
-            stays.eq(lanes & Mux(kept, found.kept, ~0)),
-            word.eq(place.word - Mux(kept, found.down, 0)),
+            stays.eq(beat.lanes & Mux(kept, found.kept, ~0)),
+            word.eq(beat.word - Mux(kept, found.down, 0)),
         ]
         second = (index + first)[:2]
         for half in range(HALVES):

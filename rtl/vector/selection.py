@@ -54,7 +54,9 @@ class TokenSelection(wiring.Component):
     row_valid : In(1)
     select : In(operands of SELECT)
     number : In(NUMBER)
+        With ``takes_select``.
     select_valid : In(1)
+        The SELECT that was taken has reached the end of the pipeline.
     read : Out(importance_read(config))
     sums : Out(WritePort(importance_write()))
     places : Out(WritePort(place_write()))
@@ -107,11 +109,11 @@ class TokenSelection(wiring.Component):
             self.idle.eq(~selecting & ~rows.not_empty),
         ]
         with m.If(self.takes_select):
-            m.d.sync += selecting.eq(1)
+            m.d.sync += [selecting.eq(1), select.eq(self.select), number.eq(self.number)]
         with m.Elif(places.done):
             m.d.sync += selecting.eq(0)
         with m.If(self.select_valid):
-            m.d.sync += [waits.eq(1), select.eq(self.select), number.eq(self.number)]
+            m.d.sync += waits.eq(1)
         with m.Elif(begins):
             m.d.sync += waits.eq(0)
         connect(m, producer=wiring.flipped(self.weights), consumer=importance.write)

@@ -189,6 +189,8 @@ class SoftmaxUnit(wiring.Component):
             self.i.ready.eq(admitted.ready & ~refused),
             selection.takes_select.eq(taken & select),
             selection.takes_row.eq(taken & row),
+            selection.select.eq(self.i.p.operands.as_value()[: selection.select.shape().size]),
+            selection.number.eq(self.i.p.number),
             self.selecting.eq(selection.selecting),
         ]
         return admitted
@@ -247,8 +249,6 @@ class SoftmaxUnit(wiring.Component):
             row.first.eq(operands.importance_first),
             row.number.eq(beat.dispatch.number),
             selection.select_valid.eq(landed & beat.dispatch.select),
-            selection.select.eq(operands.as_value()[: len(selection.select.as_value())]),
-            selection.number.eq(beat.dispatch.number),
         ]
 
     def _connect_reads(
