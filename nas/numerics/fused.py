@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, wraps
 from random import random
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
 from rtl.errors import UserError
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _fusing = False
 
@@ -31,7 +32,7 @@ def fusible(function: Callable[P, R]) -> Callable[P, R]:
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if not _fusing:
             return function(*args, **kwargs)
-        values = (each.detach() if isinstance(each, Tensor) else each for each in args)
+        values: Any = (each.detach() if isinstance(each, Tensor) else each for each in args)
         return compiled()(*values, **kwargs)
 
     return call

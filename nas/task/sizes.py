@@ -66,7 +66,8 @@ class SpaceSizes(BaseModel):
 
 
 def _sizes_of(space: Space) -> SpaceSizes:
-    return SpaceSizes(**{name: getattr(space, name) or None for name in SpaceSizes.model_fields})
+    sizes: dict[str, Any] = {name: getattr(space, name) or None for name in SpaceSizes.model_fields}
+    return SpaceSizes(**sizes)
 
 
 SIZES = {

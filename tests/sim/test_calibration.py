@@ -1,6 +1,7 @@
 """The timing model against the RTL: whole images, and every instruction of one."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,7 +110,8 @@ SELECTING = {
 @pytest.mark.parametrize("name", SELECTING)
 def test_networks_that_select_tokens(name):
     """Every write is golden's, of images that overlap, one of them blank; cycles within 0.1 %."""
-    model = random_model(**{"head_dim": 16} | SELECTING[name])
+    sizes: dict[str, Any] = {"head_dim": 16} | SELECTING[name]
+    model = random_model(**sizes)
     images = random_images(model.image, 3, seed=5)
     images[1] = 0  # ties everywhere
     run = runner.run(model, images, SIM, engine=TINY_SELECT)

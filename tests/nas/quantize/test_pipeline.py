@@ -1,6 +1,7 @@
 """A whole network is quantized: what it loses, and that the integer model computes the same."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def relative_error(network, done):
     return float((found - wanted).norm() / wanted.norm())
 
 
-WIDE = {"width": 32, "heads": 2, "head_dim": 16, "hidden": 64}
+WIDE: dict[str, Any] = {"width": 32, "heads": 2, "head_dim": 16, "hidden": 64}
 NETWORK = random_network(**WIDE, classes=0)
 
 

@@ -128,7 +128,7 @@ def test_steps_choose_the_patches_that_blocks_keep_but_not_the_last_ones():
     last = NETWORK_GENES + space.block_genes * space.depths[-1] - 1
 
     def costs(arch: Arch) -> int:
-        return cycles(arch) + sum(block.keep or space.patches for block in arch.blocks)
+        return cycles(arch) + sum(int(block.keep or space.patches) for block in arch.blocks)
 
     def choose(genes: np.ndarray, step: int) -> int:
         offered.update(genes.tolist())

@@ -1,7 +1,7 @@
 """Selection of tokens beside none: what is chosen, what is written, and how it resumes."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -75,7 +75,7 @@ def test_every_choice_of_patches_kept():
     assert {replace(arch, blocks=largest.blocks) for arch in found} == {largest}
 
 
-def choice(losses: dict[Arch, tuple[float, float]], cycles: dict[Arch, float]) -> NetworkChoice:
+def choice(losses: dict[Arch, tuple[float, float]], cycles: Mapping[Arch, float]) -> NetworkChoice:
     """Choose among known networks; ``losses`` on the search images and on those that choose."""
     dense = [
         Candidate(arch, Score(0.1, losses[arch][0]), int(cycles[arch])) for arch in dense_networks()

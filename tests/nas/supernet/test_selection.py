@@ -55,7 +55,7 @@ def test_the_gradient_goes_to_the_tokens_that_stay():
     y.square().sum().backward()
     expected = torch.zeros_like(x)
     expected[0, [0, 3]], expected[1, [1, 3]] = 2 * x[0, [0, 3]], 2 * x[1, [1, 3]]
-    assert torch.equal(x.grad, expected.detach())
+    assert x.grad is not None and torch.equal(x.grad, expected.detach())
 
 
 def test_real_importance_is_the_softmax_of_the_class_token():
