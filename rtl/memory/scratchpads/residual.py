@@ -27,7 +27,8 @@ class ResidualMemory(Scratchpad):
     """The residual stream: a bank for each half (pair of tokens) of a group of four.
 
     Each half takes one read per cycle, the drain's before norm's before store's, and one write,
-    the drain's before load's. Where the engine selects tokens, the drain may write both halves.
+    the drain's before load's. Where the engine selects tokens, the drain may write both halves, and
+    load waits for either.
 
     Members
     -------
@@ -58,10 +59,8 @@ class ResidualMemory(Scratchpad):
         depth = self.config.residual_words
         drain, load = self.drain, self.load
         loaded = WritePort(load.p.shape()).create(path=("loaded",))
-        if self.moves:
-            taken = Mux(load.p.half, drain.beat.enable[1].any(), drain.beat.enable[0].any())
-        else:
-            taken = drain.beat.half == load.p.half
+        # Which half a moved token goes to depends on the image, and no cycle may.
+        taken = 1 if self.moves else drain.beat.half == load.p.half
         m.d.comb += [
             load.ready.eq(~(drain.valid & taken)),
             loaded.valid.eq(load.valid & load.ready),
