@@ -80,7 +80,7 @@ def test_beyond_the_depth_is_a_fault(memory, depth, reader):
     simulate(dut, bench)
 
 
-def test_the_drain_writes_both_halves_and_a_load_waits_for_its_own():
+def test_the_drain_writes_both_halves_and_a_load_waits_for_any():
     """Random words, lanes and swaps, with a load whenever there is room."""
     dut, rng = ResidualMemory(SELECTING, tap=True), random.Random(3)
     rows, words = SELECTING.row_lanes, SELECTING.residual_words
@@ -98,7 +98,7 @@ def test_the_drain_writes_both_halves_and_a_load_waits_for_its_own():
             content = [[rng.getrandbits(15)] * rows for _ in range(2)]
             ctx.set(dut.load.p, loaded | {"values": content})
             ctx.set(dut.load.valid, 1)
-            free = not (valid and enable[half])
+            free = not valid  # wherever the drain writes: that depends on the image
             assert ctx.get(dut.load.ready) == free
             for bank in range(4):
                 own, lane = divmod(bank, 2)
