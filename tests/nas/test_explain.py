@@ -66,7 +66,7 @@ def test_the_command(digits, tmp_path, capsys):
     files = ("--json", str(path), "--out", str(image))
     assert run(DIGITS, "--board", "sim", "--fps", str(rate), *files) == 0
     report = json.loads(path.read_text())
-    assert report["schema"] == 3 and report["allowed_cycles"] == pytest.approx(100e6 / rate)
+    assert report["schema"] == 4 and report["allowed_cycles"] == pytest.approx(100e6 / rate)
     assert report["obstacle"].startswith("Blocked by memory")
     assert [step["design"] for step in report["nearest"]] == [None, None]
     assert report["roofline"]["scores"]["macs_per_byte"] is None
