@@ -84,7 +84,7 @@ class UnitLatencies:
     norm_done: int = 17
     softmax_done: int = 44
     softmax_landed: int = 42
-    importance: int = 12
+    importance: int = 13
     select_pass: int = 8
     select_rest: int = 16
     load_check: int = 7

@@ -23,7 +23,7 @@ def tasks(tmp_path, monkeypatch):
     """Return a folder's task with images in memory, and in their files, read by a process."""
     monkeypatch.setenv("PULSAR_CACHE", str(tmp_path / "cache"))
     record = record_of(fill(tmp_path / "images", 20, size=(8, 8)), patch=4)
-    sizes = {name: getattr(SPACE, name) for name in SpaceSizes.model_fields}
+    sizes = {name: getattr(SPACE, name) or None for name in SpaceSizes.model_fields}
     record = record.model_copy(update={"space": SpaceSizes(**sizes)})
     quiet = Console(quiet=True)
     return [folder_task(record, quiet, workers=1, in_memory_bytes=most) for most in (10**9, 0)]
