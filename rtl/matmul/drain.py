@@ -333,6 +333,7 @@ class Drain(wiring.Component):
             beat.word.eq(place.word),
             beat.stride.eq(operands.destination_stride),
             moved.valid.eq(source.valid),
+            moved.beat.halves.eq(relocation.halves),
             moved.beat.enable.eq(relocation.enable),
             moved.beat.word.eq(relocation.word),
             moved.beat.swap.eq(relocation.swap),

@@ -35,6 +35,8 @@ class Relocation(wiring.Component):
         Number of the pair of tokens.
     beat : In(RelocatedBeat)
     places : Out(place_read())
+    halves : Out(2)
+        Halves that the beat may write, a bit each, whatever the places are.
     enable : Out(2 x 2)
         By half: lanes that are written.
     word : Out(2 x ADDRESS)
@@ -52,6 +54,7 @@ class Relocation(wiring.Component):
                 "pair": In(ADDRESS),
                 "beat": In(RelocatedBeat),
                 "places": Out(place_read()),
+                "halves": Out(HALVES),
                 "enable": Out(array(HALVES, PAIR)),
                 "word": Out(array(HALVES, ADDRESS)),
                 "swap": Out(1),
@@ -65,6 +68,8 @@ class Relocation(wiring.Component):
         kept = delayed(m, self.kept, cycles, name="kept")
         beat = delayed(m, self.beat, cycles, name="beat")
         stride = delayed(m, beat.stride, 1, name="stride")
+        own = Cat(~beat.half, beat.half)
+        m.d.comb += self.halves.eq(delayed(m, own | kept.replicate(HALVES), 2, name="halves"))
 
         found = self.places.data
         index, stays = Signal(2, reset_less=True), Signal(PAIR, reset_less=True)

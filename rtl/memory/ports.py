@@ -226,9 +226,11 @@ def moved_write(config: EngineConfig) -> data.StructLayout:
     """Words of two tokens, each to a place of its own; at most one for each half.
 
     By half: ``enable`` its words, at ``word``. With ``swap`` the first token's values are those of
-    the odd places.
+    the odd places. ``halves`` are those that nobody else may write, a bit each: both, where the
+    places depend on the image, so that no cycle does.
     """
     return _write(
+        halves=unsigned(2),
         enable=array(2, unsigned(2)),
         word=array(2, ADDRESS),
         swap=unsigned(1),

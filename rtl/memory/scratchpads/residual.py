@@ -27,8 +27,7 @@ class ResidualMemory(Scratchpad):
     """The residual stream: a bank for each half (pair of tokens) of a group of four.
 
     Each half takes one read per cycle, the drain's before norm's before store's, and one write,
-    the drain's before load's. Where the engine selects tokens, the drain may write both halves, and
-    load waits for either.
+    the drain's before load's. Where the engine selects tokens, the drain may write both halves.
 
     Members
     -------
@@ -59,8 +58,10 @@ class ResidualMemory(Scratchpad):
         depth = self.config.residual_words
         drain, load = self.drain, self.load
         loaded = WritePort(load.p.shape()).create(path=("loaded",))
-        # Which half a moved token goes to depends on the image, and no cycle may.
-        taken = 1 if self.moves else drain.beat.half == load.p.half
+        if self.moves:
+            taken = drain.beat.halves.bit_select(load.p.half, 1)
+        else:
+            taken = drain.beat.half == load.p.half
         m.d.comb += [
             load.ready.eq(~(drain.valid & taken)),
             loaded.valid.eq(load.valid & load.ready),
