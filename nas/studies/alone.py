@@ -9,9 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from nas.cost import ExactCosts, HardwareTarget, SubnetCosts
@@ -19,7 +17,7 @@ from nas.space import Arch
 from nas.studies.answers import integer_answers
 from nas.studies.options import StudyOptions
 from nas.studies.resampling import cell, crossed_mean
-from nas.studies.setup import study_data, study_recipe
+from nas.studies.setup import begin, study_data, study_recipe
 from nas.studies.spread import spread_by_cycles
 from nas.task.options import SUPERNETS
 from nas.testset import load_digits_test
@@ -27,7 +25,7 @@ from nas.training.checkpoint import load_supernet
 from nas.training.evaluate import Result
 from nas.training.train import train_supernet
 from rtl.console import print_tables, table
-from rtl.files import atomic_write, require_writable
+from rtl.files import atomic_write
 
 SCHEMA = 1
 SUBNETS = 12  # if not said otherwise
@@ -59,10 +57,7 @@ def run(options: StudyOptions) -> dict[str, Any]:
     UserError
         If the folder cannot be written, or training diverges.
     """
-    torch.set_num_threads(1)
-    path = options.out / f"alone-{options.seed}.json"
-    require_writable(path)
-    console = Console(stderr=True)
+    path, console = begin(options, f"alone-{options.seed}")
     hardware = HardwareTarget.load(options.board)
     data, test = study_data(options), load_digits_test()
     config = study_recipe(options, hardware, options.seed)

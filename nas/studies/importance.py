@@ -24,11 +24,12 @@ from nas.importer.selection import keeping
 from nas.quantize.images import load_images
 from nas.studies.options import StudyOptions
 from nas.studies.rows import study_example
+from nas.studies.setup import begin
 from nas.vit.inputs import input_hashes
 from nas.vit.photographs import TEST, write_crops
 from nas.vit.summary import versions
 from rtl.console import print_tables, table
-from rtl.files import atomic_write, require_writable
+from rtl.files import atomic_write
 from rtl.model.numerics import ACT_BITS, EXP2_ENTRIES
 from rtl.timing.fingerprint import source_hash
 from sim import golden
@@ -152,10 +153,7 @@ def run(options: StudyOptions) -> dict[str, Any]:
     UserError
         If the folder cannot be written.
     """
-    torch.set_num_threads(1)
-    path = options.out / "importance.json"
-    require_writable(path)
-    console = Console(stderr=True)
+    path, console = begin(options, "importance")
     network, images = network_and_images(options.out / "importance", console, options.quick)
     with console.status(f"{len(images)} images"):
         found = missed(network, images)

@@ -37,6 +37,7 @@ from nas.space import Arch, Space
 from nas.studies.answers import integer_answers
 from nas.studies.options import StudyOptions
 from nas.studies.resampling import cell
+from nas.studies.setup import begin
 from nas.supernet.supernet import Supernet
 from nas.testset import load_digits_test
 from nas.training.checkpoint import load_supernet
@@ -45,7 +46,7 @@ from nas.training.train import train_supernet
 from nas.warm.source import NetworkSource
 from rtl.config import SELECTED_TOKENS
 from rtl.console import DETAIL, print_tables, progress_bars, table
-from rtl.files import atomic_write, require_writable
+from rtl.files import atomic_write
 
 SCHEMA = 1
 SPACE = "digits-keep"
@@ -159,10 +160,7 @@ def run(options: StudyOptions) -> dict[str, Any]:
     UserError
         If the folder cannot be written, or training diverges.
     """
-    torch.set_num_threads(1)
-    path = options.out / f"keep-{options.seed}.json"
-    require_writable(path)
-    console = Console(stderr=True)
+    path, console = begin(options, f"keep-{options.seed}")
     keeping = _setup(options, console)
     plain = _of_same_supernet(keeping, replace(keeping.space, keeps=()), index=1)
     checkpoint = train_supernet(keeping.training, keeping.supernets, keeping.data, console=console)

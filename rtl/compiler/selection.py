@@ -14,6 +14,7 @@ from rtl.isa.instructions import Instruction
 from rtl.isa.scratchpads import NOWHERE, TokenWords, kept_words, places_of
 from rtl.matmul.beats import RESIDUAL_GROUP
 from rtl.memory.ports import IMPORTANCE_LANES
+from rtl.model.keep import original_tokens
 from rtl.model.shape import NetworkShape
 
 OF_BLOCK = re.compile(r"blocks\.(\d+)\.(\w+)")
@@ -34,16 +35,12 @@ def tokens_of_image(
     tensors : dict of str to array
         Golden's tensors of one image.
     """
-    tokens = np.arange(shape.tokens)
     found = OF_BLOCK.fullmatch(tensor)
     if found:
         behind = int(found[1]) + (found[2] not in IN_FRONT)
     else:
         behind = 0 if tensor in ("embed", "front", "front.norm") else len(shape.blocks)
-    for block, sizes in enumerate(shape.blocks[:behind]):
-        if sizes.keep is not None:
-            tokens = tokens[tensors[f"blocks.{block}.kept"]]
-    return tokens
+    return original_tokens(tensors, shape, behind)
 
 
 def compacted_words(

@@ -114,10 +114,7 @@ def check_keep(shape: NetworkShape, mean_features: bool = False) -> None:
                 f"{given}: the output is pooled by {how} all patches, of which none may go"
             )
         if index == last:
-            raise UserError(
-                f"{given}: nothing behind the last block would be spared: only blocks below {last}"
-                " may keep fewer patches"
-            )
+            raise UserError(f"{given}: nothing behind the last block would be spared: leave it out")
         left = shape.patches_in(index)
         if type(block.keep) is not int or not 1 <= block.keep <= left:
             raise UserError(

@@ -208,7 +208,7 @@ class Bench:
         return self.config.select_tokens > 0
 
     def _place(self, pair: int) -> int:
-        """What the place memory holds of two tokens, for the stride ``self.stride``."""
+        """Return the place memory's word of two tokens, for the stride ``self.stride``."""
         own = self.memory.places[2 * pair : 2 * pair + 2]
         below = int((self.memory.places[: 2 * pair] != NOWHERE).sum())
         kept = sum(1 << i for i, place in enumerate(own) if place != NOWHERE)

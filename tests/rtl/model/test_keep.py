@@ -81,7 +81,7 @@ def test_other_text_is_refused(text):
         ("3:0", "blocks.3.keep is 0: it must be an integer from 1 to 196, the patches that are"),
         ("3:197", "blocks.3.keep is 197: it must be an integer from 1 to 196"),
         ("3:143,6:144", "blocks.6.keep is 144: it must be an integer from 1 to 143"),
-        ("11:5", "blocks.11.keep is 5: nothing behind the last block would be spared: only blocks"),
+        ("11:5", "blocks.11.keep is 5: nothing behind the last block would be spared: leave it"),
     ],
 )
 def test_what_a_network_cannot_keep_is_refused(text, message):

@@ -87,7 +87,8 @@ def test_a_network_over_two_wires_equals_golden(tmp_path):
     assert np.array_equal(logits, golden.run(model, images))
     timing = MemoryTiming(WORD_BYTES, BlockMemory.LATENCY)
     predicted = simulate(compiled.program, timing, unit_latencies(engine), IMAGES)
-    assert result["cycles_first"] == pytest.approx(predicted.cycles, rel=0.05)
+    # This memory is up to 5 % faster than one that the model knows, and never slower.
+    assert 0.95 * predicted.cycles <= result["cycles_first"] <= predicted.cycles
 
 
 def test_a_port_wider_than_the_memory_is_refused():

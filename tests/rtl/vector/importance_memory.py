@@ -10,7 +10,7 @@ from tests.rtl.vector.softmax_bench import pack
 
 
 class ScoreMemory:
-    """What a reader of importance sees: its words, READ_LATENCY cycles later.
+    """Importance as a reader sees it: words that come READ_LATENCY cycles later.
 
     Parameters
     ----------

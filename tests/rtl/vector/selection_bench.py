@@ -76,7 +76,7 @@ class SelectCase:
 
 @dataclass
 class Selected:
-    """What was written, and when."""
+    """Writes to importance and places, and their cycles."""
 
     sums: list[tuple] = field(default_factory=list)  # cycle, number, word, four scores
     places: list[tuple] = field(default_factory=list)  # cycle, number, word, place, first
@@ -97,7 +97,7 @@ def select_case(number: int, patches: int, keep: int, others: int, stride: int =
 
 
 def importance_of(config: EngineConfig, case: SoftmaxCase) -> np.ndarray:
-    """What golden adds to the importance of each key."""
+    """Return the terms that golden adds to the importance of each key."""
     o = case.operands
     scores = case.valid[case.lanes[-1]]
     e = ops.softmax_weights(scores, o["multiplier"], o["shift"], config.act_bits)
