@@ -11,6 +11,8 @@ says so, and is made of the primitives.
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
+from amaranth.utils import ceil_log2
+
 from rtl.arith.exp2 import exact_weight
 from rtl.build.synthesis import FAMILIES, Resources
 from rtl.config import EngineConfig
@@ -29,7 +31,7 @@ from rtl.memory.ports import (
     selection_lanes,
 )
 from rtl.memory.reader import Reader
-from rtl.memory.scratchpads.bank import block_depths, ultra_depths
+from rtl.memory.scratchpads.bank import block_depths, lies_in_luts, ultra_depths
 from rtl.memory.scratchpads.ultraram import BYTE_BITS as ULTRA_BYTE_BITS
 from rtl.memory.scratchpads.ultraram import WORD_BITS, WORDS
 from rtl.memory.store import TokenReader
@@ -57,6 +59,9 @@ class MemoryShape:
         Number of read ports, each with its own copy of the memory.
     ultra : bool
         Whether it lies in UltraRAM.
+    addressed : bool
+        Whether the first register of a read is the address's, not the word's
+        (:class:`rtl.memory.scratchpads.bank.LutBank`).
     """
 
     depth: int
@@ -64,6 +69,7 @@ class MemoryShape:
     part_bits: int
     reads: int = 1
     ultra: bool = False
+    addressed: bool = False
 
     @property
     def bits(self) -> int:
@@ -212,10 +218,11 @@ def banks(engine: EngineConfig) -> dict[str, Memories]:
         four = IMPORTANCE_LANES * IMPORTANCE.width
         sizes["importance"] = (lanes // IMPORTANCE_LANES, e.select_tokens // lanes, 1, four)
         sizes["places"] = (1, e.select_tokens, 1, PairPlace.as_shape().size)
-    return {
-        unit: [(n, MemoryShape(*shape, ultra=unit in e.uram))]
-        for unit, (n, *shape) in sizes.items()
+    kinds = {
+        unit: {"ultra": unit in e.uram, "addressed": lies_in_luts(e, unit, depth)}
+        for unit, (_, depth, *_) in sizes.items()
     }
+    return {unit: [(n, MemoryShape(*shape, **kinds[unit]))] for unit, (n, *shape) in sizes.items()}
 
 
 @lru_cache(maxsize=1)
@@ -285,13 +292,14 @@ def block_memory(memories: Memories, family: str) -> float:
 
 
 def memory_features(memories: Memories, family: str) -> Features:
-    """Measure memories: LUTs that are memory, bits chosen among them, registers of their words."""
+    """Measure memories: LUTs that are memory, bits chosen among them, their first registers."""
     cells = ways = registers = 0.0
     for n, shape in memories:
         built = mapping(shape, family)
         cells += n * built.used.lut
         ways += n * (built.ways - 1) * shape.bits * shape.reads
-        registers += n * shape.bits * shape.reads * (built.used.lut > 0)
+        registered = ceil_log2(shape.depth) if shape.addressed else shape.bits * shape.reads
+        registers += n * registered * (built.used.lut > 0)
     return {"memory_luts": cells, "way_bits": ways, "memory_register_bits": registers}
 
 

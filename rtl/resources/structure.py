@@ -34,7 +34,7 @@ TOKEN_MEMORIES = ("activations", "pixels", "keys", "values", "residual")
 CONSTANT_MEMORIES = ("weights", "parameters", "exponents")
 
 MODULES = {
-    "bank": ("bank_", "ultrabank_"),
+    "bank": ("bank_", "lutbank_", "ultrabank_"),
     "tile": ("arraytile_", "cascade_", "dot_"),
     "operands": ("matmul.array.",),
     "array": ("matmul.array",),

@@ -1,6 +1,6 @@
-"""A bank: the memory that scratchpads are made of, of block RAM or UltraRAM; granules of words."""
+"""Banks of block RAM, LUTs or UltraRAM, which scratchpads consist of; granules of words."""
 
-from amaranth.hdl import Module, Mux, Value, unsigned
+from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
@@ -8,9 +8,11 @@ from amaranth.utils import ceil_log2, exact_log2
 from rtl.config import EngineConfig
 from rtl.lib.devices import Primitives
 from rtl.lib.emit import primitives
-from rtl.lib.pipeline import choose, delayed
+from rtl.lib.pipeline import COPY, choose, delayed
 from rtl.memory.ports import READ_LATENCY
 from rtl.memory.scratchpads.ultraram import WORDS, ultraram
+
+LUT_WORDS = 64  # of a memory of UltraScale+'s LUTs that needs no choice among several
 
 
 def block_depths(depth: int) -> list[int]:
@@ -113,10 +115,41 @@ class UltraBank(Bank):
         )
 
 
+class LutBank(Bank):
+    """A bank of LUTs, which answer at once: the first register is the address's, not the word's.
+
+    Each bank has one, so that an address does not reach the LUTs of all banks in one cycle; and
+    an address has fewer bits than a word.
+    """
+
+    def block(self, m: Module, index: int, depth: int, enable: Value, platform: object) -> Value:
+        _, parts, part_bits = self.parameters
+        block = memory.Memory(shape=unsigned(parts * part_bits), depth=depth, init=[])
+        m.submodules[f"block_{index}"] = block
+        write, read = block.write_port(granularity=part_bits), block.read_port(domain="comb")
+        word = Signal.like(self.read_word, reset_less=True, attrs=COPY)
+        m.d.sync += word.eq(Mux(self.read_enable, self.read_word, word))
+        m.d.comb += [
+            write.en.eq(enable),
+            write.addr.eq(self.write_word),
+            write.data.eq(self.write_data),
+            read.addr.eq(word),
+        ]
+        return delayed(m, read.data, 1, name=f"output_{index}")
+
+
 def bank_of(config: EngineConfig, scratchpad: str, depth: int, parts: int, part_bits: int) -> Bank:
     """Make a bank of a scratchpad, of :data:`rtl.config.SCRATCHPADS`."""
-    kind = UltraBank if scratchpad in config.uram else Bank
+    if scratchpad in config.uram:
+        return UltraBank(depth, parts, part_bits)
+    kind = LutBank if lies_in_luts(config, scratchpad, depth) else Bank
     return kind(depth, parts, part_bits)
+
+
+def lies_in_luts(config: EngineConfig, scratchpad: str, depth: int) -> bool:
+    """Whether a bank is a :class:`LutBank`: shallow keys or values, of which there are many."""
+    shallow = scratchpad in ("keys", "values") and depth <= LUT_WORDS
+    return shallow and scratchpad not in config.uram and config.multiplier == "dsp48e2"
 
 
 def split_granule(config: EngineConfig, request: Value) -> tuple[Value, Value]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtl.memory.scratchpads.bank import Bank
+from rtl.memory.scratchpads.bank import LUT_WORDS, Bank, LutBank
 from rtl.resources.memories import (
     MemoryShape,
     bank_blocks,
@@ -62,3 +62,14 @@ def test_memories_of_a_bank(family):
     assert used.bram36 == block_memory(blocks, family) > 0
     assert used.lut >= features["memory_luts"] + features["choice_bits"] > 0
     assert used.ff == features["output_bits"] + features["memory_register_bits"] + 2
+
+
+def test_memories_of_a_bank_of_luts():
+    """A register for the address, and one for the word behind the LUTs."""
+    shape = MemoryShape(LUT_WORDS, 2, 96, addressed=True)
+    used = synthesised(LutBank(shape.depth, shape.parts, shape.part_bits), "xilinx").total
+    features = bank_features([(1, shape)], "xilinx")
+    assert used.bram36 == 0
+    assert used.lut == features["memory_luts"]
+    assert used.ff == features["output_bits"] + features["memory_register_bits"]
+    assert features["memory_register_bits"] == 6  # bits of an address

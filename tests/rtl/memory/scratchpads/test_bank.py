@@ -5,7 +5,7 @@ import random
 import pytest
 
 from rtl.memory.ports import READ_LATENCY
-from rtl.memory.scratchpads.bank import Bank, UltraBank, block_depths, ultra_depths
+from rtl.memory.scratchpads.bank import Bank, LutBank, UltraBank, block_depths, ultra_depths
 from tests.rtl.simulation import simulate
 
 
@@ -24,7 +24,7 @@ def test_depths_of_rows_of_ultrarams():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [Bank, UltraBank])
+@pytest.mark.parametrize("kind", [Bank, LutBank, UltraBank])
 @pytest.mark.parametrize("depth", [2, 3, 4, 5, 6, 7, 24, 4100])
 def test_a_read_per_cycle(depth, kind):
     dut, rng = kind(depth, 2, 4), random.Random(depth)
