@@ -80,7 +80,7 @@ class CalibrateOptions:
     scheduler: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="")] = None
     """Use the workers of this Dask scheduler instead, such as tcp://10.0.0.1:8786."""
     runs: Path = Path("runs")
-    """Keep finished measurements in RUNS/calibration/BOARD."""
+    """Keep finished measurements in RUNS/calibration/BOARD, and modules' resources beside them."""
     out: OptionalPath = None
     """Write, check or refine this calibration file instead of the one beside the board's."""
     json: OptionalPath = None
@@ -120,14 +120,16 @@ def main(options: CalibrateOptions) -> None:
     if options.scheduler:
         with workers(1, options.scheduler):  # not only after minutes of building
             pass
-    folder = options.runs / "calibration" / board.name
+    calibrations = options.runs / "calibration"
+    folder = calibrations / board.name
     if options.quick:
         folder /= "quick"
     with locked(folder):
         if options.restart:
             for name in ("points.txt", "seconds.json"):
                 (folder / name).unlink(missing_ok=True)
-        run = CalibrationRun(board, folder, options.workers, options.scheduler)
+        modules = calibrations / "modules.txt"
+        run = CalibrationRun(board, folder, modules, options.workers, options.scheduler)
         if options.quick:
             known = Calibration.load(file)
             known.require(board)

@@ -43,7 +43,9 @@ class CalibrationRun:
     ----------
     board : Board
     folder : Path
-        Folder of the finished measurements.
+        Folder of the finished measurements of this board.
+    modules : Path
+        File of the modules that were synthesised, which boards share.
     workers : int
         Number of processes on this machine.
     scheduler : str, optional
@@ -52,6 +54,7 @@ class CalibrationRun:
 
     board: Board
     folder: Path
+    modules: Path
     workers: int
     scheduler: str | None = None
 
@@ -137,7 +140,7 @@ class CalibrationRun:
         Each engine is elaborated, which shows its modules; those that are known are not
         synthesised again.
         """
-        points = measurements.engine_points(self.board, engines, self.folder / "modules.txt")
+        points = measurements.engine_points(self.board, engines, self.modules)
         counted = self._values(what.replace(" ", "_"), f"{what}, Yosys", points, KeptResults())
         return [(e, measurements.utilization(v)) for e, v in zip(engines, counted, strict=True)]
 

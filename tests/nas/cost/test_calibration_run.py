@@ -21,7 +21,7 @@ from rtl.timing.latencies import unit_latencies
 def run(monkeypatch, tmp_path):
     monkeypatch.setattr(CalibrationRun, "_build", lambda self, tap: None)
     monkeypatch.setattr(calibration_run.measurements, "rtl_points", lambda *args, **kwargs: [])
-    return CalibrationRun(load_board("sim"), tmp_path, 1)
+    return CalibrationRun(load_board("sim"), tmp_path, tmp_path / "modules.txt", 1)
 
 
 @pytest.mark.parametrize("board", board_names())
