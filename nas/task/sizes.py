@@ -65,14 +65,15 @@ class SpaceSizes(BaseModel):
             raise UserError(f"the space cannot be used: {error}") from None
 
 
-def _sizes_of(space: Space) -> SpaceSizes:
+def sizes_of(space: Space) -> SpaceSizes:
+    """Return the sizes of a space, as a task's file has them."""
     sizes: dict[str, Any] = {name: getattr(space, name) or None for name in SpaceSizes.model_fields}
     return SpaceSizes(**sizes)
 
 
 SIZES = {
-    "digits": _sizes_of(DIGITS),
-    "digits-keep": _sizes_of(KEEPING_DIGITS),
+    "digits": sizes_of(DIGITS),
+    "digits-keep": sizes_of(KEEPING_DIGITS),
     "tiny": SpaceSizes(
         head_dim=64,
         widths=(128, 160, 192),

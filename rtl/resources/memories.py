@@ -218,11 +218,12 @@ def banks(engine: EngineConfig) -> dict[str, Memories]:
         four = IMPORTANCE_LANES * IMPORTANCE.width
         sizes["importance"] = (lanes // IMPORTANCE_LANES, e.select_tokens // lanes, 1, four)
         sizes["places"] = (1, e.select_tokens, 1, PairPlace.as_shape().size)
-    kinds = {
-        unit: {"ultra": unit in e.uram, "addressed": lies_in_luts(e, unit, depth)}
-        for unit, (_, depth, *_) in sizes.items()
-    }
-    return {unit: [(n, MemoryShape(*shape, **kinds[unit]))] for unit, (n, *shape) in sizes.items()}
+    found: dict[str, Memories] = {}
+    for unit, (count, depth, parts, part_bits) in sizes.items():
+        in_luts = lies_in_luts(e, unit, depth)
+        shape = MemoryShape(depth, parts, part_bits, ultra=unit in e.uram, addressed=in_luts)
+        found[unit] = [(count, shape)]
+    return found
 
 
 @lru_cache(maxsize=1)

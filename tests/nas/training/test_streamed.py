@@ -9,7 +9,7 @@ from rich.console import Console
 from nas.data import ImageSet
 from nas.stored import StoredImages
 from nas.task.folder import folder_task, record_of
-from nas.task.sizes import SpaceSizes
+from nas.task.sizes import sizes_of
 from nas.training.batches import Batches
 from nas.training.streamed import StreamedBatches, batches_of
 from nas.training.trainer import Trainer
@@ -23,8 +23,7 @@ def tasks(tmp_path, monkeypatch):
     """Return a folder's task with images in memory, and in their files, read by a process."""
     monkeypatch.setenv("PULSAR_CACHE", str(tmp_path / "cache"))
     record = record_of(fill(tmp_path / "images", 20, size=(8, 8)), patch=4)
-    sizes = {name: getattr(SPACE, name) or None for name in SpaceSizes.model_fields}
-    record = record.model_copy(update={"space": SpaceSizes(**sizes)})
+    record = record.model_copy(update={"space": sizes_of(SPACE)})
     quiet = Console(quiet=True)
     return [folder_task(record, quiet, workers=1, in_memory_bytes=most) for most in (10**9, 0)]
 
