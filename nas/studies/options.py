@@ -64,7 +64,7 @@ class StudyOptions:
 
     tricks: do tricks of other papers help a step? Losses that spread queries and keys, or draw
     attention weights to those of float mode; training on the harder half of the images, or on half
-    of the patches: in a sixth of the recipe's epochs, with the same seeds, subnets and validation
+    of the patches: in a third of the recipe's epochs, with the same seeds, subnets and validation
     images. Writes OUT/tricks-SEED.json. Half an hour on an idle core for three seeds.
 
     rows: which rows should have 8 bits? The trained ViT-S of nox -s vit at equal cycles: rows
