@@ -4,6 +4,7 @@ A new board is a new file here, or anywhere: wherever a board's name is asked fo
 ``.toml`` file will do.
 """
 
+import re
 import shlex
 import tomllib
 from pathlib import Path
@@ -18,12 +19,14 @@ from pydantic import (
     PrivateAttr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 import boards
 from rtl import config
 from rtl.errors import UserError
+from rtl.lib.devices import is_zynq
 
 FOLDER = Path(boards.__file__).parent
 CALIBRATION_SUFFIX = ".calibration.json"  # in place of .toml; nas.cost.calibration reads it
@@ -84,7 +87,7 @@ class BoardMemory(_BoardRecord):
     gigabytes_per_second: Annotated[float, Field(ge=0.01, allow_inf_nan=False)]
     latency_cycles: Annotated[int, Field(ge=1, le=0xFFFF)]
     ports: Annotated[int, Field(ge=1, le=4)] = 1
-    port_bits: Annotated[int, Field(ge=32, le=256, multiple_of=32)] = 128
+    port_bits: Literal[32, 64, 128, 256] = 128
     capacity_bytes: PositiveInt | None = None
     axi_cache: Annotated[int, Field(ge=0, le=0b1111)] = 0b0011
     axi_prot: Annotated[int, Field(ge=0, le=0b111)] = 0b000
@@ -98,6 +101,8 @@ class BoardMemory(_BoardRecord):
 PortName = Literal["HP0", "HP1", "HP2", "HP3"]
 """Ports to memory of a Zynq UltraScale+, which pass the processors' caches by: S_AXI_HPn_FPD."""
 TreeName = Annotated[str, Field(pattern=r"^[\w.*-]+$")]
+MESSAGE_ID = r"[\w.:]+( \w+)?-\d+"
+ADDRESSES = range(0xA000_0000, 0xB000_0000)  # of M_AXI_HPM0_FPD
 PAGE_BYTES = 4096
 LARGEST_BYTES = 65_536  # of the registers
 
@@ -122,25 +127,59 @@ class Zynq(_BoardRecord):
     port_clock_hz : int, optional
         Clock of the ports, where it is not the engine's.
     control_address, control_bytes : int
-        Where the registers lie, behind M_AXI_HPM0_FPD. PYNQ's driver knows this address alone.
+        Where the registers lie, behind M_AXI_HPM0_FPD. Linux's overlay tells the driver of UIO,
+        Vivado's .hwh file that of PYNQ.
     interrupt : int
         Shared interrupt of the GIC: 89, which is bit 0 of pl_ps_irq0 (UG1085, "PS-PL Interrupts").
     buffer_bytes : int
         Memory that u-dma-buf takes from Linux for model and images.
+    accepted : sequence of str
+        Ids of Vivado's critical warnings that do not stop it, such as ``"Board 49-71"``.
     """
 
-    board_part: Annotated[str, Field(pattern=r"^[\w.-]+:[\w.-]+$")]
+    board_part: str
     board_connections: Annotated[str, Field(pattern=r"^[\w.: -]+$")] | None = None
     trees: Annotated[tuple[TreeName, ...], Field(strict=False, min_length=1)]
     ports: Annotated[tuple[PortName, ...], Field(strict=False, min_length=1, max_length=3)]
     port_bits: Literal[32, 64, 128] = 128
     port_clock_hz: Annotated[int, Field(ge=1_000_000, le=333_333_333)] | None = None
-    control_address: Annotated[
-        int, Field(ge=0xA000_0000, lt=0xB000_0000, multiple_of=LARGEST_BYTES)
-    ] = 0xA000_0000
+    control_address: int = ADDRESSES.start
     control_bytes: Literal[4096, 8192, 16_384, 32_768, 65_536] = 4096
     interrupt: Literal[89] = 89
     buffer_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 31, multiple_of=PAGE_BYTES)] = 1 << 27
+    accepted: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+    @field_validator("board_part")
+    @classmethod
+    def _without_version(cls, board_part: str) -> str:
+        if not re.fullmatch(r"[\w.-]+:[\w.-]+", board_part, re.ASCII):
+            raise PydanticCustomError(
+                "board_part",
+                "must be VENDOR:BOARD without a version, such as 'xilinx.com:zcu102'",
+            )
+        return board_part
+
+    @field_validator("control_address")
+    @classmethod
+    def _in_window(cls, address: int) -> int:
+        if address not in ADDRESSES or address % LARGEST_BYTES:
+            raise PydanticCustomError(
+                "control_address",
+                f"must be a multiple of {LARGEST_BYTES:#x} from {ADDRESSES.start:#x} up to"
+                f" {ADDRESSES.stop - LARGEST_BYTES:#x}",
+            )
+        return address
+
+    @field_validator("accepted")
+    @classmethod
+    def _ids(cls, accepted: tuple[str, ...]) -> tuple[str, ...]:
+        for name in accepted:
+            if not re.fullmatch(MESSAGE_ID, name, re.ASCII):
+                raise PydanticCustomError(
+                    "accepted",
+                    f"{name!r} is no id of a message, such as 'Board 49-71' or 'PSU-1'",
+                )
+        return accepted
 
     @field_validator("ports")
     @classmethod
@@ -183,6 +222,15 @@ class Board(_BoardRecord):
     memory: BoardMemory
     zynq: Zynq | None = None
     _file: Path | None = PrivateAttr(None)
+
+    @model_validator(mode="after")
+    def _has_processors(self) -> "Board":
+        if self.zynq and not is_zynq(self.device):
+            raise UserError(
+                f"device = {self.device!r} is no Zynq UltraScale+, such as xczu9eg or xck26, which"
+                " the table [zynq] is for: correct the device, or leave the table out"
+            )
+        return self
 
     @property
     def calibration(self) -> Path | None:
@@ -334,7 +382,7 @@ def _read(file: Path) -> Board:
     try:
         # Some editors begin a file with a byte-order mark, which TOML does not know.
         board = Board.model_validate(tomllib.loads(file.read_text(encoding="utf-8-sig")))
-        config.engine(board.engine)
+        _require_engine(board.engine)
         board._file = file
         return board
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -343,6 +391,13 @@ def _read(file: Path) -> Board:
         raise UserError(f"{file}: {_first_problem(error)}") from None
     except UserError as error:
         raise UserError(f"{file}: {error}") from None
+
+
+def _require_engine(name: str) -> None:
+    try:
+        config.engine(name)
+    except OSError as error:
+        raise UserError(f"engine = {name!r}: {error.strerror}") from None
 
 
 def _first_problem(error: ValidationError) -> str:
@@ -354,4 +409,6 @@ def _first_problem(error: ValidationError) -> str:
         return f"{name} is missing"
     if first["type"] == "extra_forbidden":
         return f"{name} = {first['input']!r}: no such field"
-    return f"{name} = {first['input']!r}: {reason}"
+    value = first["input"]
+    shown = hex(value) if name == "zynq.control_address" and type(value) is int else repr(value)
+    return f"{name} = {shown}: {reason}"

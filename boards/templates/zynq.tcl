@@ -3,8 +3,7 @@
 set here [file dirname [file normalize [info script]]]
 set folder [file join $here ${design}_board]
 set jobs 4
-# Ids of critical warnings that you have looked at and accept, such as {Board 49-71}.
-set accepted {}
+set remedy "if harmless, add ids to 'accepted' in the table \[zynq\] of the board's file"
 
 proc stop {text} {
     puts "ERROR: \[pulsar\] $text"
@@ -14,7 +13,7 @@ proc stop {text} {
 proc stop_on_critical_warnings {step} {
     set count [get_msg_config -count -severity {CRITICAL WARNING}]
     if {$count > 0} {
-        stop "$step: critical warnings above; if they are harmless, add their ids to 'accepted'"
+        stop "$step: critical warnings above, $count of them; $::remedy"
     }
 }
 
@@ -28,7 +27,7 @@ proc finish {run} {
         stop "$run: $line"
     }
     foreach line [lsearch -all -inline -glob $lines "CRITICAL WARNING:*"] {
-        stop "$run: $line; if it is harmless, add its id to 'accepted'"
+        stop "$run: $line; $::remedy"
     }
     if {[get_property PROGRESS [get_runs $run]] ne "100%"} {
         stop "$run: [get_property STATUS [get_runs $run]]"
@@ -179,7 +178,7 @@ stop_on_critical_warnings "implementation"
 launch_runs impl_1 -to_step write_bitstream -jobs $jobs
 finish impl_1
 set bitstream [file join [get_property DIRECTORY [get_runs impl_1]] system_wrapper.bit]
-set handoff [glob [file join $folder *.gen sources_1 bd system hw_handoff system.hwh]]
+set handoff [glob -directory $folder [file join *.gen sources_1 bd system hw_handoff system.hwh]]
 file copy -force $bitstream [file join $here ${design}.bit]
 file copy -force [lindex $handoff 0] [file join $here ${design}.hwh]
 write_hw_platform -fixed -include_bit -force -file [file join $here ${design}.xsa]

@@ -37,12 +37,11 @@ from rtl.console import print_tables
 from rtl.engine import Engine
 from rtl.errors import UserError
 from rtl.files import atomic_write, require_writable, sha256_of
-from rtl.lib.devices import kind_of, primitives_of
+from rtl.lib.devices import is_zynq, kind_of, primitives_of
 from rtl.lib.emit import emit_rtlil
 from rtl.memory.axi import AxiAttributes
 from rtl.resources.room import require_room
 from rtl.soc.ulx3s import BLOCK_RAMS
-from rtl.soc.zynq import is_zynq
 
 PROG = "python -m rtl.build"
 TEMPLATES = Path(boards.__file__).parent / "templates"

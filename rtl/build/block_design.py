@@ -69,6 +69,7 @@ def block_design(board: Board, engine: EngineConfig, design: str) -> str:
         "engine_mhz": _mhz(board.clock_hz),
         "control_address": f"0x{zynq.control_address:X}",
         "control_bytes": zynq.control_bytes,
+        "accepted": " ".join(f"{{{name}}}" for name in zynq.accepted),
     }
     properties = ps_properties(board)
     lines = [

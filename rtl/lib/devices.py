@@ -76,3 +76,8 @@ def primitives_of(device: str) -> Primitives | None:
     """Primitives of a vendor's part, by its name; None where everything is inferred."""
     kind = kind_of(device)
     return kind.primitives if kind else None
+
+
+def is_zynq(device: str) -> bool:
+    """Tell whether a part, by its name in any case, is a Zynq UltraScale+ or on a Kria module."""
+    return re.match(r"x[acq](zu|k2\d)", device.lower()) is not None

@@ -1,7 +1,5 @@
 """AMD's Zynq UltraScale+: an engine behind the names and attributes that its tools know."""
 
-import re
-
 from amaranth.hdl import ClockDomain, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, PureInterface, Signature
@@ -20,11 +18,6 @@ from rtl.soc.pieces import MemoryPorts
 CONTROL, MEMORY = "s_axi_control", "m_axi_memory"
 CONSTANT = {"arid", "rid", "arlock", "awid", "bid", "awlock"}
 """Signals that the ports to memory go without: the engine has one ID, 0, and locks nothing."""
-
-
-def is_zynq(device: str) -> bool:
-    """Tell whether a part, by its name in any case, is a Zynq UltraScale+ or on a Kria module."""
-    return re.match(r"x[acq](zu|k2\d)", device.lower()) is not None
 
 
 class ZynqTop(wiring.Component):

@@ -28,6 +28,7 @@ board_part = "xilinx.com:zcu102"
 trees = ["zynqmp-zcu102-rev*.dtb"]
 ports = ["HP0", "HP1", "HP3"]
 """
+ON_A_ZYNQ = VALID.replace('"part"', '"xczu9eg-ffvb1156-2-e"')
 
 
 @pytest.fixture
@@ -197,6 +198,16 @@ def test_missing_file_is_an_os_error(tmp_path):
             "memory.axi_cache = 19: input should be less than or equal to 15",
         ),
         ("latency_cycles = 50", "", "memory.latency_cycles is missing"),
+        (
+            "= 50",
+            "= 50\nport_bits = 224",
+            "memory.port_bits = 224: input should be 32, 64, 128 or 256",
+        ),
+        (
+            '"TINY"',
+            '"nowhere.json"',
+            "engine = 'nowhere.json': No such file or directory",
+        ),
         ("= 50", "= 50\nports = 5", "memory.ports = 5: input should be less than or equal to 4"),
         (
             "= 6.4",
@@ -237,11 +248,33 @@ def test_wrong_file_names_field_value_and_limit(board_file, old, new, message):
 
 def test_ports_of_a_zynq(tmp_path):
     file = tmp_path / "mine.toml"
-    file.write_text(VALID + ZYNQ)
+    file.write_text(ON_A_ZYNQ + ZYNQ)
     zynq = load_board(str(file)).require_zynq()
     assert zynq.ports == ("HP0", "HP1", "HP3")
     assert zynq.bytes_per_second(200_000_000) == 3 * 16 * 200_000_000
     assert (zynq.control_address, zynq.control_bytes) == (0xA000_0000, 4096)
+    assert zynq.accepted == ()
+
+
+def test_critical_warnings_that_are_accepted(tmp_path):
+    ids = ("Board 49-71", "PSU-1", "DRC NSTD-1", "xilinx.com:ip:smartconnect:1.0-1")
+    file = tmp_path / "mine.toml"
+    file.write_text(f"{ON_A_ZYNQ}{ZYNQ}accepted = {list(ids)}\n")
+    assert load_board(str(file)).require_zynq().accepted == ids
+
+
+@pytest.mark.parametrize("device", ["LFE5U-85F-6BG381C", "xc7z020clg400-1", "xcz9eg", "xcku5p"])
+def test_the_table_is_for_a_zynq_alone(tmp_path, device):
+    file = tmp_path / "mine.toml"
+    file.write_text(VALID.replace('"part"', f'"{device}"') + ZYNQ)
+    with pytest.raises(UserError) as error:
+        load_board(str(file))
+    assert str(error.value) == (
+        f"{file}: device = {device!r} is no Zynq UltraScale+, such as xczu9eg or xck26, which the"
+        " table [zynq] is for: correct the device, or leave the table out"
+    )
+    file.write_text(VALID.replace('"part"', f'"{device}"'))
+    assert load_board(str(file)).zynq is None
 
 
 @pytest.mark.parametrize(
@@ -256,21 +289,47 @@ def test_ports_of_a_zynq(tmp_path):
         (
             "ports",
             "control_address = 0xA000_1000\nports",
-            "zynq.control_address = 2684358656: input should be a multiple of 65536",
+            "zynq.control_address = 0xa0001000: must be a multiple of 0x10000 from 0xa0000000 up to"
+            " 0xafff0000",
         ),
         (
             "ports",
             "control_address = 0x8000_0000\nports",
-            "zynq.control_address = 2147483648: input should be greater than or equal to 2684354",
+            "zynq.control_address = 0x80000000: must be a multiple of 0x10000 from 0xa0000000 up",
         ),
-        ("xilinx.com:", "", "zynq.board_part = 'zcu102': string should match pattern"),
+        (
+            "ports",
+            "control_address = 0xB000_0000\nports",
+            "zynq.control_address = 0xb0000000: must",
+        ),
+        (
+            "ports",
+            "control_address = 'a'\nports",
+            "zynq.control_address = 'a': input should be a v",
+        ),
+        (
+            "xilinx.com:",
+            "",
+            "zynq.board_part = 'zcu102': must be VENDOR:BOARD without a version, su",
+        ),
+        ('zcu102"', 'zcu102:part0:3.4"', "zynq.board_part = 'xilinx.com:zcu102:part0:3.4': must"),
+        (
+            "ports",
+            "accepted = ['Board']\nports",
+            "zynq.accepted = ['Board']: 'Board' is no id of a",
+        ),
+        (
+            "ports",
+            "accepted = ['A 1-2} x']\nports",
+            "zynq.accepted = ['A 1-2} x']: 'A 1-2} x' is no",
+        ),
         ('trees = ["zynqmp-zcu102-rev*.dtb"]', "", "zynq.trees is missing"),
     ],
 )
 def test_a_wrong_table_names_field_and_limit(tmp_path, old, new, message):
     assert old in ZYNQ
     file = tmp_path / "mine.toml"
-    file.write_text(VALID + ZYNQ.replace(old, new, 1))
+    file.write_text(ON_A_ZYNQ + ZYNQ.replace(old, new, 1))
     with pytest.raises(UserError) as error:
         load_board(str(file))
     assert str(error.value).startswith(f"{file}: {message}")

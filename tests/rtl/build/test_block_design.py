@@ -186,6 +186,23 @@ def test_several_ports(tmp_path):
 
 
 @pytest.mark.zynq
+def test_critical_warnings_that_are_accepted(tmp_path):
+    ids = ("Board 49-71", "PSU-1", "xilinx.com:ip:smartconnect:1.0-1")
+    ended = run(prepared(tmp_path, with_table(accepted=ids), engine_of(512)))
+    assert [name.strip("{}") for name in did(ended, "message")] == list(ids)
+
+
+@pytest.mark.zynq
+@pytest.mark.parametrize("name", ["a[1]", "a{b", "a b", "a$b", "a*"])
+def test_folders_with_any_name(tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    ended = run(prepared(folder, with_table(ports=("HP0",)), engine_of(512)))
+    assert did(ended, "message") == []
+    assert (folder / f"{DESIGN}.hwh").is_file()
+
+
+@pytest.mark.zynq
 def test_clocks_that_the_processors_give_are_said(script):
     ended = run(script, "CLOCK=142.86")
     assert "Clock PL0: 150 MHz asked for, 142.86 MHz given\n" in ended.stdout
@@ -208,8 +225,11 @@ def test_other_ports(tmp_path, port):
         ("WIDTH=64", "ps/S_AXI_HP0_FPD is 64 bits wide, not 128: memory would return garbage"),
         ("PROGRESS=50%", "synth_1: stopped"),
         ("LOG=ERROR: [Synth 8-439] x", "synth_1: ERROR: [Synth 8-439] x"),
-        ("LOG=CRITICAL WARNING: [A 1] x", "synth_1: CRITICAL WARNING: [A 1] x; if it is harmless"),
-        ("CRITICAL=1", "block design: critical warnings above; if they are harmless, add their"),
+        (
+            "LOG=CRITICAL WARNING: [A 1] x",
+            "synth_1: CRITICAL WARNING: [A 1] x; if harmless, add id",
+        ),
+        ("CRITICAL=1", "block design: critical warnings above, 1 of them; if harmless, add ids"),
         ("PARTS=", "Vivado has no board files of xilinx.com:zcu102: add them in Tools, Vivado"),
     ],
 )

@@ -65,7 +65,10 @@ proc get_board_parts {args} {
     note board_part [lindex $rest 0]
     return $::Fault(PARTS)
 }
-proc set_msg_config {args} { options $args {-id -new_severity} {} }
+proc set_msg_config {args} {
+    lassign [options $args {-id -new_severity} {}] found rest
+    note message [option $found -id]
+}
 proc get_msg_config {args} { options $args -severity -count; return $::Fault(CRITICAL) }
 proc add_files {args} {
     lassign [options $args {} -norecurse] found rest

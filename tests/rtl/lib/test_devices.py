@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtl.lib.devices import KINDS, Primitives, kind_of, primitives_of
+from rtl.lib.devices import KINDS, Primitives, is_zynq, kind_of, primitives_of
 
 ULTRASCALE, ECP5 = KINDS[:2]
 
@@ -41,3 +41,21 @@ def test_who_is_counted_and_has_a_script_for_vivado():
     assert [kind.name for kind in KINDS if not kind.is_amd] == [
         "Lattice ECP5", "Gowin", "Lattice iCE40", "Lattice Nexus", "Altera Cyclone",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("part", "zynq"),
+    [
+        ("xczu9eg-ffvb1156-2-e", True),
+        ("XCZU7EV-FFVC1156-2-E", True),
+        ("xck26-sfvc784-2LV-c", True),
+        ("xazu5ev-sfvc784-1-i", True),
+        ("xcku040-ffva1156-2-e", False),
+        ("xcvu9p-flga2104-2-i", False),
+        ("xc7z020clg400-1", False),
+        ("LFE5U-85F-6BG381C", False),
+    ],
+)
+def test_which_parts_are_a_zynq(part, zynq):
+    assert is_zynq(part) == zynq
+    assert not zynq or kind_of(part) is ULTRASCALE

@@ -1,12 +1,9 @@
 # amaranth: UnusedElaboratable=no
 """The top of a Zynq: names and attributes, as AMD's rules for module references want them."""
 
-import pytest
-
 from rtl.config import TINY, ZCU102
-from rtl.lib.devices import kind_of
 from rtl.soc.pieces import MemoryPorts
-from rtl.soc.zynq import ZynqTop, is_zynq
+from rtl.soc.zynq import ZynqTop
 
 AXI4_REQUIRED = {  # of a manager, by IHI 0022, tables A10-1 and A10-2
     "awaddr", "awvalid", "awready", "wdata", "wlast", "wvalid", "wready", "bvalid", "bready",
@@ -85,21 +82,3 @@ def test_one_port_behind_an_interleaver_has_the_plain_name():
     top = ZynqTop(ZCU102, "zcu102", MemoryPorts(1, 32))
     sizes = parameters_of(top, "m_axi_memory_araddr")
     assert (sizes["DATA_WIDTH"], sizes["MAX_BURST_LENGTH"]) == ("256", "8")
-
-
-@pytest.mark.parametrize(
-    ("part", "zynq"),
-    [
-        ("xczu9eg-ffvb1156-2-e", True),
-        ("XCZU7EV-FFVC1156-2-E", True),
-        ("xck26-sfvc784-2LV-c", True),
-        ("xazu5ev-sfvc784-1-i", True),
-        ("xcku040-ffva1156-2-e", False),
-        ("xcvu9p-flga2104-2-i", False),
-        ("xc7z020clg400-1", False),
-        ("LFE5U-85F-6BG381C", False),
-    ],
-)
-def test_which_parts_are_a_zynq(part, zynq):
-    assert is_zynq(part) == zynq
-    assert not zynq or kind_of(part).is_amd
