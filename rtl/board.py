@@ -165,8 +165,12 @@ class Zynq(_BoardRecord):
         if address not in ADDRESSES or address % LARGEST_BYTES:
             raise PydanticCustomError(
                 "control_address",
-                f"must be a multiple of {LARGEST_BYTES:#x} from {ADDRESSES.start:#x} up to"
-                f" {ADDRESSES.stop - LARGEST_BYTES:#x}",
+                "must be a multiple of {step} from {first} up to {last}",
+                {
+                    "step": hex(LARGEST_BYTES),
+                    "first": hex(ADDRESSES.start),
+                    "last": hex(ADDRESSES.stop - LARGEST_BYTES),
+                },
             )
         return address
 
@@ -177,7 +181,8 @@ class Zynq(_BoardRecord):
             if not re.fullmatch(MESSAGE_ID, name, re.ASCII):
                 raise PydanticCustomError(
                     "accepted",
-                    f"{name!r} is no id of a message, such as 'Board 49-71' or 'PSU-1'",
+                    "'{name}' is no id of a message, such as 'Board 49-71' or 'PSU-1'",
+                    {"name": name},
                 )
         return accepted
 

@@ -3,6 +3,7 @@
 - :mod:`rtl.build.verilog`, :mod:`rtl.build.zynq`: Verilog, and that of a Zynq's top
 - :mod:`rtl.build.block_design`, :mod:`rtl.build.overlay`: a Zynq's board, for Vivado and for Linux
 - :mod:`rtl.build.vivado`: Vivado, where it is on PATH
+- :mod:`rtl.build.child`: a program that ends with the command
 - :mod:`rtl.build.synthesis`: resources, counted by Yosys
 - :mod:`rtl.build.netlist`: levels of logic between registers
 - :mod:`rtl.build.route`, :mod:`rtl.build.bitstream`: an ECP5, placed and routed, without a vendor

@@ -30,7 +30,14 @@ from rtl.build.tables import (
     resources_table,
 )
 from rtl.build.verilog import require_yosys, verilog_of
-from rtl.build.vivado import PRODUCTS, find_vivado, not_run, run_script, version_of
+from rtl.build.vivado import (
+    PRODUCTS,
+    find_vivado,
+    not_run,
+    products_of,
+    run_script,
+    version_of,
+)
 from rtl.build.zynq import memory_ports, zynq_verilog
 from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
 from rtl.console import print_tables
@@ -47,6 +54,7 @@ PROG = "python -m rtl.build"
 TEMPLATES = Path(boards.__file__).parent / "templates"
 SCHEMA = 1
 TRACED = 100  # paths in the report
+SOURCES = (".v", "_top.v", "_board.tcl")  # of a bitstream
 FAN_OUTS = 10  # nets with the most loads, in the table and in the report
 
 
@@ -128,8 +136,10 @@ def main(options: BuildOptions) -> int:
     board = board.with_ports_for(engine.memory_bytes)
     design = f"pulsar_{engine.name}"
     reports = [options.out / f"{design}.json", *([options.json] if options.json else [])]
-    for file in reports:
+    script = options.out / f"{design}_board.tcl"
+    for file in [*reports, *_targets(options, board, design)]:
         require_writable(file)
+    memory_ports(board, engine)  # refuses ports that cannot carry the engine's beats
     require_yosys()
     if options.synthesis:
         family_of(board.device)  # refuses devices whose cells nobody counts
@@ -173,26 +183,22 @@ def main(options: BuildOptions) -> int:
     for problem in (report.get("excess"), report["narrow_ports"]):
         if problem:
             print(f"{PROG}: warning: {problem}", file=sys.stderr)
+    _save(report, watch, reports)  # what follows takes long, and may fail
     routed = None
     if has_bitstream:
         target, routed = build_bitstream(board, engine, options.out, options.seed, watch.step)
         files.append(target)
         report["bitstream"] = routed.report()
         print(f"Bitstream: {summary(routed)}")
-    script = options.out / f"{design}_board.tcl"
     if vivado:
         with watch.step("vivado_s", "Block design, place and route (Vivado), hours"):
-            run_script(vivado, script)
-        files += [options.out / f"{design}.{suffix}" for suffix in PRODUCTS]
+            files += run_script(vivado, script)
         print(f"Vivado's reports: {options.out / design}_board_*.rpt, for python -m nas.calibrate")
     elif board.zynq:
         print(not_run(script, "no Vivado on PATH" if options.bitstream else "--no-bitstream"))
     elif is_zynq(board.device):
         print(f"No block design and no overlay: {_problem(board.require_zynq)}")
-    report |= watch.seconds | {"elapsed_s": round(sum(watch.seconds.values()), 1)}
-    for target in reports:
-        with atomic_write(target, "w") as file:
-            json.dump(report, file, indent=2)
+    _save(report, watch, reports)
     times = ", ".join(f"{name[:-2]} {value:g} s" for name, value in watch.seconds.items())
     print(f"Wrote {', '.join(map(str, [*files, *reports]))} ({times})")
     return int(routed is not None and not routed.timing_met)
@@ -213,6 +219,35 @@ def _vivado(board: Board, engine: config.EngineConfig, options: BuildOptions) ->
     elif options.require_bitstream:
         raise UserError("no Vivado on PATH: source its settings64.sh, or no --require-bitstream")
     return program
+
+
+def _suffixes(board: Board) -> list[str]:
+    """Return how the names of the files end that are written for a board's device."""
+    kind = kind_of(board.device)
+    return [
+        ".v",
+        *(["_top.v"] if is_zynq(board.device) else []),
+        *([".tcl", ".xdc"] if kind and kind.is_amd else []),
+        *(["_board.tcl", ".dtso"] if board.zynq else []),
+    ]
+
+
+def _targets(options: BuildOptions, board: Board, design: str) -> list[Path]:
+    """Return all files but the reports that a run may write."""
+    suffixes = _suffixes(board)
+    if options.bitstream and board.name in TOPS:
+        suffixes.append(".bit")
+    elif options.bitstream and board.zynq:
+        suffixes += ["_board.log", *(f".{suffix}" for suffix in PRODUCTS)]
+    return [options.out / f"{design}{suffix}" for suffix in suffixes]
+
+
+def _save(report: dict, watch: Stopwatch, targets: list[Path]) -> None:
+    """Write the report as far as it goes."""
+    times = watch.seconds | {"elapsed_s": round(sum(watch.seconds.values()), 1)}
+    for target in targets:
+        with atomic_write(target, "w") as file:
+            json.dump(report | times, file, indent=2)
 
 
 def _counts(used: Utilization, board: Board) -> dict:
@@ -253,27 +288,37 @@ def _timing(levels: Levels, blocks: Unregistered, widest: list[FanOut]) -> dict:
 def _write_files(
     out: Path, design: str, verilog: str, board: Board, engine: config.EngineConfig
 ) -> list[Path]:
+    """Write them; a bitstream that was made of other Verilog is removed, and that is said."""
     values = {
         "design": design,
         "device": board.device,
         "clock_mhz": f"{board.clock_hz / 1e6:g}",
         "period_ns": f"{1e9 / board.clock_hz:.3f}",
     }
-    texts = {f"{design}.v": verilog}
-    if is_zynq(board.device):
-        texts[f"{design}_top.v"] = zynq_verilog(engine, design, memory_ports(board, engine))
-    kind = kind_of(board.device)
-    if kind and kind.is_amd:
-        for suffix, template in (("tcl", "vivado.tcl"), ("xdc", "timing.xdc")):
-            text = Template((TEMPLATES / template).read_text()).substitute(values)
-            texts[f"{design}.{suffix}"] = text
-    if board.zynq:
-        texts[f"{design}_board.tcl"] = block_design(board, engine, design)
-        texts[f"{design}.dtso"] = overlay(board, design)
-    for name, text in texts.items():
-        with atomic_write(out / name, "w") as file:
+    text_of = {
+        ".v": lambda: verilog,
+        "_top.v": lambda: zynq_verilog(engine, design, memory_ports(board, engine)),
+        ".tcl": lambda: Template((TEMPLATES / "vivado.tcl").read_text()).substitute(values),
+        ".xdc": lambda: Template((TEMPLATES / "timing.xdc").read_text()).substitute(values),
+        "_board.tcl": lambda: block_design(board, engine, design),
+        ".dtso": lambda: overlay(board, design),
+    }
+    texts = {suffix: text_of[suffix]() for suffix in _suffixes(board)}
+    sources = {out / f"{design}{suffix}": texts.get(suffix) for suffix in SOURCES}
+    stale = [file for file in products_of(out / f"{design}_board.tcl") if file.is_file()]
+    if stale and any(_content(file) != text for file, text in sources.items()):
+        for file in stale:
+            file.unlink()
+        print(f"Removed, as made of other Verilog: {', '.join(map(str, stale))}")
+    files = {out / f"{design}{suffix}": text for suffix, text in texts.items()}
+    for target, text in files.items():
+        with atomic_write(target, "w") as file:
             file.write(text)
-    return [out / name for name in texts]
+    return list(files)
+
+
+def _content(file: Path) -> str | None:
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
 
 
 if __name__ == "__main__":

@@ -2,21 +2,25 @@
 
 import re
 import shutil
+import signal
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
+from rtl.build.child import run_child
 from rtl.errors import ToolError, UserError
 
 PROGRAM = "vivado"
 FIRST, LAST = (2022, 1), (2025, 2)
 """Releases that the scripts are written for, by their documentation (UG835)."""
 PRODUCTS = ("bit", "hwh", "xsa")
+VERSION_S = 60.0  # in which it must have told its version
 
 
 def find_vivado() -> Path | None:
     """Return the path of Vivado, None where it is not on PATH."""
     found = shutil.which(PROGRAM)
-    return Path(found) if found else None
+    return Path(found).absolute() if found else None  # scripts run in a folder of their own
 
 
 def version_of(program: Path) -> str:
@@ -29,9 +33,11 @@ def version_of(program: Path) -> str:
     """
     remedy = "run the script by hand, and add --no-bitstream here"
     try:
-        said = subprocess.run([program, "-version"], capture_output=True, text=True, check=False)
+        said = run_child([program, "-version"], limit_s=VERSION_S)
     except OSError as error:
         raise UserError(f"{program}: {error.strerror}: {remedy}") from None
+    except subprocess.TimeoutExpired:
+        raise UserError(f"{program} -version took more than {VERSION_S:g} s: {remedy}") from None
     found = re.search(r"vivado v(\d{4})\.(\d)", said.stdout, re.IGNORECASE)
     if not found:
         first = (said.stdout or said.stderr).strip().partition("\n")[0]
@@ -45,38 +51,72 @@ def version_of(program: Path) -> str:
     return _text(release)
 
 
-def run_script(program: Path, script: Path) -> None:
-    """Run a script in its own folder; the log lies beside it.
+def products_of(script: Path) -> list[Path]:
+    """Return the paths of what a board's script makes: bitstream, description, platform."""
+    name = script.name.removesuffix("_board.tcl")
+    return [script.with_name(f"{name}.{suffix}") for suffix in PRODUCTS]
+
+
+def run_script(program: Path, script: Path) -> list[Path]:
+    """Run a script in its own folder, and return its products; the log lies beside it.
+
+    Products and log of an earlier run are removed first, so that none is taken for this one's.
 
     Raises
     ------
     ToolError
-        If Vivado fails, or leaves no bitstream: the log's first error in a line.
+        If Vivado fails (says why in a line), or leaves no bitstream.
     """
-    script = script.resolve()
-    log = script.with_suffix(".log")
-    arguments = ["-mode", "batch", "-nojournal", "-log", log, "-source", script]
-    ended = subprocess.run(
-        [program, *arguments], cwd=script.parent, capture_output=True, text=True, check=False
-    )
+    folder, log = script.parent.resolve(), script.resolve().with_suffix(".log")
+    for file in (log, *products_of(script)):
+        file.unlink(missing_ok=True)
+    words = [program, "-mode", "batch", "-nojournal", "-log", log.name, "-source", script.name]
+    ended = run_child(words, folder=folder)
+    if not log.is_file():
+        log.write_text(ended.stdout + ended.stderr, encoding="utf-8")
     if ended.returncode:
-        said = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ended.stdout
-        raise ToolError(f"Vivado: {first_error(said + ended.stderr)} ({log})")
+        said = log.read_text(encoding="utf-8", errors="replace") + ended.stderr
+        raise ToolError(f"Vivado: {reason(said, ended.returncode)} ({log})")
+    missing = ", ".join(file.name for file in products_of(script) if not file.is_file())
+    if missing:
+        raise ToolError(f"Vivado: it ended without an error, and without {missing} ({log})")
+    return products_of(script)
 
 
-def first_error(log: str) -> str:
-    """Return the first line of a log that is an error, or its last one."""
+def reason(log: str, code: int) -> str:
+    """Say in a line why Vivado failed: a signal, the log's first error, what Tcl says, or its end.
+
+    A shell's exit code is 128 more than the number of a signal.
+    """
+    signals = {each.value: each.name for each in signal.Signals}
+    name = signals.get(-code if code < 0 else code - 128)
+    if name:
+        return f"ended by {name}" + (": is there enough memory?" if name == "SIGKILL" else "")
+    error = _first_error(log)
+    if "critical warnings" in error:
+        ids = dict.fromkeys(re.findall(r"^CRITICAL WARNING: \[(.+?)\]", log, re.MULTILINE))
+        error += f": {', '.join(ids)}" if ids else ""
+    return error
+
+
+def _first_error(log: str) -> str:
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("ERROR:")]
-    return (errors or lines[-1:] or ["it failed without a word"])[0]
+    errors = [line for line in lines if line.startswith("ERROR")]
+    of_tcl = [line for line, after in pairwise(lines) if after == "while executing"]
+    others = [line for line in lines if not line.startswith("INFO")]
+    return (errors or of_tcl or others[-1:] or ["it failed without a word"])[0]
 
 
 def not_run(script: Path, why: str) -> str:
     """Say in a line what was not run, and what is missing because of it."""
-    files = ", ".join(script.name.replace("_board.tcl", f".{suffix}") for suffix in PRODUCTS)
+    products = products_of(script)
+    names = ", ".join(file.name for file in products)
+    said = f"Not run ({why}): vivado -mode batch -source {script}. "
+    if all(file.is_file() for file in products):
+        return f"{said}The {names} there are of an earlier run, of the same Verilog."
     return (
-        f"Not run ({why}): vivado -mode batch -source {script}. So there is no {files}, and clock,"
-        " resources and power after place and route are not known."
+        f"{said}So there is no {names}, and clock, resources and power after place and route are"
+        " not known."
     )
 
 

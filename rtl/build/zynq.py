@@ -1,7 +1,7 @@
 """Verilog of the top for a Zynq UltraScale+."""
 
 from rtl.board import Board
-from rtl.build.block_design import engine_port_bits
+from rtl.build.block_design import engine_port_bits, port_clock_hz
 from rtl.build.verilog import annotated, verilog_of
 from rtl.config import EngineConfig
 from rtl.errors import UserError
@@ -26,8 +26,10 @@ def memory_ports(board: Board, engine: EngineConfig) -> MemoryPorts | None:
         Interleaver.check(engine.memory_bytes, ports)
     except ValueError as error:
         raise UserError(
-            f"board {board.name!r}, engine {engine.name!r}: [zynq] {error}: take one port,"
-            " or another port_bits or port_clock_hz"
+            f"board {board.name!r}, engine {engine.name!r}: {', '.join(board.zynq.ports)} of"
+            f" {board.zynq.port_bits} bits at {port_clock_hz(board) / 1e6:g} MHz are"
+            f" {engine_port_bits(board, engine)} bits at the engine's {board.clock_hz / 1e6:g} MHz:"
+            f" {error}: take one port, or another port_bits or port_clock_hz"
         ) from None
     return ports
 

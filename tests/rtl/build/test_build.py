@@ -222,13 +222,20 @@ def test_vivado_is_run(monkeypatch, tmp_path, capsys):
     """What runs in its place finds the script, and a failed run ends with its error."""
     program = tmp_path / "vivado"
     script = "pulsar_small_board.tcl"
-    program.write_text(f"#!/bin/sh\necho Vivado v2024.1\ntest $1 = -version || test -f {script}\n")
+    made = "touch pulsar_small.bit pulsar_small.hwh pulsar_small.xsa"
+    program.write_text(
+        "#!/bin/sh\necho Vivado v2024.1\ntest $1 = -version && exit\n"
+        f"test -f {script} && test -f pulsar_small.json && {made}\n"
+    )
     program.chmod(0o755)
     monkeypatch.setattr(build, "find_vivado", lambda: program)
-    args = ("--board", "zcu102", "--engine", "small", "--no-synthesis", "--out", str(tmp_path))
+    monkeypatch.setattr(build, "synthesise", used(lut=1000))
+    args = ("--board", "zcu102", "--engine", "small", "--out", str(tmp_path))
     assert run(*args, "--require-bitstream") == 0
     assert f"{tmp_path / 'pulsar_small.xsa'}" in capsys.readouterr().out
-    assert "vivado_s" in json.loads((tmp_path / "pulsar_small.json").read_text())
+    report = tmp_path / "pulsar_small.json"
+    assert "vivado_s" in json.loads(report.read_text())
+    report.unlink()
     program.write_text(
         "#!/bin/sh\necho Vivado v2024.1\ntest $1 = -version && exit\necho ERROR: no part; exit 1\n"
     )
@@ -236,10 +243,39 @@ def test_vivado_is_run(monkeypatch, tmp_path, capsys):
     error = capsys.readouterr().err
     log = (tmp_path / script).with_suffix(".log")
     assert error == f"{PROG}: error: Vivado: ERROR: no part ({log})\n"
+    assert not (tmp_path / "pulsar_small.bit").exists()
+    assert json.loads(report.read_text())["lut"] == 1000  # what was counted before is not lost
+    program.write_text("#!/bin/sh\necho Vivado v2024.1\n")
+    assert run(*args) == 1
+    assert "it ended without an error, and without pulsar_small.bit, pu" in capsys.readouterr().err
     program.write_text("#!/bin/sh\necho Vivado v1.0\n")
     monkeypatch.setattr(build, "emit_rtlil", None)  # nothing long is begun
     assert run(*args) == 2
     assert "which is no known version" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_bitstream_of_other_verilog_is_removed(monkeypatch, tmp_path, capsys):
+    """One of the same Verilog, which took hours, stays."""
+    args = ("--board", "zcu102", "--engine", "small", "--no-synthesis", "--no-bitstream")
+    args = (*args, "--out", str(tmp_path))
+    products = [tmp_path / f"pulsar_small.{suffix}" for suffix in ("bit", "hwh", "xsa")]
+    removed = f"Removed, as made of other Verilog: {', '.join(map(str, products))}\n"
+
+    def left() -> list[bool]:
+        return [file.exists() for file in products]
+
+    for file in products:
+        file.touch()
+    assert run(*args) == 0
+    assert removed in capsys.readouterr().out and not any(left())
+    for file in products:
+        file.touch()
+    assert run(*args) == 0
+    assert "are of an earlier run, of the same Verilog" in capsys.readouterr().out and all(left())
+    monkeypatch.setattr(build, "verilog_of", lambda *_, **__: "module")
+    assert run(*args) == 0
+    assert removed in capsys.readouterr().out and not any(left())
 
 
 @pytest.mark.parametrize(
@@ -332,12 +368,22 @@ def test_wrong_input_is_one_line(args, message, tmp_path, capsys):
     assert lines[0].startswith(f"{PROG}: error: {message}")
 
 
-def test_a_folder_that_may_not_be_written(monkeypatch, tmp_path, capsys):
-    (tmp_path / "pulsar_tiny.json").mkdir()  # in the way; root may write everywhere
+@pytest.mark.parametrize(
+    ("board", "suffixes"),
+    [
+        ("sim", (".json", ".v")),
+        ("ulx3s", (".v", ".bit")),
+        ("zcu102", (".v", "_top.v", ".tcl", ".xdc", "_board.tcl", ".dtso", "_board.log", ".xsa")),
+    ],
+)
+def test_files_that_may_not_be_written(board, suffixes, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(build, "emit_rtlil", None)  # nothing long is begun
-    assert run("--out", str(tmp_path)) == 2
-    error = f"{PROG}: error: Is a directory: {tmp_path / 'pulsar_tiny.json'}\n"
-    assert capsys.readouterr().err == error
+    for suffix in suffixes:
+        target = tmp_path / suffix / f"pulsar_tiny{suffix}"
+        target.mkdir(parents=True)  # in the way; root may write everywhere
+        assert run("--board", board, "--engine", "tiny", "--out", str(target.parent)) == 2
+        assert capsys.readouterr().err == f"{PROG}: error: Is a directory: {target}\n"
+        assert [file.name for file in target.parent.iterdir()] == [target.name]
 
 
 def test_a_device_whose_cells_nobody_counts(monkeypatch, tmp_path, capsys):

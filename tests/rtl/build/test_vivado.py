@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rtl.build.vivado import find_vivado, first_error, not_run, run_script, version_of
+from rtl.build import vivado
+from rtl.build.vivado import find_vivado, not_run, reason, run_script, version_of
 from rtl.errors import ToolError, UserError
 
 LOG = """\
@@ -14,6 +15,21 @@ WARNING: [Synth 8-7080] Parallel synthesis criteria is not met
 ERROR: [Synth 8-439] module 'pulsar' not found
 ERROR: [Common 17-69] Command failed: Synthesis failed
 INFO: [Common 17-206] Exiting Vivado at Mon
+"""
+
+TCL = """\
+# open x
+couldn't open "x": no such file or directory
+    while executing
+"open x"
+    (file "pulsar_x_board.tcl" line 1)
+INFO: [Common 17-206] Exiting Vivado at Mon
+"""
+CRITICAL = """\
+CRITICAL WARNING: [Board 49-71] a
+CRITICAL WARNING: [PSU-1] b
+CRITICAL WARNING: [Board 49-71] c
+ERROR: [pulsar] critical warnings above
 """
 
 
@@ -67,33 +83,100 @@ def test_a_program_that_does_not_start(tmp_path):
         version_of(tmp_path / "vivado")
 
 
-def test_the_first_error_of_a_log():
-    assert first_error(LOG) == "ERROR: [Synth 8-439] module 'pulsar' not found"
-    assert first_error("a\nb\n\n") == "b"
-    assert first_error("") == "it failed without a word"
+def test_a_program_that_does_not_tell_its_version(program, monkeypatch):
+    monkeypatch.setattr(vivado, "VERSION_S", 0.2)
+    path = program("sleep 600")
+    with pytest.raises(UserError) as error:
+        version_of(path)
+    assert str(error.value).startswith(f"{path} -version took more than 0.2 s: run the script by h")
+
+
+def test_a_version_beside_bytes_that_are_no_text(program):
+    assert version_of(program(r"printf 'Vivado v2024.1 \374\n'")) == "2024.1"
+
+
+@pytest.mark.parametrize(
+    ("log", "code", "said"),
+    [
+        (LOG, 1, "ERROR: [Synth 8-439] module 'pulsar' not found"),
+        ("a\nb\n\n", 1, "b"),
+        ("a\nINFO: [Common 17-206] Exiting\n", 1, "a"),
+        ("INFO: [Common 17-206] Exiting\n", 1, "it failed without a word"),
+        ("", 1, "it failed without a word"),
+        (TCL, 1, 'couldn\'t open "x": no such file or directory'),
+        ("INFO: loading\n", -9, "ended by SIGKILL: is there enough memory?"),
+        (LOG, 128 + 11, "ended by SIGSEGV"),  # as a shell says it
+        (CRITICAL, 1, "ERROR: [pulsar] critical warnings above: Board 49-71, PSU-1"),
+    ],
+)
+def test_why_it_failed(log, code, said):
+    assert reason(log, code) == said
+
+
+SCRIPT = "pulsar_x_board.tcl"
+
+
+def files_of(folder: Path, *suffixes: str) -> list[Path]:
+    """Make files of a run."""
+    for suffix in suffixes:
+        (folder / f"pulsar_x{suffix}").write_text(f"old {suffix}")
+    return [folder / f"pulsar_x{suffix}" for suffix in suffixes]
 
 
 def test_a_run_that_fails(program, tmp_path):
     """The log is named, and its first error said, not its last line."""
-    script = tmp_path / "design_board.tcl"
-    script.write_text("")
     (tmp_path / "text").write_text(LOG)
     path = program("cp text $5", "exit 1")  # -mode batch -nojournal -log LOG
     with pytest.raises(ToolError) as error:
-        run_script(path, script)
-    log = tmp_path / "design_board.log"
+        run_script(path, tmp_path / SCRIPT)
+    log = tmp_path / "pulsar_x_board.log"
     assert str(error.value) == f"Vivado: ERROR: [Synth 8-439] module 'pulsar' not found ({log})"
 
 
 def test_a_run_that_leaves_no_log(program, tmp_path):
-    with pytest.raises(ToolError, match=r"^Vivado: no licence \(.*design_board.log\)$"):
-        run_script(program("echo no licence >&2; exit 7"), tmp_path / "design_board.tcl")
+    """What it printed becomes the log."""
+    with pytest.raises(ToolError, match=r"^Vivado: no licence \(.*pulsar_x_board.log\)$"):
+        run_script(program("echo no licence >&2; exit 7"), tmp_path / SCRIPT)
+    assert (tmp_path / "pulsar_x_board.log").read_text() == "no licence\n"
 
 
-def test_what_was_not_run_is_said():
-    said = not_run(Path("out/pulsar_tiny_board.tcl"), "no Vivado on PATH")
-    assert said == (
-        "Not run (no Vivado on PATH): vivado -mode batch -source out/pulsar_tiny_board.tcl. So"
-        " there is no pulsar_tiny.bit, pulsar_tiny.hwh, pulsar_tiny.xsa, and clock, resources and"
+def test_nothing_of_an_earlier_run_is_left(program, tmp_path):
+    """Neither its log, whose errors were others, nor its products."""
+    old = files_of(tmp_path, ".bit", ".hwh", ".xsa", "_board.log")
+    with pytest.raises(ToolError, match=r"^Vivado: it failed without a word \("):
+        run_script(program("exit 1"), tmp_path / SCRIPT)
+    assert [file.read_text() for file in old if file.is_file()] == [""]  # the log
+
+
+def test_a_run_without_products_is_an_error(program, tmp_path):
+    files_of(tmp_path, ".bit", ".hwh", ".xsa")
+    path = program("touch pulsar_x.hwh")
+    with pytest.raises(ToolError) as error:
+        run_script(path, tmp_path / SCRIPT)
+    log = tmp_path / "pulsar_x_board.log"
+    missing = "pulsar_x.bit, pulsar_x.xsa"
+    assert str(error.value) == f"Vivado: it ended without an error, and without {missing} ({log})"
+    path.write_text("#!/bin/sh\ntouch pulsar_x.bit pulsar_x.hwh pulsar_x.xsa\n")
+    made = run_script(path, tmp_path / SCRIPT)
+    assert [file.name for file in made] == ["pulsar_x.bit", "pulsar_x.hwh", "pulsar_x.xsa"]
+
+
+@pytest.mark.parametrize("where", ["$5", "/dev/stdout", "/dev/stderr"])
+def test_a_run_that_prints_bytes_that_are_no_text(program, tmp_path, where):
+    path = program(rf"printf 'ERROR: \374\n' > {where}; exit 1")
+    with pytest.raises(ToolError, match=r"^Vivado: ERROR: \ufffd "):
+        run_script(path, tmp_path / SCRIPT)
+
+
+def test_what_was_not_run_is_said(tmp_path):
+    script = tmp_path / SCRIPT
+    assert not_run(script, "no Vivado on PATH") == (
+        f"Not run (no Vivado on PATH): vivado -mode batch -source {script}. So"
+        " there is no pulsar_x.bit, pulsar_x.hwh, pulsar_x.xsa, and clock, resources and"
         " power after place and route are not known."
+    )
+    files_of(tmp_path, ".bit", ".hwh", ".xsa")
+    assert not_run(script, "--no-bitstream") == (
+        f"Not run (--no-bitstream): vivado -mode batch -source {script}. The pulsar_x.bit,"
+        " pulsar_x.hwh, pulsar_x.xsa there are of an earlier run, of the same Verilog."
     )

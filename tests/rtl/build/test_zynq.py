@@ -58,6 +58,14 @@ def test_ports_wider_than_the_engine_s_are_refused():
     board = zcu102(ports=("HP0", "HP3"), port_clock_hz=75_000_000)
     with pytest.raises(UserError, match="bytes must be 4, 8, 16, 32 or 64, not 0: take one port"):
         memory_ports(board, TINY)
+    board = zcu102(ports=("HP0", "HP3")).model_copy(update={"clock_hz": 100_000_000})
+    with pytest.raises(UserError) as error:
+        memory_ports(board, ZCU102)
+    assert str(error.value) == (
+        "board 'zcu102', engine 'zcu102': HP0, HP3 of 128 bits at 300 MHz are 384 bits at the"
+        " engine's 100 MHz: bytes must be 4, 8, 16, 32 or 64, not 48: take one port, or another"
+        " port_bits or port_clock_hz"
+    )
 
 
 @pytest.mark.sim
