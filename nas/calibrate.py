@@ -131,7 +131,7 @@ def main(options: CalibrateOptions) -> None:
         modules = calibrations / "modules.txt"
         run = CalibrationRun(board, folder, modules, options.workers, options.scheduler)
         if options.quick:
-            known = Calibration.load(file)
+            known = Calibration.load(file, board)
             known.require(board)
             check(run, known, options.json)
         else:
@@ -180,7 +180,7 @@ def keep_imports(found: Calibration, file: Path) -> Calibration:
 
 def refine(options: CalibrateOptions, board: Board, file: Path) -> None:
     """Import Vivado's reports into a calibration that is there."""
-    found = Calibration.load(file)
+    found = Calibration.load(file, board)
     found.require(board)
     engine = config.engine(board.engine)
     if options.utilization:

@@ -66,8 +66,8 @@ class Calibration(CalibrationRecord):
     # ------------------------------------------------------------ file
 
     @classmethod
-    def load(cls, path: Path) -> "Calibration":
-        """Read a file.
+    def load(cls, path: Path, board: Board | None = None) -> "Calibration":
+        """Read a file. If it is missing, the remedy names the board.
 
         Raises
         ------
@@ -85,7 +85,10 @@ class Calibration(CalibrationRecord):
                 raise ValueError(f"latency.ranges lacks {min(lacking)!r}")
             return found
         except FileNotFoundError:
-            raise UserError(f"no calibration {path}: python -m nas.calibrate makes it") from None
+            name = board.option if board else "NAME"
+            raise UserError(
+                f"no calibration {path}: python -m nas.calibrate --board {name} makes it"
+            ) from None
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
         except ValidationError as error:

@@ -178,7 +178,7 @@ def test_a_quick_check_notices_another_verilog(workplace, tmp_path, capsys):
 
 def test_a_quick_check_needs_a_calibration(workplace, tmp_path, capsys):
     assert run(tmp_path, "--quick") == 2
-    assert "python -m nas.calibrate makes it" in capsys.readouterr().err
+    assert "python -m nas.calibrate --board sim makes it" in capsys.readouterr().err
 
 
 def test_an_old_calibration_is_named_with_the_remedy(workplace, tmp_path, capsys):
