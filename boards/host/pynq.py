@@ -14,7 +14,8 @@ from boards.host.package import Package
 from boards.host.registers import CONTROL_BITS, IDENTITY, REGISTERS, STATUS_BITS
 from boards.host.transport import Transport
 
-REGISTERS_AT = 0xA000_0000
+BLOCK = "engine"  # in the block design; overlays name it or, behind a slash, its bus
+REGISTERS_AT = 0xA000_0000  # where there is no overlay to say it
 REGISTERS_BYTES = 4096
 LIMIT_S = 2.0
 
@@ -30,7 +31,8 @@ class PynqTransport(Transport):
     Parameters
     ----------
     bitfile : str
-        Bitstream with its .hwh file beside it; empty: what is loaded stays.
+        Bitstream with its .hwh file beside it, which says where the registers are; empty: what is
+        loaded stays, with its registers at ``REGISTERS_AT``.
     memory_bytes : int
         Memory to allocate.
     reload : bool
@@ -46,9 +48,12 @@ class PynqTransport(Transport):
             ) from None
         self._buffer: Any = None
         with _named():
-            self._registers = pynq.MMIO(REGISTERS_AT, REGISTERS_BYTES)
-            if bitfile:
-                overlay = pynq.Overlay(bitfile, download=False)
+            overlay = pynq.Overlay(bitfile, download=False) if bitfile else None
+            address = (
+                _registers_at(overlay.ip_dict, bitfile) if overlay is not None else REGISTERS_AT
+            )
+            self._registers = pynq.MMIO(address, REGISTERS_BYTES)
+            if overlay is not None:
                 if reload and overlay.is_loaded():
                     self._quiet()
                 if reload or not overlay.is_loaded():
@@ -97,6 +102,17 @@ class PynqTransport(Transport):
                     " answer, and a new bitstream would not help; switch the board off and on"
                 )
             self.wait(LIMIT_S)
+
+
+def _registers_at(blocks: dict[str, dict], bitfile: str) -> int:
+    """Find the registers' address among the blocks of an overlay."""
+    for name, block in blocks.items():
+        if name.partition("/")[0] == BLOCK and "phys_addr" in block:
+            return int(block["phys_addr"])
+    raise DeviceError(
+        f"{bitfile}: its .hwh file has no block {BLOCK!r} with registers, but"
+        f" {', '.join(sorted(blocks)) or 'none'}: take the two files that rtl.build made"
+    )
 
 
 @contextmanager

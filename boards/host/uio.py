@@ -26,7 +26,7 @@ TO_DEVICE, FROM_DEVICE = 1, 2  # u-dma-buf's sync_direction
 
 
 def open_transport(argument: str, package: Package) -> Transport:
-    """Open ``uio`` or ``uio:NAME``; memory is the u-dma-buf that exists."""
+    """Open ``uio`` or ``uio:NAME``; memory is u-dma-buf's ``udmabuf-NAME``, or its first one."""
     return UioTransport(argument or NAME)
 
 
@@ -40,7 +40,8 @@ class UioTransport(Transport):
     Parameters
     ----------
     name : str
-        Name of the UIO device, as in /sys/class/uio/uio*/name.
+        Name of the UIO device, as in /sys/class/uio/uio*/name. The device tree's overlay names the
+        memory ``udmabuf-NAME``; where there is none of that name, the first one is taken.
     root : Path
         Where /dev and /sys are.
     """
@@ -53,7 +54,7 @@ class UioTransport(Transport):
         self._maps: list[mmap.mmap] = []
         with _named():
             uio = self._find("uio", name)
-            self._buffer = self._find("u-dma-buf", None)
+            self._buffer = self._find_buffer(f"udmabuf-{name}")
             self.memory_bytes = int((self._buffer / "size").read_text())
             self.base = int((self._buffer / "phys_addr").read_text(), 16)
             try:
@@ -104,8 +105,13 @@ class UioTransport(Transport):
         while self._files:
             os.close(self._files.pop())
 
+    def _find_buffer(self, name: str) -> Path:
+        """Find the buffer of a name, which is its folder's, or the first one."""
+        named = self.root / "sys" / "class" / "u-dma-buf" / name
+        return named if named.is_dir() else self._find("u-dma-buf", None)
+
     def _find(self, kind: str, name: str | None) -> Path:
-        """Find a device's folder under /sys/class by its name, or the only one."""
+        """Find a device's folder under /sys/class by its name, or the first one."""
         folder = self.root / "sys" / "class" / kind
         found = sorted(folder.iterdir()) if folder.is_dir() else []
         for device in found:

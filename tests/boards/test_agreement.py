@@ -74,6 +74,16 @@ def test_widths_on_both_sides(texts):
     assert CONTROL_BITS[registers[14] >> 8 & 3] == int(given["PSU__MAXIGP0__DATA_WIDTH"])
 
 
+def test_the_buffer_has_the_name_that_the_driver_prefers(texts):
+    _, _, tree = texts
+    assert f'device-name = "udmabuf-{uio.NAME}";' in tree
+
+
+def test_the_block_has_the_name_that_the_driver_looks_for():
+    script = (FOLDER / "templates" / "zynq.tcl").read_text()
+    assert f"create_bd_cell -type module -reference ${{design}}_top {pynq.BLOCK}\n" in script
+
+
 def test_the_buffer_is_pages_of_the_driver(texts):
     _, _, tree = texts
     (size,) = number(r'compatible = "ikwzm,u-dma-buf";[^}]*size = <(\w+)>', tree)

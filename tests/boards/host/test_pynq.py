@@ -45,13 +45,15 @@ class FakeBoard:
 
     def __init__(self):
         self.loaded, self.freed = "", 0
+        self.address = REGISTERS_AT
+        self.blocks = {"ps": {"type": "ps"}, "engine": {"phys_addr": REGISTERS_AT}}
         self.events: list[str] = []
         self.model = EngineModel(TINY, np.zeros(0, np.uint8), BASE)
         board = self
 
         class MMIO:
             def __init__(self, base_addr, length):
-                assert (base_addr, length) == (REGISTERS_AT, 4096)
+                assert (base_addr, length) == (board.address, 4096)
 
             def read(self, offset):
                 return board.model.read32(offset)
@@ -66,7 +68,7 @@ class FakeBoard:
                 assert not download
                 if bitfile_name == "absent.bit":
                     raise OSError(f"Bitstream file {bitfile_name} does not exist.")
-                self.name = bitfile_name
+                self.name, self.ip_dict = bitfile_name, board.blocks
 
             def is_loaded(self):
                 return board.loaded == self.name
@@ -111,6 +113,29 @@ def test_the_engine_is_reset_before_its_bitstream_is_replaced(board):
     assert board.events == ["download a.bit", "reset", "download a.bit"]
     PynqTransport("", 4096).close()
     assert len(board.events) == 3
+
+
+@pytest.mark.parametrize("name", ["engine", "engine/s_axi_control"])
+def test_the_overlay_says_where_the_registers_are(board, name):
+    board.address = 0xA123_0000
+    board.blocks = {"ps": {"type": "ps"}, name: {"phys_addr": board.address}}
+    PynqTransport("a.bit", 4096).close()
+
+
+@pytest.mark.parametrize(
+    ("blocks", "others"),
+    [({"ps": {}, "gpio": {"phys_addr": 0}}, "gpio, ps"), ({}, "none"), ({"engine": {}}, "engine")],
+)
+def test_an_overlay_without_the_engine(board, blocks, others):
+    """An access to registers that are not there would stop the processor."""
+    board.blocks = blocks
+    with pytest.raises(DeviceError) as error:
+        PynqTransport("a.bit", 4096)
+    assert str(error.value) == (
+        f"a.bit: its .hwh file has no block 'engine' with registers, but {others}: take the two"
+        " files that rtl.build made"
+    )
+    assert board.events == []
 
 
 def test_a_bitstream_is_not_replaced_while_memory_does_not_answer(board, monkeypatch):

@@ -161,6 +161,27 @@ def test_what_is_missing_is_named(root, tmp_path):
     assert refusal(root) == f"{root}/dev/udmabuf0: No such file or directory"
 
 
+def buffer(root: Path, name: str, count: int) -> None:
+    """Make another buffer."""
+    folder = root / "sys/class/u-dma-buf" / name
+    folder.mkdir()
+    (folder / "size").write_text(f"{count}\n")
+    (folder / "phys_addr").write_text("0x60000000\n")
+    (root / "dev" / name).write_bytes(bytes(count))
+
+
+def test_of_several_buffers_the_engine_s_is_taken(root):
+    """By the overlay's name, wherever it comes in their order; else the first one."""
+    for name, count, found in (
+        ("udmabuf9", 4096, BYTES),  # behind udmabuf0
+        ("udmabuf-other", 8192, 8192),  # before it
+        ("udmabuf-pulsar", 16_384, 16_384),
+    ):
+        buffer(root, name, count)
+        with UioTransport(root=root) as transport:
+            assert transport.memory_bytes == found
+
+
 def test_permission_and_then_a_good_run(root, monkeypatch):
     original = os.open
 
