@@ -1,6 +1,7 @@
 """UIO and u-dma-buf on a fake device: its folders, file-backed registers and memory."""
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,23 @@ def test_what_is_missing_is_named(root, tmp_path):
     assert "no device named 'other': load the device tree overlay" in refusal(root, "other")
     (root / "dev/udmabuf0").unlink()
     assert refusal(root) == f"{root}/dev/udmabuf0: No such file or directory"
+
+
+def test_a_port_of_a_wrong_width_is_a_fault_of_the_engine(transport):
+    """What the processors write and compare does not pass it: docs/zynq.md says what is seen."""
+    half = np.arange(BYTES) % 16 < 8
+
+    class Narrow(EngineModel):
+        def run(self):
+            self.memory[half] = 0
+            super().run()
+
+    transport.attach(Narrow(TINY, np.zeros(BYTES, np.uint8), BASE))
+    page = (Path(__file__).parents[3] / "docs" / "zynq.md").read_text()
+    said = r"the engine stopped after 0 of 1 images: fault [A-Z]+ in fetch"
+    assert re.search(rf"^\| `{said}` or another fault", page, re.M)
+    with pytest.raises(DeviceError, match=said):
+        Accelerator(transport).load(small().package)
 
 
 def buffer(root: Path, name: str, count: int) -> None:

@@ -20,6 +20,13 @@ def test_it_is_of_these_boards(report):
     assert report["boards"] == {board.name: hashes(board) for board in ZYNQ}, REMEDY
 
 
+@pytest.mark.parametrize("page", ["zynq.md", "design/0023-zynq-boards.md"])
+def test_pages_name_the_kernels_that_were_checked(report, page):
+    text = " ".join((RESULTS.parents[1] / page).read_text().split())
+    versions = [report["kernels"][release]["version"] for release in RELEASES]
+    assert f"({versions[0]} and {versions[1]})" in text or f"({', '.join(versions)})" in text
+
+
 @pytest.mark.parametrize("release", RELEASES)
 def test_each_board_was_checked_on_a_tree_at_least(report, release):
     found = report["kernels"][release]["trees"]
