@@ -195,6 +195,10 @@ class Space:
         """Return the smallest subnet, all matrices at ``fraction`` (default: the lowest)."""
         return self._at(0, self.fractions[0] if fraction is None else fraction)
 
+    def most_selecting(self) -> Arch:
+        """Return the smallest subnet of the greatest depth: it selects if any does."""
+        return self.decode([0, len(self.depths) - 1, *[0] * len(self.gene_choices[2:])])
+
     def uniform(self) -> list[Arch]:
         """Return all subnets with one choice of everything for all blocks."""
         choices = self.widths, self.depths, self.heads, self.mlp_ratios, self.fractions
@@ -286,7 +290,7 @@ class Space:
             return arch
         *counts, _ = self.kept(arch)
         counted = zip(arch.blocks, (*counts, None), strict=True)
-        blocks = (replace(block, keep=block.keep if count else None) for block, count in counted)
+        blocks = (replace(b, keep=b.keep if count is not None else None) for b, count in counted)
         return replace(arch, blocks=tuple(blocks))
 
     # --- random points -----------------------------------------------------------------------

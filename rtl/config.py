@@ -338,6 +338,8 @@ KV260 = replace(
     uram=("activations", "residual", "weights"),
 )
 
+KV260_SELECT = replace(KV260, name="kv260_select", select_tokens=256)
+
 KV260_BRAM = replace(  # without UltraRAM, for networks of DeiT-T's size
     KV260,
     name="kv260_bram",
@@ -350,7 +352,7 @@ KV260_BRAM = replace(  # without UltraRAM, for networks of DeiT-T's size
 )
 
 PRESETS = (TINY, ULX3S, ZCU102, ZCU102_A4, ZCU102_A8, ZCU104, KV260, KV260_BRAM)
-SELECTING = (TINY_SELECT, ZCU102_SELECT)  # presets that select tokens
+SELECTING = (TINY_SELECT, ZCU102_SELECT, KV260_SELECT)  # presets that select tokens
 ENGINES = {engine.name: engine for engine in PRESETS + SELECTING}
 
 ENGINE_HELP = f"Engine: {', '.join(ENGINES)}, or the path of a .json file with an engine's sizes."

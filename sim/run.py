@@ -74,7 +74,8 @@ def main(options: RunOptions) -> None:
     meaning = meaning_of(model, plan_model(model, engine))
     images = prepare_all(options.images, model.preprocessing, model.image)
     if options.show_tokens:
-        check_file(options.show_tokens, model)
+        others = [options.model, *options.images, *([options.json] if options.json else [])]
+        check_file(options.show_tokens, model, others)
     host = _host(options, model)
     if options.json:
         require_writable(options.json)

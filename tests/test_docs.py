@@ -140,3 +140,14 @@ def test_the_search_finds_pages():
     assert {"README.md", "docs/numerics.md", "docs/design/0001-engine.md"} <= names
     assert exists_in_code("rtl.cli.command") and not exists_in_code("rtl.cli.absent")
     assert not exists_in_code("rtl.absent")
+
+
+def test_rows_of_commands_that_keep_tokens_name_an_engine():
+    """The boards' own engines select none."""
+    rows = [
+        line
+        for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+        if "`python -m" in line and "--keep " in line and line.startswith("|")
+    ]
+    assert len(rows) == 2
+    assert all("--engine zcu102_select --keep " in row for row in rows)

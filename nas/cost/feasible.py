@@ -15,7 +15,7 @@ from nas.cost.hardware import HardwareTarget
 from nas.cost.networks import NamedNetwork
 from rtl.board import Board
 from rtl.build.synthesis import family_of
-from rtl.config import PRESETS, EngineConfig
+from rtl.config import PRESETS, SELECTING, EngineConfig
 from rtl.errors import UserError
 from rtl.model.numerics import ACT_BITS
 from rtl.model.shape import NetworkShape
@@ -85,10 +85,10 @@ class Alternative:
 
 def other_engine(network: NamedNetwork, hardware: HardwareTarget, fps: float) -> Alternative:
     """Try other engines: those of the same ``act_bits`` first, of these the package's own."""
-    fastest, reasons = None, []
+    fastest, reasons, selects = None, [], network.shape().selects
     for act_bits in _act_bits(network, hardware):
         known = fastest.estimate.cycles if fastest else inf
-        named = [e for e in candidate_engines(hardware.board) if e.act_bits == act_bits]
+        named = [e for e in candidate_engines(hardware.board, selects) if e.act_bits == act_bits]
         sized = _sized_engines(network, hardware, fps, act_bits, known)
         try:
             for engine in chain((e for e in named if e != hardware.engine), sized):
@@ -137,9 +137,16 @@ def _sized_engines(
         yield found.engine
 
 
-def candidate_engines(board: Board) -> list[EngineConfig]:
-    """List the engines of the package that may fit a board, fewest products first."""
-    engines = [engine for engine in PRESETS if fits(engine, board)]
+def candidate_engines(board: Board, selects: bool = False) -> list[EngineConfig]:
+    """List the engines of the package that may fit a board, fewest products first.
+
+    Parameters
+    ----------
+    board : Board
+    selects : bool
+        Whether they are to select tokens; those that do take room for it.
+    """
+    engines = [engine for engine in (SELECTING if selects else PRESETS) if fits(engine, board)]
     return sorted(engines, key=lambda engine: engine.products)
 
 

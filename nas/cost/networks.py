@@ -12,7 +12,7 @@ from nas.importer.source import WEIGHTS
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.model import IntegerModel, repack
-from rtl.model.keep import parse_keep, with_keep
+from rtl.model.keep import check_told, parse_keep, with_keep
 from rtl.model.shape import NetworkShape
 
 PLAIN = NetworkOptions()
@@ -64,10 +64,14 @@ class NamedNetwork:
         if self.is_integer:
             return self._shape_in_file(granularity)
         if _is_float(self.name) or self.options.checkpoint:
-            from nas.cost.imported import imported_sizes as sizes  # torch, onnx or timm
+            from nas.cost.imported import imported_sizes  # torch, onnx or timm
+
+            sizes = imported_sizes(self.name, self.options, selects=self.keep is not None)
         else:
-            from nas.cost.timm_models import timm_sizes as sizes  # torch and timm
-        shape = sizes(self.name, self.options).with_row_tiles(granularity, self.bits8)
+            from nas.cost.timm_models import timm_sizes  # torch and timm
+
+            sizes = timm_sizes(self.name, self.options)
+        shape = sizes.with_row_tiles(granularity, self.bits8)
         return shape if self.keep is None else with_keep(shape, parse_keep(self.keep, shape))
 
     def shape_on(self, engine: EngineConfig) -> NetworkShape:
@@ -102,6 +106,7 @@ class NamedNetwork:
         if self.keep is not None:
             raise UserError("--keep is for float networks: a model file says what its blocks keep")
         self.options.refuse_for(Path(self.name).name, "checkpoint", "classes", "image_size")
+        check_told(self.model.shape, self.model.output.pool)
         repacked = self.model.row_granularity % granularity
         return (repack(self.model, granularity) if repacked else self.model).shape
 

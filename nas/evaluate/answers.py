@@ -111,6 +111,11 @@ def matching(network: FloatNetwork, model: IntegerModel) -> FloatNetwork:
             f"{name} takes images of {theirs}, the integer model of {ours}: give the float network"
             f" it was made of (--image-size {model.image[0]})"
         )
+    if len(network.blocks) != len(model.blocks):
+        raise UserError(
+            f"{name} has {len(network.blocks)} blocks, the integer model {len(model.blocks)}: give"
+            " the float network it was made of"
+        )
     classes = 0 if network.head is None else len(network.head.bias)
     if classes != model.classes:
         raise UserError(

@@ -50,7 +50,8 @@ def selectable(network: FloatNetwork) -> NetworkShape:
     if network.host is not None and network.pool == "all":
         raise UserError(
             f"{network.source.get('name', 'the network')} has a decoder, which reads every patch:"
-            " none may go; without it, --pool token gives the class token's features"
+            " none may go; nas.quantize --pool token leaves it out and gives the class token's"
+            " features"
         )
     return replace(network.sizes, mean_pool=network.pool == "mean")
 

@@ -7,6 +7,7 @@ import numpy as np
 from nas.cost import ExactCosts, HardwareTarget
 from nas.cost.estimate import Estimate
 from nas.space import Space
+from rtl.compiler import plan
 from rtl.errors import UserError
 
 QUANTILES = (0.95, 0.5, 0.1)  # of the cycles of random subnets: the slowest target first
@@ -21,9 +22,10 @@ def default_targets(hardware: HardwareTarget, space: Space, costs: ExactCosts) -
     Raises
     ------
     UserError
-        If the board cannot run even the smallest subnet; it names the limit.
+        If the board cannot run even the smallest subnet, or its engine selects no tokens where the
+        space has such a choice; it names the limit.
     """
-    hardware.require_memory(hardware.compile(space.shape(space.smallest())))
+    _require_engine(hardware, space)
     rng = np.random.default_rng(0)
     shapes = [space.shape(space.sample(rng)) for _ in range(SAMPLES)]
     cycles = [cost.cycles for cost in costs.of(hardware, shapes)]
@@ -40,9 +42,10 @@ def require_reachable(targets: Sequence[float], hardware: HardwareTarget, space:
     ------
     UserError
         If there is one: says which rate is within reach, and what binds there. Also if the board
-        cannot run even the smallest subnet.
+        cannot run even the smallest subnet, or its engine selects no tokens where the space has
+        such a choice.
     """
-    hardware.require_memory(hardware.compile(space.shape(space.smallest())))
+    _require_engine(hardware, space)
     if not reaches(targets, hardware, space):
         cycles = fewest_cycles(hardware, space)
         binds = Estimate.of(hardware, space.shape(space.smallest())).binds
@@ -51,6 +54,13 @@ def require_reachable(targets: Sequence[float], hardware: HardwareTarget, space:
             f" '{hardware.board.name}': the fastest takes {cycles:,} cycles,"
             f" {fastest_rate(hardware, space):g} frames per second; what binds: {binds}"
         )
+
+
+def _require_engine(hardware: HardwareTarget, space: Space) -> None:
+    """Refuse a board without room for the smallest subnet, and an engine that runs no keeps."""
+    hardware.require_memory(hardware.compile(space.shape(space.smallest())))
+    if space.keeps:
+        plan(space.shape(space.most_selecting()), hardware.engine)
 
 
 def reaches(targets: Sequence[float], hardware: HardwareTarget, space: Space) -> bool:

@@ -4,7 +4,8 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic_core import PydanticCustomError
 
 from nas.digits import DIGITS, KEEPING_DIGITS
 from nas.keep import Keep
@@ -12,7 +13,17 @@ from nas.space import Space
 from rtl.errors import UserError
 
 Record = TypeVar("Record", bound=BaseModel)
+
+
+def _number(value: Any) -> Any:
+    """Refuse what pydantic would take for a number: a text, or a truth value."""
+    if type(value) not in (int, float):
+        raise PydanticCustomError("number", "Input should be a number")
+    return value
+
+
 Rising = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+Number = Annotated[Keep, BeforeValidator(_number)]
 MOST_WIDTHS = 4  # more share their weights less well
 
 
@@ -48,7 +59,7 @@ class SpaceSizes(BaseModel):
     fractions: Annotated[tuple[float, ...], Field(min_length=1)] = (0.0, 0.5, 1.0)
     row_granularity: PositiveInt = 16
     pool: Literal["token", "mean"] = "token"
-    keeps: Annotated[tuple[Keep, ...], Field(min_length=1)] | None = None
+    keeps: Annotated[tuple[Number, ...], Field(min_length=1)] | None = None
 
     def space(self, image: tuple[int, int, int], patch: int, classes: int) -> Space:
         """Make the space of images of a size.
@@ -115,7 +126,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; ``UserError`` says why it is none."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # of TOML, of UTF-8, or of a number with thousands of digits
         raise UserError(f"{path}: not a TOML file: {error}") from None
 
 

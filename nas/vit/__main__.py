@@ -17,6 +17,7 @@ from nas.vit.summary import SUMMARY
 from rtl.cli import Flag, command
 from rtl.console import print_tables, progress_bars
 from rtl.files import require_space, require_writable
+from rtl.model.keep import read_keep
 from sim.toolchain import builder
 
 MEGABYTES = 2000  # of the wheels, the models, and a simulation
@@ -51,6 +52,10 @@ class VitOptions:
 
     out: Path = Path("runs/vit")
     """Folder of the run: models, crops, maps.png, summary.json."""
+
+    def __post_init__(self) -> None:
+        if self.keep is not None:
+            read_keep(self.keep)
 
 
 def main(options: VitOptions) -> None:

@@ -11,7 +11,7 @@ from rtl.errors import UserError
 from rtl.isa.instructions import INSTRUCTIONS, Opcode
 from rtl.isa.scratchpads import placed_tokens
 from rtl.model import IntegerModel, numerics
-from rtl.model.keep import check_keep
+from rtl.model.keep import check_keep, check_told
 from rtl.model.shape import NetworkShape
 
 FIELD_BITS = {
@@ -57,11 +57,7 @@ def plan_model(model: IntegerModel, engine: EngineConfig) -> Plan:
         raise UserError(
             f"model has act_bits {model.act_bits}, engine '{engine.name}' {engine.act_bits}"
         )
-    if model.shape.selects and model.output.pool == "all":
-        raise UserError(
-            "pool all with blocks that keep some patches: an engine does not tell which tokens are"
-            " left, of which the features are (golden and nas.export_onnx do): it takes pool token"
-        )
+    check_told(model.shape, model.output.pool)
     return plan(model.shape, engine)
 
 

@@ -134,9 +134,10 @@ def hints(plan: Plan) -> list[str]:
         tiles, alone = divmod(block.keep + shape.others, lanes)
         full = block.keep - alone
         if 0 < alone <= shape.others and full > 0:
+            filled = "one tile" if tiles == 1 else f"{tiles} tiles"
             whose = "the class token" if shape.others == 1 else "tokens that are no patches"
             found.append(
                 f"blocks.{index} keeps {block.keep:,} patches: {whose} would open a token tile of"
-                f" {lanes} lanes; {full:,} patches and all others fill {tiles} tiles"
+                f" {lanes} lanes; {full:,} patches and all others fill {filled}"
             )
     return found

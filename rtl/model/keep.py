@@ -16,9 +16,42 @@ from rtl.model.shape import NetworkShape
 KEEP_HELP = (
     "Patches that stay behind blocks, which are counted from 0, chosen image by image by the class"
     " token's attention: 3:0.7,6:0.7,9:0.7 as shares of the patches that are left there, rounded"
-    " up, or 3:143,6:107,9:71 as counts."
+    " up, or 3:143,6:107,9:71 as counts. A decimal point makes a share: 3:1 keeps one patch, 3:1.0"
+    " all. It takes an engine with select_tokens, such as zcu102_select."
 )
-ENTRY = re.compile(r"(\d+):(\d+|\d*\.\d+)")
+DIGITS = 18
+"""Most digits of a number in ``--keep``."""
+ENTRY = re.compile(
+    rf"([0-9]{{1,{DIGITS}}}):([0-9]{{1,{DIGITS}}}|[0-9]{{0,{DIGITS}}}\.[0-9]{{1,{DIGITS}}})"
+)
+
+
+def read_keep(text: str) -> dict[int, str]:
+    """Read the option ``--keep`` without a network: the text of each value, by block.
+
+    Raises
+    ------
+    UserError
+        If the text is not as :func:`parse_keep` takes it.
+    """
+    wanted: dict[int, str] = {}
+    for entry in text.split(","):
+        found = ENTRY.fullmatch(entry.strip())
+        if found is None:
+            raise UserError(
+                f"--keep has {checks.shown(entry)}: it must be BLOCK:COUNT or BLOCK:RATIO, such as"
+                f" 3:143 or 3:0.7, of at most {DIGITS} digits each, with commas between them"
+            )
+        block, value = int(found[1]), found[2]
+        if block in wanted:
+            raise UserError(f"--keep has block {block} twice: give it once")
+        if "." in value and not 0 < Fraction(value) <= 1:
+            raise UserError(
+                f"--keep {block}:{value}: a ratio must be above 0 and at most 1; a number of"
+                " patches has no decimal point"
+            )
+        wanted[block] = value
+    return wanted
 
 
 def parse_keep(text: str, shape: NetworkShape) -> dict[int, int]:
@@ -37,20 +70,9 @@ def parse_keep(text: str, shape: NetworkShape) -> dict[int, int]:
     UserError
         If the text is something else, or the network cannot keep these.
     """
-    wanted: dict[int, str] = {}
-    for entry in text.split(","):
-        found = ENTRY.fullmatch(entry.strip())
-        if found is None:
-            raise UserError(
-                f"--keep has {checks.shown(entry)}: it must be BLOCK:COUNT or BLOCK:RATIO, such as"
-                " 3:143 or 3:0.7, with commas between them"
-            )
-        block = int(found[1])
-        if block in wanted:
-            raise UserError(f"--keep has block {block} twice: give it once")
-        wanted[block] = found[2]
-    counts: dict[int, int] = {}
+    wanted, counts = read_keep(text), dict[int, int]()
     for block in sorted(wanted):
+        _require_block(block, wanted[block], shape)
         counts[block] = _count(block, wanted[block], with_keep(shape, counts))
     with_keep(shape, counts)
     return counts
@@ -60,10 +82,16 @@ def _count(block: int, value: str, shape: NetworkShape) -> int:
     """Return the patches that a block with this value keeps, behind earlier blocks' selection."""
     if "." not in value:
         return int(value)
-    ratio = Fraction(value)  # exact: 0.7 of 10 are 7
-    if not 0 < ratio <= 1:
-        raise UserError(f"--keep {block}:{value}: a ratio must be above 0 and at most 1")
-    return ceil(ratio * shape.patches_in(min(block, len(shape.blocks))))
+    return ceil(Fraction(value) * shape.patches_in(block))  # exact: 0.7 of 10 are 7
+
+
+def _require_block(block: int, value: object, shape: NetworkShape) -> None:
+    depth = len(shape.blocks)
+    if block not in range(depth):
+        raise UserError(
+            f"keep {block}:{value}: there is no block {block}, the network has {depth}, counted"
+            f" from 0 to {depth - 1}"
+        )
 
 
 def with_keep(shape: NetworkShape, counts: Mapping[int, int]) -> NetworkShape:
@@ -74,13 +102,8 @@ def with_keep(shape: NetworkShape, counts: Mapping[int, int]) -> NetworkShape:
     UserError
         As :func:`check_keep`, or if there is no such block.
     """
-    depth = len(shape.blocks)
     for block, keep in counts.items():
-        if block not in range(depth):
-            raise UserError(
-                f"keep {block}:{keep}: there is no block {block}, the network has {depth}, counted"
-                f" from 0 to {depth - 1}"
-            )
+        _require_block(block, keep, shape)
     blocks = (replace(block, keep=counts.get(index)) for index, block in enumerate(shape.blocks))
     found = replace(shape, blocks=tuple(blocks))
     check_keep(found)
@@ -125,6 +148,28 @@ def check_keep(shape: NetworkShape, mean_features: bool = False) -> None:
                 f"{given}: the block has {block.heads} heads, and a patch's importance has room for"
                 f" {IMPORTANCE_HEADS}"
             )
+
+
+def check_told(shape: NetworkShape, pool: object) -> None:
+    """Check that an engine's output tells of which tokens it is.
+
+    Parameters
+    ----------
+    shape : NetworkShape
+    pool : object
+        A model's pooling: features are of all tokens where it is ``"all"``.
+
+    Raises
+    ------
+    UserError
+        If they are of all tokens, and some blocks keep some patches only.
+    """
+    if shape.selects and pool == "all":
+        raise UserError(
+            "pool all with blocks that keep some patches: an engine does not tell which tokens are"
+            " left, of which the features are (golden and nas.export_onnx do): quantize it with"
+            " --pool token"
+        )
 
 
 def original_tokens(

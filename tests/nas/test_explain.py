@@ -13,6 +13,7 @@ from nas.cost.feasible import NetworkDesign
 from nas.cost.networks import NamedNetwork
 from rtl.cli import command
 from rtl.config import TINY
+from sim.random_model import random_model
 
 DIGITS = str(Path(__file__).parents[2] / "examples" / "digits.pulsar")
 
@@ -133,6 +134,16 @@ def test_a_network_that_no_engine_of_the_board_runs(capsys):
     assert "9,600 needed, 1,024 available, 8,576 too many" in error
     assert "(engine 'ulx3s' residual_words); " in error
     assert "no other engine known to fit board 'ulx3s' runs it" in error
+
+
+def test_a_network_that_selects_on_an_engine_that_does(tmp_path, capsys):
+    """Found among the package's own: board sim has no limits to size one by."""
+    path = str(tmp_path / "a.pulsar")
+    random_model(blocks=((4, 64),) * 2, keep={0: 5}).save(path)
+    assert run(path, "--board", "sim", "--fps", "100") == 2
+    error = capsys.readouterr().err
+    assert "engine 'tiny' selects none (select_tokens 0); take tiny_select; engine" in error
+    assert "; engine tiny_select, act_bits 6, runs it: " in error and "no other" not in error
 
 
 def test_what_an_engine_beyond_the_calibration_takes_is_marked(zcu102):

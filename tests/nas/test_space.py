@@ -192,6 +192,20 @@ def test_the_shape_has_the_patches_that_stay():
     assert [shape.tokens_in(block) for block in range(5)] == [50, 36, 36, 19, 19]
 
 
+def test_the_smallest_share_keeps_one_patch():
+    space = replace(KEEPING, keeps=(1e-5,))
+    assert space.kept(space.smallest()) == [1, None]
+
+
+def test_a_subnet_that_selects_if_any_does():
+    space = replace(KEEPING, depths=(1, 3))
+    assert space.kept(space.smallest()) == [None]
+    found = space.most_selecting()
+    assert space.kept(found) == [25, 13, None]
+    assert replace(found, blocks=found.blocks[-1:]) == space.smallest()
+    assert space.kept(replace(KEEPING, depths=(1,)).most_selecting()) == [None]
+
+
 def test_keeps_need_a_class_token():
     with pytest.raises(ValueError, match=r"keeps must be \(\) with pool 'mean', not \(0.5, 0.7\)"):
         replace(KEEPING, pool="mean")

@@ -1,6 +1,7 @@
 """``python -m sim.run``: its table and its refusals; tests/rtl/test_engine.py runs the engine."""
 
 import json
+import shutil
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -76,6 +77,23 @@ def test_patches_that_stay_are_drawn(stand_in, tmp_path, capsys):
 def test_nothing_to_draw_is_said_at_once(never, tmp_path, capsys):
     assert run(MODEL, DIGIT, "--show-tokens", tmp_path / "tokens.png") == 2
     assert "the model keeps all of its patches" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("taken", ["image", "json", "model"])
+def test_the_picture_of_tokens_replaces_no_other_file(taken, never, tmp_path, monkeypatch, capsys):
+    """Whatever way its path is written in."""
+    monkeypatch.chdir(tmp_path)
+    model = tmp_path / ("both.png" if taken == "model" else "a.pulsar")
+    random_model(blocks=((4, 64),) * 2, keep={0: 5}).save(model)
+    image = tmp_path / ("both.png" if taken == "image" else "a.png")
+    shutil.copy(DIGIT, image)
+    before = model.read_bytes(), image.read_bytes()
+    report = ("--json", tmp_path / "both.png") if taken == "json" else ()
+    args = ("--engine", "tiny_select", "--show-tokens", "new/../both.png", *report)
+    assert run(model, DIGIT, image, *args) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--show-tokens new/../both.png: the command reads or writes this file itself" in line
+    assert before == (model.read_bytes(), image.read_bytes())
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,8 @@ def subnets_of(space: Space) -> Networks:
     """Draw subnets that stand for a space; the row granularity grows with the row lanes."""
     rng = np.random.default_rng(0)
     drawn = [space.sample(rng) for _ in range(SUBNETS - 2)]
+    if space.keeps and not any(space.shape(arch).selects for arch in [*drawn, space.smallest()]):
+        drawn[-1] = space.most_selecting()  # so that engines are built to select
     archs = [space.largest(), *drawn, space.smallest()]
 
     def networks(row_lanes: int) -> Sequence[NetworkShape]:

@@ -7,6 +7,7 @@ import pytest
 from nas.cost.networks import NamedNetwork
 from nas.importer.options import NetworkOptions
 from rtl.errors import UserError
+from rtl.model.keep import with_keep
 from rtl.model.shape import plain_vit
 from tests.nas.importer.timm_models import saved
 from tests.nas.importer.tiny import Style, export
@@ -37,6 +38,25 @@ def test_tokens_are_the_output_without_a_classifier(tmp_path, expected):
     path, _ = export(tmp_path, Style("tokens", registers=2))
     tokens = replace(expected, dense=True, classes=0, head_bits8=(), registers=2)
     assert NamedNetwork(str(path), 0.5).shape(8) == tokens
+
+
+def test_networks_that_read_every_patch_keep_all(tmp_path):
+    """What nas.quantize refuses has no price; the same network without ``keep`` has one."""
+    path, _ = export(tmp_path, Style("decoder"))
+    assert NamedNetwork(str(path)).shape(8).dense
+    with pytest.raises(UserError, match=r"has a decoder, which reads every patch.* --pool token"):
+        NamedNetwork(str(path), keep="0:3").shape(8)
+    (tmp_path / "mean").mkdir()
+    mean = {"num_classes": 0, "global_pool": "avg", "fc_norm": False}
+    saved(tmp_path / "mean", "vit_tiny_patch16_224", **mean)
+    with pytest.raises(UserError, match="pooled by the mean of all patches, of which none may go"):
+        NamedNetwork(str(tmp_path / "mean"), keep="0:3").shape(8)
+
+
+def test_patches_that_stay(tmp_path, expected):
+    path, _ = export(tmp_path, Style("classes"))
+    found = NamedNetwork(str(path), 0.5, keep="0:3").shape(8)
+    assert found == with_keep(expected, {0: 3})
 
 
 def test_a_folder_and_a_checkpoint(tmp_path):

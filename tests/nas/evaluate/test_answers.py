@@ -98,6 +98,9 @@ def test_another_network_is_refused():
     model = quantized(exact)
     with pytest.raises(UserError, match=r"takes images of 8 x 8 x 3, the .* 8 x 12 x 3: give"):
         matching(replace(exact, image=(8, 8, 3)), model)
+    for other in (network(depth=3), network(depth=3, keep={0: 4, 1: 2})):
+        with pytest.raises(UserError, match=r"random has 2 blocks, the .* 3: give the float netw"):
+            matching(exact, quantized(other))
     with pytest.raises(UserError, match=r"random has no classifier, the integer model 5 classes"):
         matching(network(0), model)
     with pytest.raises(UserError, match=r"5 classes, the integer model no classifier.*--classes 0"):

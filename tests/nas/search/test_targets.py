@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from nas.cost import ExactCosts, HardwareTarget, ImageCost
-from nas.digits import DIGITS
+from nas.digits import DIGITS, KEEPING_DIGITS
 from nas.search.options import SearchOptions
 from nas.search.targets import default_targets, fastest_rate, require_reachable
 from rtl.errors import UserError
@@ -40,6 +40,24 @@ def test_default_targets_are_within_reach_of_the_smallest_subnet(monkeypatch):
     monkeypatch.setattr(ExactCosts, "of", lambda self, hardware, shapes: [fast] * len(shapes))
     expected = (fastest_rate(hardware, DIGITS),)
     assert default_targets(hardware, DIGITS, ExactCosts()) == expected
+
+
+@pytest.mark.parametrize("depths", [(1, 2), (2,)])
+def test_an_engine_without_selection_is_refused_for_a_space_with_keeps(depths):
+    """Even if the smallest subnet has one block, which keeps all patches."""
+    space = replace(KEEPING_DIGITS, depths=depths)
+    for ask in (
+        lambda hardware: default_targets(hardware, space, ExactCosts()),
+        lambda hardware: require_reachable([1.0], hardware, space),
+    ):
+        ask(HardwareTarget.load("sim", "tiny_select"))
+        with pytest.raises(UserError, match=r"blocks.0 keeps 11 of 49 patches: engine 'tiny' sel"):
+            ask(HardwareTarget.load("sim"))
+
+
+def test_choices_without_effect_need_no_selection():
+    single = replace(KEEPING_DIGITS, depths=(1,))
+    require_reachable([1.0], HardwareTarget.load("sim"), single)
 
 
 def test_a_memory_that_holds_no_subnet_is_refused():

@@ -42,9 +42,9 @@ def of_quantized_step(kind, short, tiny_data, tmp_path):
 
 def test_recipes_take_equal_steps_but_one_equal_time():
     used, *others = recipes(recipe()).values()
-    assert (used.float_epochs, used.quantized_epochs) == (5, 5)
+    assert (used.float_epochs, used.quantized_epochs) == (10, 10)
     assert all(each == used for each in others[:-1])
-    assert (others[-1].float_epochs, others[-1].quantized_epochs) == (6, 6)
+    assert (others[-1].float_epochs, others[-1].quantized_epochs) == (11, 11)
     assert list(recipes(recipe())) == [USED, *KINDS]
 
 

@@ -52,6 +52,15 @@ def test_a_file_with_patches_that_stay(keeps, tmp_path):
     ("change", "message"),
     [
         (("head_dim = 16", "head_dim = 16\nkeeps = []"), "keeps = []: "),
+        (
+            ("head_dim = 16", "head_dim = 16\nkeeps = [true]"),
+            "keeps.0 = True: input should be a num",
+        ),
+        (
+            ("head_dim = 16", 'head_dim = 16\nkeeps = [0.3, "0.5"]'),
+            "keeps.1 = '0.5': input should be a number",
+        ),
+        (("= 16", f"= {'1' * 5000}"), "not a TOML file: "),
         (("head_dim = 16", ""), "head_dim is missing"),
         (("head_dim", "head_dims"), "head_dim is missing"),
         (
@@ -71,6 +80,14 @@ def test_a_wrong_file(change, message, tmp_path):
     with pytest.raises(UserError) as raised:
         load_sizes(str(path))
     assert str(raised.value).startswith(f"{path}: {message}")
+
+
+def test_numbers_that_are_none_of_patches(tmp_path):
+    path = tmp_path / "a.toml"
+    for number in ("inf", "nan", "-inf"):
+        path.write_text(f"{FILE}keeps = [{number}]")
+        with pytest.raises(UserError, match=rf"keeps must be a rising list .* not \({number},\)"):
+            load_sizes(str(path)).space((8, 8, 1), 2, 3)
 
 
 def test_no_such_space():

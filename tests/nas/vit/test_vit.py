@@ -56,6 +56,13 @@ def test_figures_of_fewer_tokens(small, tmp_path, monkeypatch, capsys):
     assert "nothing behind the last block would be spared" in capsys.readouterr().err
 
 
+def test_tokens_that_cannot_stay_are_said_before_anything_is_fetched(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module, "prepare", lambda folder, console: pytest.fail("began"))
+    assert run("--out", str(tmp_path / "run"), "--keep", "3:abc") == 2
+    assert "--keep has '3:abc': it must be BLOCK:COUNT or BLOCK:RATIO" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_network_and_the_crops_are_prepared(tmp_path, monkeypatch):
     pixels = np.zeros((40, 60, 3), np.uint8)
     monkeypatch.setattr(Photograph, "open", lambda self: Image.fromarray(pixels))

@@ -66,6 +66,7 @@ def test_a_count_that_opens_a_tile_for_the_class_token_is_pointed_out():
         "blocks.0 keeps 8 patches: the class token would open a token tile of 4 lanes; 7 patches"
         " and all others fill 2 tiles"
     ]
+    assert of(4)[0].endswith("of 4 lanes; 3 patches and all others fill one tile")
     assert of(7) == of(9) == of(11) == []
     (two,) = of(11, registers=2)
     assert "blocks.0 keeps 11 patches: tokens that are no patches would open" in two

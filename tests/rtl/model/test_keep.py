@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from rtl.errors import UserError
-from rtl.model.keep import check_keep, original_tokens, parse_keep, with_keep
+from rtl.model.keep import (
+    KEEP_HELP,
+    check_keep,
+    original_tokens,
+    parse_keep,
+    read_keep,
+    with_keep,
+)
 from rtl.model.shape import plain_vit
 from sim.random_model import random_model
 from tests.rtl.model.files import SIZES, header_edit, refusal_of
@@ -70,13 +77,39 @@ def test_other_text_is_refused(text):
         parse_keep(text, SHAPE)
 
 
+LONG = "1" * 19
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"3:{LONG}", f"{LONG}:3", f"3:0.{LONG}", f"3:{LONG}.0", f"3:{'1' * 5000}", "3:\u0663"],
+    ids=["count", "block", "ratio", "whole part", "very long", "Arabic digit"],
+)
+def test_numbers_have_few_digits_of_ascii(text):
+    with pytest.raises(UserError, match=r"--keep has '.*: it must be .* of at most 18 digits each"):
+        parse_keep(text, SHAPE)
+    assert parse_keep("3:0." + "9" * 18, SHAPE) == {3: 196}
+
+
+def test_the_text_alone_is_read_without_a_network():
+    assert read_keep("30:.5, 3:143") == {30: ".5", 3: "143"}
+    with pytest.raises(UserError, match="--keep has '3:abc'"):
+        read_keep("3:abc")
+
+
+def test_the_help_tells_shares_from_counts_and_names_an_engine():
+    assert "3:1 keeps one patch, 3:1.0 all" in KEEP_HELP
+    assert "an engine with select_tokens, such as zcu102_select" in KEEP_HELP
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("3:143,3:107", "--keep has block 3 twice"),
-        ("3:1.2", "--keep 3:1.2: a ratio must be above 0 and at most 1"),
+        ("3:1.2", "--keep 3:1.2: a ratio must be above 0 and at most 1; a number of patches has"),
         ("3:0.0", "--keep 3:0.0: a ratio must be above 0 and at most 1"),
         ("12:5", "there is no block 12, the network has 12, counted from 0 to 11"),
+        ("99:0.5", "keep 99:0.5: there is no block 99, the network has 12, counted"),
         ("12:0.5", "there is no block 12, the network has 12, counted from 0 to 11"),
         ("3:0", "blocks.3.keep is 0: it must be an integer from 1 to 196, the patches that are"),
         ("3:197", "blocks.3.keep is 197: it must be an integer from 1 to 196"),

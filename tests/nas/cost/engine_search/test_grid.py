@@ -41,6 +41,14 @@ def test_both_ends_of_a_space_and_others_stand_for_it():
     assert [each.width for each in networks(32)] == [each.width for each in shapes]
 
 
+def test_one_of_them_selects_where_the_space_lets_one():
+    """Even if none at random does, so that an engine that is built for them runs it."""
+    space = replace(SPACE, depths=(1, 2, 3), keeps=(0.5,))
+    shapes = subnets_of(space)(16)
+    assert len(shapes) == SUBNETS
+    assert [shape.keep for shape in shapes if shape.selects] == [{0: 8, 1: 4}]
+
+
 def test_an_engine_is_costed_once():
     asked = []
 
