@@ -125,6 +125,7 @@ def test_vit_with_selection():
         ("alone", "Study of subnets alone"),
         ("supernet", "Study of recipes"),
         ("warm", "Study of recipes"),
+        ("tricks", "Study of recipes"),
         ("ranking", "Study of the ranking"),
         ("splits", "Study of the splits"),
         ("quantizers", "Study of quantizers"),
