@@ -12,7 +12,7 @@ from rtl.lib.pipeline import COPY, choose, delayed
 from rtl.memory.ports import READ_LATENCY
 from rtl.memory.scratchpads.ultraram import WORDS, ultraram
 
-LUT_WORDS = 64  # of a memory of UltraScale+'s LUTs that needs no choice among several
+LUT_WORDS = 64  # that one of UltraScale+'s memories of LUTs holds: RAM64M8
 
 
 def block_depths(depth: int) -> list[int]:
@@ -140,14 +140,19 @@ class LutBank(Bank):
 
 def bank_of(config: EngineConfig, scratchpad: str, depth: int, parts: int, part_bits: int) -> Bank:
     """Make a bank of a scratchpad, of :data:`rtl.config.SCRATCHPADS`."""
+    kind = Bank
     if scratchpad in config.uram:
-        return UltraBank(depth, parts, part_bits)
-    kind = LutBank if lies_in_luts(config, scratchpad, depth) else Bank
+        kind = UltraBank
+    elif lies_in_luts(config, scratchpad, depth):
+        kind = LutBank
     return kind(depth, parts, part_bits)
 
 
 def lies_in_luts(config: EngineConfig, scratchpad: str, depth: int) -> bool:
-    """Whether a bank is a :class:`LutBank`: shallow keys or values, of which there are many."""
+    """Whether a bank is a :class:`LutBank`: shallow keys or values, of which there are many.
+
+    On UltraScale+ alone, whose DSPs say so; other devices' LUTs hold fewer words.
+    """
     shallow = scratchpad in ("keys", "values") and depth <= LUT_WORDS
     return shallow and scratchpad not in config.uram and config.multiplier == "dsp48e2"
 

@@ -45,7 +45,7 @@ class FakeBoard:
 
     def __init__(self):
         self.loaded, self.freed = "", 0
-        self.address = REGISTERS_AT
+        self.address, self.mapped = REGISTERS_AT, 0
         self.blocks = {"ps": {"type": "ps"}, "engine": {"phys_addr": REGISTERS_AT}}
         self.events: list[str] = []
         self.model = EngineModel(TINY, np.zeros(0, np.uint8), BASE)
@@ -54,6 +54,7 @@ class FakeBoard:
         class MMIO:
             def __init__(self, base_addr, length):
                 assert (base_addr, length) == (board.address, 4096)
+                board.mapped = base_addr
 
             def read(self, offset):
                 return board.model.read32(offset)
@@ -120,6 +121,7 @@ def test_the_overlay_says_where_the_registers_are(board, name):
     board.address = 0xA123_0000
     board.blocks = {"ps": {"type": "ps"}, name: {"phys_addr": board.address}}
     PynqTransport("a.bit", 4096).close()
+    assert board.mapped == 0xA123_0000
 
 
 @pytest.mark.parametrize(

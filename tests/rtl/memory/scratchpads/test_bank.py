@@ -1,11 +1,21 @@
+# amaranth: UnusedElaboratable=no
 """Banks: words of every depth, read one per cycle while others are written."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
+from rtl.config import KV260, ULX3S, ZCU102
 from rtl.memory.ports import READ_LATENCY
-from rtl.memory.scratchpads.bank import Bank, LutBank, UltraBank, block_depths, ultra_depths
+from rtl.memory.scratchpads.bank import (
+    Bank,
+    LutBank,
+    UltraBank,
+    bank_of,
+    block_depths,
+    ultra_depths,
+)
 from tests.rtl.simulation import simulate
 
 
@@ -22,6 +32,24 @@ def test_depths_of_rows_of_ultrarams():
     assert [ultra_depths(depth) for depth in (2, 4096, 4100, 16384)] == [
         [2], [4096], [4096, 4], [4096] * 4,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("engine", "scratchpad", "depth", "kind"),
+    [
+        (ZCU102, "keys", 64, LutBank),
+        (ZCU102, "keys", 65, Bank),
+        (ZCU102, "values", 512, Bank),
+        (ZCU102, "exponents", 64, Bank),
+        (KV260, "values", 64, LutBank),
+        (KV260, "residual", 64, UltraBank),
+        (replace(KV260, uram=("keys",)), "keys", 64, UltraBank),
+        (replace(ULX3S, key_words=64), "keys", 64, Bank),
+    ],
+)
+def test_kinds_of_banks(engine, scratchpad, depth, kind):
+    """Shallow keys and values lie in the LUTs of UltraScale+, unless the engine says UltraRAM."""
+    assert type(bank_of(engine, scratchpad, depth, 2, 8)) is kind
 
 
 @pytest.mark.parametrize("kind", [Bank, LutBank, UltraBank])
