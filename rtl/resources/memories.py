@@ -31,7 +31,13 @@ from rtl.memory.ports import (
     selection_lanes,
 )
 from rtl.memory.reader import Reader
-from rtl.memory.scratchpads.bank import block_depths, lies_in_luts, ultra_depths
+from rtl.memory.scratchpads.bank import (
+    LutBank,
+    UltraBank,
+    bank_kind,
+    block_depths,
+    ultra_depths,
+)
 from rtl.memory.scratchpads.ultraram import BYTE_BITS as ULTRA_BYTE_BITS
 from rtl.memory.scratchpads.ultraram import WORD_BITS, WORDS
 from rtl.memory.store import TokenReader
@@ -220,8 +226,9 @@ def banks(engine: EngineConfig) -> dict[str, Memories]:
         sizes["places"] = (1, e.select_tokens, 1, PairPlace.as_shape().size)
     found: dict[str, Memories] = {}
     for unit, (count, depth, parts, part_bits) in sizes.items():
-        in_luts = lies_in_luts(e, unit, depth)
-        shape = MemoryShape(depth, parts, part_bits, ultra=unit in e.uram, addressed=in_luts)
+        kind = bank_kind(e, unit, depth)
+        ultra, addressed = kind is UltraBank, kind is LutBank
+        shape = MemoryShape(depth, parts, part_bits, ultra=ultra, addressed=addressed)
         found[unit] = [(count, shape)]
     return found
 

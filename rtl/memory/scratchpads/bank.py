@@ -138,23 +138,21 @@ class LutBank(Bank):
         return delayed(m, read.data, 1, name=f"output_{index}")
 
 
-def bank_of(config: EngineConfig, scratchpad: str, depth: int, parts: int, part_bits: int) -> Bank:
-    """Make a bank of a scratchpad, of :data:`rtl.config.SCRATCHPADS`."""
-    kind = Bank
-    if scratchpad in config.uram:
-        kind = UltraBank
-    elif lies_in_luts(config, scratchpad, depth):
-        kind = LutBank
-    return kind(depth, parts, part_bits)
+def bank_kind(config: EngineConfig, scratchpad: str, depth: int) -> type[Bank]:
+    """Return the kind of a scratchpad's banks, of :data:`rtl.config.SCRATCHPADS`.
 
-
-def lies_in_luts(config: EngineConfig, scratchpad: str, depth: int) -> bool:
-    """Whether a bank is a :class:`LutBank`: shallow keys or values, of which there are many.
-
-    On UltraScale+ alone, whose DSPs say so; other devices' LUTs hold fewer words.
+    Keys and values have many banks: where they are shallow they lie in LUTs, on UltraScale+ alone,
+    whose DSPs say so; other devices' LUTs hold fewer words.
     """
+    if scratchpad in config.uram:
+        return UltraBank
     shallow = scratchpad in ("keys", "values") and depth <= LUT_WORDS
-    return shallow and scratchpad not in config.uram and config.multiplier == "dsp48e2"
+    return LutBank if shallow and config.multiplier == "dsp48e2" else Bank
+
+
+def bank_of(config: EngineConfig, scratchpad: str, depth: int, parts: int, part_bits: int) -> Bank:
+    """Make a bank of a scratchpad."""
+    return bank_kind(config, scratchpad, depth)(depth, parts, part_bits)
 
 
 def split_granule(config: EngineConfig, request: Value) -> tuple[Value, Value]:

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """Banks: words of every depth, read one per cycle while others are written."""
 
 import random
@@ -12,7 +11,7 @@ from rtl.memory.scratchpads.bank import (
     Bank,
     LutBank,
     UltraBank,
-    bank_of,
+    bank_kind,
     block_depths,
     ultra_depths,
 )
@@ -49,7 +48,7 @@ def test_depths_of_rows_of_ultrarams():
 )
 def test_kinds_of_banks(engine, scratchpad, depth, kind):
     """Shallow keys and values lie in the LUTs of UltraScale+, unless the engine says UltraRAM."""
-    assert type(bank_of(engine, scratchpad, depth, 2, 8)) is kind
+    assert bank_kind(engine, scratchpad, depth) is kind
 
 
 @pytest.mark.parametrize("kind", [Bank, LutBank, UltraBank])
