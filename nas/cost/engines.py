@@ -53,7 +53,7 @@ RANGES: dict[str, Ranges] = {  # by the name of a board's default engine
         "token_lanes": tuple(range(4, 15, 2)),
         "row_lanes": (16, 32),
         "depth_lanes": (8, 16),
-        "queue_depth": (16, 32, 64),
+        "queue_depth": (32, 64, 128),
         "memory_bytes": (16, 32),
     },
 }

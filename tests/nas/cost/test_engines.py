@@ -31,6 +31,7 @@ def test_sizes_lie_in_the_board_s_ranges(board):
     board = load_board(board)
     base = ENGINES[board.engine.lower()]
     ranges = RANGES[base.name]
+    assert all(min(sizes) <= getattr(base, name) <= max(sizes) for name, sizes in ranges.items())
     engines = sample_engines(board, 60, seed=3)
     for size in ("token_lanes", "row_lanes", "queue_depth", "memory_bytes"):
         assert {getattr(e, size) for e in engines} == set(ranges[size])
