@@ -5,6 +5,7 @@ They have sizes of many kinds and belong to no search space.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import ceil
 
 import numpy as np
@@ -26,6 +27,7 @@ MEMORIES = ((1.0, 1.0), (2 / 3, 2.0), (1 / 2, 3.0))
 FRACTIONS = (0, 0, 0.25, 0.5, 1)  # of 8-bit row tiles of a matrix
 SELECTIONS, SHARES = 3, (0.5, 1)  # blocks that select, and of the patches that stay
 TRIES = 1000  # networks refused in a row until the engine counts as unsuitable
+ENDS_BY = 40  # networks among which are the least and the greatest depth, where the engine has them
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,8 @@ def family_of(engine: EngineConfig) -> NetworkFamily:
 def sample_subnets(board: Board, engine: EngineConfig, count: int, seed: int) -> list[Sample]:
     """Draw networks that the engine can run; equal seeds give equal networks.
 
-    The memories of :data:`MEMORIES` take turns.
+    The memories of :data:`MEMORIES` take turns. The first networks of a longer list are those of a
+    shorter one.
 
     Raises
     ------
@@ -113,6 +116,8 @@ def sample_subnets(board: Board, engine: EngineConfig, count: int, seed: int) ->
         If the engine runs hardly any network of its family.
     """
     drawn = _draw(engine, np.random.default_rng(seed))
+    depths = family_of(engine).depths
+    missing = {min(depths), max(depths)}
     samples = []
     for index in range(count):
         bandwidth, latency = MEMORIES[index % len(MEMORIES)]
@@ -120,7 +125,12 @@ def sample_subnets(board: Board, engine: EngineConfig, count: int, seed: int) ->
             round(board.bytes_per_cycle() * bandwidth * 256) / 256,
             round(board.memory.latency_cycles * latency),
         )
-        samples.append(Sample(next(drawn), memory))
+        shape = next(drawn)
+        if ENDS_BY - len(missing) <= index < ENDS_BY:
+            ends = (each for each in islice(drawn, TRIES) if len(each.blocks) in missing)
+            shape = shape if len(shape.blocks) in missing else next(ends, shape)
+        missing.discard(len(shape.blocks))
+        samples.append(Sample(shape, memory))
     return samples
 
 

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from nas.cost.subnets import LARGE, MEMORIES, SMALL, family_of, sample_subnets
+from nas.cost import subnets
+from nas.cost.records import SEED_HELD_OUT
+from nas.cost.subnets import ENDS_BY, LARGE, MEMORIES, SMALL, family_of, sample_subnets
 from rtl.board import board_names, load_board
 from rtl.compiler import plan
 from rtl.config import TINY, TINY_SELECT, ULX3S, ZCU102
@@ -22,6 +24,23 @@ def test_networks_that_the_engine_runs(board):
     assert len({sample.shape for sample in samples}) == 6
     assert sample_subnets(board, engine, 4, seed=0) == samples[:4]
     assert sample_subnets(board, engine, 6, seed=1) != samples
+
+
+@pytest.mark.parametrize("board", board_names())
+def test_both_ends_of_the_depths_are_among_the_first_networks(board):
+    board = load_board(board)
+    engine = engine_of(board.engine)
+    depths = family_of(engine).depths
+    samples = sample_subnets(board, engine, ENDS_BY, SEED_HELD_OUT)
+    assert {min(depths), max(depths)} <= {len(sample.shape.blocks) for sample in samples}
+
+
+def test_an_end_that_the_engine_cannot_run_is_left_out(monkeypatch):
+    monkeypatch.setattr(subnets, "TRIES", 20)
+    board = load_board("sim")
+    monkeypatch.setattr(subnets, "SMALL", replace(SMALL, depths=(2, 3, 100), most_cycles=20_000))
+    found = {len(sample.shape.blocks) for sample in sample_subnets(board, TINY, ENDS_BY, seed=0)}
+    assert found == {2, 3}
 
 
 def test_of_an_engine_that_selects_tokens_some_networks_do():
