@@ -27,7 +27,7 @@ from rtl.build.verilog import require_yosys
 from rtl.cli import BoardName, Flag, OptionalPath, command
 from rtl.console import print_tables, table
 from rtl.errors import ToolError, UserError
-from rtl.files import atomic_write, require_writable
+from rtl.files import atomic_write, require_results
 
 PROG = "python -m nas.calibrate"
 SCHEMA = 2
@@ -110,9 +110,8 @@ def main(options: CalibrateOptions) -> None:
     board = load_board(options.board)
     file = options.out or board.calibration
     assert file is not None  # the board was read from a file
-    for path in (None if options.quick else file, options.json):
-        if path:
-            require_writable(path)
+    results = (None if options.quick else file, options.json)
+    require_results(results, (options.utilization, options.power, options.network))
     if options.utilization or options.power:
         refine(options, board, file)
         return

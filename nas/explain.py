@@ -28,7 +28,7 @@ from nas.fit import Fit, ModelName, all_hints, show
 from nas.importer.options import NetworkOptions
 from rtl.cli import BoardName, EngineName, KeepText, OptionalPath, command
 from rtl.errors import UserError
-from rtl.files import atomic_write, require_writable
+from rtl.files import atomic_write, require_results
 from rtl.timing.breakdown import END
 
 SCHEMA = 4
@@ -95,9 +95,7 @@ class ExplainOptions:
 
 def main(options: ExplainOptions) -> None:
     """Explain one network on one board."""
-    for path in (options.out, options.json):
-        if path:
-            require_writable(path)
+    require_results((options.out, options.json), [options.model])
     console = Console(stderr=True)
     hardware = HardwareTarget.load(options.board, options.engine)
     if options.clock:

@@ -29,7 +29,7 @@ from rtl.cli import EngineName, Flag, KeepText, OptionalPath, command
 from rtl.compiler.selection import hints
 from rtl.console import print_tables
 from rtl.errors import UserError
-from rtl.files import atomic_write, require_writable
+from rtl.files import atomic_write, require_results
 from rtl.model.shape import NetworkShape
 
 SCHEMA = 3
@@ -143,8 +143,7 @@ def main(options: FitOptions) -> None:
     UserError
         If there is no such network or board, or no board runs the network.
     """
-    if options.json:
-        require_writable(options.json)
+    require_results([options.json], [options.model])
     console = Console(stderr=True)
     network = NamedNetwork(options.model, options.w8, options.network, options.keep)
     with console.status(f"Reading {options.model}"):

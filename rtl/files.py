@@ -5,10 +5,12 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+from rtl.errors import UserError
 
 
 @contextmanager
@@ -87,6 +89,38 @@ def require_writable(path: Path | str) -> None:
     with _errors_name(path, temporary):
         temporary.touch()
         temporary.unlink()
+
+
+def require_results(
+    results: Iterable[Path | str | None], inputs: Iterable[Path | str | None] = ()
+) -> None:
+    """Find out before long work whether a command's results can be written and replace no input.
+
+    Parameters
+    ----------
+    results : iterable of Path or str, or None
+        Files to write. None stands for one that was not asked for.
+    inputs : iterable of Path or str, or None
+        Files that the command reads, or names that may be files.
+
+    Raises
+    ------
+    UserError
+        If a result is one of the inputs, or another result.
+    OSError
+        As :func:`require_writable` has it.
+    """
+    given = [path for path in results if path is not None]
+    taken = {Path(path).resolve(): "reads this file itself" for path in inputs if path is not None}
+    for path in given:
+        place = Path(path).resolve()
+        if place in taken:
+            raise UserError(
+                f"{path} cannot be written: the command {taken[place]}: give another name"
+            )
+        taken[place] = "writes another result there"
+    for path in given:
+        require_writable(path)
 
 
 def require_space(folder: Path | str, megabytes: int) -> None:

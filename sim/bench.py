@@ -23,7 +23,7 @@ from rtl.config import EngineConfig
 from rtl.console import print_tables, progress_bars, table
 from rtl.engine import STALLS
 from rtl.errors import ToolError, UserError
-from rtl.files import atomic_write, require_writable
+from rtl.files import atomic_write, require_results
 from rtl.matmul.array import array_packing
 from rtl.model import IntegerModel
 from rtl.timing.bound import array_work, least_array_cycles
@@ -93,9 +93,7 @@ def main(options: BenchOptions) -> None:
     """Measure one network."""
     board = load_board(options.board)
     engine = config.engine(options.engine or board.engine)
-    for path in (options.json, options.trace):
-        if path:
-            require_writable(path)
+    require_results((options.json, options.trace), [options.model])
     model = load(options, engine)
     memory = {
         "latency": options.latency or board.memory.latency_cycles,

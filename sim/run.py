@@ -19,7 +19,7 @@ from rtl.board import Board, load_board
 from rtl.cli import BoardName, EngineName, Flag, ImageFiles, OptionalPath, command
 from rtl.compiler import meaning_of, plan_model
 from rtl.errors import ToolError, UserError
-from rtl.files import atomic_write, require_writable
+from rtl.files import atomic_write, require_results
 from rtl.model import Features, IntegerModel, repack
 from sim import runner
 from sim.host import Host, open_host
@@ -74,11 +74,9 @@ def main(options: RunOptions) -> None:
     meaning = meaning_of(model, plan_model(model, engine))
     images = prepare_all(options.images, model.preprocessing, model.image)
     if options.show_tokens:
-        others = [options.model, *options.images, *([options.json] if options.json else [])]
-        check_file(options.show_tokens, model, others)
+        check_file(options.show_tokens, model)
     host = _host(options, model)
-    if options.json:
-        require_writable(options.json)
+    require_results((options.json, options.show_tokens), (options.model, *options.images))
     with Console(stderr=True).status(
         f"Simulating {len(images)} images on engine '{engine.name}' (the first time: building)"
     ):

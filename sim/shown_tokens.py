@@ -1,13 +1,13 @@
 """A picture of the patches that a network keeps of its images, as golden chooses them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from rtl.errors import UserError
-from rtl.files import atomic_write, require_writable
+from rtl.files import atomic_write
 from rtl.model import IntegerModel
 from rtl.model.keep import original_tokens
 from sim import golden
@@ -20,16 +20,8 @@ WASH, SHARE = (232, 232, 238), 0.8
 """Colour over patches that are dropped, and its share of what is seen."""
 
 
-def check_file(path: Path, model: IntegerModel, others: Iterable[Path] = ()) -> None:
-    """Refuse a file that is no PNG or cannot be written, and a network that keeps all patches.
-
-    Parameters
-    ----------
-    path : Path
-    model : IntegerModel
-    others : iterable of Path
-        Files that the command reads or writes, of which it must be none.
-    """
+def check_file(path: Path, model: IntegerModel) -> None:
+    """Refuse a file that is no PNG, and a network that keeps all patches."""
     if path.suffix != ENDING:
         raise UserError(f"--show-tokens {path}: a picture's name ends in {ENDING}")
     if not model.shape.selects:
@@ -37,11 +29,6 @@ def check_file(path: Path, model: IntegerModel, others: Iterable[Path] = ()) -> 
             "--show-tokens: the model keeps all of its patches: give one that selects, such as"
             " nas.quantize --keep writes"
         )
-    if path.resolve() in {other.resolve() for other in others}:
-        raise UserError(
-            f"--show-tokens {path}: the command reads or writes this file itself: give another name"
-        )
-    require_writable(path)
 
 
 def draw_tokens(

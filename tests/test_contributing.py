@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from nas import fit
-from rtl import board, config
+from rtl import config
 from rtl.cli import command
 from rtl.resources.structure import dsps
 
@@ -20,7 +20,7 @@ def test_another_board(tmp_path, monkeypatch, capsys):
     exec(PRESET, names)
     preset = names["ULTRA96"]
     (tmp_path / "ultra96.toml").write_text(TOML)
-    monkeypatch.setattr(board, "FOLDER", tmp_path)
+    monkeypatch.setattr("rtl.board.board.FOLDER", tmp_path)
     monkeypatch.setitem(config.ENGINES, preset.name, preset)
     assert sum(dsps(preset, "xilinx").values()) == 331
     words = re.findall(r"`python -m nas.fit (.*?)`", EXAMPLE)[0].split()

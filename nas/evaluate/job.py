@@ -26,7 +26,7 @@ from nas.report.content import Picture, Report
 from nas.report.page import write_report
 from rtl.console import print_tables, progress_bars
 from rtl.errors import UserError
-from rtl.files import atomic_write, require_writable
+from rtl.files import atomic_write, require_results
 from rtl.model import Features, IntegerModel
 from sim.host import Host, open_host
 
@@ -41,9 +41,8 @@ def run(options: EvaluateOptions) -> Evaluation:
     UserError
         If a file or folder is not what it should be, or there is nothing to compare.
     """
-    for path in (options.json, options.report):
-        if path:
-            require_writable(path)
+    inputs = (options.model, options.exact, options.network.checkpoint)
+    require_results((options.json, options.report), inputs)
     hardware = HardwareTarget.load(options.board, options.engine)
     began = perf_counter()
     model = IntegerModel.load(options.model)

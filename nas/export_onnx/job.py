@@ -14,7 +14,7 @@ from nas.export_onnx.comparison import compare
 from nas.export_onnx.export import OPSET, export
 from nas.folder import open_folder
 from rtl.console import print_tables, progress_bars
-from rtl.files import atomic_write, require_writable
+from rtl.files import atomic_write, require_results
 from rtl.model import IntegerModel
 from sim.random_model import random_images
 
@@ -83,9 +83,7 @@ def run(
     """
     model = IntegerModel.load(source)
     files = open_folder(folder).files if folder else ()
-    for path in (out, json_file):
-        if path:
-            require_writable(path)
+    require_results((out, json_file), (source, *files))
     content = export(model, taps=taps)
     compared = compare(content, model, _images(model, files))
     bits = np.concatenate([layer.bits for layer in model.linears().values()])

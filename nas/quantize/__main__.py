@@ -29,7 +29,7 @@ from nas.report.page import write_report
 from rtl.cli import BoardName, EngineName, KeepText, OptionalPath, command
 from rtl.console import print_tables, progress_bars
 from rtl.errors import UserError
-from rtl.files import atomic_write, require_space, require_writable
+from rtl.files import atomic_write, require_results, require_space
 from rtl.model import IntegerModel
 from rtl.model.keep import check_told
 from sim.host import load_host
@@ -138,10 +138,9 @@ def main(options: QuantizeOptions) -> None:
         )
         bars.update(task, completed=len(images), total=len(images))
         task = bars.add_task("starting", total=1)
-        require_writable(options.out)  # now, as it makes folders: the rest has been found
-        require_writable(host_file)
-        if options.report:
-            require_writable(options.report)
+        # Now, as it makes folders: the rest has been found.
+        inputs = (options.model, options.network.checkpoint, *files)
+        require_results((options.out, host_file, options.report), inputs)
         require_space(options.out.parent, megabytes(network))
 
         def show(what: str, step: int, steps: int) -> None:

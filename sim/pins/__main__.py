@@ -18,7 +18,7 @@ from rtl import config
 from rtl.board import load_board
 from rtl.cli import BoardName, EngineName, ImageFiles, OptionalPath, command
 from rtl.errors import ToolError, UserError
-from rtl.files import atomic_write, require_writable
+from rtl.files import atomic_write, require_results
 from sim.pins.line import PinLine, open_pins
 from sim.pins.outcome import DEVIATION, PinOutcome, classify_at_pins, compile_for
 from sim.pins.top import build_top, require_top
@@ -60,8 +60,7 @@ def main(options: PinOptions) -> None:
     board = load_board(options.board)
     require_top(board)
     engine = config.engine(options.engine or board.engine)
-    if options.json:
-        require_writable(options.json)
+    require_results([options.json], (options.model, *options.images))
     compiled, package = compile_for(options.model, board, engine)
     pixels = prepare_all(options.images, package.preprocessing, package.image)
     status = Console(stderr=True).status

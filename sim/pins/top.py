@@ -18,7 +18,7 @@ from sim.toolchain.cache import cache_directory, locked
 from sim.toolchain.simulation import Build
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = {"board.py", "cli.py", "console.py", "errors.py", "files.py"}
+COMMANDS = {"board", "cli.py", "console.py", "errors.py", "files.py"}
 SOFTWARE = testbench.SOFTWARE - {"soc"} | COMMANDS
 """Rooms and files of rtl that no top comes from; of rtl.build only the emitter counts."""
 SHARED = ("frames.py", "registers.py")

@@ -7,9 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from rtl.errors import UserError
 from rtl.files import (
     atomic_directory,
     atomic_write,
+    require_results,
     require_space,
     require_writable,
     sha256_of,
@@ -80,6 +82,21 @@ def test_require_writable(tmp_path):
     for path in (old / "x", old / "x" / "y"):
         with pytest.raises(NotADirectoryError):
             require_writable(path)
+
+
+def test_results_replace_neither_inputs_nor_each_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = tmp_path / "a.pulsar"
+    model.write_text("model")
+    require_results((None, tmp_path / "new" / "a.json", "b.html"), (model, None, "deit_tiny"))
+    assert sorted(os.listdir(tmp_path)) == ["a.pulsar", "new"]
+    with pytest.raises(UserError, match=r"^new/../a.pulsar .*: the command reads this file itself"):
+        require_results(["b.json", "new/../a.pulsar"], [model])
+    with pytest.raises(UserError, match=r"^./b.json .*: the command writes another result there"):
+        require_results(["b.json", "./b.json"])
+    with pytest.raises(IsADirectoryError):
+        require_results(["new"])
+    assert model.read_text() == "model"
 
 
 def test_mode_is_checked(tmp_path):

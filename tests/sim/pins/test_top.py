@@ -19,7 +19,7 @@ def test_only_hardware_counts(monkeypatch):
     assert {"rtl/engine.py", "rtl/soc/ulx3s.py", "rtl/lib/emit.py", "rtl/build/verilog.py",
             "rtl/isa/registers.py", "boards/host/frames.py"} <= names  # fmt: skip
     assert not any(name.startswith(("rtl/compiler/", "rtl/timing/")) for name in names)
-    assert not {"rtl/build/route.py", "rtl/board.py", "rtl/cli.py"} & names
+    assert not {"rtl/build/route.py", "rtl/board/board.py", "rtl/cli.py"} & names
 
 
 def test_verilog_is_emitted_once(monkeypatch, tmp_path):
