@@ -30,14 +30,7 @@ from rtl.build.tables import (
     resources_table,
 )
 from rtl.build.verilog import require_yosys, verilog_of
-from rtl.build.vivado import (
-    PRODUCTS,
-    find_vivado,
-    not_run,
-    products_of,
-    run_script,
-    version_of,
-)
+from rtl.build.vivado import PRODUCTS, find_vivado, left_by, not_run, run_script, version_of
 from rtl.build.zynq import memory_ports, zynq_verilog
 from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
 from rtl.console import print_tables
@@ -288,7 +281,7 @@ def _timing(levels: Levels, blocks: Unregistered, widest: list[FanOut]) -> dict:
 def _write_files(
     out: Path, design: str, verilog: str, board: Board, engine: config.EngineConfig
 ) -> list[Path]:
-    """Write them; a bitstream that was made of other Verilog is removed, and that is said."""
+    """Write them; what Vivado made of other Verilog is removed, and that is said."""
     values = {
         "design": design,
         "device": board.device,
@@ -305,7 +298,7 @@ def _write_files(
     }
     texts = {suffix: text_of[suffix]() for suffix in _suffixes(board)}
     sources = {out / f"{design}{suffix}": texts.get(suffix) for suffix in SOURCES}
-    stale = [file for file in products_of(out / f"{design}_board.tcl") if file.is_file()]
+    stale = left_by(out / f"{design}_board.tcl")
     if stale and any(_content(file) != text for file, text in sources.items()):
         for file in stale:
             file.unlink()

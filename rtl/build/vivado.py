@@ -1,5 +1,6 @@
 """Vivado, where it is on PATH: its version, and a script run to its end. Not run by us."""
 
+import glob
 import re
 import shutil
 import signal
@@ -57,10 +58,16 @@ def products_of(script: Path) -> list[Path]:
     return [script.with_name(f"{name}.{suffix}") for suffix in PRODUCTS]
 
 
+def left_by(script: Path) -> list[Path]:
+    """Return the files that a run of a board's script has left: products, and reports."""
+    reports = script.parent.glob(f"{glob.escape(script.stem)}_*.rpt")
+    return [*filter(Path.is_file, products_of(script)), *sorted(reports)]
+
+
 def run_script(program: Path, script: Path) -> list[Path]:
     """Run a script in its own folder, and return its products; the log lies beside it.
 
-    Products and log of an earlier run are removed first, so that none is taken for this one's.
+    What an earlier run left is removed first, so that nothing is taken for this one's.
 
     Raises
     ------
@@ -68,7 +75,7 @@ def run_script(program: Path, script: Path) -> list[Path]:
         If Vivado fails (says why in a line), or leaves no bitstream.
     """
     folder, log = script.parent.resolve(), script.resolve().with_suffix(".log")
-    for file in (log, *products_of(script)):
+    for file in (log, *left_by(script)):
         file.unlink(missing_ok=True)
     words = [program, "-mode", "batch", "-nojournal", "-log", log.name, "-source", script.name]
     ended = run_child(words, folder=folder)

@@ -141,11 +141,13 @@ def test_a_run_that_leaves_no_log(program, tmp_path):
 
 
 def test_nothing_of_an_earlier_run_is_left(program, tmp_path):
-    """Neither its log, whose errors were others, nor its products."""
-    old = files_of(tmp_path, ".bit", ".hwh", ".xsa", "_board.log")
+    """Neither its log, whose errors were others, nor its products and reports."""
+    old = files_of(tmp_path, ".bit", ".hwh", ".xsa", "_board.log", "_board_timing.rpt")
+    files_of(tmp_path, "_timing.rpt")  # of the other script, whose run was none of this board
     with pytest.raises(ToolError, match=r"^Vivado: it failed without a word \("):
         run_script(program("exit 1"), tmp_path / SCRIPT)
     assert [file.read_text() for file in old if file.is_file()] == [""]  # the log
+    assert (tmp_path / "pulsar_x_timing.rpt").is_file()
 
 
 def test_a_run_without_products_is_an_error(program, tmp_path):
