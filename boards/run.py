@@ -101,7 +101,7 @@ def run(options: argparse.Namespace) -> None:
             "images": options.images,
             "cycles": found.cycles,
             "counters": counters,
-            **package.meaning.report(outputs),
+            **package.meaning.report(outputs, found.indices),
         }
         write_report(options.json, report)
 

@@ -84,7 +84,7 @@ def main(options: RunOptions) -> None:
     names = [str(path) for path in options.images]
     heading = title(options.model.name, board.name, board.clock_hz)
     print(results(heading, meaning, names, run.output, run.cycles, board.clock_hz), end="")
-    output = _output(meaning, run.output, host)
+    output = _output(meaning, run, host)
     for name, values in (output.get("host") or {}).items():
         Console().print(Text(f"{name} of the host network: {np.shape(values)}"))
     Console().print(_verdict(run))
@@ -142,12 +142,12 @@ def _host(options: RunOptions, model: IntegerModel) -> Host | None:
 
 
 def _output(
-    meaning: LogitMeaning | FeatureMeaning, output: np.ndarray, host: Host | None
+    meaning: LogitMeaning | FeatureMeaning, run: runner.EngineRun, host: Host | None
 ) -> dict[str, Any]:
     """List classes and logits; or features, and what the host network makes of them."""
-    report = meaning.report(output)
+    report = meaning.report(run.output, run.indices)
     if isinstance(meaning, FeatureMeaning):
-        found = features(meaning, output, meaning.patches)
+        found = features(meaning, run.output, meaning.patches)
         report["host"] = {n: v.tolist() for n, v in host(found).items()} if host else None
     return report
 

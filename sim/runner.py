@@ -18,6 +18,7 @@ from rtl.compiler import Compiled, compile_model
 from rtl.config import EngineConfig
 from rtl.errors import ToolError
 from rtl.model import IntegerModel
+from rtl.model.keep import original_tokens
 from sim import golden, testbench, timeline
 from sim.check import check_writes
 from sim.timeline import Timeline
@@ -37,6 +38,8 @@ class EngineRun:
     ----------
     output : (images, classes) or (images, tokens, width) int32
         Logits, or the residual words of the tokens, as the model says.
+    indices : (images, tokens) int32 or None
+        Index in the image of each token of ``output``, where some were dropped.
     cycles : tuple of int
         Cycles of each image, from the end of the one before to its own; the first one's from the
         start.
@@ -57,6 +60,7 @@ class EngineRun:
 
     output: np.ndarray
     cycles: tuple[int, ...]
+    indices: np.ndarray | None = None
     wrong_instructions: int = 0
     wrong_outputs: int = 0
     first_mismatch: str | None = None
@@ -138,9 +142,11 @@ def run(
         job = SimulationJob(compiled, images, board, engine, Path(name))
         job.write(settings or {}, registers or {}, corrupt)
         result = job.simulate(build, check, progress)
+        regions = job.regions()
         run = EngineRun(
-            job.output(),
+            compiled.output(regions),
             tuple(np.diff(result["done"], prepend=0).tolist()),
+            compiled.indices(regions),
             counters=result["counters"],
             wall_s=time.monotonic() - built,
             build_s=built - started,
@@ -149,17 +155,21 @@ def run(
 
 
 def _compare_output(run: EngineRun, model: IntegerModel, images: np.ndarray) -> EngineRun:
-    expected = golden.run(model, images)
-    wrong = np.argwhere(expected != run.output)
+    tensors: dict[str, np.ndarray] | None = {} if run.indices is not None else None
+    pairs = [(model.output_tensor, golden.run(model, images, tensors=tensors), run.output)]
+    if tensors is not None:
+        indices = original_tokens(tensors, model.shape, len(model.blocks))
+        pairs.append(("index of token ", indices, run.indices))
+    wrong = [(name, place) for name, *both in pairs for place in np.argwhere(np.not_equal(*both))]
     first = None
-    if len(wrong):
-        image, *place = wrong[0].tolist()
-        first = f"image {image}: {model.output_tensor}{place}"
+    if wrong:
+        name, (image, *place) = wrong[0][0], wrong[0][1].tolist()
+        first = f"image {image}: {name}{place}"
     return replace(
         run,
         wrong_outputs=len(wrong),
         first_mismatch=run.first_mismatch or first,
-        words=run.words + expected.size,
+        words=run.words + sum(expected.size for _, expected, _ in pairs),
     )
 
 
@@ -313,9 +323,12 @@ class SimulationJob:
 
     def output(self) -> np.ndarray:
         """Return the logits or tokens of all images from the memory after the run."""
+        return self.compiled.output(self.regions())
+
+    def regions(self) -> np.ndarray:
+        """Return the OUTPUT region of each image from the memory after the run."""
         memory = np.fromfile(self.folder / "memory.bin", np.uint8)
-        regions = memory[self.outputs_at :].reshape(len(self.images), self.output_stride)
-        return self.compiled.output(regions)
+        return memory[self.outputs_at :].reshape(len(self.images), self.output_stride)
 
 
 def _round_up(value: int, multiple: int) -> int:

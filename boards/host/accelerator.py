@@ -38,10 +38,13 @@ class RunOutput:
     cycles : tuple of float
         Of each image: of a run's first one from the start to its end; of the others their mean,
         from one's end to the next one's, as images of a run overlap.
+    indices : (images, tokens) int32, optional
+        Index in the image of each token, where the network drops some.
     """
 
     outputs: np.ndarray
     cycles: tuple[float, ...]
+    indices: np.ndarray | None = None
 
 
 class Accelerator(Closing):
@@ -155,7 +158,12 @@ class Accelerator(Closing):
         outputs = np.concatenate([part.outputs for part in parts])
         with self._discarding():
             self.transport.show(package.meaning.lights(outputs[-1]))
-        return RunOutput(outputs, tuple(cycles for part in parts for cycles in part.cycles))
+        told = [part.indices for part in parts if part.indices is not None]
+        return RunOutput(
+            outputs,
+            tuple(cycles for part in parts for cycles in part.cycles),
+            np.concatenate(told) if told else None,
+        )
 
     def check(self) -> None:
         """Compare the MODEL region with the package, between runs.
@@ -300,7 +308,8 @@ class Accelerator(Closing):
         found = np.frombuffer(regions, np.uint8).reshape(len(images), -1)
         others = (last - first) / max(1, len(images) - 1)
         cycles = (first, *(others for _ in range(len(images) - 1)))
-        return RunOutput(package.meaning.decode(found), cycles)
+        meaning = package.meaning
+        return RunOutput(meaning.decode(found), cycles, meaning.indices(found))
 
     def _finish(self, images: int) -> None:
         """Wait for the end of a run, as long as images come."""

@@ -48,6 +48,9 @@ class LogitMeaning:
         content = np.ascontiguousarray(regions[:, : len(self.class_names) * LOGIT.itemsize])
         return content.view(LOGIT).astype(np.int32)
 
+    def indices(self, regions: np.ndarray) -> None:
+        """Return nothing: there are no tokens."""
+
     def cells(self, output: np.ndarray) -> tuple[str, ...]:
         """Show an image's logits: the best class, its logit, and the next one."""
         best, *others = np.argsort(-output, kind="stable")
@@ -59,7 +62,7 @@ class LogitMeaning:
         """Show an image's class in seven LEDs."""
         return int(output.argmax()) % (1 << LIGHTS_BITS - 1)
 
-    def report(self, outputs: np.ndarray) -> dict[str, Any]:
+    def report(self, outputs: np.ndarray, indices: None = None) -> dict[str, Any]:
         """Put images' logits as JSON has them."""
         names = [self.class_names[i] for i in outputs.argmax(axis=1)]
         return {"classes": names, "logits": outputs.tolist()}
@@ -76,6 +79,8 @@ class FeatureMeaning:
         memory, padded to whole words.
     matrix, bias, epsilon, scale, pool
         As of :class:`rtl.model.Features`.
+    index : int, optional
+        Which of the ``row_values`` is the token's index in the image, where tokens were dropped.
     """
 
     tokens: int
@@ -87,14 +92,25 @@ class FeatureMeaning:
     epsilon: float | None
     scale: float
     pool: str
+    index: int | None = None
 
     headings = ("features", "lowest", "mean", "highest")
 
     def decode(self, regions: np.ndarray) -> np.ndarray:
         """Residual words of images: (images, tokens, width) int32; see LogitMeaning.decode."""
+        return self._values(regions)[..., : self.width].astype(np.int32)
+
+    def indices(self, regions: np.ndarray) -> np.ndarray | None:
+        """Index in the image of each token: (images, tokens) int32; None where none was dropped.
+
+        Tokens behind the patches count on.
+        """
+        return None if self.index is None else self._values(regions)[..., self.index].astype("i4")
+
+    def _values(self, regions: np.ndarray) -> np.ndarray:
         count = self.tokens * self.row_values * RESIDUAL.itemsize
         content = np.ascontiguousarray(regions[:, :count]).view(RESIDUAL)
-        return content.reshape(len(regions), self.tokens, -1)[..., : self.width].astype(np.int32)
+        return content.reshape(len(regions), self.tokens, -1)
 
     def cells(self, output: np.ndarray) -> tuple[str, ...]:
         """Show an image's features: how many, and their range."""
@@ -106,6 +122,8 @@ class FeatureMeaning:
         """Show nothing: there is no class."""
         return 0
 
-    def report(self, outputs: np.ndarray) -> dict[str, Any]:
-        """Put images' features as JSON has them."""
-        return {"pool": self.pool, "features": features(self, outputs, self.patches).tolist()}
+    def report(self, outputs: np.ndarray, indices: np.ndarray | None = None) -> dict[str, Any]:
+        """Put images' features as JSON has them, with :meth:`indices` of tokens that are told."""
+        told = {"indices": indices.tolist()} if indices is not None and self.pool == "all" else {}
+        found = features(self, outputs, self.patches)
+        return {"pool": self.pool, "features": found.tolist(), **told}

@@ -21,7 +21,7 @@ from boards.host.meaning import FeatureMeaning, LogitMeaning
 from boards.host.preprocessing import Preprocessing
 
 MAGIC = b"PULSARPK"
-FORMAT = 2  # the highest that is read
+FORMAT = 3  # the highest that is read
 PREFIX = struct.Struct("<8sII")  # magic, format, bytes of the header
 CHECK = struct.Struct("<I")
 ALIGNMENT = 64
@@ -97,9 +97,16 @@ class Package:
 
     @property
     def format(self) -> int:
-        """The lowest format that holds it: attention pooling, without a LayerNorm, needs 2."""
+        """The lowest format that holds it.
+
+        Attention pooling, without a LayerNorm, needs 2; tokens that say which they are need 3.
+        """
         meaning = self.meaning
-        return 2 if isinstance(meaning, FeatureMeaning) and meaning.epsilon is None else 1
+        if isinstance(meaning, LogitMeaning):
+            return 1
+        if meaning.index is not None:
+            return 3
+        return 2 if meaning.epsilon is None else 1
 
     @property
     def image_bytes(self) -> int:
@@ -173,7 +180,9 @@ class Package:
         if isinstance(meaning, LogitMeaning):
             names = list(meaning.class_names)
             return {"kind": "logits", "class_names": names, "output_scale": meaning.output_scale}
-        keys = ("tokens", "patches", "width", "row_values", "epsilon", "scale", "pool")
+        keys = ["tokens", "patches", "width", "row_values", "epsilon", "scale", "pool"]
+        if meaning.index is not None:
+            keys.append("index")
         return {"kind": "tokens"} | {key: getattr(meaning, key) for key in keys}
 
     def _sections(self) -> dict[str, np.ndarray]:

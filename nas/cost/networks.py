@@ -12,7 +12,7 @@ from nas.importer.source import WEIGHTS
 from rtl.config import EngineConfig
 from rtl.errors import UserError
 from rtl.model import IntegerModel, repack
-from rtl.model.keep import check_told, parse_keep, with_keep
+from rtl.model.keep import parse_keep, with_keep
 from rtl.model.shape import NetworkShape
 
 PLAIN = NetworkOptions()
@@ -106,7 +106,6 @@ class NamedNetwork:
         if self.keep is not None:
             raise UserError("--keep is for float networks: a model file says what its blocks keep")
         self.options.refuse_for(Path(self.name).name, "checkpoint", "classes", "image_size")
-        check_told(self.model.shape, self.model.output.pool)
         repacked = self.model.row_granularity % granularity
         return (repack(self.model, granularity) if repacked else self.model).shape
 

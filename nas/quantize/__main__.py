@@ -31,7 +31,6 @@ from rtl.console import print_tables, progress_bars
 from rtl.errors import UserError
 from rtl.files import atomic_write, require_results, require_space
 from rtl.model import IntegerModel
-from rtl.model.keep import check_told
 from sim.host import load_host
 
 ENDING = ".pulsar"
@@ -127,7 +126,6 @@ def main(options: QuantizeOptions) -> None:
         network = read(options.model, options.network)
         if options.keep is not None:
             network = keeping(network, options.keep)
-            check_told(network.sizes, network.pool)
         task = bars.add_task("images", total=None)
         images = load_images(
             files,

@@ -117,6 +117,15 @@ class Compiled:
         """
         return self.meaning.decode(regions)
 
+    def indices(self, regions: np.ndarray) -> np.ndarray | None:
+        """Index in the image of each token that :meth:`output` gives, where some were dropped.
+
+        Returns
+        -------
+        (images, tokens) int32, or None where it gives all tokens, or no tokens
+        """
+        return self.meaning.indices(regions)
+
     @property
     def meaning(self) -> LogitMeaning | FeatureMeaning:
         """The meaning of an OUTPUT region."""
@@ -137,6 +146,7 @@ def meaning_of(model: IntegerModel, plan: Plan) -> LogitMeaning | FeatureMeaning
         patches=plan.shape.patches_in(len(plan.shape.blocks)),
         width=plan.shape.width,
         row_values=plan.token_bytes // RESIDUAL.itemsize,
+        index=plan.index_value if plan.indexed else None,
         matrix=output.matrix,
         bias=output.bias,
         epsilon=None if output.epsilon is None else float(output.epsilon),

@@ -5,7 +5,8 @@ all words of high nibbles and then all words of low nibbles of an 8-bit one; in 
 ``row * depth_lanes + d``, two to a byte, the lower nibble first. Row parameters are records of 64
 bits (bias 27, multiplier 17, shift 6 bits, from the lowest). Exponents take 2 bits per channel,
 each word whole memory beats. GELU tables have 256 bytes, byte i for pre-activation i - 128. The
-position tensor is int16, tokens padded to whole words.
+position tensor is int16, tokens padded to whole words, with each token's index in another word
+where the output has it.
 """
 
 import hashlib
@@ -158,7 +159,9 @@ def _gelu_bytes(table: np.ndarray, act_bits: int) -> np.ndarray:
 
 
 def position_words(position: np.ndarray, plan: Plan) -> np.ndarray:
-    """(tokens, padded width) int16."""
-    padded = np.zeros((plan.tokens, plan.width_tiles * plan.engine.row_lanes), "<i2")
+    """(tokens, values of a token's words) int16: channels, padded, and each token's index."""
+    padded = np.zeros((plan.tokens, plan.token_words * plan.engine.row_lanes), "<i2")
     padded[:, : position.shape[1]] = position
+    if plan.indexed:
+        padded[:, plan.index_value] = np.arange(plan.tokens)
     return padded

@@ -11,7 +11,7 @@ from rtl.errors import UserError
 from rtl.isa.instructions import INSTRUCTIONS, Opcode
 from rtl.isa.scratchpads import placed_tokens
 from rtl.model import IntegerModel, numerics
-from rtl.model.keep import check_keep, check_told
+from rtl.model.keep import check_keep
 from rtl.model.shape import NetworkShape
 
 FIELD_BITS = {
@@ -50,14 +50,12 @@ def plan_model(model: IntegerModel, engine: EngineConfig) -> Plan:
     Raises
     ------
     UserError
-        If they have another width, or the engine cannot hold the network, or would not say which
-        tokens it puts out.
+        If they have another width, or the engine cannot hold the network.
     """
     if model.act_bits != engine.act_bits:
         raise UserError(
             f"model has act_bits {model.act_bits}, engine '{engine.name}' {engine.act_bits}"
         )
-    check_told(model.shape, model.output.pool)
     return plan(model.shape, engine)
 
 
@@ -135,7 +133,7 @@ def _check_fields(limits: _Limits, plan: Plan) -> None:
         MAX_ROW_TILES,
         f"{MAX_ROW_TILES} row tiles",
     )
-    limits.operand("row words of a token", plan.width_tiles, Opcode.NORM, "row_words")
+    limits.operand("row words of a token", plan.token_words, Opcode.STORE, "row_words")
     limits.operand("bytes of a patch row", plan.segment_bytes, Opcode.LOAD, "segment_bytes")
     limits.operand("patches in a row", shape.grid[1], Opcode.LOAD, "segments")
     limits.operand("pixel words of a patch", plan.patch_words, Opcode.LOAD, "stride")

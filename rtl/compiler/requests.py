@@ -331,9 +331,9 @@ class PositionRequest(Request):
             Span(MemorySpace.RESIDUAL, tile.token, tile.token + tile.lane_count),
             tile,
             destination=plan.residual_word(tile.token),
-            stride=plan.width_tiles,
+            stride=plan.token_words,
             token=tile.token,
-            row_words=plan.width_tiles,
+            row_words=plan.token_words,
         )
         return Resident([operation])
 

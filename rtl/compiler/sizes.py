@@ -69,6 +69,25 @@ class Plan:
         return divide_up(self.shape.width, self.engine.row_lanes)
 
     @cached_property
+    def indexed(self) -> bool:
+        """Whether an image's tokens in memory say which of the image's they are.
+
+        So they do where some were dropped. A token's index is a channel more of the residual stream
+        that no layer reads, in a word of its own: it goes where the token goes.
+        """
+        return self.shape.selects and len(self.shape.final_tokens) > 1 and self.shape.dense
+
+    @cached_property
+    def token_words(self) -> int:
+        """Residual words of a token: those of its channels, and one of its index."""
+        return self.width_tiles + self.indexed
+
+    @property
+    def index_value(self) -> int:
+        """Which of a token's residual values its index is, where it has one."""
+        return self.width_tiles * self.engine.row_lanes
+
+    @cached_property
     def width_depth(self) -> int:
         """The embedding width in words of ``depth_lanes`` channels."""
         return divide_up(self.shape.width, self.engine.depth_lanes)
@@ -97,7 +116,7 @@ class Plan:
     @cached_property
     def token_bytes(self) -> int:
         """Bytes of a token's residual words in memory: positions, and tokens that are stored."""
-        return self.width_tiles * self.engine.residual_word_bytes
+        return self.token_words * self.engine.residual_word_bytes
 
     @cached_property
     def head_rows(self) -> int:
@@ -225,6 +244,8 @@ class Plan:
         words = {"proj": self.inner_depth(block), "fc2": self.hidden_depth(block)}
         if self.shape.pools(block):
             words["q"] = 1  # of zeros: what is computed is the bias
+        moved = self.indexed and self.shape.blocks[block].keep is not None
+        more = {"proj": (False,)} if moved else {}  # zeros, added to the index on its way
         return {
             name: TiledMatrix(
                 f"blocks.{block}.{name}",
@@ -232,7 +253,7 @@ class Plan:
                 rows,
                 depth,
                 words.get(name, self.width_depth),
-                tiles[name](flags[name], rows),
+                tiles[name](flags[name], rows) + more.get(name, ()),
             )
             for name, (rows, depth) in self.shape.layer_sizes(block).items()
         }
@@ -313,11 +334,11 @@ class Plan:
     @cached_property
     def residual_words(self) -> int:
         """Words per bank that the residual stream takes."""
-        return divide_up(self.tokens, RESIDUAL_GROUP) * self.width_tiles
+        return divide_up(self.tokens, RESIDUAL_GROUP) * self.token_words
 
     def residual_word(self, token: int) -> int:
         """First residual word of a token: the address is shared by a group of four."""
-        return token // RESIDUAL_GROUP * self.width_tiles
+        return token // RESIDUAL_GROUP * self.token_words
 
     def score_slot_words(self, block: int) -> int:
         """Words per bank that the scores of one token tile take."""

@@ -150,28 +150,6 @@ def check_keep(shape: NetworkShape, mean_features: bool = False) -> None:
             )
 
 
-def check_told(shape: NetworkShape, pool: object) -> None:
-    """Check that an engine's output tells of which tokens it is.
-
-    Parameters
-    ----------
-    shape : NetworkShape
-    pool : object
-        A model's pooling: features are of all tokens where it is ``"all"``.
-
-    Raises
-    ------
-    UserError
-        If they are of all tokens, and some blocks keep some patches only.
-    """
-    if shape.selects and pool == "all":
-        raise UserError(
-            "pool all with blocks that keep some patches: an engine does not tell which tokens are"
-            " left, of which the features are (golden and nas.export_onnx do): quantize it with"
-            " --pool token"
-        )
-
-
 def original_tokens(
     tensors: Mapping[str, np.ndarray], shape: NetworkShape, block: int
 ) -> np.ndarray:

@@ -171,7 +171,7 @@ def least_bytes(plan: Plan) -> int:
     """Lower bound of the bytes that an image reads: constants, pixels, instructions."""
     shape, engine = plan.shape, plan.engine
     total = shape.image[0] * shape.image[1] * shape.image[2]
-    total += plan.tokens * plan.width_tiles * engine.residual_word_bytes  # positions
+    total += plan.tokens * plan.token_bytes  # positions
     instructions = plan.tiles + shape.grid[0] + plan.tiles  # positions, strips, LayerNorm
     for use in matrix_uses(plan):
         words = _ring_words(use.matrix) * engine.weight_word_bytes

@@ -137,7 +137,7 @@ def _dropped_bits(plan: Plan) -> int:
     Which instruction writes how many depends on the image; their sum does not.
     """
     dropped = sum(plan.tokens_in(block) - plan.tokens_in(block + 1) for block in plan.shape.keep)
-    values = plan.width_tiles * plan.engine.row_lanes
+    values = plan.token_words * plan.engine.row_lanes
     return dropped * values * numerics.RESIDUAL_BITS
 
 

@@ -67,19 +67,21 @@ def test_preprocessing(recipe):
 @pytest.mark.sim
 @pytest.mark.parametrize(
     "name",
-    ["plain", "edges", "colour", "registers", "tokens", "front", "pooled", "kept"],
+    ["plain", "edges", "colour", "registers", "tokens", "front", "pooled", "kept", "kept_tokens"],
 )
 def test_the_rtl_agrees(name):
     model, arrays = load(name)
     board = load_board("sim")
-    sizes = engine("tiny_select" if name == "kept" else board.engine)
+    sizes = engine("tiny_select" if name.startswith("kept") else board.engine)
     fitting = repack(model, sizes.row_lanes)
     run = runner.run(fitting, arrays["images"], board, engine=sizes)
     assert run.exact
     np.testing.assert_array_equal(run.output, arrays[model.output_tensor])
+    if "features.tokens" in arrays:
+        np.testing.assert_array_equal(run.indices, arrays["features.tokens"])
 
 
-@pytest.mark.parametrize("name", ["kept", "kept_ties", "kept_one"])
+@pytest.mark.parametrize("name", ["kept", "kept_ties", "kept_one", "kept_tokens"])
 def test_programs_agree(name):
     """On the instruction set's interpreter: an engine that selects tokens, of any width."""
     model, arrays = load(name)
@@ -88,7 +90,9 @@ def test_programs_agree(name):
     images, offset = arrays["images"], compiled.memory.program_offset
     host = HostMemory(compiled.region, images.tobytes(), offset, len(images))
     output = Interpreter(Scratchpads(sizes, 0), golden, host).run()
-    np.testing.assert_array_equal(compiled.output(output), arrays["logits"])
+    np.testing.assert_array_equal(compiled.output(output), arrays[model.output_tensor])
+    if "features.tokens" in arrays:
+        np.testing.assert_array_equal(compiled.indices(output), arrays["features.tokens"])
 
 
 # ------------------------------------------------------------ every feature

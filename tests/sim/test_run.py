@@ -15,6 +15,7 @@ from boards.host.pictures import prepare
 from rtl.cli import command
 from rtl.files import atomic_write
 from rtl.model import Features, HostNetwork
+from rtl.model.keep import original_tokens
 from sim import golden, runner, testbench
 from sim.random_model import random_model
 from sim.run import main
@@ -45,9 +46,12 @@ def stand_in(monkeypatch):
 
     def simulate(model, images, board, **settings):
         output = np.tile(-np.arange(model.classes, dtype=np.int32), (len(images), 1))
+        tensors: dict[str, np.ndarray] = {}
         if not model.classes:
-            output = golden.run(model, images)
-        return runner.EngineRun(output, (1000,) * len(images))
+            output = golden.run(model, images, tensors=tensors)
+        selects = not model.classes and model.shape.selects
+        indices = original_tokens(tensors, model.shape, len(model.blocks)) if selects else None
+        return runner.EngineRun(output, (1000,) * len(images), indices)
 
     monkeypatch.setattr(runner, "run", simulate)
 
@@ -112,6 +116,19 @@ def test_features_of_tokens(pool, shape, shown, stand_in, tmp_path, capsys):
     expected = features(model.output, tokens, 16)[0]
     assert expected.shape == shape
     np.testing.assert_array_equal(np.float32(report["features"]), [expected, expected])
+
+
+def test_features_say_of_which_tokens_they_are(stand_in, tmp_path):
+    sizes = {"width": 32, "blocks": ((2, 64),) * 2, "output": "tokens", "pool": "all"}
+    model = random_model(**sizes, keep={0: 5})
+    model.save(tmp_path / "tokens.pulsar")
+    arguments = ("--engine", "tiny_select", "--json", tmp_path / "run.json")
+    assert run(tmp_path / "tokens.pulsar", DIGIT, *arguments) == 0
+    report = json.loads((tmp_path / "run.json").read_text())
+    image, tensors = prepare(DIGIT, model.preprocessing, model.image), {}
+    golden.run(model, image[None], tensors=tensors)
+    assert report["indices"] == tensors["blocks.0.kept"].tolist()
+    assert np.shape(report["features"]) == (1, 6, 32) and report["indices"][0][-1] == 16
 
 
 def test_the_host_network_follows_the_features(stand_in, tmp_path, capsys, monkeypatch):

@@ -254,7 +254,7 @@ class BlockAttention:
             "patches": plan.shape.patches_in(self.block),
             "keep": keep,
             "others": plan.shape.others,
-            "stride": plan.width_tiles,
+            "stride": plan.token_words,
         }
         name = f"blocks.{self.block}.kept"
         subject = Subject("select", name, name, self.block)

@@ -73,7 +73,7 @@ class Layers:
             output = self.norm_outputs[tile.index]
             operands = {
                 "source_address": plan.residual_word(tile.token),
-                "source_stride": plan.width_tiles,
+                "source_stride": plan.token_words,
                 "row_words": plan.width_tiles,
                 "token": tile.token,
                 "lane_first": tile.lane_first,
@@ -138,7 +138,7 @@ class Layers:
             "format": Format.INT16,
             "accumulate": int(add),
             "destination_address": self.plan.residual_word(tile.token) + run.first,
-            "destination_stride": self.plan.width_tiles,
+            "destination_stride": self.plan.token_words,
         }
         tokens = residual_tokens(tile)
         return Writeback(operands, writes=(tokens,), reads=(tokens,) if add else ())

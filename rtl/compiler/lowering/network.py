@@ -204,8 +204,8 @@ class NetworkListing:
             "offset": (first - plan.shape.final_tokens.start) * plan.token_bytes,
             "source_address": plan.residual_word(first),
             "token": first,
-            "row_words": plan.width_tiles,
-            "more_words": (tile.lane_count - 1) * plan.width_tiles,
+            "row_words": plan.token_words,
+            "more_words": (tile.lane_count - 1) * plan.token_words,
             "int16": 1,
         }
         block = len(plan.shape.blocks) - 1

@@ -8,11 +8,11 @@ import pytest
 from boards.host.accelerator import Accelerator
 from boards.host.errors import DeviceError
 from boards.host.registers import REGISTERS
-from rtl.config import TINY
+from rtl.config import TINY, TINY_SELECT
 from rtl.isa.faults import FaultCode
 from tests.boards.host.answers import failure, good
 from tests.boards.host.engine_model import CYCLES, ModelTransport
-from tests.boards.host.networks import small
+from tests.boards.host.networks import selecting, small
 
 CONTROL = REGISTERS["control"][0]
 
@@ -56,6 +56,20 @@ def test_more_images_than_memory_has_room_for(transport):
         good(engine)
     starts = [entry for entry in transport.log if entry[:2] == ("write", CONTROL)]
     assert len(starts) == 3
+
+
+def test_tokens_say_which_they_are_in_every_run():
+    case, transport = selecting(), ModelTransport(TINY_SELECT)
+    layout = case.package.image_bytes + case.package.output_bytes
+    transport.memory_bytes = len(case.package.region) + 2 * layout + 512
+    with Accelerator(transport) as engine:
+        engine.load(case.package)
+        transport.log.clear()
+        outcome = engine.classify(case.images)
+    assert transport.log.count(("write", CONTROL, 1)) > 1
+    np.testing.assert_array_equal(outcome.outputs, case.logits)
+    np.testing.assert_array_equal(outcome.indices, case.indices)
+    assert small().indices is None and len(np.unique(case.indices, axis=0)) > 1
 
 
 def test_a_region_that_is_there_is_not_written_again(engine, transport, monkeypatch):

@@ -15,6 +15,7 @@ from rtl.compiler.package import package_of
 from rtl.config import TINY
 from sim import golden
 from sim.random_model import random_model
+from tests.boards.host.networks import selecting
 
 PAGE = (Path(__file__).parents[3] / "docs" / "package.md").read_text(encoding="utf-8")
 
@@ -58,13 +59,19 @@ def pooled():
     return packaged(output="tokens", pool="attention")
 
 
-@pytest.mark.parametrize("kind", ["logits", "tokens", "pooled"])
+@pytest.fixture(scope="module")
+def told():
+    return selecting().package
+
+
+@pytest.mark.parametrize("kind", ["logits", "tokens", "pooled", "told"])
 def test_round_trip(kind, request, tmp_path):
     package: Package = request.getfixturevalue(kind)
     (tmp_path / "a").write_bytes(package.encode())
     read = Package.load(tmp_path / "a")
     assert read.encode() == package.encode()
-    assert read.region == package.region and read.engine_hash == TINY.hash
+    assert read.region == package.region and read.engine_hash == package.engine_hash
+    assert (getattr(read.meaning, "index", None) == 16) == (kind == "told")
     assert read.preprocessing == package.preprocessing and read.board == package.board
     assert type(read.meaning) is (LogitMeaning if kind == "logits" else FeatureMeaning)
     np.testing.assert_array_equal(read.sample, package.sample)
@@ -75,15 +82,16 @@ def test_equal_to_the_byte(logits):
     assert packaged(classes=3).encode() == logits.encode()
 
 
-def test_attention_pooling_needs_format_2(logits, tokens, pooled):
-    packages = (logits, tokens, pooled)
-    assert [PREFIX.unpack_from(each.encode())[1] for each in packages] == [1, 1, 2]
+def test_the_lowest_format_that_holds_a_network(logits, tokens, pooled, told):
+    """Attention pooling needs format 2, tokens that say which they are need format 3."""
+    packages = (logits, tokens, pooled, told)
+    assert [PREFIX.unpack_from(each.encode())[1] for each in packages] == [1, 1, 2, 3]
     assert (pooled.meaning.epsilon, pooled.meaning.tokens) == (None, 1)
     assert pooled.output_bytes == 32 and pooled.expected.shape == (1, 16)
 
 
-def test_sections_are_aligned_and_the_page_names_every_key(logits, tokens):
-    for package in (logits, tokens):
+def test_sections_are_aligned_and_the_page_names_every_key(logits, tokens, told):
+    for package in (logits, tokens, told):
         header = header_of(package.encode())
         for name, place in header["sections"].items():
             assert place["offset"] % 64 == 0 and f"`{name}`" in PAGE
@@ -108,7 +116,7 @@ def test_refusals(logits, tmp_path):
     assert refusal(b"").startswith("not a package: write one with")
     assert refusal(b"PK" + data).startswith("not a package")
     assert refusal(data[:-1]).startswith("damaged: its CRC-32 is wrong")
-    assert refusal(PREFIX.pack(b"PULSARPK", 3, 0) + data).startswith("format is 3, this driver")
+    assert refusal(PREFIX.pack(b"PULSARPK", 4, 0) + data).startswith("format is 4, this driver")
     lacking = signed(data.replace(b'"producer"', b'"producex"'))
     assert refusal(lacking) == "not a package of format 1: lacks 'producer'"
     first = PREFIX.size + PREFIX.unpack_from(data)[2]

@@ -9,7 +9,6 @@ from nas.importer.options import NetworkOptions
 from rtl.config import TINY, ZCU102_A8
 from rtl.errors import UserError
 from rtl.model import IntegerModel
-from sim.random_model import random_model
 
 DIGITS = str(Path(__file__).parents[3] / "examples" / "digits.pulsar")
 
@@ -23,15 +22,6 @@ def test_a_file_has_its_own_tiles():
     for options in (NetworkOptions(classes=3), NetworkOptions(image_size=28)):
         with pytest.raises(UserError, match=r"is for timm's models: digits.pulsar has its own"):
             NamedNetwork(DIGITS, options=options).shape(model.row_granularity)
-
-
-def test_a_file_that_would_not_tell_which_tokens_are_left(tmp_path):
-    for pool in ("token", "all"):
-        model = random_model(blocks=((4, 64),) * 2, keep={0: 5}, output="tokens", pool=pool)
-        model.save(tmp_path / f"{pool}.pulsar")
-    assert NamedNetwork(str(tmp_path / "token.pulsar")).shape(8).keep == {0: 5}
-    with pytest.raises(UserError, match="pool all with blocks that keep some patches: an engine"):
-        NamedNetwork(str(tmp_path / "all.pulsar")).shape(8)
 
 
 def test_a_files_codes_must_be_the_engines():

@@ -94,19 +94,6 @@ def test_what_cannot_be_kept_is_said_at_once(keep, said, classifier, pictures, t
     assert not out.exists()
 
 
-def test_features_of_every_token_and_selection_are_refused_before_the_images(
-    pictures, tmp_path, monkeypatch, capsys
-):
-    saved(tmp_path, "vit_tiny_patch16_224", num_classes=0)
-    monkeypatch.setattr(quantize, "load_images", lambda *args, **options: pytest.fail("began"))
-    arguments = ("--images", pictures, "--board", "sim", "--engine", "tiny_select", "--keep", "0:5")
-    out = tmp_path / "a.pulsar"
-    assert run(tmp_path, *arguments, "--pool", "all", "--out", out) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "pool all with blocks that keep some patches" in line and "--pool token" in line
-    assert not out.exists()
-
-
 KINDS = {
     "a norm in front": ("vit_base_patch32_clip_224", {"num_classes": 3}),
     "attention pooling": ("vit_base_patch16_siglip_224", {}),

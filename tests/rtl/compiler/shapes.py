@@ -215,6 +215,10 @@ SHAPES = {
         HEAD32 | {"blocks": ((3, 32),), "output": "tokens", "pool": "attention"},
     ),
     "selection": (SELECTING, FINE | {"blocks": ((2, 64),) * 3, "keep": {0: 9, 1: 6}}),
+    "selection, tokens that say which they are": (
+        SELECTING,
+        FINE | {"blocks": ((2, 64),) * 3, "keep": {0: 9, 1: 6}, "output": "tokens", "pool": "all"},
+    ),
     "selection, keep 1 and keep all": (
         SELECTING,
         FINE | {"blocks": ((3, 32),) * 4, "keep": {0: 16, 1: 1, 2: 1}},

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from rtl.compiler import compile_model, plan
+from rtl.compiler import compile_model, plan, plan_model
 from rtl.config import TINY, ZCU102
 from rtl.errors import UserError
 from rtl.model.keep import with_keep
@@ -145,13 +145,18 @@ def test_codes_of_another_width_are_refused():
         compile_model(model, TINY)
 
 
-def test_features_of_which_an_engine_does_not_tell_the_tokens():
-    sizes = {"blocks": ((1, 16),) * 2, "output": "tokens", "keep": {0: 9}}
-    with pytest.raises(UserError, match="an engine does not tell which tokens are left, of which"):
-        compile_model(random_model(**sizes, pool="all"), TINY)
-    with pytest.raises(UserError) as error:
-        compile_model(random_model(**sizes), TINY)
-    assert "pool all" not in str(error.value)
+def test_tokens_that_are_left_say_which_they_are_in_a_word_more():
+    sizes = {"blocks": ((1, 16),) * 2, "row_granularity": 16}
+    dense = {"output": "tokens", "keep": {0: 9}}
+    engine = replace(TINY, select_tokens=256)
+    few = plan_model(random_model(**sizes, **dense, pool="all"), engine)
+    assert few.indexed and few.token_words == few.width_tiles + 1
+    assert few.layers(0)["proj"].row_tiles == few.width_tiles + 1
+    assert few.layers(1)["proj"].row_tiles == few.width_tiles  # nothing moves there
+    for others in ({}, {"output": "tokens"}, {"keep": {0: 9}}):
+        found = plan_model(random_model(**sizes, **others), engine)
+        assert not found.indexed and found.token_words == found.width_tiles
+        assert found.layers(0)["proj"].row_tiles == found.width_tiles
 
 
 def test_a_gelu_table_is_for_whole_row_tiles():

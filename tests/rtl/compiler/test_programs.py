@@ -10,6 +10,7 @@ from rtl.compiler import compare, compile_model
 from rtl.isa.instructions import Instruction, Opcode, Unit, UnitSet, credit
 from rtl.isa.scratchpads import Scratchpads
 from rtl.isa.semantics import HostMemory, Interpreter
+from rtl.model.keep import original_tokens
 from sim import golden
 from sim.random_model import random_images, random_model
 from tests.rtl.compiler.interleave import events
@@ -55,7 +56,13 @@ def test_every_write_equals_golden(name):
             continue
         words = pad[expected.banks, expected.words]
         assert not compare(expected, expected.banks, expected.words, words, expected.written)
-    np.testing.assert_array_equal(program.output(engine.result())[0], output)
+    result = engine.result()
+    np.testing.assert_array_equal(program.output(result)[0], output)
+    indices = program.indices(result)
+    assert (indices is not None) == program.program.plan.indexed
+    if indices is not None:
+        left = original_tokens(tensors, model.shape, len(model.blocks))
+        np.testing.assert_array_equal(indices[0], left)
 
 
 @pytest.mark.parametrize("name", SHAPES)
