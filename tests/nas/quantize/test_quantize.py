@@ -18,6 +18,7 @@ from nas.numerics.integer import IntegerNetwork
 from nas.quantize import __main__ as quantize
 from rtl.board import load_board
 from rtl.cli import command
+from rtl.config import TINY_SELECT
 from rtl.model import Features, IntegerModel
 from sim import golden, runner
 from tests.nas.importer import tiny
@@ -92,6 +93,22 @@ def test_what_cannot_be_kept_is_said_at_once(keep, said, classifier, pictures, t
     assert run(classifier, *arguments) == 2
     assert said in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.sim
+def test_features_of_the_tokens_that_are_left(pictures, tmp_path):
+    saved(tmp_path, "vit_tiny_patch16_224", num_classes=0)
+    arguments = ("--images", pictures, "--board", "sim", "--engine", "tiny_select", "--keep", "0:5")
+    out, found = tmp_path / "a.pulsar", tmp_path / "a.json"
+    assert run(tmp_path, *arguments, "--pool", "all", "--out", out) == 0
+    command_line = [out, "--data", pictures, "--float", tmp_path, "--json", found]
+    assert command(evaluate, prog="nas.evaluate", args=[str(each) for each in command_line]) == 0
+    model, tensors = IntegerModel.load(out), {}
+    images = np.stack([prepare(pictures / "3.png", model.preprocessing, model.image)])
+    golden.run(model, images, tensors=tensors)
+    on_engine = runner.run(model, images, load_board("sim"), engine=TINY_SELECT)
+    assert on_engine.exact and np.array_equal(on_engine.indices, tensors["blocks.0.kept"])
+    assert json.loads(found.read_text())["selection"]["own"]["0"] > 0.5
 
 
 KINDS = {
