@@ -18,7 +18,7 @@ from boards.host.reports import require_place, write_report
 from boards.host.table import results, title
 
 PROG = "python -m boards.run"
-SCHEMA = 1
+SCHEMA = 2
 ABOUT = """Classify images on an engine: load the package, compare memory, run the self-test, run
 the images, and print the class and the cycles of each. Cycles are counted by the engine: of the
 first image of a run from the start to its end; the others, which overlap, share their mean.

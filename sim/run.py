@@ -24,7 +24,7 @@ from rtl.model import Features, IntegerModel, repack
 from sim import runner
 from sim.host import Host, open_host
 
-SCHEMA = 4
+SCHEMA = 5
 
 
 @dataclass(frozen=True)

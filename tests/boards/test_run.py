@@ -62,7 +62,7 @@ def test_a_table_and_a_report(device, package, picture, tmp_path, capsys):
     np.testing.assert_array_equal(said["logits"], small().logits[[2, 2]])
     assert said["cycles"] == [100, 100] and said["counters"]["store"]["busy"] == 0
     known = keys("Run")
-    assert {*found(said, known), "pool", "features"} == known
+    assert {*found(said, known), "pool", "features", "indices"} == known
     assert f"| `schema` | {said['schema']} |" in section("Run")
 
 

@@ -109,7 +109,7 @@ def test_features_of_tokens(pool, shape, shown, stand_in, tmp_path, capsys):
     assert run(tmp_path / "tokens.pulsar", DIGIT, DIGIT, "--json", tmp_path / "run.json") == 0
     assert f" {shown} " in capsys.readouterr().out
     report = json.loads((tmp_path / "run.json").read_text())
-    assert "logits" not in report and (report["schema"], report["pool"]) == (4, pool)
+    assert "logits" not in report and (report["schema"], report["pool"]) == (5, pool)
     image = prepare(DIGIT, model.preprocessing, model.image)
     tokens = golden.run(model, image[None])
     assert isinstance(model.output, Features)
