@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.runs < 1:
             raise UserError(f"--runs must be at least 1, not {options.runs}")
-        require_place(options.json)
+        require_place(options.json, [options.package])
         seconds = measure(Package.load(options.package), options.runs)
         median = statistics.median(seconds)
         print(f"{median * 1e6:.0f} us per image, the median of {len(seconds)} runs of one image")

@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> None:
     """Load, classify, print."""
     if options.batch < 1:
         raise UserError(f"--batch must be at least 1, not {options.batch}")
-    require_place(options.json)
+    require_place(options.json, [options.package, *options.images])
     package = read_package(options.package, options.board, options.engine)
     pixels = read_images(options.images, package)
     with Accelerator(open_device(options.device, package), batch=options.batch) as engine:

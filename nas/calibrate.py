@@ -110,8 +110,11 @@ def main(options: CalibrateOptions) -> None:
     board = load_board(options.board)
     file = options.out or board.calibration
     assert file is not None  # the board was read from a file
-    results = (None if options.quick else file, options.json)
-    require_results(results, (options.utilization, options.power, options.network))
+    inputs = (options.utilization, options.power, options.network, options.board)
+    if options.quick:
+        require_results([options.json], (*inputs, file))
+    else:
+        require_results((file, options.json), inputs)
     if options.utilization or options.power:
         refine(options, board, file)
         return

@@ -95,7 +95,8 @@ class ExplainOptions:
 
 def main(options: ExplainOptions) -> None:
     """Explain one network on one board."""
-    require_results((options.out, options.json), [options.model])
+    inputs = (options.model, options.network.checkpoint, options.board, options.engine)
+    require_results((options.out, options.json), inputs)
     console = Console(stderr=True)
     hardware = HardwareTarget.load(options.board, options.engine)
     if options.clock:

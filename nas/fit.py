@@ -143,7 +143,8 @@ def main(options: FitOptions) -> None:
     UserError
         If there is no such network or board, or no board runs the network.
     """
-    require_results([options.json], [options.model])
+    inputs = (options.model, options.network.checkpoint, options.board, options.engine)
+    require_results([options.json], inputs)
     console = Console(stderr=True)
     network = NamedNetwork(options.model, options.w8, options.network, options.keep)
     with console.status(f"Reading {options.model}"):

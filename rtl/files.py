@@ -101,7 +101,7 @@ def require_results(
     results : iterable of Path or str, or None
         Files to write. None stands for one that was not asked for.
     inputs : iterable of Path or str, or None
-        Files that the command reads, or names that may be files.
+        Files that the command reads, or names that may be files, such as a board's.
 
     Raises
     ------
@@ -111,9 +111,9 @@ def require_results(
         As :func:`require_writable` has it.
     """
     given = [path for path in results if path is not None]
-    taken = {Path(path).resolve(): "reads this file itself" for path in inputs if path is not None}
+    taken = {os.path.realpath(path): "reads this file itself" for path in inputs if path}
     for path in given:
-        place = Path(path).resolve()
+        place = os.path.realpath(path)
         if place in taken:
             raise UserError(
                 f"{path} cannot be written: the command {taken[place]}: give another name"

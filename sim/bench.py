@@ -93,7 +93,8 @@ def main(options: BenchOptions) -> None:
     """Measure one network."""
     board = load_board(options.board)
     engine = config.engine(options.engine or board.engine)
-    require_results((options.json, options.trace), [options.model])
+    inputs = (options.model, options.board, options.engine)
+    require_results((options.json, options.trace), inputs)
     model = load(options, engine)
     memory = {
         "latency": options.latency or board.memory.latency_cycles,

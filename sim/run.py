@@ -76,7 +76,8 @@ def main(options: RunOptions) -> None:
     if options.show_tokens:
         check_file(options.show_tokens, model)
     host = _host(options, model)
-    require_results((options.json, options.show_tokens), (options.model, *options.images))
+    inputs = (options.model, options.board, options.engine, *options.images)
+    require_results((options.json, options.show_tokens), inputs)
     with Console(stderr=True).status(
         f"Simulating {len(images)} images on engine '{engine.name}' (the first time: building)"
     ):

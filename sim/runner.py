@@ -38,11 +38,11 @@ class EngineRun:
     ----------
     output : (images, classes) or (images, tokens, width) int32
         Logits, or the residual words of the tokens, as the model says.
-    indices : (images, tokens) int32 or None
-        Index in the image of each token of ``output``, where some were dropped.
     cycles : tuple of int
         Cycles of each image, from the end of the one before to its own; the first one's from the
         start.
+    indices : (images, tokens) int32 or None
+        Index in the image of each token of ``output``, where it has them.
     wrong_instructions, wrong_outputs : int
         Instructions, of all images, that wrote another word than the golden model; values of
         ``output`` that differ from its.
@@ -159,7 +159,7 @@ def _compare_output(run: EngineRun, model: IntegerModel, images: np.ndarray) -> 
     pairs = [(model.output_tensor, golden.run(model, images, tensors=tensors), run.output)]
     if tensors is not None:
         indices = original_tokens(tensors, model.shape, len(model.blocks))
-        pairs.append(("index of token ", indices, run.indices))
+        pairs.append(("tokens", indices, run.indices))
     wrong = [(name, place) for name, *both in pairs for place in np.argwhere(np.not_equal(*both))]
     first = None
     if wrong:

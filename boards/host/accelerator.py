@@ -158,11 +158,11 @@ class Accelerator(Closing):
         outputs = np.concatenate([part.outputs for part in parts])
         with self._discarding():
             self.transport.show(package.meaning.lights(outputs[-1]))
-        told = [part.indices for part in parts if part.indices is not None]
+        indices = [part.indices for part in parts if part.indices is not None]
         return RunOutput(
             outputs,
             tuple(cycles for part in parts for cycles in part.cycles),
-            np.concatenate(told) if told else None,
+            np.concatenate(indices) if indices else None,
         )
 
     def check(self) -> None:
@@ -276,8 +276,10 @@ class Accelerator(Closing):
         self._clean = True
 
     def _self_test(self, package: Package) -> None:
-        outputs = self._run(package, package.sample[None]).outputs
-        wrong = int((outputs[0] != package.expected).sum())
+        found = self._run(package, package.sample[None])
+        wrong = int((found.outputs[0] != package.expected).sum())
+        if found.indices is not None:
+            wrong += int((found.indices[0] != package.indices).sum())
         if wrong:
             self.package, self._clean = None, False
             raise DeviceError(

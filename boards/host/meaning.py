@@ -79,8 +79,9 @@ class FeatureMeaning:
         memory, padded to whole words.
     matrix, bias, epsilon, scale, pool
         As of :class:`rtl.model.Features`.
-    index : int, optional
-        Which of the ``row_values`` is the token's index in the image, where tokens were dropped.
+    index_column : int, optional
+        Which of the ``row_values`` is the token's index in the image, where tokens were dropped and
+        the features are of all that are left.
     """
 
     tokens: int
@@ -92,7 +93,7 @@ class FeatureMeaning:
     epsilon: float | None
     scale: float
     pool: str
-    index: int | None = None
+    index_column: int | None = None
 
     headings = ("features", "lowest", "mean", "highest")
 
@@ -101,11 +102,13 @@ class FeatureMeaning:
         return self._values(regions)[..., : self.width].astype(np.int32)
 
     def indices(self, regions: np.ndarray) -> np.ndarray | None:
-        """Index in the image of each token: (images, tokens) int32; None where none was dropped.
+        """Index in the image of each token: (images, tokens) int32; None without ``index_column``.
 
-        Tokens behind the patches count on.
+        Registers and class token have the indices that follow the patches'.
         """
-        return None if self.index is None else self._values(regions)[..., self.index].astype("i4")
+        if self.index_column is None:
+            return None
+        return self._values(regions)[..., self.index_column].astype(np.int32)
 
     def _values(self, regions: np.ndarray) -> np.ndarray:
         count = self.tokens * self.row_values * RESIDUAL.itemsize
@@ -123,7 +126,7 @@ class FeatureMeaning:
         return 0
 
     def report(self, outputs: np.ndarray, indices: np.ndarray | None = None) -> dict[str, Any]:
-        """Put images' features as JSON has them, with :meth:`indices` of tokens that are told."""
-        told = {"indices": indices.tolist()} if indices is not None and self.pool == "all" else {}
+        """Put images' features as JSON has them, with the :meth:`indices` of their tokens."""
         found = features(self, outputs, self.patches)
-        return {"pool": self.pool, "features": found.tolist(), **told}
+        report = {"pool": self.pool, "features": found.tolist()}
+        return report if indices is None else report | {"indices": indices.tolist()}

@@ -27,6 +27,7 @@ CHECK = struct.Struct("<I")
 ALIGNMENT = 64
 DTYPES = {"region": "<u1", "sample": "<u1", "expected": "<i4"}
 DTYPES.update({"matrix": "<f4", "bias": "<f4"})  # only where the output is tokens
+DTYPES["indices"] = "<i4"  # only where these have indices
 SUFFIX = ".package"
 
 
@@ -74,6 +75,8 @@ class Package:
         An image for the self-test.
     expected : (...) int32
         Output of the golden model for it.
+    indices : (tokens,) int32, optional
+        Index in the image of each token of the output, where it has them.
     """
 
     producer: str
@@ -89,6 +92,7 @@ class Package:
     region: bytes
     sample: np.ndarray
     expected: np.ndarray
+    indices: np.ndarray | None = None
 
     @property
     def engine_hash(self) -> int:
@@ -99,12 +103,12 @@ class Package:
     def format(self) -> int:
         """The lowest format that holds it.
 
-        Attention pooling, without a LayerNorm, needs 2; tokens that say which they are need 3.
+        Attention pooling, without a LayerNorm, needs 2; an index for each token needs 3.
         """
         meaning = self.meaning
         if isinstance(meaning, LogitMeaning):
             return 1
-        if meaning.index is not None:
+        if meaning.index_column is not None:
             return 3
         return 2 if meaning.epsilon is None else 1
 
@@ -181,8 +185,8 @@ class Package:
             names = list(meaning.class_names)
             return {"kind": "logits", "class_names": names, "output_scale": meaning.output_scale}
         keys = ["tokens", "patches", "width", "row_values", "epsilon", "scale", "pool"]
-        if meaning.index is not None:
-            keys.append("index")
+        if meaning.index_column is not None:
+            keys.append("index_column")
         return {"kind": "tokens"} | {key: getattr(meaning, key) for key in keys}
 
     def _sections(self) -> dict[str, np.ndarray]:
@@ -193,6 +197,8 @@ class Package:
         }
         if isinstance(self.meaning, FeatureMeaning):
             arrays.update(matrix=self.meaning.matrix, bias=self.meaning.bias)
+        if self.indices is not None:
+            arrays["indices"] = self.indices
         return {name: np.asarray(array, DTYPES[name]) for name, array in arrays.items()}
 
 
@@ -253,6 +259,7 @@ def _package(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Package:
         region=region,
         sample=arrays["sample"],
         expected=arrays["expected"],
+        indices=arrays.get("indices"),
     )
 
 
@@ -262,6 +269,11 @@ def _meaning(
     kind = output.pop("kind")
     checks.choice("output.kind", kind, ("logits", "tokens"))
     if kind == "tokens":
+        width, last = output["width"], output["row_values"] - 1
+        if "index_column" in output:
+            checks.integer("output.index_column", output["index_column"], width, last)
+            if arrays["indices"].shape != (output["tokens"],):
+                raise ValueError("section indices has another length than output.tokens")
         return FeatureMeaning(matrix=arrays["matrix"], bias=arrays["bias"], **output)
     return LogitMeaning(tuple(output["class_names"]), output["output_scale"])
 

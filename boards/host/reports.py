@@ -5,22 +5,31 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from boards.host.errors import UserError
 
 
-def require_place(path: Path | None) -> None:
+def require_place(path: Path | None, inputs: Sequence[Path | str] = ()) -> None:
     """Check before long work that a report can be written after it.
+
+    Parameters
+    ----------
+    path : Path, optional
+    inputs : sequence of Path or str
+        Files that the program reads.
 
     Raises
     ------
     UserError
-        If its folder is missing or cannot be written to, or the path is a folder.
+        If its folder is missing or cannot be written to, or the path is a folder or an input.
     """
     if path is None:
         return
+    if os.path.realpath(path) in map(os.path.realpath, inputs):
+        raise UserError(f"{path} cannot be written: the program reads this file itself")
     folder = path.parent
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise UserError(f"{path}: cannot be written: it takes a folder that is there and writable")

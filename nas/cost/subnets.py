@@ -108,7 +108,7 @@ def sample_subnets(board: Board, engine: EngineConfig, count: int, seed: int) ->
     """Draw networks that the engine can run; equal seeds give equal networks.
 
     The memories of :data:`MEMORIES` take turns. The first networks of a longer list are those of a
-    shorter one.
+    shorter one. In a list of ``ENDS_BY`` or more, some have the family's least and greatest depth.
 
     Raises
     ------

@@ -41,8 +41,8 @@ def run(options: EvaluateOptions) -> Evaluation:
     UserError
         If a file or folder is not what it should be, or there is nothing to compare.
     """
-    inputs = (options.model, options.exact, options.network.checkpoint)
-    require_results((options.json, options.report), inputs)
+    files = (options.model, options.exact, options.network.checkpoint, options.labels)
+    require_results((options.json, options.report), (*files, options.board, options.engine))
     hardware = HardwareTarget.load(options.board, options.engine)
     began = perf_counter()
     model = IntegerModel.load(options.model)

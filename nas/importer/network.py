@@ -225,6 +225,7 @@ class FloatNetwork:
             dense=self.head is None,
             front_bits8=None if self.front is None else (),
             attention_pool=self.pool == "attention",
+            indexed=self.pool == "all" and any(each.keep for each in self.blocks),
         )
 
 

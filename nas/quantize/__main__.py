@@ -137,8 +137,9 @@ def main(options: QuantizeOptions) -> None:
         bars.update(task, completed=len(images), total=len(images))
         task = bars.add_task("starting", total=1)
         # Now, as it makes folders: the rest has been found.
-        inputs = (options.model, options.network.checkpoint, *files)
-        require_results((options.out, host_file, options.report), inputs)
+        inputs = (options.model, options.network.checkpoint, options.board, options.engine, *files)
+        host = host_file if network.host else None
+        require_results((options.out, host, options.report), inputs)
         require_space(options.out.parent, megabytes(network))
 
         def show(what: str, step: int, steps: int) -> None:

@@ -36,7 +36,7 @@ from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
 from rtl.console import print_tables
 from rtl.engine import Engine
 from rtl.errors import UserError
-from rtl.files import atomic_write, require_writable, sha256_of
+from rtl.files import atomic_write, require_results, sha256_of
 from rtl.lib.devices import is_zynq, kind_of, primitives_of
 from rtl.lib.emit import emit_rtlil
 from rtl.memory.axi import AxiAttributes
@@ -130,8 +130,8 @@ def main(options: BuildOptions) -> int:
     design = f"pulsar_{engine.name}"
     reports = [options.out / f"{design}.json", *([options.json] if options.json else [])]
     script = options.out / f"{design}_board.tcl"
-    for file in [*reports, *_targets(options, board, design)]:
-        require_writable(file)
+    results = dict.fromkeys([*reports, *_targets(options, board, design)])
+    require_results(results, (options.board, options.engine))
     memory_ports(board, engine)  # refuses ports that cannot carry the engine's beats
     require_yosys()
     if options.synthesis:

@@ -146,7 +146,7 @@ def meaning_of(model: IntegerModel, plan: Plan) -> LogitMeaning | FeatureMeaning
         patches=plan.shape.patches_in(len(plan.shape.blocks)),
         width=plan.shape.width,
         row_values=plan.token_bytes // RESIDUAL.itemsize,
-        index=plan.index_value if plan.indexed else None,
+        index_column=plan.index_column,
         matrix=output.matrix,
         bias=output.bias,
         epsilon=None if output.epsilon is None else float(output.epsilon),

@@ -14,7 +14,7 @@ from rtl.board import load_board
 from rtl.cli import BoardName, EngineName, Flag, OptionalPath, command
 from rtl.compiler import Compiled, compile_model, symbol_table
 from rtl.compiler.package import package_of, reference, write_package
-from rtl.files import atomic_write
+from rtl.files import atomic_write, require_results
 from rtl.isa.instructions import Base
 from rtl.model import IntegerModel, repack
 from rtl.timing import MemoryTiming
@@ -66,6 +66,8 @@ def main(options: CompileOptions) -> None:
     """Compile one model."""
     board = load_board(options.board)
     engine = config.engine(options.engine or board.engine)
+    inputs = (options.model, options.board, options.engine)
+    require_results((options.package, options.json), inputs)
     model = IntegerModel.load(options.model)
     golden = reference() if options.package else None
     compiled = compile_model(repack(model, engine.row_lanes) if options.repack else model, engine)

@@ -162,6 +162,6 @@ def position_words(position: np.ndarray, plan: Plan) -> np.ndarray:
     """(tokens, values of a token's words) int16: channels, padded, and each token's index."""
     padded = np.zeros((plan.tokens, plan.token_words * plan.engine.row_lanes), "<i2")
     padded[:, : position.shape[1]] = position
-    if plan.indexed:
-        padded[:, plan.index_value] = np.arange(plan.tokens)
+    if plan.index_column is not None:
+        padded[:, plan.index_column] = np.arange(plan.tokens)
     return padded

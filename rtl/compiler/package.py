@@ -19,9 +19,11 @@ from rtl.config import engine as engine_of
 from rtl.errors import UserError
 from rtl.files import atomic_write
 from rtl.model import IntegerModel
+from rtl.model.keep import original_tokens
 
-Reference = Callable[[IntegerModel, np.ndarray], np.ndarray]
-"""From a model and (images, height, width, channels) uint8 to its output, as `sim.golden.run`."""
+Reference = Callable[..., np.ndarray]
+"""From a model and (images, height, width, channels) uint8 to its output, as `sim.golden.run`; its
+tensors go into a dictionary ``tensors``."""
 DISTRIBUTION = "pulsar-vit"
 
 
@@ -69,6 +71,11 @@ def package_of(
         raise UserError(f"{name} {error}") from None
     model = compiled.model
     sample = _sample(model.image)
+    tensors: dict[str, np.ndarray] = {}
+    expected = golden(model, sample[None], tensors=tensors)[0]
+    indices = None
+    if model.shape.indexed:
+        indices = original_tokens(tensors, model.shape, len(model.blocks))[0]
     return Package(
         producer=f"{DISTRIBUTION} {_version()}",
         model=name,
@@ -84,7 +91,8 @@ def package_of(
         meaning=compiled.meaning,
         region=compiled.region,
         sample=sample,
-        expected=golden(model, sample[None])[0],
+        expected=expected,
+        indices=indices,
     )
 
 

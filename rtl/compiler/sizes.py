@@ -69,23 +69,17 @@ class Plan:
         return divide_up(self.shape.width, self.engine.row_lanes)
 
     @cached_property
-    def indexed(self) -> bool:
-        """Whether an image's tokens in memory say which of the image's they are.
-
-        So they do where some were dropped. A token's index is a channel more of the residual stream
-        that no layer reads, in a word of its own: it goes where the token goes.
-        """
-        return self.shape.selects and len(self.shape.final_tokens) > 1 and self.shape.dense
-
-    @cached_property
     def token_words(self) -> int:
-        """Residual words of a token: those of its channels, and one of its index."""
-        return self.width_tiles + self.indexed
+        """Residual words of a token: those of its channels, and one for its index if it has one.
+
+        No layer reads the index: it is a channel more, in a word of its own.
+        """
+        return self.width_tiles + self.shape.indexed
 
     @property
-    def index_value(self) -> int:
-        """Which of a token's residual values its index is, where it has one."""
-        return self.width_tiles * self.engine.row_lanes
+    def index_column(self) -> int | None:
+        """Column of a token's residual values that holds its index; None where none does."""
+        return self.width_tiles * self.engine.row_lanes if self.shape.indexed else None
 
     @cached_property
     def width_depth(self) -> int:
@@ -244,8 +238,8 @@ class Plan:
         words = {"proj": self.inner_depth(block), "fc2": self.hidden_depth(block)}
         if self.shape.pools(block):
             words["q"] = 1  # of zeros: what is computed is the bias
-        moved = self.indexed and self.shape.blocks[block].keep is not None
-        more = {"proj": (False,)} if moved else {}  # zeros, added to the index on its way
+        moves_index = self.shape.indexed and self.shape.blocks[block].keep is not None
+        padding = {"proj": (False,)} if moves_index else {}  # a row tile of zeros, which adds 0
         return {
             name: TiledMatrix(
                 f"blocks.{block}.{name}",
@@ -253,7 +247,7 @@ class Plan:
                 rows,
                 depth,
                 words.get(name, self.width_depth),
-                tiles[name](flags[name], rows) + more.get(name, ()),
+                tiles[name](flags[name], rows) + padding.get(name, ()),
             )
             for name, (rows, depth) in self.shape.layer_sizes(block).items()
         }

@@ -156,7 +156,10 @@ class Symbols:
         return np.array(subject.tile.tokens), written_words(instruction, self.engine)
 
     def _matmul_columns(self, operation: Operation) -> np.ndarray:
-        """Column of the tensor for each row of the instruction's row tiles."""
+        """Column of the tensor for each row of the instruction's row tiles.
+
+        Where these hold the tokens' indices, it is unknown: no tensor has them, but the output.
+        """
         subject, lanes = operation.subject, self.engine.row_lanes
         count = operation.operands["row_tiles"] * lanes
         if subject.kind == "scores":

@@ -14,7 +14,8 @@ from rtl.model.file import Header, Tensors
 from rtl.model.parts import SIZE_MAX
 
 ATTENTION = "attention"
-POOLS = ("token", "mean", "all", ATTENTION)
+ALL = "all"
+POOLS = ("token", "mean", ALL, ATTENTION)
 KEYS = ("matrix", "bias", "epsilon", "scale")
 
 

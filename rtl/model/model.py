@@ -20,7 +20,7 @@ from rtl.errors import UserError
 from rtl.model import file as model_file
 from rtl.model.block import Block
 from rtl.model.decode import decode
-from rtl.model.features import ATTENTION, Features
+from rtl.model.features import ALL, ATTENTION, Features
 from rtl.model.file import Header, Tensors
 from rtl.model.keep import check_keep
 from rtl.model.numerics import ACT_BITS, KV_BITS, MAX_TOKENS, MAX_WIDTH, SCORE_BITS
@@ -239,6 +239,7 @@ class IntegerModel:
             registers=self.registers,
             dense=head is None,
             attention_pool=self.output.pool == ATTENTION,
+            indexed=self.output.pool == ALL and any(block.keep for block in self.blocks),
         )
 
     def _check_sizes(self) -> None:

@@ -69,6 +69,9 @@ class NetworkShape:
     attention_pool : bool
         Whether the last block pools by attention: with a constant query, to one token, which takes
         the place of the last one. It is the output; ``dense`` is true.
+    indexed : bool
+        Whether each token of the output has its index in the image beside it: features are of every
+        token, and some were dropped. ``dense`` is true.
     front_bits8 : tuple of bool, optional
         Width flags of the matrix between the patch embedding and the blocks, behind a LayerNorm of
         its own; None where there is none.
@@ -89,6 +92,7 @@ class NetworkShape:
     dense: bool = False
     front_bits8: tuple[bool, ...] | None = None
     attention_pool: bool = False
+    indexed: bool = False
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from rtl.build.content import placeholder, words_of
 from rtl.cli import BoardName, EngineName, ImageFiles, OptionalPath, command
 from rtl.compiler import Compiled
 from rtl.errors import ToolError, UserError
-from rtl.files import atomic_write, require_writable, sha256_of
+from rtl.files import atomic_write, require_results, sha256_of
 from rtl.soc.ulx3s import MEMORY_WORDS
 from sim.netlist.build import build_netlist
 from sim.netlist.content import replace_content
@@ -94,8 +94,8 @@ def main(options: NetlistOptions) -> None:
     routed = options.folder / ROUTED
     if not routed.is_file():
         raise UserError(f"{routed} not found: python -m rtl.build --board ulx3s makes it")
-    if options.json:
-        require_writable(options.json)
+    inputs = (options.model, options.board, options.engine, *options.images)
+    require_results([options.json], inputs)
     builder.require()
     board = load_board(options.board)
     engine = config.engine(options.engine or board.engine)

@@ -60,7 +60,8 @@ def main(options: PinOptions) -> None:
     board = load_board(options.board)
     require_top(board)
     engine = config.engine(options.engine or board.engine)
-    require_results([options.json], (options.model, *options.images))
+    inputs = (options.model, options.board, options.engine, *options.images)
+    require_results([options.json], inputs)
     compiled, package = compile_for(options.model, board, engine)
     pixels = prepare_all(options.images, package.preprocessing, package.image)
     status = Console(stderr=True).status

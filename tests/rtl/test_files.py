@@ -96,6 +96,11 @@ def test_results_replace_neither_inputs_nor_each_other(tmp_path, monkeypatch):
         require_results(["b.json", "./b.json"])
     with pytest.raises(IsADirectoryError):
         require_results(["new"])
+    os.symlink("a.pulsar", "link")
+    with pytest.raises(UserError, match=r"^link cannot be written"):
+        require_results(["link"], [model])
+    os.symlink("loop", "loop")
+    require_results(["loop"], ["other"])
     assert model.read_text() == "model"
 
 

@@ -58,7 +58,7 @@ def test_more_images_than_memory_has_room_for(transport):
     assert len(starts) == 3
 
 
-def test_tokens_say_which_they_are_in_every_run():
+def test_tokens_have_their_indices_in_every_run():
     case, transport = selecting(), ModelTransport(TINY_SELECT)
     layout = case.package.image_bytes + case.package.output_bytes
     transport.memory_bytes = len(case.package.region) + 2 * layout + 512
@@ -70,6 +70,15 @@ def test_tokens_say_which_they_are_in_every_run():
     np.testing.assert_array_equal(outcome.outputs, case.logits)
     np.testing.assert_array_equal(outcome.indices, case.indices)
     assert small().indices is None and len(np.unique(case.indices, axis=0)) > 1
+
+
+def test_indices_that_differ_fail_the_self_test():
+    package = selecting().package
+    column = package.meaning.index_column
+    meaning = replace(package.meaning, index_column=column + 1)
+    with Accelerator(ModelTransport(TINY_SELECT)) as engine:
+        with pytest.raises(DeviceError, match=r"self-test of selecting.pulsar: . of 96 values"):
+            engine.load(replace(package, meaning=meaning))
 
 
 def test_a_region_that_is_there_is_not_written_again(engine, transport, monkeypatch):

@@ -1,7 +1,5 @@
 """The meaning of an OUTPUT region, as tables show it."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from boards.host.meaning import FeatureMeaning, LogitMeaning
@@ -31,13 +29,14 @@ def test_tokens_in_padded_rows():
     assert meaning.indices(rows.view(np.uint8).reshape(1, -1)) is None and "indices" not in said
 
 
-def test_tokens_that_say_which_they_are():
+def test_tokens_with_their_indices():
     eye = np.eye(2, dtype=np.float32)
-    meaning = FeatureMeaning(3, 2, 2, 6, eye, np.zeros(2, np.float32), 1e-6, 0.5, "all", index=4)
+    bias = np.zeros(2, np.float32)
+    meaning = FeatureMeaning(3, 2, 2, 6, eye, bias, 1e-6, 0.5, "all", index_column=4)
     rows = np.arange(36, dtype="<i2").reshape(2, 3, 6)
     regions = rows.view(np.uint8).reshape(2, -1)
     tokens, indices = meaning.decode(regions), meaning.indices(regions)
     np.testing.assert_array_equal(tokens[1], [[18, 19], [24, 25], [30, 31]])
     np.testing.assert_array_equal(indices, [[4, 10, 16], [22, 28, 34]])
     assert meaning.report(tokens, indices)["indices"] == indices.tolist()
-    assert "indices" not in replace(meaning, pool="token").report(tokens, indices)
+    assert "indices" not in meaning.report(tokens)

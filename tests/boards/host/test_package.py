@@ -60,38 +60,48 @@ def pooled():
 
 
 @pytest.fixture(scope="module")
-def told():
+def indexed():
     return selecting().package
 
 
-@pytest.mark.parametrize("kind", ["logits", "tokens", "pooled", "told"])
+@pytest.mark.parametrize("kind", ["logits", "tokens", "pooled", "indexed"])
 def test_round_trip(kind, request, tmp_path):
     package: Package = request.getfixturevalue(kind)
     (tmp_path / "a").write_bytes(package.encode())
     read = Package.load(tmp_path / "a")
     assert read.encode() == package.encode()
     assert read.region == package.region and read.engine_hash == package.engine_hash
-    assert (getattr(read.meaning, "index", None) == 16) == (kind == "told")
+    indexed = getattr(read.meaning, "index_column", None) == 16
+    assert indexed == (read.indices is not None) == (kind == "indexed")
     assert read.preprocessing == package.preprocessing and read.board == package.board
     assert type(read.meaning) is (LogitMeaning if kind == "logits" else FeatureMeaning)
     np.testing.assert_array_equal(read.sample, package.sample)
     np.testing.assert_array_equal(read.expected, package.expected)
 
 
+@pytest.mark.parametrize("column", [15, 32])
+def test_a_column_of_indices_that_cannot_be(column, indexed):
+    told = b'"index_column": 16'
+    wrong = indexed.encode().replace(told, told.replace(b"16", str(column).encode()))
+    assert f"output.index_column must be an integer from 16 to 31, not {column}" in refusal(
+        signed(wrong)
+    )
+
+
 def test_equal_to_the_byte(logits):
     assert packaged(classes=3).encode() == logits.encode()
 
 
-def test_the_lowest_format_that_holds_a_network(logits, tokens, pooled, told):
-    """Attention pooling needs format 2, tokens that say which they are need format 3."""
-    packages = (logits, tokens, pooled, told)
+def test_the_lowest_format_that_holds_a_network(logits, tokens, pooled, indexed):
+    """Attention pooling needs format 2, an index for each token needs format 3."""
+    packages = (logits, tokens, pooled, indexed)
     assert [PREFIX.unpack_from(each.encode())[1] for each in packages] == [1, 1, 2, 3]
     assert (pooled.meaning.epsilon, pooled.meaning.tokens) == (None, 1)
     assert pooled.output_bytes == 32 and pooled.expected.shape == (1, 16)
 
 
-def test_sections_are_aligned_and_the_page_names_every_key(logits, tokens, told):
-    for package in (logits, tokens, told):
+def test_sections_are_aligned_and_the_page_names_every_key(logits, tokens, indexed):
+    for package in (logits, tokens, indexed):
         header = header_of(package.encode())
         for name, place in header["sections"].items():
             assert place["offset"] % 64 == 0 and f"`{name}`" in PAGE

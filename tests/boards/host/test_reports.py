@@ -29,6 +29,8 @@ def test_a_place_is_known_before_the_work(tmp_path):
     require_place(None)
     require_place(tmp_path / "a.json")
     assert not any(tmp_path.iterdir())
+    with pytest.raises(UserError, match="cannot be written: the program reads this file itself"):
+        require_place(tmp_path / "a.json", ["b", tmp_path / "none" / ".." / "a.json"])
     for path in (tmp_path, tmp_path / "none" / "a.json"):
         with pytest.raises(UserError, match=r": cannot be written: it takes a folder that is"):
             require_place(path)

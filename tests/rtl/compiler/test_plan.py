@@ -145,17 +145,17 @@ def test_codes_of_another_width_are_refused():
         compile_model(model, TINY)
 
 
-def test_tokens_that_are_left_say_which_they_are_in_a_word_more():
+def test_an_index_takes_a_word_of_each_token_that_is_put_out():
     sizes = {"blocks": ((1, 16),) * 2, "row_granularity": 16}
     dense = {"output": "tokens", "keep": {0: 9}}
     engine = replace(TINY, select_tokens=256)
     few = plan_model(random_model(**sizes, **dense, pool="all"), engine)
-    assert few.indexed and few.token_words == few.width_tiles + 1
+    assert few.shape.indexed and few.token_words == few.width_tiles + 1
     assert few.layers(0)["proj"].row_tiles == few.width_tiles + 1
     assert few.layers(1)["proj"].row_tiles == few.width_tiles  # nothing moves there
-    for others in ({}, {"output": "tokens"}, {"keep": {0: 9}}):
+    for others in ({}, {"output": "tokens", "pool": "all"}, {"keep": {0: 9}}, dense):
         found = plan_model(random_model(**sizes, **others), engine)
-        assert not found.indexed and found.token_words == found.width_tiles
+        assert not found.shape.indexed and found.token_words == found.width_tiles
         assert found.layers(0)["proj"].row_tiles == found.width_tiles
 
 

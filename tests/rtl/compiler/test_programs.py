@@ -59,7 +59,7 @@ def test_every_write_equals_golden(name):
     result = engine.result()
     np.testing.assert_array_equal(program.output(result)[0], output)
     indices = program.indices(result)
-    assert (indices is not None) == program.program.plan.indexed
+    assert (indices is not None) == program.program.plan.shape.indexed
     if indices is not None:
         left = original_tokens(tensors, model.shape, len(model.blocks))
         np.testing.assert_array_equal(indices[0], left)
