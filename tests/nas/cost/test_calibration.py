@@ -17,7 +17,7 @@ from rtl.files import sha256_of
 from rtl.resources.model import ResourceModel
 from sim import testbench
 
-NETWORKS = {"kv260": 24, "zcu104": 24}  # that were measured, where not as many as usual
+NETWORKS = {"zcu104": 24}  # that were measured, where not as many as usual
 UTILIZATION = Path(__file__).parents[2] / "rtl" / "build" / "flat.rpt"
 
 
