@@ -155,9 +155,10 @@ def run(
 
 
 def _compare_output(run: EngineRun, model: IntegerModel, images: np.ndarray) -> EngineRun:
-    tensors: dict[str, np.ndarray] | None = {} if run.indices is not None else None
-    pairs = [(model.output_tensor, golden.run(model, images, tensors=tensors), run.output)]
-    if tensors is not None:
+    tensors: dict[str, np.ndarray] = {}
+    expected = golden.run(model, images, tensors=tensors if run.indices is not None else None)
+    pairs = [(model.output_tensor, expected, run.output)]
+    if run.indices is not None:
         indices = original_tokens(tensors, model.shape, len(model.blocks))
         pairs.append(("tokens", indices, run.indices))
     wrong = [(name, place) for name, *both in pairs for place in np.argwhere(np.not_equal(*both))]
@@ -169,7 +170,7 @@ def _compare_output(run: EngineRun, model: IntegerModel, images: np.ndarray) -> 
         run,
         wrong_outputs=len(wrong),
         first_mismatch=run.first_mismatch or first,
-        words=run.words + sum(expected.size for _, expected, _ in pairs),
+        words=run.words + sum(each.size for _, each, _ in pairs),
     )
 
 

@@ -62,7 +62,7 @@ class LogitMeaning:
         """Show an image's class in seven LEDs."""
         return int(output.argmax()) % (1 << LIGHTS_BITS - 1)
 
-    def report(self, outputs: np.ndarray, indices: None = None) -> dict[str, Any]:
+    def report(self, outputs: np.ndarray, indices: np.ndarray | None = None) -> dict[str, Any]:
         """Put images' logits as JSON has them."""
         names = [self.class_names[i] for i in outputs.argmax(axis=1)]
         return {"classes": names, "logits": outputs.tolist()}

@@ -28,7 +28,8 @@ def require_place(path: Path | None, inputs: Sequence[Path | str] = ()) -> None:
     """
     if path is None:
         return
-    if os.path.realpath(path) in map(os.path.realpath, inputs):
+    place = os.path.realpath(path)
+    if any(place == os.path.realpath(each) for each in inputs):
         raise UserError(f"{path} cannot be written: the program reads this file itself")
     folder = path.parent
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):

@@ -107,7 +107,8 @@ def test_features_of_the_tokens_that_are_left(pictures, tmp_path):
     images = np.stack([prepare(pictures / "3.png", model.preprocessing, model.image)])
     golden.run(model, images, tensors=tensors)
     on_engine = runner.run(model, images, load_board("sim"), engine=TINY_SELECT)
-    assert on_engine.exact and np.array_equal(on_engine.indices, tensors["blocks.0.kept"])
+    assert on_engine.exact and on_engine.indices is not None
+    assert np.array_equal(on_engine.indices, tensors["blocks.0.kept"])
     assert json.loads(found.read_text())["selection"]["own"]["0"] > 0.5
 
 
