@@ -46,11 +46,12 @@ class StudyOptions:
 
     supernet: does another recipe train better subnets? Channels and heads unsorted, each subnet
     taught by the next larger one, elastic before quantization, layer scaling of its own for each
-    width and depth, a longer quantized stage: each beside the recipe that is used, with the same
-    seeds, subnets and validation images. Writes OUT/supernet-SEED.json. A training takes four to
-    eight minutes on an idle core, and there are seven for each seed.
+    width and depth, a longer quantized stage: each beside the recipe with a
+    quantized stage of 30 epochs, with the same seeds, subnets and validation images. Writes
+    OUT/supernet-SEED.json. A training takes four to eight minutes on an idle core, and there are
+    seven for each seed.
 
-    warm: does training gain from a trained network? In a third of the recipe's epochs, from a
+    warm: does training gain from a trained network? In ten epochs of each stage, from a
     vision transformer that was trained on the same digits, in both stages or in the quantized one
     alone, beside random weights: same seeds, subnets and validation images. Writes
     OUT/warm-SEED.json. A quarter of an hour on an idle core for three seeds.
@@ -64,7 +65,7 @@ class StudyOptions:
 
     tricks: do tricks of other papers help a step? Losses that spread queries and keys, or draw
     attention weights to those of float mode; training on the harder half of the images, or on half
-    of the patches: in a third of the recipe's epochs, with the same seeds, subnets and validation
+    of the patches: in ten epochs of each stage, with the same seeds, subnets and validation
     images. Writes OUT/tricks-SEED.json. Half an hour on an idle core for three seeds.
 
     rows: which rows should have 8 bits? The trained ViT-S of nox -s vit at equal cycles: rows

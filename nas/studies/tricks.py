@@ -1,6 +1,6 @@
 """Tricks of other papers in a step of training, each beside the recipe that is used.
 
-In a third of the main job's epochs. Measured in quantized mode on the validation images, as
+In ten epochs of each stage. Measured in quantized mode on the validation images, as
 :mod:`nas.studies.supernet` does; no test image is seen. Each trick is a trainer of its own:
 
 - entropy and distribution of attention: EdgeQAT (arXiv 2402.10787)
@@ -23,13 +23,13 @@ from nas.numerics.reshape import split_heads
 from nas.space import Arch
 from nas.studies.options import StudyOptions
 from nas.studies.supernet import USED, compare
+from nas.studies.warm import shortened
 from nas.training.batches import Batches
 from nas.training.processes import ALONE, Processes
 from nas.training.recipe import TrainConfig
 from nas.training.trainer import Trainer
 
 SEEDS = 3  # if not said otherwise
-SHARE = 3  # of the main job's epochs, one in three: in a sixth, seeds differ by .3
 ENTROPY = 0.01
 """Weight of the entropies of a block's queries and keys, in nats, in a subnet's loss."""
 LIKENESS = 0.1
@@ -225,7 +225,7 @@ def run(options: StudyOptions) -> dict[str, Any]:
 
 def recipes(config: TrainConfig) -> dict[str, TrainConfig]:
     """Return the recipe that is used, shortened, under the name of each trick."""
-    short = lengthened(config, 1 / SHARE)
+    short = shortened(config)
     found = {USED: short} | dict.fromkeys(KINDS, short)
     return found | {"half of the patches, equal time": lengthened(short, LONGER)}
 
