@@ -161,6 +161,7 @@ def search_engines(
         setup.data,
         console=console,
         processes=Processes(device=setup.device),
+        workers=setup.options.workers,
     )
     net = load_supernet(checkpoint)
     bands = setup.bands(net.order)

@@ -43,7 +43,12 @@ def run(options: TrainOptions) -> Path:
                 run_folder.write_task(task, options.folder)
         try:
             checkpoint = train_supernet(
-                config, options.supernets, task.data, console=console, processes=processes
+                config,
+                options.supernets,
+                task.data,
+                console=console,
+                processes=processes,
+                workers=options.workers,
             )
         except KeyboardInterrupt:
             if processes.first:

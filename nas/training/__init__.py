@@ -7,6 +7,8 @@
 - ``batches``: the images of each step
 - ``pictures``: timm's augmentation of single pictures
 - ``streamed``: the images of each step where they stay in their files, or are changed one by one
+- ``loss``: the loss of one subnet
+- ``partner``: a second process that computes subnets of a step
 - ``trainer``: one step after the other: subnets, losses, rates, averages
 - ``drop_path``: branches that are left out at random
 - ``optimizer``: groups of parameters, the rate of a step

@@ -7,7 +7,7 @@ The run is a function of its configuration (:mod:`nas.training.recipe`). What a 
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from rich.progress import TextColumn, TimeRemainingColumn
 from nas.data import TrainingData
 from nas.numerics.device import enough_memory
 from nas.training.checkpoint import checkpoint_path
+from nas.training.partner import Partner
 from nas.training.processes import ALONE, Processes
 from nas.training.recipe import TrainConfig
 from nas.training.trainer import Trainer
@@ -35,6 +36,7 @@ def train_supernet(
     *,
     console: Console | None = None,
     processes: Processes = ALONE,
+    workers: int = 1,
     kind: type[Trainer] = Trainer,
 ) -> Path:
     """Train a supernet, or continue or reuse the run of the same configuration.
@@ -49,6 +51,9 @@ def train_supernet(
         Terminal of the progress bar; ``Console(quiet=True)`` shows none.
     processes : Processes
         This process among those that train together, and its device; by default one, on the CPU.
+    workers : int
+        Processes that compute one step: on a CPU, a second one takes the random subnets of the
+        quantized stage. The bytes are the same.
     kind : type
         Trainer that takes the steps.
 
@@ -75,22 +80,25 @@ def train_supernet(
             trainer.step, f"find another state of {path}: they must share that folder"
         )
         if not trainer.finished:
-            _run(trainer, console or Console(stderr=True))
+            _run(trainer, console or Console(stderr=True), helped=workers > 1)
     return path
 
 
-def _run(trainer: Trainer, console: Console) -> None:
+def _run(trainer: Trainer, console: Console, *, helped: bool) -> None:
     """Train to the end, saving now and then, at Ctrl-C, and when done."""
-    processes = trainer.processes
+    processes, helped = trainer.processes, helped and trainer.takes_partner
     with processes.agreed():
         trainer.save()  # an unwritable directory shows before the work and not after it
     with (
         _writer(trainer) as write,
         progress_bars(TimeRemainingColumn(), LOSS, console=_shown(console, processes)) as progress,
         _deferred_stop(at_once=processes.count == 1) as stopped,
+        ExitStack() as stack,
     ):
         task = progress.add_task("", total=trainer.steps, completed=trainer.step, loss=0.0)
         while trainer.step < trainer.steps:
+            if helped and trainer.partner is None and trainer.step > trainer.float_steps:
+                trainer.partner = stack.enter_context(Partner(trainer.net, trainer.config))
             losses = trainer.advance()
             stage = "float stage" if trainer.step <= trainer.float_steps else "quantized stage"
             first, *_ = losses.values()

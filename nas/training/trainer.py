@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from nas.data import Images, TrainingData
@@ -28,7 +27,9 @@ from nas.supernet.supernet import Supernet
 from nas.training.checkpoint import read_checkpoint, write_checkpoint
 from nas.training.drop_path import DropPath
 from nas.training.evaluate import evaluate_subnet
+from nas.training.loss import subnet_loss
 from nas.training.optimizer import one_cycle, optimizer_of, set_rate
+from nas.training.partner import Batch, Partner, added, taken
 from nas.training.processes import ALONE, Processes
 from nas.training.recipe import TrainConfig
 from nas.training.streamed import batches_of
@@ -72,6 +73,8 @@ class Trainer:
         Moving averages by parameter name; empty in the float stage.
     finished : bool
         Whether ``net`` holds the result.
+    partner : Partner, optional
+        Process that computes the random subnets of the quantized stage.
     """
 
     def __init__(
@@ -91,10 +94,19 @@ class Trainer:
         self.step = 0
         self.gradient_norm = 0.0
         self.finished = False
+        self.partner: Partner | None = None
         if path.exists():
             self._restore(read_checkpoint(path))
         elif config.start:
             self._start(config.start)
+
+    @property
+    def takes_partner(self) -> bool:
+        """Whether a partner may compute subnets of this run, with the same bytes."""
+        config, processes = self.config, self.processes
+        several = config.alone is None and config.random_subnets > 0 and not config.chained
+        here = processes.count == 1 and processes.device.type == "cpu"
+        return type(self) is Trainer and several and here
 
     def advance(self) -> dict[str, float]:
         """Take one step; return the loss of each subnet by name.
@@ -177,12 +189,34 @@ class Trainer:
         """
         images, labels = self.batches.batch(self.step)
         answers = self._teacher.probabilities(images) if self._teacher else None
+        if self.partner is not None and self.step >= self.float_steps:
+            yield from self._losses_with(self.partner, Batch(images, labels, answers))
+            return
         teacher = None
         for name, arch in self._subnets().items():
             logits = self._logits(images, name, arch)
             yield name, self._backward(logits, labels, teacher, answers)
             if teacher is None or self.config.chained:
                 teacher = logits.detach().softmax(1)
+
+    def _losses_with(self, partner: Partner, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        """Compute the same as :meth:`_losses`, the random subnets by the partner."""
+        (first, largest), *random, (last, smallest) = self._subnets().items()
+        partner.begin(batch, [arch for _, arch in random])
+        logits = self._logits(batch.images, first, largest)
+        teacher = logits.detach().softmax(1)
+        partner.teach(teacher)
+        yield first, self._backward(logits, batch.labels, None, batch.answers)
+        gradients = taken(self.net)
+        logits = self._logits(batch.images, last, smallest)
+        loss = self._backward(logits, batch.labels, teacher, batch.answers)
+        own = taken(self.net)
+        for (name, _), (theirs, found) in zip(random, partner.results(len(random)), strict=True):
+            gradients = added(gradients, found)
+            yield name, theirs
+        for parameter, gradient in zip(self.net.parameters(), added(gradients, own), strict=True):
+            parameter.grad = gradient
+        yield last, loss
 
     def _logits(self, images: Tensor, name: str, arch: Arch) -> Tensor:
         """Run one subnet of this step on its images."""
@@ -207,19 +241,8 @@ class Trainer:
     def _loss(
         self, logits: Tensor, labels: Tensor, teacher: Tensor | None, answers: Tensor | None
     ) -> Tensor:
-        """Compute one subnet's loss.
-
-        logits: (batch, classes). ``labels``: (batch,), or the logits' shape where images are mixed.
-        ``teacher``, ``answers``: the logits' shape, probabilities of the largest subnet and of the
-        recipe's teacher.
-        """
-        smooth = self.config.label_smoothing
-        loss = functional.cross_entropy(logits, labels, label_smoothing=smooth)
-        if answers is not None:
-            loss = loss.lerp(functional.cross_entropy(logits, answers), self.config.teacher_share)
-        if teacher is not None:
-            loss = loss.lerp(functional.cross_entropy(logits, teacher), self.config.distillation)
-        return loss
+        """Compute one subnet's loss, as :func:`subnet_loss` does."""
+        return subnet_loss(self.config, logits, labels, teacher, answers)
 
     @cached_property
     def _teacher(self) -> Teacher | None:
@@ -246,7 +269,7 @@ class Trainer:
     def _bad_gradient(self) -> str:
         """Compute the step again, subnet by subnet, to say whose gradient is no number."""
         self.optimizer.zero_grad(set_to_none=True)
-        problem = None
+        problem, self.partner = None, None
         for name, _ in self._losses():
             for parameter, value in self.net.named_parameters():
                 if not problem and value.grad is not None and not value.grad.isfinite().all():
