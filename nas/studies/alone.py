@@ -62,7 +62,9 @@ def run(options: StudyOptions) -> dict[str, Any]:
     data, test = study_data(options), load_digits_test()
     config = study_recipe(options, hardware, options.seed)
     folder = options.out / SUPERNETS
-    shared = load_supernet(train_supernet(config, folder, data, console=console))
+    shared = load_supernet(
+        train_supernet(config, folder, data, console=console, workers=options.workers)
+    )
     pairs: list[Pair] = []
     costs = SubnetCosts(hardware, shared.config.space, ExactCosts(), shared.order)
     subnets = options.subnets or SUBNETS

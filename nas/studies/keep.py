@@ -163,7 +163,13 @@ def run(options: StudyOptions) -> dict[str, Any]:
     path, console = begin(options, f"keep-{options.seed}")
     keeping = _setup(options, console)
     plain = _of_same_supernet(keeping, replace(keeping.space, keeps=()), index=1)
-    checkpoint = train_supernet(keeping.training, keeping.supernets, keeping.data, console=console)
+    checkpoint = train_supernet(
+        keeping.training,
+        keeping.supernets,
+        keeping.data,
+        console=console,
+        workers=options.workers,
+    )
     net = load_supernet(checkpoint)
     candidates = searched(plain, net, console)
     [hardware] = keeping.engines

@@ -23,7 +23,13 @@ Study = Literal[
     "tricks",
 ]
 
-LIMITS = (("subnets", 2, 1000), ("ranked", 32, 10_000), ("seed", 0, 2**31), ("seeds", 1, 100))
+LIMITS = (
+    ("subnets", 2, 1000),
+    ("ranked", 32, 10_000),
+    ("seed", 0, 2**31),
+    ("seeds", 1, 100),
+    ("workers", 1, 256),
+)
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,9 @@ class StudyOptions:
     seeds: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """Number of seeds from SEED on: 3 of tricks, of warm and on the first split, 2 of supernet,
     unless said otherwise."""
+    workers: int = 1
+    """Processes that train a supernet, two at most, and score its subnets. The results are the
+    same."""
     quick: Flag = False
     """Try the command: hardly any training. Accuracies mean nothing."""
 

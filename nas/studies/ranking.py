@@ -79,7 +79,13 @@ def run(options: StudyOptions) -> dict[str, Any]:
     path, console = begin(options, f"ranking-{options.seed}")
     setup = _setup(options, console)
     net = load_supernet(
-        train_supernet(setup.training, setup.supernets, setup.data, console=console)
+        train_supernet(
+            setup.training,
+            setup.supernets,
+            setup.data,
+            console=console,
+            workers=options.workers,
+        )
     )
     test = load_digits_test()
     found = []

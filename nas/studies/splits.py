@@ -90,6 +90,7 @@ def search_options(options: StudyOptions, index: int, seed: int) -> SearchOption
         seed=seed,
         split=index,
         images=0,
+        workers=options.workers,
         **(QUICK if options.quick else {}),
     )
 

@@ -132,7 +132,9 @@ def compare(
             kind, folder = kinds.get(each, Trainer), options.out / SUPERNETS
             if kind is not Trainer:  # a checkpoint's name says nothing of it
                 folder /= kind.__name__
-            trained = train_supernet(variant, folder, data, console=console, kind=kind)
+            trained = train_supernet(
+                variant, folder, data, console=console, workers=options.workers, kind=kind
+            )
             answers.setdefault(each, []).append(measured(load_supernet(trained), archs, data))
     found = [Trained(each, *map(np.stack, zip(*of, strict=True))) for each, of in answers.items()]
     report = summarize(options, list(seeds), subnets, found)

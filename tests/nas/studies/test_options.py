@@ -12,6 +12,7 @@ from rtl.cli import command
         (("alone", "--subnets", "1"), "--subnets must be from 2 to 1000, not 1"),
         (("alone", "--seed", "-1"), "--seed must be from 0 to 2147483648, not -1"),
         (("supernet", "--seeds", "0"), "--seeds must be from 1 to 100, not 0"),
+        (("splits", "--workers", "0"), "--workers must be from 1 to 256, not 0"),
         (("apart",), "apart"),
         ((), "is missing: Which study"),
     ],

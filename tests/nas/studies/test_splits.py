@@ -63,7 +63,7 @@ def test_every_split_has_a_run_of_its_own(tmp_path, monkeypatch):
 
 
 def test_the_options_name_the_split():
-    options = splits.search_options(StudyOptions("splits"), 4, 3)
-    assert (options.split, options.seed, options.images) == (4, 3, 0)
+    options = splits.search_options(StudyOptions("splits", workers=2), 4, 3)
+    assert (options.split, options.seed, options.images, options.workers) == (4, 3, 0, 2)
     assert len({options.name, splits.search_options(StudyOptions("splits"), 4, 4).name}) == 2
     assert len(digit_split(options.split)["test"]) == 1000
