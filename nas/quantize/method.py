@@ -25,7 +25,7 @@ class Method:
     damping : float
         Of the inputs' moments.
     class_share : float
-        Weight of class tokens among all tokens.
+        Weight of class tokens among all tokens, where one is read in the end.
     centre : bool
         Subtract the mean of keys and values.
     context_per_head : bool

@@ -65,6 +65,8 @@ def quantize_network(
         Of each block; the default ones otherwise.
     progress : callable
     """
+    if not network.others or network.pool in ("mean", "attention"):  # no class token is read
+        method = replace(method, class_share=0.0)
     residual = _stream_code(network, seen.residual_top)
     all_codes = NetworkCodes(method.act_bits, residual, ())
     if network.front is not None:

@@ -85,7 +85,12 @@ def gelu_output(hidden: Tensor, units: tuple[int, ...], bits: int) -> Code:
 
 
 def token_shares(images: int, tokens: int, class_share: float) -> Tensor:
-    """Weight of each token's error, (images * tokens,): the last ones have ``class_share``."""
+    """Weight of each token's error, (images * tokens,).
+
+    The last token of each image has ``class_share``; with 0, the weight of any other.
+    """
+    if not class_share:
+        return torch.full((images * tokens,), 1 / tokens)
     share = torch.full((images, tokens), (1 - class_share) / max(tokens - 1, 1))
     share[:, -1] = class_share
     return share.flatten()

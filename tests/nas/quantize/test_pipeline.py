@@ -156,6 +156,17 @@ def test_a_norm_in_front_may_have_another_scale():
     assert relative_error(large, done) < 1.2 * relative_error(network, quantized(network, 8))
 
 
+@pytest.mark.parametrize(
+    ("pool", "classes", "weighted"), [("token", 5, True), ("all", 0, True), ("mean", 5, False)]
+)
+def test_the_last_token_weighs_more_where_it_is_read(pool, classes, weighted):
+    """A network on the mean of its patches has none that is."""
+    network = random_network(**WIDE, classes=classes, pool=pool)
+    found = [quantized(network, 4, replace(FULL, class_share=share)) for share in (0.0, 0.1)]
+    rows, others = (done.rows["blocks.0.fc1"].codes for done in found)
+    assert torch.equal(rows, others) != weighted
+
+
 def test_two_tables_are_in_the_model():
     model = export(quantized(NETWORK, 4), granularity=8, producer="test")
     for block in model.blocks:

@@ -1,5 +1,6 @@
 """Scales cover what they should, and clip where that pays."""
 
+import pytest
 import torch
 
 from nas.quantize import scales
@@ -66,3 +67,4 @@ def test_class_tokens_get_their_share():
     share = scales.token_shares(2, 5, 0.4).view(2, 5)
     torch.testing.assert_close(share[:, -1], torch.full((2,), 0.4))
     torch.testing.assert_close(share.sum(1), torch.ones(2))
+    assert scales.token_shares(2, 5, 0.0).tolist() == pytest.approx([0.2] * 10)
