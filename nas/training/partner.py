@@ -30,7 +30,7 @@ Gradients = list[Tensor | None]
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What a step's subnets are trained on; the fields are those of :func:`subnet_loss`."""
+    """Images and aims of a step; the fields are those of :func:`subnet_loss`."""
 
     images: Tensor
     labels: Tensor
@@ -38,7 +38,7 @@ class Batch:
 
     @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """The same for a pipe, where a tensor would need a file for each step."""
+        """Arrays of the same, for a pipe: a tensor would need a file for each step."""
         answers = None if self.answers is None else self.answers.numpy()
         return self.images.numpy(), self.labels.numpy(), answers
 
