@@ -52,10 +52,9 @@ class StudyOptions:
 
     supernet: does another recipe train better subnets? Channels and heads unsorted, each subnet
     taught by the next larger one, elastic before quantization, layer scaling of its own for each
-    width and depth, a longer quantized stage: each beside the recipe with a
-    quantized stage of 30 epochs, with the same seeds, subnets and validation images. Writes
-    OUT/supernet-SEED.json. A training takes four to eight minutes on an idle core, and there are
-    seven for each seed.
+    width and depth, a longer quantized stage: each beside the recipe with a quantized stage of 30
+    epochs, with the same seeds, subnets and validation images. Writes OUT/supernet-SEED.json. A
+    training takes four to eight minutes on an idle core, and there are seven for each seed.
 
     warm: does training gain from a trained network? In ten epochs of each stage, from a
     vision transformer that was trained on the same digits, in both stages or in the quantized one

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from types import TracebackType
 from typing import NoReturn
 
 import numpy as np
@@ -17,6 +16,7 @@ import torch
 import torch.multiprocessing as multiprocessing
 from torch import Tensor
 
+from boards.host.closing import Closing
 from nas.cost.sweep import end_with_parent
 from nas.space import Arch
 from nas.supernet.supernet import Supernet
@@ -49,7 +49,7 @@ class Batch:
         return cls(torch.from_numpy(images), torch.from_numpy(labels), probabilities)
 
 
-class Partner:
+class Partner(Closing):
     """Handle on the process that computes subnets in quantized mode.
 
     Parameters
@@ -77,15 +77,8 @@ class Partner:
         self._process.start()
         theirs.close()  # so that the end of the process ends what is read here
 
-    def __enter__(self) -> "Partner":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the process; twice does no harm."""
         self._connection.close()  # the process ends at that
         self._process.join(timeout=10)
         self._process.kill()
